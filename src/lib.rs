@@ -1,0 +1,1 @@
+//! hbb: a RustDesk ID server and relay in one small binary.

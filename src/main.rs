@@ -1,0 +1,2 @@
+//! The process: argv to exit code, nothing else.
+fn main() {}
