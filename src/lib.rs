@@ -1,1 +1,6 @@
 //! hbb: a RustDesk ID server and relay in one small binary.
+//!
+//! `main` > `cli` > `config` > `cmd` > `net` hold the shell; `rendezvous` and `relay` are pure
+//! machines over `wire`, `identity` and `base`. Knowledge runs downward only.
+
+pub mod base;

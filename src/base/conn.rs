@@ -1,0 +1,45 @@
+//! Handles the shell and the machines name connections and saves by. They are never addresses:
+//! two clients can share one address behind a proxy.
+
+use super::endpoint::Endpoint;
+
+/// One live connection: a slot in the shell's pool and the generation of its tenant, so that a
+/// late message for a closed connection cannot reach the next one in the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conn {
+    /// Index in the pool, below its limit.
+    pub slot: u32,
+    /// Counts the tenants of this slot.
+    pub generation: u32,
+}
+
+/// How a connection's bytes are cut into payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Length-prefixed frames over TCP.
+    Tcp,
+    /// Binary WebSocket messages.
+    WebSocket,
+}
+
+/// The way a request came and its answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// The UDP socket of port P, to or from this endpoint.
+    Datagram(Endpoint),
+    /// A connection.
+    Stream(Conn),
+}
+
+/// Names one change on its way to disk, so that `Saved` finds what waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// What became of a change handed to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It will be there after a power cut.
+    Durable,
+    /// It was not stored.
+    Failed,
+}

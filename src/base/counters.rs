@@ -1,0 +1,125 @@
+//! What was dropped, refused and evicted, counted by reason. A stranger's mistakes end here and
+//! not in the log.
+
+/// Why a message or a connection of a peer went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DropReason {
+    /// The bytes are no message we know (C06, C07).
+    Malformed,
+    /// A frame announced more than the cap (C04).
+    Oversized,
+    /// A message that has no business on this port or transport.
+    Unexpected,
+    /// A field the message cannot do without is empty (C12, C15).
+    Incomplete,
+    /// The access key is wrong (C39, C66).
+    WrongKey,
+    /// A relay request by a source that never passed the key check (C59).
+    NotGranted,
+    /// An answer that nobody waits for, or from someone who was not asked (C47, C52).
+    Unasked,
+    /// A source or an id asks too often (C19, C20).
+    TooFrequent,
+    /// A table is at its limit.
+    TableFull,
+    /// The inbox of the machine was full and a datagram fell.
+    InboxFull,
+    /// The peer does not read what it is sent.
+    SlowReader,
+    /// Nothing came for too long (C05, C66).
+    Idle,
+    /// The partner of a parked leg did not come (C67).
+    Unpaired,
+    /// A send failed.
+    SendFailed,
+    /// The store could not keep a change.
+    StoreFailed,
+    /// A relay leg asked to move more than it may.
+    OverBudget,
+    /// An invariant of ours broke.
+    Bug,
+    /// The conversation is over, nothing is wrong.
+    Done,
+}
+
+/// How many reasons there are; the last variant is `Done`.
+pub const DROP_REASONS: usize = DropReason::Done as usize + 1;
+
+impl DropReason {
+    /// All reasons, in order.
+    pub const ALL: [Self; DROP_REASONS] = [
+        Self::Malformed,
+        Self::Oversized,
+        Self::Unexpected,
+        Self::Incomplete,
+        Self::WrongKey,
+        Self::NotGranted,
+        Self::Unasked,
+        Self::TooFrequent,
+        Self::TableFull,
+        Self::InboxFull,
+        Self::SlowReader,
+        Self::Idle,
+        Self::Unpaired,
+        Self::SendFailed,
+        Self::StoreFailed,
+        Self::OverBudget,
+        Self::Bug,
+        Self::Done,
+    ];
+
+    /// The word for it in logs and in `ctl`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Oversized => "oversized",
+            Self::Unexpected => "unexpected",
+            Self::Incomplete => "incomplete",
+            Self::WrongKey => "wrong-key",
+            Self::NotGranted => "not-granted",
+            Self::Unasked => "unasked",
+            Self::TooFrequent => "too-frequent",
+            Self::TableFull => "table-full",
+            Self::InboxFull => "inbox-full",
+            Self::SlowReader => "slow-reader",
+            Self::Idle => "idle",
+            Self::Unpaired => "unpaired",
+            Self::SendFailed => "send-failed",
+            Self::StoreFailed => "store-failed",
+            Self::OverBudget => "over-budget",
+            Self::Bug => "bug",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// A count for every reason; counts stay at their end instead of wrapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters([u64; DROP_REASONS]);
+
+impl Counters {
+    /// One more for `reason`.
+    pub fn count(&mut self, reason: DropReason) {
+        if let Some(count) = self.0.get_mut(reason as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// How often `reason` was counted.
+    pub fn of(&self, reason: DropReason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_at_its_own_index() {
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+        }
+    }
+}

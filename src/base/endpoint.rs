@@ -1,0 +1,154 @@
+//! Canonical addresses: an IPv4 peer is IPv4 here, however the socket spelled it.
+//! Covers C09's normalisation; `wire/addr.rs` gives endpoints their bytes.
+
+use core::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// A canonical IP address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    ip: IpAddr,
+    port: u16,
+}
+
+impl Endpoint {
+    /// Makes `ip` canonical: IPv4-mapped and IPv4-compatible IPv6 become IPv4, `::1` stays (C09).
+    pub fn new(ip: IpAddr, port: u16) -> Self {
+        Self { ip: canonical(ip), port }
+    }
+
+    /// The address without its port.
+    pub const fn ip(self) -> IpAddr {
+        self.ip
+    }
+
+    /// The port, 0 where a peer meant "none".
+    pub const fn port(self) -> u16 {
+        self.port
+    }
+
+    /// The same address with another port.
+    #[must_use]
+    pub const fn with_port(self, port: u16) -> Self {
+        Self { ip: self.ip, port }
+    }
+
+    /// What limits count by: one IPv4 address, or one IPv6 /64, since a host owns all of a /64.
+    pub fn prefix(self) -> Prefix {
+        Prefix::of(self.ip)
+    }
+
+    /// Whether the peer runs on this host, or came through a proxy on it.
+    pub const fn is_loopback(self) -> bool {
+        self.ip.is_loopback()
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(addr: SocketAddr) -> Self {
+        Self::new(addr.ip(), addr.port())
+    }
+}
+
+impl From<Endpoint> for SocketAddr {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::new(endpoint.ip, endpoint.port)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            IpAddr::V4(ip) => write!(out, "{ip}:{}", self.port),
+            IpAddr::V6(ip) => write!(out, "[{ip}]:{}", self.port),
+        }
+    }
+}
+
+/// Unwraps mapped and compatible IPv4.
+pub fn canonical(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    if v6.is_loopback() {
+        return ip;
+    }
+    v6.to_ipv4().map_or(ip, IpAddr::V4)
+}
+
+/// The unit throttles count by: an IPv4 address or an IPv6 /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Prefix {
+    bits: u64,
+    v6: bool,
+}
+
+impl Prefix {
+    /// The prefix that `ip` belongs to.
+    pub fn of(ip: IpAddr) -> Self {
+        match canonical(ip) {
+            IpAddr::V4(v4) => Self { bits: u64::from(v4.to_bits()), v6: false },
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
+                Self { bits: u64::from_be_bytes([a, b, c, d, e, f, g, h]), v6: true }
+            }
+        }
+    }
+}
+
+/// An IPv4 network such as `192.168.0.0/16`: the LAN mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    base: u32,
+    bits: u8,
+}
+
+impl Network {
+    /// Reads `a.b.c.d/n`, n from 0 to 32; None if it is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (ip, bits) = text.split_once('/')?;
+        let ip: Ipv4Addr = ip.parse().ok()?;
+        let bits: u8 = bits.parse().ok().filter(|bits| *bits <= 32)?;
+        Some(Self { base: ip.to_bits() & mask(bits), bits })
+    }
+
+    /// Whether `ip`, made canonical, lies inside; IPv6 never does.
+    pub fn contains(self, ip: IpAddr) -> bool {
+        match canonical(ip) {
+            IpAddr::V4(v4) => v4.to_bits() & mask(self.bits) == self.base,
+            IpAddr::V6(_) => false,
+        }
+    }
+}
+
+fn mask(bits: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_refuses_what_is_not_ipv4_cidr() {
+        for bad in ["", "1.2.3.4", "1.2.3.4/33", "1.2.3/8", "::1/8", "1.2.3.4/-1", "a/b"] {
+            assert_eq!(Network::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn network_contains_by_its_bits() {
+        let net = Network::parse("192.168.7.9/16").unwrap();
+        assert!(net.contains("192.168.1.1".parse().unwrap()));
+        assert!(net.contains("::ffff:192.168.1.1".parse().unwrap()));
+        assert!(!net.contains("192.169.1.1".parse().unwrap()));
+        assert!(Network::parse("0.0.0.0/0").unwrap().contains("8.8.8.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn prefix_is_a_host_in_ipv4_and_a_64_in_ipv6() {
+        let of = |text: &str| Prefix::of(text.parse().unwrap());
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_eq!(of("10.0.0.1"), of("::ffff:10.0.0.1"));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Every limit has its name here, why it is that number, and what happens at it.
+//! Ceilings are facts of this program; [`Limits`] are an operator's settings below them.
+
+use static_assertions::const_assert;
+
+/// Longest peer id. The client's rule is 16 characters; 48 bytes holds 16 of any script in use.
+pub const PEER_ID_BYTES_MAX: usize = 48;
+/// Shortest peer id that may register (C16).
+pub const PEER_ID_BYTES_MIN: usize = 6;
+/// Longest device id. Seen: 32-byte keys, 36-character UUIDs. Longer ones are refused.
+pub const DEVICE_ID_BYTES_MAX: usize = 64;
+/// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
+pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
+/// Longest relay name (`host:port`) taken from a peer: a DNS name's 253 bytes, brackets, a port.
+pub const RELAY_NAME_BYTES_MAX: usize = 263;
+
+/// Most peers any setting allows: 40 MiB of table.
+pub const PEERS_CEILING: usize = 131_072;
+/// Most signalling connections any setting allows.
+pub const CONNECTIONS_CEILING: usize = 16_384;
+/// Most relay sessions any setting allows.
+pub const SESSIONS_CEILING: usize = 4_096;
+
+/// Largest payload on a signalling connection (C04): closes it.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Largest first frame on the relay (C04): closes it.
+pub const RELAY_FRAME_BYTES_MAX: usize = 4 * 1024;
+/// Largest datagram read; longer ones are cut by the kernel and dropped here.
+pub const DATAGRAM_BYTES_MAX: usize = 1500;
+/// Most ids in one online query; further ones are answered as offline.
+pub const ONLINE_IDS_MAX: usize = 2048;
+/// Most effects one input may have; a machine that needs more is wrong.
+pub const EFFECTS_MAX: usize = 4;
+/// Messages that may wait for a machine; streams wait, datagrams are dropped and counted.
+pub const INBOX_MAX: usize = 64;
+/// Payloads that may wait for one connection; one more closes it as a slow reader.
+pub const OUTBOX_MAX: usize = 4;
+/// Datagrams handled in one turn before streams get theirs.
+pub const DATAGRAMS_PER_TURN: usize = 32;
+/// Most changes grouped into one commit.
+pub const BATCH_MAX: usize = 256;
+/// Most registrations waiting for the store; one more is dropped, and the client asks again.
+pub const SAVES_PENDING_MAX: usize = 1024;
+/// Addresses a throttle remembers; the oldest is forgotten first.
+pub const THROTTLED_MAX: usize = 512;
+/// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
+pub const GRANTS_MAX: usize = 1024;
+
+/// A peer is online for this long after it last registered (C23).
+pub const ONLINE_MS: u64 = 30_000;
+/// A silent connection is closed after this (C05, C66).
+pub const IDLE_MS: u64 = 30_000;
+/// A relay leg waits this long for its partner (C67).
+pub const PARKED_MS: u64 = 30_000;
+/// A pair in which neither direction moved for this long is closed (C69).
+pub const SESSION_IDLE_MS: u64 = 32_000;
+/// The same for tunnels (port forward, RDP), which are quiet by nature: the client allows an hour.
+pub const TUNNEL_IDLE_MS: u64 = 3_700_000;
+/// A punch nobody answered is forgotten after this.
+pub const PUNCH_MS: u64 = 40_000;
+/// A source that passed the key check for a target may ask for a relay to it this long (C59).
+pub const GRANT_MS: u64 = 120_000;
+/// When the table is full, a peer away this long may be forgotten for a new one.
+pub const FORGET_ABSENT_MS: u64 = 30 * 24 * 3_600_000;
+/// Registrations accepted for one id within [`ID_WINDOW_MS`] (C19).
+pub const REGISTRATIONS_PER_ID: u8 = 3;
+/// See [`REGISTRATIONS_PER_ID`].
+pub const ID_WINDOW_MS: u64 = 6_000;
+/// The window of [`Limits::registrations_per_source`] (C20).
+pub const SOURCE_WINDOW_MS: u64 = 60_000;
+
+const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
+const_assert!(EFFECTS_MAX <= INBOX_MAX);
+const_assert!(PUNCH_MS > ONLINE_MS);
+
+/// Settings below the ceilings; `board/*.toml` gives each class of board its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Registered peers; further new ids are refused with the protocol's server error.
+    pub peers: usize,
+    /// Signalling and parked connections together; accepting pauses when all are in use.
+    pub connections: usize,
+    /// Relay sessions; a further pair is refused by closing both legs.
+    pub sessions: usize,
+    /// Parked relay legs of one source; one more is closed.
+    pub parked_per_source: usize,
+    /// RegisterPk accepted from one source (IPv4 address or IPv6 /64) in a minute (C20).
+    pub registrations_per_source: u16,
+}
+
+impl Limits {
+    /// The smallest board we know: a router with 64 MB of memory.
+    pub const SMALL_ROUTER: Self = Self {
+        peers: 1_024,
+        connections: 256,
+        sessions: 32,
+        parked_per_source: 16,
+        registrations_per_source: 32,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::SMALL_ROUTER
+    }
+}

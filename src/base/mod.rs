@@ -1,0 +1,12 @@
+//! The words all other files speak: time, endpoints, peers, bounded tables, limits, counters.
+//! Nothing here knows a socket, a message or a file.
+
+pub mod conn;
+pub mod counters;
+pub mod endpoint;
+pub mod limits;
+pub mod peer;
+pub mod table;
+pub mod throttle;
+pub mod time;
+pub mod trap;
