@@ -4,3 +4,4 @@
 //! machines over `wire`, `identity` and `base`. Knowledge runs downward only.
 
 pub mod base;
+pub mod wire;

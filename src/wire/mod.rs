@@ -1,0 +1,58 @@
+//! Bytes to values and back: framing, messages, mangled addresses, patched pass-through.
+//! Behind this folder there are no raw strings, no mapped addresses, no "empty means absent".
+
+pub mod addr;
+pub mod frame;
+pub mod message;
+pub mod patch;
+pub mod reply;
+pub mod request;
+
+use core::fmt;
+
+use static_assertions::const_assert;
+
+/// Why bytes are no message of ours. Always the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Not decodable, or nothing we know inside (C06, C07).
+    Malformed,
+    /// Announces more than the cap (C04).
+    Oversized,
+}
+
+const_assert!(size_of::<Error>() <= 4);
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Malformed => "not a message of this protocol",
+            Self::Oversized => "longer than allowed",
+        })
+    }
+}
+
+/// A peer's opinion of its NAT. Values beyond the known ones pass through unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NatType(pub i32);
+
+impl NatType {
+    /// Not tested yet.
+    pub const UNKNOWN: Self = Self(0);
+    /// The outer port is the same towards two server ports: punchable.
+    pub const ASYMMETRIC: Self = Self(1);
+    /// On the wire this always means "do not try, use the relay".
+    pub const SYMMETRIC: Self = Self(2);
+}
+
+/// What a session is for; decides how long it may be idle (C69).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnType {
+    /// Screen, files, camera, terminal: always some traffic.
+    Interactive,
+    /// Port forward or RDP: may be quiet for long, and turns to raw bytes after login.
+    Tunnel,
+}
+
+/// An IPv6 socket as the wire spells it: 16 address bytes and a little-endian port. Only copied.
+pub type SocketV6 = [u8; 18];

@@ -1,0 +1,126 @@
+//! What this server says, before encoding: the values machines make.
+
+use super::addr::Mangled;
+use super::{NatType, SocketV6};
+
+/// One message to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Answer to RegisterPeer.
+    RegisterPeer {
+        /// "Send me RegisterPk."
+        request_pk: bool,
+    },
+    /// Answer to RegisterPk.
+    RegisterPk {
+        /// What became of it.
+        outcome: Registered,
+        /// Seconds between signs of life on a connection, 0 over UDP.
+        keep_alive_secs: u16,
+    },
+    /// To a target: open your NAT towards an initiator.
+    Punch(Box<Punch>),
+    /// To a target: an initiator is in your network, tell your address there.
+    FetchLocalAddr {
+        /// The initiator.
+        to: Mangled,
+        /// The relay to fall back to; empty leaves it to the target.
+        relay: String,
+        /// The initiator's IPv6 socket.
+        v6: Option<SocketV6>,
+    },
+    /// To an initiator: there is no path.
+    PunchRefused(Failure),
+    /// To an initiator: there is no path, in words shown to the person.
+    PunchRefusedText(&'static str),
+    /// To an initiator: where the target is.
+    PunchAnswer(Box<PunchAnswer>),
+    /// A patched message that passes through, ready for the wire.
+    Forward(Vec<u8>),
+    /// To an initiator: no relay, in words shown to the person (C58).
+    RelayRefused(&'static str),
+    /// The port this server sees (C34, C35).
+    Nat {
+        /// 1 to 65535.
+        port: u16,
+    },
+    /// One bit for each id asked for, most significant first (C36).
+    Online(Vec<u8>),
+}
+
+/// PunchHole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Punch {
+    /// The initiator.
+    pub to: Mangled,
+    /// The relay to fall back to; empty leaves it to the target.
+    pub relay: String,
+    /// The initiator's NAT; `SYMMETRIC` makes the target relay.
+    pub nat: NatType,
+    /// The initiator's outer UDP port, 0 for none.
+    pub udp_port: i32,
+    /// Use the relay and nothing else.
+    pub force_relay: bool,
+    /// Unused by clients, copied.
+    pub upnp_port: i32,
+    /// The initiator's IPv6 socket.
+    pub v6: Option<SocketV6>,
+}
+
+/// PunchHoleResponse on success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PunchAnswer {
+    /// The target's address, mangled.
+    pub addr: Vec<u8>,
+    /// The target's key under the server's signature.
+    pub signed_key: Option<Vec<u8>>,
+    /// The relay to fall back to.
+    pub relay: String,
+    /// How the address is to be reached.
+    pub path: Path,
+    /// The address is the target's UDP socket.
+    pub is_udp: bool,
+    /// Unused by clients, copied.
+    pub upnp_port: i32,
+    /// The target's IPv6 socket.
+    pub v6: Option<SocketV6>,
+}
+
+/// The two kinds of direct path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Through the NATs; this is the target's.
+    Nat(NatType),
+    /// Inside one network.
+    Local,
+}
+
+/// Results of RegisterPk this server gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// Accepted and durable.
+    Ok,
+    /// Another device holds this id; the client will choose a new one at random.
+    UuidMismatch,
+    /// The wanted id is taken.
+    IdExists,
+    /// Ask again later.
+    TooFrequent,
+    /// The id breaks the rules.
+    InvalidIdFormat,
+    /// Not served on this transport.
+    NotSupport,
+    /// The store failed or the table is full; the client keeps its id and asks again.
+    ServerError,
+}
+
+/// Failures of a punch this server gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody registered this id.
+    IdNotExist,
+    /// It is registered and not here.
+    Offline,
+    /// The access key is wrong.
+    KeyMismatch,
+}
