@@ -4,4 +4,5 @@
 //! machines over `wire`, `identity` and `base`. Knowledge runs downward only.
 
 pub mod base;
+pub mod identity;
 pub mod wire;

@@ -1,0 +1,232 @@
+//! The server key: the Ed25519 pair clients trust, its text, its signatures, and what `--key` says.
+//!
+//! Bytes in, bytes out: nothing here knows a file, a message or a socket.
+//! Checks: C74 (text of the key files), C75 (the `--key` table), the vectors of §4.8, §4.9 and §5.1.
+
+use core::fmt;
+
+use ct_codecs::{Base64, Base64NoPadding, Decoder, Encoder};
+use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
+
+/// Why a key is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyError {
+    /// Some character does not belong to standard base64.
+    NotBase64,
+    /// It is base64, but not of 64 bytes: cut short, or a public key.
+    WrongLength,
+    /// The second half is not the public key of the first half.
+    PairDiffers,
+    /// The seed is 32 zero bytes: a broken random source, not a key.
+    ZeroSeed,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::NotBase64 => "not base64 text",
+            Self::WrongLength => "not 64 bytes in base64 (88 characters), it may be cut short",
+            Self::PairDiffers => "its public half does not belong to its secret half",
+            Self::ZeroSeed => "its secret half is all zeros",
+        })
+    }
+}
+
+/// A detached Ed25519 signature; on the wire it stands in front of what it signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature(pub [u8; 64]);
+
+/// The server's signing pair, consistent by construction. `Debug` shows the public half only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerKey(SecretKey);
+
+impl ServerKey {
+    /// The pair that grows from 32 bytes of entropy; all zeros are refused.
+    pub fn from_seed(seed: [u8; 32]) -> Result<Self, KeyError> {
+        let pair = KeyPair::try_from_seed(Seed::new(seed)).map_err(|_| KeyError::ZeroSeed)?;
+        Ok(Self(pair.sk))
+    }
+
+    /// Reads the text of a secret key file: base64 of seed and public key, 64 bytes in all.
+    /// Blanks around it are trimmed and missing padding is forgiven (§5.1); the halves must match.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = [0; 64];
+        let text = text.trim().trim_end_matches('=');
+        let length = match Base64NoPadding::decode(&mut bytes, text, None) {
+            Ok(decoded) => decoded.len(),
+            Err(ct_codecs::Error::Overflow) => return Err(KeyError::WrongLength),
+            Err(ct_codecs::Error::InvalidInput) => return Err(KeyError::NotBase64),
+        };
+        if length != bytes.len() {
+            return Err(KeyError::WrongLength);
+        }
+        let secret = SecretKey::new(bytes);
+        match secret.validate_public_key(&secret.public_key()) {
+            Ok(()) => Ok(Self(secret)),
+            Err(ed25519_compact::Error::InvalidSeed) => Err(KeyError::ZeroSeed),
+            Err(_) => Err(KeyError::PairDiffers),
+        }
+    }
+
+    /// The text of the secret key file: 88 characters, no newline. Never log it.
+    pub fn secret_text(&self) -> String {
+        encode(&*self.0)
+    }
+
+    /// The text clients are given: 44 characters with padding, which they insist on (§5.1).
+    pub fn public_text(&self) -> String {
+        encode(&self.public())
+    }
+
+    /// The public half.
+    pub fn public(&self) -> [u8; PublicKey::BYTES] {
+        *self.0.public_key()
+    }
+
+    /// Signs `message`; the same key and message always give the same signature.
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature(*self.0.sign(message, None))
+    }
+}
+
+impl fmt::Debug for ServerKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ServerKey({})", self.public_text())
+    }
+}
+
+/// What `--key` asks for: the rows of §5.2, one binary being both servers (C75).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyChoice {
+    /// Load the key files or make them, and sign; demand the public key of clients if `enforce`.
+    Files {
+        /// Whether clients must show the public key.
+        enforce: bool,
+    },
+    /// Sign with this key and demand its public half; the files are not touched.
+    Secret(ServerKey),
+    /// Demand this text. Nothing is signed, so sessions stay unencrypted; worth a loud warning.
+    Word(Box<str>),
+}
+
+impl KeyChoice {
+    /// Reads the value of `--key`; None if the flag was not given.
+    /// Only a 64-byte secret whose halves disagree is an error: any other text is a word to demand.
+    pub fn parse(text: Option<&str>) -> Result<Self, KeyError> {
+        let text = match text {
+            None | Some("-" | "_") => return Ok(Self::Files { enforce: true }),
+            Some("") => return Ok(Self::Files { enforce: false }),
+            Some(text) => text,
+        };
+        match ServerKey::parse(text) {
+            Ok(key) => Ok(Self::Secret(key)),
+            Err(KeyError::NotBase64 | KeyError::WrongLength) => Ok(Self::Word(text.into())),
+            Err(broken) => Err(broken),
+        }
+    }
+
+    /// Settles the choice. `load` reads or makes the key files; it is called only if they matter.
+    pub fn resolve<E>(self, load: impl FnOnce() -> Result<ServerKey, E>) -> Result<KeyPolicy, E> {
+        Ok(match self {
+            Self::Files { enforce } => KeyPolicy::signed(load()?, enforce),
+            Self::Secret(key) => KeyPolicy::signed(key, true),
+            Self::Word(word) => KeyPolicy { signing: None, enforced: Some(word) },
+        })
+    }
+}
+
+/// The keys both machines work by: the rendezvous machine takes all of it, the relay `enforced`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPolicy {
+    /// Signs peer keys. None: nothing is signed, and clients fall back to unencrypted sessions.
+    pub signing: Option<ServerKey>,
+    /// The access key clients must show, byte for byte. None: whoever asks is served.
+    pub enforced: Option<Box<str>>,
+}
+
+impl KeyPolicy {
+    fn signed(key: ServerKey, enforce: bool) -> Self {
+        let enforced = enforce.then(|| key.public_text().into());
+        Self { signing: Some(key), enforced }
+    }
+}
+
+/// Standard base64 with padding. It cannot fail at these lengths: encoding fails on overflow only.
+fn encode(bytes: &[u8]) -> String {
+    Base64::encode_to_string(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJul\
+                          DV8d3IZkElUxuA==";
+    const PUBLIC: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+
+    fn key() -> ServerKey {
+        ServerKey::from_seed(core::array::from_fn(|i| u8::try_from(i).unwrap())).unwrap()
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn parse_refuses_cut_foreign_and_mismatched_text() {
+        assert_eq!(ServerKey::parse(""), Err(KeyError::WrongLength));
+        assert_eq!(ServerKey::parse(PUBLIC), Err(KeyError::WrongLength));
+        assert_eq!(ServerKey::parse(SECRET.trim_end_matches("uA==")), Err(KeyError::WrongLength));
+        assert_eq!(ServerKey::parse(&[SECRET, "AAAA"].concat()), Err(KeyError::NotBase64));
+        assert_eq!(ServerKey::parse(&SECRET.replace("==", "QAAA")), Err(KeyError::WrongLength));
+        assert_eq!(ServerKey::parse(&SECRET.replace('/', "_")), Err(KeyError::NotBase64));
+        assert_eq!(ServerKey::parse(&SECRET.replace("AAEC", "BAEC")), Err(KeyError::PairDiffers));
+        assert_eq!(ServerKey::parse(&encode(&[0; 64])), Err(KeyError::ZeroSeed));
+        assert_eq!(ServerKey::from_seed([0; 32]), Err(KeyError::ZeroSeed));
+    }
+
+    #[test]
+    fn text_round_trips_and_padding_is_forgiven() {
+        assert_eq!((key().secret_text().as_str(), key().public_text().as_str()), (SECRET, PUBLIC));
+        let bare = SECRET.trim_end_matches('=');
+        for text in [SECRET.to_owned(), bare.to_owned(), format!(" {bare}=\r\n")] {
+            assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
+        }
+        assert_eq!(format!("{:?}", key()), format!("ServerKey({PUBLIC})"));
+    }
+
+    #[test]
+    fn signs_the_vectors_of_4_8_and_4_9() {
+        let ephemeral = hex("a4e09292b651c278b9772c569f5fa9bb13d906b46ab68c9df9dc2b4409f8a209");
+        assert_eq!(
+            key().sign(&ephemeral).0.to_vec(),
+            hex("dfa4a840fc39a0c5a91d87f2ae03f70174d2dc7ebecfe65fc214b289e87314ee\
+                 9e28e207aa6df97aebe1e6fa0f5c1db5ae483c0b8e206f4d383d01feb481f90c")
+        );
+        let id_pk = [b"\x0a\x09123456789\x12\x20".as_slice(), &[0x11; 32]].concat();
+        assert_eq!(
+            key().sign(&id_pk).0.to_vec(),
+            hex("f4cb34dbfc530c3fb06ecbfb8dad3b63d15a054f282a7cd8e1551aa25b8bebc6\
+                 421a5c9ffaca8cc33b478c1839899497a8fc46c42da3820558ef2e949e6d1906")
+        );
+        assert_eq!(
+            key().public().to_vec(),
+            hex("03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8")
+        );
+    }
+
+    #[test]
+    fn resolve_loads_files_only_if_they_matter() {
+        let unreadable = || Err::<ServerKey, _>(());
+        assert_eq!(KeyChoice::Files { enforce: true }.resolve(unreadable), Err(()));
+        let word = KeyChoice::Word("hunter2".into()).resolve(unreadable).unwrap();
+        assert_eq!(word, KeyPolicy { signing: None, enforced: Some("hunter2".into()) });
+        let secret = KeyChoice::Secret(key()).resolve(unreadable).unwrap();
+        assert_eq!(secret, KeyPolicy { signing: Some(key()), enforced: Some(PUBLIC.into()) });
+        let open = KeyChoice::Files { enforce: false }.resolve(|| Ok::<_, ()>(key())).unwrap();
+        assert_eq!(open, KeyPolicy { signing: Some(key()), enforced: None });
+    }
+}

@@ -1,0 +1,309 @@
+//! Who is registered, who is here, and who is asking for whom: a pure machine. It must not know
+//! sockets, clocks, files or logs, nor the relay. C11-C25, C34-C48, C50-C52, C55-C59.
+
+mod fallback;
+mod online;
+mod policy;
+mod punch;
+mod register;
+mod registry;
+
+use heapless::Deque;
+
+use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use crate::base::counters::{Counters, DropReason};
+use crate::base::endpoint::{Endpoint, Prefix};
+use crate::base::limits::{
+    EFFECTS_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
+};
+use crate::base::nonce::Nonces;
+use crate::base::peer::{Change, PeerId, Record};
+use crate::base::table::{Seed, Table};
+use crate::base::throttle::Throttle;
+use crate::base::time::Time;
+use crate::identity::ServerKey;
+use crate::wire::reply::Reply;
+use crate::wire::request::Request;
+
+pub use policy::{Lan, Policy};
+use punch::Ask;
+use register::Pending;
+use registry::Registry;
+
+/// What happens to the rendezvous.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// A connection was accepted.
+    Opened {
+        /// Its handle, until `Closed`.
+        conn: Conn,
+        /// Where it came from.
+        from: Endpoint,
+        /// What it speaks.
+        transport: Transport,
+    },
+    /// A message arrived.
+    Request {
+        /// The way it came.
+        via: Via,
+        /// What it says.
+        request: Request<'a>,
+    },
+    /// A connection is gone.
+    Closed {
+        /// Which one.
+        conn: Conn,
+    },
+    /// The store is done with a change.
+    Saved {
+        /// Which one.
+        ticket: Ticket,
+        /// How it went.
+        outcome: Outcome,
+    },
+}
+
+/// What the rendezvous wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a message.
+    Reply {
+        /// The way it goes.
+        via: Via,
+        /// What it says.
+        reply: Reply,
+    },
+    /// Flush and close a connection.
+    Close {
+        /// Which one.
+        conn: Conn,
+        /// Why.
+        reason: DropReason,
+    },
+    /// Make a change durable, then say `Saved`.
+    Save {
+        /// Names it.
+        ticket: Ticket,
+        /// What to store.
+        change: Change,
+    },
+    /// Something an operator may want to read; worded in `net/report.rs`.
+    Report(Event),
+}
+
+/// What a machine reports, past tense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A new id is registered and durable.
+    PeerAdded {
+        /// Its id.
+        id: PeerId,
+    },
+    /// A registered device has a new key, durable.
+    PeerKeyChanged {
+        /// Its id.
+        id: PeerId,
+    },
+    /// Somebody else asked for a registered id, or for a new key from another address.
+    PeerChangeRefused {
+        /// The id.
+        id: PeerId,
+        /// Who asked.
+        from: Endpoint,
+    },
+    /// A new id was refused because the table is full.
+    PeersFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// A peer long away made room for a new one.
+    PeerForgotten {
+        /// Its id.
+        id: PeerId,
+    },
+    /// The store could not keep a registration.
+    SaveFailed {
+        /// Of this id.
+        id: PeerId,
+    },
+    /// A message went no further.
+    Dropped {
+        /// The way it came.
+        via: Via,
+        /// Why.
+        reason: DropReason,
+    },
+}
+
+/// What one input or timeout led to, in order.
+pub type Effects = Deque<Effect, EFFECTS_MAX>;
+
+/// An open connection.
+struct Client {
+    from: Endpoint,
+    transport: Transport,
+}
+
+/// The rendezvous machine.
+pub struct Rendezvous {
+    policy: Policy,
+    limits: Limits,
+    key: Option<ServerKey>,
+    registry: Registry,
+    saving: Table<PeerId, Ticket>,
+    pending: Table<Ticket, Pending>,
+    tickets: u64,
+    clients: Table<Conn, Client>,
+    asks: Table<Endpoint, Ask>,
+    grants: Table<(Prefix, PeerId), Time>,
+    sources: Throttle,
+    newcomers: Throttle,
+    nonces: Nonces,
+    turn: usize,
+    epoch_secs: u64,
+    counters: Counters,
+}
+
+impl Rendezvous {
+    /// A rendezvous without peers. `key` signs peer keys; without it sessions are not encrypted.
+    /// `seed` keys its tables and the nonces that authenticate answers: it must be secret.
+    pub fn new(limits: Limits, policy: Policy, key: Option<ServerKey>, seed: Seed) -> Self {
+        Self {
+            registry: Registry::new(limits.peers, seed),
+            saving: Table::new(SAVES_PENDING_MAX, seed),
+            pending: Table::new(SAVES_PENDING_MAX, seed),
+            tickets: 0,
+            clients: Table::new(limits.connections, seed),
+            asks: Table::new(limits.connections, seed),
+            grants: Table::new(GRANTS_MAX, seed),
+            sources: Throttle::new(SOURCE_WINDOW_MS, seed),
+            newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
+            nonces: Nonces::new(seed),
+            turn: 0,
+            epoch_secs: 0,
+            counters: Counters::default(),
+            policy,
+            limits,
+            key,
+        }
+    }
+
+    /// Takes in a stored record at start; false if the table is full.
+    pub fn restore(&mut self, record: Record) -> bool {
+        self.registry.put(record, None).is_ok()
+    }
+
+    /// Changes limits and policy; nothing that is there is lost.
+    pub fn reconfigure(&mut self, limits: Limits, policy: Policy) {
+        self.registry.set_limit(limits.peers);
+        self.clients.set_limit(limits.connections);
+        self.asks.set_limit(limits.connections);
+        self.limits = limits;
+        self.policy = policy;
+    }
+
+    /// Tells the Unix time, in seconds, of [`Time::START`]; 0 while the clock is not set.
+    pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
+        self.epoch_secs = epoch_secs;
+    }
+
+    /// What was dropped so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Registered peers.
+    pub fn peers(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
+    pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
+        match input {
+            Input::Opened { conn, from, transport } => {
+                // The shell's pool is never larger than this table.
+                let _ = self.clients.insert(conn, Client { from, transport });
+            }
+            Input::Closed { conn } => self.handle_closed(conn),
+            Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
+            Input::Request { via, request } => {
+                if let Err(reason) = self.handle_request(now, via, request, effects) {
+                    self.drop(via, reason, effects);
+                }
+            }
+        }
+    }
+
+    /// The next moment `handle_timeout` has something to do.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.asks.oldest().map(|(_, ask)| ask.asked.after_ms(PUNCH_MS))
+    }
+
+    /// Forgets one punch that nobody answered.
+    pub fn handle_timeout(&mut self, now: Time, _effects: &mut Effects) {
+        if self.next_timeout().is_some_and(|due| due <= now) {
+            self.asks.pop_oldest();
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Time,
+        via: Via,
+        request: Request<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        match request {
+            Request::RegisterPeer { id } => self.register_peer(now, via, &id, effects),
+            Request::RegisterPk(wish) => self.register_pk(now, via, wish, effects),
+            Request::PunchHole(wish) => self.punch_hole(now, via, &wish, effects),
+            Request::PunchSent(sent) => self.punch_sent(via, sent, effects),
+            Request::LocalAddr(local) => self.local_addr(via, local, effects),
+            Request::RequestRelay(wish) => self.request_relay(now, via, &wish, effects),
+            Request::RelayResponse(answer) => self.relay_response(via, &answer, effects),
+            Request::TestNat => self.test_nat(via, effects),
+            Request::Online(query) => self.online(now, via, query, effects),
+            Request::KeyExchange(_) | Request::HttpProxy | Request::Ignored => {
+                Err(DropReason::Unexpected)
+            }
+        }
+    }
+
+    /// Counts and reports a message that goes no further; a connection ends with it.
+    fn drop(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
+        self.counters.count(reason);
+        push(effects, Effect::Report(Event::Dropped { via, reason }));
+        if let Via::Stream(conn) = via {
+            push(effects, Effect::Close { conn, reason });
+        }
+    }
+
+    fn handle_closed(&mut self, conn: Conn) {
+        let Some(client) = self.clients.remove(&conn) else { return };
+        if self.asks.get(&client.from).is_some_and(|ask| ask.conn == conn) {
+            self.asks.remove(&client.from);
+        }
+    }
+
+    /// The endpoint behind `via`.
+    fn source(&self, via: Via) -> Result<Endpoint, DropReason> {
+        match via {
+            Via::Datagram(from) => Ok(from),
+            Via::Stream(conn) => self.client(conn).map(|client| client.from),
+        }
+    }
+
+    fn client(&self, conn: Conn) -> Result<&Client, DropReason> {
+        self.clients.get(&conn).ok_or(DropReason::Bug)
+    }
+}
+
+/// Adds an effect. No handler makes more than [`EFFECTS_MAX`]; a debug build checks it.
+fn push(effects: &mut Effects, effect: Effect) {
+    let pushed = effects.push_back(effect).is_ok();
+    debug_assert!(pushed, "more effects than EFFECTS_MAX");
+}
+
+fn reply(effects: &mut Effects, via: Via, reply: Reply) {
+    push(effects, Effect::Reply { via, reply });
+}

@@ -1,0 +1,140 @@
+//! What an operator decided about access, relays and the LAN, and the choice of path that follows
+//! from it (protocol §4.6). C39, C41-C43.
+
+use core::net::IpAddr;
+
+use crate::base::endpoint::Network;
+use crate::wire::NatType;
+
+/// Decisions that change at runtime without a session dropping.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// What clients must show to dial; None lets everybody dial (C39).
+    pub access_key: Option<Box<str>>,
+    /// Relays handed out in turn, `host` or `host:port`; none leaves the choice to the target.
+    pub relays: Vec<String>,
+    /// Every session goes through a relay (C43).
+    pub always_relay: bool,
+    /// The network whose members reach each other directly.
+    pub lan: Option<Lan>,
+}
+
+/// A local network and this server's name in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lan {
+    /// Who belongs to it.
+    pub network: Network,
+    /// The relay its members use: this server's address there.
+    pub relay: String,
+}
+
+/// The kind of path to try for an initiator and a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Both are in one network.
+    Local,
+    /// Through their NATs, the target being told this of the initiator's.
+    Punch(NatType),
+    /// The relay and nothing else.
+    Relay,
+}
+
+impl Policy {
+    /// The path to try from `initiator` to `target`. `nearby` tells whether the initiator's
+    /// transport can connect inside its network at all (C42: WebSocket clients cannot).
+    pub(super) fn route(
+        &self,
+        (initiator, target): (IpAddr, IpAddr),
+        nat: NatType,
+        nearby: bool,
+    ) -> Route {
+        let (initiator_in, target_in) = (self.in_lan(initiator), self.in_lan(target));
+        if self.always_relay || initiator_in != target_in {
+            return Route::Relay;
+        }
+        if nearby && (initiator_in || initiator == target) {
+            return Route::Local;
+        }
+        Route::Punch(nat)
+    }
+
+    /// The relay to tell the target: the LAN's if the target alone is in it, else turn `turn` of
+    /// the list; empty if there is none.
+    pub(super) fn relay_for(&self, initiator: IpAddr, target: IpAddr, turn: usize) -> String {
+        match &self.lan {
+            Some(lan) if self.in_lan(target) && !self.in_lan(initiator) => lan.relay.clone(),
+            _ => self.listed(turn).unwrap_or_default(),
+        }
+    }
+
+    /// What the initiator must be told instead of the relay a target chose, if anything.
+    pub(super) fn relay_instead(&self, initiator: IpAddr, chosen: &str, turn: usize) -> Option<String> {
+        let lan = self.lan.as_ref().filter(|_| !chosen.is_empty())?;
+        if self.in_lan(initiator) {
+            return Some(lan.relay.clone());
+        }
+        if chosen == lan.relay { self.listed(turn) } else { None }
+    }
+
+    fn listed(&self, turn: usize) -> Option<String> {
+        self.relays.get(turn.checked_rem(self.relays.len())?).cloned()
+    }
+
+    fn in_lan(&self, ip: IpAddr) -> bool {
+        self.lan.as_ref().is_some_and(|lan| lan.network.contains(ip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAT: NatType = NatType::ASYMMETRIC;
+
+    fn ips(initiator: &str, target: &str) -> (IpAddr, IpAddr) {
+        (initiator.parse().unwrap(), target.parse().unwrap())
+    }
+
+    fn with_lan() -> Policy {
+        let network = Network::parse("192.168.0.0/16").unwrap();
+        let lan = Some(Lan { network, relay: "192.168.0.1".into() });
+        Policy { lan, relays: vec!["one".into(), "two:1".into()], ..Policy::default() }
+    }
+
+    #[test]
+    fn one_address_is_local_unless_the_transport_cannot() {
+        let policy = Policy::default();
+        assert_eq!(policy.route(ips("1.1.1.1", "1.1.1.1"), NAT, true), Route::Local);
+        assert_eq!(policy.route(ips("1.1.1.1", "1.1.1.1"), NAT, false), Route::Punch(NAT));
+        assert_eq!(policy.route(ips("1.1.1.1", "2.2.2.2"), NAT, true), Route::Punch(NAT));
+    }
+
+    #[test]
+    fn always_relay_covers_one_address_too() {
+        let policy = Policy { always_relay: true, ..with_lan() };
+        assert_eq!(policy.route(ips("1.1.1.1", "1.1.1.1"), NAT, true), Route::Relay);
+    }
+
+    #[test]
+    fn lan_mask_joins_insiders_and_relays_between_in_and_out() {
+        let policy = with_lan();
+        let route = |a, b| policy.route(ips(a, b), NAT, true);
+        assert_eq!(route("192.168.1.1", "192.168.2.2"), Route::Local);
+        assert_eq!(route("192.168.1.1", "2.2.2.2"), Route::Relay);
+        assert_eq!(route("2.2.2.2", "192.168.1.1"), Route::Relay);
+    }
+
+    #[test]
+    fn relays_take_turns_and_the_lan_has_its_own() {
+        let policy = with_lan();
+        let (outside, inside) = ips("2.2.2.2", "192.168.1.1");
+        assert_eq!(policy.relay_for(outside, inside, 0), "192.168.0.1");
+        assert_eq!(policy.relay_for(inside, outside, 0), "one");
+        assert_eq!(policy.relay_for(outside, outside, 3), "two:1");
+        assert_eq!(Policy::default().relay_for(outside, outside, 3), "");
+        assert_eq!(policy.relay_instead(inside, "x", 0).as_deref(), Some("192.168.0.1"));
+        assert_eq!(policy.relay_instead(outside, "192.168.0.1", 0).as_deref(), Some("one"));
+        assert_eq!(policy.relay_instead(outside, "x", 0), None);
+        assert_eq!(policy.relay_instead(inside, "", 0), None);
+    }
+}

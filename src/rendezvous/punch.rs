@@ -1,0 +1,200 @@
+//! Punching (protocol §4.4, §4.7): an initiator asks, the target is told, its answer goes back.
+//! C39-C52.
+
+use crate::base::conn::{Conn, Transport, Via};
+use crate::base::counters::DropReason;
+use crate::base::endpoint::Endpoint;
+use crate::base::peer::PeerId;
+use crate::base::time::Time;
+use crate::wire::NatType;
+use crate::wire::addr::Mangled;
+use crate::wire::reply::{Failure, Path, Punch, PunchAnswer, Reply};
+use crate::wire::request::{Echo, Given, LocalAddr, PunchRequest, PunchSent};
+
+use super::policy::Route;
+use super::registry::Presence;
+use super::{Effect, Effects, Rendezvous, push, reply};
+
+/// An initiator that waits for its target.
+pub(super) struct Ask {
+    /// Where the answer goes.
+    pub(super) conn: Conn,
+    /// Who was asked.
+    pub(super) target: PeerId,
+    /// The initiator's address as the target was told it.
+    pub(super) told: Mangled,
+    /// When it last asked.
+    pub(super) asked: Time,
+    /// Only the relay will do: IPv6 sockets stay untold.
+    pub(super) relay_only: bool,
+}
+
+impl Rendezvous {
+    /// An initiator asks for a path (C39-C43, C47, C49).
+    pub(super) fn punch_hole(
+        &mut self,
+        now: Time,
+        via: Via,
+        wish: &PunchRequest,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
+        let client = self.client(conn)?;
+        let (from, nearby) = (client.from, client.transport == Transport::Tcp);
+        if self.policy.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
+            self.counters.count(DropReason::WrongKey);
+            reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
+            return Ok(());
+        }
+        let (id, presence) = match self.find_target(now, &wish.target) {
+            Ok(found) => found,
+            Err(failure) => {
+                reply(effects, via, Reply::PunchRefused(failure));
+                return Ok(());
+            }
+        };
+        self.grants.insert_evicting((from.prefix(), id.clone()), now);
+        let ips = (from.ip(), presence.from.ip());
+        let route = match wish.force_relay {
+            true => Route::Relay,
+            false => self.policy.route(ips, wish.nat, nearby),
+        };
+        let relay = self.policy.relay_for(ips.0, ips.1, self.take_turn());
+        let told = self.ask(now, conn, from, (id, route == Route::Relay));
+        reply(effects, presence.via, push_to_target(wish, route, told, relay));
+        Ok(())
+    }
+
+    /// The target and where it is.
+    pub(super) fn find_target(
+        &self,
+        now: Time,
+        target: &Given<PeerId>,
+    ) -> Result<(PeerId, Presence), Failure> {
+        let id = target.value().ok_or(Failure::IdNotExist)?;
+        let peer = self.registry.peer(id).ok_or(Failure::IdNotExist)?;
+        let presence = peer.present(now).ok_or(Failure::Offline)?;
+        Ok((id.clone(), presence))
+    }
+
+    /// Remembers that `conn` waits for a target, and gives the bytes to tell that target. Asking
+    /// again keeps them, so that the answer to either push is good (C47).
+    pub(super) fn ask(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        from: Endpoint,
+        (target, relay_only): (PeerId, bool),
+    ) -> Mangled {
+        let told = match self.asks.get(&from) {
+            Some(ask) if ask.conn == conn && ask.target == target => ask.told.clone(),
+            _ => Mangled::new(from, self.nonces.draw()),
+        };
+        let ask = Ask { conn, target, told: told.clone(), asked: now, relay_only };
+        self.asks.insert_evicting(from, ask);
+        told
+    }
+
+    /// Takes out the ask an answer is for. `exact` demands the very bytes told (C52).
+    pub(super) fn answered(
+        &mut self,
+        echo: &Echo,
+        id: &Given<PeerId>,
+        exact: bool,
+    ) -> Result<Ask, DropReason> {
+        let ask = self.asks.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
+        let from_another = match id {
+            Given::Value(id) => *id != ask.target,
+            Given::Nothing => false,
+            Given::Unusable => true,
+        };
+        if from_another || (exact && echo.exact.as_ref() != Some(&ask.told)) {
+            return Err(DropReason::Unasked);
+        }
+        self.asks.remove(&echo.endpoint).ok_or(DropReason::Bug)
+    }
+
+    /// The target opened its NAT: its address is where this message came from (C44, C50).
+    pub(super) fn punch_sent(
+        &mut self,
+        via: Via,
+        sent: PunchSent,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let from = self.source(via)?;
+        let ask = self.answered(&sent.echo, &sent.id, true)?;
+        let answer = PunchAnswer {
+            addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
+            signed_key: self.signed_key(&ask.target, sent.versioned),
+            relay: sent.relay,
+            path: Path::Nat(sent.nat),
+            is_udp: matches!(via, Via::Datagram(_)),
+            upnp_port: sent.upnp_port,
+            v6: sent.v6.filter(|_| !ask.relay_only),
+        };
+        reply(effects, Via::Stream(ask.conn), Reply::PunchAnswer(Box::new(answer)));
+        finish(via, effects);
+        Ok(())
+    }
+
+    /// The target is in the initiator's network (C45).
+    pub(super) fn local_addr(
+        &mut self,
+        via: Via,
+        local: LocalAddr,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
+        let ask = self.answered(&local.echo, &local.id, false)?;
+        let answer = PunchAnswer {
+            addr: local.local,
+            signed_key: self.signed_key(&ask.target, local.versioned),
+            relay: local.relay,
+            path: Path::Local,
+            is_udp: false,
+            upnp_port: 0,
+            v6: local.v6.filter(|_| !ask.relay_only),
+        };
+        reply(effects, Via::Stream(ask.conn), Reply::PunchAnswer(Box::new(answer)));
+        finish(via, effects);
+        Ok(())
+    }
+
+    /// The target's key for an initiator, if the target is new enough to be verified (C46).
+    pub(super) fn signed_key(&mut self, target: &PeerId, versioned: bool) -> Option<Vec<u8>> {
+        let key = self.key.as_ref().filter(|_| versioned)?;
+        self.registry.signed_key(target, key)
+    }
+
+    /// Counts up for relays that take turns.
+    pub(super) fn take_turn(&mut self) -> usize {
+        self.turn = self.turn.wrapping_add(1);
+        self.turn
+    }
+}
+
+/// A target's one-shot connection has said all it had to (C44).
+pub(super) fn finish(via: Via, effects: &mut Effects) {
+    if let Via::Stream(conn) = via {
+        push(effects, Effect::Close { conn, reason: DropReason::Done });
+    }
+}
+
+/// What the target is told. Where only the relay will do, UDP and IPv6 stay untold: a target
+/// would try them all the same (protocol §4.7).
+fn push_to_target(wish: &PunchRequest, route: Route, to: Mangled, relay: String) -> Reply {
+    let (nat, relay_only) = match route {
+        Route::Local => return Reply::FetchLocalAddr { to, relay, v6: wish.v6 },
+        Route::Punch(nat) => (nat, false),
+        Route::Relay => (NatType::SYMMETRIC, true),
+    };
+    Reply::Punch(Box::new(Punch {
+        to,
+        relay,
+        nat,
+        udp_port: if relay_only { 0 } else { wish.udp_port },
+        force_relay: relay_only,
+        upnp_port: wish.upnp_port,
+        v6: wish.v6.filter(|_| !relay_only),
+    }))
+}

@@ -1,0 +1,139 @@
+//! The table of peers: identity from the store, presence in memory. C13, C14, C18-C23.
+
+use static_assertions::const_assert;
+
+use crate::base::conn::Via;
+use crate::base::endpoint::Endpoint;
+use crate::base::limits::{
+    FORGET_ABSENT_MS, ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID,
+};
+use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
+use crate::base::table::{Full, Seed, Table};
+use crate::base::time::Time;
+use crate::identity::{ServerKey, Signature};
+use crate::wire::message::id_pk;
+
+/// A registered device.
+pub(super) struct Peer {
+    pub(super) device: DeviceId,
+    pub(super) key: PeerKey,
+    pub(super) first_seen_secs: u64,
+    presence: Option<Presence>,
+    signature: Option<Signature>,
+    window_start: Time,
+    window_used: u8,
+}
+
+/// Where a peer is; it is there as long as `seen` is less than [`ONLINE_MS`] ago.
+#[derive(Clone, Copy)]
+pub(super) struct Presence {
+    /// How to reach it.
+    pub(super) via: Via,
+    /// Its address, however it is reached.
+    pub(super) from: Endpoint,
+    /// When it last registered.
+    pub(super) seen: Time,
+}
+
+const_assert!(size_of::<(PeerId, Peer)>() <= 288);
+const_assert!(PEERS_CEILING * size_of::<(PeerId, Peer)>() <= 40 * 1024 * 1024);
+
+impl Peer {
+    /// Its presence, if it registered less than [`ONLINE_MS`] ago (C23).
+    pub(super) fn present(&self, now: Time) -> Option<Presence> {
+        self.presence.filter(|presence| now.since_ms(presence.seen) < ONLINE_MS)
+    }
+
+    /// Whether it was last seen at another address than `from`; None if it was not seen yet.
+    pub(super) fn moved(&self, from: Endpoint) -> Option<bool> {
+        self.presence.map(|presence| presence.from.ip() != from.ip())
+    }
+
+    /// Counts a registration; false if there were too many (C19).
+    pub(super) fn allow(&mut self, now: Time) -> bool {
+        if self.window_used == 0 || now.since_ms(self.window_start) >= ID_WINDOW_MS {
+            (self.window_start, self.window_used) = (now, 0);
+        }
+        if self.window_used >= REGISTRATIONS_PER_ID {
+            return false;
+        }
+        self.window_used += 1;
+        true
+    }
+}
+
+/// All registered devices, the one longest away first.
+pub(super) struct Registry {
+    peers: Table<PeerId, Peer>,
+}
+
+impl Registry {
+    pub(super) fn new(limit: usize, seed: Seed) -> Self {
+        Self { peers: Table::new(limit, seed) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.peers.set_limit(limit);
+    }
+
+    /// Whether `more` new peers on their way leave no room for another.
+    pub(super) fn is_full_with(&self, more: usize) -> bool {
+        self.peers.len().saturating_add(more) >= self.peers.limit()
+    }
+
+    pub(super) fn peer(&self, id: &PeerId) -> Option<&Peer> {
+        self.peers.get(id)
+    }
+
+    pub(super) fn peer_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(id)
+    }
+
+    /// Inserts or replaces a durable record; a signature over another key is dropped.
+    pub(super) fn put(&mut self, record: Record, presence: Option<Presence>) -> Result<(), Full> {
+        let Record { id, device, key, first_seen_secs } = record;
+        let old = self.peers.get(&id);
+        let peer = Peer {
+            device,
+            key,
+            first_seen_secs,
+            presence: presence.or(old.and_then(|old| old.presence)),
+            signature: None,
+            window_start: old.map_or(presence.map_or(Time::START, |p| p.seen), |o| o.window_start),
+            window_used: old.map_or(u8::from(presence.is_some()), |old| old.window_used),
+        };
+        self.peers.insert(id, peer).map(|_| ())
+    }
+
+    /// Notes that a peer is there.
+    pub(super) fn seen(&mut self, id: &PeerId, presence: Presence) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.presence = Some(presence);
+            self.peers.touch(id);
+        }
+    }
+
+    /// Removes the peer longest away to make room, if it is away long enough.
+    pub(super) fn forget_absent(&mut self, now: Time) -> Option<PeerId> {
+        let (_, oldest) = self.peers.oldest()?;
+        let seen = oldest.presence.map_or(Time::START, |presence| presence.seen);
+        if now.since_ms(seen) < FORGET_ABSENT_MS {
+            return None;
+        }
+        self.peers.pop_oldest().map(|(id, _)| id)
+    }
+
+    /// The peer's id and key under the server's signature, which is made once per stored key.
+    pub(super) fn signed_key(&mut self, id: &PeerId, key: &ServerKey) -> Option<Vec<u8>> {
+        let peer = self.peers.get_mut(id)?;
+        let message = id_pk(id, &peer.key);
+        let signature = peer.signature.get_or_insert_with(|| key.sign(&message));
+        let mut signed = signature.0.to_vec();
+        signed.extend_from_slice(&message);
+        Some(signed)
+    }
+}
