@@ -5,4 +5,5 @@
 
 pub mod base;
 pub mod identity;
+pub mod rendezvous;
 pub mod wire;

@@ -86,6 +86,8 @@ pub struct Limits {
     pub parked_per_source: usize,
     /// RegisterPk accepted from one source (IPv4 address or IPv6 /64) in a minute (C20).
     pub registrations_per_source: u16,
+    /// New ids accepted from one source in a day.
+    pub newcomers_per_source: u16,
 }
 
 impl Limits {
@@ -96,6 +98,7 @@ impl Limits {
         sessions: 32,
         parked_per_source: 16,
         registrations_per_source: 32,
+        newcomers_per_source: 300,
     };
 }
 

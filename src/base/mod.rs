@@ -5,6 +5,7 @@ pub mod conn;
 pub mod counters;
 pub mod endpoint;
 pub mod limits;
+pub mod nonce;
 pub mod peer;
 pub mod table;
 pub mod throttle;

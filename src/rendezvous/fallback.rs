@@ -66,8 +66,8 @@ impl Rendezvous {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let own_account = answer.id != Given::Nothing;
         let ask = self.answered(&answer.echo, &answer.id, own_account)?;
-        let signed = own_account
-            .then(|| self.signed_key(&ask.target, answer.versioned).unwrap_or_default());
+        let signed =
+            own_account.then(|| self.signed_key(&ask.target, answer.versioned).unwrap_or_default());
         let turn = self.take_turn();
         let initiator = answer.echo.endpoint.ip();
         let relay = self.policy.relay_instead(initiator, &answer.relay, turn);

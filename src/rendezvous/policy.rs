@@ -68,7 +68,12 @@ impl Policy {
     }
 
     /// What the initiator must be told instead of the relay a target chose, if anything.
-    pub(super) fn relay_instead(&self, initiator: IpAddr, chosen: &str, turn: usize) -> Option<String> {
+    pub(super) fn relay_instead(
+        &self,
+        initiator: IpAddr,
+        chosen: &str,
+        turn: usize,
+    ) -> Option<String> {
         let lan = self.lan.as_ref().filter(|_| !chosen.is_empty())?;
         if self.in_lan(initiator) {
             return Some(lan.relay.clone());

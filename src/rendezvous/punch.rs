@@ -59,7 +59,8 @@ impl Rendezvous {
             true => Route::Relay,
             false => self.policy.route(ips, wish.nat, nearby),
         };
-        let relay = self.policy.relay_for(ips.0, ips.1, self.take_turn());
+        let turn = self.take_turn();
+        let relay = self.policy.relay_for(ips.0, ips.1, turn);
         let told = self.ask(now, conn, from, (id, route == Route::Relay));
         reply(effects, presence.via, push_to_target(wish, route, told, relay));
         Ok(())

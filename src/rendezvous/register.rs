@@ -87,7 +87,7 @@ impl Rendezvous {
         let Presence { via, from, seen: now } = presence;
         let most = self.limits.registrations_per_source;
         if !self.sources.allow(now, from.prefix(), most) {
-            return Ok(self.too_frequent(via, effects));
+            return self.too_frequent(via, effects);
         }
         if self.saving.get(&id).is_some() {
             // Its answer is on the way; the client asks again should that one be lost.
@@ -103,7 +103,7 @@ impl Rendezvous {
             return Ok(());
         }
         if !peer.allow(now) {
-            return Ok(self.too_frequent(via, effects));
+            return self.too_frequent(via, effects);
         }
         if peer.key == key {
             self.registry.seen(&id, presence);
@@ -123,7 +123,7 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Presence { via, from, seen: now } = presence;
         if !self.newcomers.allow(now, from.prefix(), self.limits.newcomers_per_source) {
-            return Ok(self.too_frequent(via, effects));
+            return self.too_frequent(via, effects);
         }
         if self.registry.is_full_with(self.saving.len()) {
             let Some(gone) = self.registry.forget_absent(now) else {
@@ -185,9 +185,10 @@ impl Rendezvous {
         push(effects, Effect::Report(event(new, id)));
     }
 
-    fn too_frequent(&mut self, via: Via, effects: &mut Effects) {
+    fn too_frequent(&mut self, via: Via, effects: &mut Effects) -> Result<(), DropReason> {
         self.counters.count(DropReason::TooFrequent);
         answer(effects, via, Registered::TooFrequent);
+        Ok(())
     }
 
     /// The port this server sees (C34, C35, C38).
