@@ -1,7 +1,7 @@
 //! The server key: the Ed25519 pair clients trust, its text, its signatures, and what `--key` says.
 //!
 //! Bytes in, bytes out: nothing here knows a file, a message or a socket.
-//! Checks: C74 (text of the key files), C75 (the `--key` table), the vectors of §4.8, §4.9 and §5.1.
+//! C74 (text of the key files), C75 (the `--key` table), the vectors of §4.8, §4.9 and §5.1.
 
 use core::fmt;
 

@@ -28,7 +28,7 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
-        let from = self.client(conn)?.from;
+        let from = self.caller(conn)?.from;
         if self.policy.access_key.is_some() && !self.granted(now, from.prefix(), &wish.target) {
             self.counters.count(DropReason::NotGranted);
             reply(effects, via, Reply::RelayRefused(NOT_GRANTED));
@@ -43,7 +43,7 @@ impl Rendezvous {
             }
         };
         let told = self.ask(now, conn, from, (id, false));
-        let payload = forward_relay_request(wish.raw, &told, None);
+        let payload = forward_relay_request(wish.raw, &told);
         reply(effects, presence.via, Reply::Forward(payload));
         Ok(())
     }

@@ -139,7 +139,7 @@ pub enum Event {
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
 /// An open connection.
-struct Client {
+struct Caller {
     from: Endpoint,
     transport: Transport,
 }
@@ -153,7 +153,7 @@ pub struct Rendezvous {
     saving: Table<PeerId, Ticket>,
     pending: Table<Ticket, Pending>,
     tickets: u64,
-    clients: Table<Conn, Client>,
+    callers: Table<Conn, Caller>,
     asks: Table<Endpoint, Ask>,
     grants: Table<(Prefix, PeerId), Time>,
     sources: Throttle,
@@ -173,7 +173,7 @@ impl Rendezvous {
             saving: Table::new(SAVES_PENDING_MAX, seed),
             pending: Table::new(SAVES_PENDING_MAX, seed),
             tickets: 0,
-            clients: Table::new(limits.connections, seed),
+            callers: Table::new(limits.connections, seed),
             asks: Table::new(limits.connections, seed),
             grants: Table::new(GRANTS_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
@@ -196,7 +196,7 @@ impl Rendezvous {
     /// Changes limits and policy; nothing that is there is lost.
     pub fn reconfigure(&mut self, limits: Limits, policy: Policy) {
         self.registry.set_limit(limits.peers);
-        self.clients.set_limit(limits.connections);
+        self.callers.set_limit(limits.connections);
         self.asks.set_limit(limits.connections);
         self.limits = limits;
         self.policy = policy;
@@ -222,7 +222,7 @@ impl Rendezvous {
         match input {
             Input::Opened { conn, from, transport } => {
                 // The shell's pool is never larger than this table.
-                let _ = self.clients.insert(conn, Client { from, transport });
+                let _ = self.callers.insert(conn, Caller { from, transport });
             }
             Input::Closed { conn } => self.handle_closed(conn),
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
@@ -279,9 +279,9 @@ impl Rendezvous {
     }
 
     fn handle_closed(&mut self, conn: Conn) {
-        let Some(client) = self.clients.remove(&conn) else { return };
-        if self.asks.get(&client.from).is_some_and(|ask| ask.conn == conn) {
-            self.asks.remove(&client.from);
+        let Some(caller) = self.callers.remove(&conn) else { return };
+        if self.asks.get(&caller.from).is_some_and(|ask| ask.conn == conn) {
+            self.asks.remove(&caller.from);
         }
     }
 
@@ -289,12 +289,12 @@ impl Rendezvous {
     fn source(&self, via: Via) -> Result<Endpoint, DropReason> {
         match via {
             Via::Datagram(from) => Ok(from),
-            Via::Stream(conn) => self.client(conn).map(|client| client.from),
+            Via::Stream(conn) => self.caller(conn).map(|caller| caller.from),
         }
     }
 
-    fn client(&self, conn: Conn) -> Result<&Client, DropReason> {
-        self.clients.get(&conn).ok_or(DropReason::Bug)
+    fn caller(&self, conn: Conn) -> Result<&Caller, DropReason> {
+        self.callers.get(&conn).ok_or(DropReason::Bug)
     }
 }
 

@@ -39,8 +39,8 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
-        let client = self.client(conn)?;
-        let (from, nearby) = (client.from, client.transport == Transport::Tcp);
+        let caller = self.caller(conn)?;
+        let (from, nearby) = (caller.from, caller.transport == Transport::Tcp);
         if self.policy.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
             self.counters.count(DropReason::WrongKey);
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));

@@ -295,21 +295,19 @@ pub fn id_pk(id: &PeerId, key: &PeerKey) -> Vec<u8> {
     proto::IdPk { id: id.as_str().into(), pk: key.0.to_vec() }.encode_to_vec()
 }
 
-/// RequestRelay for the target: the initiator's address in, the initiator's secrets out (C55,
-/// C57), the relay replaced if `relay` is some, every other field as it came.
-pub fn forward_relay_request(raw: &[u8], initiator: &Mangled, relay: Option<&str>) -> Vec<u8> {
+/// RequestRelay for the target (C57): the initiator's address in; out go its secrets (C55) and
+/// what only a server may say, permissions and audit context; every other field as it came.
+pub fn forward_relay_request(raw: &[u8], initiator: &Mangled) -> Vec<u8> {
     const SOCKET_ADDR: u32 = 3;
-    const RELAY_SERVER: u32 = 4;
     const ACCESS_KEY: u32 = 6;
     const TOKEN: u32 = 8;
+    const CONTROL_PERMISSIONS: u32 = 9;
+    const CONTROLLED_CONTEXT: u32 = 10;
     const SWITCH_CODE: u32 = 11;
-    let fixed = [SOCKET_ADDR, ACCESS_KEY, TOKEN, SWITCH_CODE];
-    let with_relay = [SOCKET_ADDR, ACCESS_KEY, TOKEN, SWITCH_CODE, RELAY_SERVER];
-    let mut body = copy_without(raw, if relay.is_some() { &with_relay } else { &fixed });
+    let dropped =
+        [SOCKET_ADDR, ACCESS_KEY, TOKEN, CONTROL_PERMISSIONS, CONTROLLED_CONTEXT, SWITCH_CODE];
+    let mut body = copy_without(raw, &dropped);
     append(&mut body, SOCKET_ADDR, initiator.as_bytes());
-    if let Some(relay) = relay {
-        append(&mut body, RELAY_SERVER, relay.as_bytes());
-    }
     wrap_bytes(member::REQUEST_RELAY, &body)
 }
 
