@@ -5,5 +5,6 @@
 
 pub mod base;
 pub mod identity;
+pub mod relay;
 pub mod rendezvous;
 pub mod wire;

@@ -37,6 +37,8 @@ pub const INBOX_MAX: usize = 64;
 pub const OUTBOX_MAX: usize = 4;
 /// Datagrams handled in one turn before streams get theirs.
 pub const DATAGRAMS_PER_TURN: usize = 32;
+/// Messages of streams handled in one turn before datagrams get theirs again.
+pub const STREAMS_PER_TURN: usize = 32;
 /// Most changes grouped into one commit.
 pub const BATCH_MAX: usize = 256;
 /// Most registrations waiting for the store; one more is dropped, and the client asks again.
@@ -50,6 +52,8 @@ pub const GRANTS_MAX: usize = 1024;
 pub const ONLINE_MS: u64 = 30_000;
 /// A silent connection is closed after this (C05, C66).
 pub const IDLE_MS: u64 = 30_000;
+/// A peer that takes no byte of an answer for this long is a slow reader.
+pub const WRITE_MS: u64 = 10_000;
 /// A relay leg waits this long for its partner (C67).
 pub const PARKED_MS: u64 = 30_000;
 /// A pair in which neither direction moved for this long is closed (C69).
@@ -68,6 +72,17 @@ pub const REGISTRATIONS_PER_ID: u8 = 3;
 pub const ID_WINDOW_MS: u64 = 6_000;
 /// The window of [`Limits::registrations_per_source`] (C20).
 pub const SOURCE_WINDOW_MS: u64 = 60_000;
+
+/// Bytes a relay session copies at once.
+pub const CHUNK_BYTES: usize = 32 * 1024;
+/// Chunks one direction of a session copies before others get their turn.
+pub const CHUNKS_PER_TURN: usize = 8;
+/// Bytes kept of a parked leg; a first handshake message is a few hundred.
+pub const PARKED_BYTES_MAX: usize = 16 * 1024;
+/// Pause after the kernel refused a connection for want of file descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// File descriptors needed besides connections and sessions: listeners, store, reactor, log.
+pub const FILES_SPARE: usize = 32;
 
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);

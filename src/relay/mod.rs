@@ -1,16 +1,20 @@
 //! Which relay legs belong together: a pure machine. It must not know sockets, clocks or logs,
 //! nor the rendezvous. C65-C67, C69-C71.
 
-pub mod pairing;
+mod pairing;
 
 use heapless::Deque;
 
 use crate::base::conn::Conn;
-use crate::base::counters::DropReason;
+use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Endpoint;
-use crate::base::limits::EFFECTS_MAX;
+use crate::base::limits::{EFFECTS_MAX, Limits};
+use crate::base::table::Seed;
+use crate::base::time::Time;
 use crate::wire::ConnType;
-use crate::wire::request::Request;
+use crate::wire::request::{Given, Request};
+
+use pairing::{Joined, Pairing};
 
 /// What happens to the relay.
 #[derive(Clone, Debug)]
@@ -64,3 +68,107 @@ pub enum Effect {
 
 /// What one input or timeout led to, in order.
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
+
+/// The relay machine.
+pub struct Relay {
+    pairing: Pairing,
+    access_key: Option<Box<str>>,
+    counters: Counters,
+}
+
+impl Relay {
+    /// A relay without legs. With `access_key` both legs must show it; `seed` keys its tables.
+    pub fn new(limits: Limits, access_key: Option<Box<str>>, seed: Seed) -> Self {
+        let pairing = Pairing::new(limits, seed);
+        Self { pairing, access_key, counters: Counters::default() }
+    }
+
+    /// Changes limits and access key; nothing that is there is lost.
+    pub fn reconfigure(&mut self, limits: Limits, access_key: Option<Box<str>>) {
+        self.pairing.set_limits(limits);
+        self.access_key = access_key;
+    }
+
+    /// What was dropped so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Connections waiting for their first message, legs waiting for a partner, and sessions.
+    pub fn occupancy(&self) -> (usize, usize, usize) {
+        self.pairing.occupancy()
+    }
+
+    /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
+    pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
+        match input {
+            Input::Opened { conn, from } => {
+                if let Some(conn) = self.pairing.opened(now, conn, from) {
+                    self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+                }
+            }
+            Input::Closed { conn } => self.pairing.closed(conn),
+            Input::Request { conn, request } => {
+                if let Err(reason) = self.join(now, conn, &request, effects) {
+                    self.pairing.closed(conn);
+                    self.push(effects, Effect::Close { conn, reason });
+                }
+            }
+        }
+    }
+
+    /// The next moment `handle_timeout` has something to do.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.pairing.next_timeout()
+    }
+
+    /// Closes one connection whose time is up (C66, C67).
+    pub fn handle_timeout(&mut self, now: Time, effects: &mut Effects) {
+        if let Some((conn, reason)) = self.pairing.expire(now) {
+            self.push(effects, Effect::Close { conn, reason });
+        }
+    }
+
+    fn join(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        request: &Request<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let Request::RequestRelay(wish) = request else { return Err(DropReason::Unexpected) };
+        if self.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
+            return Err(DropReason::WrongKey);
+        }
+        let token = match &wish.token {
+            Given::Value(token) => token,
+            Given::Nothing => return Err(DropReason::Incomplete),
+            Given::Unusable => return Err(DropReason::Malformed),
+        };
+        match self.pairing.join(now, conn, (token, wish.conn_type))? {
+            Joined::Parked { evicted } => {
+                self.push(effects, Effect::Park { conn });
+                if let Some(conn) = evicted {
+                    self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+                }
+            }
+            Joined::Paired { waiting, conn_type } => {
+                self.push(effects, Effect::Pair { waiting, joining: conn, conn_type });
+            }
+            Joined::Refused { waiting } => {
+                self.push(effects, Effect::Close { conn: waiting, reason: DropReason::TableFull });
+                self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an effect and counts it if it ends a connection.
+    fn push(&mut self, effects: &mut Effects, effect: Effect) {
+        if let Effect::Close { reason, .. } = &effect {
+            self.counters.count(*reason);
+        }
+        let pushed = effects.push_back(effect).is_ok();
+        debug_assert!(pushed, "more effects than EFFECTS_MAX");
+    }
+}
