@@ -11,7 +11,7 @@ use crate::wire::message::{forward_relay_answer, forward_relay_request};
 use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
-use super::punch::finish;
+use super::punch::{Want, finish};
 use super::{Effects, Rendezvous, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
@@ -42,7 +42,7 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let told = self.ask(now, conn, from, (id, false));
+        let told = self.ask(now, conn, from, (id, Want::Relay, false));
         let payload = forward_relay_request(wish.raw, &told);
         reply(effects, presence.via, Reply::Forward(payload));
         Ok(())
@@ -65,7 +65,8 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let own_account = answer.id != Given::Nothing;
-        let ask = self.answered(&answer.echo, &answer.id, own_account)?;
+        let want = if own_account { Want::Punch } else { Want::Relay };
+        let ask = self.answered(&answer.echo, &answer.id, want)?;
         let signed =
             own_account.then(|| self.signed_key(&ask.target, answer.versioned).unwrap_or_default());
         let turn = self.take_turn();

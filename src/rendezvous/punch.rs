@@ -23,10 +23,24 @@ pub(super) struct Ask {
     pub(super) target: PeerId,
     /// The initiator's address as the target was told it.
     pub(super) told: Mangled,
+    /// What the target was asked to do.
+    pub(super) want: Want,
     /// When it last asked.
     pub(super) asked: Time,
     /// Only the relay will do: IPv6 sockets stay untold.
     pub(super) relay_only: bool,
+}
+
+/// What a target is asked to do, which decides what its answer must echo (C52): the answers to
+/// `Local` and `Relay` may spell the initiator's address anew, all others repeat the very bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Open a path, or choose a relay.
+    Punch,
+    /// Tell its address in the initiator's network.
+    Local,
+    /// Come to the relay the initiator chose.
+    Relay,
 }
 
 impl Rendezvous {
@@ -61,7 +75,8 @@ impl Rendezvous {
         };
         let turn = self.take_turn();
         let relay = self.policy.relay_for(ips.0, ips.1, turn);
-        let told = self.ask(now, conn, from, (id, route == Route::Relay));
+        let want = if route == Route::Local { Want::Local } else { Want::Punch };
+        let told = self.ask(now, conn, from, (id, want, route == Route::Relay));
         reply(effects, presence.via, push_to_target(wish, route, told, relay));
         Ok(())
     }
@@ -85,25 +100,27 @@ impl Rendezvous {
         now: Time,
         conn: Conn,
         from: Endpoint,
-        (target, relay_only): (PeerId, bool),
+        (target, want, relay_only): (PeerId, Want, bool),
     ) -> Mangled {
         let told = match self.asks.get(&from) {
             Some(ask) if ask.conn == conn && ask.target == target => ask.told.clone(),
             _ => Mangled::new(from, self.nonces.draw()),
         };
-        let ask = Ask { conn, target, told: told.clone(), asked: now, relay_only };
+        let ask = Ask { conn, target, told: told.clone(), want, asked: now, relay_only };
         self.asks.insert_evicting(from, ask);
         told
     }
 
-    /// Takes out the ask an answer is for. `exact` demands the very bytes told (C52).
+    /// Takes out the ask that an answer to `want` is for. It must echo the very bytes told, unless
+    /// the target was asked for the kind of answer that need not (C52).
     pub(super) fn answered(
         &mut self,
         echo: &Echo,
         id: &Given<PeerId>,
-        exact: bool,
+        want: Want,
     ) -> Result<Ask, DropReason> {
         let ask = self.asks.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
+        let exact = want == Want::Punch || want != ask.want;
         let from_another = match id {
             Given::Value(id) => *id != ask.target,
             Given::Nothing => false,
@@ -123,7 +140,7 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
-        let ask = self.answered(&sent.echo, &sent.id, true)?;
+        let ask = self.answered(&sent.echo, &sent.id, Want::Punch)?;
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
             signed_key: self.signed_key(&ask.target, sent.versioned),
@@ -146,7 +163,7 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
-        let ask = self.answered(&local.echo, &local.id, false)?;
+        let ask = self.answered(&local.echo, &local.id, Want::Local)?;
         let answer = PunchAnswer {
             addr: local.local,
             signed_key: self.signed_key(&ask.target, local.versioned),
