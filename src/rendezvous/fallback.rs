@@ -4,7 +4,7 @@
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Prefix;
-use crate::base::limits::GRANT_MS;
+use crate::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS};
 use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::wire::message::{forward_relay_answer, forward_relay_request};
@@ -44,6 +44,9 @@ impl Rendezvous {
         };
         let told = self.ask(now, conn, from, (id, Want::Relay, false));
         let payload = forward_relay_request(wish.raw, &told);
+        if matches!(presence.via, Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
+            return Err(DropReason::Oversized);
+        }
         reply(effects, presence.via, Reply::Forward(payload));
         Ok(())
     }
