@@ -1,0 +1,263 @@
+//! Drives the rendezvous machine alone: a virtual clock, payload bytes in and out, and a store
+//! that keeps, refuses or holds back what it is given. It must not know any check.
+
+use hbb::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb::base::counters::DropReason;
+use hbb::base::endpoint::Endpoint;
+use hbb::base::limits::Limits;
+use hbb::base::peer::{Change, Record};
+use hbb::base::table::Seed;
+use hbb::base::time::Time;
+use hbb::identity::ServerKey;
+use hbb::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
+use hbb::wire::message::{decode, encode};
+
+/// A registered target and where it usually is.
+pub(crate) const B1: &str = "123456789";
+pub(crate) const B1_AT: &str = "203.0.113.9:50002";
+pub(crate) const DEVICE: &[u8] = b"5c3e9a0d-device-one";
+pub(crate) const KEY: [u8; 32] = [0x11; 32];
+
+/// Where the initiator usually is.
+pub(crate) const A_AT: &str = "198.51.100.7:40001";
+
+pub(crate) fn at(text: &str) -> Endpoint {
+    Endpoint::from(text.parse::<std::net::SocketAddr>().unwrap())
+}
+
+/// The server key of protocol §4.8.
+pub(crate) fn server_key() -> ServerKey {
+    ServerKey::from_seed(core::array::from_fn(|i| u8::try_from(i).unwrap())).unwrap()
+}
+
+/// What the machine did, messages as the bytes that go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Did {
+    Sent(Via, Vec<u8>),
+    Closed(Conn, DropReason),
+    Reported(Event),
+}
+
+/// All the machine did upon one input, saves included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Deeds(pub(crate) Vec<Did>);
+
+impl Deeds {
+    /// Payloads sent, whereto ever.
+    pub(crate) fn sent(&self) -> Vec<(Via, &[u8])> {
+        let sent = self.0.iter().filter_map(|did| match did {
+            Did::Sent(via, payload) => Some((*via, payload.as_slice())),
+            Did::Closed(..) | Did::Reported(_) => None,
+        });
+        sent.collect()
+    }
+
+    /// The one payload sent, which must go to `via`.
+    #[track_caller]
+    pub(crate) fn only_to(&self, via: Via) -> &[u8] {
+        let sent = self.sent();
+        assert!(sent.len() == 1 && sent[0].0 == via, "not one message to {via:?}: {}", self.text());
+        sent[0].1
+    }
+
+    /// The one payload sent, a datagram to `endpoint`.
+    #[track_caller]
+    pub(crate) fn datagram_to(&self, endpoint: &str) -> &[u8] {
+        self.only_to(Via::Datagram(at(endpoint)))
+    }
+
+    /// The one payload sent, on `conn`.
+    #[track_caller]
+    pub(crate) fn stream_to(&self, conn: Conn) -> &[u8] {
+        self.only_to(Via::Stream(conn))
+    }
+
+    /// Nothing was sent to anybody.
+    #[track_caller]
+    pub(crate) fn silent(&self) {
+        assert!(self.sent().is_empty(), "{}", self.text());
+    }
+
+    fn text(&self) -> String {
+        let line = |(via, payload): (Via, &[u8])| format!("\n{via:?} {}", crate::say::hex(payload));
+        self.sent().into_iter().map(line).collect()
+    }
+
+    /// Why `conn` was closed, if it was.
+    pub(crate) fn closed(&self, conn: Conn) -> Option<DropReason> {
+        self.0.iter().find_map(|did| match did {
+            Did::Closed(closed, reason) if *closed == conn => Some(*reason),
+            Did::Closed(..) | Did::Sent(..) | Did::Reported(_) => None,
+        })
+    }
+
+    /// Whether `event` was reported.
+    pub(crate) fn reported(&self, event: &Event) -> bool {
+        self.0.contains(&Did::Reported(event.clone()))
+    }
+}
+
+/// What the store does with changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Store {
+    Keeps,
+    Fails,
+    /// Waits for [`Drive::release`].
+    Holds,
+}
+
+/// The machine, its clock, its store.
+pub(crate) struct Drive {
+    pub(crate) machine: Rendezvous,
+    pub(crate) durable: Vec<Record>,
+    pub(crate) store: Store,
+    limits: Limits,
+    policy: Policy,
+    now: Time,
+    slots: u32,
+    held: Vec<(Ticket, Change)>,
+}
+
+impl Drive {
+    /// A server whom everybody may ask.
+    pub(crate) fn open() -> Self {
+        Self::new(Limits::default(), Policy::default())
+    }
+
+    /// A server that enforces the text of its public key.
+    pub(crate) fn enforcing() -> Self {
+        let access_key = Some(server_key().public_text().into());
+        Self::new(Limits::default(), Policy { access_key, ..Policy::default() })
+    }
+
+    pub(crate) fn new(limits: Limits, policy: Policy) -> Self {
+        let machine = Rendezvous::new(limits, policy.clone(), Some(server_key()), Seed(7, 11));
+        Self {
+            machine,
+            durable: Vec::new(),
+            store: Store::Keeps,
+            limits,
+            policy,
+            now: Time::START,
+            slots: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// Starts anew with what is durable; connections and presence are gone.
+    pub(crate) fn restart(&mut self) {
+        let mut fresh = Self::new(self.limits, self.policy.clone());
+        for record in &self.durable {
+            assert!(fresh.machine.restore(record.clone()), "no room for {}", record.id);
+        }
+        fresh.durable = std::mem::take(&mut self.durable);
+        fresh.slots = self.slots;
+        *self = fresh;
+    }
+
+    /// Lets time pass, timeouts included.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        self.now = self.now.after_ms(ms);
+        while self.machine.next_timeout().is_some_and(|due| due <= self.now) {
+            let mut effects = Effects::new();
+            self.machine.handle_timeout(self.now, &mut effects);
+            self.carry_out(&mut effects);
+        }
+    }
+
+    /// One datagram; nothing reaches the machine if it is no message.
+    pub(crate) fn datagram(&mut self, from: &str, payload: &[u8]) -> Deeds {
+        self.request(Via::Datagram(at(from)), payload)
+    }
+
+    /// One payload on a connection.
+    pub(crate) fn stream(&mut self, conn: Conn, payload: &[u8]) -> Deeds {
+        self.request(Via::Stream(conn), payload)
+    }
+
+    /// A new TCP connection.
+    pub(crate) fn connect(&mut self, from: &str) -> Conn {
+        self.accept(from, Transport::Tcp)
+    }
+
+    /// A new WebSocket.
+    pub(crate) fn connect_web(&mut self, from: &str) -> Conn {
+        self.accept(from, Transport::WebSocket)
+    }
+
+    pub(crate) fn hang_up(&mut self, conn: Conn) -> Deeds {
+        self.input(Input::Closed { conn })
+    }
+
+    /// Says of everything held that it is kept.
+    pub(crate) fn release(&mut self) -> Deeds {
+        let mut deeds = Deeds::default();
+        for (ticket, change) in std::mem::take(&mut self.held) {
+            self.keep(change);
+            deeds.0.extend(self.input(Input::Saved { ticket, outcome: Outcome::Durable }).0);
+        }
+        deeds
+    }
+
+    /// Registers `id` from `from` and sees that it is accepted.
+    #[track_caller]
+    pub(crate) fn enroll(&mut self, id: &str, from: &str) {
+        let deeds = self.datagram(from, &crate::say::register_pk(id, DEVICE, &KEY));
+        assert_eq!(crate::say::hex(deeds.datagram_to(from)), "820100");
+    }
+
+    fn accept(&mut self, from: &str, transport: Transport) -> Conn {
+        self.slots += 1;
+        let conn = Conn { slot: self.slots, generation: 1 };
+        self.input(Input::Opened { conn, from: at(from), transport }).silent();
+        conn
+    }
+
+    fn request(&mut self, via: Via, payload: &[u8]) -> Deeds {
+        match decode(payload) {
+            Ok(request) => self.input(Input::Request { via, request }),
+            Err(_) => Deeds::default(),
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) -> Deeds {
+        let mut effects = Effects::new();
+        self.machine.handle(self.now, input, &mut effects);
+        self.carry_out(&mut effects)
+    }
+
+    /// Does what the machine wants, in order; what the store answers comes last.
+    fn carry_out(&mut self, effects: &mut Effects) -> Deeds {
+        let (mut deeds, mut saved) = (Deeds::default(), Vec::new());
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Reply { via, reply } => deeds.0.push(Did::Sent(via, encode(&reply))),
+                Effect::Close { conn, reason } => deeds.0.push(Did::Closed(conn, reason)),
+                Effect::Report(event) => deeds.0.push(Did::Reported(event)),
+                Effect::Save { ticket, change } => match self.store {
+                    Store::Keeps => {
+                        self.keep(change);
+                        saved.push((ticket, Outcome::Durable));
+                    }
+                    Store::Fails => saved.push((ticket, Outcome::Failed)),
+                    Store::Holds => self.held.push((ticket, change)),
+                },
+            }
+        }
+        for (ticket, outcome) in saved {
+            deeds.0.extend(self.input(Input::Saved { ticket, outcome }).0);
+        }
+        deeds
+    }
+
+    fn keep(&mut self, change: Change) {
+        let (gone, new) = match change {
+            Change::Put(record) => (record.id.clone(), Some(record)),
+            Change::Remove(id) => (id, None),
+            Change::Rename { from, to } => (from, Some(to)),
+        };
+        let replaced = new.as_ref().map(|record| record.id.clone());
+        self.durable.retain(|kept| kept.id != gone && Some(&kept.id) != replaced.as_ref());
+        self.durable.extend(new);
+    }
+}

@@ -1,0 +1,15 @@
+//! Conformance: one test per numbered check of the protocol page, its number in its name.
+//! The `_machine` modules ask the pure machines; the others ask over loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../sim/chance.rs"]
+mod chance;
+mod drive;
+mod nat_online_machine;
+mod punch_echo_machine;
+mod punch_machine;
+mod register_machine;
+mod relay_signal_machine;
+mod say;
+mod wire_machine;

@@ -1,0 +1,374 @@
+//! Registration over UDP, asked of the machine: C11-C25. Refusals first.
+
+use hbb::base::counters::DropReason;
+use hbb::base::limits::Limits;
+use hbb::rendezvous::{Event, Policy};
+
+use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store, at};
+use crate::say::{self, hex, take};
+
+const OTHER_DEVICE: &[u8] = b"another device";
+const OTHER_KEY: [u8; 32] = [0x22; 32];
+/// B1's address with another port, and another address.
+const B1_NEW_PORT: &str = "203.0.113.9:50999";
+const B1_MOVED: &str = "192.0.2.33:50002";
+
+const OK: &str = "820100";
+const UUID_MISMATCH: &str = "8201020802";
+const TOO_FREQUENT: &str = "8201020804";
+const INVALID_ID_FORMAT: &str = "8201020805";
+const NOT_SUPPORT: &str = "8201020806";
+const SERVER_ERROR: &str = "8201020807";
+const SEEN: &str = "3a00";
+const REQUEST_PK: &str = "3a021001";
+
+/// Sends a datagram and gives the one answer in hex, which must go back to its source.
+#[track_caller]
+fn ask(drive: &mut Drive, from: &str, payload: &[u8]) -> String {
+    hex(drive.datagram(from, payload).datagram_to(from))
+}
+
+#[track_caller]
+fn register(drive: &mut Drive, from: &str, device: &[u8], key: &[u8]) -> String {
+    ask(drive, from, &say::register_pk(B1, device, key))
+}
+
+fn is_online(drive: &mut Drive, id: &str) -> bool {
+    let conn = drive.connect("192.0.2.200:1000");
+    let answer = drive.stream(conn, &say::online(&[id]));
+    let states = take!(answer.stream_to(conn), OnlineResponse).states;
+    drive.hang_up(conn);
+    states == [0x80]
+}
+
+/// Where a push to B1 goes now; None if B1 counts as away.
+fn pushed_to(drive: &mut Drive) -> Option<hbb::base::conn::Via> {
+    let conn = drive.connect(A_AT);
+    let deeds = drive.stream(conn, &say::punch(B1, |_| ()));
+    drive.hang_up(conn);
+    let via = deeds.sent()[0].0;
+    (via != hbb::base::conn::Via::Stream(conn)).then_some(via)
+}
+
+#[test]
+fn c006_garbage_datagrams_are_not_answered_and_leave_nothing() {
+    let mut drive = Drive::open();
+    let mut chance = crate::chance::Chance::new(6);
+    drive.datagram(B1_AT, &[]).silent();
+    for _ in 0..1000 {
+        let payload = chance.bytes(1500);
+        drive.datagram(B1_AT, &payload).silent();
+    }
+    assert_eq!(drive.machine.peers(), 0);
+}
+
+#[test]
+fn c011_unknown_peer_is_asked_for_its_key_and_is_not_online() {
+    let mut drive = Drive::open();
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), REQUEST_PK);
+    assert!(!is_online(&mut drive, B1));
+    assert_eq!(drive.machine.peers(), 0);
+}
+
+#[test]
+fn c012_register_peer_without_an_id_is_not_answered() {
+    let mut drive = Drive::open();
+    drive.datagram(B1_AT, &say::register_peer("")).silent();
+    drive.datagram(B1_AT, &say::unhex("3200")).silent();
+    assert_eq!(drive.machine.counters().of(DropReason::Incomplete), 2);
+}
+
+#[test]
+fn c012_register_peer_with_an_unusable_id_is_not_answered() {
+    let mut drive = Drive::open();
+    for id in ["with blank", "line\nbreak", &"x".repeat(49)] {
+        drive.datagram(B1_AT, &say::register_peer(id)).silent();
+    }
+}
+
+#[test]
+fn c013_registered_peer_is_seen_and_online() {
+    let mut drive = Drive::open();
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), SEEN);
+    assert!(is_online(&mut drive, B1));
+}
+
+#[test]
+fn c014_a_failed_save_is_not_acknowledged() {
+    let mut drive = Drive::open();
+    drive.store = Store::Fails;
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), SERVER_ERROR);
+    assert!(!is_online(&mut drive, B1));
+    drive.store = Store::Keeps;
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
+}
+
+#[test]
+fn c014_a_failed_save_of_a_new_key_keeps_the_old_one() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.store = Store::Fails;
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &OTHER_KEY), SERVER_ERROR);
+    assert_eq!(signed_key(&mut drive), KEY);
+}
+
+#[test]
+fn c014_a_registration_is_acknowledged_when_it_is_durable() {
+    let mut drive = Drive::open();
+    drive.store = Store::Holds;
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &KEY)).silent();
+    assert!(!is_online(&mut drive, B1));
+    // The client repeats itself: the one answer is on its way.
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &KEY)).silent();
+    assert_eq!(hex(drive.release().datagram_to(B1_AT)), OK);
+    assert!(is_online(&mut drive, B1));
+}
+
+#[test]
+fn c014_online_at_once_after_register_pk_alone() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    assert!(is_online(&mut drive, B1));
+    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_AT))));
+}
+
+#[test]
+fn c014_online_at_once_after_a_restart_with_an_unchanged_record() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.restart();
+    assert!(!is_online(&mut drive, B1));
+    // A client that was confirmed once starts with RegisterPeer.
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), REQUEST_PK);
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
+    assert!(is_online(&mut drive, B1));
+    assert_eq!(drive.durable.len(), 1);
+}
+
+#[test]
+fn c015_register_pk_without_device_or_key_is_not_answered() {
+    let mut drive = Drive::open();
+    drive.datagram(B1_AT, &say::register_pk(B1, b"", &KEY)).silent();
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, b"")).silent();
+    drive.datagram(B1_AT, &say::register_pk(B1, b"", b"")).silent();
+    assert_eq!(drive.machine.peers(), 0);
+}
+
+#[test]
+fn c015_unusable_device_or_key_registers_nothing() {
+    let mut drive = Drive::open();
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &[1; 31])).silent();
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &[1; 33])).silent();
+    assert_eq!(register(&mut drive, B1_AT, &[1; 65], &KEY), NOT_SUPPORT);
+    assert_eq!(drive.machine.peers(), 0);
+}
+
+#[test]
+fn c016_ids_shorter_than_six_bytes_are_a_mismatch() {
+    let mut drive = Drive::open();
+    for id in ["", "1", "12345"] {
+        let answer = ask(&mut drive, B1_AT, &say::register_pk(id, DEVICE, &KEY));
+        assert_eq!(answer, UUID_MISMATCH, "{id:?}");
+    }
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_pk("123456", DEVICE, &KEY)), OK);
+}
+
+#[test]
+fn c016_unusable_ids_have_an_invalid_format() {
+    let mut drive = Drive::open();
+    for id in ["with blank", &"x".repeat(49)] {
+        let answer = ask(&mut drive, B1_AT, &say::register_pk(id, DEVICE, &KEY));
+        assert_eq!(answer, INVALID_ID_FORMAT, "{id:?}");
+    }
+}
+
+#[test]
+fn c017_another_device_is_a_mismatch_and_changes_nothing() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    let before = drive.durable.clone();
+    for (from, key) in [(B1_AT, KEY), (B1_MOVED, KEY), (B1_AT, OTHER_KEY)] {
+        let deeds = drive.datagram(from, &say::register_pk(B1, OTHER_DEVICE, &key));
+        assert_eq!(hex(deeds.datagram_to(from)), UUID_MISMATCH);
+        let id = hbb::base::peer::PeerId::new(B1).unwrap();
+        assert!(deeds.reported(&Event::PeerChangeRefused { id, from: at(from) }));
+    }
+    assert_eq!(drive.durable, before);
+    assert_eq!(signed_key(&mut drive), KEY);
+    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_AT))));
+}
+
+/// The key of B1 that an initiator is given.
+fn signed_key(drive: &mut Drive) -> Vec<u8> {
+    let initiator = drive.connect(A_AT);
+    let pushed = drive.stream(initiator, &say::punch(B1, |_| ()));
+    let echo = take!(pushed.sent()[0].1, PunchHole).socket_addr;
+    let target = drive.connect(B1_AT);
+    let answer = drive.stream(target, &say::punch_sent(B1, &echo, |_| ()));
+    let pk = take!(answer.stream_to(initiator), PunchHoleResponse).pk;
+    drive.hang_up(target);
+    drive.hang_up(initiator);
+    pk[pk.len() - 32..].to_vec()
+}
+
+#[test]
+fn c018_new_key_from_a_new_address_is_a_mismatch() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    assert_eq!(register(&mut drive, B1_MOVED, DEVICE, &OTHER_KEY), UUID_MISMATCH);
+    assert_eq!(signed_key(&mut drive), KEY);
+}
+
+#[test]
+fn c018_new_key_from_the_same_address_is_signed_from_then_on() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    assert_eq!(signed_key(&mut drive), KEY);
+    assert_eq!(register(&mut drive, B1_NEW_PORT, DEVICE, &OTHER_KEY), OK);
+    assert_eq!(signed_key(&mut drive), OTHER_KEY);
+    drive.restart();
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &OTHER_KEY), OK);
+    assert_eq!(signed_key(&mut drive), OTHER_KEY);
+}
+
+#[test]
+fn c018_same_key_from_a_new_address_is_roaming() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    assert_eq!(register(&mut drive, B1_MOVED, DEVICE, &KEY), OK);
+    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_MOVED))));
+}
+
+#[test]
+fn c019_fourth_registration_of_an_id_within_six_seconds_is_too_frequent() {
+    let mut drive = Drive::open();
+    for _ in 0..3 {
+        assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
+        drive.wait(1000);
+    }
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), TOO_FREQUENT);
+    drive.wait(5001);
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
+}
+
+#[test]
+fn c019_a_new_key_counts_like_the_same_one() {
+    let mut drive = Drive::open();
+    for key in [KEY, OTHER_KEY, KEY] {
+        assert_eq!(register(&mut drive, B1_AT, DEVICE, &key), OK);
+    }
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &OTHER_KEY), TOO_FREQUENT);
+    assert_eq!(signed_key(&mut drive), KEY);
+}
+
+#[test]
+fn c020_the_33rd_registration_of_a_source_within_a_minute_is_too_frequent() {
+    let mut drive = Drive::open();
+    let id = |number: u32| format!("{}", 200_000_000 + number);
+    for number in 0..32 {
+        let answer = ask(&mut drive, B1_AT, &say::register_pk(&id(number), DEVICE, &KEY));
+        assert_eq!(answer, OK, "{number}");
+        drive.wait(1000);
+    }
+    let payload = say::register_pk(&id(32), DEVICE, &KEY);
+    assert_eq!(ask(&mut drive, B1_AT, &payload), TOO_FREQUENT);
+    assert_eq!(ask(&mut drive, B1_MOVED, &payload), OK);
+    drive.wait(30_000);
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_pk(&id(33), DEVICE, &KEY)), OK);
+}
+
+#[test]
+fn c020_an_ipv6_source_is_a_64() {
+    let limits = Limits { registrations_per_source: 1, ..Limits::default() };
+    let mut drive = Drive::new(limits, Policy::default());
+    let first = ask(&mut drive, "[2001:db8::1]:1", &say::register_pk("200000001", DEVICE, &KEY));
+    let second = ask(&mut drive, "[2001:db8::2]:1", &say::register_pk("200000002", DEVICE, &KEY));
+    let third =
+        ask(&mut drive, "[2001:db8:0:1::1]:1", &say::register_pk("200000003", DEVICE, &KEY));
+    assert_eq!((first.as_str(), second.as_str(), third.as_str()), (OK, TOO_FREQUENT, OK));
+}
+
+#[test]
+fn c021_register_peer_from_a_new_address_changes_nothing_until_register_pk() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    assert_eq!(ask(&mut drive, B1_MOVED, &say::register_peer(B1)), REQUEST_PK);
+    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_AT))));
+    drive.wait(29_999);
+    assert_eq!(ask(&mut drive, B1_MOVED, &say::register_peer(B1)), REQUEST_PK);
+    drive.wait(1);
+    assert_eq!(pushed_to(&mut drive), None);
+    assert_eq!(register(&mut drive, B1_MOVED, DEVICE, &KEY), OK);
+    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_MOVED))));
+}
+
+#[test]
+fn c022_register_peer_from_a_new_port_moves_later_pushes() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    assert_eq!(ask(&mut drive, B1_NEW_PORT, &say::register_peer(B1)), SEEN);
+    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_NEW_PORT))));
+}
+
+#[test]
+fn c023_offline_30_seconds_after_the_last_registration() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.wait(29_999);
+    assert!(is_online(&mut drive, B1));
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), SEEN);
+    drive.wait(29_000);
+    assert!(is_online(&mut drive, B1));
+    drive.wait(1_000);
+    assert!(!is_online(&mut drive, B1));
+    assert_eq!(pushed_to(&mut drive), None);
+    // From the same address it needs no key to be back.
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), SEEN);
+    assert!(is_online(&mut drive, B1));
+}
+
+#[test]
+fn c023_offline_stays_offline_past_32_bits_of_milliseconds() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    for days in [24, 25, 49, 50, 365] {
+        drive.wait(days * 24 * 3_600_000);
+        assert!(!is_online(&mut drive, B1), "{days}");
+    }
+}
+
+#[test]
+fn c024_answers_go_to_their_source_and_are_at_most_twice_the_request() {
+    let mut drive = Drive::open();
+    let requests = [
+        say::register_peer("a"),
+        say::register_peer(B1),
+        say::register_pk("a", b"d", &KEY),
+        say::register_pk(B1, b"d", &KEY),
+        say::register_pk(B1, DEVICE, &KEY),
+        say::register_pk("with blank", DEVICE, &KEY),
+        say::test_nat(3),
+    ];
+    for request in requests {
+        let deeds = drive.datagram(B1_AT, &request);
+        let answer = deeds.datagram_to(B1_AT);
+        assert!(answer.len() <= 2 * request.len(), "{} > 2 * {}", hex(answer), hex(&request));
+    }
+}
+
+#[test]
+fn c024_online_queries_are_not_answered_to_a_datagram() {
+    let mut drive = Drive::open();
+    drive.datagram(B1_AT, &say::online(&["a", "b"])).silent();
+}
+
+#[test]
+fn c025_no_config_update_whatever_the_serial() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    for payload in ["320b0a09313233343536373839", "320d0a093132333435363738391000"] {
+        assert_eq!(ask(&mut drive, B1_AT, &say::unhex(payload)), SEEN);
+    }
+    assert_eq!(ask(&mut drive, B1_AT, &say::test_nat(0)), "aa010408d28603");
+}
