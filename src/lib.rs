@@ -4,6 +4,8 @@
 //! machines over `wire`, `identity` and `base`. Knowledge runs downward only.
 
 pub mod base;
+pub mod cli;
+pub mod config;
 pub mod identity;
 pub mod relay;
 pub mod rendezvous;

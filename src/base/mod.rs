@@ -4,6 +4,7 @@
 pub mod conn;
 pub mod counters;
 pub mod endpoint;
+pub mod host;
 pub mod limits;
 pub mod nonce;
 pub mod peer;

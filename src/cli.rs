@@ -1,0 +1,353 @@
+//! Raw flags: what was typed, every field optional, nothing judged. One parser for the command
+//! line and for the flags file. Must not know what a value means: that is `config.rs`.
+//! Checks: tests/cli.rs runs the binary on every command.
+
+use core::fmt;
+
+use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
+
+/// The name and version that `--version` prints.
+pub const VERSION: &str = concat!("hbb ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// RustDesk ID server and relay in one program.
+#[derive(FromArgs)]
+#[argh(
+    help_triggers("-h", "--help", "help"),
+    usage = "<command> [<flags>]",
+    example = "{command_name} serve --data /etc/hbb --public rd.example.org",
+    example = "{command_name} export --data /etc/hbb --host rd.example.org",
+    example = "{command_name} serve --help",
+    error_code(0, "done"),
+    error_code(1, "failed while running; starting it again may help"),
+    error_code(2, "a flag or the flags file is wrong"),
+    error_code(3, "the key or the store is unusable; somebody must look")
+)]
+struct Top {
+    /// print name and version
+    #[argh(switch, short = 'V')]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+/// One command and its flags.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand)]
+pub enum Command {
+    /// Run the servers.
+    Serve(Box<ServeFlags>),
+    /// Make the key files.
+    Keygen(KeygenFlags),
+    /// Print what clients need.
+    Export(ExportFlags),
+    /// Look for mistakes without starting anything.
+    Check(CheckFlags),
+}
+
+/// Run the ID server and the relay in the foreground. Open TCP 21115-21119 and UDP 21116 to them;
+/// with another --port these move along.
+#[derive(FromArgs, Clone, Default)]
+#[argh(
+    subcommand,
+    name = "serve",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<flags>]",
+    example = "{command_name} --data /etc/hbb --public rd.example.org",
+    example = "{command_name} --flags /etc/hbb/flags --log-level debug",
+    example = "{command_name} --role relay --key _ --data /etc/hbb",
+    note = "FILE of --flags holds the same flags, one a line, and # comments:",
+    note = "  --public rd.example.org",
+    note = "  --max-peers 4096",
+    note = "  --key=",
+    note = "The command line wins over the file. SIGHUP reads the file again."
+)]
+pub struct ServeFlags {
+    /// DIR with the key files and the peers; the working directory if not given
+    #[argh(option)]
+    pub data: Option<String>,
+    /// FILE with more flags, see below
+    #[argh(option)]
+    pub flags: Option<String>,
+    /// IP address to listen on; all of IPv6 and IPv4 if not given
+    #[argh(option)]
+    pub bind: Option<String>,
+    /// port of the ID server, 3 to 65532 (21116); the port below and the two above go with it
+    #[argh(option)]
+    pub port: Option<String>,
+    /// port of the relay (port + 1); the second above it takes browsers
+    #[argh(option)]
+    pub relay_port: Option<String>,
+    /// relays clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)
+    #[argh(option)]
+    pub relay_servers: Option<String>,
+    /// key clients must show: _ the public key (as if not given); nothing at all (--key=) no key,
+    /// still signed; the text of a secret key file that one; other text that word, unsigned
+    #[argh(option)]
+    pub key: Option<String>,
+    /// local network such as 192.168.0.0/16, whose members meet directly; needs --local-ip
+    #[argh(option)]
+    pub mask: Option<String>,
+    /// IP address of this machine in the network of --mask
+    #[argh(option)]
+    pub local_ip: Option<String>,
+    /// send all sessions through the relay
+    #[argh(switch)]
+    pub always_use_relay: bool,
+    /// what to run: all, rendezvous (the ID server alone) or relay (all)
+    #[argh(option)]
+    pub role: Option<String>,
+    /// HOST clients reach this machine by: a name or an IP address
+    #[argh(option)]
+    pub public: Option<String>,
+    /// registered devices at most, 1 to 131072 (1024)
+    #[argh(option)]
+    pub max_peers: Option<String>,
+    /// connections at most, relayed sessions aside, 1 to 16384 (256)
+    #[argh(option)]
+    pub max_connections: Option<String>,
+    /// relayed sessions at most, 1 to 4096 (32)
+    #[argh(option)]
+    pub max_sessions: Option<String>,
+    /// key registrations taken from one address in a minute, 1 to 65535 (32)
+    #[argh(option)]
+    pub registrations_per_minute: Option<String>,
+    /// error, warn, info, debug or, in debug builds, trace (info)
+    #[argh(option)]
+    pub log_level: Option<String>,
+}
+
+/// Hides the values: one of them may be a secret key.
+impl fmt::Debug for ServeFlags {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ServeFlags").finish_non_exhaustive()
+    }
+}
+
+/// Make the server's key: the files id_ed25519 (secret, mode 0600) and id_ed25519.pub (for
+/// clients). 'hbb serve' does it at its first start; this is for scripts and for a change of key.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "keygen",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<flags>]",
+    example = "{command_name} --data /etc/hbb",
+    example = "{command_name} --print",
+    note = "A new key must be entered on every client."
+)]
+pub struct KeygenFlags {
+    /// DIR to write to; the working directory if not given
+    #[argh(option)]
+    pub data: Option<String>,
+    /// print a new pair and write nothing
+    #[argh(switch)]
+    pub print: bool,
+    /// replace an existing pair; the old files stay beside the new ones, dated
+    #[argh(switch)]
+    pub force: bool,
+}
+
+/// Print what clients must be given to use this server, to type, import or scan.
+#[derive(FromArgs, Debug, Default)]
+#[argh(
+    subcommand,
+    name = "export",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<flags>]",
+    example = "{command_name} --data /etc/hbb --host rd.example.org",
+    example = "{command_name} --flags /etc/hbb/flags --format qr",
+    example = "rustdesk --config \"$({command_name} --data . --host 192.0.2.10 --format string)\"",
+    note = "Formats: text to type; string to import; qr to scan; exe for a Windows file name; toml",
+    note = "for RustDesk2.toml; json; all of them, explained, if not given."
+)]
+pub struct ExportFlags {
+    /// HOST clients reach this server by; --public of the flags file if not given
+    #[argh(option)]
+    pub host: Option<String>,
+    /// the same as --host
+    #[argh(option)]
+    pub public: Option<String>,
+    /// port of the ID server (21116)
+    #[argh(option)]
+    pub port: Option<String>,
+    /// relay to name, HOST[:PORT]; not needed if it is this server
+    #[argh(option)]
+    pub relay: Option<String>,
+    /// address of an API server to name, such as https://rd.example.org
+    #[argh(option)]
+    pub api: Option<String>,
+    /// text, string, qr, exe, toml or json
+    #[argh(option)]
+    pub format: Option<String>,
+    /// DIR with the key files; the working directory if not given
+    #[argh(option)]
+    pub data: Option<String>,
+    /// FILE of 'hbb serve --flags' to take --data, --port, --public and --key from
+    #[argh(option)]
+    pub flags: Option<String>,
+}
+
+/// The flags of `serve`, given to `check`.
+#[derive(Debug)]
+pub struct CheckFlags(pub Box<ServeFlags>);
+
+impl FromArgs for CheckFlags {
+    fn from_args(command_name: &[&str], args: &[&str]) -> Result<Self, EarlyExit> {
+        match ServeFlags::from_args(command_name, args) {
+            Ok(flags) => Ok(Self(Box::new(flags))),
+            Err(EarlyExit { status: Ok(()), .. }) => {
+                Err(EarlyExit { output: CHECK_HELP.into(), status: Ok(()) })
+            }
+            Err(wrong) => Err(wrong),
+        }
+    }
+}
+
+impl SubCommand for CheckFlags {
+    const COMMAND: &'static CommandInfo = &CommandInfo {
+        name: "check",
+        short: &'\0',
+        description: "Look for mistakes in flags, key files, store, ports and names, and name \
+                      them all. Starts nothing.",
+    };
+}
+
+const CHECK_HELP: &str = "\
+Usage: hbb check [<flags of 'hbb serve'>]
+
+Look for mistakes in flags, key files, store, ports and names, and name them
+all. Starts nothing and changes nothing.
+
+Examples:
+  hbb check --flags /etc/hbb/flags
+  hbb check --data /etc/hbb --port 21116
+
+Notes:
+  Run it as the user the server runs as, while the server is stopped: ports it
+  holds are reported as taken, with exit code 1.
+  The exit code is that of the worst finding, see 'hbb --help'.
+";
+
+/// Why there is no command to run.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Early {
+    /// Help or version was asked for: print this and be done.
+    Asked(String),
+    /// The arguments are wrong: this names the one and the way to help.
+    Wrong(String),
+}
+
+/// Reads the arguments behind the program's name; `--name=value` is `--name value`.
+pub fn parse(args: &[&str]) -> Result<Command, Early> {
+    let Some(first) = args.first() else { return Err(Early::Wrong(top_help())) };
+    let top = Top::from_args(&["hbb"], &split(args)).map_err(|early| told(early, first))?;
+    if top.version {
+        return Err(Early::Asked(VERSION.into()));
+    }
+    top.command.ok_or_else(|| Early::Wrong(top_help()))
+}
+
+/// Reads one line of a flags file as flags of `serve`: `--name`, `--name value` or `--name=value`,
+/// without quotes. The error is a sentence that does not know the line's number.
+pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
+    let line = line.trim();
+    if !line.starts_with("--") {
+        return Err("a line must start with a flag, such as --port 21116".into());
+    }
+    let (name, value) = match line.split_once(|c: char| c == '=' || c.is_whitespace()) {
+        Some((name, value)) => (name, Some(value.trim())),
+        None => (line, None),
+    };
+    if value.is_some_and(|value| value.starts_with(['"', '\'']) || value.contains(" #")) {
+        return Err([name, ": leave out quotes, and give a comment a line of its own"].concat());
+    }
+    let outcome = match value {
+        Some(value) => ServeFlags::from_args(&["hbb", "serve"], &[name, value]),
+        None => ServeFlags::from_args(&["hbb", "serve"], &[name]),
+    };
+    match outcome {
+        Ok(ServeFlags { flags: Some(_), .. }) => Err("a flags file cannot name another".into()),
+        Ok(flags) => Ok(flags),
+        Err(EarlyExit { status: Err(()), output }) => Err(output.trim_end().into()),
+        Err(EarlyExit { status: Ok(()), .. }) => Err([name, ": not in a flags file"].concat()),
+    }
+}
+
+fn split<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    let mut words = Vec::with_capacity(args.len());
+    for &arg in args {
+        match arg.split_once('=').filter(|(name, _)| is_flag(name)) {
+            Some((name, value)) => words.extend([name, value]),
+            None => words.push(arg),
+        }
+    }
+    words
+}
+
+fn is_flag(text: &str) -> bool {
+    let name = text.strip_prefix("--").unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+fn told(early: EarlyExit, first: &str) -> Early {
+    if early.status.is_ok() {
+        return Early::Asked(early.output);
+    }
+    let known = ["serve", "keygen", "export", "check"].contains(&first);
+    let command = if known { [" ", first].concat() } else { String::new() };
+    Early::Wrong([&early.output, "See 'hbb", &command, " --help'.\n"].concat())
+}
+
+fn top_help() -> String {
+    Top::from_args(&["hbb"], &["--help"]).err().map_or_else(String::new, |early| early.output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_refuses_what_is_not_one_flag() {
+        for (line, said) in [
+            ("port 21116", "must start with a flag"),
+            ("--prot 21116", "Unrecognized argument: --prot"),
+            ("--port", "No value provided for option '--port'"),
+            ("--port 1 # one", "comment"),
+            ("--key \"\"", "quotes"),
+            ("--flags more", "cannot name another"),
+            ("--help", "not in a flags file"),
+            ("--always-use-relay Y", "Unrecognized argument: Y"),
+        ] {
+            let error = parse_line(line).unwrap_err();
+            assert!(error.contains(said), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn line_takes_both_spellings_and_the_rest_as_value() {
+        let key = |line| parse_line(line).unwrap().key;
+        assert_eq!(key("--key=").as_deref(), Some(""));
+        assert_eq!(key(" --key  abc=  \r").as_deref(), Some("abc="));
+        assert_eq!(key("--key=--x=y z").as_deref(), Some("--x=y z"));
+        assert!(parse_line("--always-use-relay").unwrap().always_use_relay);
+    }
+
+    #[test]
+    fn arguments_split_at_the_first_equals_of_a_flag() {
+        assert_eq!(
+            split(&["--key=a=b", "c=d", "--=", "-k=v"]),
+            ["--key", "a=b", "c=d", "--=", "-k=v"]
+        );
+        let Ok(Command::Serve(flags)) = parse(&["serve", "--key="]) else { panic!() };
+        assert_eq!(flags.key.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_wrong_help_is_asked() {
+        assert!(matches!(parse(&[]), Err(Early::Wrong(text)) if text.contains("serve")));
+        let said = "Unrecognized argument: --prot\nSee 'hbb serve --help'.\n";
+        assert_eq!(parse(&["serve", "--prot", "1"]).unwrap_err(), Early::Wrong(said.into()));
+        assert!(matches!(parse(&["-V"]), Err(Early::Asked(text)) if text == VERSION));
+        assert!(matches!(parse(&["check", "-h"]), Err(Early::Asked(text)) if text == CHECK_HELP));
+    }
+}
