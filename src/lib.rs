@@ -7,6 +7,7 @@ pub mod base;
 pub mod cli;
 pub mod config;
 pub mod identity;
+pub mod log;
 pub mod relay;
 pub mod rendezvous;
 pub mod wire;

@@ -3,6 +3,7 @@
 
 pub mod conn;
 pub mod counters;
+pub mod date;
 pub mod endpoint;
 pub mod host;
 pub mod limits;

@@ -1,0 +1,68 @@
+//! Calendar dates of the wall clock, for people: log lines on a terminal, names of kept files.
+//! Nothing here reads a clock; machines work by [`super::time::Time`].
+
+use core::fmt;
+
+const DAY_SECS: u64 = 24 * 3_600;
+/// Days from 1 March of year 0 to 1 January 1970.
+const DAYS_BEFORE_1970: u64 = 719_468;
+/// Days in 400 years, after which the Gregorian calendar repeats.
+const ERA_DAYS: u64 = 146_097;
+
+/// A moment in UTC, to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Utc {
+    /// Seconds since the start of 1970.
+    pub unix_secs: u64,
+}
+
+impl Utc {
+    /// Year, month (1 to 12) and day (1 to 31). Years begin in March here, so that the leap day
+    /// is the last of its year.
+    fn date(self) -> (u64, u64, u64) {
+        let days = self.unix_secs / DAY_SECS + DAYS_BEFORE_1970;
+        let (era, day) = (days / ERA_DAYS, days % ERA_DAYS);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        (era * 400 + year + next, month, day)
+    }
+
+    /// The moment as a part of a file name: `20261121-071233`.
+    pub fn for_file(self) -> String {
+        self.to_string().replace(['-', ':'], "").replace(' ', "-")
+    }
+}
+
+/// `2026-11-21 07:12:33`, without the zone: it is UTC everywhere.
+impl fmt::Display for Utc {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.date();
+        let secs = self.unix_secs % DAY_SECS;
+        let (hour, minute, second) = (secs / 3_600, secs / 60 % 60, secs % 60);
+        write!(out, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leap_days_and_year_ends_are_where_they_belong() {
+        for (unix_secs, text) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (1_709_251_199, "2024-02-29 23:59:59"),
+            (1_709_251_200, "2024-03-01 00:00:00"),
+            (1_767_225_599, "2025-12-31 23:59:59"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(Utc { unix_secs }.to_string(), text);
+        }
+        assert_eq!(Utc { unix_secs: 1_709_251_199 }.for_file(), "20240229-235959");
+    }
+}
