@@ -44,8 +44,7 @@ pub enum Command {
     Check(CheckFlags),
 }
 
-/// Run the ID server and the relay in the foreground. Open TCP 21115-21119 and UDP 21116 to them;
-/// with another --port these move along.
+/// Run the ID server and the relay, in the foreground.
 #[derive(FromArgs, Clone, Default)]
 #[argh(
     subcommand,
@@ -54,7 +53,14 @@ pub enum Command {
     usage = "[<flags>]",
     example = "{command_name} --data /etc/hbb --public rd.example.org",
     example = "{command_name} --flags /etc/hbb/flags --log-level debug",
-    example = "{command_name} --role relay --key _ --data /etc/hbb",
+    example = "{command_name} --role relay --key 'PUBLIC KEY OF THE ID SERVER'",
+    note = "The firewall must let in TCP 21115 to 21119 and UDP 21116; another --port moves them.",
+    note = "TEXT of --key:",
+    note = "  _ or -       clients must show the public key of the key files; as if not given",
+    note = "  (--key=)     sign with the key files, but serve clients that show no key",
+    note = "  a secret key sign with this one, as in id_ed25519; clients must show its public half",
+    note = "  other text   clients must show this text; nothing is signed or encrypted (fit for a",
+    note = "               relay alone)",
     note = "FILE of --flags holds the same flags, one a line, and # comments:",
     note = "  --public rd.example.org",
     note = "  --max-peers 4096",
@@ -80,8 +86,7 @@ pub struct ServeFlags {
     /// relays clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)
     #[argh(option)]
     pub relay_servers: Option<String>,
-    /// key clients must show: _ the public key (as if not given); nothing at all (--key=) no key,
-    /// still signed; the text of a secret key file that one; other text that word, unsigned
+    /// TEXT that tells which key to sign with and which one clients must show, see below
     #[argh(option)]
     pub key: Option<String>,
     /// local network such as 192.168.0.0/16, whose members meet directly; needs --local-ip
@@ -123,8 +128,7 @@ impl fmt::Debug for ServeFlags {
     }
 }
 
-/// Make the server's key: the files id_ed25519 (secret, mode 0600) and id_ed25519.pub (for
-/// clients). 'hbb serve' does it at its first start; this is for scripts and for a change of key.
+/// Make or replace the server's key.
 #[derive(FromArgs, Debug)]
 #[argh(
     subcommand,
@@ -133,7 +137,8 @@ impl fmt::Debug for ServeFlags {
     usage = "[<flags>]",
     example = "{command_name} --data /etc/hbb",
     example = "{command_name} --print",
-    note = "A new key must be entered on every client."
+    note = "The files are id_ed25519, secret, and id_ed25519.pub, for clients. 'hbb serve' makes",
+    note = "them at its first start. After a change every client needs the new public key."
 )]
 pub struct KeygenFlags {
     /// DIR to write to; the working directory if not given
@@ -147,7 +152,7 @@ pub struct KeygenFlags {
     pub force: bool,
 }
 
-/// Print what clients must be given to use this server, to type, import or scan.
+/// Print what clients need, to type, import or scan.
 #[derive(FromArgs, Debug, Default)]
 #[argh(
     subcommand,
@@ -157,15 +162,15 @@ pub struct KeygenFlags {
     example = "{command_name} --data /etc/hbb --host rd.example.org",
     example = "{command_name} --flags /etc/hbb/flags --format qr",
     example = "rustdesk --config \"$({command_name} --data . --host 192.0.2.10 --format string)\"",
-    note = "Formats: text to type; string to import; qr to scan; exe for a Windows file name; toml",
-    note = "for RustDesk2.toml; json; all of them, explained, if not given."
+    note = "Formats: text to type, string to import, qr to scan, exe for a Windows file name,",
+    note = "toml for RustDesk2.toml, json; all of them, explained, if not given."
 )]
 pub struct ExportFlags {
     /// HOST clients reach this server by; --public of the flags file if not given
     #[argh(option)]
     pub host: Option<String>,
     /// the same as --host
-    #[argh(option)]
+    #[argh(option, hidden_help)]
     pub public: Option<String>,
     /// port of the ID server (21116)
     #[argh(option)]
@@ -207,8 +212,7 @@ impl SubCommand for CheckFlags {
     const COMMAND: &'static CommandInfo = &CommandInfo {
         name: "check",
         short: &'\0',
-        description: "Look for mistakes in flags, key files, store, ports and names, and name \
-                      them all. Starts nothing.",
+        description: "Look for mistakes without starting anything.",
     };
 }
 

@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod cli;
+pub mod cmd;
 pub mod config;
 pub mod identity;
 pub mod log;

@@ -1,0 +1,267 @@
+//! `check`: looks for everything that would keep `serve` from running well, and names all of it.
+//! Starts nothing, changes nothing. The exit code is that of the worst finding.
+//! Checks: tests/cli.rs.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpSocket};
+use std::path::Path;
+
+use super::{Cause, Exit, flags_file, flags_text, keygen, print};
+use crate::cli::ServeFlags;
+use crate::config::{Config, PORT, Role};
+use crate::identity::KeyChoice;
+
+/// `hbb check`.
+pub fn run(flags: &ServeFlags) -> Result<(), Exit> {
+    let mut report = Report::default();
+    let config = check_flags(flags, &mut report);
+    check_directory(&config.data, &mut report);
+    check_key(&config, &mut report);
+    check_store(&config, &mut report);
+    check_ports(&config, &mut report);
+    check_names(&config, &mut report);
+    report.end()
+}
+
+/// What was found, line by line.
+#[derive(Default)]
+struct Report {
+    text: String,
+    problems: usize,
+    worst: Option<Cause>,
+}
+
+impl Report {
+    fn fine(&mut self, what: &str) {
+        self.line("ok       ", what);
+    }
+
+    /// Worth a look; the server runs with it.
+    fn doubt(&mut self, what: &str) {
+        self.line("doubt    ", what);
+    }
+
+    fn problem(&mut self, cause: Cause, what: &str) {
+        self.problems += 1;
+        self.worst = self.worst.max(Some(cause));
+        self.line("problem  ", what);
+    }
+
+    fn exit(&mut self, exit: &Exit) {
+        self.problem(exit.cause(), exit.message());
+    }
+
+    fn line(&mut self, label: &str, what: &str) {
+        self.text.push_str(&[label, what, "\n"].concat());
+    }
+
+    fn end(self) -> Result<(), Exit> {
+        print(&self.text)?;
+        let said = match self.problems {
+            1 => "1 problem, see above".into(),
+            many => format!("{many} problems, see above"),
+        };
+        match self.worst {
+            None => Ok(()),
+            Some(Cause::Running) => Err(Exit::running(said)),
+            Some(Cause::Flags) => Err(Exit::flags(said)),
+            Some(Cause::Unusable) => Err(Exit::unusable(said)),
+        }
+    }
+}
+
+/// The settings, with built-in ones wherever a flag was refused.
+fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
+    let before = report.problems;
+    let text = flags_text(flags.flags.as_deref()).unwrap_or_else(|exit| {
+        report.exit(&exit);
+        String::new()
+    });
+    let (config, problems) = Config::survey(flags, flags_file(flags.flags.as_deref(), &text));
+    for problem in &problems {
+        report.problem(Cause::Flags, problem);
+    }
+    if report.problems == before {
+        report.fine("flags");
+    }
+    config
+}
+
+fn check_directory(dir: &Path, report: &mut Report) {
+    let probe = dir.join(".hbb-check");
+    match fs::write(&probe, "") {
+        Ok(()) => {
+            drop(fs::remove_file(&probe));
+            report.fine(&format!("directory {} can be written to", dir.display()));
+        }
+        Err(error) => report.problem(
+            Cause::Unusable,
+            &format!(
+                "Cannot write to the directory {}: {error}. Name another with --data, or let the \
+                 user hbb runs as own it.",
+                dir.display()
+            ),
+        ),
+    }
+}
+
+fn check_key(config: &Config, report: &mut Report) {
+    match KeyChoice::parse(config.key.as_deref()) {
+        Err(why) => report.problem(Cause::Flags, &format!("--key: {why}")),
+        Ok(KeyChoice::Secret(key)) => {
+            report.fine(&["key of --key, public ", &key.public_text()].concat());
+        }
+        Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
+        Ok(KeyChoice::Word(_)) => report.doubt(
+            "--key is no secret key, so nothing can be signed and sessions are NOT encrypted; \
+             leave --key out to use the key files",
+        ),
+        Ok(KeyChoice::Files { enforce: false }) if config.role == Role::Relay => {
+            report.doubt("--key= makes the relay serve anybody");
+        }
+        Ok(KeyChoice::Files { .. }) => check_key_files(config, report),
+    }
+}
+
+fn check_key_files(config: &Config, report: &mut Report) {
+    let dir = config.data.as_path();
+    let key = match keygen::read(dir) {
+        Err(exit) => return report.exit(&exit),
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            return match keygen::refuse_orphan(dir) {
+                Err(exit) => report.exit(&exit),
+                Ok(()) if config.role == Role::Relay && config.key.is_none() => {
+                    report.exit(&keygen::relay_without_key());
+                }
+                Ok(()) => report.fine("no key files yet, 'hbb serve' makes them"),
+            };
+        }
+    };
+    report.fine(&["key files, public ", &key.public_text()].concat());
+    if let Some(mode) = keygen::secret_mode(dir).filter(|mode| mode & keygen::MODE_TOO_OPEN != 0) {
+        let path = dir.join(keygen::SECRET_FILE);
+        let path = path.display();
+        report.doubt(&format!("{path} has mode {mode:o}, so others get at it; chmod 600 {path}"));
+    }
+    if keygen::read_public(dir).is_some_and(|text| text != key.public_text()) {
+        report.doubt(&format!(
+            "{} is not the public key of {} and will be rewritten; clients that were given it \
+             need the one above",
+            dir.join(keygen::PUBLIC_FILE).display(),
+            keygen::SECRET_FILE
+        ));
+    }
+}
+
+/// The store has no findings of its own.
+fn check_store(_config: &Config, _report: &mut Report) {}
+
+fn check_ports(config: &Config, report: &mut Report) {
+    let before = report.problems;
+    if let Some(ip) = config.bind.filter(|ip| !is_ours(*ip)) {
+        let said = format!("--bind {ip} is no address of this machine; 'ip addr' lists them");
+        return report.problem(Cause::Flags, &said);
+    }
+    for port in config.tcp_ports() {
+        check_port("TCP", port, listen(config.bind, port, bind_tcp), report);
+    }
+    if let Some(port) = config.udp_port() {
+        check_port("UDP", port, listen(config.bind, port, bind_udp), report);
+    }
+    if report.problems == before {
+        report.fine("ports are free");
+    }
+}
+
+fn is_ours(ip: IpAddr) -> bool {
+    !bind_udp(ip, 0).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+}
+
+fn bind_tcp(ip: IpAddr, port: u16) -> io::Result<()> {
+    TcpListener::bind((ip, port)).map(drop)
+}
+
+fn bind_udp(ip: IpAddr, port: u16) -> io::Result<()> {
+    UdpSocket::bind((ip, port)).map(drop)
+}
+
+/// Listens as `serve` would: on all of IPv6 and IPv4, or on IPv4 where there is no IPv6.
+fn listen(
+    bind: Option<IpAddr>,
+    port: u16,
+    listen: fn(IpAddr, u16) -> io::Result<()>,
+) -> io::Result<()> {
+    let Some(ip) = bind else {
+        return match listen(Ipv6Addr::UNSPECIFIED.into(), port) {
+            Err(error) if !is_final(&error) => listen(Ipv4Addr::UNSPECIFIED.into(), port),
+            outcome => outcome,
+        };
+    };
+    listen(ip, port)
+}
+
+fn is_final(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
+}
+
+fn check_port(protocol: &str, port: u16, outcome: io::Result<()>, report: &mut Report) {
+    let Err(error) = outcome else { return };
+    let place = format!("{protocol} port {port}");
+    let (cause, said) = match error.kind() {
+        ErrorKind::AddrInUse => (
+            Cause::Running,
+            format!(
+                "{place} is taken, by a running hbb perhaps; see by whom with 'netstat -lnp | \
+                 grep {port}' or 'ss -lnp | grep {port}', or choose others with --port"
+            ),
+        ),
+        ErrorKind::PermissionDenied => (
+            Cause::Flags,
+            format!("{place} is for root alone; choose 1024 or above with --port, --relay-port"),
+        ),
+        _ => (Cause::Running, format!("{place} cannot be opened: {error}")),
+    };
+    report.problem(cause, &said);
+}
+
+fn check_names(config: &Config, report: &mut Report) {
+    let relays = config.relay_servers.iter().map(|name| ("--relay-servers", name.as_str()));
+    let public = config.public.iter().map(|name| ("--public", &**name));
+    for (flag, name) in relays.chain(public) {
+        let bare = name.trim_matches(['[', ']']);
+        let found = name.to_socket_addrs().or_else(|_| (bare, PORT).to_socket_addrs());
+        match found {
+            Ok(_) => report.fine(&[flag, " ", name].concat()),
+            Err(error) => report.problem(
+                Cause::Running,
+                &format!("{flag}: {name} is not known to the name server: {error}"),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_finding_decides() {
+        let mut report = Report::default();
+        report.doubt("a");
+        assert_eq!(report.worst, None);
+        report.problem(Cause::Unusable, "b");
+        report.problem(Cause::Running, "c");
+        report.fine("d");
+        assert_eq!((report.worst, report.problems), (Some(Cause::Unusable), 2));
+        assert_eq!(report.text, "doubt    a\nproblem  b\nproblem  c\nok       d\n");
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_cannot_be_listened_on() {
+        assert!(!is_ours("192.0.2.1".parse().unwrap()));
+        assert!(is_ours(Ipv4Addr::LOCALHOST.into()));
+        assert!(listen(None, 0, bind_tcp).is_ok());
+    }
+}

@@ -1,0 +1,302 @@
+//! `export`: what clients must be given, in each form they take it. Reads the key files, changes
+//! nothing. Must not know how a key signs.
+//! Checks: C77 (config strings), tests/cli.rs (the other forms).
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal as _};
+use std::path::Path;
+
+use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
+use qrcodegen::{QrCode, QrCodeEcc};
+
+use super::{Exit, configure, keygen, print};
+use crate::base::host::{host, host_port, with_port};
+use crate::cli::{ExportFlags, ServeFlags};
+use crate::config::{Config, PORT};
+use crate::identity::KeyChoice;
+
+/// Longest file name of Windows.
+const FILE_NAME_CHARS_MAX: usize = 255;
+/// What Windows refuses in a file name, and the comma, which ends a part of ours.
+const NOT_IN_FILE_NAMES: [char; 10] = ['\\', '/', ':', '*', '?', '"', '<', '>', '|', ','];
+/// Light modules around a QR code. The standard says 4; 2 are enough on a screen.
+const QR_MARGIN: i32 = 2;
+
+/// What a client needs to know of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handout {
+    /// ID server: host, with the port if it is not the usual one.
+    pub host: String,
+    /// Relay, `host` or `host:port`; empty: the client derives it.
+    pub relay: String,
+    /// Address of the API server; empty: none.
+    pub api: String,
+    /// Public key or shared word.
+    pub key: String,
+}
+
+/// `hbb export`.
+pub fn run(flags: &ExportFlags) -> Result<(), Exit> {
+    let handout = gather(flags)?;
+    let text = match flags.format.as_deref() {
+        None => handout.explained()?,
+        Some("text") => handout.text(),
+        Some("string") => config_string(&handout.json()) + "\n",
+        Some("qr") => qr_code(&handout.qr_text(), io::stdout().is_terminal())?,
+        Some("exe") => handout.exe_name()? + "\n",
+        Some("toml") => handout.toml(),
+        Some("json") => handout.json() + "\n",
+        Some(other) => {
+            return Err(Exit::flags(format!(
+                "--format '{other}': must be text, string, qr, exe, toml or json"
+            )));
+        }
+    };
+    print(&text)
+}
+
+fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {
+    let host_is = "a host name or an IP address; its port goes into --port";
+    let relay_is = "HOST or HOST:PORT";
+    let api_is = "an address that starts with http:// or https://";
+    checked("--host", &flags.host, |text| host(text).is_some(), host_is)?;
+    checked("--relay", &flags.relay, |text| host_port(text).is_some(), relay_is)?;
+    checked("--api", &flags.api, is_web_address, api_is)?;
+    let config = configure(&ServeFlags {
+        data: flags.data.clone(),
+        flags: flags.flags.clone(),
+        port: flags.port.clone(),
+        public: flags.host.clone().or_else(|| flags.public.clone()),
+        ..ServeFlags::default()
+    })?;
+    let Some(host) = config.public.as_deref() else {
+        return Err(Exit::flags(
+            "Say how clients reach this server: add --host with a name or an IP address",
+        ));
+    };
+    Ok(Handout {
+        host: if config.port == PORT { host.into() } else { with_port(host, config.port) },
+        relay: flags.relay.clone().unwrap_or_default(),
+        api: flags.api.clone().unwrap_or_default(),
+        key: client_key(&config)?,
+    })
+}
+
+fn checked(
+    flag: &str,
+    text: &Option<String>,
+    is_right: fn(&str) -> bool,
+    allowed: &str,
+) -> Result<(), Exit> {
+    match text.as_deref() {
+        Some(text) if !is_right(text) => {
+            Err(Exit::flags([flag, " '", text, "': must be ", allowed].concat()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The key clients enter: the public one, or the word of `--key`.
+fn client_key(config: &Config) -> Result<String, Exit> {
+    let choice = KeyChoice::parse(config.key.as_deref());
+    match choice.map_err(|why| Exit::flags(format!("--key: {why}")))? {
+        KeyChoice::Word(word) => Ok(word.into()),
+        KeyChoice::Secret(key) => Ok(key.public_text()),
+        KeyChoice::Files { .. } => public_key(&config.data),
+    }
+}
+
+/// The public half of the secret key file; of the public one if only the server may read the other.
+fn public_key(dir: &Path) -> Result<String, Exit> {
+    let opened = File::open(dir.join(keygen::SECRET_FILE));
+    if opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        && let Some(text) = keygen::read_public(dir)
+    {
+        return Ok(text);
+    }
+    if let Some(key) = keygen::read(dir)? {
+        return Ok(key.public_text());
+    }
+    keygen::refuse_orphan(dir)?;
+    Err(Exit::unusable(format!(
+        "There is no key in {} yet: start 'hbb serve' there once, or run 'hbb keygen'; or name \
+         another directory with --data.",
+        dir.display()
+    )))
+}
+
+impl Handout {
+    /// The members of §8.1 that are not empty, in ASCII: so a config string, being base64 of it,
+    /// never holds `--`, which takes a byte above 127 in the text.
+    pub fn json(&self) -> String {
+        let members =
+            [("host", &self.host), ("relay", &self.relay), ("api", &self.api), ("key", &self.key)];
+        let mut text = String::from("{");
+        for (name, value) in members.into_iter().filter(|(_, value)| !value.is_empty()) {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&["\"", name, "\":"].concat());
+            quote(&mut text, value, true);
+        }
+        text + "}"
+    }
+
+    /// What a QR code for phones says (§8.5).
+    pub fn qr_text(&self) -> String {
+        ["config=", &self.json()].concat()
+    }
+
+    /// A file name that sets up the Windows client (§8.2): readable if Windows allows the values
+    /// in one, else with the config string. Refused if it gets too long.
+    pub fn exe_name(&self) -> Result<String, Exit> {
+        let values = [&self.host, &self.key, &self.relay, &self.api];
+        let plain = values.iter().all(|value| !value.contains(NOT_IN_FILE_NAMES));
+        let name = if plain {
+            let relay = match self.relay.as_str() {
+                "" => String::new(),
+                relay => ["relay=", relay, ","].concat(),
+            };
+            ["rustdesk-host=", &self.host, ",key=", &self.key, ",", &relay, ".exe"].concat()
+        } else {
+            ["rustdesk-licensed-", &config_string(&self.json()), ".exe"].concat()
+        };
+        if name.chars().count() > FILE_NAME_CHARS_MAX {
+            return Err(Exit::flags("This is too much for a file name; use --format string"));
+        }
+        Ok(name)
+    }
+
+    /// The lines to type into the client's settings.
+    pub fn text(&self) -> String {
+        let mut text = ["ID server:     ", &self.host, "\n"].concat();
+        let others = [("Relay server:  ", &self.relay), ("API server:    ", &self.api)];
+        for (label, value) in others.into_iter().filter(|(_, value)| !value.is_empty()) {
+            text.push_str(&[label, value, "\n"].concat());
+        }
+        text + "Key:           " + &self.key + "\n"
+    }
+
+    /// The part of the client's `RustDesk2.toml` that sets the server (§8.4).
+    pub fn toml(&self) -> String {
+        let options = [
+            ("custom-rendezvous-server", &self.host),
+            ("relay-server", &self.relay),
+            ("api-server", &self.api),
+            ("key", &self.key),
+        ];
+        let mut text = String::from("[options]\n");
+        for (name, value) in options.into_iter().filter(|(_, value)| !value.is_empty()) {
+            text.push_str(&[name, " = "].concat());
+            quote(&mut text, value, false);
+            text.push('\n');
+        }
+        text
+    }
+
+    fn explained(&self) -> Result<String, Exit> {
+        let terminal = io::stdout().is_terminal();
+        Ok([
+            "To type into the client, under settings, network, ID/relay server:\n\n",
+            &self.text(),
+            "\nTo import in the same place, or as administrator with 'rustdesk --config TEXT':\n\n",
+            &config_string(&self.json()),
+            "\n\nTo set up Windows clients by the file name of their program:\n\n",
+            &self.exe_name().unwrap_or_else(|exit| exit.message().into()),
+            "\n\nTo put into the client's RustDesk2.toml:\n\n",
+            &self.toml(),
+            "\nTo scan with a phone's client, under settings, ID/relay server:\n\n",
+            &qr_code(&self.qr_text(), terminal)?,
+        ]
+        .concat())
+    }
+}
+
+/// The config string of §8.1: base64 for URLs without padding, read backwards. `json` is ASCII.
+pub fn config_string(json: &str) -> String {
+    let text = Base64UrlSafeNoPadding::encode_to_string(json).unwrap_or_default();
+    text.chars().rev().collect()
+}
+
+/// Adds `value` in double quotes as JSON has it; `ascii` also spells out what is not ASCII, in
+/// pairs of 16 bits where needed, which TOML does not know.
+fn quote(text: &mut String, value: &str, ascii: bool) {
+    text.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => text.extend(['\\', c]),
+            ' '..='~' => text.push(c),
+            _ if !ascii && !c.is_control() => text.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(text, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    text.push('"');
+}
+
+/// A QR code in half blocks, two rows a line. Light modules are drawn, as most terminals are dark;
+/// on a terminal the colours are set to make sure.
+fn qr_code(text: &str, colours: bool) -> Result<String, Exit> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Low)
+        .map_err(|_| Exit::flags("This is too much for a QR code; use --format string"))?;
+    let (start, end) = if colours { ("\u{1b}[97;40m", "\u{1b}[0m\n") } else { ("", "\n") };
+    let edge = code.size() + QR_MARGIN;
+    let mut text = String::new();
+    for y in (-QR_MARGIN..edge).step_by(2) {
+        text.push_str(start);
+        for x in -QR_MARGIN..edge {
+            let (upper, lower) = (!code.get_module(x, y), !code.get_module(x, y + 1));
+            text.push(match (upper, lower && y + 1 < edge) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            });
+        }
+        text.push_str(end);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handout(host: &str, key: &str) -> Handout {
+        Handout { host: host.into(), relay: String::new(), api: String::new(), key: key.into() }
+    }
+
+    #[test]
+    fn json_is_ascii_whatever_the_word_is() {
+        let json = handout("h", "a\"b\\c\n\u{e4}\u{1f511}").json();
+        assert_eq!(json, r#"{"host":"h","key":"a\"b\\c\u000a\u00e4\ud83d\udd11"}"#);
+    }
+
+    #[test]
+    fn file_names_hold_only_what_windows_allows() {
+        assert_eq!(handout("h", "K+=").exe_name().unwrap(), "rustdesk-host=h,key=K+=,.exe");
+        for (host, key) in [("h:1", "K"), ("h", "K/"), ("h", "K,")] {
+            let name = handout(host, key).exe_name().unwrap();
+            assert!(name.starts_with("rustdesk-licensed-0"), "{name}");
+        }
+        assert!(handout("h", &"/".repeat(200)).exe_name().is_err());
+    }
+
+    #[test]
+    fn web_addresses_have_a_scheme_and_no_blanks() {
+        for bad in ["", "http://", "ftp://h", "h", "http://a b"] {
+            assert!(!is_web_address(bad), "{bad}");
+        }
+        assert!(is_web_address("https://h:21114"));
+    }
+}

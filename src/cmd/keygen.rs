@@ -1,0 +1,320 @@
+//! The key files: made once, whole or not at all, readable by their owner alone, never replaced
+//! unless told to. Alone asks the system for entropy.
+//! Whatever is wrong with a key file ends the start: a server that goes on without its key, or
+//! with another, is one that clients can no longer tell from an impostor.
+//! Checks: C74, C75.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Exit, print, read_text};
+use crate::base::date::Utc;
+use crate::cli::KeygenFlags;
+use crate::config::{Config, Role};
+use crate::identity::{KeyChoice, KeyPolicy, ServerKey};
+use crate::log::warn;
+
+/// The secret key's file in the data directory.
+pub const SECRET_FILE: &str = "id_ed25519";
+/// The public key's file, for people to copy; the server itself never trusts it.
+pub const PUBLIC_FILE: &str = "id_ed25519.pub";
+/// Permissions of the secret key's file that let others in.
+pub const MODE_TOO_OPEN: u32 = 0o027;
+
+const SECRET_MODE: u32 = 0o600;
+const PUBLIC_MODE: u32 = 0o644;
+/// A key file has 88 bytes; a larger one than this is something else.
+const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Every other public key holds a `/`, so this many with one in all of them do not happen.
+const TRIES_MAX: usize = 300;
+/// How long another process may take to make the key: this often, this long.
+const WAITS_MAX: usize = 20;
+const WAIT: Duration = Duration::from_millis(100);
+
+/// `hbb keygen`.
+pub fn run(flags: &KeygenFlags) -> Result<(), Exit> {
+    let dir = Path::new(flags.data.as_deref().unwrap_or("."));
+    if flags.print {
+        return print(&pair_text(&generate()?));
+    }
+    let (secret, public) = (dir.join(SECRET_FILE), dir.join(PUBLIC_FILE));
+    let is_there = exists(&secret) || exists(&public);
+    if is_there && !flags.force {
+        return Err(Exit::unusable(format!(
+            "There is a key in {} already, and clients may know it. Use --force to replace it; \
+             the old files are kept.",
+            dir.display()
+        )));
+    }
+    if is_there {
+        keep(&secret, &public).map_err(|error| cannot_write(dir, &error))?;
+    }
+    let key = make(dir)?;
+    publish(dir, &key).map_err(|error| cannot_write(dir, &error))?;
+    let place = dir.display();
+    print(&format!(
+        "Made {place}/{SECRET_FILE} (secret: back it up, show it to nobody) and \
+         {place}/{PUBLIC_FILE}.\nPublic Key:  {}\n",
+        key.public_text()
+    ))
+}
+
+/// The keys `config` asks for, loaded or made: the table of §5.2 (C75).
+/// A relay alone does not make a key of its own, since clients show it the ID server's.
+pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
+    let text = config.key.as_deref();
+    let choice = KeyChoice::parse(text)
+        .map_err(|why| Exit::flags(format!("--key: {why}; copy all of the secret key file")))?;
+    let alone = config.role == Role::Relay;
+    match choice {
+        KeyChoice::Files { enforce: false } if alone => {
+            return Ok(KeyPolicy { signing: None, enforced: None });
+        }
+        KeyChoice::Files { .. } if alone && text.is_none() && read(&config.data)?.is_none() => {
+            return Err(relay_without_key());
+        }
+        KeyChoice::Word(_) if !alone => warn!("key-unsigned flag=--key sessions=unencrypted"),
+        _ => {}
+    }
+    choice.resolve(|| load_or_create(&config.data))
+}
+
+/// The pair in `dir`, made if there is none. Anything in between is refused and left as it is.
+pub fn load_or_create(dir: &Path) -> Result<ServerKey, Exit> {
+    let key = match read(dir)? {
+        Some(key) => key,
+        None => refuse_orphan(dir).and_then(|()| make(dir))?,
+    };
+    if secret_mode(dir).is_some_and(|mode| mode & MODE_TOO_OPEN != 0) {
+        warn!("key-file-open file={} fix='chmod 600'", dir.join(SECRET_FILE).display());
+    }
+    repair_public(dir, &key);
+    Ok(key)
+}
+
+/// The pair in `dir`; None if there is no secret key file.
+pub fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
+    let path = dir.join(SECRET_FILE);
+    let text = match read_text(&path, KEY_FILE_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && !exists(&path) => return Ok(None),
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    ServerKey::parse(&text).map(Some).map_err(|why| {
+        Exit::unusable(format!(
+            "The key file {} is damaged: {why}. Put it back from a backup; or make a new key with \
+             'hbb keygen --force', which every client must then be given. It was not changed.",
+            path.display()
+        ))
+    })
+}
+
+/// The text of the public key file, trimmed; None if it cannot be read.
+pub fn read_public(dir: &Path) -> Option<String> {
+    let text = read_text(&dir.join(PUBLIC_FILE), KEY_FILE_BYTES_MAX).ok()?;
+    Some(text.trim().into())
+}
+
+/// Refuses a public key file without its secret: a new key would not be the one clients know.
+pub fn refuse_orphan(dir: &Path) -> Result<(), Exit> {
+    let public = dir.join(PUBLIC_FILE);
+    if !exists(&public) || exists(&dir.join(SECRET_FILE)) {
+        return Ok(());
+    }
+    Err(Exit::unusable(format!(
+        "There is {} but no {SECRET_FILE} beside it. Put that back from a backup; or make a new \
+         key with 'hbb keygen --force', which every client must then be given.",
+        public.display()
+    )))
+}
+
+/// The refusal of a relay that has no way to know whom to serve.
+pub fn relay_without_key() -> Exit {
+    Exit::flags(
+        "--role relay: add --key with the ID server's public key ('hbb export' prints it there), \
+         or --key= to serve anybody",
+    )
+}
+
+/// The permission bits of the secret key file, if it is there.
+pub fn secret_mode(dir: &Path) -> Option<u32> {
+    fs::metadata(dir.join(SECRET_FILE)).ok().map(|metadata| metadata.mode() & 0o777)
+}
+
+/// `N` bytes nobody can guess.
+#[allow(clippy::disallowed_methods, reason = "the one place that asks for entropy")]
+pub fn entropy<const N: usize>() -> Result<[u8; N], Exit> {
+    let mut bytes = [0; N];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(error) => Err(Exit::running(format!("The system gives no random bytes: {error}"))),
+    }
+}
+
+/// A new pair. Its public text holds no `/`, as it may become part of a Windows file name (C74).
+fn generate() -> Result<ServerKey, Exit> {
+    for _ in 0..TRIES_MAX {
+        let key = ServerKey::from_seed(entropy()?);
+        if let Some(key) = key.ok().filter(|key| !key.public_text().contains('/')) {
+            return Ok(key);
+        }
+    }
+    Err(Exit::running("The system's random bytes are not random"))
+}
+
+/// The text of `genkeypair` (§5.3).
+fn pair_text(key: &ServerKey) -> String {
+    format!("Public Key:  {}\nSecret Key:  {}\n", key.public_text(), key.secret_text())
+}
+
+/// Makes the secret key file; should another process be making one, its key is taken.
+fn make(dir: &Path) -> Result<ServerKey, Exit> {
+    for turn in 0..=WAITS_MAX {
+        if turn == WAITS_MAX {
+            // Nobody is that slow: the draft was left by a power cut.
+            drop(fs::remove_file(draft(dir, SECRET_FILE)));
+        }
+        let key = generate()?;
+        match create(dir, &key) {
+            Ok(()) => return Ok(key),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => std::thread::sleep(WAIT),
+            Err(error) => return Err(cannot_write(dir, &error)),
+        }
+        if let Some(key) = read(dir)? {
+            return Ok(key);
+        }
+    }
+    Err(cannot_write(dir, &ErrorKind::AlreadyExists.into()))
+}
+
+/// Writes the secret key file if there is none; `AlreadyExists` if there is one, or somebody is
+/// at it: the draft serves as a lock.
+fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
+    let file = open_draft(dir, SECRET_FILE, SECRET_MODE)?;
+    if exists(&dir.join(SECRET_FILE)) {
+        drop(fs::remove_file(draft(dir, SECRET_FILE)));
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    put(dir, SECRET_FILE, file, &key.secret_text())
+}
+
+/// Writes the public key file, replacing what is there.
+fn publish(dir: &Path, key: &ServerKey) -> io::Result<()> {
+    drop(fs::remove_file(draft(dir, PUBLIC_FILE)));
+    let file = open_draft(dir, PUBLIC_FILE, PUBLIC_MODE)?;
+    put(dir, PUBLIC_FILE, file, &key.public_text())
+}
+
+/// People copy the public key from its file, so it must be that of the secret.
+fn repair_public(dir: &Path, key: &ServerKey) {
+    let path = dir.join(PUBLIC_FILE);
+    if read_public(dir).is_some_and(|text| text == key.public_text()) {
+        return;
+    }
+    if exists(&path) {
+        warn!("key-public-differs file={} now=rewritten", path.display());
+    }
+    if let Err(error) = publish(dir, key) {
+        warn!("key-public-unwritable file={} cause='{error}'", path.display());
+    }
+}
+
+fn draft(dir: &Path, name: &str) -> PathBuf {
+    dir.join([name, ".new"].concat())
+}
+
+/// Opens the draft of a file that nobody else has opened. It belongs to whom `dir` belongs, as
+/// root may be making it for the server's own user.
+fn open_draft(dir: &Path, name: &str, mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode).open(draft(dir, name))?;
+    let (owner, made) = (fs::metadata(dir)?, file.metadata()?);
+    if owner.uid() != made.uid() {
+        // Only root may; for everyone else the file is right as it is.
+        drop(fchown(&file, Some(owner.uid()), Some(owner.gid())));
+    }
+    Ok(file)
+}
+
+/// Fills the draft and gives it its name; after a power cut there is all of it or nothing.
+fn put(dir: &Path, name: &str, mut file: File, text: &str) -> io::Result<()> {
+    let draft = draft(dir, name);
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let named = written.and_then(|()| fs::rename(&draft, dir.join(name)));
+    if let Err(error) = named {
+        drop(fs::remove_file(&draft));
+        return Err(error);
+    }
+    match File::open(dir)?.sync_all() {
+        // Some file systems know no such thing for a directory.
+        Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Renames both files to names that end in the date of the older key.
+fn keep(secret: &Path, public: &Path) -> io::Result<()> {
+    let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public))?;
+    let date = Utc { unix_secs: u64::try_from(old.mtime()).unwrap_or(0) }.for_file();
+    let mut names = (1_u32..).map(|turn| match turn {
+        1 => date.clone(),
+        _ => format!("{date}-{turn}"),
+    });
+    let is_free = |date: &String| !exists(&dated(secret, date)) && !exists(&dated(public, date));
+    let Some(date) = names.find(is_free) else { return Err(ErrorKind::AlreadyExists.into()) };
+    // The public file first: a secret alone is a whole key, a public key alone is refused.
+    for path in [public, secret].into_iter().filter(|path| exists(path)) {
+        fs::rename(path, dated(path, &date))?;
+    }
+    Ok(())
+}
+
+fn dated(path: &Path, date: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(date);
+    name.into()
+}
+
+/// Whether anything has this name, be it a link that leads nowhere.
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Exit {
+    Exit::unusable(format!(
+        "The key file {} cannot be read: {error}. Let the user hbb runs as own it, or name \
+         another directory with --data. It was not changed.",
+        path.display()
+    ))
+}
+
+fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
+    Exit::unusable(format!(
+        "Cannot write key files to {}: {error}. Name a directory with --data that exists and that \
+         the user hbb runs as may write to.",
+        dir.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_put_behind_the_whole_name() {
+        let path = Path::new("a.b/id_ed25519.pub");
+        assert_eq!(dated(path, "2026"), Path::new("a.b/id_ed25519.pub.2026"));
+    }
+
+    #[test]
+    fn generated_keys_fit_file_names_and_differ() {
+        let (one, other) = (generate().unwrap(), generate().unwrap());
+        assert_ne!(one, other);
+        assert!(!one.public_text().contains(['/', ':']));
+        assert_eq!(ServerKey::parse(&one.secret_text()), Ok(one));
+    }
+}

@@ -1,0 +1,149 @@
+//! The commands: what each does, how it ends, what it tells whom. [`Exit`] is the operator's
+//! fault or the world's, in words that say what to change.
+//! Checks: tests/cli.rs runs every command; C74, C75 and C77 in tests/conformance/keys.rs.
+
+pub mod check;
+pub mod export;
+pub mod keygen;
+pub mod serve;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::Path;
+
+use crate::cli::{Command, ServeFlags};
+use crate::config::{Config, FlagsFile, LogLevel};
+use crate::log::LevelFilter;
+
+/// Largest flags file; a larger one is something else.
+const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Whose turn it is after a failure: the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It failed while running; a restart may help.
+    Running = 1,
+    /// A flag or the flags file is wrong.
+    Flags = 2,
+    /// The key or the store is unusable; a person must look.
+    Unusable = 3,
+}
+
+/// Why the process ends without success, and what to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    cause: Cause,
+    message: String,
+}
+
+impl Exit {
+    /// A failure while running.
+    pub fn running(message: impl Into<String>) -> Self {
+        Self { cause: Cause::Running, message: message.into() }
+    }
+
+    /// Wrong flags; the message names the flag, its value and what is allowed.
+    pub fn flags(message: impl Into<String>) -> Self {
+        Self { cause: Cause::Flags, message: message.into() }
+    }
+
+    /// An unusable key or store; the message names the file and the way out.
+    pub fn unusable(message: impl Into<String>) -> Self {
+        Self { cause: Cause::Unusable, message: message.into() }
+    }
+
+    /// The process's exit code: 1, 2 or 3.
+    pub const fn code(&self) -> u8 {
+        match self.cause {
+            Cause::Running => 1,
+            Cause::Flags => 2,
+            Cause::Unusable => 3,
+        }
+    }
+
+    /// Whose turn it is.
+    pub const fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// What to tell the operator.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Writes the message to stderr; if that is closed, the exit code has to do.
+    pub fn tell(&self) {
+        let text = [self.message.trim_end(), "\n"].concat();
+        drop(io::stderr().write_all(text.as_bytes()));
+    }
+}
+
+/// Runs one command to its end.
+pub fn run(command: Command) -> Result<(), Exit> {
+    match command {
+        Command::Serve(flags) => serve::run(configure(&flags)?),
+        Command::Keygen(flags) => keygen::run(&flags),
+        Command::Export(flags) => export::run(&flags),
+        Command::Check(flags) => check::run(&flags.0),
+    }
+}
+
+/// Writes `text` to stdout. A reader that went away is no failure; a full disk is.
+pub fn print(text: &str) -> Result<(), Exit> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Exit::running(format!("Cannot write the output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The settings of a command line and the flags file it names.
+pub fn configure(flags: &ServeFlags) -> Result<Config, Exit> {
+    let text = flags_text(flags.flags.as_deref())?;
+    Config::new(flags, flags_file(flags.flags.as_deref(), &text)).map_err(wrong)
+}
+
+/// The settings of the same command line with the flags file read again (SIGHUP).
+pub fn reconfigure(config: &Config) -> Result<Config, Exit> {
+    let text = flags_text(config.flags_file())?;
+    config.again(flags_file(config.flags_file(), &text)).map_err(wrong)
+}
+
+/// What a level means to the logger.
+pub const fn level_filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+        LogLevel::Trace => LevelFilter::Trace,
+    }
+}
+
+fn wrong(problems: Vec<String>) -> Exit {
+    Exit::flags(problems.join("\n"))
+}
+
+fn flags_file<'a>(name: Option<&'a str>, text: &'a str) -> Option<FlagsFile<'a>> {
+    name.map(|name| FlagsFile { name, text })
+}
+
+/// The text of the flags file, empty if there is none to read.
+fn flags_text(name: Option<&str>) -> Result<String, Exit> {
+    let Some(name) = name else { return Ok(String::new()) };
+    read_text(Path::new(name), FLAGS_FILE_BYTES_MAX).map_err(|error| {
+        Exit::flags(format!("--flags: cannot read {name}: {error}; name a readable text file"))
+    })
+}
+
+/// Reads a text file of at most `max` bytes.
+fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length <= max) {
+        return Ok(text);
+    }
+    Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"))
+}
