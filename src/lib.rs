@@ -9,6 +9,8 @@ pub mod cmd;
 pub mod config;
 pub mod identity;
 pub mod log;
+pub mod net;
 pub mod relay;
 pub mod rendezvous;
+pub mod store;
 pub mod wire;

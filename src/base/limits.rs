@@ -41,6 +41,11 @@ pub const DATAGRAMS_PER_TURN: usize = 32;
 pub const STREAMS_PER_TURN: usize = 32;
 /// Most changes grouped into one commit.
 pub const BATCH_MAX: usize = 256;
+/// The store gathers changes this long before it commits; a single registration is answered
+/// that much later.
+pub const COMMIT_GATHER_MS: u64 = 20;
+/// Stack of the store thread.
+pub const STORE_STACK_BYTES: usize = 256 * 1024;
 /// Most registrations waiting for the store; one more is dropped, and the client asks again.
 pub const SAVES_PENDING_MAX: usize = 1024;
 /// Addresses a throttle remembers; the oldest is forgotten first.

@@ -7,10 +7,12 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::path::Path;
 
+use super::serve::{STORE_FILE, store_exit};
 use super::{Cause, Exit, flags_file, flags_text, keygen, print};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, Role};
 use crate::identity::KeyChoice;
+use crate::store;
 
 /// `hbb check`.
 pub fn run(flags: &ServeFlags) -> Result<(), Exit> {
@@ -156,7 +158,22 @@ fn check_key_files(config: &Config, report: &mut Report) {
 }
 
 /// The store has no findings of its own.
-fn check_store(_config: &Config, _report: &mut Report) {}
+fn check_store(config: &Config, report: &mut Report) {
+    let path = config.data.join(STORE_FILE);
+    if config.role == Role::Relay || !path.exists() {
+        return;
+    }
+    let mut peers = 0_usize;
+    let read = store::open(&path).and_then(|mut store| store.load(&mut |_| peers += 1));
+    match read {
+        Ok(()) => report.fine(&format!("store {} with {peers} peers", path.display())),
+        Err(store::Error::InUse) => report.doubt(&format!(
+            "The store {} is open in another hbb; if that one serves already, all is well",
+            path.display()
+        )),
+        Err(error) => report.exit(&store_exit(&path, error)),
+    }
+}
 
 fn check_ports(config: &Config, report: &mut Report) {
     let before = report.problems;

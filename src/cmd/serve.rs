@@ -1,9 +1,154 @@
-//! `serve`: loads the key and ends. Stands in until the shell is there.
+//! `serve`: loads key and peers, says what to type into the client, and runs the shell until a
+//! signal ends it. Checks: tests/e2e.rs, tests/bad_input.rs.
 
-use super::{Exit, keygen};
-use crate::config::Config;
+use std::io::ErrorKind;
+use std::path::Path;
 
-/// Settles the keys.
+use super::{Exit, keygen, level_filter, print, reconfigure};
+use crate::base::host::with_port;
+use crate::base::table::Seed;
+use crate::config::{Config, PORT, Role};
+use crate::identity::KeyPolicy;
+use crate::log::{info, init, set_level, warn};
+use crate::net::clock::unix_secs;
+use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
+use crate::net::signalling::Live;
+use crate::relay::Relay;
+use crate::rendezvous::{Lan, Policy, Rendezvous};
+use crate::store;
+
+/// The store's file name in the data directory.
+pub const STORE_FILE: &str = "hbb.redb";
+
+/// `hbb serve`.
 pub fn run(config: Config) -> Result<(), Exit> {
-    keygen::policy(&config).map(drop)
+    init(level_filter(config.log_level), unix_secs);
+    let keys = keygen::policy(&config)?;
+    let live = live(&config, &keys);
+    let rendezvous = match config.role {
+        Role::Relay => None,
+        Role::All | Role::Rendezvous => Some(rendezvous(&config, &keys, &live)?),
+    };
+    let relay = match config.role {
+        Role::Rendezvous => None,
+        Role::All | Role::Relay => Some(Relay::new(config.limits, keys.enforced.clone(), seed()?)),
+    };
+    print(&greeting(&config, &keys))?;
+    let ports = Ports { ip: config.bind, main: config.port, relay: config.relay_port };
+    let reload = Box::new(reload(config, keys));
+    run_shell(Setup { ports, live, rendezvous, relay, reload }).map_err(exit)
+}
+
+/// The machine with every stored peer, and the store.
+fn rendezvous(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<RendezvousPart, Exit> {
+    let path = config.data.join(STORE_FILE);
+    let unusable = |error| store_exit(&path, error);
+    let mut store = store::open(&path).map_err(unusable)?;
+    let signing = keys.signing.clone();
+    let mut machine = Rendezvous::new(config.limits, live.policy.clone(), signing, seed()?);
+    let (mut peers, mut left_out) = (0_usize, 0_usize);
+    let mut restore = |record| match machine.restore(record) {
+        true => peers += 1,
+        false => left_out += 1,
+    };
+    store.load(&mut restore).map_err(unusable)?;
+    if left_out > 0 {
+        warn!("peers-left-out count={left_out} limit={} help=--max-peers", config.limits.peers);
+    }
+    info!("peers-loaded count={peers}");
+    Ok(RendezvousPart { machine, store })
+}
+
+fn live(config: &Config, keys: &KeyPolicy) -> Live {
+    let lan = config.lan.map(|lan| Lan { network: lan.network, relay: lan.local_ip.to_string() });
+    let policy = Policy {
+        access_key: keys.enforced.clone(),
+        relays: config.relay_servers.clone(),
+        always_relay: config.always_use_relay,
+        lan,
+    };
+    Live { limits: config.limits, policy }
+}
+
+/// Reads the flags file again; what is wrong with it goes to the log and changes nothing.
+fn reload(mut config: Config, keys: KeyPolicy) -> impl FnMut() -> Option<Live> {
+    move || match reconfigure(&config) {
+        Err(exit) => {
+            for line in exit.message().lines() {
+                warn!("reload-refused cause='{line}'");
+            }
+            None
+        }
+        Ok(new) => {
+            for flag in config.restart_needed(&new) {
+                warn!("restart-needed flag={flag}");
+            }
+            set_level(level_filter(new.log_level));
+            let live = live(&new, &keys);
+            config = new;
+            Some(live)
+        }
+    }
+}
+
+fn seed() -> Result<Seed, Exit> {
+    let [low, high] = [keygen::entropy()?, keygen::entropy()?];
+    Ok(Seed(u64::from_le_bytes(low), u64::from_le_bytes(high)))
+}
+
+/// What a newcomer needs to see: where the key is and what to type into the client.
+fn greeting(config: &Config, keys: &KeyPolicy) -> String {
+    let host = config.public.as_deref().unwrap_or("ADDRESS-OF-THIS-MACHINE");
+    let server = match config.port {
+        PORT => host.to_owned(),
+        port => with_port(host, port),
+    };
+    let mut text = String::new();
+    let key = keys.signing.as_ref().map(|key| key.public_text());
+    text.push_str("In the client, under Settings, Network, ID/Relay server, enter\n");
+    text.push_str(&["  ID server     ", &server, "\n"].concat());
+    if let Some(key) = key.as_deref().or(keys.enforced.as_deref()) {
+        text.push_str(&["  Key           ", key, "\n"].concat());
+    }
+    text.push_str("and leave the other fields empty; 'hbb export' prints it to scan or import.\n");
+    text
+}
+
+/// A store that cannot be used, and the way out.
+pub fn store_exit(path: &Path, error: store::Error) -> Exit {
+    let way_out = match error {
+        store::Error::InUse => {
+            return Exit::running(format!(
+                "The store {} is open in another hbb. Stop that one, or give this one its own \
+                 directory with --data.",
+                path.display()
+            ));
+        }
+        store::Error::NewerFormat => "Install that version again, or start with another --data.",
+        store::Error::Damaged => {
+            "Put it back from a backup; or move it away, and every device registers itself anew."
+        }
+        store::Error::Foreign => "Name another directory with --data, or move the file away.",
+        store::Error::Io(ErrorKind::StorageFull) => "Free some space.",
+        store::Error::Io(_) => "Let the user hbb runs as own the directory of --data.",
+    };
+    let path = path.display();
+    Exit::unusable(format!("Cannot use the store {path}: {error}. {way_out} It was not changed."))
+}
+
+/// A shell that could not start, in the operator's words.
+fn exit(error: Error) -> Exit {
+    match error {
+        Error::Port { protocol, port, cause } if cause.kind() == ErrorKind::AddrInUse => {
+            Exit::running(format!(
+                "{protocol} port {port} is taken by another program. See which with 'netstat -lnp \
+                 | grep {port}' and stop it, or choose other ports with --port and --relay-port."
+            ))
+        }
+        Error::Port { protocol, port, cause } => Exit::running(format!(
+            "Cannot listen on {protocol} port {port}: {cause}. Check --bind and --port; ports \
+             below 1024 need the capability net_bind_service."
+        )),
+        Error::System(cause) => Exit::running(format!("Cannot start: {cause}")),
+    }
 }

@@ -1,0 +1,52 @@
+//! The only reader of the clock. Machines get its answers as arguments; a jump of the wall clock
+//! touches nothing but the dates that are stored.
+
+#![allow(clippy::disallowed_methods, reason = "this is the place")]
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::base::time::Time;
+
+/// Counts from the moment it was made, by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that reads [`Time::START`] now.
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Milliseconds since start.
+    pub fn now(self) -> Time {
+        Time::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The instant timers wait for.
+    pub fn instant(self, at: Time) -> Option<Instant> {
+        self.start.checked_add(Duration::from_millis(at.as_millis()))
+    }
+
+    /// The Unix time of [`Time::START`] by today's wall clock; 0 while that is not set, which is
+    /// how a router without a battery starts.
+    pub fn epoch_secs(self) -> u64 {
+        let unix = unix_secs();
+        if unix < CLOCK_SET_SECS { 0 } else { unix - self.start.elapsed().as_secs().min(unix) }
+    }
+}
+
+/// 2020-01-01: a wall clock that reads less was not set.
+const CLOCK_SET_SECS: u64 = 1_577_836_800;
+
+/// Seconds of Unix time by the wall clock, 0 before 1970.
+pub fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Milliseconds by a monotonic clock with no particular zero: for what only measures spans.
+pub fn monotonic_ms() -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
+}

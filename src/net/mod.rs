@@ -1,0 +1,14 @@
+//! The shell: sockets, clock, signals, store thread, and the tasks that own the machines. It
+//! decides nothing about the protocol.
+
+pub mod clock;
+pub mod pool;
+pub mod relaying;
+pub mod report;
+pub mod serve;
+pub mod signal;
+pub mod signalling;
+pub mod socket;
+pub mod splice;
+pub mod store;
+pub mod tcp;

@@ -1,0 +1,315 @@
+//! The task that owns the relay, and the tasks of its legs: first frame, parking, session.
+//! A leg's stream travels: its task reads the first message and hands the stream to the owner; a
+//! leg that must wait gets it back, a leg that completes a pair does not. C65-C67, C69-C71.
+
+use std::net::TcpStream;
+use std::rc::Rc;
+
+use smol::channel::{Receiver, Sender, bounded};
+use smol::{Async, LocalExecutor, Timer, future};
+
+use crate::base::conn::Conn;
+use crate::base::counters::{Counters, DropReason};
+use crate::base::endpoint::Endpoint;
+use crate::base::limits::{
+    Limits, RELAY_FRAME_BYTES_MAX, SESSION_IDLE_MS, STREAMS_PER_TURN, TUNNEL_IDLE_MS,
+};
+use crate::relay::{Effect, Effects, Input, Relay};
+use crate::wire::ConnType;
+use crate::wire::frame::split;
+use crate::wire::message::decode;
+
+use super::clock::Clock;
+use super::pool::Place;
+use super::report;
+use super::splice::{self, Leg};
+use super::tcp::read_some;
+
+/// What legs tell the owner of the relay.
+pub enum FromLeg {
+    /// A new connection; closing `orders` ends it.
+    Opened {
+        /// Its handle.
+        conn: Conn,
+        /// Where it came from.
+        from: Endpoint,
+        /// What it is to do.
+        orders: Sender<Order>,
+    },
+    /// Its first message, with the stream.
+    Joined {
+        /// Which one.
+        conn: Conn,
+        /// The message.
+        payload: Vec<u8>,
+        /// The stream and what came behind the message.
+        leg: Leg,
+    },
+    /// It is gone, alone or with its session.
+    Closed {
+        /// Which one.
+        conn: Conn,
+    },
+}
+
+/// What the owner tells a leg.
+pub enum Order {
+    /// Wait with your stream for a partner.
+    Park(Leg),
+    /// Here is your partner.
+    Pair(Leg, ConnType),
+}
+
+/// What a reload changes of the relay.
+#[derive(Clone, Debug)]
+pub struct LiveRelay {
+    /// Limits.
+    pub limits: Limits,
+    /// What legs must show, if anything.
+    pub access_key: Option<Box<str>>,
+}
+
+/// The machine and the legs it decides about.
+pub struct Relaying {
+    machine: Relay,
+    effects: Effects,
+    clock: Clock,
+    legs: Vec<Option<Held>>,
+    counters: Counters,
+}
+
+struct Held {
+    conn: Conn,
+    from: Endpoint,
+    orders: Sender<Order>,
+    leg: Option<Leg>,
+}
+
+enum Wake {
+    Leg(FromLeg),
+    Live(LiveRelay),
+    Due,
+}
+
+impl Relaying {
+    /// Takes over a machine.
+    pub fn new(machine: Relay, clock: Clock) -> Self {
+        let (effects, counters) = (Effects::new(), Counters::default());
+        Self { machine, effects, clock, legs: Vec::new(), counters }
+    }
+
+    /// Runs until every queue into it is closed.
+    pub async fn run(&mut self, inbox: &Receiver<FromLeg>, live: &Receiver<LiveRelay>) {
+        loop {
+            let wake = {
+                let leg = async { inbox.recv().await.ok().map(Wake::Leg) };
+                let live = async { live.recv().await.ok().map(Wake::Live) };
+                let due = async {
+                    match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
+                        Some(at) => Timer::at(at).await,
+                        None => future::pending().await,
+                    };
+                    Some(Wake::Due)
+                };
+                future::or(live, future::or(due, leg)).await
+            };
+            match wake {
+                None => return,
+                Some(Wake::Due) => {}
+                Some(Wake::Leg(message)) => self.message(message),
+                Some(Wake::Live(live)) => self.machine.reconfigure(live.limits, live.access_key),
+            }
+            for _ in 0..STREAMS_PER_TURN {
+                let Ok(message) = inbox.try_recv() else { break };
+                self.message(message);
+            }
+            self.timeouts();
+            future::yield_now().await;
+        }
+    }
+
+    fn timeouts(&mut self) {
+        let now = self.clock.now();
+        while self.machine.next_timeout().is_some_and(|due| due <= now) {
+            self.machine.handle_timeout(now, &mut self.effects);
+            self.carry_out();
+        }
+    }
+
+    fn message(&mut self, message: FromLeg) {
+        let now = self.clock.now();
+        match message {
+            FromLeg::Opened { conn, from, orders } => {
+                self.hold(Held { conn, from, orders, leg: None });
+                self.machine.handle(now, Input::Opened { conn, from }, &mut self.effects);
+            }
+            FromLeg::Closed { conn } => {
+                self.release(conn);
+                self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
+            }
+            FromLeg::Joined { conn, payload, leg } => match decode(&payload) {
+                Ok(request) => {
+                    let Some(held) = self.held(conn) else { return };
+                    held.leg = Some(leg);
+                    let input = Input::Request { conn, request };
+                    self.machine.handle(now, input, &mut self.effects);
+                }
+                Err(_) => {
+                    self.counters.count(DropReason::Malformed);
+                    self.release(conn);
+                    self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
+                }
+            },
+        }
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Park { conn } => {
+                    if let Some(held) = self.held(conn)
+                        && let Some(leg) = held.leg.take()
+                    {
+                        let _ = held.orders.try_send(Order::Park(leg));
+                    }
+                }
+                Effect::Pair { waiting, joining, conn_type } => {
+                    self.pair(waiting, joining, conn_type);
+                }
+                Effect::Close { conn, reason } => {
+                    self.counters.count(reason);
+                    report::leg_closed(conn, reason);
+                    self.release(conn);
+                }
+            }
+        }
+    }
+
+    fn pair(&mut self, waiting: Conn, joining: Conn, conn_type: ConnType) {
+        let partner = self.release(joining).and_then(|mut held| {
+            let leg = held.leg.take()?;
+            Some((leg, held.from))
+        });
+        let Some((leg, joining_from)) = partner else { return };
+        if let Some(held) = self.release(waiting) {
+            report::session_started(held.from, joining_from);
+            let _ = held.orders.try_send(Order::Pair(leg, conn_type));
+        }
+    }
+
+    fn hold(&mut self, held: Held) {
+        let slot = held.conn.slot as usize;
+        if self.legs.len() <= slot {
+            self.legs.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.legs.get_mut(slot) {
+            *place = Some(held);
+        }
+    }
+
+    fn held(&mut self, conn: Conn) -> Option<&mut Held> {
+        self.legs.get_mut(conn.slot as usize)?.as_mut().filter(|held| held.conn == conn)
+    }
+
+    /// Lets go of a leg; its task ends unless an order is still waiting for it.
+    fn release(&mut self, conn: Conn) -> Option<Held> {
+        self.held(conn)?;
+        self.legs.get_mut(conn.slot as usize)?.take()
+    }
+}
+
+/// A connection to the relay port, from its first byte to the end of its session.
+pub async fn serve(
+    stream: Async<TcpStream>,
+    from: Endpoint,
+    place: Place,
+    (inbox, executor): (Sender<FromLeg>, Rc<LocalExecutor<'static>>),
+) {
+    let conn = place.conn();
+    // Two orders at most are ever sent: park, then pair.
+    let (orders, mut next) = bounded(2);
+    if inbox.send(FromLeg::Opened { conn, from, orders }).await.is_err() {
+        return;
+    }
+    let Some((payload, leg)) = first_message(Leg::new(stream), &next).await else {
+        let _ = inbox.send(FromLeg::Closed { conn }).await;
+        return;
+    };
+    let joined = FromLeg::Joined { conn, payload, leg };
+    if inbox.send(joined).await.is_err() {
+        return;
+    }
+    let Ok(Order::Park(mut leg)) = next.recv().await else { return };
+    match parked(&mut leg, &mut next).await {
+        Parked::Paired(partner, conn_type) => {
+            let session = session(leg, partner, (conn, conn_type), inbox);
+            executor.spawn(session).detach();
+        }
+        Parked::Gone => {
+            let _ = inbox.send(FromLeg::Closed { conn }).await;
+        }
+        Parked::Dismissed => {}
+    }
+    drop(place);
+}
+
+enum Parked {
+    Paired(Leg, ConnType),
+    Gone,
+    Dismissed,
+}
+
+async fn parked(leg: &mut Leg, next: &mut Receiver<Order>) -> Parked {
+    let order = async {
+        match next.recv().await {
+            Ok(Order::Pair(partner, conn_type)) => Parked::Paired(partner, conn_type),
+            Ok(Order::Park(_)) | Err(_) => Parked::Dismissed,
+        }
+    };
+    let gone = async {
+        splice::watch_parked(leg).await;
+        Parked::Gone
+    };
+    future::or(order, gone).await
+}
+
+/// The first frame and the leg behind it; None if the peer or the owner ends it before.
+async fn first_message(mut leg: Leg, next: &Receiver<Order>) -> Option<(Vec<u8>, Leg)> {
+    loop {
+        let dismissed = async {
+            let _ = next.recv().await;
+            false
+        };
+        let readable = async { leg.stream.readable().await.is_ok() };
+        if !future::or(dismissed, readable).await {
+            return None;
+        }
+        match read_some(&leg.stream, &mut leg.leftover) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+            Err(_) => return None,
+        }
+        if let Some(frame) = split(&leg.leftover, RELAY_FRAME_BYTES_MAX).ok()? {
+            let (payload, consumed) = (frame.payload.to_vec(), frame.consumed);
+            leg.leftover.drain(..consumed);
+            return Some((payload, leg));
+        }
+    }
+}
+
+async fn session(
+    waiting: Leg,
+    joining: Leg,
+    (conn, conn_type): (Conn, ConnType),
+    inbox: Sender<FromLeg>,
+) {
+    let idle_ms = match conn_type {
+        ConnType::Interactive => SESSION_IDLE_MS,
+        ConnType::Tunnel => TUNNEL_IDLE_MS,
+    };
+    let ended = splice::join(waiting, joining, idle_ms).await;
+    report::session_ended(&ended);
+    let _ = inbox.send(FromLeg::Closed { conn }).await;
+}

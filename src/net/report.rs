@@ -1,0 +1,47 @@
+//! The words of log lines: `event key=value ...`. Operators grep and ban by them, so changing one
+//! is a release note. Keys and tokens are never among the values.
+
+use log::{debug, info, warn};
+
+use crate::base::conn::{Conn, Via};
+use crate::base::counters::DropReason;
+use crate::base::endpoint::Endpoint;
+use crate::rendezvous::Event;
+
+use super::splice::Ended;
+
+/// Words what the rendezvous reports.
+pub fn rendezvous(event: &Event) {
+    match event {
+        Event::PeerAdded { id } => info!("peer-added peer={id}"),
+        Event::PeerKeyChanged { id } => info!("peer-key-changed peer={id}"),
+        Event::PeerChangeRefused { id, from } => {
+            info!("peer-change-refused peer={id} from={}", from.ip());
+        }
+        Event::PeersFull { limit } => warn!("table-full table=peers limit={limit}"),
+        Event::PeerForgotten { id } => info!("peer-forgotten peer={id}"),
+        Event::SaveFailed { id } => warn!("peer-not-saved peer={id}"),
+        Event::Dropped { via: Via::Datagram(from), reason } => {
+            debug!("dropped from={from} reason={}", reason.as_str());
+        }
+        Event::Dropped { via: Via::Stream(conn), reason } => {
+            debug!("dropped slot={} reason={}", conn.slot, reason.as_str());
+        }
+    }
+}
+
+/// A connection to the relay ended without a session.
+pub fn leg_closed(conn: Conn, reason: DropReason) {
+    debug!("leg-closed slot={} reason={}", conn.slot, reason.as_str());
+}
+
+/// Two legs became a session.
+pub fn session_started(waiting: Endpoint, joining: Endpoint) {
+    debug!("relay-started from={waiting} to={joining}");
+}
+
+/// A session is over.
+pub fn session_ended(ended: &Ended) {
+    let Ended { bytes, secs, reason } = ended;
+    info!("relay-ended bytes={bytes} secs={secs} reason={}", reason.as_str());
+}

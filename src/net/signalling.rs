@@ -1,0 +1,274 @@
+//! The task that owns the rendezvous: datagrams, streams, saves and timeouts go in, effects come
+//! out. It decides nothing; the machine does.
+
+use std::io;
+
+use log::debug;
+use smol::channel::{Receiver, Sender};
+use smol::{Timer, future};
+
+use crate::base::conn::{Conn, Outcome, Ticket, Via};
+use crate::base::counters::{Counters, DropReason};
+use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
+use crate::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
+use crate::wire::message::{decode, encode};
+
+use super::clock::Clock;
+use super::report;
+use super::socket::Datagrams;
+use super::store::StoreThread;
+use super::tcp::FromStream;
+
+/// What a reload changes while everything runs on.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Limits; places for connections only grow until the next start.
+    pub limits: Limits,
+    /// Access, relays, LAN.
+    pub policy: Policy,
+}
+
+/// The machine and all it talks through.
+pub struct Signalling {
+    machine: Rendezvous,
+    effects: Effects,
+    clock: Clock,
+    datagrams: Datagrams,
+    buffer: Box<[u8]>,
+    store: StoreThread,
+    outboxes: Outboxes,
+    counters: Counters,
+}
+
+/// The three queues into this task.
+pub struct Queues {
+    /// From connections.
+    pub inbox: Receiver<FromStream>,
+    /// From the store thread.
+    pub saved: Receiver<(Ticket, Outcome)>,
+    /// From the signal handler.
+    pub live: Receiver<Live>,
+}
+
+enum Wake {
+    Datagram,
+    Stream(FromStream),
+    Saved((Ticket, Outcome)),
+    Live(Live),
+    Due,
+}
+
+impl Signalling {
+    /// Joins a machine to its socket and its store.
+    pub fn new(
+        machine: Rendezvous,
+        datagrams: Datagrams,
+        store: StoreThread,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            machine,
+            effects: Effects::new(),
+            clock,
+            datagrams,
+            // One byte more than the limit, so that longer datagrams show.
+            buffer: vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice(),
+            store,
+            outboxes: Outboxes::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Runs until every queue into it is closed.
+    pub async fn run(&mut self, queues: &Queues) {
+        loop {
+            let Some(wake) = self.wake(queues).await else { return };
+            self.machine.set_epoch_secs(self.clock.epoch_secs());
+            match wake {
+                Wake::Datagram | Wake::Due => {}
+                Wake::Stream(message) => self.stream(message),
+                Wake::Saved(saved) => self.saved(saved),
+                Wake::Live(live) => self.machine.reconfigure(live.limits, live.policy),
+            }
+            self.turn(queues);
+            // Give way before the next turn, so that a flood starves nobody.
+            future::yield_now().await;
+        }
+    }
+
+    /// Gives the store back, to flush and close it.
+    pub fn into_store(self) -> StoreThread {
+        self.store
+    }
+
+    async fn wake(&self, queues: &Queues) -> Option<Wake> {
+        let datagram = async {
+            // An error here shows again, and is dropped, at the read.
+            let _ = self.datagrams.readable().await;
+            Some(Wake::Datagram)
+        };
+        let stream = async { queues.inbox.recv().await.ok().map(Wake::Stream) };
+        let saved = async { queues.saved.recv().await.ok().map(Wake::Saved) };
+        let live = async { queues.live.recv().await.ok().map(Wake::Live) };
+        let due = async {
+            match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
+                Some(at) => Timer::at(at).await,
+                None => future::pending().await,
+            };
+            Some(Wake::Due)
+        };
+        future::or(future::or(saved, live), future::or(due, future::or(datagram, stream))).await
+    }
+
+    /// One turn: timeouts, then datagrams, then streams, each at most so many.
+    fn turn(&mut self, queues: &Queues) {
+        let now = self.clock.now();
+        while self.machine.next_timeout().is_some_and(|due| due <= now) {
+            self.machine.handle_timeout(now, &mut self.effects);
+            self.carry_out();
+        }
+        for _ in 0..DATAGRAMS_PER_TURN {
+            if !self.datagram() {
+                break;
+            }
+        }
+        for _ in 0..STREAMS_PER_TURN {
+            let Ok(message) = queues.inbox.try_recv() else { break };
+            self.stream(message);
+        }
+        while let Ok(saved) = queues.saved.try_recv() {
+            self.saved(saved);
+        }
+    }
+
+    /// Handles one datagram; false if there is none.
+    fn datagram(&mut self) -> bool {
+        let (len, from) = match self.datagrams.receive(&mut self.buffer) {
+            Ok(received) => received,
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        };
+        let payload = self.buffer.get(..len.min(DATAGRAM_BYTES_MAX + 1)).unwrap_or_default();
+        if len > DATAGRAM_BYTES_MAX {
+            self.counters.count(DropReason::Oversized);
+            return true;
+        }
+        match decode(payload) {
+            Ok(request) => {
+                let input = Input::Request { via: Via::Datagram(from), request };
+                self.machine.handle(self.clock.now(), input, &mut self.effects);
+                self.carry_out();
+            }
+            Err(_) => self.counters.count(DropReason::Malformed),
+        }
+        true
+    }
+
+    fn stream(&mut self, message: FromStream) {
+        let now = self.clock.now();
+        match message {
+            FromStream::Opened { conn, from, transport, outbox } => {
+                self.outboxes.open(conn, outbox);
+                let input = Input::Opened { conn, from, transport };
+                self.machine.handle(now, input, &mut self.effects);
+            }
+            FromStream::Closed { conn, reason } => {
+                self.counters.count(reason);
+                self.outboxes.close(conn);
+                self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
+            }
+            FromStream::Payload { conn, payload } => match decode(&payload) {
+                Ok(request) => {
+                    let input = Input::Request { via: Via::Stream(conn), request };
+                    self.machine.handle(now, input, &mut self.effects);
+                }
+                Err(_) => {
+                    self.counters.count(DropReason::Malformed);
+                    self.outboxes.close(conn);
+                }
+            },
+        }
+        self.carry_out();
+    }
+
+    fn saved(&mut self, (ticket, outcome): (Ticket, Outcome)) {
+        let input = Input::Saved { ticket, outcome };
+        self.machine.handle(self.clock.now(), input, &mut self.effects);
+        self.carry_out();
+    }
+
+    /// Does what the machine wants. A refused save comes back as a failed one, whose effects are
+    /// carried out too; those hold no save.
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Reply { via: Via::Datagram(to), reply } => {
+                    if self.datagrams.send(&encode(&reply), to).is_err() {
+                        self.counters.count(DropReason::SendFailed);
+                    }
+                }
+                Effect::Reply { via: Via::Stream(conn), reply } => {
+                    if !self.outboxes.send(conn, encode(&reply)) {
+                        self.counters.count(DropReason::SlowReader);
+                    }
+                }
+                Effect::Close { conn, reason } => {
+                    debug!("connection-closing slot={} reason={}", conn.slot, reason.as_str());
+                    self.outboxes.close(conn);
+                }
+                Effect::Save { ticket, change } => {
+                    if self.store.save(ticket, change).is_err() {
+                        let failed = Input::Saved { ticket, outcome: Outcome::Failed };
+                        self.machine.handle(self.clock.now(), failed, &mut self.effects);
+                    }
+                }
+                Effect::Report(event) => self.report(&event),
+            }
+        }
+    }
+
+    fn report(&self, event: &Event) {
+        report::rendezvous(event);
+    }
+}
+
+/// The way to each open connection.
+#[derive(Default)]
+struct Outboxes(Vec<Option<(Conn, Sender<Vec<u8>>)>>);
+
+impl Outboxes {
+    fn open(&mut self, conn: Conn, outbox: Sender<Vec<u8>>) {
+        let slot = conn.slot as usize;
+        if self.0.len() <= slot {
+            self.0.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.0.get_mut(slot) {
+            *place = Some((conn, outbox));
+        }
+    }
+
+    /// False if the peer does not read; it is closed then. A connection gone meanwhile is none
+    /// of this message's business.
+    fn send(&mut self, conn: Conn, payload: Vec<u8>) -> bool {
+        let Some(outbox) = self.find(conn) else { return true };
+        let full = outbox.try_send(payload).is_err_and(|error| error.is_full());
+        if full {
+            self.close(conn);
+        }
+        !full
+    }
+
+    /// The connection flushes what waits for it, then ends.
+    fn close(&mut self, conn: Conn) {
+        if let Some(outbox) = self.find(conn) {
+            outbox.close();
+            if let Some(place) = self.0.get_mut(conn.slot as usize) {
+                *place = None;
+            }
+        }
+    }
+
+    fn find(&self, conn: Conn) -> Option<&Sender<Vec<u8>>> {
+        let (tenant, outbox) = self.0.get(conn.slot as usize)?.as_ref()?;
+        (*tenant == conn).then_some(outbox)
+    }
+}

@@ -1,0 +1,125 @@
+//! The store thread: takes changes, groups them into commits, tells the outcome of each. A quiet
+//! network wakes it never and writes nothing.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use smol::channel::Sender;
+
+use crate::base::conn::{Outcome, Ticket};
+use crate::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
+use crate::base::peer::Change;
+use crate::log::warn;
+use crate::store::Store;
+
+use super::clock::Clock;
+
+/// Hands changes to the thread that owns the store.
+pub struct StoreThread {
+    changes: SyncSender<(Ticket, Change)>,
+    stats: Arc<Stats>,
+    thread: JoinHandle<()>,
+}
+
+/// What the store did since start; each counts up from 0.
+#[derive(Debug, Default)]
+struct Stats {
+    commits: AtomicU64,
+    changes: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// More changes wait than [`SAVES_PENDING_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl StoreThread {
+    /// Starts the thread; `saved` hears of every change.
+    ///
+    /// # Errors
+    /// What the system says if it has no thread to give.
+    pub fn start(store: Box<dyn Store>, saved: Sender<(Ticket, Outcome)>) -> io::Result<Self> {
+        let (changes, queue) = sync_channel(SAVES_PENDING_MAX);
+        let stats = Arc::new(Stats::default());
+        let counted = Arc::clone(&stats);
+        let thread = Builder::new()
+            .name("store".into())
+            .stack_size(STORE_STACK_BYTES)
+            .spawn(move || work(store, &queue, &saved, &counted))?;
+        Ok(Self { changes, stats, thread })
+    }
+
+    /// Queues a change.
+    ///
+    /// # Errors
+    /// [`Full`] if too many wait; the change is not queued then.
+    pub fn save(&self, ticket: Ticket, change: Change) -> Result<(), Full> {
+        self.changes.try_send((ticket, change)).map_err(|_| Full)
+    }
+
+    /// Commits, changes in them and failed commits since start.
+    pub fn stats(&self) -> (u64, u64, u64) {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (load(&self.stats.commits), load(&self.stats.changes), load(&self.stats.failures))
+    }
+
+    /// Commits what is queued, compacts and closes the store.
+    pub fn stop(self) {
+        drop(self.changes);
+        let _ = self.thread.join();
+    }
+}
+
+fn work(
+    mut store: Box<dyn Store>,
+    queue: &Receiver<(Ticket, Change)>,
+    saved: &Sender<(Ticket, Outcome)>,
+    stats: &Stats,
+) {
+    let (mut tickets, mut batch) = (Vec::new(), Vec::new());
+    while gather(queue, &mut tickets, &mut batch) {
+        let outcome = match store.commit(&batch) {
+            Ok(()) => Outcome::Durable,
+            Err(error) => {
+                warn!("store-failed cause='{error}' changes={}", batch.len());
+                stats.failures.fetch_add(1, Ordering::Relaxed);
+                Outcome::Failed
+            }
+        };
+        stats.commits.fetch_add(1, Ordering::Relaxed);
+        stats.changes.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        for ticket in tickets.drain(..) {
+            // It has room for every ticket that can be pending; closed, nobody listens any more.
+            let _ = saved.try_send((ticket, outcome));
+        }
+        batch.clear();
+    }
+    if stats.changes.load(Ordering::Relaxed) > 0 {
+        let _ = store.compact();
+    }
+}
+
+/// Waits for a change, then takes what comes within [`COMMIT_GATHER_MS`], up to [`BATCH_MAX`];
+/// false when there will be no more.
+fn gather(
+    queue: &Receiver<(Ticket, Change)>,
+    tickets: &mut Vec<Ticket>,
+    batch: &mut Vec<Change>,
+) -> bool {
+    let mut next = queue.recv().ok();
+    let clock = Clock::start();
+    while let Some((ticket, change)) = next {
+        tickets.push(ticket);
+        batch.push(change);
+        if batch.len() >= BATCH_MAX {
+            break;
+        }
+        let left = COMMIT_GATHER_MS.saturating_sub(clock.now().as_millis());
+        next = queue.recv_timeout(Duration::from_millis(left)).ok();
+    }
+    !batch.is_empty()
+}

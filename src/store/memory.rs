@@ -1,0 +1,41 @@
+//! The reference: what redb must do, in a map. Tests run one script against both.
+
+use std::collections::BTreeMap;
+
+use super::{Error, Store};
+use crate::base::peer::{Change, PeerId, Record};
+
+/// A store that lives as long as the process.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    records: BTreeMap<PeerId, Record>,
+}
+
+impl Store for Memory {
+    fn load(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
+        self.records.values().cloned().for_each(each);
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
+        for change in batch {
+            match change {
+                Change::Put(record) => {
+                    self.records.insert(record.id.clone(), record.clone());
+                }
+                Change::Remove(id) => {
+                    self.records.remove(id);
+                }
+                Change::Rename { from, to } => {
+                    self.records.remove(from);
+                    self.records.insert(to.id.clone(), to.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
