@@ -1,10 +1,11 @@
 //! Registration over UDP, asked of the machine: C11-C25. Refusals first.
 
+use hbb::base::conn::Via;
 use hbb::base::counters::DropReason;
 use hbb::base::limits::Limits;
 use hbb::rendezvous::{Event, Policy};
 
-use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store, at};
+use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store, at, server_key};
 use crate::say::{self, hex, take};
 
 const OTHER_DEVICE: &[u8] = b"another device";
@@ -42,12 +43,12 @@ fn is_online(drive: &mut Drive, id: &str) -> bool {
 }
 
 /// Where a push to B1 goes now; None if B1 counts as away.
-fn pushed_to(drive: &mut Drive) -> Option<hbb::base::conn::Via> {
+fn pushed_to(drive: &mut Drive) -> Option<Via> {
     let conn = drive.connect(A_AT);
     let deeds = drive.stream(conn, &say::punch(B1, |_| ()));
     drive.hang_up(conn);
     let via = deeds.sent()[0].0;
-    (via != hbb::base::conn::Via::Stream(conn)).then_some(via)
+    (via != Via::Stream(conn)).then_some(via)
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn c014_online_at_once_after_register_pk_alone() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
     assert!(is_online(&mut drive, B1));
-    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_AT))));
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_AT))));
 }
 
 #[test]
@@ -196,10 +197,10 @@ fn c017_another_device_is_a_mismatch_and_changes_nothing() {
     }
     assert_eq!(drive.durable, before);
     assert_eq!(signed_key(&mut drive), KEY);
-    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_AT))));
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_AT))));
 }
 
-/// The key of B1 that an initiator is given.
+/// The key of B1 that an initiator is given, which must be well signed.
 fn signed_key(drive: &mut Drive) -> Vec<u8> {
     let initiator = drive.connect(A_AT);
     let pushed = drive.stream(initiator, &say::punch(B1, |_| ()));
@@ -209,7 +210,9 @@ fn signed_key(drive: &mut Drive) -> Vec<u8> {
     let pk = take!(answer.stream_to(initiator), PunchHoleResponse).pk;
     drive.hang_up(target);
     drive.hang_up(initiator);
-    pk[pk.len() - 32..].to_vec()
+    let (signature, id_pk) = pk.split_at(64);
+    assert_eq!(signature, server_key().sign(id_pk).0);
+    id_pk[id_pk.len() - 32..].to_vec()
 }
 
 #[test]
@@ -226,6 +229,7 @@ fn c018_new_key_from_the_same_address_is_signed_from_then_on() {
     drive.enroll(B1, B1_AT);
     assert_eq!(signed_key(&mut drive), KEY);
     assert_eq!(register(&mut drive, B1_NEW_PORT, DEVICE, &OTHER_KEY), OK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_NEW_PORT))));
     assert_eq!(signed_key(&mut drive), OTHER_KEY);
     drive.restart();
     assert_eq!(register(&mut drive, B1_AT, DEVICE, &OTHER_KEY), OK);
@@ -237,7 +241,7 @@ fn c018_same_key_from_a_new_address_is_roaming() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
     assert_eq!(register(&mut drive, B1_MOVED, DEVICE, &KEY), OK);
-    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_MOVED))));
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_MOVED))));
 }
 
 #[test]
@@ -294,13 +298,13 @@ fn c021_register_peer_from_a_new_address_changes_nothing_until_register_pk() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
     assert_eq!(ask(&mut drive, B1_MOVED, &say::register_peer(B1)), REQUEST_PK);
-    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_AT))));
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_AT))));
     drive.wait(29_999);
     assert_eq!(ask(&mut drive, B1_MOVED, &say::register_peer(B1)), REQUEST_PK);
     drive.wait(1);
     assert_eq!(pushed_to(&mut drive), None);
     assert_eq!(register(&mut drive, B1_MOVED, DEVICE, &KEY), OK);
-    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_MOVED))));
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_MOVED))));
 }
 
 #[test]
@@ -308,7 +312,7 @@ fn c022_register_peer_from_a_new_port_moves_later_pushes() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
     assert_eq!(ask(&mut drive, B1_NEW_PORT, &say::register_peer(B1)), SEEN);
-    assert_eq!(pushed_to(&mut drive), Some(hbb::base::conn::Via::Datagram(at(B1_NEW_PORT))));
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_NEW_PORT))));
 }
 
 #[test]
