@@ -1,7 +1,7 @@
 //! What clients say and read: payloads made and taken apart without the server's own codec, by
 //! the generated message code alone. Knows the messages of protocol §2, no rules.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_macros, unused_imports, reason = "each test binary uses a part")]
 
 use prost::Message as _;
 
