@@ -16,6 +16,7 @@ use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, PORT};
 use crate::identity::KeyChoice;
 
+const FORMATS: [&str; 6] = ["text", "string", "qr", "exe", "toml", "json"];
 /// Longest file name of Windows.
 const FILE_NAME_CHARS_MAX: usize = 255;
 /// What Windows refuses in a file name, and the comma, which ends a part of ours.
@@ -38,20 +39,17 @@ pub struct Handout {
 
 /// `hbb export`.
 pub fn run(flags: &ExportFlags) -> Result<(), Exit> {
+    let format_is = "text, string, qr, exe, toml or json";
+    checked("--format", &flags.format, |text| FORMATS.contains(&text), format_is)?;
     let handout = gather(flags)?;
     let text = match flags.format.as_deref() {
-        None => handout.explained()?,
         Some("text") => handout.text(),
         Some("string") => config_string(&handout.json()) + "\n",
         Some("qr") => qr_code(&handout.qr_text(), io::stdout().is_terminal())?,
         Some("exe") => handout.exe_name()? + "\n",
         Some("toml") => handout.toml(),
         Some("json") => handout.json() + "\n",
-        Some(other) => {
-            return Err(Exit::flags(format!(
-                "--format '{other}': must be text, string, qr, exe, toml or json"
-            )));
-        }
+        _ => handout.explained()?,
     };
     print(&text)
 }

@@ -6,6 +6,7 @@
 #[path = "../sim/chance.rs"]
 mod chance;
 mod drive;
+mod keys;
 mod nat_online_machine;
 mod punch_echo_machine;
 mod punch_machine;
