@@ -165,6 +165,20 @@ fn c074_starts_at_the_same_moment_agree_on_one_key() {
 }
 
 #[test]
+fn c074_start_waits_for_a_key_that_is_being_made() {
+    let folder = Folder::with(&[("id_ed25519.new", SECRET)]);
+    let key = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            fs::rename(folder.0.join("id_ed25519.new"), folder.0.join("id_ed25519")).unwrap();
+        });
+        load_or_create(&folder.0).unwrap()
+    });
+    assert_eq!(key.secret_text(), SECRET);
+    assert_eq!(folder.read("id_ed25519"), SECRET);
+}
+
+#[test]
 fn c074_power_cut_while_writing_leaves_no_half_key() {
     let folder = Folder::with(&[("id_ed25519.new", "AAEC"), ("id_ed25519.pub.new", "A6")]);
     let key = load_or_create(&folder.0).unwrap();
