@@ -63,7 +63,9 @@ pub fn run(flags: &KeygenFlags) -> Result<(), Exit> {
 }
 
 /// The keys `config` asks for, loaded or made: the table of §5.2 (C75).
-/// A relay alone does not make a key of its own, since clients show it the ID server's.
+/// Without `--key` both servers demand the key, where upstream's relay serves anybody. A relay
+/// alone does not make a key of its own, since clients show it the ID server's: it must be given.
+/// Call it after logging has started: damage that can be lived with is logged as a warning.
 pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
     let text = config.key.as_deref();
     let choice = KeyChoice::parse(text)
