@@ -122,7 +122,8 @@ async fn receive(
     Ok(())
 }
 
-/// One read into `partial`; 0 is the end. The buffer lives on the stack of this call, not in the connection.
+/// One read into `partial`; 0 is the end. The buffer lives on the stack of this call, not in the
+/// connection.
 pub fn read_some(stream: &Async<TcpStream>, partial: &mut Vec<u8>) -> io::Result<usize> {
     let mut buffer = [0; READ_BYTES];
     let mut socket = stream.get_ref();

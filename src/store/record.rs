@@ -2,23 +2,15 @@
 //! (the rest, 1 to 64 bytes). The id is the key of the table.
 
 use super::Error;
-use crate::base::limits::DEVICE_ID_BYTES_MAX;
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
 
 /// The version this program writes, and the only one it reads.
 pub(super) const VERSION: u8 = 1;
 
-const BYTES_MAX: usize = 1 + 8 + 32 + DEVICE_ID_BYTES_MAX;
-
 /// The value stored under the record's id.
-pub(super) fn encode(record: &Record) -> heapless::Vec<u8, BYTES_MAX> {
-    let mut bytes = heapless::Vec::new();
+pub(super) fn encode(record: &Record) -> Vec<u8> {
     let first_seen = record.first_seen_secs.to_le_bytes();
-    for part in [&[VERSION][..], &first_seen, &record.key.0, record.device.as_bytes()] {
-        // The parts are BYTES_MAX at most by their types.
-        let _ = bytes.extend_from_slice(part);
-    }
-    bytes
+    [&[VERSION][..], &first_seen, &record.key.0, record.device.as_bytes()].concat()
 }
 
 /// Reads it back.
@@ -48,6 +40,7 @@ fn parse(id: &str, bytes: &[u8]) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::DEVICE_ID_BYTES_MAX;
 
     #[test]
     fn refuses_other_versions_and_lengths() {
@@ -55,7 +48,7 @@ mod tests {
         assert_eq!(decode("abcdef", &[0; 60]), Err(Error::Damaged));
         assert_eq!(decode("abcdef", &[2; 60]), Err(Error::NewerFormat));
         assert_eq!(decode("abcdef", &[1; 1 + 8 + 32]), Err(Error::Damaged));
-        assert_eq!(decode("abcdef", &[1; BYTES_MAX + 1]), Err(Error::Damaged));
+        assert_eq!(decode("abcdef", &[1; 42 + DEVICE_ID_BYTES_MAX]), Err(Error::Damaged));
         assert_eq!(decode("", &[1; 60]), Err(Error::Damaged));
     }
 

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The whole pipeline, the same on a laptop and in CI. Installs what it needs on a Debian-like
+# machine. Each stage prints its name and its seconds; the first failure ends it.
+#
+#   tests/ci.sh              every stage
+#   tests/ci.sh lint test    only these
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+stages=(setup format lint test cross size)
+
+usage() {
+  sed -n '2,6s/^# \{0,1\}//p' "$0"
+  echo "stages: ${stages[*]}"
+}
+
+# What the tests call besides cargo: name of the program and of its package.
+setup() {
+  local missing=() pair
+  for pair in gcc:gcc ip:iproute2 nft:nftables strace:strace setpriv:util-linux \
+    unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  done
+  if ((${#missing[@]})); then
+    as_root apt-get update -q
+    as_root apt-get install -qy --no-install-recommends "${missing[@]}"
+  fi
+  # shellcheck source=cross/rust
+  . cross/rust
+  cargo --version
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+format() { cargo fmt --check; }
+lint() {
+  cargo clippy --locked --all-targets -- -D warnings
+  git ls-files -z -- .ci/run '*.sh' cross size-report openwrt |
+    xargs -0 grep -lE '^#!/(usr/bin/env bash|bin/sh|usr/bin/env sh)' | xargs shellcheck
+}
+test_all() { cargo test --locked; }
+cross() { cross/setup && cross/build all && cross/check all; }
+size() { size-report/measure; }
+
+main() {
+  case "${1:-}" in -h | --help) usage && exit ;; esac
+  local stage start
+  for stage in "${@:-${stages[@]}}"; do
+    echo "== $stage"
+    start=$SECONDS
+    case $stage in
+      setup | format | lint | cross | size) "$stage" ;;
+      test) test_all ;;
+      *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
+    esac
+    echo "== $stage: $((SECONDS - start)) s"
+  done
+}
+
+main "$@"
