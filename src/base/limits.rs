@@ -102,7 +102,7 @@ pub struct Limits {
     pub connections: usize,
     /// Relay sessions; a further pair is refused by closing both legs.
     pub sessions: usize,
-    /// Parked relay legs of one source; one more is closed.
+    /// Parked relay legs of one source; one more closes the oldest of them.
     pub parked_per_source: usize,
     /// RegisterPk accepted from one source (IPv4 address or IPv6 /64) in a minute (C20).
     pub registrations_per_source: u16,

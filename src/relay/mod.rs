@@ -102,17 +102,11 @@ impl Relay {
     /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
     pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
         match input {
-            Input::Opened { conn, from } => {
-                if let Some(conn) = self.pairing.opened(now, conn, from) {
-                    self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
-                }
-            }
-            Input::Closed { conn } => self.pairing.closed(conn),
-            Input::Request { conn, request } => {
-                if let Err(reason) = self.join(now, conn, &request, effects) {
-                    self.pairing.closed(conn);
-                    self.push(effects, Effect::Close { conn, reason });
-                }
+            Input::Opened { conn, from } => self.opened(now, conn, from, effects),
+            Input::Request { conn, request } => self.requested(now, conn, &request, effects),
+            // The shell ends both legs of a session itself.
+            Input::Closed { conn } => {
+                let _ = self.pairing.closed(conn);
             }
         }
     }
@@ -125,6 +119,21 @@ impl Relay {
     /// Closes one connection whose time is up (C66, C67).
     pub fn handle_timeout(&mut self, now: Time, effects: &mut Effects) {
         if let Some((conn, reason)) = self.pairing.expire(now) {
+            self.push(effects, Effect::Close { conn, reason });
+        }
+    }
+
+    fn opened(&mut self, now: Time, conn: Conn, from: Endpoint, effects: &mut Effects) {
+        if let Some(conn) = self.pairing.opened(now, conn, from) {
+            self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+        }
+    }
+
+    /// A leg that breaks a rule is closed without a word, and its partner if it had one.
+    fn requested(&mut self, now: Time, conn: Conn, request: &Request<'_>, effects: &mut Effects) {
+        let Err(reason) = self.join(now, conn, request, effects) else { return };
+        let partner = self.pairing.closed(conn);
+        for conn in [Some(conn), partner].into_iter().flatten() {
             self.push(effects, Effect::Close { conn, reason });
         }
     }

@@ -1,11 +1,14 @@
-//! Legs by their token: who waits, for how long, and how many may. C66, C67.
+//! Legs by their token: who waits, for how long, and how many may. It must not know messages.
+//! C66, C67.
+
+use static_assertions::const_assert;
 
 use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
 use crate::base::endpoint::{Endpoint, Prefix};
-use crate::base::limits::{IDLE_MS, Limits, PARKED_MS};
+use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX};
 use crate::base::peer::RelayToken;
-use crate::base::table::{Seed, Table};
+use crate::base::table::{Full, Seed, Table};
 use crate::base::time::Time;
 use crate::wire::ConnType;
 
@@ -23,12 +26,16 @@ struct Parked {
     since: Time,
 }
 
-/// Every connection of the relay is in exactly one of fresh, parked and sessions.
+const_assert!(size_of::<Parked>() <= 40);
+const_assert!(size_of::<RelayToken>() <= RELAY_TOKEN_BYTES_MAX + 8);
+
+/// Every connection of the relay is in exactly one of fresh, parked and sessions. `tokens` finds
+/// a parked leg by its connection, `crowds` those of one source, oldest first.
 pub(super) struct Pairing {
     fresh: Table<Conn, Fresh>,
     parked: Table<RelayToken, Parked>,
     tokens: Table<Conn, RelayToken>,
-    crowds: Table<Prefix, usize>,
+    crowds: Table<Prefix, Vec<Conn>>,
     sessions: Table<Conn, Conn>,
     limits: Limits,
 }
@@ -56,6 +63,7 @@ pub(super) enum Joined {
 }
 
 impl Pairing {
+    /// No legs; every table hashes under `seed`.
     pub(super) fn new(limits: Limits, seed: Seed) -> Self {
         Self {
             fresh: Table::new(limits.connections, seed),
@@ -67,6 +75,7 @@ impl Pairing {
         }
     }
 
+    /// Lower limits drop nobody who is there; they let nobody in until there is room again.
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.fresh.set_limit(limits.connections);
         self.parked.set_limit(limits.connections);
@@ -76,26 +85,38 @@ impl Pairing {
         self.limits = limits;
     }
 
+    /// Fresh connections, parked legs, sessions.
     pub(super) fn occupancy(&self) -> (usize, usize, usize) {
         (self.fresh.len(), self.parked.len(), self.sessions.len() / 2)
     }
 
-    /// A new connection; gives back the one that was silent longest if that had to make room.
+    /// A new connection; gives back the one to close if it found no room: whoever was silent
+    /// longest, or itself while a lowered limit is exceeded.
     pub(super) fn opened(&mut self, now: Time, conn: Conn, from: Endpoint) -> Option<Conn> {
+        let evicted = match self.fresh.len() == self.fresh.limit() {
+            true => self.fresh.pop_oldest().map(|(evicted, _)| evicted),
+            false => None,
+        };
         let fresh = Fresh { source: from.prefix(), since: now };
-        self.fresh.insert_evicting(conn, fresh).map(|(evicted, _)| evicted)
-    }
-
-    /// A connection is gone; the session it was part of is over.
-    pub(super) fn closed(&mut self, conn: Conn) {
-        self.fresh.remove(&conn);
-        self.unpark(conn);
-        if let Some(partner) = self.sessions.remove(&conn) {
-            self.sessions.remove(&partner);
+        match self.fresh.insert(conn, fresh) {
+            Ok(_) => evicted,
+            Err(Full) => Some(conn),
         }
     }
 
-    /// A connection names its token.
+    /// A connection is gone; the session it was part of is over. Gives back the partner.
+    pub(super) fn closed(&mut self, conn: Conn) -> Option<Conn> {
+        self.fresh.remove(&conn);
+        self.unpark(conn);
+        let partner = self.sessions.remove(&conn)?;
+        self.sessions.remove(&partner);
+        Some(partner)
+    }
+
+    /// A connection names its token, its first message and its only one.
+    ///
+    /// # Errors
+    /// `Unexpected` if it spoke before, `TableFull` if there is no place to wait in.
     pub(super) fn join(
         &mut self,
         now: Time,
@@ -111,6 +132,7 @@ impl Pairing {
         if self.sessions.len() + 2 > self.sessions.limit() {
             return Ok(Joined::Refused { waiting });
         }
+        // There is room for two.
         let _ = self.sessions.insert(waiting, conn);
         let _ = self.sessions.insert(conn, waiting);
         let conn_type = match (conn_type, other) {
@@ -120,37 +142,48 @@ impl Pairing {
         Ok(Joined::Paired { waiting, conn_type })
     }
 
-    /// Parks a leg. A source with too many waiting legs is refused another, so that it cannot
-    /// push out those of others; when all places are taken, the oldest leg gives way.
+    /// Parks a leg. A source with too many waiting legs loses its own oldest, so that it cannot
+    /// push out those of others; when all places are taken, the oldest leg of all gives way.
     fn park(&mut self, token: &RelayToken, parked: Parked) -> Result<Joined, DropReason> {
-        let crowd = self.crowds.get(&parked.source).copied().unwrap_or(0);
-        if crowd >= self.limits.parked_per_source {
-            return Err(DropReason::TooFrequent);
+        let per_source = self.limits.parked_per_source;
+        if per_source == 0 || self.parked.len() > self.parked.limit() {
+            // Lowered limits: those who wait leave within PARKED_MS, nobody joins them.
+            return Err(DropReason::TableFull);
         }
-        let oldest = self.parked.oldest().map(|(_, oldest)| oldest.conn);
-        let evicted = oldest.filter(|_| self.parked.is_full());
-        if let Some(conn) = evicted {
-            self.unpark(conn);
+        let crowd = self.crowds.get(&parked.source);
+        let evicted = match crowd.filter(|crowd| crowd.len() >= per_source) {
+            Some(crowd) => crowd.first().copied(),
+            None if self.parked.is_full() => self.parked.oldest().map(|(_, oldest)| oldest.conn),
+            None => None,
+        };
+        if let Some(evicted) = evicted {
+            self.unpark(evicted);
         }
         let (conn, source) = (parked.conn, parked.source);
         self.parked.insert(token.clone(), parked).map_err(|_| DropReason::TableFull)?;
+        // Neither has more entries than `parked` nor a lower limit: there is room.
         let _ = self.tokens.insert(conn, token.clone());
-        let _ = self.crowds.insert(source, crowd + 1);
+        match self.crowds.get_mut(&source) {
+            Some(crowd) => crowd.push(conn),
+            None => {
+                let _ = self.crowds.insert(source, vec![conn]);
+            }
+        }
         Ok(Joined::Parked { evicted })
     }
 
     fn unpark(&mut self, conn: Conn) -> Option<Parked> {
         let token = self.tokens.remove(&conn)?;
         let parked = self.parked.remove(&token)?;
-        match self.crowds.get_mut(&parked.source) {
-            Some(crowd) if *crowd > 1 => *crowd -= 1,
-            _ => {
-                self.crowds.remove(&parked.source);
-            }
+        let crowd = self.crowds.get_mut(&parked.source)?;
+        crowd.retain(|other| *other != conn);
+        if crowd.is_empty() {
+            self.crowds.remove(&parked.source);
         }
         Some(parked)
     }
 
+    /// When the first of those who must say or wait for something has run out of time.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let fresh = self.fresh.oldest().map(|(_, fresh)| fresh.since.after_ms(IDLE_MS));
         let parked = self.parked.oldest().map(|(_, parked)| parked.since.after_ms(PARKED_MS));
