@@ -11,6 +11,8 @@ mod nat_online_machine;
 mod punch_echo_machine;
 mod punch_machine;
 mod register_machine;
+mod relay_limits_machine;
+mod relay_machine;
 mod relay_signal_machine;
 mod say;
 mod wire_machine;

@@ -1,0 +1,277 @@
+//! What the relay machine does with legs: pairing, waiting, refusing. C65-C67, C69, C71.
+//! What legs carry once they are joined is asked in `relay_pump`.
+
+use hbb::base::conn::Conn;
+use hbb::base::counters::DropReason::{
+    self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
+};
+use hbb::base::limits::{IDLE_MS, Limits, PARKED_MS};
+use hbb::base::table::Seed;
+use hbb::base::time::Time;
+use hbb::relay::{Effect, Effects, Input, Relay};
+use hbb::wire::ConnType;
+use hbb::wire::message::decode;
+
+use crate::drive::at;
+use crate::say;
+
+/// The machine and its clock.
+pub(crate) struct Legs {
+    pub(crate) machine: Relay,
+    now: Time,
+    slots: u32,
+}
+
+impl Legs {
+    pub(crate) fn new(limits: Limits, access_key: Option<&str>) -> Self {
+        let machine = Relay::new(limits, access_key.map(Into::into), Seed(3, 5));
+        Self { machine, now: Time::START, slots: 0 }
+    }
+
+    pub(crate) fn open() -> Self {
+        Self::new(Limits::default(), None)
+    }
+
+    pub(crate) fn connect(&mut self, from: &str) -> Conn {
+        let (conn, did) = self.accept(from);
+        assert_eq!(did, []);
+        conn
+    }
+
+    pub(crate) fn accept(&mut self, from: &str) -> (Conn, Vec<Effect>) {
+        self.slots += 1;
+        let conn = Conn { slot: self.slots, generation: 1 };
+        (conn, self.input(Input::Opened { conn, from: at(from) }))
+    }
+
+    /// A new connection from `from` asks to be paired under `token`.
+    pub(crate) fn ask(&mut self, from: &str, token: &str) -> (Conn, Vec<Effect>) {
+        let conn = self.connect(from);
+        (conn, self.request(conn, &wish(token, "", 0)))
+    }
+
+    pub(crate) fn park(&mut self, from: &str, token: &str) -> Conn {
+        let (conn, did) = self.ask(from, token);
+        assert_eq!(did, [Effect::Park { conn }]);
+        conn
+    }
+
+    pub(crate) fn request(&mut self, conn: Conn, payload: &[u8]) -> Vec<Effect> {
+        self.input(Input::Request { conn, request: decode(payload).unwrap() })
+    }
+
+    pub(crate) fn hang_up(&mut self, conn: Conn) {
+        assert_eq!(self.input(Input::Closed { conn }), []);
+    }
+
+    fn input(&mut self, input: Input<'_>) -> Vec<Effect> {
+        let mut effects = Effects::new();
+        self.machine.handle(self.now, input, &mut effects);
+        effects.iter().cloned().collect()
+    }
+
+    /// Lets `ms` pass; what timed out, in order.
+    pub(crate) fn wait(&mut self, ms: u64) -> Vec<Effect> {
+        self.now = self.now.after_ms(ms);
+        let mut did = Vec::new();
+        while self.machine.next_timeout().is_some_and(|due| due <= self.now) {
+            let mut effects = Effects::new();
+            self.machine.handle_timeout(self.now, &mut effects);
+            assert!(!effects.is_empty(), "due, but nothing to do");
+            did.extend(effects.iter().cloned());
+        }
+        did
+    }
+}
+
+pub(crate) fn wish(token: &str, access_key: &str, conn_type: i32) -> Vec<u8> {
+    say::request_relay("123456789", |wish| {
+        wish.uuid = token.into();
+        wish.access_key = access_key.into();
+        wish.conn_type = conn_type;
+    })
+}
+
+pub(crate) fn closed(conn: Conn, reason: DropReason) -> Effect {
+    Effect::Close { conn, reason }
+}
+
+pub(crate) fn paired(waiting: Conn, joining: Conn) -> Effect {
+    Effect::Pair { waiting, joining, conn_type: ConnType::Interactive }
+}
+
+pub(crate) const A: &str = "198.51.100.7:40001";
+pub(crate) const B: &str = "203.0.113.9:50002";
+
+#[test]
+fn c065_two_legs_of_one_token_are_paired() {
+    let mut legs = Legs::open();
+    let first = legs.park(A, "t");
+    let other = legs.park(A, "u");
+    let (second, did) = legs.ask(B, "t");
+    assert_eq!(did, [paired(first, second)]);
+    assert_eq!(legs.machine.occupancy(), (0, 1, 1));
+    let (last, did) = legs.ask(A, "u");
+    assert_eq!(did, [paired(other, last)]);
+    assert_eq!(legs.wait(10 * PARKED_MS), [], "sessions do not expire here");
+}
+
+#[test]
+fn c065_a_third_leg_waits_anew() {
+    let mut legs = Legs::open();
+    let first = legs.park(A, "t");
+    let (second, did) = legs.ask(B, "t");
+    assert_eq!(did, [paired(first, second)]);
+    let third = legs.park(B, "t");
+    let (fourth, did) = legs.ask(A, "t");
+    assert_eq!(did, [paired(third, fourth)]);
+}
+
+#[test]
+fn c066_a_wrong_key_closes_without_a_word() {
+    let mut legs = Legs::new(Limits::default(), Some("secret"));
+    for wrong in ["", "Secret", "secret "] {
+        let conn = legs.connect(A);
+        assert_eq!(legs.request(conn, &wish("t", wrong, 0)), [closed(conn, WrongKey)]);
+    }
+    let conn = legs.connect(A);
+    assert_eq!(legs.request(conn, &wish("t", "secret", 0)), [Effect::Park { conn }]);
+    assert_eq!(legs.machine.counters().of(WrongKey), 3);
+    assert_eq!(legs.machine.occupancy(), (0, 1, 0));
+}
+
+#[test]
+fn c066_without_a_key_any_key_passes() {
+    let mut legs = Legs::open();
+    let conn = legs.connect(A);
+    assert_eq!(legs.request(conn, &wish("t", "whatever", 0)), [Effect::Park { conn }]);
+}
+
+#[test]
+fn c066_a_changed_key_counts_from_the_next_leg_on() {
+    let mut legs = Legs::open();
+    let first = legs.park(A, "t");
+    legs.machine.reconfigure(Limits::default(), Some("secret".into()));
+    let (second, did) = legs.ask(B, "t");
+    assert_eq!(did, [closed(second, WrongKey)]);
+    let third = legs.connect(B);
+    assert_eq!(legs.request(third, &wish("t", "secret", 0)), [paired(first, third)]);
+}
+
+#[test]
+fn c066_a_token_missing_or_too_long_closes() {
+    let mut legs = Legs::open();
+    let conn = legs.connect(A);
+    assert_eq!(legs.request(conn, &wish("", "", 0)), [closed(conn, Incomplete)]);
+    let conn = legs.connect(A);
+    assert_eq!(legs.request(conn, &wish(&"x".repeat(65), "", 0)), [closed(conn, Malformed)]);
+    let conn = legs.connect(A);
+    assert_eq!(legs.request(conn, &wish(&"x".repeat(64), "", 0)), [Effect::Park { conn }]);
+}
+
+#[test]
+fn c066_any_other_message_closes() {
+    let mut legs = Legs::open();
+    for payload in [say::test_nat(0), say::online(&["123456789"]), say::register_peer("123456789")]
+    {
+        let conn = legs.connect(A);
+        assert_eq!(legs.request(conn, &payload), [closed(conn, Unexpected)]);
+    }
+    assert_eq!(legs.machine.occupancy(), (0, 0, 0));
+}
+
+#[test]
+fn c066_a_second_message_closes_the_leg_and_its_partner() {
+    let mut legs = Legs::open();
+    let first = legs.park(A, "t");
+    assert_eq!(legs.request(first, &wish("t", "", 0)), [closed(first, Unexpected)]);
+    let second = legs.park(A, "t");
+    let (third, _) = legs.ask(B, "t");
+    let did = legs.request(third, &wish("v", "", 0));
+    assert_eq!(did, [closed(third, Unexpected), closed(second, Unexpected)]);
+    assert_eq!(legs.machine.occupancy(), (0, 0, 0));
+}
+
+#[test]
+fn c066_silence_closes_after_30_s() {
+    let mut legs = Legs::open();
+    let first = legs.connect(A);
+    assert_eq!(legs.wait(IDLE_MS - 1), []);
+    let second = legs.connect(A);
+    assert_eq!(legs.wait(1), [closed(first, Idle)]);
+    assert_eq!(legs.wait(IDLE_MS), [closed(second, Idle)]);
+    assert_eq!(legs.machine.next_timeout(), None);
+}
+
+#[test]
+fn c067_a_partner_after_25_s_pairs_after_31_s_it_waits() {
+    let mut legs = Legs::open();
+    let first = legs.park(A, "t");
+    assert_eq!(legs.wait(25_000), []);
+    let (second, did) = legs.ask(B, "t");
+    assert_eq!(did, [paired(first, second)]);
+
+    let third = legs.park(A, "u");
+    assert_eq!(legs.wait(31_000), [closed(third, Unpaired)]);
+    legs.park(B, "u");
+}
+
+#[test]
+fn c067_the_wait_starts_with_the_message() {
+    let mut legs = Legs::open();
+    let conn = legs.connect(A);
+    assert_eq!(legs.wait(IDLE_MS - 1), []);
+    assert_eq!(legs.request(conn, &wish("t", "", 0)), [Effect::Park { conn }]);
+    assert_eq!(legs.wait(PARKED_MS - 1), []);
+    assert_eq!(legs.wait(1), [closed(conn, Unpaired)]);
+}
+
+#[test]
+fn c067_a_parked_leg_that_leaves_breaks_no_later_pair() {
+    let mut legs = Legs::open();
+    let gone = legs.park(A, "t");
+    legs.hang_up(gone);
+    let second = legs.park(A, "t");
+    let (third, did) = legs.ask(B, "t");
+    assert_eq!(did, [paired(second, third)]);
+    legs.hang_up(gone);
+    assert_eq!(legs.machine.occupancy(), (0, 0, 1));
+}
+
+#[test]
+fn c067_one_timeout_is_one_bounded_bite() {
+    let mut legs = Legs::open();
+    for token in ["a", "b", "c"] {
+        legs.park(A, token);
+    }
+    legs.now = legs.now.after_ms(PARKED_MS);
+    let mut effects = Effects::new();
+    legs.machine.handle_timeout(legs.now, &mut effects);
+    assert_eq!(effects.len(), 1);
+    assert!(legs.machine.next_timeout().is_some_and(|due| due <= legs.now), "more remains");
+    assert_eq!(legs.wait(0).len(), 2);
+}
+
+#[test]
+fn c069_either_leg_makes_the_pair_long_lived() {
+    let tunnels = [(0, 0, false), (2, 0, true), (0, 3, true), (2, 3, true), (1, 4, false)];
+    for (first_type, second_type, tunnel) in tunnels {
+        let mut legs = Legs::open();
+        let waiting = legs.connect(A);
+        legs.request(waiting, &wish("t", "", first_type));
+        let joining = legs.connect(B);
+        let did = legs.request(joining, &wish("t", "", second_type));
+        let conn_type = if tunnel { ConnType::Tunnel } else { ConnType::Interactive };
+        assert_eq!(did, [Effect::Pair { waiting, joining, conn_type }]);
+    }
+}
+
+#[test]
+fn c071_loopback_is_a_source_like_any_other() {
+    for from in ["127.0.0.1:40001", "[::1]:40001", "[::ffff:127.0.0.1]:40001"] {
+        let mut legs = Legs::open();
+        let first = legs.park(from, "t");
+        let (second, did) = legs.ask(from, "t");
+        assert_eq!(did, [paired(first, second)]);
+    }
+}
