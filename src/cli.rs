@@ -116,6 +116,9 @@ pub struct ServeFlags {
     /// key registrations taken from one address in a minute, 1 to 65535 (32)
     #[argh(option)]
     pub registrations_per_minute: Option<String>,
+    /// new devices taken from one address in a day, 1 to 65535 (300)
+    #[argh(option)]
+    pub new_peers_per_day: Option<String>,
     /// error, warn, info, debug or, in debug builds, trace (info)
     #[argh(option)]
     pub log_level: Option<String>,

@@ -297,6 +297,10 @@ impl Draft {
         if let Some(max) = self.number(flag, &flags.registrations_per_minute, bounds) {
             limits.registrations_per_source = small(max);
         }
+        let (flag, bounds) = ("--new-peers-per-day", (1, u16::MAX.into()));
+        if let Some(max) = self.number(flag, &flags.new_peers_per_day, bounds) {
+            limits.newcomers_per_source = small(max);
+        }
         self.config.limits = limits;
     }
 

@@ -153,6 +153,7 @@ fn help_states_the_bounds_and_defaults_in_force() {
         (CONNECTIONS_CEILING, limits.connections),
         (SESSIONS_CEILING, limits.sessions),
         (usize::from(u16::MAX), usize::from(limits.registrations_per_source)),
+        (usize::from(u16::MAX), usize::from(limits.newcomers_per_source)),
     ] {
         let said = format!("1 to {ceiling} ({default})");
         assert!(help.contains(&said), "{said}");
