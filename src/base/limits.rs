@@ -61,8 +61,8 @@ pub const IDLE_MS: u64 = 30_000;
 pub const WRITE_MS: u64 = 10_000;
 /// A relay leg waits this long for its partner (C67).
 pub const PARKED_MS: u64 = 30_000;
-/// A pair in which neither direction moved for this long is closed (C69).
-pub const SESSION_IDLE_MS: u64 = 32_000;
+/// A pair in which neither direction moved for this long is closed, up to a tenth later (C69).
+pub const SESSION_IDLE_MS: u64 = 30_000;
 /// The same for tunnels (port forward, RDP), which are quiet by nature: the client allows an hour.
 pub const TUNNEL_IDLE_MS: u64 = 3_700_000;
 /// A punch nobody answered is forgotten after this.
