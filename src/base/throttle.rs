@@ -23,6 +23,11 @@ impl Throttle {
         Self { windows: Table::new(THROTTLED_MAX, seed), window_ms }
     }
 
+    /// Sources remembered, at most [`THROTTLED_MAX`].
+    pub fn remembered(&self) -> usize {
+        self.windows.len()
+    }
+
     /// Counts one more for `source`; false, counting nothing, if it has had `most` in its window.
     pub fn allow(&mut self, now: Time, source: Prefix, most: u16) -> bool {
         let window = self

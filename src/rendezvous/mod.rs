@@ -135,6 +135,23 @@ pub enum Event {
     },
 }
 
+/// How full the tables are: none may outgrow its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Registered peers.
+    pub peers: usize,
+    /// Registrations waiting for the store.
+    pub saving: usize,
+    /// Open connections.
+    pub callers: usize,
+    /// Initiators waiting for a target.
+    pub asks: usize,
+    /// Sources that showed the access key for a target.
+    pub grants: usize,
+    /// Addresses in the fuller one of the two throttles.
+    pub throttled: usize,
+}
+
 /// What one input or timeout led to, in order.
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
@@ -215,6 +232,18 @@ impl Rendezvous {
     /// Registered peers.
     pub fn peers(&self) -> usize {
         self.registry.len()
+    }
+
+    /// How full the tables are.
+    pub fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            peers: self.registry.len(),
+            saving: self.pending.len().max(self.saving.len()),
+            callers: self.callers.len(),
+            asks: self.asks.len(),
+            grants: self.grants.len(),
+            throttled: self.sources.remembered().max(self.newcomers.remembered()),
+        }
     }
 
     /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
