@@ -13,6 +13,7 @@ mod punch_machine;
 mod register_machine;
 mod relay_limits_machine;
 mod relay_machine;
+mod relay_pump;
 mod relay_signal_machine;
 mod say;
 mod wire_machine;
