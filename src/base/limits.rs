@@ -78,10 +78,11 @@ pub const ID_WINDOW_MS: u64 = 6_000;
 /// The window of [`Limits::registrations_per_source`] (C20).
 pub const SOURCE_WINDOW_MS: u64 = 60_000;
 
-/// Bytes a relay session copies at once.
-pub const CHUNK_BYTES: usize = 32 * 1024;
+/// Bytes a relay session copies at once. Half of it costs a fifth more time per byte, twice as
+/// much gains nothing. A direction whose receiver stalls keeps at most this much in memory.
+pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks one direction of a session copies before others get their turn.
-pub const CHUNKS_PER_TURN: usize = 8;
+pub const CHUNKS_PER_TURN: usize = 4;
 /// Bytes kept of a parked leg; a first handshake message is a few hundred.
 pub const PARKED_BYTES_MAX: usize = 16 * 1024;
 /// Pause after the kernel refused a connection for want of file descriptors.
