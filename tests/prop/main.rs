@@ -1,0 +1,10 @@
+//! Properties over random values: codecs, the bounded table, the stores.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "../sim/chance.rs"]
+mod chance;
+mod codec;
+mod disk;
+mod store;
+mod table;
