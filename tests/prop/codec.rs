@@ -12,12 +12,10 @@ use hbb::wire::reply::{Path, Punch, PunchAnswer, Reply};
 use hbb::wire::request::{Given, Request};
 use hbb::wire::{NatType, SocketV6};
 
-#[path = "../sim/chance.rs"]
-mod chance;
 #[path = "../conformance/say.rs"]
 mod say;
 
-use chance::Chance;
+use crate::chance::Chance;
 use say::proto::punch_hole_response;
 use say::{Body, hex};
 

@@ -46,7 +46,8 @@ impl Disk {
     }
 
     /// What is on the disk if the power goes after operation `cut`, the disk having held `begin`
-    /// before operation `first`: all up to the last sync, and of the later ones those that `chance` lets through.
+    /// before operation `first`: all up to the last sync, and of the later ones those that
+    /// `chance` lets through.
     pub(crate) fn after_cut_from(
         &self,
         mut begin: Vec<u8>,

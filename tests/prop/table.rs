@@ -24,6 +24,13 @@ impl Model {
         Ok(old)
     }
 
+    fn touch(&mut self, key: u16) {
+        if let Some(at) = self.at(key) {
+            let entry = self.entries.remove(at);
+            self.entries.push(entry);
+        }
+    }
+
     fn pop_oldest(&mut self) -> Option<(u16, u32)> {
         (!self.entries.is_empty()).then(|| self.entries.remove(0))
     }
@@ -37,32 +44,35 @@ fn does_what_a_list_does() {
         let mut table = Table::new(limit, Seed(chance.draw(), chance.draw()));
         let mut model = Model { entries: Vec::new(), limit };
         for step in 0..5_000 {
-            let (key, value) = (chance.u16() % 400, chance.u32());
-            match chance.below(6) {
-                0 | 1 => assert_eq!(table.insert(key, value), model.insert(key, value)),
-                2 => {
-                    let full = model.at(key).is_none() && model.entries.len() >= model.limit;
-                    let evicted = if full { model.pop_oldest() } else { None };
-                    let _ = model.insert(key, value);
-                    assert_eq!(table.insert_evicting(key, value), evicted);
-                }
-                3 => {
-                    if let Some(at) = model.at(key) {
-                        let entry = model.entries.remove(at);
-                        model.entries.push(entry);
-                    }
-                    table.touch(&key);
-                }
-                4 => {
-                    let removed = model.at(key).map(|at| model.entries.remove(at).1);
-                    assert_eq!(table.remove(&key), removed);
-                }
-                _ => assert_eq!(table.pop_oldest(), model.pop_oldest()),
-            }
+            let key = chance.u16() % 400;
+            step_both(&mut table, &mut model, key, &mut chance);
             assert_eq!(table.len(), model.entries.len(), "seed {seed}, step {step}");
             assert_eq!(table.get(&key).copied(), model.at(key).map(|at| model.entries[at].1));
         }
         let entries: Vec<_> = table.iter().map(|(key, value)| (*key, *value)).collect();
         assert_eq!(entries, model.entries, "seed {seed}");
+    }
+}
+
+/// Does one thing to both, and compares what they say to it.
+fn step_both(table: &mut Table<u16, u32>, model: &mut Model, key: u16, chance: &mut Chance) {
+    let value = chance.u32();
+    match chance.below(6) {
+        0 | 1 => assert_eq!(table.insert(key, value), model.insert(key, value)),
+        2 => {
+            let full = model.at(key).is_none() && model.entries.len() >= model.limit;
+            let evicted = if full { model.pop_oldest() } else { None };
+            let _ = model.insert(key, value);
+            assert_eq!(table.insert_evicting(key, value), evicted);
+        }
+        3 => {
+            model.touch(key);
+            table.touch(&key);
+        }
+        4 => {
+            let removed = model.at(key).map(|at| model.entries.remove(at).1);
+            assert_eq!(table.remove(&key), removed);
+        }
+        _ => assert_eq!(table.pop_oldest(), model.pop_oldest()),
     }
 }
