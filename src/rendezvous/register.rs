@@ -126,15 +126,14 @@ impl Rendezvous {
             return self.too_frequent(via, effects);
         }
         if self.registry.is_full_with(self.saving.len()) {
-            let Some(gone) = self.registry.forget_absent(now) else {
-                self.counters.count(DropReason::TableFull);
-                push(effects, Effect::Report(Event::PeersFull { limit: self.limits.peers }));
-                answer(effects, via, Registered::ServerError);
-                return Ok(());
-            };
-            let ticket = self.next_ticket();
-            push(effects, Effect::Save { ticket, change: Change::Remove(gone.clone()) });
-            push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
+            self.forget_one(now, effects);
+        }
+        // More than one peer above a limit that was lowered.
+        if self.registry.is_full_with(self.saving.len()) {
+            self.counters.count(DropReason::TableFull);
+            push(effects, Effect::Report(Event::PeersFull { limit: self.limits.peers }));
+            answer(effects, via, Registered::ServerError);
+            return Ok(());
         }
         let first_seen_secs = match self.epoch_secs {
             0 => 0,
@@ -142,6 +141,14 @@ impl Rendezvous {
         };
         let record = Record { id, device, key, first_seen_secs };
         self.save(Pending { record, presence, new: true }, effects)
+    }
+
+    /// Makes room by the peer longest away, if it is away for long enough.
+    fn forget_one(&mut self, now: Time, effects: &mut Effects) {
+        let Some(gone) = self.registry.forget_absent(now) else { return };
+        let ticket = self.next_ticket();
+        push(effects, Effect::Save { ticket, change: Change::Remove(gone.clone()) });
+        push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
     }
 
     fn save(&mut self, pending: Pending, effects: &mut Effects) -> Result<(), DropReason> {

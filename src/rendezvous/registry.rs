@@ -93,6 +93,16 @@ impl Registry {
         self.peers.get_mut(id)
     }
 
+    /// Takes in a stored record, past the limit if need be: a peer that was acknowledged stays
+    /// known, or another device could take its id.
+    pub(super) fn restore(&mut self, record: Record) -> Result<(), Full> {
+        let limit = self.peers.limit();
+        self.peers.set_limit(PEERS_CEILING);
+        let kept = self.put(record, None);
+        self.peers.set_limit(limit);
+        kept
+    }
+
     /// Inserts or replaces a durable record; a signature over another key is dropped.
     pub(super) fn put(&mut self, record: Record, presence: Option<Presence>) -> Result<(), Full> {
         let Record { id, device, key, first_seen_secs } = record;
