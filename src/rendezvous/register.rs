@@ -169,7 +169,7 @@ impl Rendezvous {
     /// Acknowledges what is durable, admits what is not (C14).
     pub(super) fn handle_saved(
         &mut self,
-        _now: Time,
+        now: Time,
         ticket: Ticket,
         outcome: Outcome,
         effects: &mut Effects,
@@ -178,8 +178,11 @@ impl Rendezvous {
         let Some(Pending { record, presence, new }) = self.pending.remove(&ticket) else { return };
         let id = record.id.clone();
         self.saving.remove(&id);
+        // A slow store must not take a peer back to where it was when it asked.
+        let here = self.registry.peer(&id).and_then(|peer| peer.seen_after(presence.seen));
+        let here = here.unwrap_or(Presence { seen: now, ..presence });
         let kept = match outcome {
-            Outcome::Durable => self.registry.put(record, Some(presence)).is_ok(),
+            Outcome::Durable => self.registry.put(record, Some(here)).is_ok(),
             Outcome::Failed => false,
         };
         if !kept {

@@ -44,6 +44,11 @@ impl Peer {
         self.presence.filter(|presence| now.since_ms(presence.seen) < ONLINE_MS)
     }
 
+    /// Its presence, if it was seen after `then`.
+    pub(super) fn seen_after(&self, then: Time) -> Option<Presence> {
+        self.presence.filter(|presence| presence.seen > then)
+    }
+
     /// Whether it was last seen at another address than `from`; None if it was not seen yet.
     pub(super) fn moved(&self, from: Endpoint) -> Option<bool> {
         self.presence.map(|presence| presence.from.ip() != from.ip())

@@ -127,6 +127,41 @@ fn c014_a_registration_is_acknowledged_when_it_is_durable() {
 }
 
 #[test]
+fn c014_a_slow_store_takes_nobody_back_to_where_it_was() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.store = Store::Holds;
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &OTHER_KEY)).silent();
+    drive.wait(10_000);
+    assert_eq!(ask(&mut drive, B1_NEW_PORT, &say::register_peer(B1)), SEEN);
+    drive.wait(25_000);
+    assert_eq!(hex(drive.release().datagram_to(B1_AT)), OK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_NEW_PORT))));
+}
+
+#[test]
+fn c014_one_long_away_makes_room_for_a_newcomer() {
+    let mut drive = Drive::new(Limits { peers: 1, ..Limits::default() }, Policy::default());
+    drive.enroll(B1, B1_AT);
+    let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
+    drive.wait(30 * 24 * 3_600_000 - 1);
+    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
+    drive.wait(1);
+    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), OK);
+    assert_eq!(drive.durable.len(), 1);
+}
+
+#[test]
+fn c014_online_at_once_after_a_slow_store() {
+    let mut drive = Drive::open();
+    drive.store = Store::Holds;
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &KEY)).silent();
+    drive.wait(40_000);
+    assert_eq!(hex(drive.release().datagram_to(B1_AT)), OK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_AT))));
+}
+
+#[test]
 fn c014_online_at_once_after_register_pk_alone() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
