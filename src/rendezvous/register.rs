@@ -145,7 +145,9 @@ impl Rendezvous {
 
     /// Makes room by the peer longest away, if it is away for long enough.
     fn forget_one(&mut self, now: Time, effects: &mut Effects) {
-        let Some(gone) = self.registry.forget_absent(now) else { return };
+        let Self { registry, saving, .. } = self;
+        let busy = |id: &PeerId| saving.get(id).is_some();
+        let Some(gone) = registry.forget_absent(now, busy) else { return };
         let ticket = self.next_ticket();
         push(effects, Effect::Save { ticket, change: Change::Remove(gone.clone()) });
         push(effects, Effect::Report(Event::PeerForgotten { id: gone }));

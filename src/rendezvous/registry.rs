@@ -132,11 +132,16 @@ impl Registry {
         }
     }
 
-    /// Removes the peer longest away to make room, if it is away long enough.
-    pub(super) fn forget_absent(&mut self, now: Time) -> Option<PeerId> {
-        let (_, oldest) = self.peers.oldest()?;
+    /// Removes the peer longest away to make room, if it is away for long enough and not `busy`
+    /// coming back.
+    pub(super) fn forget_absent(
+        &mut self,
+        now: Time,
+        busy: impl Fn(&PeerId) -> bool,
+    ) -> Option<PeerId> {
+        let (id, oldest) = self.peers.oldest()?;
         let seen = oldest.presence.map_or(Time::START, |presence| presence.seen);
-        if now.since_ms(seen) < FORGET_ABSENT_MS {
+        if now.since_ms(seen) < FORGET_ABSENT_MS || busy(id) {
             return None;
         }
         self.peers.pop_oldest().map(|(id, _)| id)

@@ -140,6 +140,20 @@ fn c014_a_slow_store_takes_nobody_back_to_where_it_was() {
 }
 
 #[test]
+fn c014_a_peer_on_its_way_to_disk_is_not_forgotten_for_another() {
+    let mut drive = Drive::new(Limits { peers: 1, ..Limits::default() }, Policy::default());
+    drive.enroll(B1, B1_AT);
+    drive.wait(31 * 24 * 3_600_000);
+    drive.store = Store::Holds;
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &OTHER_KEY)).silent();
+    let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
+    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
+    assert_eq!(hex(drive.release().datagram_to(B1_AT)), OK);
+    drive.restart();
+    assert_eq!(register(&mut drive, B1_MOVED, OTHER_DEVICE, &KEY), UUID_MISMATCH);
+}
+
+#[test]
 fn c014_one_long_away_makes_room_for_a_newcomer() {
     let mut drive = Drive::new(Limits { peers: 1, ..Limits::default() }, Policy::default());
     drive.enroll(B1, B1_AT);
