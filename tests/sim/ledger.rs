@@ -1,0 +1,328 @@
+//! What must hold after every step, kept apart from the machine: a ledger of who spoke, who was
+//! acknowledged, who asks for whom, and what each effect is allowed to be. It models the protocol
+//! page, not the code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hbb::base::conn::{Conn, Ticket, Via};
+use hbb::base::endpoint::Endpoint;
+use hbb::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, ONLINE_MS, PUNCH_MS};
+use hbb::base::peer::{DeviceId, PeerId, PeerKey, Record};
+use hbb::identity::ServerKey;
+use hbb::rendezvous::Policy;
+use hbb::wire::addr::Mangled;
+use hbb::wire::message::{encode, id_pk};
+use hbb::wire::reply::{Failure, Registered, Reply};
+use hbb::wire::request::{Given, Request};
+
+use crate::say::proto::relay_response;
+use crate::say::{self, Body};
+
+/// Who really sent something, which the server cannot know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    Device(usize),
+    Stranger,
+}
+
+/// What made the machine act.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    pub(crate) author: Author,
+    pub(crate) via: Option<Via>,
+    /// Where it came from; for a save, where the registration came from.
+    pub(crate) from: Option<Endpoint>,
+    pub(crate) kind: Kind,
+}
+
+impl Cause {
+    /// Nothing anybody could answer.
+    pub(crate) const NONE: Self =
+        Self { author: Author::Stranger, via: None, from: None, kind: Kind::Other };
+}
+
+/// The part of a request its answer is judged by.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    RegisterPeer(PeerId),
+    RegisterPk(Record),
+    Saved(Ticket),
+    /// A wish for a path, and whether the access key shown was good.
+    Punch(Option<PeerId>, bool),
+    Relay(Option<PeerId>),
+    /// An answer of a target, or what pretends to be one.
+    Answer,
+    Other,
+}
+
+impl Kind {
+    pub(crate) fn of(request: &Request<'_>, policy: &Policy) -> Self {
+        match request {
+            Request::RegisterPeer { id: Given::Value(id) } => Self::RegisterPeer(id.clone()),
+            Request::RegisterPk(wish) => match (&wish.id, &wish.device, wish.key.value()) {
+                (Given::Value(id), Given::Value(device), Some(key)) => Self::RegisterPk(Record {
+                    id: id.clone(),
+                    device: device.clone(),
+                    key: *key,
+                    first_seen_secs: 0,
+                }),
+                _ => Self::Other,
+            },
+            Request::PunchHole(wish) => {
+                let good = policy.access_key.as_deref().is_none_or(|key| key == wish.access_key);
+                Self::Punch(wish.target.value().cloned(), good)
+            }
+            Request::RequestRelay(wish) => Self::Relay(wish.target.value().cloned()),
+            Request::PunchSent(_) | Request::LocalAddr(_) | Request::RelayResponse(_) => {
+                Self::Answer
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What was acknowledged to a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Acked {
+    pub(crate) device: DeviceId,
+    pub(crate) key: PeerKey,
+}
+
+/// An initiator waiting for a target, as the pushes show it.
+struct Ask {
+    conn: Conn,
+    target: PeerId,
+    asked: u64,
+    /// The target was asked for what need not echo the told bytes.
+    loose: bool,
+}
+
+/// See the file's head.
+pub(crate) struct Ledger {
+    key: ServerKey,
+    pub(crate) policy: Policy,
+    /// Milliseconds of the machine's own clock.
+    pub(crate) now: u64,
+    traffic: BTreeMap<Endpoint, (usize, usize)>,
+    pub(crate) acked: BTreeMap<PeerId, Acked>,
+    presence: BTreeMap<PeerId, (Endpoint, u64)>,
+    proven: BTreeSet<Endpoint>,
+    saves: BTreeMap<u64, (Record, Endpoint, u64)>,
+    asks: BTreeMap<Endpoint, Ask>,
+    grants: BTreeMap<(std::net::IpAddr, PeerId), u64>,
+    pub(crate) answers: u64,
+    pub(crate) acks: u64,
+}
+
+impl Ledger {
+    pub(crate) fn new(key: ServerKey, policy: Policy) -> Self {
+        Self {
+            key,
+            policy,
+            now: 0,
+            traffic: BTreeMap::new(),
+            acked: BTreeMap::new(),
+            presence: BTreeMap::new(),
+            proven: BTreeSet::new(),
+            saves: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            answers: 0,
+            acks: 0,
+        }
+    }
+
+    /// The server restarted with these records: presence is gone, identity is not.
+    pub(crate) fn restarted(&mut self, durable: &BTreeMap<PeerId, Record>) {
+        for (id, acked) in &mut self.acked {
+            let record = durable.get(id);
+            let record = record.unwrap_or_else(|| panic!("acknowledged {id} is lost"));
+            // A change may have become durable whose acknowledgement the crash cut off.
+            let unacked = self.saves.values().any(|(pending, ..)| same(pending, record));
+            let kept = record.device == acked.device && record.key == acked.key;
+            assert!(kept || unacked, "acknowledged key of {id} is lost");
+            acked.key = record.key;
+        }
+        // What became durable without an acknowledgement counts as registered from here on.
+        for record in durable.values() {
+            let acked = Acked { device: record.device.clone(), key: record.key };
+            self.acked.insert(record.id.clone(), acked);
+        }
+        self.presence.clear();
+        self.proven.clear();
+        self.saves.clear();
+        self.asks.clear();
+        self.grants.clear();
+    }
+
+    /// A datagram comes in. The NAT test's shortest request is 3 bytes for 7 (protocol §4.2).
+    pub(crate) fn datagram_in(&mut self, from: Endpoint, bytes: usize) {
+        self.traffic.entry(from).or_default().0 += bytes.max(4);
+    }
+
+    /// The machine wants a change made durable.
+    pub(crate) fn saving(&mut self, ticket: Ticket, record: Record, cause: &Cause) {
+        assert!(matches!(cause.kind, Kind::RegisterPk(_)), "a save out of {cause:?}");
+        self.saves.insert(ticket.0, (record, cause.from.unwrap(), self.now));
+    }
+
+    /// The machine gives up a peer to make room.
+    pub(crate) fn forgotten(&mut self, id: &PeerId) {
+        let present = self.presence.get(id).is_some_and(|(_, seen)| self.now - seen < ONLINE_MS);
+        assert!(!present, "{id} is present and forgotten");
+        self.acked.remove(id);
+        self.presence.remove(id);
+    }
+
+    pub(crate) fn hung_up(&mut self, conn: Conn) {
+        self.asks.retain(|_, ask| ask.conn != conn);
+    }
+
+    /// Judges one message the machine sends because of `cause`; gives what it acknowledges.
+    pub(crate) fn sends(&mut self, cause: &Cause, via: Via, reply: &Reply) -> Option<Record> {
+        let mut acknowledged = None;
+        match reply {
+            Reply::RegisterPeer { request_pk } => self.seen(cause, *request_pk),
+            Reply::RegisterPk { outcome: Registered::Ok, .. } => {
+                acknowledged = Some(self.acknowledges(cause));
+            }
+            Reply::PunchRefused(failure) => self.refuses(cause, *failure),
+            Reply::PunchAnswer(answer) => {
+                let pk = answer.signed_key.clone().unwrap_or_default();
+                self.answers_initiator(cause, via, &pk);
+            }
+            Reply::Punch(_) | Reply::FetchLocalAddr { .. } => self.pushes(cause, via, reply),
+            Reply::Forward(payload) => match say::read(payload) {
+                Body::RequestRelay(_) => self.pushes(cause, via, reply),
+                Body::RelayResponse(answer) => {
+                    let pk = match answer.peer {
+                        Some(relay_response::Peer::Pk(pk)) => pk,
+                        Some(relay_response::Peer::Id(id)) => panic!("{id} instead of a key"),
+                        None => Vec::new(),
+                    };
+                    self.answers_initiator(cause, via, &pk);
+                }
+                _ => panic!("forwarded {}", say::hex(payload)),
+            },
+            Reply::RegisterPk { .. }
+            | Reply::PunchRefusedText(_)
+            | Reply::RelayRefused(_)
+            | Reply::Nat { .. }
+            | Reply::Online(_) => {}
+        }
+        if let Via::Datagram(to) = via {
+            self.datagram_out(cause, to, &encode(reply));
+        }
+        acknowledged
+    }
+
+    /// No datagram but to who just spoke or is registered; to the unproven, at most twice (C24).
+    fn datagram_out(&mut self, cause: &Cause, to: Endpoint, payload: &[u8]) {
+        assert!(payload.len() <= DATAGRAM_BYTES_MAX, "{} bytes to {to}", payload.len());
+        let direct = cause.from == Some(to) && !matches!(cause.via, Some(Via::Stream(_)));
+        assert!(direct || self.proven.contains(&to), "{to} did not ask for {}", say::hex(payload));
+        let (bytes_in, bytes_out) = self.traffic.entry(to).or_default();
+        if direct {
+            *bytes_out += payload.len();
+        }
+        assert!(*bytes_out <= 2 * *bytes_in, "{bytes_out} bytes to {to} for {bytes_in}");
+    }
+
+    /// RegisterPeer was answered: the peer is present only if it was there before.
+    fn seen(&mut self, cause: &Cause, request_pk: bool) {
+        let Kind::RegisterPeer(id) = &cause.kind else { panic!("RegisterPeer out of {cause:?}") };
+        let from = cause.from.unwrap();
+        let known = self.presence.get(id).is_some_and(|(at, _)| at.ip() == from.ip());
+        assert_eq!(known, !request_pk, "{id} from {from}");
+        if known {
+            self.presence.insert(id.clone(), (from, self.now));
+            self.proven.insert(from);
+        }
+    }
+
+    fn acknowledges(&mut self, cause: &Cause) -> Record {
+        let (record, from, seen) = match &cause.kind {
+            Kind::RegisterPk(record) => {
+                let acked = Acked { device: record.device.clone(), key: record.key };
+                let durable = self.acked.get(&record.id) == Some(&acked);
+                assert!(durable, "{} is acknowledged before it is durable", record.id);
+                (record.clone(), cause.from.unwrap(), self.now)
+            }
+            Kind::Saved(ticket) => self.saves.remove(&ticket.0).expect("saved once"),
+            _ => panic!("an acknowledgement out of {cause:?}"),
+        };
+        let Record { id, device, key, .. } = record.clone();
+        let owner = self.acked.get(&id).is_none_or(|acked| acked.device == device);
+        assert!(owner, "{id} went to another device");
+        self.acked.insert(id.clone(), Acked { device, key });
+        // A slow store must not take a peer back to where it was when it asked.
+        let newer = self.presence.get(&id).is_none_or(|(_, before)| *before <= seen);
+        if newer {
+            self.presence.insert(id, (from, self.now));
+        }
+        self.proven.insert(from);
+        self.acks += 1;
+        record
+    }
+
+    /// Whether the model says that `id` is present.
+    pub(crate) fn is_present(&self, id: &PeerId) -> bool {
+        self.presence.get(id).is_some_and(|(_, seen)| self.now - seen < ONLINE_MS)
+    }
+
+    fn refuses(&self, cause: &Cause, failure: Failure) {
+        let Kind::Punch(target, good_key) = &cause.kind else { panic!("refused {cause:?}") };
+        assert_eq!(failure == Failure::KeyMismatch, !good_key, "{cause:?}");
+        let Some(target) = target.as_ref().filter(|_| *good_key) else { return };
+        assert!(!self.is_present(target), "{target} is present and refused");
+        let known = self.acked.contains_key(target);
+        assert_eq!(failure == Failure::Offline, known, "{target}");
+    }
+
+    /// A push goes to where its target is and nowhere else.
+    fn pushes(&mut self, cause: &Cause, via: Via, reply: &Reply) {
+        let (target, loose) = match &cause.kind {
+            Kind::Punch(Some(target), true) => {
+                (target.clone(), matches!(reply, Reply::FetchLocalAddr { .. }))
+            }
+            Kind::Relay(Some(target)) => (target.clone(), true),
+            _ => panic!("a push out of {cause:?}"),
+        };
+        let initiator = cause.from.unwrap();
+        let grant = (initiator.ip(), target.clone());
+        if matches!(cause.kind, Kind::Punch(..)) {
+            self.grants.insert(grant, self.now);
+        } else if self.policy.access_key.is_some() {
+            let granted = self.grants.get(&grant).is_some_and(|at| self.now - at < GRANT_MS);
+            assert!(granted, "{initiator} showed no key for {target}");
+        }
+        assert!(self.is_present(&target), "{target} is away and pushed to");
+        let at = self.presence.get(&target).map(|(at, _)| Via::Datagram(*at));
+        assert_eq!(Some(via), at, "a push for {target}");
+        let Some(Via::Stream(conn)) = cause.via else { panic!("a push out of {cause:?}") };
+        self.asks.insert(initiator, Ask { conn, target, asked: self.now, loose });
+    }
+
+    /// An answer goes to who asked, once, in the name of who was asked.
+    fn answers_initiator(&mut self, cause: &Cause, via: Via, pk: &[u8]) {
+        let Via::Stream(conn) = via else { panic!("an answer by datagram") };
+        let found = self.asks.iter().find(|(_, ask)| ask.conn == conn);
+        let at = found.map(|(at, _)| *at).expect("an answer nobody waits for");
+        let ask = self.asks.remove(&at).unwrap();
+        // IPv6 addresses have no room for a nonce.
+        let guessable = ask.loose || Mangled::new(at, 0) == Mangled::new(at, 1);
+        assert!(cause.author != Author::Stranger || guessable, "a guess answered {at}");
+        assert!(self.now - ask.asked <= PUNCH_MS, "an answer after {PUNCH_MS} ms");
+        self.answers += 1;
+        if pk.is_empty() {
+            return;
+        }
+        let acked = self.acked.get(&ask.target).expect("a key of nobody");
+        let expected = id_pk(&ask.target, &acked.key);
+        assert_eq!(pk.split_at(64), (&self.key.sign(&expected).0[..], &expected[..]));
+    }
+}
+
+fn same(one: &Record, other: &Record) -> bool {
+    one.id == other.id && one.device == other.device && one.key == other.key
+}

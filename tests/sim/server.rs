@@ -1,0 +1,269 @@
+//! The shell around the rendezvous machine, modelled: connections in a pool of slots that are
+//! reused at once, a store that commits later or fails, restarts from what is durable. Every
+//! effect passes the ledger.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use hbb::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb::base::endpoint::Endpoint;
+use hbb::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
+use hbb::base::peer::{Change, PeerId, Record};
+use hbb::base::table::Seed;
+use hbb::base::time::Time;
+use hbb::identity::ServerKey;
+use hbb::rendezvous::{Effect, Effects, Input, Occupancy, Policy, Rendezvous};
+use hbb::wire::message::{decode, encode};
+use hbb::wire::reply::Reply;
+
+use crate::ledger::{Author, Cause, Kind, Ledger};
+
+/// What the network and the store are to do.
+#[derive(Debug)]
+pub(crate) enum Deed {
+    Datagram {
+        to: Endpoint,
+        payload: Vec<u8>,
+    },
+    Stream {
+        conn: Conn,
+        payload: Vec<u8>,
+    },
+    Closed {
+        conn: Conn,
+    },
+    /// A change was handed to the store.
+    Saving,
+}
+
+/// A change on its way to disk, and where it came from.
+struct Commit {
+    ticket: Ticket,
+    change: Change,
+    from: Option<Endpoint>,
+}
+
+/// The machine and the state a shell keeps around it.
+pub(crate) struct Server {
+    pub(crate) machine: Rendezvous,
+    pub(crate) limits: Limits,
+    pub(crate) ledger: Ledger,
+    /// Counts restarts.
+    pub(crate) epoch: u32,
+    pub(crate) durable: BTreeMap<PeerId, Record>,
+    key: ServerKey,
+    started: u64,
+    callers: BTreeMap<u32, (Conn, Endpoint)>,
+    generation: u32,
+    in_flight: VecDeque<Commit>,
+    before: Occupancy,
+}
+
+impl Server {
+    pub(crate) fn new(limits: Limits, policy: Policy, key: ServerKey) -> Self {
+        let machine = Rendezvous::new(limits, policy.clone(), Some(key.clone()), Seed(1, 2));
+        Self {
+            before: machine.occupancy(),
+            machine,
+            limits,
+            ledger: Ledger::new(key.clone(), policy),
+            epoch: 0,
+            durable: BTreeMap::new(),
+            key,
+            started: 0,
+            callers: BTreeMap::new(),
+            generation: 0,
+            in_flight: VecDeque::new(),
+        }
+    }
+
+    /// Stops without a word and starts anew; all connections are gone. Of the changes on their
+    /// way to disk the first `kept` arrived there, unsaid.
+    pub(crate) fn restart(&mut self, now: u64, seed: Seed, kept: usize) {
+        for commit in self.in_flight.drain(..).take(kept).collect::<Vec<_>>() {
+            self.apply(commit.change);
+        }
+        self.epoch += 1;
+        self.started = now;
+        self.callers.clear();
+        let (limits, policy) = (self.limits, self.ledger.policy.clone());
+        self.machine = Rendezvous::new(limits, policy, Some(self.key.clone()), seed);
+        for record in self.durable.values() {
+            assert!(self.machine.restore(record.clone()), "no room for stored {}", record.id);
+        }
+        self.before = self.machine.occupancy();
+        self.ledger.restarted(&self.durable);
+    }
+
+    pub(crate) fn reconfigure(&mut self, limits: Limits, policy: Policy) {
+        self.machine.reconfigure(limits, policy.clone());
+        self.limits = limits;
+        self.ledger.policy = policy;
+    }
+
+    /// A connection comes in; None if the pool is empty.
+    pub(crate) fn accept(&mut self, now: u64, from: Endpoint, web: bool) -> Option<Conn> {
+        let limit = u32::try_from(self.limits.connections).unwrap();
+        let slot = (0..limit).find(|slot| !self.callers.contains_key(slot))?;
+        if self.callers.len() >= self.limits.connections {
+            return None;
+        }
+        self.generation += 1;
+        let conn = Conn { slot, generation: self.generation };
+        self.callers.insert(slot, (conn, from));
+        let transport = if web { Transport::WebSocket } else { Transport::Tcp };
+        let deeds = self.handle(now, Input::Opened { conn, from, transport }, &Cause::NONE);
+        assert!(deeds.is_empty(), "{deeds:?} upon an open connection");
+        Some(conn)
+    }
+
+    pub(crate) fn is_open(&self, conn: Conn) -> bool {
+        self.callers.get(&conn.slot).is_some_and(|(open, _)| *open == conn)
+    }
+
+    /// Where an open connection came from.
+    pub(crate) fn source(&self, conn: Conn) -> Option<Endpoint> {
+        self.callers.get(&conn.slot).filter(|(open, _)| *open == conn).map(|(_, from)| *from)
+    }
+
+    /// The connection is gone.
+    pub(crate) fn hang_up(&mut self, now: u64, conn: Conn) -> Vec<Deed> {
+        if !self.is_open(conn) {
+            return Vec::new();
+        }
+        self.callers.remove(&conn.slot);
+        self.ledger.hung_up(conn);
+        let mut deeds = self.handle(now, Input::Closed { conn }, &Cause::NONE);
+        deeds.push(Deed::Closed { conn });
+        deeds
+    }
+
+    /// Bytes come in. What is no message is dropped; a connection ends with it.
+    pub(crate) fn receive(
+        &mut self,
+        now: u64,
+        via: Via,
+        (author, payload): (Author, &[u8]),
+    ) -> Vec<Deed> {
+        let from = match via {
+            Via::Datagram(from) => Some(from),
+            Via::Stream(conn) => self.source(conn),
+        };
+        let Some(from) = from else { return Vec::new() };
+        match (decode(payload), via) {
+            (Ok(request), via) => {
+                if via == Via::Datagram(from) {
+                    self.ledger.datagram_in(from, payload.len());
+                }
+                let kind = Kind::of(&request, &self.ledger.policy);
+                let cause = Cause { author, via: Some(via), from: Some(from), kind };
+                self.handle(now, Input::Request { via, request }, &cause)
+            }
+            (Err(_), Via::Stream(conn)) => self.hang_up(now, conn),
+            (Err(_), Via::Datagram(_)) => Vec::new(),
+        }
+    }
+
+    /// The store is done with the oldest change of this life.
+    pub(crate) fn committed(&mut self, now: u64, epoch: u32, fails: bool) -> Vec<Deed> {
+        if epoch != self.epoch {
+            return Vec::new();
+        }
+        let Commit { ticket, change, from } = self.in_flight.pop_front().expect("one in flight");
+        if !fails {
+            self.apply(change);
+        }
+        let cause = Cause { from, kind: Kind::Saved(ticket), ..Cause::NONE };
+        let outcome = if fails { Outcome::Failed } else { Outcome::Durable };
+        self.handle(now, Input::Saved { ticket, outcome }, &cause)
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(record) => drop(self.durable.insert(record.id.clone(), record)),
+            Change::Remove(id) => drop(self.durable.remove(&id)),
+            Change::Rename { from, to } => {
+                self.durable.remove(&from);
+                self.durable.insert(to.id.clone(), to);
+            }
+        }
+    }
+
+    /// When the machine wants to be called, in virtual time.
+    pub(crate) fn next_timeout(&self) -> Option<u64> {
+        self.machine.next_timeout().map(|due| self.started + due.as_millis())
+    }
+
+    /// Lets the machine do what is due at `now`.
+    pub(crate) fn run_timeout(&mut self, now: u64) {
+        let mut effects = Effects::new();
+        let (due, full) = (self.machine.next_timeout(), self.machine.occupancy());
+        self.machine.handle_timeout(self.time(now), &mut effects);
+        assert!(effects.is_empty(), "{effects:?} upon a timeout");
+        let moved = self.machine.next_timeout() != due || self.machine.occupancy() != full;
+        assert!(moved, "a timeout at {due:?} did nothing");
+        self.check_tables();
+    }
+
+    pub(crate) fn time(&self, now: u64) -> Time {
+        Time::from_millis(now - self.started)
+    }
+
+    fn handle(&mut self, now: u64, input: Input<'_>, cause: &Cause) -> Vec<Deed> {
+        let mut effects = Effects::new();
+        let time = self.time(now);
+        self.ledger.now = time.as_millis();
+        self.machine.handle(time, input, &mut effects);
+        assert!(effects.len() <= EFFECTS_MAX);
+        let mut deeds = Vec::new();
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Reply { via, reply } => deeds.push(self.reply(cause, via, &reply)),
+                Effect::Close { conn, .. } => deeds.extend(self.hang_up(now, conn)),
+                Effect::Save { ticket, change } => deeds.push(self.save(ticket, change, cause)),
+                Effect::Report(_) => {}
+            }
+        }
+        self.check_tables();
+        deeds
+    }
+
+    fn reply(&mut self, cause: &Cause, via: Via, reply: &Reply) -> Deed {
+        if let Some(record) = self.ledger.sends(cause, via, reply) {
+            let kept = self.durable.get(&record.id);
+            let exact =
+                kept.is_some_and(|kept| kept.device == record.device && kept.key == record.key);
+            assert!(exact, "{} is acknowledged and not on disk", record.id);
+        }
+        let payload = encode(reply);
+        match via {
+            Via::Datagram(to) => Deed::Datagram { to, payload },
+            Via::Stream(conn) => {
+                assert!(self.is_open(conn), "a message for {conn:?}, which is closed");
+                Deed::Stream { conn, payload }
+            }
+        }
+    }
+
+    fn save(&mut self, ticket: Ticket, change: Change, cause: &Cause) -> Deed {
+        match &change {
+            Change::Put(record) => self.ledger.saving(ticket, record.clone(), cause),
+            Change::Remove(id) => self.ledger.forgotten(id),
+            Change::Rename { .. } => panic!("nobody here changes an id"),
+        }
+        self.in_flight.push_back(Commit { ticket, change, from: cause.from });
+        Deed::Saving
+    }
+
+    /// No table is above its limit, nor grows where the limit was lowered below its length.
+    fn check_tables(&mut self) {
+        let (now, before, limits) = (self.machine.occupancy(), self.before, self.limits);
+        let within = |now: usize, before: usize, limit: usize| now <= limit.max(before);
+        assert!(within(now.peers, before.peers, limits.peers), "{now:?}");
+        assert!(within(now.callers, before.callers, limits.connections), "{now:?}");
+        assert!(within(now.asks, before.asks, limits.connections), "{now:?}");
+        assert!(now.saving <= SAVES_PENDING_MAX && now.grants <= GRANTS_MAX, "{now:?}");
+        assert!(now.throttled <= THROTTLED_MAX, "{now:?}");
+        assert_eq!(now.callers, self.callers.len());
+        self.before = now;
+    }
+}

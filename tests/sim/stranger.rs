@@ -1,0 +1,148 @@
+//! Strangers: random bytes, spoofed registrations, guesses of echoes, connections and legs that
+//! say nothing or nonsense. What they may do to themselves does not matter; the ledger watches
+//! what they do to others.
+
+use hbb::base::endpoint::Endpoint;
+use hbb::wire::addr::Mangled;
+
+use crate::ledger::Author;
+use crate::say;
+use crate::world::World;
+
+impl World {
+    pub(crate) fn mischief(&mut self) {
+        match self.chance.below(8) {
+            0 => self.sends_garbage(),
+            1 => self.spoofs_registrations(),
+            2 => self.spoofs_presence(),
+            3 => self.guesses_echoes(),
+            4 => self.holds_connections(),
+            5 => self.asks_for_relays(),
+            6 => self.abuses_the_relay(),
+            _ => self.spoils_messages(),
+        }
+    }
+
+    /// An address that is nobody's, or a device's own.
+    fn spoofed(&mut self) -> Endpoint {
+        let device = self.chance.index(self.devices.len());
+        match self.chance.below(3) {
+            0 => self.devices[device].at,
+            1 => {
+                let port = self.port();
+                self.devices[device].at.with_port(port)
+            }
+            _ => self.somewhere(),
+        }
+    }
+
+    fn victim(&mut self) -> String {
+        let device = self.chance.index(self.devices.len());
+        self.devices[device].id.clone()
+    }
+
+    fn sends_garbage(&mut self) {
+        let len = *self.chance.choose(&[0, 1, 2, 3, 5, 20, 100, 1500]);
+        let (from, payload) = (self.spoofed(), self.chance.bytes(len));
+        if self.chance.one_in(2) {
+            self.datagram(from, payload, Author::Stranger);
+        } else {
+            self.connect(from, payload, Author::Stranger);
+        }
+    }
+
+    fn spoofs_registrations(&mut self) {
+        for _ in 0..self.chance.between(1, 40) {
+            let from = self.spoofed();
+            let id = match self.chance.below(3) {
+                0 => self.victim(),
+                _ => format!("{}", 500_000_000 + self.chance.below(60)),
+            };
+            let (uuid, key) = (self.chance.bytes(16), self.chance.bytes(32));
+            self.datagram(from, say::register_pk(&id, &uuid, &key), Author::Stranger);
+        }
+    }
+
+    fn spoofs_presence(&mut self) {
+        for _ in 0..self.chance.between(1, 20) {
+            let (from, id) = (self.spoofed(), self.victim());
+            self.datagram(from, say::register_peer(&id), Author::Stranger);
+        }
+    }
+
+    /// Knows who dials whom and from where, but not what the target was told.
+    fn guesses_echoes(&mut self) {
+        let dials: Vec<_> =
+            self.dials.values().map(|dial| (dial.from, dial.target.clone())).collect();
+        for (at, target) in dials {
+            let echo = Mangled::new(at, self.chance.u32());
+            let id = if self.chance.one_in(2) { target } else { String::new() };
+            let guess = match self.chance.below(4) {
+                0 => say::punch_sent(&id, echo.as_bytes(), |_| ()),
+                1 => say::local_addr(&id, echo.as_bytes(), |_| ()),
+                2 => say::relay_chosen(&id, echo.as_bytes(), |_| ()),
+                _ => say::relay_agreed(echo.as_bytes()),
+            };
+            let from = self.spoofed();
+            if self.chance.one_in(2) {
+                self.datagram(from, guess.clone(), Author::Stranger);
+            }
+            self.connect(from, guess, Author::Stranger);
+        }
+    }
+
+    fn holds_connections(&mut self) {
+        for _ in 0..self.chance.between(1, 10) {
+            let (from, payload) = (self.somewhere(), say::test_nat(0));
+            self.connect(from, payload, Author::Stranger);
+        }
+    }
+
+    fn asks_for_relays(&mut self) {
+        let (from, target) = (self.somewhere(), self.victim());
+        let long = *self.chance.choose(&[0, 10, 2000]);
+        let payload = say::request_relay(&target, |wish| wish.relay_server = "x".repeat(long));
+        self.connect(from, payload, Author::Stranger);
+        let wrong = say::punch(&target, |wish| wish.access_key = "wrong".into());
+        self.connect(from, wrong, Author::Stranger);
+        let ids = [target.as_str(), "x", ""];
+        self.connect(from, say::online(&ids), Author::Stranger);
+    }
+
+    fn abuses_the_relay(&mut self) {
+        let key = self.server.ledger.policy.access_key.clone().unwrap_or_default();
+        // Few tokens, so that strangers meet each other and third legs come.
+        let token = format!("token-{}", self.chance.below(4));
+        let good_key = !self.chance.one_in(4);
+        let payload = match self.chance.below(6) {
+            0 => Vec::new(),
+            1 => self.chance.bytes(30),
+            2 => say::request_relay("", |wish| wish.uuid.clear()),
+            3 => say::test_nat(0),
+            _ => say::request_relay("", |wish| {
+                wish.uuid = token;
+                wish.access_key = if good_key { key.into() } else { "wrong".into() };
+            }),
+        };
+        let (from, stays_ms) = (self.somewhere(), self.chance.between(10, 100_000));
+        self.leg(from, payload, stays_ms);
+    }
+
+    fn spoils_messages(&mut self) {
+        let victim = self.victim();
+        let mut payload = match self.chance.below(5) {
+            0 => say::register_pk(&victim, b"device", &[1; 32]),
+            1 => say::punch(&victim, |_| ()),
+            2 => say::relay_chosen(&victim, &[1; 10], |_| ()),
+            3 => say::online(&[&victim, "x"]),
+            _ => say::local_addr(&victim, &[1; 10], |_| ()),
+        };
+        for _ in 0..self.chance.between(1, 5) {
+            let place = self.chance.index(payload.len());
+            payload[place] = self.chance.byte();
+        }
+        let from = self.spoofed();
+        self.datagram(from, payload.clone(), Author::Stranger);
+        self.connect(from, payload, Author::Stranger);
+    }
+}
