@@ -17,8 +17,8 @@ usage() {
 # What the tests call besides cargo: name of the program and of its package.
 setup() {
   local missing=() pair
-  for pair in gcc:gcc ip:iproute2 nft:nftables strace:strace setpriv:util-linux \
-    unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck; do
+  for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
+    unshare:util-linux mount:mount shellcheck:shellcheck; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   if ((${#missing[@]})); then

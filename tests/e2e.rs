@@ -1,0 +1,194 @@
+//! The whole path against the real binary: register, punch, hello, bytes; direct, local and
+//! through the relay; over loopback and between network namespaces the test makes itself.
+//! C34, C41-C45, C56, C57, C65, C70, C71.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+#[path = "sim/chance.rs"]
+mod chance;
+mod model;
+#[path = "conformance/say.rs"]
+mod say;
+
+use model::host::Host;
+use model::initiator::{Initiator, Path, Tries};
+use model::server::Server;
+use model::session::exchange;
+use model::target::{Habit, Target};
+
+/// Bytes each way; an emulated binary is given fewer.
+fn total() -> usize {
+    let asked = std::env::var("HBB_E2E_BYTES").ok();
+    asked.map_or(100_000_000, |bytes| bytes.parse().expect("HBB_E2E_BYTES is a number"))
+}
+
+/// Two hosts and where each sees the server.
+struct Scene {
+    a: (Host, SocketAddr),
+    b: (Host, SocketAddr),
+    key: String,
+}
+
+impl Scene {
+    /// Two addresses of this machine.
+    fn loopback(server: &Server, (a, b): (&str, &str)) -> Self {
+        let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+        Self { a: (Host::local(a), at), b: (Host::local(b), at), key: server.key() }
+    }
+
+    /// One session from registration to the last byte; the path it took.
+    fn play(&self, habit: Habit, tries: Tries) -> Path {
+        let (ready, registered) = std::sync::mpsc::channel();
+        let ((b, server), key) = (self.b.clone(), self.key.clone());
+        let target = thread::spawn(move || {
+            b.enter();
+            let target = Target::register(&b, server, "123456789", &key);
+            ready.send(()).unwrap();
+            let mut stream = target.answer(habit);
+            target.hello(&mut stream);
+            exchange(stream, total(), (1, 2));
+        });
+        let ((host, server), key) = (self.a.clone(), self.key.clone());
+        let initiator = Initiator { host, server, key, tries };
+        let dialling = thread::spawn(move || {
+            initiator.host.enter();
+            registered.recv_timeout(Duration::from_secs(20)).expect("the target registers");
+            let mut session = initiator.dial("123456789");
+            session.hello();
+            exchange(session.stream, total(), (2, 1));
+            session.path
+        });
+        target.join().unwrap();
+        dialling.join().unwrap()
+    }
+}
+
+#[test]
+fn direct_over_loopback() {
+    let server = Server::start(&[]);
+    let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.2"));
+    assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::Direct);
+}
+
+#[test]
+fn local_when_both_have_one_address() {
+    let server = Server::start(&[]);
+    let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.1"));
+    assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::Local);
+}
+
+#[test]
+fn through_the_relay_the_target_chose() {
+    let mut server = Server::start(&[]);
+    let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.2"));
+    assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
+    let line = server.wait_log("info relay-ended");
+    let bytes = line.split("bytes=").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(bytes.parse::<usize>().unwrap() > 2 * total(), "{line}");
+}
+
+#[test]
+fn through_the_relay_the_initiator_asked_for() {
+    let server = Server::start(&[]);
+    let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.2"));
+    assert_eq!(scene.play(Habit::Willing, Tries::NoDirectPath), Path::RelayByInitiator);
+}
+
+#[test]
+fn forced_relay_from_one_address() {
+    let server = Server::start(&[]);
+    let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.1"));
+    assert_eq!(scene.play(Habit::Willing, Tries::RelayOnly), Path::RelayByTarget);
+}
+
+#[test]
+fn direct_between_two_networks() {
+    let networks = Networks::new("open", true);
+    let server = Server::start_behind(&networks.run_in_middle(), &[]);
+    let scene = networks.scene(&server);
+    assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::Direct);
+}
+
+#[test]
+fn relayed_between_two_networks_that_do_not_see_each_other() {
+    let networks = Networks::new("shut", false);
+    let server = Server::start_behind(&networks.run_in_middle(), &[]);
+    let scene = networks.scene(&server);
+    assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::RelayByInitiator);
+    assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
+}
+
+#[test]
+fn sigterm_ends_it_in_time_with_everything_on_disk() {
+    let mut server = Server::start(&[]);
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let _target = Target::register(&Host::local("127.0.1.2"), at, "123456789", &server.key());
+    let status = server.terminate(Duration::from_secs(2));
+    assert!(status.success(), "{status}");
+    server.restart();
+    assert!(server.log().contains("peers-loaded count=1"), "{}", server.log());
+}
+
+/// A middle namespace with one network on each side of it.
+struct Networks {
+    names: [String; 3],
+}
+
+impl Networks {
+    /// `forwards` tells whether the middle lets the sides reach each other.
+    fn new(name: &str, forwards: bool) -> Self {
+        let id = std::process::id();
+        let names = ["s", "a", "b"].map(|part| format!("hbb-{name}-{part}-{id}"));
+        let networks = Self { names };
+        let [middle, left, right] = &networks.names;
+        for namespace in &networks.names {
+            ip(&["netns", "add", namespace]);
+            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+        }
+        for (side, link, net) in [(left, "down1", "10.99.1"), (right, "down2", "10.99.2")] {
+            ip(&[
+                "-n", middle, "link", "add", link, "type", "veth", "peer", "name", "up0", "netns",
+                side,
+            ]);
+            ip(&["-n", middle, "addr", "add", &format!("{net}.1/24"), "dev", link]);
+            ip(&["-n", middle, "link", "set", link, "up"]);
+            ip(&["-n", side, "addr", "add", &format!("{net}.2/24"), "dev", "up0"]);
+            ip(&["-n", side, "link", "set", "up0", "up"]);
+            ip(&["-n", side, "route", "add", "default", "via", &format!("{net}.1")]);
+        }
+        let value = format!("net.ipv4.ip_forward={}", u8::from(forwards));
+        ip(&["netns", "exec", middle, "sysctl", "-qw", &value]);
+        networks
+    }
+
+    fn run_in_middle(&self) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.names[0]]
+    }
+
+    fn scene(&self, server: &Server) -> Scene {
+        let host = |side: usize| {
+            let host = Host::inside(&self.names[side], &format!("10.99.{side}.2"));
+            (host, format!("10.99.{side}.1:{}", server.port).parse().unwrap())
+        };
+        Scene { a: host(1), b: host(2), key: server.key() }
+    }
+}
+
+impl Drop for Networks {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = Command::new("ip").args(["netns", "del", name]).status();
+        }
+    }
+}
+
+fn ip(args: &[&str]) {
+    let status = Command::new("ip").args(args).status();
+    let status = status.expect("the program ip is needed: install the package iproute2");
+    assert!(status.success(), "ip {} failed; it needs root", args.join(" "));
+}

@@ -1,0 +1,73 @@
+//! A place clients run at: an address, perhaps in a network namespace of its own.
+
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket, sockopt};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// How long a modelled client waits for anything: the client's own longest wait.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(18);
+
+/// An address and the namespace it is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub(crate) ip: IpAddr,
+    namespace: Option<String>,
+}
+
+impl Host {
+    /// An address of this machine.
+    pub(crate) fn local(ip: &str) -> Self {
+        Self { ip: ip.parse().unwrap(), namespace: None }
+    }
+
+    /// An address in a namespace made by `ip netns add`.
+    pub(crate) fn inside(namespace: &str, ip: &str) -> Self {
+        Self { ip: ip.parse().unwrap(), namespace: Some(namespace.into()) }
+    }
+
+    /// Moves the calling thread to where this host is; sockets it makes from then on are there.
+    pub(crate) fn enter(&self) {
+        let Some(name) = &self.namespace else { return };
+        let file = File::open(format!("/run/netns/{name}")).unwrap();
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+            .expect("entering a network namespace needs root");
+    }
+
+    pub(crate) fn udp(&self) -> UdpSocket {
+        let socket = UdpSocket::bind((self.ip, 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// Connects from `port` of this host, any if 0; the port may be shared with a listener.
+    pub(crate) fn connect(&self, port: u16, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = self.bound(port)?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE))?;
+        connect(&socket, &to)?;
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Listens on `port`, which a connection of this host may share.
+    pub(crate) fn listen(&self, port: u16) -> TcpListener {
+        let socket = self.bound(port).unwrap();
+        listen(&socket, 8).unwrap();
+        TcpListener::from(socket)
+    }
+
+    fn bound(&self, port: u16) -> io::Result<OwnedFd> {
+        let family = if self.ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket(family, SocketType::STREAM, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        sockopt::set_socket_reuseport(&socket, true)?;
+        bind(&socket, &SocketAddr::new(self.ip, port))?;
+        Ok(socket)
+    }
+}

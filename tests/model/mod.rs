@@ -1,0 +1,11 @@
+//! Modelled clients: they speak the wire as real ones do, over real sockets, with framing and
+//! mangling of their own. Used by tests that run the real binary.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub(crate) mod host;
+pub(crate) mod initiator;
+pub(crate) mod server;
+pub(crate) mod session;
+pub(crate) mod target;
+pub(crate) mod wire;

@@ -1,0 +1,161 @@
+//! The real binary, started for a test on free ports with a directory of its own.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running server; killed and its directory removed when dropped.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    data: PathBuf,
+    flags: Vec<String>,
+    prefix: Vec<String>,
+    child: Child,
+}
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Server {
+    /// Starts `hbb serve` with more `flags`.
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_behind(&[], flags)
+    }
+
+    /// Starts it as the last words of another command line.
+    pub(crate) fn start_behind(prefix: &[&str], flags: &[&str]) -> Self {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hbb-model-{}-{number}", std::process::id());
+        let data = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&data);
+        fs::create_dir(&data).unwrap();
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let (flags, prefix): (Vec<String>, Vec<String>) = (owned(flags), owned(prefix));
+        let port = free_ports();
+        let child = spawn(&prefix, &data, port, &flags);
+        let mut server = Self { port, data, flags, prefix, child };
+        server.wait_ready();
+        server
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The text clients must show: the public key.
+    pub(crate) fn key(&self) -> String {
+        fs::read_to_string(self.data.join("id_ed25519.pub")).unwrap()
+    }
+
+    /// Everything it wrote to stdout and stderr.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.data.join("log")).unwrap()
+    }
+
+    /// Ends it as a power cut would, and starts it again with the same data.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.restart();
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(&self.prefix, &self.data, self.port, &self.flags);
+        self.wait_ready();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and how it ended within `patience`.
+    pub(crate) fn terminate(&mut self, patience: Duration) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("still there {patience:?} after SIGTERM; log:\n{}", self.log());
+    }
+
+    /// Waits until the log has a line that begins with `start`, and gives it.
+    pub(crate) fn wait_log(&mut self, start: &str) -> String {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(20) {
+            if let Some(line) = self.log().lines().find(|line| line.starts_with(start)) {
+                return line.to_owned();
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended with {status}; log:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("no line {start:?} in 20 s; log:\n{}", self.log());
+    }
+
+    fn wait_ready(&mut self) {
+        let log = format!("info ready port={}", self.port);
+        self.wait_log(&log);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.data);
+    }
+}
+
+/// The binary under test, with the emulator in front of it if `HBB_RUNNER` names one.
+pub(crate) fn command(prefix: &[String]) -> Command {
+    let binary = std::env::var("HBB_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_hbb").into());
+    let runner = std::env::var("HBB_RUNNER").ok();
+    let mut words = prefix.iter().cloned().chain(runner).chain([binary]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
+    command
+}
+
+fn spawn(prefix: &[String], data: &Path, port: u16, flags: &[String]) -> Child {
+    let log = fs::File::create(data.join("log")).unwrap();
+    command(prefix)
+        .args(["serve", "--port", &port.to_string(), "--data"])
+        .arg(data)
+        .args(flags)
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().unwrap())
+        .stdout(log)
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {prefix:?} hbb: {error}"))
+}
+
+/// A port P whose neighbours are free too: every process and test tries others.
+pub(crate) fn free_ports() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..500 {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let base = (std::process::id() * 7 + number) % 3000;
+        let port = 20_000 + u16::try_from(base).unwrap() * 6;
+        let tcp = (port - 1..=port + 3).all(|port| {
+            TcpListener::bind(("::", port)).is_ok()
+                && TcpStream::connect(("127.0.0.1", port)).is_err()
+        });
+        if tcp && UdpSocket::bind(("::", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no six free ports in a row");
+}
