@@ -22,6 +22,7 @@ use model::session::exchange;
 use model::target::{Habit, Target};
 
 /// Bytes each way; an emulated binary is given fewer.
+#[allow(clippy::disallowed_methods, reason = "a test's own setting")]
 fn total() -> usize {
     let asked = std::env::var("HBB_E2E_BYTES").ok();
     asked.map_or(100_000_000, |bytes| bytes.parse().expect("HBB_E2E_BYTES is a number"))

@@ -2,6 +2,7 @@
 //! mangling of their own. Used by tests that run the real binary.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock and read HBB_BIN")]
 
 pub(crate) mod host;
 pub(crate) mod initiator;
