@@ -179,6 +179,12 @@ impl World {
         }
         let port = self.port();
         let socket = self.devices[number].at.with_port(port);
+        if self.chance.one_in(self.weather.tardy) {
+            // Too late, or nearly so.
+            let at = self.now + self.chance.between(35_000, 45_000);
+            let author = Author::Device(number);
+            return self.queue.add(at, Event::ToServer { from: socket, payload, author });
+        }
         for _ in 0..3 {
             self.datagram(socket, payload.clone(), Author::Device(number));
         }

@@ -91,7 +91,16 @@ impl World {
     fn end_dial(&mut self, number: u32, success: bool) {
         let Some(dial) = self.dials.remove(&number) else { return };
         self.succeeded += u32::from(success);
-        self.hang_up(dial.conn, 0);
+        if !self.chance.one_in(self.weather.tardy) {
+            return self.hang_up(dial.conn, 0);
+        }
+        // Some linger, and keep the connection from idling, for longer than anybody waits.
+        for after_ms in [20_000, 40_000] {
+            let (payload, author) = (say::test_nat(0), Author::Device(dial.device));
+            let event = Event::OnConn { conn: dial.conn, payload, author };
+            self.queue.add(self.now + after_ms, event);
+        }
+        self.hang_up(dial.conn, 60_000);
     }
 
     /// The server's answer on a dial's connection; strangers do not listen to theirs.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hbb::base::conn::{Conn, Ticket, Via};
 use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, ONLINE_MS, PUNCH_MS};
+use hbb::base::limits::{DATAGRAM_BYTES_MAX, FORGET_ABSENT_MS, GRANT_MS, ONLINE_MS, PUNCH_MS};
 use hbb::base::peer::{DeviceId, PeerId, PeerKey, Record};
 use hbb::identity::ServerKey;
 use hbb::rendezvous::Policy;
@@ -110,6 +110,8 @@ pub(crate) struct Ledger {
     saves: BTreeMap<u64, (Record, Endpoint, u64)>,
     asks: BTreeMap<Endpoint, Ask>,
     grants: BTreeMap<(std::net::IpAddr, PeerId), u64>,
+    /// Whether the input at hand had somebody forgotten.
+    made_room: bool,
     pub(crate) answers: u64,
     pub(crate) acks: u64,
 }
@@ -127,6 +129,7 @@ impl Ledger {
             saves: BTreeMap::new(),
             asks: BTreeMap::new(),
             grants: BTreeMap::new(),
+            made_room: false,
             answers: 0,
             acks: 0,
         }
@@ -155,6 +158,11 @@ impl Ledger {
         self.grants.clear();
     }
 
+    /// The machine gets an input at its own clock's `now`.
+    pub(crate) const fn input(&mut self, now: u64) {
+        (self.now, self.made_room) = (now, false);
+    }
+
     /// A datagram comes in. The NAT test's shortest request is 3 bytes for 7 (protocol §4.2).
     pub(crate) fn datagram_in(&mut self, from: Endpoint, bytes: usize) {
         self.traffic.entry(from).or_default().0 += bytes.max(4);
@@ -170,6 +178,7 @@ impl Ledger {
     pub(crate) fn forgotten(&mut self, id: &PeerId) {
         let present = self.presence.get(id).is_some_and(|(_, seen)| self.now - seen < ONLINE_MS);
         assert!(!present, "{id} is present and forgotten");
+        self.made_room = true;
         self.acked.remove(id);
         self.presence.remove(id);
     }
@@ -186,6 +195,7 @@ impl Ledger {
             Reply::RegisterPk { outcome: Registered::Ok, .. } => {
                 acknowledged = Some(self.acknowledges(cause));
             }
+            Reply::RegisterPk { outcome: Registered::ServerError, .. } => self.has_no_room(cause),
             Reply::PunchRefused(failure) => self.refuses(cause, *failure),
             Reply::PunchAnswer(answer) => {
                 let pk = answer.signed_key.clone().unwrap_or_default();
@@ -263,6 +273,26 @@ impl Ledger {
         self.proven.insert(from);
         self.acks += 1;
         record
+    }
+
+    /// A new id is refused for want of room: then nobody may be forgotten.
+    fn has_no_room(&self, cause: &Cause) {
+        let Kind::RegisterPk(_) = &cause.kind else { return };
+        for id in self.acked.keys().filter(|_| !self.made_room) {
+            let busy = self.saves.values().any(|(record, ..)| record.id == *id);
+            let seen = self.presence.get(id).map_or(0, |(_, seen)| *seen);
+            assert!(busy || self.now - seen < FORGET_ABSENT_MS, "{id} could make room");
+        }
+    }
+
+    /// Initiators that may still be answered.
+    pub(crate) fn asking(&self) -> usize {
+        self.asks.values().filter(|ask| self.now - ask.asked <= PUNCH_MS).count()
+    }
+
+    /// When the peer that was seen last goes offline, on the machine's clock.
+    pub(crate) fn next_offline(&self) -> Option<u64> {
+        self.presence.values().map(|(_, seen)| seen + ONLINE_MS).max()
     }
 
     /// Whether the model says that `id` is present.

@@ -98,6 +98,9 @@ impl World {
         for _ in 0..self.chance.below(60) {
             self.add_act(length, Act::Mischief);
         }
+        for _ in 0..self.chance.below(4) {
+            self.add_act(length, Act::Census);
+        }
         for _ in 0..self.chance.below(3) {
             self.add_act(length, Act::Restart);
         }
@@ -115,7 +118,9 @@ impl World {
     /// Faults off. Whoever is registered is present within one interval; gives the dials made.
     fn calm_window(&mut self) -> u64 {
         self.weather = Weather::CALM;
-        // What is still on its way through the storm arrives, throttles and idle limits pass.
+        // What is still on its way through the storm and the store arrives, then throttles and
+        // idle limits pass.
+        self.run_until(self.store_free.max(self.now));
         self.run_until(self.now + THROTTLED_MS.max(IDLE_MS));
         self.run_until(self.now + INTERVAL_MS + RETRY_MS + 1000);
         self.everybody_is_present();
@@ -162,11 +167,11 @@ impl World {
     }
 
     /// What the machine says of everybody is what the ledger knows.
-    fn compare_presence(&mut self) {
+    pub(crate) fn compare_presence(&mut self) {
         let ids: Vec<String> = self.devices.iter().map(|device| device.id.clone()).collect();
         let texts: Vec<&str> = ids.iter().map(String::as_str).collect();
         let from = Endpoint::new([127, 0, 0, 1].into(), 9);
-        let conn = self.server.accept(self.now, from, false).expect("room for a question");
+        let Some(conn) = self.server.accept(self.now, from, false) else { return };
         let said = say::online(&texts);
         let answer = self.server.receive(self.now, Via::Stream(conn), (Author::Stranger, &said));
         let [crate::server::Deed::Stream { payload, .. }] = &answer[..] else {

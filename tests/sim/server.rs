@@ -188,6 +188,11 @@ impl Server {
         }
     }
 
+    /// The next moment in virtual time at which a peer goes offline.
+    pub(crate) fn next_offline(&self) -> Option<u64> {
+        self.ledger.next_offline().map(|at| self.started + at)
+    }
+
     /// When the machine wants to be called, in virtual time.
     pub(crate) fn next_timeout(&self) -> Option<u64> {
         self.machine.next_timeout().map(|due| self.started + due.as_millis())
@@ -197,6 +202,7 @@ impl Server {
     pub(crate) fn run_timeout(&mut self, now: u64) {
         let mut effects = Effects::new();
         let (due, full) = (self.machine.next_timeout(), self.machine.occupancy());
+        self.ledger.input(self.time(now).as_millis());
         self.machine.handle_timeout(self.time(now), &mut effects);
         assert!(effects.is_empty(), "{effects:?} upon a timeout");
         let moved = self.machine.next_timeout() != due || self.machine.occupancy() != full;
@@ -211,7 +217,7 @@ impl Server {
     fn handle(&mut self, now: u64, input: Input<'_>, cause: &Cause) -> Vec<Deed> {
         let mut effects = Effects::new();
         let time = self.time(now);
-        self.ledger.now = time.as_millis();
+        self.ledger.input(time.as_millis());
         self.machine.handle(time, input, &mut effects);
         assert!(effects.len() <= EFFECTS_MAX);
         let mut deeds = Vec::new();
@@ -264,6 +270,7 @@ impl Server {
         assert!(now.saving <= SAVES_PENDING_MAX && now.grants <= GRANTS_MAX, "{now:?}");
         assert!(now.throttled <= THROTTLED_MAX, "{now:?}");
         assert_eq!(now.callers, self.callers.len());
+        assert!(now.asks <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
         self.before = now;
     }
 }

@@ -2,6 +2,8 @@
 //! say nothing or nonsense. What they may do to themselves does not matter; the ledger watches
 //! what they do to others.
 
+use std::net::Ipv4Addr;
+
 use hbb::base::endpoint::Endpoint;
 use hbb::wire::addr::Mangled;
 
@@ -36,6 +38,12 @@ impl World {
         }
     }
 
+    /// Any IPv4 address: more sources than a throttle remembers.
+    fn anywhere(&mut self) -> Endpoint {
+        let ip = Ipv4Addr::from_bits(self.chance.u32());
+        Endpoint::new(ip.into(), self.port())
+    }
+
     fn victim(&mut self) -> String {
         let device = self.chance.index(self.devices.len());
         self.devices[device].id.clone()
@@ -52,8 +60,9 @@ impl World {
     }
 
     fn spoofs_registrations(&mut self) {
-        for _ in 0..self.chance.between(1, 40) {
-            let from = self.spoofed();
+        let wide = self.chance.one_in(10);
+        for _ in 0..self.chance.between(1, if wide { 600 } else { 40 }) {
+            let from = if wide { self.anywhere() } else { self.spoofed() };
             let id = match self.chance.below(3) {
                 0 => self.victim(),
                 _ => format!("{}", 500_000_000 + self.chance.below(60)),
@@ -99,7 +108,7 @@ impl World {
     }
 
     fn asks_for_relays(&mut self) {
-        let (from, target) = (self.somewhere(), self.victim());
+        let (from, target) = (self.spoofed(), self.victim());
         let long = *self.chance.choose(&[0, 10, 2000]);
         let payload = say::request_relay(&target, |wish| wish.relay_server = "x".repeat(long));
         self.connect(from, payload, Author::Stranger);

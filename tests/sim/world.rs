@@ -76,6 +76,7 @@ pub(crate) enum Event {
     LegHungUp {
         conn: Conn,
     },
+    Census,
     /// Something the plan of this window holds.
     Act(Act),
 }
@@ -88,6 +89,8 @@ pub(crate) enum Act {
     Reinstall(usize),
     Dial(usize),
     Mischief,
+    /// Who is online, now and when the next peer goes offline.
+    Census,
     Restart,
     Reconfigure,
 }
@@ -104,11 +107,13 @@ pub(crate) struct Weather {
     pub(crate) failing: u64,
     /// Slowest commit.
     pub(crate) commit_ms: u64,
+    /// Clients that answer or hang up very late, one in so many.
+    pub(crate) tardy: u64,
 }
 
 impl Weather {
     pub(crate) const CALM: Self =
-        Self { lost: 0, doubled: 0, slow_ms: 20, failing: 0, commit_ms: 50 };
+        Self { lost: 0, doubled: 0, slow_ms: 20, failing: 0, commit_ms: 50, tardy: 0 };
 
     pub(crate) fn storm(chance: &mut Chance) -> Self {
         Self {
@@ -117,6 +122,7 @@ impl Weather {
             slow_ms: *chance.choose(&[20, 300, 5000]),
             failing: *chance.choose(&[0, 0, 2, 5, 30]),
             commit_ms: *chance.choose(&[10, 300, 3000, 8000]),
+            tardy: 6,
         }
     }
 }
@@ -133,7 +139,7 @@ pub(crate) struct World {
     pub(crate) dialled: u32,
     pub(crate) succeeded: u32,
     heard: BTreeMap<u32, u64>,
-    store_free: u64,
+    pub(crate) store_free: u64,
     pub(crate) events: u64,
 }
 
@@ -226,6 +232,7 @@ impl World {
             Event::DialWake { dial, tries } => self.dial_waited(dial, tries),
             Event::OnLeg { conn, payload } => self.legs.receive(self.now, conn, &payload),
             Event::LegHungUp { conn } => self.legs.hang_up(self.now, conn),
+            Event::Census => self.compare_presence(),
             Event::Act(act) => self.act(act),
         }
     }
@@ -237,6 +244,13 @@ impl World {
             Act::Reinstall(device) => self.reinstall(device),
             Act::Dial(device) => self.dial_somebody(device),
             Act::Mischief => self.mischief(),
+            Act::Census => {
+                self.compare_presence();
+                let edge = self.server.next_offline().filter(|edge| *edge > self.now + 1);
+                for at in edge.into_iter().flat_map(|edge| [edge - 1, edge]) {
+                    self.queue.add(at, Event::Census);
+                }
+            }
             Act::Restart => self.restart(),
             Act::Reconfigure => {
                 let limits = limits(&mut self.chance);
