@@ -7,6 +7,10 @@ use static_assertions::const_assert;
 pub const PEER_ID_BYTES_MAX: usize = 48;
 /// Shortest peer id that may register (C16).
 pub const PEER_ID_BYTES_MIN: usize = 6;
+/// Fewest characters of an id a person chose (C33).
+pub const CHOSEN_ID_CHARS_MIN: usize = 6;
+/// Most characters of an id a person chose (C33).
+pub const CHOSEN_ID_CHARS_MAX: usize = 16;
 /// Longest device id. Seen: 32-byte keys, 36-character UUIDs. Longer ones are refused.
 pub const DEVICE_ID_BYTES_MAX: usize = 64;
 /// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
@@ -57,6 +61,15 @@ pub const GRANTS_MAX: usize = 1024;
 pub const ONLINE_MS: u64 = 30_000;
 /// A silent connection is closed after this (C05, C66).
 pub const IDLE_MS: u64 = 30_000;
+/// A peer present on a connection is promised a sign of life this often; it gives up after one
+/// and a half times that (C28).
+pub const KEEP_ALIVE_SECS: u16 = 45;
+/// A connection that is a peer's presence gets a heartbeat this often: below the keep-alive, and
+/// below the 30 s some NATs forget after.
+pub const HEARTBEAT_MS: u64 = 20_000;
+/// A peer present on a connection is gone when nothing came for this long: two and a half
+/// heartbeats (C28).
+pub const HEARTBEAT_MISSED_MS: u64 = 50_000;
 /// A peer that takes no byte of an answer for this long is a slow reader.
 pub const WRITE_MS: u64 = 10_000;
 /// A relay leg waits this long for its partner (C67).
@@ -93,6 +106,7 @@ pub const FILES_SPARE: usize = 32;
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
 const_assert!(PUNCH_MS > ONLINE_MS);
+const_assert!(HEARTBEAT_MS < KEEP_ALIVE_SECS as u64 * 1000);
 
 /// Settings below the ceilings; `board/*.toml` gives each class of board its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ pub fn rendezvous(event: &Event) {
     match event {
         Event::PeerAdded { id } => info!("peer-added peer={id}"),
         Event::PeerKeyChanged { id } => info!("peer-key-changed peer={id}"),
+        Event::PeerRenamed { from, id } => info!("peer-renamed peer={id} from={from}"),
         Event::PeerChangeRefused { id, from } => {
             info!("peer-change-refused peer={id} from={}", from.ip());
         }

@@ -10,14 +10,14 @@ use smol::{Timer, future};
 use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
-use crate::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
+use crate::rendezvous::{Effect, Effects, Input, Policy, Rendezvous};
 use crate::wire::message::{decode, encode};
 
 use super::clock::Clock;
 use super::report;
 use super::socket::Datagrams;
 use super::store::StoreThread;
-use super::tcp::FromStream;
+use super::tcp::{FromStream, Outgoing};
 
 /// What a reload changes while everything runs on.
 #[derive(Clone, Debug)]
@@ -207,10 +207,9 @@ impl Signalling {
                     }
                 }
                 Effect::Reply { via: Via::Stream(conn), reply } => {
-                    if !self.outboxes.send(conn, encode(&reply)) {
-                        self.counters.count(DropReason::SlowReader);
-                    }
+                    self.tell(conn, Outgoing::Payload(encode(&reply)));
                 }
+                Effect::Keep { conn } => self.tell(conn, Outgoing::Keep),
                 Effect::Close { conn, reason } => {
                     debug!("connection-closing slot={} reason={}", conn.slot, reason.as_str());
                     self.outboxes.close(conn);
@@ -221,22 +220,24 @@ impl Signalling {
                         self.machine.handle(self.clock.now(), failed, &mut self.effects);
                     }
                 }
-                Effect::Report(event) => self.report(&event),
+                Effect::Report(event) => report::rendezvous(&event),
             }
         }
     }
 
-    fn report(&self, event: &Event) {
-        report::rendezvous(event);
+    fn tell(&mut self, conn: Conn, message: Outgoing) {
+        if !self.outboxes.send(conn, message) {
+            self.counters.count(DropReason::SlowReader);
+        }
     }
 }
 
 /// The way to each open connection.
 #[derive(Default)]
-struct Outboxes(Vec<Option<(Conn, Sender<Vec<u8>>)>>);
+struct Outboxes(Vec<Option<(Conn, Sender<Outgoing>)>>);
 
 impl Outboxes {
-    fn open(&mut self, conn: Conn, outbox: Sender<Vec<u8>>) {
+    fn open(&mut self, conn: Conn, outbox: Sender<Outgoing>) {
         let slot = conn.slot as usize;
         if self.0.len() <= slot {
             self.0.resize_with(slot + 1, || None);
@@ -248,9 +249,9 @@ impl Outboxes {
 
     /// False if the peer does not read; it is closed then. A connection gone meanwhile is none
     /// of this message's business.
-    fn send(&mut self, conn: Conn, payload: Vec<u8>) -> bool {
+    fn send(&mut self, conn: Conn, message: Outgoing) -> bool {
         let Some(outbox) = self.find(conn) else { return true };
-        let full = outbox.try_send(payload).is_err_and(|error| error.is_full());
+        let full = outbox.try_send(message).is_err_and(|error| error.is_full());
         if full {
             self.close(conn);
         }
@@ -267,7 +268,7 @@ impl Outboxes {
         }
     }
 
-    fn find(&self, conn: Conn) -> Option<&Sender<Vec<u8>>> {
+    fn find(&self, conn: Conn) -> Option<&Sender<Outgoing>> {
         let (tenant, outbox) = self.0.get(conn.slot as usize)?.as_ref()?;
         (*tenant == conn).then_some(outbox)
     }

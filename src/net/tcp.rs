@@ -12,7 +12,7 @@ use smol::{Async, Timer, future};
 use crate::base::conn::{Conn, Transport};
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;
-use crate::base::limits::{FRAME_BYTES_MAX, IDLE_MS, WRITE_MS};
+use crate::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS, WRITE_MS};
 use crate::wire::frame::{header_for, split};
 
 /// Bytes read at once; a longer frame takes several reads.
@@ -29,7 +29,7 @@ pub enum FromStream {
         /// What it speaks.
         transport: Transport,
         /// Payloads for it.
-        outbox: Sender<Vec<u8>>,
+        outbox: Sender<Outgoing>,
     },
     /// One payload.
     Payload {
@@ -47,34 +47,93 @@ pub enum FromStream {
     },
 }
 
+/// What the owner of the rendezvous tells a connection.
+pub enum Outgoing {
+    /// Send this.
+    Payload(Vec<u8>),
+    /// You are a peer's presence: send heartbeats, and end when they are not answered (C28).
+    Keep,
+}
+
+/// When to end a silent connection, and when to send a heartbeat on a kept one.
+struct Patience {
+    timer: Timer,
+    kept: bool,
+    /// Half heartbeats since it is kept.
+    beats: u64,
+    /// Half heartbeats since something came.
+    silent: u64,
+}
+
+impl Patience {
+    fn new() -> Self {
+        let timer = Timer::after(Duration::from_millis(IDLE_MS));
+        Self { timer, kept: false, beats: 0, silent: 0 }
+    }
+
+    /// Something came. The timer of a kept connection runs on: its heartbeats have their own beat.
+    fn heard(&mut self) {
+        self.silent = 0;
+        if !self.kept {
+            self.timer.set_after(Duration::from_millis(IDLE_MS));
+        }
+    }
+
+    fn keep(&mut self) {
+        if !self.kept {
+            self.kept = true;
+            self.timer.set_after(Duration::from_millis(HEARTBEAT_MS / 2));
+        }
+    }
+
+    /// The time is up: either for a heartbeat, or for the connection.
+    fn elapsed(&mut self) -> Result<bool, DropReason> {
+        self.silent += 1;
+        if !self.kept || self.silent * HEARTBEAT_MS / 2 >= HEARTBEAT_MISSED_MS {
+            return Err(DropReason::Idle);
+        }
+        self.timer.set_after(Duration::from_millis(HEARTBEAT_MS / 2));
+        self.beats += 1;
+        Ok(self.beats.is_multiple_of(2))
+    }
+}
+
 /// Serves a connection until either side ends it, and tells why it ended.
 pub async fn converse(
     stream: Async<TcpStream>,
     conn: Conn,
     inbox: &Sender<FromStream>,
-    outbox: Receiver<Vec<u8>>,
+    outbox: Receiver<Outgoing>,
 ) -> DropReason {
     let mut stream = stream;
     let mut partial = Vec::new();
-    let mut idle = Timer::after(Duration::from_millis(IDLE_MS));
+    let mut patience = Patience::new();
     loop {
         let wake = {
             let readable = async { Wake::Readable(stream.readable().await.is_ok()) };
             let outgoing = async { outbox.recv().await.map_or(Wake::Finished, Wake::Outgoing) };
             let idle = async {
-                (&mut idle).await;
-                Wake::Idle
+                (&mut patience.timer).await;
+                Wake::Elapsed
             };
             future::or(outgoing, future::or(readable, idle)).await
         };
         let step = match wake {
             Wake::Readable(true) => {
-                idle.set_after(Duration::from_millis(IDLE_MS));
+                patience.heard();
                 receive(&stream, &mut partial, conn, inbox).await
             }
-            Wake::Outgoing(payload) => send(&mut stream, &payload).await,
+            Wake::Outgoing(Outgoing::Payload(payload)) => send(&mut stream, &payload).await,
+            Wake::Outgoing(Outgoing::Keep) => {
+                patience.keep();
+                Ok(())
+            }
             Wake::Readable(false) | Wake::Finished => Err(DropReason::Done),
-            Wake::Idle => Err(DropReason::Idle),
+            Wake::Elapsed => match patience.elapsed() {
+                Ok(true) => send(&mut stream, &[]).await,
+                Ok(false) => Ok(()),
+                Err(reason) => Err(reason),
+            },
         };
         if let Err(reason) = step {
             return reason;
@@ -84,9 +143,9 @@ pub async fn converse(
 
 enum Wake {
     Readable(bool),
-    Outgoing(Vec<u8>),
+    Outgoing(Outgoing),
     Finished,
-    Idle,
+    Elapsed,
 }
 
 /// Reads what is there and passes on every whole frame.

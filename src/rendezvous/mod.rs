@@ -1,5 +1,5 @@
 //! Who is registered, who is here, and who is asking for whom: a pure machine. It must not know
-//! sockets, clocks, files or logs, nor the relay. C11-C25, C34-C48, C50-C52, C55-C59.
+//! sockets, clocks, files or logs, nor the relay. C11-C52, C55-C59.
 
 mod fallback;
 mod online;
@@ -7,6 +7,7 @@ mod policy;
 mod punch;
 mod register;
 mod registry;
+mod rename;
 
 use heapless::Deque;
 
@@ -80,6 +81,11 @@ pub enum Effect {
         /// Why.
         reason: DropReason,
     },
+    /// This connection is a peer's presence from now on: no idle rule, heartbeats (C28).
+    Keep {
+        /// Which one.
+        conn: Conn,
+    },
     /// Make a change durable, then say `Saved`.
     Save {
         /// Names it.
@@ -102,6 +108,13 @@ pub enum Event {
     /// A registered device has a new key, durable.
     PeerKeyChanged {
         /// Its id.
+        id: PeerId,
+    },
+    /// A registered device goes by another id, durable.
+    PeerRenamed {
+        /// The id given up.
+        from: PeerId,
+        /// Its id now.
         id: PeerId,
     },
     /// Somebody else asked for a registered id, or for a new key from another address.
@@ -159,6 +172,8 @@ pub type Effects = Deque<Effect, EFFECTS_MAX>;
 struct Caller {
     from: Endpoint,
     transport: Transport,
+    /// The peer whose presence it is.
+    registered: Option<PeerId>,
 }
 
 /// The rendezvous machine.
@@ -171,6 +186,7 @@ pub struct Rendezvous {
     pending: Table<Ticket, Pending>,
     tickets: u64,
     callers: Table<Conn, Caller>,
+    registered_callers: usize,
     asks: Table<Endpoint, Ask>,
     grants: Table<(Prefix, PeerId), Time>,
     sources: Throttle,
@@ -191,6 +207,7 @@ impl Rendezvous {
             pending: Table::new(SAVES_PENDING_MAX, seed),
             tickets: 0,
             callers: Table::new(limits.connections, seed),
+            registered_callers: 0,
             asks: Table::new(limits.connections, seed),
             grants: Table::new(GRANTS_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
@@ -251,7 +268,7 @@ impl Rendezvous {
         match input {
             Input::Opened { conn, from, transport } => {
                 // The shell's pool is never larger than this table.
-                let _ = self.callers.insert(conn, Caller { from, transport });
+                let _ = self.callers.insert(conn, Caller { from, transport, registered: None });
             }
             Input::Closed { conn } => self.handle_closed(conn),
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
@@ -309,6 +326,10 @@ impl Rendezvous {
 
     fn handle_closed(&mut self, conn: Conn) {
         let Some(caller) = self.callers.remove(&conn) else { return };
+        if let Some(id) = &caller.registered {
+            self.registered_callers = self.registered_callers.saturating_sub(1);
+            self.registry.left(id, conn);
+        }
         if self.asks.get(&caller.from).is_some_and(|ask| ask.conn == conn) {
             self.asks.remove(&caller.from);
         }

@@ -1,10 +1,11 @@
 //! Registration (protocol §4.1): RegisterPeer keeps a peer present, RegisterPk makes it known.
-//! A registration is acknowledged when it is durable. C11-C22.
+//! A registration is acknowledged when it is durable. One that comes on a connection makes that
+//! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
-use crate::base::conn::{Outcome, Ticket, Via};
+use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;
-use crate::base::limits::PEER_ID_BYTES_MIN;
+use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
 use crate::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
@@ -18,9 +19,19 @@ pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
 
 /// A registration on its way to disk.
 pub(super) struct Pending {
-    record: Record,
-    presence: Presence,
-    new: bool,
+    pub(super) record: Record,
+    pub(super) presence: Presence,
+    pub(super) kind: Kind,
+}
+
+/// What a pending registration is to its id.
+pub(super) enum Kind {
+    /// Nobody had it.
+    New,
+    /// It gets another key.
+    Rekeyed,
+    /// Its device had this id before (C33).
+    Renamed(PeerId),
 }
 
 impl Rendezvous {
@@ -35,7 +46,10 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Datagram(from) = via else { return Err(DropReason::Unexpected) };
         let id = id.value().ok_or(DropReason::Incomplete)?;
-        let settled = self.registry.peer(id).and_then(|peer| peer.moved(from)) == Some(false);
+        let settled = self.registry.peer(id).is_some_and(|peer| {
+            // A connection gives way to a RegisterPk only, which proves who it is (C32).
+            peer.moved(from) == Some(false) && peer.connection().is_none()
+        });
         if settled {
             self.registry.seen(id, Presence { via, from, seen: now });
         }
@@ -51,10 +65,12 @@ impl Rendezvous {
         wish: Registration,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        let Via::Datagram(from) = via else {
-            answer(effects, via, Registered::NotSupport);
-            return Err(DropReason::Done);
-        };
+        let from = self.source(via)?;
+        if let (Via::Stream(_), Given::Nothing) = (via, &wish.key)
+            && wish.old_id != Given::Nothing
+        {
+            return self.change_id(Presence { via, from, seen: now }, wish, effects);
+        }
         let (device, key) = match (wish.device, wish.key) {
             (Given::Value(device), Given::Value(key)) => (device, key),
             (Given::Unusable, Given::Value(_)) => {
@@ -89,6 +105,11 @@ impl Rendezvous {
         if !self.sources.allow(now, from.prefix(), most) {
             return self.too_frequent(via, effects);
         }
+        if self.is_crowded(via) {
+            self.counters.count(DropReason::TableFull);
+            answer(effects, via, Registered::ServerError);
+            return Ok(());
+        }
         if self.saving.get(&id).is_some() {
             // Its answer is on the way; the client asks again should that one be lost.
             return Err(DropReason::TooFrequent);
@@ -106,13 +127,13 @@ impl Rendezvous {
             return self.too_frequent(via, effects);
         }
         if peer.key == key {
-            self.registry.seen(&id, presence);
             answer(effects, via, Registered::Ok);
+            self.arrive(&id, presence, effects);
             return Ok(());
         }
         let first_seen_secs = peer.first_seen_secs;
         let record = Record { id, device, key, first_seen_secs };
-        self.save(Pending { record, presence, new: false }, effects)
+        self.save(Pending { record, presence, kind: Kind::Rekeyed }, effects)
     }
 
     fn register_new(
@@ -140,7 +161,7 @@ impl Rendezvous {
             epoch => epoch.saturating_add(now.as_millis() / 1000),
         };
         let record = Record { id, device, key, first_seen_secs };
-        self.save(Pending { record, presence, new: true }, effects)
+        self.save(Pending { record, presence, kind: Kind::New }, effects)
     }
 
     /// Makes room by the peer longest away, if it is away for long enough.
@@ -153,9 +174,17 @@ impl Rendezvous {
         push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
     }
 
-    fn save(&mut self, pending: Pending, effects: &mut Effects) -> Result<(), DropReason> {
+    pub(super) fn save(
+        &mut self,
+        pending: Pending,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
         let ticket = self.next_ticket();
-        let change = Change::Put(pending.record.clone());
+        let record = pending.record.clone();
+        let change = match &pending.kind {
+            Kind::New | Kind::Rekeyed => Change::Put(record),
+            Kind::Renamed(from) => Change::Rename { from: from.clone(), to: record },
+        };
         let id = pending.record.id.clone();
         self.saving.insert(id, ticket).map_err(|_| DropReason::InboxFull)?;
         self.pending.insert(ticket, pending).map_err(|_| DropReason::Bug)?;
@@ -177,15 +206,19 @@ impl Rendezvous {
         effects: &mut Effects,
     ) {
         // A forgotten peer's removal has a ticket nobody waits for.
-        let Some(Pending { record, presence, new }) = self.pending.remove(&ticket) else { return };
+        let Some(Pending { record, presence, kind }) = self.pending.remove(&ticket) else { return };
         let id = record.id.clone();
         self.saving.remove(&id);
         // A slow store must not take a peer back to where it was when it asked.
         let here = self.registry.peer(&id).and_then(|peer| peer.seen_after(presence.seen));
+        let newest = here.is_none();
         let here = here.unwrap_or(Presence { seen: now, ..presence });
-        let kept = match outcome {
-            Outcome::Durable => self.registry.put(record, Some(here)).is_ok(),
-            Outcome::Failed => false,
+        let kept = match (outcome, &kind) {
+            (Outcome::Durable, Kind::Renamed(from)) => self.registry.rename(from, record).is_ok(),
+            (Outcome::Durable, Kind::New) => self.registry.put(record, Some(here)).is_ok(),
+            // Whom this registration replaces is for `arrive` to see.
+            (Outcome::Durable, Kind::Rekeyed) => self.registry.put(record, None).is_ok(),
+            (Outcome::Failed, _) => false,
         };
         if !kept {
             self.counters.count(DropReason::StoreFailed);
@@ -194,10 +227,65 @@ impl Rendezvous {
             return;
         }
         answer(effects, presence.via, Registered::Ok);
-        push(effects, Effect::Report(event(new, id)));
+        match kind {
+            Kind::Renamed(_) => self.carry_name(&id),
+            Kind::New | Kind::Rekeyed if newest => self.arrive(&id, here, effects),
+            Kind::New | Kind::Rekeyed => {}
+        }
+        push(effects, Effect::Report(event(kind, id)));
     }
 
-    fn too_frequent(&mut self, via: Via, effects: &mut Effects) -> Result<(), DropReason> {
+    /// A peer is here now. If it comes on a connection, that is kept as its presence; the
+    /// connection it was present on before gives way (C32).
+    fn arrive(&mut self, id: &PeerId, presence: Presence, effects: &mut Effects) {
+        let before = self.registry.peer(id).and_then(|peer| peer.connection());
+        self.registry.seen(id, presence);
+        if let Some(conn) = before.filter(|conn| presence.via != Via::Stream(*conn)) {
+            self.release(conn);
+            push(effects, Effect::Close { conn, reason: DropReason::Done });
+        }
+        let Via::Stream(conn) = presence.via else { return };
+        match self.release(conn) {
+            Some(other) if other != *id => self.registry.left(&other, conn),
+            _ => {}
+        }
+        let Some(caller) = self.callers.get_mut(&conn) else {
+            // It was closed while the store was at work.
+            self.registry.left(id, conn);
+            return;
+        };
+        caller.registered = Some(id.clone());
+        self.registered_callers += 1;
+        push(effects, Effect::Keep { conn });
+    }
+
+    /// The connection a renamed peer is present on is that of its new id.
+    fn carry_name(&mut self, id: &PeerId) {
+        let conn = self.registry.peer(id).and_then(|peer| peer.connection());
+        if let Some(caller) = conn.and_then(|conn| self.callers.get_mut(&conn)) {
+            caller.registered = Some(id.clone());
+        }
+    }
+
+    /// A connection is no peer's presence any more; whose it was.
+    fn release(&mut self, conn: Conn) -> Option<PeerId> {
+        let id = self.callers.get_mut(&conn)?.registered.take()?;
+        self.registered_callers = self.registered_callers.saturating_sub(1);
+        Some(id)
+    }
+
+    /// Whether a further connection must not be kept: some places stay for those who only ask.
+    fn is_crowded(&self, via: Via) -> bool {
+        let Via::Stream(conn) = via else { return false };
+        let kept = self.callers.get(&conn).is_some_and(|caller| caller.registered.is_some());
+        !kept && self.registered_callers >= self.limits.connections * 3 / 4
+    }
+
+    pub(super) fn too_frequent(
+        &mut self,
+        via: Via,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
         self.counters.count(DropReason::TooFrequent);
         answer(effects, via, Registered::TooFrequent);
         Ok(())
@@ -211,10 +299,18 @@ impl Rendezvous {
     }
 }
 
-fn event(new: bool, id: PeerId) -> Event {
-    if new { Event::PeerAdded { id } } else { Event::PeerKeyChanged { id } }
+fn event(kind: Kind, id: PeerId) -> Event {
+    match kind {
+        Kind::New => Event::PeerAdded { id },
+        Kind::Rekeyed => Event::PeerKeyChanged { id },
+        Kind::Renamed(from) => Event::PeerRenamed { from, id },
+    }
 }
 
-fn answer(effects: &mut Effects, via: Via, outcome: Registered) {
-    reply(effects, via, Reply::RegisterPk { outcome, keep_alive_secs: 0 });
+pub(super) fn answer(effects: &mut Effects, via: Via, outcome: Registered) {
+    let keep_alive_secs = match (via, outcome) {
+        (Via::Stream(_), Registered::Ok) => KEEP_ALIVE_SECS,
+        _ => 0,
+    };
+    reply(effects, via, Reply::RegisterPk { outcome, keep_alive_secs });
 }

@@ -2,7 +2,7 @@
 
 use static_assertions::const_assert;
 
-use crate::base::conn::Via;
+use crate::base::conn::{Conn, Via};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
     FORGET_ABSENT_MS, ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID,
@@ -19,12 +19,15 @@ pub(super) struct Peer {
     pub(super) key: PeerKey,
     pub(super) first_seen_secs: u64,
     presence: Option<Presence>,
+    /// Its connection was closed, or another took over.
+    left: bool,
     signature: Option<Signature>,
     window_start: Time,
     window_used: u8,
 }
 
-/// Where a peer is; it is there as long as `seen` is less than [`ONLINE_MS`] ago.
+/// Where a peer is or was last. Over UDP it is there for [`ONLINE_MS`] after it was seen, on a
+/// connection as long as that is open.
 #[derive(Clone, Copy)]
 pub(super) struct Presence {
     /// How to reach it.
@@ -39,9 +42,20 @@ const_assert!(size_of::<(PeerId, Peer)>() <= 288);
 const_assert!(PEERS_CEILING * size_of::<(PeerId, Peer)>() <= 40 * 1024 * 1024);
 
 impl Peer {
-    /// Its presence, if it registered less than [`ONLINE_MS`] ago (C23).
+    /// Its presence, if it is there (C23, C32).
     pub(super) fn present(&self, now: Time) -> Option<Presence> {
-        self.presence.filter(|presence| now.since_ms(presence.seen) < ONLINE_MS)
+        self.presence.filter(|presence| match presence.via {
+            Via::Datagram(_) => now.since_ms(presence.seen) < ONLINE_MS,
+            Via::Stream(_) => !self.left,
+        })
+    }
+
+    /// The open connection it is present on.
+    pub(super) fn connection(&self) -> Option<Conn> {
+        match self.presence?.via {
+            Via::Stream(conn) if !self.left => Some(conn),
+            Via::Stream(_) | Via::Datagram(_) => None,
+        }
     }
 
     /// Its presence, if it was seen after `then`.
@@ -117,6 +131,7 @@ impl Registry {
             key,
             first_seen_secs,
             presence: presence.or(old.and_then(|old| old.presence)),
+            left: presence.is_none() && old.is_some_and(|old| old.left),
             signature: None,
             window_start: old.map_or(presence.map_or(Time::START, |p| p.seen), |o| o.window_start),
             window_used: old.map_or(u8::from(presence.is_some()), |old| old.window_used),
@@ -128,8 +143,24 @@ impl Registry {
     pub(super) fn seen(&mut self, id: &PeerId, presence: Presence) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.presence = Some(presence);
+            peer.left = false;
             self.peers.touch(id);
         }
+    }
+
+    /// Notes that the connection a peer was present on is closed (C32).
+    pub(super) fn left(&mut self, id: &PeerId, conn: Conn) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && peer.connection() == Some(conn)
+        {
+            peer.left = true;
+        }
+    }
+
+    /// Moves a peer to another id, where `record` is durable now.
+    pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), Full> {
+        let presence = self.peers.remove(from).and_then(|peer| peer.presence);
+        self.put(record, presence)
     }
 
     /// Removes the peer longest away to make room, if it is away for long enough and not `busy`

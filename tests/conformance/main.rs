@@ -5,6 +5,7 @@
 
 #[path = "../sim/chance.rs"]
 mod chance;
+mod connection_machine;
 mod drive;
 mod keys;
 mod nat_online_machine;

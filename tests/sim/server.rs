@@ -226,7 +226,7 @@ impl Server {
                 Effect::Reply { via, reply } => deeds.push(self.reply(cause, via, &reply)),
                 Effect::Close { conn, .. } => deeds.extend(self.hang_up(now, conn)),
                 Effect::Save { ticket, change } => deeds.push(self.save(ticket, change, cause)),
-                Effect::Report(_) => {}
+                Effect::Report(_) | Effect::Keep { .. } => {}
             }
         }
         self.check_tables();

@@ -1,0 +1,74 @@
+//! A device changes its id (protocol §4.1.4): whoever knows the device id may, so it is counted
+//! like a registration. C33.
+
+use crate::base::counters::DropReason;
+use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
+use crate::base::peer::{PeerId, Record};
+use crate::wire::reply::Registered;
+use crate::wire::request::{Given, Registration};
+
+use super::register::{Kind, Pending, answer};
+use super::registry::Presence;
+use super::{Effects, Rendezvous};
+
+impl Rendezvous {
+    /// Moves the record of `wish.old_id` to `wish.id`.
+    pub(super) fn change_id(
+        &mut self,
+        presence: Presence,
+        wish: Registration,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let Presence { via, from, seen: now } = presence;
+        if !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source) {
+            return self.too_frequent(via, effects);
+        }
+        let Given::Value(device) = wish.device else { return Err(DropReason::Incomplete) };
+        let id = match wish.id {
+            Given::Value(id) if is_well_formed(&id) => id,
+            Given::Value(_) | Given::Nothing | Given::Unusable => {
+                answer(effects, via, Registered::InvalidIdFormat);
+                return Ok(());
+            }
+        };
+        let old = wish.old_id.value().and_then(|old| Some((old, self.registry.peer(old)?)));
+        let Some((old, peer)) = old.filter(|(_, peer)| peer.device == device) else {
+            answer(effects, via, Registered::UuidMismatch);
+            return Ok(());
+        };
+        if self.registry.peer(&id).is_some_and(|other| other.device != device) {
+            answer(effects, via, Registered::IdExists);
+            return Ok(());
+        }
+        if self.saving.get(&id).is_some() || self.saving.get(old).is_some() {
+            return self.too_frequent(via, effects);
+        }
+        let first_seen_secs = peer.first_seen_secs;
+        let record = Record { id, device, key: peer.key, first_seen_secs };
+        self.save(Pending { record, presence, kind: Kind::Renamed(old.clone()) }, effects)
+    }
+}
+
+/// The client's rule: a letter, then letters of any script, digits, `_` and `-`; 6 to 16 in all.
+fn is_well_formed(id: &PeerId) -> bool {
+    let id = id.as_str();
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    (CHOSEN_ID_CHARS_MIN..=CHOSEN_ID_CHARS_MAX).contains(&id.chars().count())
+        && id.starts_with(|c: char| c.is_ascii_alphabetic())
+        && id.chars().all(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_ids_follow_the_clients_rule() {
+        for bad in ["ab", "1bad12", "abcde", "a234567890123456x", "abc.def", "äbcdef", "-abcdef"] {
+            assert!(!is_well_formed(&PeerId::new(bad).unwrap()), "{bad}");
+        }
+        for good in ["abcdef", "newname1", "a_b-c4", "aßçdéf", "a234567890123456"] {
+            assert!(is_well_formed(&PeerId::new(good).unwrap()), "{good}");
+        }
+    }
+}
