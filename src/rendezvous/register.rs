@@ -132,6 +132,7 @@ impl Rendezvous {
             return Ok(());
         }
         let first_seen_secs = peer.first_seen_secs;
+        self.registry.touch(&id);
         let record = Record { id, device, key, first_seen_secs };
         self.save(Pending { record, presence, kind: Kind::Rekeyed }, effects)
     }

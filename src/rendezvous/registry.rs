@@ -163,6 +163,11 @@ impl Registry {
         self.put(record, presence)
     }
 
+    /// Lets a peer that is coming back be the last to make room.
+    pub(super) fn touch(&mut self, id: &PeerId) {
+        self.peers.touch(id);
+    }
+
     /// Removes the peer longest away to make room, if it is away for long enough and not `busy`
     /// coming back.
     pub(super) fn forget_absent(
