@@ -49,6 +49,12 @@ pub(crate) fn run(seed: u64) -> Summary {
         world.everybody_leaves();
         let days = *world.chance.choose(&[0, 0, 0, 0, 0, 0, 1, 1, 4, 26, 51]);
         let gap = days * DAY_MS + world.chance.below(2 * DAY_MS);
+        for device in 0..world.devices.len() {
+            // Long away, many come back with a new system.
+            if days > 20 && world.chance.one_in(2) {
+                world.reinstall(device);
+            }
+        }
         world.run_until(world.now + gap);
         world.nobody_is_online();
     }

@@ -377,7 +377,7 @@ impl World {
 
 fn limits(chance: &mut Chance) -> Limits {
     Limits {
-        peers: usize::try_from(chance.between(8, 40)).unwrap(),
+        peers: usize::try_from(chance.between(6, 24)).unwrap(),
         connections: usize::try_from(chance.between(6, 40)).unwrap(),
         sessions: usize::try_from(chance.between(1, 8)).unwrap(),
         parked_per_source: usize::try_from(chance.between(1, 6)).unwrap(),
