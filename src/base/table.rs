@@ -113,25 +113,18 @@ impl<K: Hash + Eq, V> Table<K, V> {
         if self.is_full() {
             return Err(Full);
         }
-        let hash = self.hash(&key);
-        let at = self.take_free();
-        self.slot_mut(at).ok_or(Full)?.entry = Some((key, value));
-        self.link_newest(at);
-        let Self { index, steps, seed, .. } = self;
-        index.insert_unique(hash, at, |at| {
-            slot_of(steps, *at)
-                .and_then(|slot| slot.entry.as_ref())
-                .map_or(0, |(k, _)| sip(*seed, k))
-        });
-        Ok(None)
+        self.insert_new(key, value)
     }
 
-    /// As `insert`, but makes room by removing the oldest entry, which it gives back.
-    /// With a limit of 0 nothing is kept.
+    /// As `insert`, but makes room by removing the oldest entry, which it gives back: one for
+    /// one, also above a limit that was lowered. With a limit of 0 nothing is kept.
     pub fn insert_evicting(&mut self, key: K, value: V) -> Option<(K, V)> {
         let evict = self.is_full() && self.find(&key).is_none();
         let evicted = if evict { self.pop_oldest() } else { None };
-        let _ = self.insert(key, value);
+        let _ = match evicted {
+            Some(_) => self.insert_new(key, value),
+            None => self.insert(key, value),
+        };
         evicted
     }
 
@@ -159,6 +152,21 @@ impl<K: Hash + Eq, V> Table<K, V> {
             at = slot.newer;
             slot.entry.as_ref().map(|(key, value)| (key, value))
         })
+    }
+
+    /// Puts a key that is not there; the caller saw to the limit.
+    fn insert_new(&mut self, key: K, value: V) -> Result<Option<V>, Full> {
+        let hash = self.hash(&key);
+        let at = self.take_free();
+        self.slot_mut(at).ok_or(Full)?.entry = Some((key, value));
+        self.link_newest(at);
+        let Self { index, steps, seed, .. } = self;
+        index.insert_unique(hash, at, |at| {
+            slot_of(steps, *at)
+                .and_then(|slot| slot.entry.as_ref())
+                .map_or(0, |(k, _)| sip(*seed, k))
+        });
+        Ok(None)
     }
 
     fn hash(&self, key: &K) -> u64 {
@@ -283,6 +291,20 @@ mod tests {
         table.touch(&0);
         assert_eq!(table.insert_evicting(9, 9), Some((1, 1)));
         assert_eq!(table.oldest(), Some((&2, &2)));
+    }
+
+    #[test]
+    fn evicts_one_for_one_above_a_lowered_limit() {
+        let mut table = table(3);
+        for key in 0..3 {
+            table.insert_evicting(key, key);
+        }
+        table.set_limit(1);
+        assert_eq!(table.insert_evicting(9, 9), Some((0, 0)));
+        assert_eq!((table.len(), table.get(&9)), (3, Some(&9)));
+        table.set_limit(0);
+        while table.pop_oldest().is_some() {}
+        assert_eq!((table.insert_evicting(9, 9), table.len()), (None, 0));
     }
 
     #[test]
