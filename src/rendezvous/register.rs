@@ -224,16 +224,23 @@ impl Rendezvous {
         if !kept {
             self.counters.count(DropReason::StoreFailed);
             push(effects, Effect::Report(Event::SaveFailed { id }));
-            answer(effects, presence.via, Registered::ServerError);
+            self.acknowledge(presence.via, Registered::ServerError, effects);
             return;
         }
-        answer(effects, presence.via, Registered::Ok);
+        self.acknowledge(presence.via, Registered::Ok, effects);
         match kind {
             Kind::Renamed(_) => self.carry_name(&id),
             Kind::New | Kind::Rekeyed if newest => self.arrive(&id, here, effects),
             Kind::New | Kind::Rekeyed => {}
         }
         push(effects, Effect::Report(event(kind, id)));
+    }
+
+    /// Answers what came a while ago, if whoever asked is still there.
+    fn acknowledge(&self, via: Via, outcome: Registered, effects: &mut Effects) {
+        if self.source(via).is_ok() {
+            answer(effects, via, outcome);
+        }
     }
 
     /// A peer is here now. If it comes on a connection, that is kept as its presence; the

@@ -139,7 +139,8 @@ impl World {
 
     fn spoils_messages(&mut self) {
         let victim = self.victim();
-        let mut payload = match self.chance.below(5) {
+        let kind = self.chance.below(5);
+        let mut payload = match kind {
             0 => say::register_pk(&victim, b"device", &[1; 32]),
             1 => say::punch(&victim, |_| ()),
             2 => say::relay_chosen(&victim, &[1; 10], |_| ()),
@@ -152,6 +153,9 @@ impl World {
         }
         let from = self.spoofed();
         self.datagram(from, payload.clone(), Author::Stranger);
-        self.connect(from, payload, Author::Stranger);
+        // The model knows no presence on a connection.
+        if kind != 0 {
+            self.connect(from, payload, Author::Stranger);
+        }
     }
 }
