@@ -70,6 +70,14 @@ pub const HEARTBEAT_MS: u64 = 20_000;
 /// A peer present on a connection is gone when nothing came for this long: two and a half
 /// heartbeats (C28).
 pub const HEARTBEAT_MISSED_MS: u64 = 50_000;
+/// A connection silent for this long is offered the sealed channel: longer than any client that
+/// speaks first takes to do so (protocol §4.8), well below the 18 s the others wait.
+pub const OFFER_DELAY_MS: u64 = 250;
+/// An offer is made to all who come within this time: one signature a minute.
+pub const OFFER_REUSE_MS: u64 = 60_000;
+/// Key exchanges accepted in a second; a client asks again. Each costs an X25519 secret, 2 ms on
+/// a slow router.
+pub const EXCHANGES_PER_SECOND: u32 = 50;
 /// A peer that takes no byte of an answer for this long is a slow reader.
 pub const WRITE_MS: u64 = 10_000;
 /// A relay leg waits this long for its partner (C67).

@@ -56,7 +56,11 @@ fn rendezvous(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Rendezvo
         warn!("peers-left-out count={left_out} limit={} help=--max-peers", config.limits.peers);
     }
     info!("peers-loaded count={peers}");
-    Ok(RendezvousPart { machine, store })
+    let seal = match keys.signing.clone() {
+        Some(key) => Some((key, keygen::entropy()?)),
+        None => None,
+    };
+    Ok(RendezvousPart { machine, store, seal })
 }
 
 fn live(config: &Config, keys: &KeyPolicy) -> Live {

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod pool;
 pub mod relaying;
 pub mod report;
+pub mod secure;
 pub mod serve;
 pub mod signal;
 pub mod signalling;

@@ -14,6 +14,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 use crate::base::conn::Transport;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OUTBOX_MAX, SAVES_PENDING_MAX};
+use crate::identity::ServerKey;
 use crate::relay::Relay;
 use crate::rendezvous::Rendezvous;
 use crate::store::Store;
@@ -21,11 +22,12 @@ use crate::store::Store;
 use super::clock::Clock;
 use super::pool::{Place, Pool};
 use super::relaying::{self, LiveRelay, Relaying};
+use super::secure::Offers;
 use super::signal::{Listener, Wish};
 use super::signalling::{Live, Queues, Signalling};
 use super::socket::{self, Datagrams};
 use super::store::StoreThread;
-use super::tcp::{self, FromStream};
+use super::tcp::{self, FromStream, Owner};
 
 /// Which ports to open, of which address.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,9 @@ pub struct RendezvousPart {
     pub machine: Rendezvous,
     /// Where its changes go.
     pub store: Box<dyn Store>,
+    /// Signs offers of a sealed channel, with 32 bytes nobody can guess for their secrets; None
+    /// if there is no key to sign with.
+    pub seal: Option<(ServerKey, [u8; 32])>,
 }
 
 /// Everything `run` needs.
@@ -79,6 +84,7 @@ pub enum Error {
 /// Opened sockets.
 struct Sockets {
     datagrams: Option<Datagrams>,
+    /// Port P, then port P-1.
     signalling: Vec<Async<TcpListener>>,
     relay: Option<Async<TcpListener>>,
 }
@@ -174,10 +180,12 @@ impl Shell {
         let store = StoreThread::start(part.store, saved_in).map_err(Error::System)?;
         let mut signalling = Signalling::new(part.machine, datagrams, store, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        for listener in listeners {
-            let (inbox, executor) = (inbox_in.clone(), Rc::clone(&self.executor));
+        let offers = part.seal.map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed)));
+        for (listener, offers) in listeners.into_iter().zip([offers, None]) {
+            let executor = Rc::clone(&self.executor);
+            let owner = Owner { inbox: inbox_in.clone(), offers };
             self.accept(listener, move |stream, from, place| {
-                executor.spawn(signalling_task(stream, from, place, inbox.clone())).detach();
+                executor.spawn(signalling_task(stream, from, place, owner.clone())).detach();
             });
         }
         let queues = Queues { inbox, saved, live };
@@ -253,17 +261,12 @@ async fn accept(
 }
 
 /// One signalling connection, from accept to close.
-async fn signalling_task(
-    stream: Async<TcpStream>,
-    from: Endpoint,
-    place: Place,
-    inbox: Sender<FromStream>,
-) {
+async fn signalling_task(stream: Async<TcpStream>, from: Endpoint, place: Place, owner: Owner) {
     let conn = place.conn();
     let (outbox_in, outbox) = bounded(OUTBOX_MAX);
     let opened = FromStream::Opened { conn, from, transport: Transport::Tcp, outbox: outbox_in };
-    if inbox.send(opened).await.is_ok() {
-        let reason = tcp::converse(stream, conn, &inbox, outbox).await;
-        let _ = inbox.send(FromStream::Closed { conn, reason }).await;
+    if owner.inbox.send(opened).await.is_ok() {
+        let reason = tcp::converse(stream, conn, &owner, outbox).await;
+        let _ = owner.inbox.send(FromStream::Closed { conn, reason }).await;
     }
 }

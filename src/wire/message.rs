@@ -290,6 +290,11 @@ fn failed(failure: Failure) -> proto::punch_hole_response::Failure {
     }
 }
 
+/// The KeyExchange that makes an offer (C26).
+pub fn key_exchange_offer(signed: &[u8]) -> Vec<u8> {
+    wrap(member::KEY_EXCHANGE, &proto::KeyExchange { keys: vec![signed.to_vec()] })
+}
+
 /// The bytes under a peer key's signature: IdPk (protocol §4.9).
 pub fn id_pk(id: &PeerId, key: &PeerKey) -> Vec<u8> {
     proto::IdPk { id: id.as_str().into(), pk: key.0.to_vec() }.encode_to_vec()

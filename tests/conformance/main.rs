@@ -17,4 +17,5 @@ mod relay_machine;
 mod relay_pump;
 mod relay_signal_machine;
 mod say;
+mod sealed;
 mod wire_machine;

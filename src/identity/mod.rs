@@ -3,6 +3,8 @@
 //! Bytes in, bytes out: nothing here knows a file, a message or a socket.
 //! C74 (text of the key files), C75 (the `--key` table), the vectors of §4.8, §4.9 and §5.1.
 
+pub mod seal;
+
 use core::fmt;
 
 use ct_codecs::{Base64, Base64NoPadding, Decoder, Encoder};

@@ -1,0 +1,128 @@
+//! Whether a connection of port P is sealed (protocol §4.8): clients that want it wait for our
+//! key, all others speak first. So the offer is made to those who stay silent for a moment, and
+//! the client's next message tells what it chose. C26, C27, C61-C64.
+
+use std::cell::RefCell;
+
+use crate::base::counters::DropReason;
+use crate::base::limits::{EXCHANGES_PER_SECOND, OFFER_REUSE_MS};
+use crate::base::time::Time;
+use crate::identity::ServerKey;
+use crate::identity::seal::{Channel, Offer, Secrets};
+use crate::wire::message::{decode, key_exchange_offer};
+use crate::wire::request::{KeyExchange, Request};
+
+use super::clock::Clock;
+
+/// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and
+/// [`EXCHANGES_PER_SECOND`] key exchanges.
+pub struct Offers {
+    clock: Clock,
+    key: ServerKey,
+    state: RefCell<State>,
+}
+
+struct State {
+    secrets: Secrets,
+    current: Option<(Offer, Time)>,
+    second: u64,
+    exchanges: u32,
+}
+
+impl Offers {
+    /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know.
+    pub fn new(clock: Clock, key: ServerKey, seed: [u8; 32]) -> Self {
+        let secrets = Secrets::new(seed);
+        let state = State { secrets, current: None, second: 0, exchanges: 0 };
+        Self { clock, key, state: RefCell::new(state) }
+    }
+
+    fn offer(&self) -> Option<Offer> {
+        let (now, mut state) = (self.clock.now(), self.state.borrow_mut());
+        let fresh = |made: &Time| now.since_ms(*made) < OFFER_REUSE_MS;
+        if let Some((offer, _)) = state.current.as_ref().filter(|(_, made)| fresh(made)) {
+            return Some(offer.clone());
+        }
+        let offer = Offer::new(&self.key, state.secrets.draw())?;
+        state.current = Some((offer.clone(), now));
+        Some(offer)
+    }
+
+    /// Counts a key exchange; false if there were too many this second.
+    fn allow(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let second = self.clock.now().as_millis() / 1000;
+        if state.second != second {
+            (state.second, state.exchanges) = (second, 0);
+        }
+        state.exchanges += 1;
+        state.exchanges <= EXCHANGES_PER_SECOND
+    }
+}
+
+/// What one connection agreed on.
+pub enum Secrecy {
+    /// Nothing was said yet.
+    Silent,
+    /// We made an offer; the next message answers it or ignores it.
+    Offered(Box<Offer>),
+    /// Everything in clear.
+    Plain,
+    /// Everything sealed.
+    Sealed(Box<Channel>),
+}
+
+impl Secrecy {
+    /// The payload that makes the offer, if nothing was said yet and there is a key to sign with.
+    pub fn offer(&mut self, offers: &Offers) -> Option<Vec<u8>> {
+        let Self::Silent = self else { return None };
+        let offer = offers.offer()?;
+        let payload = key_exchange_offer(offer.signed());
+        *self = Self::Offered(Box::new(offer));
+        Some(payload)
+    }
+
+    /// The payload in clear; None if it was the client's half of the key exchange.
+    ///
+    /// # Errors
+    /// Why the connection must end: a box or an exchange that is not what it should be (C63), or
+    /// too many exchanges at once.
+    pub fn incoming(
+        &mut self,
+        payload: Vec<u8>,
+        offers: Option<&Offers>,
+    ) -> Result<Option<Vec<u8>>, DropReason> {
+        match self {
+            Self::Plain => Ok(Some(payload)),
+            Self::Sealed(channel) => {
+                channel.open(payload).map(Some).map_err(|_| DropReason::Malformed)
+            }
+            Self::Silent => {
+                *self = Self::Plain;
+                Ok(Some(payload))
+            }
+            Self::Offered(offer) => {
+                let Request::KeyExchange(KeyExchange { public, boxed }) =
+                    decode(&payload).map_err(|_| DropReason::Malformed)?
+                else {
+                    *self = Self::Plain;
+                    return Ok(Some(payload));
+                };
+                if !offers.is_some_and(Offers::allow) {
+                    return Err(DropReason::TooFrequent);
+                }
+                let channel = offer.accept(public, boxed).map_err(|_| DropReason::Malformed)?;
+                *self = Self::Sealed(Box::new(channel));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The payload as it goes out.
+    pub fn outgoing(&mut self, payload: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Sealed(channel) => channel.seal(payload),
+            Self::Silent | Self::Offered(_) | Self::Plain => payload,
+        }
+    }
+}

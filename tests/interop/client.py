@@ -1,0 +1,191 @@
+"""A client that was not written here: the key exchange and sealed channel of PyNaCl, against the
+real server. Called as client.py HOST PORT KEY CHECK; prints what went wrong and exits 1."""
+
+import base64
+import socket
+import sys
+import time
+
+from nacl.bindings import crypto_box, crypto_secretbox, crypto_secretbox_open
+from nacl.public import PrivateKey
+from nacl.signing import VerifyKey
+
+DEVICE_KEY = bytes(range(32))
+
+
+def field(number, data):
+    """One length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def varint(value):
+    out = b""
+    while value > 0x7F:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+REGISTER_PK = field(15, field(1, b"123456789") + field(2, b"python") + field(3, DEVICE_KEY))
+TEST_NAT = field(20, b"")
+
+
+class Connection:
+    """Frames over TCP, sealed once `exchange` was called."""
+
+    def __init__(self, host, port):
+        self.socket = socket.create_connection((host, port), timeout=10)
+        self.key = None
+        self.sent = self.received = 0
+
+    def write(self, payload, and_more=b""):
+        if self.key and len(payload) > 1:
+            self.sent += 1
+            payload = crypto_secretbox(payload, nonce(self.sent), self.key)
+        self.socket.sendall(frame(payload) + and_more)
+
+    def read(self):
+        """The next payload that is not a heartbeat."""
+        payload = self.read_any()
+        return payload if payload else self.read()
+
+    def read_any(self):
+        header = self.exactly(1)
+        header += self.exactly(header[0] & 3)
+        payload = self.exactly(int.from_bytes(header, "little") >> 2)
+        if self.key and len(payload) > 1:
+            self.received += 1
+            payload = crypto_secretbox_open(payload, nonce(self.received), self.key)
+        return payload
+
+    def exactly(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.socket.recv(count - len(data))
+            if not more:
+                raise EOFError("the server closed the connection")
+            data += more
+        return data
+
+    def exchange(self, server_key, and_more=None):
+        """Verifies the offer and answers it; `and_more` goes out in the same segment, sealed."""
+        offer = self.read()
+        assert offer[:5] == bytes.fromhex("ca01620a60"), offer.hex()
+        ephemeral = VerifyKey(server_key).verify(offer[5:])
+        assert len(ephemeral) == 32
+        secret = PrivateKey.generate()
+        symmetric = bytes(range(100, 132))
+        boxed = crypto_box(symmetric, bytes(24), ephemeral, bytes(secret))
+        answer = field(25, field(1, bytes(secret.public_key)) + field(1, boxed))
+        if and_more:
+            self.sent = 1
+            sealed = crypto_secretbox(and_more, nonce(1), symmetric)
+            self.socket.sendall(frame(answer) + frame(sealed))
+        else:
+            self.socket.sendall(frame(answer))
+        self.key = symmetric
+
+    def closed(self):
+        """Whether the server ends it without another payload."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
+def nonce(count):
+    return count.to_bytes(24, "little")
+
+
+def frame(payload):
+    size = len(payload)
+    extra = 0 if size < 0x40 else 1 if size < 0x4000 else 2
+    return (size << 2 | extra).to_bytes(extra + 1, "little") + payload
+
+
+def c026(host, port, key):
+    """Silence is answered with exactly one signed offer."""
+    connection = Connection(host, port)
+    offer = connection.read()
+    VerifyKey(key).verify(offer[5:])
+    connection.socket.settimeout(2)
+    try:
+        more = connection.socket.recv(1)
+    except TimeoutError:
+        return
+    raise AssertionError(f"more than one offer: {more!r}")
+
+
+def c027(host, port, key):
+    """A sealed registration is answered sealed and keeps the connection."""
+    connection = Connection(host, port)
+    connection.exchange(key)
+    connection.write(REGISTER_PK)
+    answer = connection.read()
+    assert answer[:3] == bytes.fromhex("820102") and answer[4] > 0, answer.hex()
+
+
+def c028(host, port, key):
+    """Heartbeats come, count for nothing, and answering them keeps the peer."""
+    connection = Connection(host, port)
+    connection.exchange(key)
+    connection.write(REGISTER_PK)
+    connection.read()
+    connection.socket.settimeout(30)
+    start = time.monotonic()
+    assert connection.read_any() == b""
+    assert time.monotonic() - start < 25
+    connection.write(b"")
+    connection.write(TEST_NAT)
+    assert connection.read()[:2] == bytes.fromhex("aa01")
+
+
+def c061(host, port, _key):
+    """Who speaks in clear is answered in clear, before and after the offer."""
+    for pause in (0, 0.6):
+        connection = Connection(host, port)
+        time.sleep(pause)
+        connection.write(TEST_NAT)
+        answer = connection.read()
+        if pause:
+            assert answer[:2] == bytes.fromhex("ca01"), answer.hex()
+            answer = connection.read()
+        assert answer[:2] == bytes.fromhex("aa01"), answer.hex()
+
+
+def c062(host, port, key):
+    """The answer and the first sealed frame may come in one segment."""
+    connection = Connection(host, port)
+    connection.exchange(key, TEST_NAT)
+    assert connection.read()[:2] == bytes.fromhex("aa01")
+    connection.write(TEST_NAT)
+    assert connection.read()[:2] == bytes.fromhex("aa01")
+
+
+def c063(host, port, key):
+    """Wrong sizes, an unopenable box and a changed frame end the connection."""
+    for answer in (
+        field(25, field(1, bytes(32))),
+        field(25, field(1, bytes(32)) + field(1, bytes(48)) + field(1, b"x")),
+        field(25, field(1, bytes(31)) + field(1, bytes(48))),
+        field(25, field(1, bytes(range(32))) + field(1, bytes(48))),
+        field(25, field(1, bytes(32)) + field(1, bytes(48))),
+    ):
+        connection = Connection(host, port)
+        connection.read()
+        connection.write(answer)
+        assert connection.closed(), answer.hex()
+    connection = Connection(host, port)
+    connection.exchange(key)
+    connection.key = bytes(32)
+    connection.write(TEST_NAT)
+    assert connection.closed()
+
+
+def main():
+    host, port, key, check = sys.argv[1:]
+    globals()[check](host, int(port), base64.b64decode(key))
+
+
+if __name__ == "__main__":
+    main()
