@@ -1,0 +1,71 @@
+//! What the corpora are thrown at: each takes any bytes, and panics only where the code does or
+//! where what it gives back contradicts itself.
+
+use hbb::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
+use hbb::cli;
+use hbb::config::{Config, FlagsFile};
+use hbb::identity::KeyChoice;
+use hbb::wire::addr::{Mangled, demangle};
+use hbb::wire::frame::split;
+use hbb::wire::message::{decode, forward_relay_answer, forward_relay_request};
+use hbb::wire::request::{Given, Request};
+
+/// A stream, cut into frames until one is incomplete or refused.
+pub(crate) fn frame(bytes: &[u8]) {
+    for cap in [0, 5, RELAY_FRAME_BYTES_MAX, FRAME_BYTES_MAX] {
+        let mut rest = bytes;
+        while let Ok(Some(frame)) = split(rest, cap) {
+            assert!(frame.payload.len() <= cap && frame.consumed <= rest.len());
+            assert!(frame.consumed > frame.payload.len(), "a frame without a header");
+            rest = &rest[frame.consumed..];
+        }
+    }
+}
+
+/// A payload; what passes through must be a message again, without what was taken out.
+pub(crate) fn message(bytes: &[u8]) {
+    let Ok(request) = decode(bytes) else { return };
+    assert_eq!(decode(bytes), Ok(request.clone()));
+    match request {
+        Request::Online(query) => assert!(query.ids().count() <= bytes.len()),
+        Request::RequestRelay(wish) => {
+            let forwarded = forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7));
+            assert!(forwarded.len() <= bytes.len() + 32);
+            let Ok(Request::RequestRelay(again)) = decode(&forwarded) else { panic!("spoilt") };
+            assert!(again.target == wish.target && again.token == wish.token);
+            assert!(again.access_key.is_empty());
+        }
+        Request::RelayResponse(answer) => {
+            let forwarded = forward_relay_answer(answer.raw, Some(b"signed"), Some("relay"));
+            let Ok(Request::RelayResponse(again)) = decode(&forwarded) else { panic!("spoilt") };
+            assert_eq!((again.relay.as_str(), again.versioned), ("relay", answer.versioned));
+            let forwarded = forward_relay_answer(answer.raw, None, None);
+            let Ok(Request::RelayResponse(again)) = decode(&forwarded) else { panic!("spoilt") };
+            assert_eq!((again.relay, again.versioned), (answer.relay, answer.versioned));
+            assert_eq!(again.id, Given::Nothing);
+        }
+        _ => {}
+    }
+}
+
+/// A mangled address: whatever comes out goes in again.
+pub(crate) fn address(bytes: &[u8]) {
+    let endpoint = demangle(bytes);
+    for nonce in [0, 1, 0xffff, u32::MAX] {
+        assert_eq!(demangle(Mangled::new(endpoint, nonce).as_bytes()), endpoint);
+    }
+    assert_eq!(Mangled::from_bytes(bytes).is_some(), bytes.len() <= 18);
+}
+
+/// A flags file, and each of its lines as the value of `--key`.
+pub(crate) fn flags(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let command_line = cli::parse_line("--port 21116").unwrap();
+    let file = FlagsFile { name: "flags", text };
+    if let Err(problems) = Config::new(&command_line, Some(file)) {
+        assert!(!problems.is_empty() && problems.iter().all(|problem| !problem.is_empty()));
+    }
+    for line in text.lines() {
+        let _ = KeyChoice::parse(Some(line));
+    }
+}
