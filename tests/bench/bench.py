@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""Measures the real hbb binary over loopback and prints tables; README.md says more.
+
+    tests/bench/bench.py                 everything
+    tests/bench/bench.py memory relay    only these: memory registration signalling relay syscalls
+"""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import legs  # noqa: E402
+import wire  # noqa: E402
+from peers import Peers, percentile  # noqa: E402
+from server import Server, Spent, Syscalls  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+TRIPLE = "x86_64-unknown-linux-musl"
+CANDIDATES = [
+    ROOT / "dist" / TRIPLE / "hbb",
+    TARGET / TRIPLE / "release/hbb",
+    TARGET / "release/hbb",
+]
+MEGA = 1_000_000
+PACED = 2_000
+PACE_SECONDS = 0.002
+
+
+def main():
+    parts = sys.argv[1:] or list(PARTS)
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise SystemExit(f"no such part: {unknown[0]}\n{__doc__}")
+    print(f"{BINARY} {BINARY.stat().st_size} bytes")
+    for part in parts:
+        PARTS[part]()
+
+
+def binary():
+    given = [Path(os.environ["HBB_BIN"])] if "HBB_BIN" in os.environ else CANDIDATES
+    for path in given:
+        if path.is_file():
+            return path.resolve()
+    raise SystemExit("no binary; build one with 'cargo build --release' or name it in HBB_BIN")
+
+
+@contextmanager
+def data_folder():
+    # On the disk of the build, not in a file system in memory: commits shall cost what they cost.
+    folder = tempfile.mkdtemp(prefix="bench-", dir=TARGET if TARGET.is_dir() else ROOT)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def server(data):
+    running = Server(BINARY, data)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+
+
+def table(title, *header):
+    print(f"\n{title}\n\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
+
+
+def row(*cells):
+    texts = (f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in cells)
+    print(f"| {' | '.join(texts)} |", flush=True)
+
+
+def memory():
+    table("Memory", "state", "target MiB", "RSS MiB", "anonymous", "peak", "store MiB", "seconds")
+    with data_folder() as data:
+        known = 0
+        for count, target in ((0, 2), (10_000, 8), (100_000, 45)):
+            if count:
+                with server(data) as running:
+                    began = time.monotonic()
+                    enrol(running.port, known, count)
+                    show(f"{count:,} registered", target, running, data, began)
+                    known = count
+                    began = time.monotonic()
+                    stopping = running.stop()
+                row("its stop", "", "", "", "", store_mib(data), stopping)
+            with server(data) as running:
+                show(f"start with {count:,}", target, running, data, running.began,
+                     running.start_seconds)
+                if not count:
+                    idle(running)
+
+
+def idle(running, seconds=5):
+    with Spent(running) as spent:
+        before = running.switches()
+        time.sleep(seconds)
+        woken = running.switches() - before
+    row(f"idle for {seconds} s: woken {woken} times", "", "", "", "", "", spent.cpu / 1e9)
+
+
+def enrol(port, first, count):
+    many = Peers(port, count, 256)
+    many.register(first)
+    many.close()
+
+
+def show(state, target, running, data, began, seconds=None):
+    now = (time.monotonic() - began) if seconds is None else seconds
+    row(state, target, *(kib / 1024 for kib in running.memory()), store_mib(data), now)
+
+
+def store_mib(data):
+    return (Path(data) / "hbb.redb").stat().st_size / 1024 / 1024
+
+
+def registration(count=10_000):
+    table(f"{count:,} new registrations, by requests outstanding", "outstanding", "each second",
+          "CPU µs", "of it store", "p50 ms", "p99 ms", "written B", "to disk B", "sent again")
+    for window, some in ((1, count // 20), (32, count), (256, count)):
+        with data_folder() as data, server(data) as running:
+            many = Peers(running.port, some, window)
+            with Spent(running) as spent:
+                latencies, again = many.register()
+            many.close()
+            row(window, some / spent.seconds, spent.cpu / some / 1e3,
+                spent.threads.get("store", 0) / some / 1e3,
+                percentile(latencies, 50) * 1e3, percentile(latencies, 99) * 1e3,
+                spent.written // some, spent.to_disk // some, again)
+
+
+def signalling(count=10_000, punches=2_000):
+    table("Signalling", "message", "outstanding", "each second", "CPU µs", "p50 µs", "p99 µs")
+    with data_folder() as data, server(data) as running:
+        # One source for all, as a peer that moves must register again.
+        everybody = Peers(running.port, count, 256, sources=1)
+        everybody.register()
+        everybody.close()
+        for window in (1, 32, 256):
+            many = Peers(running.port, count, window, sources=1)
+            with Spent(running) as spent:
+                latencies, _ = many.keep_alive()
+            row("RegisterPeer", window, count / spent.seconds, spent.cpu / count / 1e3,
+                percentile(latencies, 50) * 1e6, percentile(latencies, 99) * 1e6)
+            many.close()
+        few = Peers(running.port, PACED, 1, sources=1)
+        with Spent(running) as spent:
+            few.keep_alive_paced(PACE_SECONDS)
+        row("RegisterPeer, one now and then", "", PACED / spent.seconds,
+            spent.cpu / PACED / 1e3, "", "")
+        few.close()
+        many = Peers(running.port, punches, 250, sources=1)
+        many.keep_alive()
+        for name, play in (("first punch of a key, target over TCP", punch_over_tcp),
+                           ("further punch, target over TCP", punch_over_tcp),
+                           ("further punch, target over UDP", punch_over_udp)):
+            with Spent(running) as spent:
+                took = sorted(play(running.port, many, peer) for peer in range(punches))
+            row(name, 1, punches / spent.seconds, spent.cpu / punches / 1e3,
+                percentile(took, 50) * 1e6, percentile(took, 99) * 1e6)
+
+
+def punch_over_udp(port, many, peer):
+    return punch(port, many, peer, lambda answer: many.socket_of(peer).send(answer))
+
+
+def punch_over_tcp(port, many, peer):
+    def answer_over_tcp(answer):
+        with socket.create_connection(("127.0.0.1", port), 5, ("127.3.0.1", 0)) as target:
+            target.sendall(wire.frame(answer))
+
+    return punch(port, many, peer, answer_over_tcp)
+
+
+def punch(port, many, peer, answer):
+    """An initiator connects and asks, the target hears and answers, the initiator hears."""
+    began = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), 5, ("127.2.0.1", 0)) as initiator:
+        initiator.sendall(wire.frame(wire.punch_request(peer)))
+        told = wire.fields(wire.fields(many.socket_of(peer).recv(2048))[9])
+        answer(wire.punch_sent(peer, told[1]))
+        if 2 not in wire.fields(wire.fields(wire.read_frame(initiator))[11]):
+            raise SystemExit("a punch was answered without a signed key")
+    return time.perf_counter() - began
+
+
+def relay(giga=2, pairs=500):
+    table("Relay", "traffic", "GB each second", "CPU s per GB", "CPU µs per chunk")
+    with data_folder() as data, server(data) as running:
+        for chunk in (64 * 1024, 1400):
+            both = legs.pair(running.port, 0)
+            with Spent(running) as spent:
+                seconds = legs.pump(both, chunk, giga * 1000 * MEGA)
+            row(f"stream of {chunk} B", giga / seconds, spent.cpu / 1e9 / giga,
+                spent.cpu / 1e3 / (giga * 1000 * MEGA / chunk))
+            close(both)
+        both, rounds = legs.pair(running.port, 0), 20_000
+        with Spent(running) as spent:
+            legs.ping_pong(both, 1400, rounds)
+        moved = rounds * 2 * 1400 / 1e9
+        row("one 1400 B chunk at a time", moved / spent.seconds, spent.cpu / 1e9 / moved,
+            spent.cpu / 1e3 / rounds / 2)
+        close(both)
+    with data_folder() as data, server(data) as running:
+        before = running.memory()[0]
+        held = [legs.pair(running.port, number) for number in range(pairs)]
+        time.sleep(1)
+        table("Idle pairs", "pairs", "RSS KiB more", "KiB each")
+        more = running.memory()[0] - before
+        row(pairs, more, more / pairs)
+        for both in held:
+            close(both)
+
+
+def close(both):
+    for leg in both:
+        leg.close()
+
+
+def syscalls(count=10_000, punches=500):
+    table("Calls into the kernel, under strace", "what", "calls each")
+    if not shutil.which("strace"):
+        return row("strace is not installed", "")
+    for window in (1, 32, 256):
+        some = count // 20 if window == 1 else count
+        with data_folder() as data, server(data) as running:
+            many = Peers(running.port, some, window)
+            with Syscalls(running) as seen:
+                many.register()
+            row(f"new registration, {window} outstanding", seen.each(some))
+            syncs = sum(seen.calls.get(name, 0) for name in ("fsync", "fdatasync"))
+            row("its registrations for each sync", some / max(syncs, 1))
+            with Syscalls(running) as seen:
+                many.keep_alive()
+            row(f"RegisterPeer, {window} outstanding", seen.each(some))
+            if window == 1:
+                with Syscalls(running) as seen:
+                    many.keep_alive_paced(PACE_SECONDS)
+                row("RegisterPeer, one now and then", seen.each(some))
+            if window == 32:
+                with Syscalls(running) as seen:
+                    for peer in range(punches):
+                        punch_over_tcp(running.port, many, peer)
+                row("punch, target over TCP", seen.each(punches))
+                both = legs.pair(running.port, 0)
+                with Syscalls(running) as seen:
+                    legs.ping_pong(both, 1400, punches)
+                row("relayed chunk, one at a time", seen.each(punches * 2))
+            many.close()
+
+
+PARTS = {
+    "memory": memory,
+    "registration": registration,
+    "signalling": signalling,
+    "relay": relay,
+    "syscalls": syscalls,
+}
+BINARY = binary()
+
+if __name__ == "__main__":
+    main()

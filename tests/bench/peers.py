@@ -1,0 +1,94 @@
+"""Many modelled peers over UDP, a window of requests outstanding at a time."""
+
+import select
+import socket
+import time
+
+import wire
+
+RESEND_SECONDS = 2.0
+
+
+class Peers:
+    """Peers 0 to `count`, peer i speaking from socket i modulo `window`, each socket with one
+    request outstanding. The sockets share `sources` addresses."""
+
+    def __init__(self, port, count, window, sources=250):
+        self.count, self.window = count, window
+        self.sockets = [self.open(port, slot % sources) for slot in range(window)]
+        self.by_fd = {s.fileno(): slot for slot, s in enumerate(self.sockets)}
+        self.epoll = select.epoll()
+        for fd in self.by_fd:
+            self.epoll.register(fd, select.EPOLLIN)
+
+    @staticmethod
+    def open(port, source):
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((f"127.1.0.{source + 1}", 0))
+        opened.connect(("127.0.0.1", port))
+        opened.setblocking(False)
+        return opened
+
+    def close(self):
+        self.epoll.close()
+        for opened in self.sockets:
+            opened.close()
+
+    def ask_all(self, request, expected, first=0):
+        """Sends `request(i)` for every peer from `first`; seconds each answer took, and how many
+        requests had to be sent again."""
+        latencies, again = [], 0
+        # Per socket: the peer it asks for, and when it asked.
+        asking = [(first + slot, self.ask(slot, request, first + slot))
+                  for slot in range(min(self.window, self.count - first))]
+        left = self.count - first
+        while left:
+            ready = self.epoll.poll(RESEND_SECONDS)
+            now = time.perf_counter()
+            for fd, _ in ready:
+                slot = self.by_fd[fd]
+                answer = self.sockets[slot].recv(2048)
+                if answer != expected:
+                    raise SystemExit(f"unexpected answer {answer.hex()}")
+                peer, asked = asking[slot]
+                latencies.append(now - asked)
+                left -= 1
+                peer += self.window
+                asking[slot] = (peer, None)
+                if peer < self.count:
+                    asking[slot] = (peer, self.ask(slot, request, peer))
+            if not ready:
+                for slot, (peer, asked) in enumerate(asking):
+                    if asked is not None:
+                        again += 1
+                        self.sockets[slot].send(request(peer))
+        return sorted(latencies), again
+
+    def ask(self, slot, request, peer):
+        self.sockets[slot].send(request(peer))
+        return time.perf_counter()
+
+    def register(self, first=0):
+        return self.ask_all(wire.register_pk, wire.REGISTERED, first)
+
+    def keep_alive(self):
+        return self.ask_all(wire.register_peer, wire.PRESENT)
+
+    def keep_alive_paced(self, pause):
+        """As on a real network: a keep-alive now and then, the server asleep in between."""
+        for peer in range(self.count):
+            found = self.socket_of(peer)
+            found.send(wire.register_peer(peer))
+            if found.recv(64) != wire.PRESENT:
+                raise SystemExit("a registered peer is not known")
+            time.sleep(pause)
+
+    def socket_of(self, peer):
+        """The socket of one peer, blocking."""
+        found = self.sockets[peer % self.window]
+        found.settimeout(5)
+        return found
+
+
+def percentile(ordered, percent):
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
