@@ -56,11 +56,7 @@ const TABLE: &[Row] = &[
     pure("src/relay/", &["wire", "base"], &["heapless"]),
     pure("src/wire/message.rs", &["base"], &["prost", "heapless"]),
     pure("src/wire/", &["base"], &["heapless"]),
-    pure(
-        "src/identity/seal.rs",
-        &["base", "identity"],
-        &["ed25519_compact", "crypto_secretbox", "salsa20"],
-    ),
+    pure("src/identity/seal.rs", &["base"], &["ed25519_compact", "crypto_secretbox", "salsa20"]),
     pure("src/identity/", &["base"], &["ed25519_compact", "ct_codecs"]),
     pure("src/base/table.rs", &[], &["heapless", "siphasher", "hashbrown"]),
     pure("src/base/nonce.rs", &[], &["siphasher"]),
