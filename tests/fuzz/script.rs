@@ -219,7 +219,7 @@ impl Stage<'_> {
                 Effect::Reply { via, reply } => self.sent(via, &reply),
                 Effect::Close { conn, .. } => self.hang_up(conn),
                 Effect::Save { ticket, .. } => self.saves.push(ticket),
-                Effect::Report(_) => {}
+                Effect::Report(_) | Effect::Keep { .. } => {}
             }
         }
     }
