@@ -124,6 +124,21 @@ fn relayed_between_two_networks_that_do_not_see_each_other() {
     assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
 }
 
+/// A client inside that was given the outer address hears nothing that comes from the inner one.
+#[test]
+fn c024_answers_and_pushes_come_from_the_address_that_was_asked() {
+    let networks = Networks::new("addr", false);
+    let server = Server::start_behind(&networks.run_in_middle(), &[]);
+    let mut scene = networks.scene(&server);
+    // B asks where A does: at the middle's address on the other side.
+    scene.b.1 = scene.a.1;
+    assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
+    // And so does A, while B asks at the near one.
+    let mut scene = networks.scene(&server);
+    scene.a.1 = scene.b.1;
+    assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
+}
+
 #[test]
 fn sigterm_ends_it_in_time_with_everything_on_disk() {
     let mut server = Server::start(&[]);

@@ -36,7 +36,7 @@ pub fn run(config: Config) -> Result<(), Exit> {
     print(&greeting(&config, &keys))?;
     let ports = Ports { ip: config.bind, main: config.port, relay: config.relay_port };
     let reload = Box::new(reload(config, keys));
-    run_shell(Setup { ports, live, rendezvous, relay, reload }).map_err(exit)
+    run_shell(Setup { ports, live, rendezvous, relay, seed: seed()?, reload }).map_err(exit)
 }
 
 /// The machine with every stored peer, and the store.

@@ -13,3 +13,4 @@ pub mod socket;
 pub mod splice;
 pub mod store;
 pub mod tcp;
+pub mod udp;

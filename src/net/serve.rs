@@ -14,6 +14,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 use crate::base::conn::Transport;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OUTBOX_MAX, SAVES_PENDING_MAX};
+use crate::base::table::Seed;
 use crate::identity::ServerKey;
 use crate::relay::Relay;
 use crate::rendezvous::Rendezvous;
@@ -25,9 +26,10 @@ use super::relaying::{self, LiveRelay, Relaying};
 use super::secure::Offers;
 use super::signal::{Listener, Wish};
 use super::signalling::{Live, Queues, Signalling};
-use super::socket::{self, Datagrams};
+use super::socket;
 use super::store::StoreThread;
 use super::tcp::{self, FromStream, Owner};
+use super::udp::Datagrams;
 
 /// Which ports to open, of which address.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,8 @@ pub struct Setup {
     pub rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
     pub relay: Option<Relay>,
+    /// Keys the shell's own tables: must be secret.
+    pub seed: Seed,
     /// Reads the flags file again; None, after saying why, if it is not valid.
     pub reload: Box<dyn FnMut() -> Option<Live>>,
 }
@@ -104,8 +108,11 @@ fn open(setup: &Setup) -> Result<Sockets, Error> {
     let Ports { ip, main, relay } = setup.ports;
     let tcp =
         |port| socket::tcp(ip, port).map_err(|cause| Error::Port { protocol: "TCP", port, cause });
-    let udp =
-        |port| socket::udp(ip, port).map_err(|cause| Error::Port { protocol: "UDP", port, cause });
+    let udp = |port| {
+        socket::udp(ip, port)
+            .and_then(|socket| Datagrams::new(socket, setup.live.limits.peers, setup.seed))
+            .map_err(|cause| Error::Port { protocol: "UDP", port, cause })
+    };
     let signalling = match setup.rendezvous.is_some() {
         true => vec![tcp(main)?, tcp(main.saturating_sub(1))?],
         false => Vec::new(),
@@ -136,7 +143,7 @@ async fn serve(
     sockets: Sockets,
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), Error> {
-    let Setup { ports, live, rendezvous, relay, reload } = setup;
+    let Setup { ports, live, rendezvous, relay, reload, .. } = setup;
     let signals = Listener::new().map_err(Error::System)?;
     let shell = Shell { executor, pool: Pool::new(live.limits.connections), clock: Clock::start() };
     let (live_in, live_out) = unbounded();

@@ -15,9 +15,9 @@ use crate::wire::message::{decode, encode};
 
 use super::clock::Clock;
 use super::report;
-use super::socket::Datagrams;
 use super::store::StoreThread;
 use super::tcp::{FromStream, Outgoing};
+use super::udp::Datagrams;
 
 /// What a reload changes while everything runs on.
 #[derive(Clone, Debug)]

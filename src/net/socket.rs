@@ -3,27 +3,20 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use smol::Async;
 
-use crate::base::endpoint::Endpoint;
-
 /// Connections the kernel may hold for us before we accept them.
 const BACKLOG: i32 = 128;
-
-/// A UDP socket that speaks canonical endpoints.
-pub struct Datagrams {
-    socket: Async<UdpSocket>,
-    v6: bool,
-}
 
 /// Listens for TCP on `port` of `ip`, or of every address if that is None.
 ///
 /// # Errors
 /// What the kernel says; `AddrInUse` is the usual one.
 pub fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
-    let (socket, _) = open(ip, port, SocketType::STREAM)?;
+    let socket = open(ip, port, SocketType::STREAM)?;
     listen(&socket, BACKLOG)?;
     Async::new(TcpListener::from(socket))
 }
@@ -32,48 +25,11 @@ pub fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
 ///
 /// # Errors
 /// What the kernel says; `AddrInUse` is the usual one.
-pub fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<Datagrams> {
-    let (socket, v6) = open(ip, port, SocketType::DGRAM)?;
-    Ok(Datagrams { socket: Async::new(UdpSocket::from(socket))?, v6 })
+pub fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
+    open(ip, port, SocketType::DGRAM).map(UdpSocket::from)
 }
 
-impl Datagrams {
-    /// Waits until there is a datagram or an error.
-    ///
-    /// # Errors
-    /// What the reactor says.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
-    }
-
-    /// One datagram, if one is there; its length is that of `buffer` if it did not fit.
-    ///
-    /// # Errors
-    /// `WouldBlock` if there is none; others concern one sender.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Endpoint)> {
-        let (len, from) = self.socket.get_ref().recv_from(buffer)?;
-        Ok((len, Endpoint::from(from)))
-    }
-
-    /// Sends one datagram or drops it; never waits.
-    ///
-    /// # Errors
-    /// What the kernel says; it concerns this recipient alone.
-    pub fn send(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
-        let ip = match to.ip() {
-            IpAddr::V4(ip) if self.v6 => IpAddr::V6(ip.to_ipv6_mapped()),
-            ip => ip,
-        };
-        self.socket.get_ref().send_to(payload, SocketAddr::new(ip, to.port())).map(|_| ())
-    }
-}
-
-/// A bound socket, and whether it is IPv6.
-fn open(
-    ip: Option<IpAddr>,
-    port: u16,
-    kind: SocketType,
-) -> io::Result<(std::os::fd::OwnedFd, bool)> {
+fn open(ip: Option<IpAddr>, port: u16, kind: SocketType) -> io::Result<OwnedFd> {
     let Some(ip) = ip else {
         let any_v6 = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
         let any_v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
@@ -85,7 +41,7 @@ fn open(
     open_at(SocketAddr::new(ip, port), kind)
 }
 
-fn open_at(addr: SocketAddr, kind: SocketType) -> io::Result<(std::os::fd::OwnedFd, bool)> {
+fn open_at(addr: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
     let v6 = addr.is_ipv6();
     let family = if v6 { AddressFamily::INET6 } else { AddressFamily::INET };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -98,5 +54,5 @@ fn open_at(addr: SocketAddr, kind: SocketType) -> io::Result<(std::os::fd::Owned
         sockopt::set_socket_reuseaddr(&socket, true)?;
     }
     bind(&socket, &addr)?;
-    Ok((socket, v6))
+    Ok(socket)
 }
