@@ -49,6 +49,16 @@ pub(crate) fn register_pk(id: &str, device: &[u8], key: &[u8]) -> Vec<u8> {
     }))
 }
 
+/// RegisterPk that changes an id.
+pub(crate) fn change_id(from: &str, to: &str, device: &[u8]) -> Vec<u8> {
+    payload(Body::RegisterPk(RegisterPk {
+        id: to.into(),
+        old_id: from.into(),
+        uuid: device.into(),
+        ..Default::default()
+    }))
+}
+
 /// PunchHoleRequest for `id`, changed by `change`.
 pub(crate) fn punch(id: &str, change: impl FnOnce(&mut PunchHoleRequest)) -> Vec<u8> {
     let mut wish =

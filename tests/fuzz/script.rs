@@ -161,7 +161,8 @@ impl Stage<'_> {
             }),
             9 => say::request_relay(&id, |_| ()),
             10 => say::online(&vec![id.as_str(); usize::from(byte)]),
-            11 => say::test_nat(byte.into()),
+            11 if byte < 128 => say::test_nat(byte.into()),
+            11 => say::change_id(&id, &format!("name-{}", byte % 3), &device),
             _ => say::request_relay(&id, |wish| {
                 (wish.uuid, wish.access_key) = (format!("token-{}", byte % 3), "key".into());
             }),
@@ -219,7 +220,8 @@ impl Stage<'_> {
                 Effect::Reply { via, reply } => self.sent(via, &reply),
                 Effect::Close { conn, .. } => self.hang_up(conn),
                 Effect::Save { ticket, .. } => self.saves.push(ticket),
-                Effect::Report(_) | Effect::Keep { .. } => {}
+                Effect::Keep { conn } => assert_eq!(self.open.get(&conn.slot), Some(&conn)),
+                Effect::Report(_) => {}
             }
         }
     }
