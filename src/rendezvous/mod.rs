@@ -270,7 +270,7 @@ impl Rendezvous {
                 // The shell's pool is never larger than this table.
                 let _ = self.callers.insert(conn, Caller { from, transport, registered: None });
             }
-            Input::Closed { conn } => self.handle_closed(conn),
+            Input::Closed { conn } => self.handle_closed(now, conn),
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
             Input::Request { via, request } => {
                 if let Err(reason) = self.handle_request(now, via, request, effects) {
@@ -324,11 +324,11 @@ impl Rendezvous {
         }
     }
 
-    fn handle_closed(&mut self, conn: Conn) {
+    fn handle_closed(&mut self, now: Time, conn: Conn) {
         let Some(caller) = self.callers.remove(&conn) else { return };
         if let Some(id) = &caller.registered {
             self.registered_callers = self.registered_callers.saturating_sub(1);
-            self.registry.left(id, conn);
+            self.registry.left(now, id, conn);
         }
         if self.asks.get(&caller.from).is_some_and(|ask| ask.conn == conn) {
             self.asks.remove(&caller.from);

@@ -254,12 +254,12 @@ impl Rendezvous {
         }
         let Via::Stream(conn) = presence.via else { return };
         match self.release(conn) {
-            Some(other) if other != *id => self.registry.left(&other, conn),
+            Some(other) if other != *id => self.registry.left(presence.seen, &other, conn),
             _ => {}
         }
         let Some(caller) = self.callers.get_mut(&conn) else {
             // It was closed while the store was at work.
-            self.registry.left(id, conn);
+            self.registry.left(presence.seen, id, conn);
             return;
         };
         caller.registered = Some(id.clone());

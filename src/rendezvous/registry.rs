@@ -38,6 +38,10 @@ pub(super) struct Presence {
     pub(super) seen: Time,
 }
 
+/// Peers passed over for being connected, however long ago they registered, in one search for
+/// somebody to forget; the next search goes on behind them.
+const CONNECTED_PASSED_MAX: usize = 16;
+
 const_assert!(size_of::<(PeerId, Peer)>() <= 288);
 const_assert!(PEERS_CEILING * size_of::<(PeerId, Peer)>() <= 40 * 1024 * 1024);
 
@@ -148,12 +152,14 @@ impl Registry {
         }
     }
 
-    /// Notes that the connection a peer was present on is closed (C32).
-    pub(super) fn left(&mut self, id: &PeerId, conn: Conn) {
+    /// Notes that the connection a peer was present on is closed (C32): it is away from `now` on.
+    pub(super) fn left(&mut self, now: Time, id: &PeerId, conn: Conn) {
         if let Some(peer) = self.peers.get_mut(id)
             && peer.connection() == Some(conn)
         {
             peer.left = true;
+            peer.presence = peer.presence.map(|presence| Presence { seen: now, ..presence });
+            self.peers.touch(id);
         }
     }
 
@@ -175,9 +181,15 @@ impl Registry {
         now: Time,
         busy: impl Fn(&PeerId) -> bool,
     ) -> Option<PeerId> {
+        for _ in 0..CONNECTED_PASSED_MAX {
+            let connected = self.peers.oldest().filter(|(_, peer)| peer.connection().is_some());
+            let Some(id) = connected.map(|(id, _)| id.clone()) else { break };
+            self.peers.touch(&id);
+        }
         let (id, oldest) = self.peers.oldest()?;
         let seen = oldest.presence.map_or(Time::START, |presence| presence.seen);
-        if now.since_ms(seen) < FORGET_ABSENT_MS || busy(id) {
+        let here = oldest.connection().is_some() || now.since_ms(seen) < FORGET_ABSENT_MS;
+        if here || busy(id) {
             return None;
         }
         self.peers.pop_oldest().map(|(id, _)| id)
