@@ -165,8 +165,14 @@ impl Registry {
 
     /// Moves a peer to another id, where `record` is durable now.
     pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), Full> {
-        let presence = self.peers.remove(from).and_then(|peer| peer.presence);
-        self.put(record, presence)
+        let old = self.peers.remove(from);
+        let left = old.as_ref().is_some_and(|peer| peer.left);
+        let id = record.id.clone();
+        self.put(record, old.and_then(|peer| peer.presence))?;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.left = left;
+        }
+        Ok(())
     }
 
     /// Lets a peer that is coming back be the last to make room.
