@@ -186,8 +186,15 @@ impl Rendezvous {
             Kind::New | Kind::Rekeyed => Change::Put(record),
             Kind::Renamed(from) => Change::Rename { from: from.clone(), to: record },
         };
+        // One change of an id at a time, and a change of a name concerns two ids.
+        if self.saving.len() + 2 > self.saving.limit() {
+            return Err(DropReason::InboxFull);
+        }
+        if let Kind::Renamed(from) = &pending.kind {
+            self.saving.insert(from.clone(), ticket).map_err(|_| DropReason::Bug)?;
+        }
         let id = pending.record.id.clone();
-        self.saving.insert(id, ticket).map_err(|_| DropReason::InboxFull)?;
+        self.saving.insert(id, ticket).map_err(|_| DropReason::Bug)?;
         self.pending.insert(ticket, pending).map_err(|_| DropReason::Bug)?;
         push(effects, Effect::Save { ticket, change });
         Ok(())
@@ -210,6 +217,9 @@ impl Rendezvous {
         let Some(Pending { record, presence, kind }) = self.pending.remove(&ticket) else { return };
         let id = record.id.clone();
         self.saving.remove(&id);
+        if let Kind::Renamed(from) = &kind {
+            self.saving.remove(from);
+        }
         // A slow store must not take a peer back to where it was when it asked.
         let here = self.registry.peer(&id).and_then(|peer| peer.seen_after(presence.seen));
         let newest = here.is_none();
