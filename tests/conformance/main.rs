@@ -16,6 +16,7 @@ mod relay_limits_machine;
 mod relay_machine;
 mod relay_pump;
 mod relay_signal_machine;
+mod rename_machine;
 mod say;
 mod sealed;
 mod wire_machine;

@@ -320,7 +320,7 @@ impl Stage<'_> {
     fn check(&self) {
         let full = self.machine.occupancy();
         assert!(full.peers <= LIMITS.peers && full.saving <= SAVES_PENDING_MAX, "{full:?}");
-        assert!(full.asks <= full.callers && full.saving <= self.saves.len(), "{full:?}");
+        assert!(full.asks <= full.callers && full.saving <= 2 * self.saves.len(), "{full:?}");
         assert!(full.asks <= LIMITS.connections && full.grants <= GRANTS_MAX, "{full:?}");
         assert!(full.throttled <= THROTTLED_MAX && full.callers == self.open.len(), "{full:?}");
         let (fresh, parked, sessions) = self.relay.occupancy();
