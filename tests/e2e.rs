@@ -3,8 +3,9 @@
 //! C34, C41-C45, C56, C57, C65, C70, C71.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -22,7 +23,6 @@ use model::session::exchange;
 use model::target::{Habit, Target};
 
 /// Bytes each way; an emulated binary is given fewer.
-#[allow(clippy::disallowed_methods, reason = "a test's own setting")]
 fn total() -> usize {
     let asked = std::env::var("HBB_E2E_BYTES").ok();
     asked.map_or(100_000_000, |bytes| bytes.parse().expect("HBB_E2E_BYTES is a number"))
@@ -122,6 +122,29 @@ fn relayed_between_two_networks_that_do_not_see_each_other() {
     let scene = networks.scene(&server);
     assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::RelayByInitiator);
     assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
+}
+
+/// Relays that are handed out while one of two answers, then while the other one does.
+#[test]
+fn relays_take_turns_and_one_that_is_down_is_left_out() {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let names = listeners.each_ref().map(|one| one.local_addr().unwrap().to_string());
+    let server = Server::start(&["--relay-servers", &names.join(","), "--key="]);
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let target = Target::register(&Host::local("127.0.1.2"), at, "123456789", "");
+    let initiator = Host::local("127.0.1.1").connect(0, at).unwrap();
+    let handed_out = || target.relay_for(&initiator);
+    let (one, other) = (handed_out(), handed_out());
+    assert!(one != other && names.contains(&one) && names.contains(&other), "{one} {other}");
+    let [first, _second] = listeners;
+    drop(first);
+    // The next check is 3 s away at most; refused at once, as over loopback.
+    let start = std::time::Instant::now();
+    while handed_out() == names[0] || handed_out() == names[0] {
+        assert!(start.elapsed() < Duration::from_secs(15), "{} is still handed out", names[0]);
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(handed_out(), names[1]);
 }
 
 /// A client inside that was given the outer address hears nothing that comes from the inner one.

@@ -78,6 +78,12 @@ pub const OFFER_REUSE_MS: u64 = 60_000;
 /// Key exchanges accepted in a second; a client asks again. Each costs an X25519 secret, 2 ms on
 /// a slow router.
 pub const EXCHANGES_PER_SECOND: u32 = 50;
+/// With two relays or more, each is tried this often.
+pub const RELAY_CHECK_MS: u64 = 3_000;
+/// A relay that does not answer in this time is not handed out.
+pub const RELAY_CONNECT_MS: u64 = 3_000;
+/// Stack of the thread that watches relays; resolving names takes most of it.
+pub const WATCH_STACK_BYTES: usize = 128 * 1024;
 /// A peer that takes no byte of an answer for this long is a slow reader.
 pub const WRITE_MS: u64 = 10_000;
 /// A relay leg waits this long for its partner (C67).

@@ -20,6 +20,9 @@ use crate::store;
 /// The store's file name in the data directory.
 pub const STORE_FILE: &str = "hbb.redb";
 
+/// The relay's port clients assume where none is named.
+const RELAY_PORT: u16 = PORT + 1;
+
 /// `hbb serve`.
 pub fn run(config: Config) -> Result<(), Exit> {
     init(level_filter(config.log_level), unix_secs);
@@ -68,6 +71,10 @@ fn live(config: &Config, keys: &KeyPolicy) -> Live {
     let policy = Policy {
         access_key: keys.enforced.clone(),
         relays: config.relay_servers.clone(),
+        public_relay: config.public.as_deref().map(|host| match config.relay_port {
+            RELAY_PORT => host.to_owned(),
+            port => with_port(host, port),
+        }),
         always_relay: config.always_use_relay,
         lan,
     };

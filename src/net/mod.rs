@@ -2,6 +2,7 @@
 //! decides nothing about the protocol.
 
 pub mod clock;
+pub mod health;
 pub mod pool;
 pub mod relaying;
 pub mod report;

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::rc::Rc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use log::{info, warn};
@@ -21,6 +22,7 @@ use crate::rendezvous::Rendezvous;
 use crate::store::Store;
 
 use super::clock::Clock;
+use super::health;
 use super::pool::{Place, Pool};
 use super::relaying::{self, LiveRelay, Relaying};
 use super::secure::Offers;
@@ -149,9 +151,12 @@ async fn serve(
     let (live_in, live_out) = unbounded();
     let (live_relay_in, live_relay_out) = unbounded();
     let (stop_in, stop_out) = bounded::<()>(1);
+    let (reachable, relays) = bounded(1);
+    let lists = health::watch(reachable).map_err(Error::System)?;
+    let _ = lists.send(live.policy.relays.clone());
     let mut owner = None;
     if let (Some(part), Some(datagrams)) = (rendezvous, sockets.datagrams) {
-        let queues = (live_out, stop_out);
+        let queues = (live_out, relays, stop_out);
         owner = Some(shell.start_signalling(part, (datagrams, sockets.signalling), queues)?);
     }
     if let (Some(machine), Some(listener)) = (relay, sockets.relay) {
@@ -159,7 +164,7 @@ async fn serve(
     }
     info!("ready port={} relay-port={}", ports.main, ports.relay);
     let grown = (shell.pool.clone(), live.limits.connections);
-    until_stop(signals, reload, grown, (live_in, live_relay_in)).await;
+    until_stop(signals, reload, grown, (live_in, live_relay_in, lists)).await;
     info!("stopping");
     drop(stop_in);
     if let Some(owner) = owner {
@@ -181,7 +186,7 @@ impl Shell {
         &self,
         part: RendezvousPart,
         (datagrams, listeners): (Datagrams, Vec<Async<TcpListener>>),
-        (live, stop): (Receiver<Live>, Receiver<()>),
+        (live, relays, stop): (Receiver<Live>, Receiver<Vec<String>>, Receiver<()>),
     ) -> Result<Task<StoreThread>, Error> {
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in).map_err(Error::System)?;
@@ -195,7 +200,7 @@ impl Shell {
                 executor.spawn(signalling_task(stream, from, place, owner.clone())).detach();
             });
         }
-        let queues = Queues { inbox, saved, live };
+        let queues = Queues { inbox, saved, live, relays };
         Ok(self.executor.spawn(async move {
             let stopped = async {
                 let _ = stop.recv().await;
@@ -230,12 +235,13 @@ async fn until_stop(
     mut signals: Listener,
     mut reload: Box<dyn FnMut() -> Option<Live>>,
     (pool, mut places): (Pool, usize),
-    (rendezvous, relay): (Sender<Live>, Sender<LiveRelay>),
+    (rendezvous, relay, lists): (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>),
 ) {
     while signals.next().await == Wish::Reload {
         let Some(live) = reload() else { continue };
         pool.grow(places, live.limits.connections);
         places = places.max(live.limits.connections);
+        let _ = lists.send(live.policy.relays.clone());
         let access_key = live.policy.access_key.clone();
         let _ = relay.try_send(LiveRelay { limits: live.limits, access_key });
         let _ = rendezvous.try_send(live);

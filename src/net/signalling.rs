@@ -48,6 +48,8 @@ pub struct Queues {
     pub saved: Receiver<(Ticket, Outcome)>,
     /// From the signal handler.
     pub live: Receiver<Live>,
+    /// From the watch over relays: those that can be reached.
+    pub relays: Receiver<Vec<String>>,
 }
 
 enum Wake {
@@ -55,6 +57,7 @@ enum Wake {
     Stream(FromStream),
     Saved((Ticket, Outcome)),
     Live(Live),
+    Relays(Vec<String>),
     Due,
 }
 
@@ -89,6 +92,7 @@ impl Signalling {
                 Wake::Stream(message) => self.stream(message),
                 Wake::Saved(saved) => self.saved(saved),
                 Wake::Live(live) => self.machine.reconfigure(live.limits, live.policy),
+                Wake::Relays(relays) => self.machine.set_relays(relays),
             }
             self.turn(queues);
             // Give way before the next turn, so that a flood starves nobody.
@@ -110,6 +114,13 @@ impl Signalling {
         let stream = async { queues.inbox.recv().await.ok().map(Wake::Stream) };
         let saved = async { queues.saved.recv().await.ok().map(Wake::Saved) };
         let live = async { queues.live.recv().await.ok().map(Wake::Live) };
+        let relays = async {
+            match queues.relays.recv().await {
+                Ok(relays) => Some(Wake::Relays(relays)),
+                Err(_) => future::pending().await,
+            }
+        };
+        let live = future::or(live, relays);
         let due = async {
             match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
                 Some(at) => Timer::at(at).await,

@@ -236,6 +236,11 @@ impl Rendezvous {
         self.policy = policy;
     }
 
+    /// Changes which relays are handed out: those of the list that can be reached.
+    pub fn set_relays(&mut self, relays: Vec<String>) {
+        self.policy.relays = relays;
+    }
+
     /// Tells the Unix time, in seconds, of [`Time::START`]; 0 while the clock is not set.
     pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
         self.epoch_secs = epoch_secs;

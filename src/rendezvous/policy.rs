@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use crate::base::endpoint::Network;
+use crate::base::endpoint::{Network, canonical};
 use crate::wire::NatType;
 
 /// Decisions that change at runtime without a session dropping.
@@ -13,6 +13,9 @@ pub struct Policy {
     pub access_key: Option<Box<str>>,
     /// Relays handed out in turn, `host` or `host:port`; none leaves the choice to the target.
     pub relays: Vec<String>,
+    /// This server's own relay as clients outside reach it, for when a target names one that only
+    /// its own network reaches and the list is empty.
+    pub public_relay: Option<String>,
     /// Every session goes through a relay (C43).
     pub always_relay: bool,
     /// The network whose members reach each other directly.
@@ -67,18 +70,27 @@ impl Policy {
         }
     }
 
-    /// What the initiator must be told instead of the relay a target chose, if anything.
+    /// What the initiator must be told instead of the relay a target chose, if anything: the
+    /// LAN's inside it, and outside never an address that only the target's network reaches.
     pub(super) fn relay_instead(
         &self,
         initiator: IpAddr,
         chosen: &str,
         turn: usize,
     ) -> Option<String> {
-        let lan = self.lan.as_ref().filter(|_| !chosen.is_empty())?;
-        if self.in_lan(initiator) {
+        if chosen.is_empty() {
+            return None;
+        }
+        let lan = self.lan.as_ref();
+        if let Some(lan) = lan.filter(|_| self.in_lan(initiator)) {
             return Some(lan.relay.clone());
         }
-        if chosen == lan.relay { self.listed(turn) } else { None }
+        let lan_s = lan.is_some_and(|lan| lan.relay == chosen);
+        let out_of_reach = host_ip(chosen).is_some_and(is_private) && !is_private(initiator);
+        if lan_s || out_of_reach {
+            return self.listed(turn).or_else(|| self.public_relay.clone());
+        }
+        None
     }
 
     fn listed(&self, turn: usize) -> Option<String> {
@@ -87,6 +99,27 @@ impl Policy {
 
     fn in_lan(&self, ip: IpAddr) -> bool {
         self.lan.as_ref().is_some_and(|lan| lan.network.contains(ip))
+    }
+}
+
+/// The address in `host` or `host:port`, if the host is one and not a name.
+fn host_ip(relay: &str) -> Option<IpAddr> {
+    let bare = relay.trim_start_matches('[');
+    let host = bare.rsplit_once("]").map_or(bare, |(host, _)| host);
+    let without_port = || host.rsplit_once(':').and_then(|(host, _)| host.parse().ok());
+    host.parse().ok().or_else(without_port)
+}
+
+/// Whether only neighbours reach `ip`.
+fn is_private(ip: IpAddr) -> bool {
+    match canonical(ip) {
+        IpAddr::V4(ip) => {
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
+        }
+        IpAddr::V6(ip) => {
+            let local = ip.is_unique_local() || ip.is_unicast_link_local();
+            local || ip.is_loopback() || ip.is_unspecified()
+        }
     }
 }
 
@@ -141,5 +174,21 @@ mod tests {
         assert_eq!(policy.relay_instead(outside, "192.168.0.1", 0).as_deref(), Some("one"));
         assert_eq!(policy.relay_instead(outside, "x", 0), None);
         assert_eq!(policy.relay_instead(inside, "", 0), None);
+    }
+
+    #[test]
+    fn a_relay_only_neighbours_reach_is_kept_from_those_outside() {
+        let public_relay = Some("rd.example.org".to_owned());
+        let policy = Policy { public_relay, ..Policy::default() };
+        let (outside, inside) = ips("2.2.2.2", "192.168.1.1");
+        for private in ["192.168.1.5", "10.0.0.1:21117", "[fd00::1]:21117", "::1", "127.0.0.1:1"] {
+            let instead = policy.relay_instead(outside, private, 0);
+            assert_eq!(instead.as_deref(), Some("rd.example.org"), "{private}");
+            assert_eq!(policy.relay_instead(inside, private, 0), None, "{private}");
+        }
+        for public in ["9.9.9.9", "9.9.9.9:21117", "relay.lan", "[2001:db8::1]:21117"] {
+            assert_eq!(policy.relay_instead(outside, public, 0), None, "{public}");
+        }
+        assert_eq!(Policy::default().relay_instead(outside, "10.0.0.1", 0), None);
     }
 }

@@ -141,10 +141,11 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
         let ask = self.answered(&sent.echo, &sent.id, Want::Punch)?;
+        let relay = self.reachable_relay(&sent.echo, sent.relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
             signed_key: self.signed_key(&ask.target, sent.versioned),
-            relay: sent.relay,
+            relay,
             path: Path::Nat(sent.nat),
             is_udp: matches!(via, Via::Datagram(_)),
             upnp_port: sent.upnp_port,
@@ -164,10 +165,11 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let ask = self.answered(&local.echo, &local.id, Want::Local)?;
+        let relay = self.reachable_relay(&local.echo, local.relay);
         let answer = PunchAnswer {
             addr: local.local,
             signed_key: self.signed_key(&ask.target, local.versioned),
-            relay: local.relay,
+            relay,
             path: Path::Local,
             is_udp: false,
             upnp_port: 0,
@@ -182,6 +184,12 @@ impl Rendezvous {
     pub(super) fn signed_key(&mut self, target: &PeerId, versioned: bool) -> Option<Vec<u8>> {
         let key = self.key.as_ref().filter(|_| versioned)?;
         self.registry.signed_key(target, key)
+    }
+
+    /// The relay a target chose, or one its initiator can reach.
+    fn reachable_relay(&mut self, echo: &Echo, chosen: String) -> String {
+        let turn = self.take_turn();
+        self.policy.relay_instead(echo.endpoint.ip(), &chosen, turn).unwrap_or(chosen)
     }
 
     /// Counts up for relays that take turns.

@@ -70,6 +70,13 @@ impl Target {
         buffer[..len].to_vec()
     }
 
+    /// The relay this target is told of when `initiator` asks for it.
+    pub(crate) fn relay_for(&self, initiator: &TcpStream) -> String {
+        let mut initiator = initiator.try_clone().unwrap();
+        send(&mut initiator, &say::punch(&self.id, |_| {})).unwrap();
+        take!(&self.pushed(), PunchHole).relay_server
+    }
+
     /// Waits for one initiator and gives the stream of the session, the hello still to come.
     pub(crate) fn answer(&self, habit: Habit) -> TcpStream {
         match say::read(&self.pushed()) {

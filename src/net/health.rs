@@ -1,0 +1,70 @@
+//! Watches the relays that are handed out: with two or more, each is called every few seconds,
+//! and clients are only told of those that answer. If none does, all are told: it may be us.
+//! A thread of its own, since names are resolved; it sleeps unless there are two or more.
+
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Lists, channel};
+use std::thread::Builder;
+use std::time::Duration;
+
+use smol::channel::Sender;
+
+use crate::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
+use crate::log::warn;
+
+/// The port of a relay whose name tells none.
+const RELAY_PORT: u16 = 21117;
+
+/// Starts the watch; lists sent to what it returns are watched from then on, and those of their
+/// relays that answer go to `reachable`.
+///
+/// # Errors
+/// What the system says if it has no thread to give.
+pub fn watch(reachable: Sender<Vec<String>>) -> io::Result<Lists<Vec<String>>> {
+    let (lists, list) = channel();
+    let thread = Builder::new().name("relays".into()).stack_size(WATCH_STACK_BYTES);
+    thread.spawn(move || work(&list, &reachable))?;
+    Ok(lists)
+}
+
+fn work(lists: &Receiver<Vec<String>>, reachable: &Sender<Vec<String>>) {
+    let Ok(mut list) = lists.recv() else { return };
+    let mut told = list.clone();
+    loop {
+        if list.len() < 2 {
+            match lists.recv() {
+                Ok(next) => (list, told) = (next.clone(), next),
+                Err(_) => return,
+            }
+            continue;
+        }
+        let up: Vec<String> = list.iter().filter(|relay| answers(relay)).cloned().collect();
+        let up = if up.is_empty() { list.clone() } else { up };
+        if up != told {
+            for relay in list.iter().filter(|relay| !up.contains(relay)) {
+                warn!("relay-down relay={relay}");
+            }
+            if reachable.send_blocking(up.clone()).is_err() {
+                return;
+            }
+            told = up;
+        }
+        match lists.recv_timeout(Duration::from_millis(RELAY_CHECK_MS)) {
+            Ok(next) => (list, told) = (next.clone(), next),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Whether a relay takes connections at any of its addresses.
+fn answers(relay: &str) -> bool {
+    let named = relay.to_socket_addrs();
+    let addresses =
+        named.or_else(|_| (relay.trim_matches(['[', ']']), RELAY_PORT).to_socket_addrs());
+    let patience = Duration::from_millis(RELAY_CONNECT_MS);
+    addresses.is_ok_and(|mut all| {
+        all.any(|address| TcpStream::connect_timeout(&address, patience).is_ok())
+    })
+}
