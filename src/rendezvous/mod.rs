@@ -224,7 +224,7 @@ impl Rendezvous {
 
     /// Takes in a stored record at start, past the limit if need be; false above the ceiling.
     pub fn restore(&mut self, record: Record) -> bool {
-        self.registry.restore(record).is_ok()
+        self.registry.put(record, None).is_ok()
     }
 
     /// Changes limits and policy; nothing that is there is lost.

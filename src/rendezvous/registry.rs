@@ -116,17 +116,9 @@ impl Registry {
         self.peers.get_mut(id)
     }
 
-    /// Takes in a stored record, past the limit if need be: a peer that was acknowledged stays
-    /// known, or another device could take its id.
-    pub(super) fn restore(&mut self, record: Record) -> Result<(), Full> {
-        let limit = self.peers.limit();
-        self.peers.set_limit(PEERS_CEILING);
-        let kept = self.put(record, None);
-        self.peers.set_limit(limit);
-        kept
-    }
-
-    /// Inserts or replaces a durable record; a signature over another key is dropped.
+    /// Inserts or replaces a durable record, past the limit if need be: it is on disk, and were it
+    /// not known here, another device could take its id. New ids are held to the limit before
+    /// they are stored, by `is_full_with`. A signature over another key is dropped.
     pub(super) fn put(&mut self, record: Record, presence: Option<Presence>) -> Result<(), Full> {
         let Record { id, device, key, first_seen_secs } = record;
         let old = self.peers.get(&id);
@@ -140,7 +132,11 @@ impl Registry {
             window_start: old.map_or(presence.map_or(Time::START, |p| p.seen), |o| o.window_start),
             window_used: old.map_or(u8::from(presence.is_some()), |old| old.window_used),
         };
-        self.peers.insert(id, peer).map(|_| ())
+        let limit = self.peers.limit();
+        self.peers.set_limit(PEERS_CEILING);
+        let kept = self.peers.insert(id, peer).map(|_| ());
+        self.peers.set_limit(limit);
+        kept
     }
 
     /// Notes that a peer is there.
