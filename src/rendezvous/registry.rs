@@ -62,9 +62,9 @@ impl Peer {
         }
     }
 
-    /// Its presence, if it was seen after `then`.
+    /// Its presence, if it was seen after `then` and has not left since.
     pub(super) fn seen_after(&self, then: Time) -> Option<Presence> {
-        self.presence.filter(|presence| presence.seen > then)
+        self.presence.filter(|presence| presence.seen > then && !self.left)
     }
 
     /// Whether it was last seen at another address than `from`; None if it was not seen yet.
@@ -161,11 +161,10 @@ impl Registry {
 
     /// Moves a peer to another id, where `record` is durable now.
     pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), Full> {
-        let old = self.peers.remove(from);
-        let left = old.as_ref().is_some_and(|peer| peer.left);
+        let old = self.peers.remove(from).and_then(|peer| Some((peer.presence?, peer.left)));
         let id = record.id.clone();
-        self.put(record, old.and_then(|peer| peer.presence))?;
-        if let Some(peer) = self.peers.get_mut(&id) {
+        self.put(record, old.map(|(presence, _)| presence))?;
+        if let (Some(peer), Some((_, left))) = (self.peers.get_mut(&id), old) {
             peer.left = left;
         }
         Ok(())
