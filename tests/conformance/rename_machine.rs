@@ -132,3 +132,44 @@ fn c033_an_id_may_be_changed_to_itself() {
     deeds.stream_to(conn);
     assert_eq!((drive.machine.peers(), drive.durable.len()), (1, 1));
 }
+
+#[test]
+fn c033_a_change_in_a_table_past_its_limit_loses_nobody() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.enroll("333333333", B1_AT);
+    let limits = Limits { peers: 1, ..Limits::default() };
+    drive.machine.reconfigure(limits, Policy::default());
+    let (conn, deeds) = change(&mut drive, B1, "newname1");
+    assert_eq!(take!(deeds.stream_to(conn), RegisterPkResponse).outcome, 0);
+    assert_eq!((drive.machine.peers(), drive.durable.len()), (2, 2));
+}
+
+#[test]
+fn c032_a_connection_closed_meanwhile_does_not_undo_a_slow_registration() {
+    let mut drive = Drive::open();
+    let first = connected(&mut drive);
+    drive.store = Store::Holds;
+    let second = drive.connect(B1_STREAM);
+    drive.stream(second, &say::register_pk(B1, DEVICE, &[0x22; 32])).silent();
+    drive.wait(1000);
+    drive.hang_up(first);
+    assert!(drive.release().kept(second));
+    let initiator = drive.connect(A_AT);
+    take!(drive.stream(initiator, &say::punch(B1, |_| ())).stream_to(second), PunchHole);
+}
+
+#[test]
+fn c033_a_change_to_another_id_of_the_same_device_keeps_who_left_away() {
+    let mut drive = Drive::open();
+    let conn = drive.connect(B1_STREAM);
+    drive.stream(conn, &say::register_pk("newname1", DEVICE, &KEY));
+    drive.hang_up(conn);
+    drive.enroll(B1, B1_AT);
+    drive.restart();
+    let conn = drive.connect(B1_STREAM);
+    drive.stream(conn, &say::register_pk("newname1", DEVICE, &KEY));
+    drive.hang_up(conn);
+    change(&mut drive, B1, "newname1");
+    assert_eq!(dialled(&mut drive, "newname1"), "5a021802");
+}

@@ -1,6 +1,7 @@
 //! A device as the protocol page describes it (§4.1, §4.4, §4.5): it registers, roams, loses its
 //! id to a mismatch, and answers those who ask for it.
 
+use hbb::base::conn::Conn;
 use hbb::base::endpoint::Endpoint;
 use hbb::base::peer::PeerId;
 use hbb::wire::addr::{Mangled, demangle};
@@ -21,8 +22,11 @@ pub(crate) struct Device {
     /// Its registration socket.
     pub(crate) at: Endpoint,
     pub(crate) on: bool,
+    /// It registers on a connection; this one, if it is open.
+    pub(crate) by_stream: bool,
+    pub(crate) conn: Option<Conn>,
     /// Whether the server confirmed its key since it changed.
-    confirmed: bool,
+    pub(crate) confirmed: bool,
     outstanding: bool,
     missed: u32,
     reopened: u64,
@@ -37,12 +41,19 @@ impl Device {
             key: key(chance),
             at,
             on: false,
+            by_stream: false,
+            conn: None,
             confirmed: chance.one_in(2),
             outstanding: false,
             missed: 0,
             reopened: 0,
             plan: 0,
         }
+    }
+
+    /// Whether a heartbeat on `conn` reaches it.
+    pub(crate) fn answers(&self, conn: Conn) -> bool {
+        self.on && self.conn == Some(conn)
     }
 
     pub(crate) fn peer_id(&self) -> PeerId {
@@ -56,26 +67,39 @@ fn key(chance: &mut Chance) -> [u8; 32] {
 
 impl World {
     pub(crate) fn switch_on(&mut self, number: usize) {
-        let port = self.port();
+        let (port, by_stream) = (self.port(), self.chance.one_in(3));
         let device = &mut self.devices[number];
         device.at = device.at.with_port(port);
         (device.on, device.outstanding, device.missed) = (true, false, 0);
+        (device.by_stream, device.conn) = (by_stream, None);
         self.register(number);
     }
 
     /// Another network: another address, and the registration goes on as if nothing were.
     pub(crate) fn roam(&mut self, number: usize) {
         self.devices[number].at = self.somewhere();
+        // Its connection breaks; the server may learn of it late.
+        if let Some(conn) = self.devices[number].conn.take() {
+            let late = self.chance.below(60_000);
+            self.hang_up(conn, late);
+            self.plan(number, RETRY_MS);
+        }
     }
 
     pub(crate) fn reinstall(&mut self, number: usize) {
         let key = key(&mut self.chance);
         let device = &mut self.devices[number];
         (device.key, device.confirmed) = (key, false);
+        if device.on {
+            self.plan(number, RETRY_MS);
+        }
     }
 
     /// Sends what is to be sent and plans the next try.
-    fn register(&mut self, number: usize) {
+    pub(crate) fn register(&mut self, number: usize) {
+        if self.devices[number].by_stream {
+            return self.register_on_stream(number);
+        }
         let device = &mut self.devices[number];
         let payload = match device.confirmed {
             true => say::register_peer(&device.id),
@@ -87,7 +111,7 @@ impl World {
         self.plan(number, RETRY_MS);
     }
 
-    fn plan(&mut self, number: usize, ms: u64) {
+    pub(crate) fn plan(&mut self, number: usize, ms: u64) {
         let device = &mut self.devices[number];
         device.plan += 1;
         let plan = device.plan;
@@ -100,7 +124,7 @@ impl World {
             return;
         }
         device.missed += u32::from(device.outstanding);
-        if device.missed >= 4 && self.now >= device.reopened + 60_000 {
+        if !device.by_stream && device.missed >= 4 && self.now >= device.reopened + 60_000 {
             (device.reopened, device.missed) = (self.now, 0);
             let port = self.port();
             let device = &mut self.devices[number];
@@ -112,7 +136,13 @@ impl World {
     /// A datagram reaches whichever device has that socket now.
     pub(crate) fn datagram_for_device(&mut self, to: Endpoint, payload: &[u8]) {
         let found = self.devices.iter().position(|device| device.on && device.at == to);
-        let Some(number) = found else { return };
+        if let Some(number) = found {
+            self.device_hears(number, payload);
+        }
+    }
+
+    /// What a device does with a message, whichever way it came.
+    pub(crate) fn device_hears(&mut self, number: usize, payload: &[u8]) {
         match say::read(payload) {
             Body::RegisterPeerResponse(answer) => {
                 self.answered(number);

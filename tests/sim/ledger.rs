@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use hbb::base::conn::{Conn, Ticket, Via};
 use hbb::base::endpoint::Endpoint;
 use hbb::base::limits::{DATAGRAM_BYTES_MAX, FORGET_ABSENT_MS, GRANT_MS, ONLINE_MS, PUNCH_MS};
-use hbb::base::peer::{DeviceId, PeerId, PeerKey, Record};
+use hbb::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use hbb::identity::ServerKey;
 use hbb::rendezvous::Policy;
 use hbb::wire::addr::Mangled;
 use hbb::wire::message::{encode, id_pk};
 use hbb::wire::reply::{Failure, Registered, Reply};
-use hbb::wire::request::{Given, Request};
+use hbb::wire::request::{Given, Registration, Request};
 
 use crate::say::proto::relay_response;
 use crate::say::{self, Body};
@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     RegisterPeer(PeerId),
     RegisterPk(Record),
     Saved(Ticket),
+    /// A change of an id: old, new, and by whom.
+    Rename(PeerId, PeerId, DeviceId),
     /// A wish for a path, and whether the access key shown was good.
     Punch(Option<PeerId>, bool),
     Relay(Option<PeerId>),
@@ -59,6 +61,12 @@ impl Kind {
     pub(crate) fn of(request: &Request<'_>, policy: &Policy) -> Self {
         match request {
             Request::RegisterPeer { id: Given::Value(id) } => Self::RegisterPeer(id.clone()),
+            Request::RegisterPk(Registration {
+                id: Given::Value(id),
+                device: Given::Value(device),
+                key: Given::Nothing,
+                old_id: Given::Value(old),
+            }) => Self::Rename(old.clone(), id.clone(), device.clone()),
             Request::RegisterPk(wish) => match (&wish.id, &wish.device, wish.key.value()) {
                 (Given::Value(id), Given::Value(device), Some(key)) => Self::RegisterPk(Record {
                     id: id.clone(),
@@ -88,6 +96,25 @@ pub(crate) struct Acked {
     pub(crate) key: PeerKey,
 }
 
+/// Where a peer is, or was.
+#[derive(Clone, Copy, Debug)]
+struct Here {
+    via: Via,
+    from: Endpoint,
+    /// When it registered, or left its connection.
+    seen: u64,
+    /// Its connection is closed, or another's.
+    left: bool,
+}
+
+/// A change on its way to disk.
+struct Save {
+    record: Record,
+    here: Here,
+    /// The id given up.
+    renamed: Option<PeerId>,
+}
+
 /// An initiator waiting for a target, as the pushes show it.
 struct Ask {
     conn: Conn,
@@ -105,9 +132,11 @@ pub(crate) struct Ledger {
     pub(crate) now: u64,
     traffic: BTreeMap<Endpoint, (usize, usize)>,
     pub(crate) acked: BTreeMap<PeerId, Acked>,
-    presence: BTreeMap<PeerId, (Endpoint, u64)>,
+    presence: BTreeMap<PeerId, Here>,
+    /// When a device last changed what is stored of an id, present or not.
+    changed: BTreeMap<PeerId, u64>,
     proven: BTreeSet<Endpoint>,
-    saves: BTreeMap<u64, (Record, Endpoint, u64)>,
+    saves: BTreeMap<u64, Save>,
     asks: BTreeMap<Endpoint, Ask>,
     grants: BTreeMap<(std::net::IpAddr, PeerId), u64>,
     /// Whether the input at hand had somebody forgotten.
@@ -125,6 +154,7 @@ impl Ledger {
             traffic: BTreeMap::new(),
             acked: BTreeMap::new(),
             presence: BTreeMap::new(),
+            changed: BTreeMap::new(),
             proven: BTreeSet::new(),
             saves: BTreeMap::new(),
             asks: BTreeMap::new(),
@@ -137,21 +167,29 @@ impl Ledger {
 
     /// The server restarted with these records: presence is gone, identity is not.
     pub(crate) fn restarted(&mut self, durable: &BTreeMap<PeerId, Record>) {
-        for (id, acked) in &mut self.acked {
-            let record = durable.get(id);
-            let record = record.unwrap_or_else(|| panic!("acknowledged {id} is lost"));
+        for (id, acked) in &self.acked {
             // A change may have become durable whose acknowledgement the crash cut off.
-            let unacked = self.saves.values().any(|(pending, ..)| same(pending, record));
+            let Some(record) = durable.get(id) else {
+                let renamed = |save: &Save| {
+                    let to = durable.get(&save.record.id);
+                    save.renamed.as_ref() == Some(id)
+                        && to.is_some_and(|to| to.device == acked.device)
+                };
+                assert!(self.saves.values().any(renamed), "acknowledged {id} is lost");
+                continue;
+            };
+            let unacked = self.saves.values().any(|save| same(&save.record, record));
             let kept = record.device == acked.device && record.key == acked.key;
             assert!(kept || unacked, "acknowledged key of {id} is lost");
-            acked.key = record.key;
         }
         // What became durable without an acknowledgement counts as registered from here on.
+        self.acked.clear();
         for record in durable.values() {
             let acked = Acked { device: record.device.clone(), key: record.key };
             self.acked.insert(record.id.clone(), acked);
         }
         self.presence.clear();
+        self.changed.clear();
         self.proven.clear();
         self.saves.clear();
         self.asks.clear();
@@ -169,22 +207,61 @@ impl Ledger {
     }
 
     /// The machine wants a change made durable.
-    pub(crate) fn saving(&mut self, ticket: Ticket, record: Record, cause: &Cause) {
-        assert!(matches!(cause.kind, Kind::RegisterPk(_)), "a save out of {cause:?}");
-        self.saves.insert(ticket.0, (record, cause.from.unwrap(), self.now));
+    pub(crate) fn saving(&mut self, ticket: Ticket, change: &Change, cause: &Cause) {
+        let (record, renamed) = match change {
+            Change::Put(record) => {
+                assert!(matches!(cause.kind, Kind::RegisterPk(_)), "a save out of {cause:?}");
+                (record.clone(), None)
+            }
+            Change::Rename { from, to } => {
+                let Kind::Rename(old, new, device) = &cause.kind else { panic!("{cause:?}") };
+                let owner = self.acked.get(old).is_some_and(|acked| acked.device == *device);
+                assert!(owner && from == old && to.id == *new, "{from} is not for {cause:?}");
+                (to.clone(), Some(from.clone()))
+            }
+            Change::Remove(id) => return self.forgotten(id),
+        };
+        let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
+        let here = Here { via, from, seen: self.now, left: false };
+        self.changed.insert(record.id.clone(), self.now);
+        self.saves.insert(ticket.0, Save { record, here, renamed });
     }
 
     /// The machine gives up a peer to make room.
-    pub(crate) fn forgotten(&mut self, id: &PeerId) {
-        let present = self.presence.get(id).is_some_and(|(_, seen)| self.now - seen < ONLINE_MS);
-        assert!(!present, "{id} is present and forgotten");
+    fn forgotten(&mut self, id: &PeerId) {
+        assert!(!self.is_present(id), "{id} is present and forgotten");
         self.made_room = true;
         self.acked.remove(id);
         self.presence.remove(id);
     }
 
-    pub(crate) fn hung_up(&mut self, conn: Conn) {
+    /// A connection is closed, by either side.
+    pub(crate) fn hung_up(&mut self, now: u64, conn: Conn) {
+        self.now = now;
         self.asks.retain(|_, ask| ask.conn != conn);
+        self.leaves(conn);
+    }
+
+    /// Nobody is present on `conn` any more.
+    fn leaves(&mut self, conn: Conn) {
+        for here in self.presence.values_mut() {
+            if here.via == Via::Stream(conn) && !here.left {
+                (here.left, here.seen) = (true, self.now);
+            }
+        }
+    }
+
+    /// A change is durable, and who asked for it hung up: nobody is told.
+    pub(crate) fn kept_unheard(&mut self, ticket: Ticket) {
+        let Some(save) = self.saves.remove(&ticket.0) else { return };
+        let here = Here { left: true, ..save.here };
+        self.register(Save { here, ..save });
+    }
+
+    /// The connection is to be kept: then somebody is present on it.
+    pub(crate) fn keeps(&self, conn: Conn) {
+        let on = |here: &Here| here.via == Via::Stream(conn) && !here.left;
+        assert!(self.presence.values().any(on), "{conn:?} is kept for nobody");
     }
 
     /// Judges one message the machine sends because of `cause`; gives what it acknowledges.
@@ -242,46 +319,78 @@ impl Ledger {
     fn seen(&mut self, cause: &Cause, request_pk: bool) {
         let Kind::RegisterPeer(id) = &cause.kind else { panic!("RegisterPeer out of {cause:?}") };
         let from = cause.from.unwrap();
-        let known = self.presence.get(id).is_some_and(|(at, _)| at.ip() == from.ip());
+        let known = self.presence.get(id).is_some_and(|here| {
+            let connected = matches!(here.via, Via::Stream(_)) && !here.left;
+            here.from.ip() == from.ip() && !connected
+        });
         assert_eq!(known, !request_pk, "{id} from {from}");
         if known {
-            self.presence.insert(id.clone(), (from, self.now));
+            let via = Via::Datagram(from);
+            let here = Here { via, from, seen: self.now, left: false };
+            self.presence.insert(id.clone(), here);
             self.proven.insert(from);
         }
     }
 
     fn acknowledges(&mut self, cause: &Cause) -> Record {
-        let (record, from, seen) = match &cause.kind {
+        let save = match &cause.kind {
             Kind::RegisterPk(record) => {
                 let acked = Acked { device: record.device.clone(), key: record.key };
                 let durable = self.acked.get(&record.id) == Some(&acked);
                 assert!(durable, "{} is acknowledged before it is durable", record.id);
-                (record.clone(), cause.from.unwrap(), self.now)
+                let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
+                let here = Here { via, from, seen: self.now, left: false };
+                Save { record: record.clone(), here, renamed: None }
             }
             Kind::Saved(ticket) => self.saves.remove(&ticket.0).expect("saved once"),
             _ => panic!("an acknowledgement out of {cause:?}"),
         };
-        let Record { id, device, key, .. } = record.clone();
+        self.acks += 1;
+        let record = save.record.clone();
+        self.register(save);
+        record
+    }
+
+    /// A registration or a change of an id counts from now on.
+    fn register(&mut self, save: Save) {
+        let Save { record, here, renamed } = save;
+        let Record { id, device, key, .. } = record;
+        self.changed.insert(id.clone(), self.now);
         let owner = self.acked.get(&id).is_none_or(|acked| acked.device == device);
         assert!(owner, "{id} went to another device");
+        if let Some(old) = renamed {
+            self.acked.remove(&old);
+            self.acked.insert(id.clone(), Acked { device, key });
+            if let Some(there) = self.presence.remove(&old) {
+                self.presence.insert(id, there);
+            }
+            return;
+        }
         self.acked.insert(id.clone(), Acked { device, key });
         // A slow store must not take a peer back to where it was when it asked.
-        let newer = self.presence.get(&id).is_none_or(|(_, before)| *before <= seen);
-        if newer {
-            self.presence.insert(id, (from, self.now));
+        let before = self.presence.get(&id).filter(|before| before.seen > here.seen);
+        if before.is_none_or(|before| before.left) {
+            if let Via::Stream(conn) = here.via {
+                self.leaves(conn);
+            }
+            self.presence.insert(id, Here { seen: self.now, ..here });
         }
-        self.proven.insert(from);
-        self.acks += 1;
-        record
+        if let Via::Datagram(from) = here.via {
+            self.proven.insert(from);
+        }
     }
 
     /// A new id is refused for want of room: then nobody may be forgotten.
     fn has_no_room(&self, cause: &Cause) {
-        let Kind::RegisterPk(_) = &cause.kind else { return };
+        let (Kind::RegisterPk(_), Some(Via::Datagram(_))) = (&cause.kind, cause.via) else {
+            return;
+        };
         for id in self.acked.keys().filter(|_| !self.made_room) {
-            let busy = self.saves.values().any(|(record, ..)| record.id == *id);
-            let seen = self.presence.get(id).map_or(0, |(_, seen)| *seen);
-            assert!(busy || self.now - seen < FORGET_ABSENT_MS, "{id} could make room");
+            let busy = self.saves.values().any(|save| save.is_about(id));
+            let seen = self.presence.get(id).map_or(0, |here| here.seen);
+            let seen = seen.max(self.changed.get(id).copied().unwrap_or(0));
+            let near = self.is_present(id) || self.now - seen < FORGET_ABSENT_MS;
+            assert!(busy || near, "{id} could make room");
         }
     }
 
@@ -292,12 +401,15 @@ impl Ledger {
 
     /// When the peer that was seen last goes offline, on the machine's clock.
     pub(crate) fn next_offline(&self) -> Option<u64> {
-        self.presence.values().map(|(_, seen)| seen + ONLINE_MS).max()
+        self.presence.values().map(|here| here.seen + ONLINE_MS).max()
     }
 
     /// Whether the model says that `id` is present.
     pub(crate) fn is_present(&self, id: &PeerId) -> bool {
-        self.presence.get(id).is_some_and(|(_, seen)| self.now - seen < ONLINE_MS)
+        self.presence.get(id).is_some_and(|here| match here.via {
+            Via::Datagram(_) => self.now - here.seen < ONLINE_MS,
+            Via::Stream(_) => !here.left,
+        })
     }
 
     fn refuses(&self, cause: &Cause, failure: Failure) {
@@ -327,7 +439,7 @@ impl Ledger {
             assert!(granted, "{initiator} showed no key for {target}");
         }
         assert!(self.is_present(&target), "{target} is away and pushed to");
-        let at = self.presence.get(&target).map(|(at, _)| Via::Datagram(*at));
+        let at = self.presence.get(&target).map(|here| here.via);
         assert_eq!(Some(via), at, "a push for {target}");
         let Some(Via::Stream(conn)) = cause.via else { panic!("a push out of {cause:?}") };
         self.asks.insert(initiator, Ask { conn, target, asked: self.now, loose });
@@ -350,6 +462,12 @@ impl Ledger {
         let acked = self.acked.get(&ask.target).expect("a key of nobody");
         let expected = id_pk(&ask.target, &acked.key);
         assert_eq!(pk.split_at(64), (&self.key.sign(&expected).0[..], &expected[..]));
+    }
+}
+
+impl Save {
+    fn is_about(&self, id: &PeerId) -> bool {
+        self.record.id == *id || self.renamed.as_ref() == Some(id)
     }
 }
 

@@ -15,6 +15,7 @@ mod run;
 mod say;
 mod server;
 mod stranger;
+mod stream;
 mod world;
 
 use run::{Summary, run, run_awake};

@@ -97,6 +97,9 @@ impl World {
             if self.chance.one_in(6) {
                 self.add_act(length, Act::Reinstall(device));
             }
+            if self.chance.one_in(5) {
+                self.add_act(length, Act::Rename(device));
+            }
             for _ in 0..self.chance.below(6) {
                 self.add_act(length, Act::Dial(device));
             }
@@ -154,6 +157,9 @@ impl World {
         self.server.ledger.now = self.server.time(self.now).as_millis();
         for number in self.registered_devices() {
             let id = self.devices[number].peer_id();
+            if self.devices[number].by_stream && self.server.is_crowded() {
+                continue;
+            }
             assert!(self.server.ledger.is_present(&id), "{id} is registered and not present");
         }
         self.compare_presence();
@@ -194,7 +200,8 @@ impl World {
     /// In calm, dialling a present device with the right key is answered at once.
     fn dial_in_calm(&mut self, device: usize) -> u64 {
         let targets = self.registered_devices();
-        if targets.is_empty() || !self.devices[device].on {
+        // The dial and the target's answer need a place each.
+        if targets.is_empty() || !self.devices[device].on || self.server.places() < 3 {
             return 0;
         }
         let target = *self.chance.choose(&targets);

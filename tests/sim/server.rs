@@ -2,7 +2,7 @@
 //! reused at once, a store that commits later or fails, restarts from what is durable. Every
 //! effect passes the ledger.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hbb::base::conn::{Conn, Outcome, Ticket, Transport, Via};
 use hbb::base::endpoint::Endpoint;
@@ -39,6 +39,7 @@ pub(crate) enum Deed {
 struct Commit {
     ticket: Ticket,
     change: Change,
+    via: Option<Via>,
     from: Option<Endpoint>,
 }
 
@@ -53,6 +54,7 @@ pub(crate) struct Server {
     key: ServerKey,
     started: u64,
     callers: BTreeMap<u32, (Conn, Endpoint)>,
+    kept: BTreeSet<u32>,
     generation: u32,
     in_flight: VecDeque<Commit>,
     before: Occupancy,
@@ -71,6 +73,7 @@ impl Server {
             key,
             started: 0,
             callers: BTreeMap::new(),
+            kept: BTreeSet::new(),
             generation: 0,
             in_flight: VecDeque::new(),
         }
@@ -85,6 +88,7 @@ impl Server {
         self.epoch += 1;
         self.started = now;
         self.callers.clear();
+        self.kept.clear();
         let (limits, policy) = (self.limits, self.ledger.policy.clone());
         self.machine = Rendezvous::new(limits, policy, Some(self.key.clone()), seed);
         for record in self.durable.values() {
@@ -125,13 +129,29 @@ impl Server {
         self.callers.get(&conn.slot).filter(|(open, _)| *open == conn).map(|(_, from)| *from)
     }
 
+    /// Places left for connections.
+    pub(crate) fn places(&self) -> usize {
+        self.limits.connections.saturating_sub(self.callers.len())
+    }
+
+    /// Whether a connection is some peer's presence, or was.
+    pub(crate) fn is_kept(&self, conn: Conn) -> bool {
+        self.is_open(conn) && self.kept.contains(&conn.slot)
+    }
+
+    /// Whether a further connection would not be kept.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.kept.len() >= self.limits.connections * 3 / 4
+    }
+
     /// The connection is gone.
     pub(crate) fn hang_up(&mut self, now: u64, conn: Conn) -> Vec<Deed> {
         if !self.is_open(conn) {
             return Vec::new();
         }
         self.callers.remove(&conn.slot);
-        self.ledger.hung_up(conn);
+        self.kept.remove(&conn.slot);
+        self.ledger.hung_up(self.time(now).as_millis(), conn);
         let mut deeds = self.handle(now, Input::Closed { conn }, &Cause::NONE);
         deeds.push(Deed::Closed { conn });
         deeds
@@ -168,13 +188,21 @@ impl Server {
         if epoch != self.epoch {
             return Vec::new();
         }
-        let Commit { ticket, change, from } = self.in_flight.pop_front().expect("one in flight");
+        let Commit { ticket, change, via, from } =
+            self.in_flight.pop_front().expect("one in flight");
         if !fails {
             self.apply(change);
         }
         let cause = Cause { from, kind: Kind::Saved(ticket), ..Cause::NONE };
         let outcome = if fails { Outcome::Failed } else { Outcome::Durable };
-        self.handle(now, Input::Saved { ticket, outcome }, &cause)
+        let deeds = self.handle(now, Input::Saved { ticket, outcome }, &cause);
+        if let Some(Via::Stream(conn)) = via
+            && !fails
+            && !self.is_open(conn)
+        {
+            self.ledger.kept_unheard(ticket);
+        }
+        deeds
     }
 
     fn apply(&mut self, change: Change) {
@@ -226,7 +254,12 @@ impl Server {
                 Effect::Reply { via, reply } => deeds.push(self.reply(cause, via, &reply)),
                 Effect::Close { conn, .. } => deeds.extend(self.hang_up(now, conn)),
                 Effect::Save { ticket, change } => deeds.push(self.save(ticket, change, cause)),
-                Effect::Report(_) | Effect::Keep { .. } => {}
+                Effect::Keep { conn } => {
+                    assert!(self.is_open(conn), "{conn:?} is kept, and closed");
+                    self.ledger.keeps(conn);
+                    self.kept.insert(conn.slot);
+                }
+                Effect::Report(_) => {}
             }
         }
         self.check_tables();
@@ -251,12 +284,8 @@ impl Server {
     }
 
     fn save(&mut self, ticket: Ticket, change: Change, cause: &Cause) -> Deed {
-        match &change {
-            Change::Put(record) => self.ledger.saving(ticket, record.clone(), cause),
-            Change::Remove(id) => self.ledger.forgotten(id),
-            Change::Rename { .. } => panic!("nobody here changes an id"),
-        }
-        self.in_flight.push_back(Commit { ticket, change, from: cause.from });
+        self.ledger.saving(ticket, &change, cause);
+        self.in_flight.push_back(Commit { ticket, change, via: cause.via, from: cause.from });
         Deed::Saving
     }
 

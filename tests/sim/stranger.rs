@@ -68,7 +68,12 @@ impl World {
                 _ => format!("{}", 500_000_000 + self.chance.below(60)),
             };
             let (uuid, key) = (self.chance.bytes(16), self.chance.bytes(32));
-            self.datagram(from, say::register_pk(&id, &uuid, &key), Author::Stranger);
+            let payload = say::register_pk(&id, &uuid, &key);
+            if !wide && self.chance.one_in(8) {
+                self.connect(from, payload, Author::Stranger);
+            } else {
+                self.datagram(from, payload, Author::Stranger);
+            }
         }
     }
 
@@ -139,12 +144,12 @@ impl World {
 
     fn spoils_messages(&mut self) {
         let victim = self.victim();
-        let kind = self.chance.below(5);
-        let mut payload = match kind {
+        let mut payload = match self.chance.below(6) {
             0 => say::register_pk(&victim, b"device", &[1; 32]),
             1 => say::punch(&victim, |_| ()),
             2 => say::relay_chosen(&victim, &[1; 10], |_| ()),
             3 => say::online(&[&victim, "x"]),
+            4 => say::change_id(&victim, "name-7", b"device"),
             _ => say::local_addr(&victim, &[1; 10], |_| ()),
         };
         for _ in 0..self.chance.between(1, 5) {
@@ -153,9 +158,6 @@ impl World {
         }
         let from = self.spoofed();
         self.datagram(from, payload.clone(), Author::Stranger);
-        // The model knows no presence on a connection.
-        if kind != 0 {
-            self.connect(from, payload, Author::Stranger);
-        }
+        self.connect(from, payload, Author::Stranger);
     }
 }

@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hbb::base::conn::{Conn, Via};
 use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::{IDLE_MS, Limits};
+use hbb::base::limits::{HEARTBEAT_MS, IDLE_MS, Limits};
 use hbb::base::table::Seed;
 use hbb::identity::ServerKey;
 use hbb::rendezvous::Policy;
 
 use crate::chance::Chance;
-use crate::device::Device;
+use crate::device::{Device, RETRY_MS};
 use crate::dial::Dial;
 use crate::ledger::Author;
 use crate::legs::Legs;
@@ -87,6 +87,7 @@ pub(crate) enum Act {
     SwitchOn(usize),
     Roam(usize),
     Reinstall(usize),
+    Rename(usize),
     Dial(usize),
     Mischief,
     /// Who is online, now and when the next peer goes offline.
@@ -138,6 +139,8 @@ pub(crate) struct World {
     pub(crate) dials: BTreeMap<u32, Dial>,
     pub(crate) dialled: u32,
     pub(crate) succeeded: u32,
+    /// Connections on which a device changes its id, and the id it asks for.
+    pub(crate) renames: BTreeMap<u32, (usize, String)>,
     heard: BTreeMap<u32, u64>,
     pub(crate) store_free: u64,
     pub(crate) events: u64,
@@ -160,6 +163,7 @@ impl World {
             dials: BTreeMap::new(),
             dialled: 0,
             succeeded: 0,
+            renames: BTreeMap::new(),
             heard: BTreeMap::new(),
             store_free: 0,
             events: 0,
@@ -216,8 +220,8 @@ impl World {
                 let deeds = self.server.receive(self.now, Via::Stream(conn), (author, &payload));
                 self.carry_out(deeds);
             }
-            Event::FromConn { conn, payload } => self.dial_hears(conn, &payload),
-            Event::HungUp { conn, by_server: true } => self.dial_lost(conn),
+            Event::FromConn { conn, payload } => self.conn_hears(conn, &payload),
+            Event::HungUp { conn, by_server: true } => self.conn_lost(conn),
             Event::HungUp { conn, by_server: false } => {
                 let deeds = self.server.hang_up(self.now, conn);
                 self.carry_out(deeds);
@@ -242,6 +246,7 @@ impl World {
             Act::SwitchOn(device) => self.switch_on(device),
             Act::Roam(device) => self.roam(device),
             Act::Reinstall(device) => self.reinstall(device),
+            Act::Rename(device) => self.rename(device),
             Act::Dial(device) => self.dial_somebody(device),
             Act::Mischief => self.mischief(),
             Act::Census => {
@@ -342,6 +347,11 @@ impl World {
             self.heard.remove(&conn.generation);
             return;
         }
+        if self.server.is_kept(conn) && self.devices.iter().any(|device| device.answers(conn)) {
+            // Its heartbeats are answered.
+            self.queue.add(self.now + HEARTBEAT_MS, Event::IdleCheck { conn });
+            return;
+        }
         let heard = self.heard.get(&conn.generation).copied().unwrap_or(0);
         if self.now - heard < IDLE_MS {
             self.queue.add(heard + IDLE_MS, Event::IdleCheck { conn });
@@ -358,6 +368,12 @@ impl World {
         self.legs.restart(self.now, seed);
         self.store_free = self.now;
         self.dials.clear();
+        self.renames.clear();
+        for number in 0..self.devices.len() {
+            if self.devices[number].conn.take().is_some() {
+                self.plan(number, RETRY_MS);
+            }
+        }
     }
 
     /// An address with a port: few addresses, so that some share one.
