@@ -56,16 +56,18 @@ pub(crate) struct Session {
 impl Initiator {
     /// Dials `id` the way clients do.
     pub(crate) fn dial(&self, id: &str) -> Session {
+        let nat = nat_type(&self.host, self.server);
         let mut control = self.host.connect(0, self.server).unwrap();
         let port = control.local_addr().unwrap().port();
         let wish = say::punch(id, |wish| {
+            wish.nat_type = nat;
             wish.access_key = self.key.clone();
             wish.force_relay = self.tries == Tries::RelayOnly;
         });
         match say::read(&ask(&mut control, &wish)) {
             Body::PunchHoleResponse(answer) => {
                 assert!(!answer.socket_addr.is_empty(), "refused with {}", answer.failure);
-                let target_key = self.verify(id, &answer.pk);
+                let target_key = verify(&self.key, id, &answer.pk);
                 let local = answer.path == Some(Way::IsLocal(true));
                 let to = demangle(&answer.socket_addr);
                 // The same local port, so that the hole the target opened is the one it fits.
@@ -81,7 +83,7 @@ impl Initiator {
                     panic!("no key from a target that chose the relay")
                 };
                 assert!(answer.socket_addr.is_empty(), "the initiator's own address came back");
-                let target_key = self.verify(id, signed);
+                let target_key = verify(&self.key, id, signed);
                 let relay = answer.relay_server.parse().unwrap();
                 let stream = self.join_relay(id, relay, &answer.uuid);
                 Session { stream, path: Path::RelayByTarget, target_key }
@@ -132,17 +134,34 @@ impl Initiator {
         send(&mut stream, &say::payload(Body::RequestRelay(wish))).unwrap();
         stream
     }
+}
 
-    /// Checks the server's signature, and that it is over the id that was dialled.
-    fn verify(&self, id: &str, signed: &[u8]) -> Vec<u8> {
-        let key = unbase64(&self.key);
-        let (signature, id_pk) = signed.split_at(64);
-        let key = PublicKey::from_slice(&key).unwrap();
-        key.verify(id_pk, &Signature::from_slice(signature).unwrap()).expect("the server signed");
-        let id_pk = IdPk::decode(id_pk).unwrap();
-        assert_eq!(id_pk.id, id);
-        id_pk.pk
-    }
+/// The NAT test of clients: one port of this host towards P and P-1. 1 if both ports of the
+/// server see the same one, which must be the true one here; else 2.
+pub(crate) fn nat_type(host: &Host, server: SocketAddr) -> i32 {
+    let mut local = 0;
+    let ports = [server.port(), server.port() - 1].map(|port| {
+        let mut stream = host.connect(local, SocketAddr::new(server.ip(), port)).unwrap();
+        local = stream.local_addr().unwrap().port();
+        send(&mut stream, &say::test_nat(3)).unwrap();
+        let Body::TestNatResponse(answer) = say::read(&receive(&mut stream).unwrap()) else {
+            panic!("no answer to a NAT test")
+        };
+        answer.port
+    });
+    assert_eq!(ports[0], i32::from(local), "not the port it came from");
+    if ports[0] == ports[1] { 1 } else { 2 }
+}
+
+/// Checks the server's signature, and that it is over the id that was dialled; the target's key.
+pub(crate) fn verify(key: &str, id: &str, signed: &[u8]) -> Vec<u8> {
+    assert!(signed.len() > 64, "no signed key");
+    let (signature, id_pk) = signed.split_at(64);
+    let key = PublicKey::from_slice(&unbase64(key)).unwrap();
+    key.verify(id_pk, &Signature::from_slice(signature).unwrap()).expect("the server signed");
+    let id_pk = IdPk::decode(id_pk).unwrap();
+    assert_eq!(id_pk.id, id);
+    id_pk.pk
 }
 
 impl Session {

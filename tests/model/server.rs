@@ -28,11 +28,23 @@ impl Server {
 
     /// Starts it as the last words of another command line.
     pub(crate) fn start_behind(prefix: &[&str], flags: &[&str]) -> Self {
+        Self::start_all(prefix, &[], flags)
+    }
+
+    /// Starts it where these files are already, each a name and its text.
+    pub(crate) fn start_with(files: &[(&str, &str)], flags: &[&str]) -> Self {
+        Self::start_all(&[], files, flags)
+    }
+
+    fn start_all(prefix: &[&str], files: &[(&str, &str)], flags: &[&str]) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hbb-model-{}-{number}", std::process::id());
         let data = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&data);
         fs::create_dir(&data).unwrap();
+        for (name, text) in files {
+            fs::write(data.join(name), text).unwrap();
+        }
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let (flags, prefix): (Vec<String>, Vec<String>) = (owned(flags), owned(prefix));
         let port = free_ports();
@@ -146,9 +158,10 @@ fn spawn(prefix: &[String], data: &Path, port: u16, flags: &[String]) -> Child {
 pub(crate) fn free_ports() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..500 {
+        // Below 32768, where the ports begin that the kernel gives to whoever asks for any.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let base = (std::process::id() * 7 + number) % 3000;
-        let port = 20_000 + u16::try_from(base).unwrap() * 6;
+        let port = 14_000 + u16::try_from(base).unwrap() * 6;
         let tcp = (port - 1..=port + 3).all(|port| {
             TcpListener::bind(("::", port)).is_ok()
                 && TcpStream::connect(("127.0.0.1", port)).is_err()
