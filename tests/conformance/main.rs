@@ -7,16 +7,27 @@
 mod chance;
 mod connection_machine;
 mod drive;
+mod first_start;
+mod half_minute;
 mod keys;
+mod loopback;
+#[path = "../model/mod.rs"]
+mod model;
+mod nat_online;
 mod nat_online_machine;
+mod punch;
 mod punch_echo_machine;
 mod punch_machine;
 mod register_machine;
 mod relay_limits_machine;
 mod relay_machine;
 mod relay_pump;
+mod relay_signal;
 mod relay_signal_machine;
+mod relay_socket;
 mod rename_machine;
 mod say;
 mod sealed;
+mod udp;
+mod wire;
 mod wire_machine;
