@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test)
+stages=(setup format lint test cross)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"

@@ -228,8 +228,8 @@ fn c047_two_asks_in_one_segment_are_two_pushes() {
 #[test]
 fn c048_an_initiator_that_left_is_forgotten_without_a_word() {
     let (server, target) = with_b1(&[]);
-    let before = server.log();
     let (initiator, hole) = asked(&server, &target);
+    let before = server.log();
     let port = initiator.port();
     initiator.reset();
     // Whoever has its port next hears nothing of it.
