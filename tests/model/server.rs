@@ -74,9 +74,20 @@ impl Server {
 
     /// Ends it as a power cut would, and starts it again with the same data.
     pub(crate) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.restart();
+    }
+
+    /// Starts it again, and kills it after this long, ready or not.
+    pub(crate) fn restart_and_kill(&mut self, after: Duration) {
+        self.child = spawn(&self.prefix, &self.data, self.port, &self.flags);
+        std::thread::sleep(after);
+        self.kill();
     }
 
     pub(crate) fn restart(&mut self) {
