@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 #[path = "sim/chance.rs"]
@@ -16,6 +17,7 @@ mod model;
 mod say;
 
 use model::server::{Server, command, free_ports};
+use model::wire::{receive, send};
 use say::take;
 
 /// A directory of its own, gone when dropped.
@@ -114,20 +116,34 @@ fn a_store_in_use_is_said() {
 }
 
 #[test]
-fn a_taken_port_is_named() {
+fn a_taken_port_is_named_and_a_restart_helps() {
     let folder = Folder::new("port");
     let port = free_ports();
-    let taken = TcpListener::bind(("::", port)).unwrap();
-    let run = || {
-        let mut command = command(&["timeout".to_owned(), "20".to_owned()]);
-        command.args(["serve", "--port", &port.to_string(), "--data"]).arg(&folder.0);
-        command.output().unwrap()
-    };
     let port_text = port.to_string();
-    refused(&run(), 1, &["TCP port", &port_text, "another program", "--port"]);
-    drop(taken);
-    let _taken = UdpSocket::bind(("::", port)).unwrap();
-    refused(&run(), 1, &["UDP port", &port_text, "--port"]);
+    let flags = ["serve", "--port", &port_text, "--data", folder.0.to_str().unwrap()];
+    let run = || command(&["timeout".to_owned(), "20".to_owned()]).args(flags).output().unwrap();
+    for taken in [port - 1, port, port + 1] {
+        let listener = TcpListener::bind(("::", taken)).unwrap();
+        let words = [&format!("TCP port {taken} is taken"), "another program", "--port"];
+        refused(&run(), 1, &words);
+        drop(listener);
+    }
+    let socket = UdpSocket::bind(("::", port)).unwrap();
+    refused(&run(), 1, &[&format!("UDP port {port} is taken"), "--port"]);
+    drop(socket);
+    let mut child = command(&[]).args(flags).stdout(Stdio::null()).spawn().unwrap();
+    let served = wait_port(port);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(served, "not even with free ports");
+}
+
+/// Whether somebody listens on the port within a while.
+fn wait_port(port: u16) -> bool {
+    (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
 }
 
 #[test]
@@ -137,7 +153,16 @@ fn wrong_flags_are_named() {
     refused(&serve(&folder.0, &["--bind", "1.2.3"]), 2, &["--bind", "1.2.3", "IP address"]);
     refused(&serve(&folder.0, &["--mask", "10.0.0.0/33"]), 2, &["--mask", "10.0.0.0/33"]);
     refused(&serve(&folder.0, &["--max-peers", "131073"]), 2, &["--max-peers", "131072"]);
+    refused(&serve(&folder.0, &["--mask", "10.0.0.0/8"]), 2, &["--mask", "--local-ip"]);
+    refused(&serve(&folder.0, &["--relay-servers", "a:b:c"]), 2, &["--relay-servers", "a:b:c"]);
+    refused(&serve(&folder.0, &["--flags", "nowhere"]), 2, &["--flags", "nowhere"]);
     assert!(folder.contents().is_empty(), "wrong flags must not leave a key");
+}
+
+#[test]
+fn an_address_of_another_machine_is_named() {
+    let folder = Folder::new("address");
+    refused(&serve(&folder.0, &["--bind", "192.0.2.1"]), 1, &["Cannot listen", "--bind"]);
 }
 
 #[test]
@@ -148,111 +173,141 @@ fn a_missing_directory_is_named() {
     assert!(!nowhere.exists());
 }
 
-/// Runs a shell script with the binary as `$1` and a fresh directory as `$2`, in a mount
-/// namespace of its own.
-fn in_own_mounts(folder: &Folder, script: &str) -> Output {
+/// Runs a shell script in a mount namespace of its own; `serve` in it is the binary, told to
+/// serve the fresh directory `$dir`.
+fn in_own_mounts(folder: &Folder, port: u16, script: &str) -> Command {
+    let begin = "dir=$1; port=$2; shift 2
+        serve() { exec \"$@\" serve --data \"$dir\" --port $port --key= \\
+          --new-peers-per-day 65535 --registrations-per-minute 65535; }";
     let binary = command(&[]);
-    let words: Vec<_> = std::iter::once(binary.get_program()).chain(binary.get_args()).collect();
-    let [binary] = words[..] else { panic!("mounts are tested without an emulator") };
-    Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-eu", "-c", script, "sh"])
-        .args([binary, folder.0.as_os_str()])
-        .arg(free_ports().to_string())
-        .output()
-        .expect("the program unshare is needed: install the package util-linux")
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "--propagation", "private", "sh", "-eu", "-c"]);
+    shell.args([&format!("{begin}\n{script}"), "sh"]).arg(&folder.0).arg(port.to_string());
+    shell.arg(binary.get_program()).args(binary.get_args());
+    shell
+}
+
+/// What the script's `serve`, which must end by itself, said.
+fn ended_in_own_mounts(folder: &Folder, mount: &str) -> Output {
+    let script = format!("{mount}; serve timeout 20 \"$@\"");
+    let ended = in_own_mounts(folder, free_ports(), &script).output();
+    ended.expect("the program unshare is needed: install the package util-linux")
 }
 
 #[test]
 fn a_read_only_directory_is_said() {
     let folder = Folder::new("read-only");
-    let script =
-        "mount -t tmpfs -o ro tmpfs \"$2\"; exec timeout 20 \"$1\" serve --data \"$2\" --port $3";
-    refused(&in_own_mounts(&folder, script), 3, &["key files", "Read-only", "--data"]);
+    let ended = ended_in_own_mounts(&folder, "mount -t tmpfs -o ro tmpfs \"$dir\"");
+    refused(&ended, 3, &["key files", "Read-only", "--data"]);
 }
 
 #[test]
 fn a_read_only_directory_with_keys_and_store_is_said() {
     let folder = Folder::used("read-only-used");
     let before = folder.contents();
-    let script = "mount --bind \"$2\" \"$2\"; mount -o remount,ro,bind \"$2\";
-        exec timeout 20 \"$1\" serve --data \"$2\" --port $3";
-    refused(&in_own_mounts(&folder, script), 3, &["hbb.redb", "read-only"]);
+    let mount = "mount --bind \"$dir\" \"$dir\"; mount -o remount,ro,bind \"$dir\"";
+    refused(&ended_in_own_mounts(&folder, mount), 3, &["hbb.redb", "read-only"]);
     assert_eq!(folder.contents(), before);
 }
 
 #[test]
 fn a_disk_without_room_for_a_store_is_said() {
     let folder = Folder::new("tiny");
-    let script = "mount -t tmpfs -o size=16k tmpfs \"$2\";
-        exec timeout 20 \"$1\" serve --data \"$2\" --port $3";
-    refused(&in_own_mounts(&folder, script), 3, &["hbb.redb", "disk is full", "space"]);
+    let ended = ended_in_own_mounts(&folder, "mount -t tmpfs -o size=16k tmpfs \"$dir\"");
+    refused(&ended, 3, &["hbb.redb", "disk is full", "space"]);
 }
 
-/// The disk fills while it serves: registrations are refused, not lost and not pretended; with
-/// room again they are taken.
+/// A disk that fills up, a power cut, a start on the full disk, room again, a clean restart.
+const FULL_DISK: &str = "mount -t tmpfs -o size=1m tmpfs \"$dir\"
+    serve \"$@\" & server=$!; trap 'kill -9 $server' EXIT
+    echo open; read go
+    head -c 2000000 /dev/zero >\"$dir/filler\" 2>/dev/null || true
+    echo full; read go; kill -9 $server; wait $server || true
+    serve \"$@\" & server=$!
+    echo again; read go; rm \"$dir/filler\"
+    echo room; read go; kill $server; wait $server
+    serve \"$@\" & server=$!
+    echo anew; read go; kill $server; wait $server; trap - EXIT";
+
+/// Registrations are refused then, not lost and not pretended; with room they are taken.
 #[test]
 fn a_disk_that_fills_up_refuses_and_recovers() {
-    let folder = Folder::new("full");
-    let port = free_ports();
-    let script = format!(
-        "mount -t tmpfs -o size=1m tmpfs {dir}
-         {binary} serve --data {dir} --port {port} --key= --new-peers-per-day 65535 \
-           --registrations-per-minute 65535 & server=$!
-         for i in $(seq 100); do [ -e {dir}/hbb.redb ] && break; sleep 0.05; done
-         head -c 2000000 /dev/zero >{dir}/filler 2>/dev/null || true
-         echo full; read go; rm {dir}/filler; echo room; read go; kill $server; wait $server",
-        dir = folder.0.display(),
-        binary = command(&[]).get_program().to_str().unwrap(),
-    );
-    let mut child = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+    let (folder, port) = (Folder::new("full"), free_ports());
+    let mut child = in_own_mounts(&folder, port, FULL_DISK)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program unshare is needed: install the package util-linux");
     let mut steps = Steps::new(&mut child);
-    steps.wait_for("full");
-    let failed = register_until(port, 0, 7).expect("a full disk is answered with SERVER_ERROR");
+    steps.wait_for("open", port);
+    assert_eq!(register_until(port, 0, 7, 20), None);
     steps.go();
-    steps.wait_for("room");
-    register_until(port, failed, 0).expect("with room again registrations are taken");
+    steps.wait_for("full", port);
+    let failed = register_until(port, 20, 7, 20_000);
+    let failed = failed.expect("a full disk is answered with SERVER_ERROR");
+    steps.go();
+    steps.wait_for("again", port);
+    assert_eq!(known(port, failed), (0..failed).collect::<Vec<_>>());
+    assert_eq!(register_until(port, failed, 7, 1), Some(failed), "taken by a full disk");
+    steps.go();
+    steps.wait_for("room", port);
+    assert_eq!(register_until(port, failed, 0, 1), Some(failed), "refused with room again");
+    steps.go();
+    steps.wait_for("anew", port);
+    assert_eq!(known(port, failed + 10), (0..=failed).collect::<Vec<_>>());
     steps.go();
     assert!(child.wait().unwrap().success());
 }
 
-/// Registers new ids from `first` on until one is answered with `outcome`; its number.
-fn register_until(port: u16, first: u32, outcome: i32) -> Option<u32> {
+fn id(number: u32) -> String {
+    format!("peer{number:06}")
+}
+
+/// Registers new ids from `first` on until one is answered with `outcome`, `most` at most; its
+/// number.
+fn register_until(port: u16, first: u32, outcome: i32, most: u32) -> Option<u32> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut buffer = [0; 100];
-    (first..first + 20_000).find(|number| {
-        let wish = say::register_pk(&format!("peer{number:06}"), &[7; 64], &[9; 32]);
+    (first..first + most).find(|number| {
+        let wish = say::register_pk(&id(*number), &[7; 64], &[9; 32]);
         socket.send_to(&wish, ("127.0.0.1", port)).unwrap();
         let len = socket.recv(&mut buffer).expect("every registration is answered");
         take!(&buffer[..len], RegisterPkResponse).outcome == outcome
     })
 }
 
+/// Which of the first ids exist.
+fn known(port: u16, count: u32) -> Vec<u32> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let exists = |number: &u32| {
+        send(&mut stream, &say::punch(&id(*number), |_| ())).unwrap();
+        take!(&receive(&mut stream).unwrap(), PunchHoleResponse).failure != 0
+    };
+    (0..count).filter(exists).collect()
+}
+
 /// Steps of a script that waits for a line before each next one.
 struct Steps {
-    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
-    input: std::process::ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    input: ChildStdin,
 }
 
 impl Steps {
-    fn new(child: &mut std::process::Child) -> Self {
-        use std::io::BufRead as _;
-        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    fn new(child: &mut Child) -> Self {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { lines, input: child.stdin.take().unwrap() }
     }
 
-    fn wait_for(&mut self, step: &str) {
+    /// Waits for the step and for the server in it.
+    fn wait_for(&mut self, step: &str, port: u16) {
         assert!(self.lines.any(|line| line.unwrap() == step), "the script did not reach {step}");
+        assert!(wait_port(port), "nobody serves after {step}");
     }
 
     fn go(&mut self) {
-        use std::io::Write as _;
         writeln!(self.input, "go").unwrap();
     }
 }
