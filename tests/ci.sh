@@ -42,7 +42,7 @@ lint() {
     xargs -0 grep -lE '^#!/(usr/bin/env bash|bin/sh|usr/bin/env sh)' | xargs shellcheck -x
 }
 test_all() { cargo test --locked; }
-cross() { cross/setup && cross/build all && cross/check all; }
+cross() { cross/setup && cross/build --with debian all && cross/check all; }
 size() { size-report/measure; }
 
 main() {
