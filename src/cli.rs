@@ -1,5 +1,5 @@
 //! Raw flags: what was typed, every field optional, nothing judged. One parser for the command
-//! line and for the flags file. Must not know what a value means: that is `config.rs`.
+//! line and for the flags file. Must not know what a value means: that is `config/`.
 //! Checks: tests/cli.rs runs the binary on every command.
 
 use core::fmt;
@@ -83,6 +83,13 @@ pub struct ServeFlags {
     /// port of the relay (port + 1); the second above it takes browsers
     #[argh(option)]
     pub relay_port: Option<String>,
+    /// serve everything on --port alone: ID server, relay, WebSocket; needs --public or
+    /// --relay-servers
+    #[argh(switch)]
+    pub single_port: bool,
+    /// proxies that are believed where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)
+    #[argh(option)]
+    pub trusted_proxies: Option<String>,
     /// relays clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)
     #[argh(option)]
     pub relay_servers: Option<String>,

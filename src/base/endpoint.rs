@@ -2,7 +2,7 @@
 //! Covers C09's normalisation; `wire/addr.rs` gives endpoints their bytes.
 
 use core::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// A canonical IP address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,33 +94,50 @@ impl Prefix {
     }
 }
 
-/// An IPv4 network such as `192.168.0.0/16`: the LAN mask.
+/// A network such as `192.168.0.0/16` or `fd00::/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
-    base: u32,
+    base: u128,
     bits: u8,
+    v6: bool,
 }
 
 impl Network {
-    /// Reads `a.b.c.d/n`, n from 0 to 32; None if it is anything else.
+    /// Reads an address and the bits that count, all of them if none are told; None if it is
+    /// anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let (ip, bits) = text.split_once('/')?;
-        let ip: Ipv4Addr = ip.parse().ok()?;
-        let bits: u8 = bits.parse().ok().filter(|bits| *bits <= 32)?;
-        Some(Self { base: ip.to_bits() & mask(bits), bits })
+        let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
+        let (whole, width, v6) = number(ip.parse().ok()?);
+        let bits = match bits {
+            Some(bits) => bits.parse().ok().filter(|bits| *bits <= width)?,
+            None => width,
+        };
+        Some(Self { base: cut(whole, width - bits), bits, v6 })
     }
 
-    /// Whether `ip`, made canonical, lies inside; IPv6 never does.
+    /// Whether `ip`, made canonical, lies inside.
     pub fn contains(self, ip: IpAddr) -> bool {
-        match canonical(ip) {
-            IpAddr::V4(v4) => v4.to_bits() & mask(self.bits) == self.base,
-            IpAddr::V6(_) => false,
-        }
+        let (whole, width, v6) = number(canonical(ip));
+        v6 == self.v6 && cut(whole, width - self.bits) == self.base
+    }
+
+    /// Whether it is one of IPv6.
+    pub const fn is_v6(self) -> bool {
+        self.v6
     }
 }
 
-fn mask(bits: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)
+/// The address as a number, its width in bits, and whether it is IPv6.
+fn number(ip: IpAddr) -> (u128, u8, bool) {
+    match ip {
+        IpAddr::V4(v4) => (v4.to_bits().into(), 32, false),
+        IpAddr::V6(v6) => (v6.to_bits(), 128, true),
+    }
+}
+
+/// Clears the lowest bits.
+fn cut(number: u128, bits: u8) -> u128 {
+    number.checked_shr(bits.into()).and_then(|high| high.checked_shl(bits.into())).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -128,8 +145,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_refuses_what_is_not_ipv4_cidr() {
-        for bad in ["", "1.2.3.4", "1.2.3.4/33", "1.2.3/8", "::1/8", "1.2.3.4/-1", "a/b"] {
+    fn network_refuses_what_is_none() {
+        for bad in ["", "1.2.3.4/33", "1.2.3/8", "::1/129", "1.2.3.4/-1", "a/b", "1.2.3.4/"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }
@@ -140,7 +157,12 @@ mod tests {
         assert!(net.contains("192.168.1.1".parse().unwrap()));
         assert!(net.contains("::ffff:192.168.1.1".parse().unwrap()));
         assert!(!net.contains("192.169.1.1".parse().unwrap()));
-        assert!(Network::parse("0.0.0.0/0").unwrap().contains("8.8.8.8".parse().unwrap()));
+        let inside =
+            |net: &str, ip: &str| Network::parse(net).unwrap().contains(ip.parse().unwrap());
+        assert!(inside("0.0.0.0/0", "8.8.8.8") && !inside("0.0.0.0/0", "::1"));
+        assert!(inside("::/0", "2001:db8::1") && !inside("::/0", "8.8.8.8"));
+        assert!(inside("fd00::/8", "fdff::1") && !inside("fd00::/8", "fe80::1"));
+        assert!(inside("10.0.0.1", "10.0.0.1") && !inside("10.0.0.1", "10.0.0.0"));
     }
 
     #[test]

@@ -29,6 +29,11 @@ pub const SESSIONS_CEILING: usize = 4_096;
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Largest first frame on the relay (C04): closes it.
 pub const RELAY_FRAME_BYTES_MAX: usize = 4 * 1024;
+/// Largest HTTP request that opens a WebSocket; browsers send the cookies of the host along.
+pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
+/// Largest message of a session that came in fragments and goes on as one frame, whose header
+/// must tell its length; all sessions share it. Other messages pass without being held.
+pub const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest datagram read; longer ones are cut by the kernel and dropped here.
 pub const DATAGRAM_BYTES_MAX: usize = 1500;
 /// Most ids in one online query; further ones are answered as offline.
@@ -57,6 +62,8 @@ pub const THROTTLED_MAX: usize = 512;
 /// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
 pub const GRANTS_MAX: usize = 1024;
 
+/// A WebSocket is open this long after its connection was, or it is closed.
+pub const HANDSHAKE_MS: u64 = 10_000;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
 /// A silent connection is closed after this (C05, C66).
@@ -73,6 +80,9 @@ pub const HEARTBEAT_MISSED_MS: u64 = 50_000;
 /// A connection silent for this long is offered the sealed channel: longer than any client that
 /// speaks first takes to do so (protocol §4.8), well below the 18 s the others wait.
 pub const OFFER_DELAY_MS: u64 = 250;
+/// The same where one port serves all, since a leg of the relay must never be offered anything:
+/// enough for one lost segment.
+pub const OFFER_DELAY_SHARED_MS: u64 = 1_000;
 /// An offer is made to all who come within this time: one signature a minute.
 pub const OFFER_REUSE_MS: u64 = 60_000;
 /// Key exchanges accepted in a second; a client asks again. Each costs an X25519 secret, 2 ms on

@@ -38,6 +38,7 @@ mod member {
     pub(super) const ONLINE_REQUEST: u32 = 23;
     pub(super) const ONLINE_RESPONSE: u32 = 24;
     pub(super) const KEY_EXCHANGE: u32 = 25;
+    pub(super) const HEALTH_CHECK: u32 = 26;
     pub(super) const HTTP_PROXY_REQUEST: u32 = 27;
     pub(super) const ALL: core::ops::RangeInclusive<u32> = 6..=28;
 }
@@ -69,6 +70,7 @@ pub fn decode(payload: &[u8]) -> Result<Request<'_>, Error> {
         }
         member::ONLINE_REQUEST => return Err(Error::Malformed),
         member::KEY_EXCHANGE => Request::KeyExchange(key_exchange(&parse(body)?)?),
+        member::HEALTH_CHECK => Request::HealthCheck,
         member::HTTP_PROXY_REQUEST => Request::HttpProxy,
         _ => Request::Ignored,
     })
@@ -147,6 +149,7 @@ fn relay_request(message: proto::RequestRelay, raw: &[u8]) -> RelayRequest<'_> {
     RelayRequest {
         target: peer_id(&message.id),
         token: given(message.uuid.is_empty(), RelayToken::new(&message.uuid)),
+        names_relay: !message.relay_server.is_empty(),
         access_key: message.access_key,
         conn_type: match tunnel.contains(&message.conn_type) {
             true => ConnType::Tunnel,

@@ -2,11 +2,14 @@
 //! Behind this folder there are no raw strings, no mapped addresses, no "empty means absent".
 
 pub mod addr;
+pub mod convert;
 pub mod frame;
+pub mod handshake;
 pub mod message;
 pub mod patch;
 pub mod reply;
 pub mod request;
+pub mod websocket;
 
 use core::fmt;
 

@@ -54,6 +54,8 @@ pub enum Request<'a> {
     Online(OnlineQuery<'a>),
     /// The client's half of the secure channel: its public key and the boxed symmetric key.
     KeyExchange(KeyExchange),
+    /// A session lasts; the initiator keeps the connection open as long.
+    HealthCheck,
     /// An API call carried over port P.
     HttpProxy,
     /// A message this server knows and does not serve (protocol §4.10).
@@ -144,6 +146,8 @@ pub struct RelayRequest<'a> {
     pub target: Given<PeerId>,
     /// What pairs the two legs.
     pub token: Given<RelayToken>,
+    /// Whether a relay is named: towards S always, towards R never.
+    pub names_relay: bool,
     /// What must equal the relay's access key.
     pub access_key: String,
     /// What the session is for.

@@ -13,6 +13,8 @@ pub(crate) fn generate() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut chance = Chance::new(2026);
     let folders = [
         ("frame", frames(&mut chance)),
+        ("websocket", websockets(&mut Chance::new(6455))),
+        ("handshake", handshakes()),
         ("message", messages(&mut chance)),
         ("address", addresses(&mut chance)),
         ("input", inputs(&mut chance)),
@@ -40,6 +42,42 @@ fn frames(chance: &mut Chance) -> Vec<Vec<u8>> {
         cases.push(header_for(len).unwrap().to_vec());
     }
     cases
+}
+
+fn websockets(chance: &mut Chance) -> Vec<Vec<u8>> {
+    let masked = |first: u8, len: &[u8], payload: &[u8]| {
+        [&[first][..], len, &[9, 8, 7, 6], payload].concat()
+    };
+    let mut cases = vec![vec![], vec![0x82], vec![0x82, 0x05, 1], vec![0xff; 14]];
+    cases.push(masked(0x82, &[0x83], b"abc"));
+    cases.push(masked(0x82, &[0x80], b""));
+    cases.push(masked(0x81, &[0x83], b"abc"));
+    cases.push(masked(0x88, &[0x82], &[3, 232]));
+    cases.push(masked(0x82, &[0xfe, 1, 44], &chance.bytes(300)));
+    cases.push(masked(0x82, &[0xff, 0, 0, 0, 0, 0x40, 0, 0, 0], b"1 GiB"));
+    // Fragments with a ping between, a continuation of nothing, a message within a message.
+    let (begin, end) = (masked(0x02, &[0x82], b"ab"), masked(0x80, &[0x81], b"c"));
+    cases.push([&begin[..], &masked(0x89, &[0x81], b"?"), &end].concat());
+    cases.push([&end[..], &begin].concat());
+    cases.push([&begin[..], &begin].concat());
+    cases
+}
+
+fn handshakes() -> Vec<Vec<u8>> {
+    let fields = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+    let proxied = "X-Forwarded-For: 192.0.2.1, [2001:db8::1]:80\r\nX-Real-IP: 192.0.2.1\r\n";
+    let request = |path: &str, more: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: x\r\n{fields}{more}\r\n").into_bytes()
+    };
+    vec![
+        vec![],
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        b"POST /api/login HTTP/1.1\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        request("/ws/id", ""),
+        request("/ws/relay?a=b#c", proxied),
+        request("/", &"X: y\r\n".repeat(50)),
+    ]
 }
 
 fn messages(chance: &mut Chance) -> Vec<Vec<u8>> {

@@ -109,6 +109,16 @@ fn frames() {
 }
 
 #[test]
+fn websockets() {
+    throw("websocket", targets::websocket);
+}
+
+#[test]
+fn handshakes() {
+    throw("handshake", targets::handshake);
+}
+
+#[test]
 fn messages() {
     throw("message", targets::message);
 }

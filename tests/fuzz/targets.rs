@@ -1,14 +1,18 @@
 //! What the corpora are thrown at: each takes any bytes, and panics only where the code does or
 //! where what it gives back contradicts itself.
 
+use hbb::base::conn::Transport::{Tcp, WebSocket};
 use hbb::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
 use hbb::identity::KeyChoice;
 use hbb::wire::addr::{Mangled, demangle};
+use hbb::wire::convert::Converter;
 use hbb::wire::frame::split;
+use hbb::wire::handshake;
 use hbb::wire::message::{decode, forward_relay_answer, forward_relay_request};
 use hbb::wire::request::{Given, Request};
+use hbb::wire::websocket::Assembly;
 
 /// A stream, cut into frames until one is incomplete or refused.
 pub(crate) fn frame(bytes: &[u8]) {
@@ -20,6 +24,36 @@ pub(crate) fn frame(bytes: &[u8]) {
             rest = &rest[frame.consumed..];
         }
     }
+}
+
+/// A WebSocket, cut into messages; and a relay leg, converted to either kind of partner.
+pub(crate) fn websocket(bytes: &[u8]) {
+    let (mut assembly, mut rest) = (Assembly::default(), bytes.to_vec());
+    while let Ok(Some((_, consumed))) = assembly.next(&mut rest, RELAY_FRAME_BYTES_MAX) {
+        assert!((6..=rest.len()).contains(&consumed), "a frame without a header");
+        rest.drain(..consumed);
+    }
+    for (from, to) in [(WebSocket, Tcp), (WebSocket, WebSocket), (Tcp, WebSocket)] {
+        let (mut converter, mut rest) = (Converter::new(from, to), bytes);
+        let mut out = heapless::Vec::<u8, 200>::new();
+        while let Ok(taken) = converter.feed(rest, &mut out, 1000) {
+            assert!(converter.gathered_len() <= 1000, "more gathered than allowed");
+            rest = &rest[taken..];
+            let more = converter.take_whole().is_some();
+            if rest.is_empty() || converter.is_closed() || !(more || taken > 0) {
+                break;
+            }
+            out.clear();
+        }
+    }
+}
+
+/// A request for a WebSocket; nothing that is accepted takes more than was there.
+pub(crate) fn handshake(bytes: &[u8]) {
+    let Ok(Some(opening)) = handshake::parse(bytes) else { return };
+    assert!(opening.consumed <= bytes.len() && opening.answer.ends_with("\r\n\r\n"));
+    // Nothing of the request is repeated in the answer but through a hash.
+    assert_eq!(opening.answer.lines().count(), 5, "{}", opening.answer);
 }
 
 /// A payload; what passes through must be a message again, without what was taken out.

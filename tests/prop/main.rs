@@ -5,6 +5,7 @@
 #[path = "../sim/chance.rs"]
 mod chance;
 mod codec;
+mod convert;
 mod disk;
 mod store;
 mod table;

@@ -3,14 +3,18 @@
 //! Must not know what a key is or read a file: texts come in, problems go out as sentences.
 //! Checks: the refusals below; tests/cli.rs shows them as operators see them.
 
+mod value;
+
 use core::fmt;
 use core::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::base::endpoint::Network;
-use crate::base::host::{host, host_port, with_port};
+use crate::base::host::{host, with_port};
 use crate::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 use crate::cli::{self, ServeFlags};
+
+use value::{ip, ipv4_network, log_level, not_empty, proxies, relays, role, small};
 
 /// The port clients assume if none is typed.
 pub const PORT: u16 = 21116;
@@ -20,6 +24,8 @@ pub const PORT_MIN: u16 = 3;
 pub const PORT_MAX: u16 = u16::MAX - 3;
 /// Most relays in a list; more cannot be told from a mistake.
 pub const RELAY_SERVERS_MAX: usize = 32;
+/// Most proxies in a list: every address of a content network fits.
+pub const TRUSTED_PROXIES_MAX: usize = 64;
 
 /// Which servers this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +85,10 @@ pub struct Config {
     /// Relays clients are told, `host` or `host:port`, at most [`RELAY_SERVERS_MAX`].
     /// Empty: clients use their ID server's host with the port above.
     pub relay_servers: Vec<String>,
+    /// Whether the ID server's port serves all and no other TCP port is opened.
+    pub single_port: bool,
+    /// Proxies that are believed where their clients are, at most [`TRUSTED_PROXIES_MAX`].
+    pub trusted_proxies: Vec<Network>,
     /// The text of `--key`; None if it was not given. May be a secret: never log it.
     pub key: Option<Box<str>>,
     /// The network whose members meet directly.
@@ -138,6 +148,7 @@ impl Config {
             ("--bind", self.bind != new.bind),
             ("--port", self.port != new.port),
             ("--relay-port", self.relay_port != new.relay_port),
+            ("--single-port", self.single_port != new.single_port),
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
         ];
@@ -146,6 +157,9 @@ impl Config {
 
     /// The TCP ports of this role: NAT test, ID server and its WebSocket, relay and its WebSocket.
     pub fn tcp_ports(&self) -> Vec<u16> {
+        if self.single_port {
+            return vec![self.port];
+        }
         let mut ports = Vec::with_capacity(5);
         if self.role != Role::Relay {
             ports.extend([self.port - 1, self.port, self.port + 2]);
@@ -188,6 +202,8 @@ impl Draft {
             port: PORT,
             relay_port: PORT + 1,
             relay_servers: Vec::new(),
+            single_port: false,
+            trusted_proxies: proxies("127.0.0.0/8,::1").unwrap_or_default(),
             key: None,
             lan: None,
             always_use_relay: false,
@@ -266,12 +282,17 @@ impl Draft {
     /// Which path sessions take.
     fn apply_paths(&mut self, flags: &ServeFlags) {
         self.config.always_use_relay |= flags.always_use_relay;
+        self.config.single_port |= flags.single_port;
+        let is = "addresses or networks such as 10.0.0.0/8, with commas between, at most 64";
+        if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
+            self.config.trusted_proxies = list;
+        }
         let is = "HOST or HOST:PORT, several with commas between, at most 32";
         if let Some(list) = self.value("--relay-servers", &flags.relay_servers, relays, is) {
             self.config.relay_servers = list;
         }
         let is = "an IPv4 network such as 192.168.0.0/16";
-        if let Some(network) = self.value("--mask", &flags.mask, Network::parse, is) {
+        if let Some(network) = self.value("--mask", &flags.mask, ipv4_network, is) {
             self.network = Some(network);
         }
         let is = "an IP address such as 192.168.0.1";
@@ -310,6 +331,9 @@ impl Draft {
         self.config.relay_port = self.relay_port.unwrap_or(derived);
         self.relate_ports();
         self.relate_lan();
+        if self.config.single_port {
+            return self.relate_single_port();
+        }
         let config = &mut self.config;
         let unexpected = config.relay_port != derived && config.role == Role::All;
         if unexpected && config.relay_servers.is_empty() {
@@ -320,6 +344,26 @@ impl Draft {
                      it is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
                 ),
             }
+        }
+    }
+
+    /// With one port for all, clients must be told that the relay is there too.
+    fn relate_single_port(&mut self) {
+        let config = &mut self.config;
+        if config.role != Role::All {
+            return self.problem("--single-port: joins ID server and relay; leave out --role");
+        }
+        if self.relay_port.is_some() {
+            return self.problem("--single-port: the relay is on --port; leave out --relay-port");
+        }
+        config.relay_port = config.port;
+        match &config.public {
+            _ if !config.relay_servers.is_empty() => {}
+            Some(host) => config.relay_servers.push(with_port(host, config.port)),
+            None => self.problem(
+                "--single-port: clients expect the relay on --port + 1 and must be told that it \
+                 is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
+            ),
         }
     }
 
@@ -379,45 +423,6 @@ impl Draft {
     fn problem(&mut self, said: &str) {
         self.problems.push([&self.place, said].concat());
     }
-}
-
-fn relays(text: &str) -> Option<Vec<String>> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let list: Option<Vec<String>> = names.map(host_port).collect();
-    list.filter(|list| list.len() <= RELAY_SERVERS_MAX)
-}
-
-fn ip(text: &str) -> Option<IpAddr> {
-    text.trim_matches(['[', ']']).parse().ok()
-}
-
-fn not_empty(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.into())
-}
-
-fn role(text: &str) -> Option<Role> {
-    Some(match text {
-        "all" => Role::All,
-        "rendezvous" => Role::Rendezvous,
-        "relay" => Role::Relay,
-        _ => return None,
-    })
-}
-
-fn log_level(text: &str) -> Option<LogLevel> {
-    Some(match text {
-        "error" => LogLevel::Error,
-        "warn" => LogLevel::Warn,
-        "info" => LogLevel::Info,
-        "debug" => LogLevel::Debug,
-        "trace" => LogLevel::Trace,
-        _ => return None,
-    })
-}
-
-/// The number as 16 bits; its bounds were checked.
-fn small(number: usize) -> u16 {
-    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

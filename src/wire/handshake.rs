@@ -1,0 +1,208 @@
+//! The HTTP request that opens a WebSocket (RFC 6455 §4.2) and our answer to it. Pure over bytes;
+//! it must not know whom to believe about forwarded addresses. C31, C53, C54.
+
+use core::net::IpAddr;
+
+use ct_codecs::{Base64, Encoder};
+use heapless::String;
+use httparse::{EMPTY_HEADER, Request, Status};
+use sha1_smol::Sha1;
+
+/// Headers we read; a browser behind two proxies sends 20.
+const HEADERS_MAX: usize = 48;
+/// What RFC 6455 §4.2.2 appends to the client's key.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// What the path asks for, where one port serves all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// `/ws/id`: signalling.
+    Signalling,
+    /// `/ws/relay`: a leg of the relay.
+    Relay,
+    /// Any other: the port or the first message tells.
+    Other,
+}
+
+/// A request to open a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// What for.
+    pub path: Path,
+    /// The whole answer that accepts it.
+    pub answer: String<160>,
+    /// `X-Real-IP`, as one proxy writes it.
+    pub real_ip: Option<IpAddr>,
+    /// `X-Forwarded-For`, the nearest hop last; empty if there is none or one is no address.
+    pub forwarded_for: Vec<IpAddr>,
+    /// Bytes of the request.
+    pub consumed: usize,
+}
+
+/// Why a request opens nothing; each has its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is no HTTP/1.1 request.
+    Malformed,
+    /// It is HTTP, and asks for no WebSocket of version 13.
+    NotWebSocket,
+}
+
+impl Refusal {
+    /// The whole answer.
+    pub const fn answer(self) -> &'static str {
+        match self {
+            Self::Malformed => {
+                "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            }
+            Self::NotWebSocket => {
+                "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\n\
+                 Connection: Upgrade, close\r\n\
+                 Sec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n"
+            }
+        }
+    }
+}
+
+/// Reads the request at the front of `buffer`; None while it is incomplete.
+///
+/// # Errors
+/// [`Refusal`], with the answer to send before closing.
+pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = Request::new(&mut headers);
+    let consumed = match request.parse(buffer) {
+        Ok(Status::Complete(consumed)) => consumed,
+        Ok(Status::Partial) => return Ok(None),
+        Err(_) => return Err(Refusal::Malformed),
+    };
+    let values = |name: &'static str| {
+        let named =
+            request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        named.filter_map(|header| core::str::from_utf8(header.value).ok()).map(str::trim)
+    };
+    let lists = |name, word: &str| {
+        values(name)
+            .flat_map(|value| value.split(','))
+            .any(|one| one.trim().eq_ignore_ascii_case(word))
+    };
+    let key = values("sec-websocket-key").next().filter(|key| key.len() == 24);
+    let wanted = request.method == Some("GET")
+        && lists("upgrade", "websocket")
+        && lists("connection", "upgrade")
+        && values("sec-websocket-version").any(|version| version == "13");
+    let Some(key) = key.filter(|_| wanted) else { return Err(Refusal::NotWebSocket) };
+    let hops: Option<Vec<IpAddr>> =
+        values("x-forwarded-for").flat_map(|value| value.split(',')).map(address).collect();
+    Ok(Some(Opening {
+        path: path(request.path.unwrap_or_default()),
+        answer: answer(key).ok_or(Refusal::Malformed)?,
+        real_ip: values("x-real-ip").next().and_then(address),
+        forwarded_for: hops.unwrap_or_default(),
+        consumed,
+    }))
+}
+
+fn path(text: &str) -> Path {
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    match path.trim_end_matches('/') {
+        "/ws/id" => Path::Signalling,
+        "/ws/relay" => Path::Relay,
+        _ => Path::Other,
+    }
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port behind.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = || text.parse().ok();
+    bare().or_else(|| {
+        let inside = match text.strip_prefix('[') {
+            Some(rest) => rest.split(']').next(),
+            None => text.split(':').next(),
+        };
+        inside?.parse().ok()
+    })
+}
+
+fn answer(key: &str) -> Option<String<160>> {
+    let mut hash = Sha1::new();
+    hash.update(key.as_bytes());
+    hash.update(GUID);
+    let mut accept = [0; 28];
+    let accept = Base64::encode_to_str(&mut accept, hash.digest().bytes()).ok()?;
+    let mut answer = String::new();
+    for part in [
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: ",
+        accept,
+        "\r\n\r\n",
+    ] {
+        answer.push_str(part).ok()?;
+    }
+    Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RFC: &str = "GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: WebSocket\r\n\
+        Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n";
+
+    fn parse_with(more: &str) -> Result<Option<Opening>, Refusal> {
+        parse([RFC, more, "\r\n"].concat().as_bytes())
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_is_accepted_with_its_answer() {
+        let opening = parse_with("").unwrap().unwrap();
+        assert!(opening.answer.contains("Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
+        assert_eq!((opening.path, opening.consumed), (Path::Other, RFC.len() + 2));
+        assert_eq!((opening.real_ip, opening.forwarded_for), (None, Vec::new()));
+        for cut in 0..RFC.len() {
+            assert_eq!(parse(&RFC.as_bytes()[..cut]), Ok(None), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_opening_is_refused() {
+        for (from, to) in [
+            ("GET", "POST"),
+            ("Upgrade: WebSocket", "Upgrade: h2c"),
+            ("keep-alive, Upgrade", "keep-alive"),
+            ("Version: 13", "Version: 12"),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "short"),
+        ] {
+            let text = [RFC.replace(from, to).as_str(), "\r\n"].concat();
+            assert_eq!(parse(text.as_bytes()), Err(Refusal::NotWebSocket), "{to}");
+        }
+        assert_eq!(parse(b"\x16\x03\x01\x02\x00"), Err(Refusal::Malformed));
+        assert_eq!(parse(b"GET / HTTP/2.7\r\n\r\n"), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn forwarded_addresses_are_read_as_proxies_write_them() {
+        let real_ip =
+            |text: &str| parse_with(&format!("X-Real-IP: {text}\r\n")).unwrap().unwrap().real_ip;
+        assert_eq!(real_ip("192.0.2.1"), "192.0.2.1".parse().ok());
+        assert_eq!(real_ip("[2001:db8::1]:80"), "2001:db8::1".parse().ok());
+        assert_eq!(real_ip("192.0.2.1, 192.0.2.2"), None);
+        let hops = |text: &str| parse_with(text).unwrap().unwrap().forwarded_for.len();
+        assert_eq!(hops("X-Forwarded-For: 192.0.2.1, 192.0.2.2:80\r\nx-forwarded-for: ::1\r\n"), 3);
+        assert_eq!(hops("X-Forwarded-For: 192.0.2.1, unknown\r\n"), 0);
+    }
+
+    #[test]
+    fn paths_tell_the_service() {
+        for (text, meant) in [
+            ("/ws/id", Path::Signalling),
+            ("/ws/relay/?x=1", Path::Relay),
+            ("/", Path::Other),
+            ("/ws/identity", Path::Other),
+        ] {
+            assert_eq!(path(text), meant, "{text}");
+        }
+    }
+}
