@@ -37,7 +37,8 @@ pub fn run(config: Config) -> Result<(), Exit> {
         Role::All | Role::Relay => Some(Relay::new(config.limits, keys.enforced.clone(), seed()?)),
     };
     print(&greeting(&config, &keys))?;
-    let ports = Ports { ip: config.bind, main: config.port, relay: config.relay_port };
+    let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
+    let ports = Ports { ip: config.bind, main, relay: relay_port, single };
     let reload = Box::new(reload(config, keys));
     run_shell(Setup { ports, live, rendezvous, relay, seed: seed()?, reload }).map_err(exit)
 }
@@ -78,7 +79,7 @@ fn live(config: &Config, keys: &KeyPolicy) -> Live {
         always_relay: config.always_use_relay,
         lan,
     };
-    Live { limits: config.limits, policy }
+    Live { limits: config.limits, policy, proxies: config.trusted_proxies.clone() }
 }
 
 /// Reads the flags file again; what is wrong with it goes to the log and changes nothing.

@@ -1,8 +1,11 @@
 //! The shell: sockets, clock, signals, store thread, and the tasks that own the machines. It
 //! decides nothing about the protocol.
 
+pub mod bridge;
 pub mod clock;
+pub mod door;
 pub mod health;
+pub mod link;
 pub mod pool;
 pub mod relaying;
 pub mod report;
@@ -15,3 +18,4 @@ pub mod splice;
 pub mod store;
 pub mod tcp;
 pub mod udp;
+pub mod ws;

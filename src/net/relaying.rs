@@ -2,13 +2,12 @@
 //! A leg's stream travels: its task reads the first message and hands the stream to the owner; a
 //! leg that must wait gets it back, a leg that completes a pair does not. C65-C67, C69-C71.
 
-use std::net::TcpStream;
 use std::rc::Rc;
 
 use smol::channel::{Receiver, Sender, bounded};
-use smol::{Async, LocalExecutor, Timer, future};
+use smol::{LocalExecutor, Timer, future};
 
-use crate::base::conn::Conn;
+use crate::base::conn::{Conn, Transport};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
@@ -16,14 +15,14 @@ use crate::base::limits::{
 };
 use crate::relay::{Effect, Effects, Input, Relay};
 use crate::wire::ConnType;
-use crate::wire::frame::split;
 use crate::wire::message::decode;
 
+use super::bridge::{self, Room};
 use super::clock::Clock;
+use super::link::Link;
 use super::pool::Place;
 use super::report;
-use super::splice::{self, Leg};
-use super::tcp::read_some;
+use super::splice;
 
 /// What legs tell the owner of the relay.
 pub enum FromLeg {
@@ -43,7 +42,7 @@ pub enum FromLeg {
         /// The message.
         payload: Vec<u8>,
         /// The stream and what came behind the message.
-        leg: Leg,
+        leg: Link,
     },
     /// It is gone, alone or with its session.
     Closed {
@@ -55,9 +54,9 @@ pub enum FromLeg {
 /// What the owner tells a leg.
 pub enum Order {
     /// Wait with your stream for a partner.
-    Park(Leg),
+    Park(Link),
     /// Here is your partner.
-    Pair(Leg, ConnType),
+    Pair(Link, ConnType),
 }
 
 /// What a reload changes of the relay.
@@ -82,7 +81,7 @@ struct Held {
     conn: Conn,
     from: Endpoint,
     orders: Sender<Order>,
-    leg: Option<Leg>,
+    leg: Option<Link>,
 }
 
 enum Wake {
@@ -219,32 +218,47 @@ impl Relaying {
     }
 }
 
-/// A connection to the relay port, from its first byte to the end of its session.
+/// What every leg needs.
+#[derive(Clone)]
+pub struct Legs {
+    /// The owner of the relay.
+    pub inbox: Sender<FromLeg>,
+    /// Runs sessions.
+    pub executor: Rc<LocalExecutor<'static>>,
+    /// For messages that must be whole before they go on.
+    pub room: Room,
+}
+
+/// A leg of the relay, from its first message, which may have been read already, to the end of
+/// its session.
 pub async fn serve(
-    stream: Async<TcpStream>,
-    from: Endpoint,
-    place: Place,
-    (inbox, executor): (Sender<FromLeg>, Rc<LocalExecutor<'static>>),
+    mut link: Link,
+    first: Option<Vec<u8>>,
+    (from, place): (Endpoint, Place),
+    legs: Legs,
 ) {
-    let conn = place.conn();
+    let (conn, inbox) = (place.conn(), &legs.inbox);
     // Two orders at most are ever sent: park, then pair.
     let (orders, mut next) = bounded(2);
     if inbox.send(FromLeg::Opened { conn, from, orders }).await.is_err() {
         return;
     }
-    let Some((payload, leg)) = first_message(Leg::new(stream), &next).await else {
+    let first = match first {
+        Some(payload) => Some(payload),
+        None => first_message(&mut link, &next).await,
+    };
+    let Some(payload) = first else {
         let _ = inbox.send(FromLeg::Closed { conn }).await;
         return;
     };
-    let joined = FromLeg::Joined { conn, payload, leg };
-    if inbox.send(joined).await.is_err() {
+    if inbox.send(FromLeg::Joined { conn, payload, leg: link }).await.is_err() {
         return;
     }
     let Ok(Order::Park(mut leg)) = next.recv().await else { return };
     match parked(&mut leg, &mut next).await {
         Parked::Paired(partner, conn_type) => {
-            let session = session(leg, partner, (conn, conn_type), inbox);
-            executor.spawn(session).detach();
+            let session = session(leg, partner, (conn, conn_type), legs.clone());
+            legs.executor.spawn(session).detach();
         }
         Parked::Gone => {
             let _ = inbox.send(FromLeg::Closed { conn }).await;
@@ -255,12 +269,12 @@ pub async fn serve(
 }
 
 enum Parked {
-    Paired(Leg, ConnType),
+    Paired(Link, ConnType),
     Gone,
     Dismissed,
 }
 
-async fn parked(leg: &mut Leg, next: &mut Receiver<Order>) -> Parked {
+async fn parked(leg: &mut Link, next: &mut Receiver<Order>) -> Parked {
     let order = async {
         match next.recv().await {
             Ok(Order::Pair(partner, conn_type)) => Parked::Paired(partner, conn_type),
@@ -274,42 +288,24 @@ async fn parked(leg: &mut Leg, next: &mut Receiver<Order>) -> Parked {
     future::or(order, gone).await
 }
 
-/// The first frame and the leg behind it; None if the peer or the owner ends it before.
-async fn first_message(mut leg: Leg, next: &Receiver<Order>) -> Option<(Vec<u8>, Leg)> {
-    loop {
-        let dismissed = async {
-            let _ = next.recv().await;
-            false
-        };
-        let readable = async { leg.stream.readable().await.is_ok() };
-        if !future::or(dismissed, readable).await {
-            return None;
-        }
-        match read_some(&leg.stream, &mut leg.leftover) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(_) => return None,
-        }
-        if let Some(frame) = split(&leg.leftover, RELAY_FRAME_BYTES_MAX).ok()? {
-            let (payload, consumed) = (frame.payload.to_vec(), frame.consumed);
-            leg.leftover.drain(..consumed);
-            return Some((payload, leg));
-        }
-    }
+/// The first message; None if the peer or the owner ends it before.
+async fn first_message(leg: &mut Link, next: &Receiver<Order>) -> Option<Vec<u8>> {
+    let dismissed = async {
+        let _ = next.recv().await;
+        None
+    };
+    future::or(dismissed, async { leg.next_payload(RELAY_FRAME_BYTES_MAX).await.ok() }).await
 }
 
-async fn session(
-    waiting: Leg,
-    joining: Leg,
-    (conn, conn_type): (Conn, ConnType),
-    inbox: Sender<FromLeg>,
-) {
+async fn session(waiting: Link, joining: Link, (conn, conn_type): (Conn, ConnType), legs: Legs) {
     let idle_ms = match conn_type {
         ConnType::Interactive => SESSION_IDLE_MS,
         ConnType::Tunnel => TUNNEL_IDLE_MS,
     };
-    let ended = splice::join(waiting, joining, idle_ms).await;
+    let ended = match (waiting.transport(), joining.transport()) {
+        (Transport::Tcp, Transport::Tcp) => splice::join(waiting, joining, idle_ms).await,
+        _ => bridge::join(waiting, joining, idle_ms, legs.room).await,
+    };
     report::session_ended(&ended);
-    let _ = inbox.send(FromLeg::Closed { conn }).await;
+    let _ = legs.inbox.send(FromLeg::Closed { conn }).await;
 }

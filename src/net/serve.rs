@@ -2,7 +2,7 @@
 //! and the signal handler on one executor until a signal says stop.
 
 use std::io;
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,26 +12,31 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
-use crate::base::conn::Transport;
 use crate::base::endpoint::Endpoint;
-use crate::base::limits::{ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OUTBOX_MAX, SAVES_PENDING_MAX};
+use crate::base::limits::{
+    ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
+    SAVES_PENDING_MAX,
+};
 use crate::base::table::Seed;
 use crate::identity::ServerKey;
 use crate::relay::Relay;
 use crate::rendezvous::Rendezvous;
 use crate::store::Store;
 
+use super::bridge::Room;
 use super::clock::Clock;
+use super::door::{self, Door};
 use super::health;
-use super::pool::{Place, Pool};
-use super::relaying::{self, LiveRelay, Relaying};
+use super::pool::Pool;
+use super::relaying::{Legs, LiveRelay, Relaying};
 use super::secure::Offers;
 use super::signal::{Listener, Wish};
 use super::signalling::{Live, Queues, Signalling};
 use super::socket;
 use super::store::StoreThread;
-use super::tcp::{self, FromStream, Owner};
+use super::tcp::Owner;
 use super::udp::Datagrams;
+use super::ws::Proxies;
 
 /// Which ports to open, of which address.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +45,10 @@ pub struct Ports {
     pub ip: Option<IpAddr>,
     /// P: UDP and TCP signalling; P-1 is the NAT test's second port.
     pub main: u16,
-    /// The relay.
+    /// The relay; its WebSocket port is the second above, as that of P is.
     pub relay: u16,
+    /// P serves all, and no other port is opened.
+    pub single: bool,
 }
 
 /// The rendezvous to run and its store.
@@ -90,9 +97,41 @@ pub enum Error {
 /// Opened sockets.
 struct Sockets {
     datagrams: Option<Datagrams>,
-    /// Port P, then port P-1.
-    signalling: Vec<Async<TcpListener>>,
-    relay: Option<Async<TcpListener>>,
+    listeners: Vec<(Entrance, Async<TcpListener>)>,
+}
+
+/// What a TCP port is there for.
+#[derive(Clone, Copy)]
+enum Entrance {
+    /// P.
+    Signalling,
+    /// P-1: NAT test and online queries, by clients that expect no offer.
+    Asking,
+    /// P+2.
+    SignallingWs,
+    Relay,
+    RelayWs,
+    /// The only one.
+    Every,
+}
+
+impl Ports {
+    fn entrances(self, rendezvous: bool, relay: bool) -> Vec<(Entrance, u16)> {
+        if self.single {
+            return vec![(Entrance::Every, self.main)];
+        }
+        let mut entrances = Vec::with_capacity(5);
+        if rendezvous {
+            entrances.push((Entrance::Signalling, self.main));
+            entrances.push((Entrance::Asking, self.main.saturating_sub(1)));
+            entrances.push((Entrance::SignallingWs, self.main.saturating_add(2)));
+        }
+        if relay {
+            entrances.push((Entrance::Relay, self.relay));
+            entrances.push((Entrance::RelayWs, self.relay.saturating_add(2)));
+        }
+        entrances
+    }
 }
 
 /// Serves until SIGTERM or SIGINT; registrations on their way are durable on return.
@@ -107,22 +146,20 @@ pub fn run(setup: Setup) -> Result<(), Error> {
 }
 
 fn open(setup: &Setup) -> Result<Sockets, Error> {
-    let Ports { ip, main, relay } = setup.ports;
-    let tcp =
-        |port| socket::tcp(ip, port).map_err(|cause| Error::Port { protocol: "TCP", port, cause });
+    let (ip, main) = (setup.ports.ip, setup.ports.main);
     let udp = |port| {
         socket::udp(ip, port)
             .and_then(|socket| Datagrams::new(socket, setup.live.limits.peers, setup.seed))
             .map_err(|cause| Error::Port { protocol: "UDP", port, cause })
     };
-    let signalling = match setup.rendezvous.is_some() {
-        true => vec![tcp(main)?, tcp(main.saturating_sub(1))?],
-        false => Vec::new(),
+    let tcp = |(entrance, port)| match socket::tcp(ip, port) {
+        Ok(listener) => Ok((entrance, listener)),
+        Err(cause) => Err(Error::Port { protocol: "TCP", port, cause }),
     };
+    let entrances = setup.ports.entrances(setup.rendezvous.is_some(), setup.relay.is_some());
     Ok(Sockets {
         datagrams: setup.rendezvous.is_some().then(|| udp(main)).transpose()?,
-        signalling,
-        relay: setup.relay.is_some().then(|| tcp(relay)).transpose()?,
+        listeners: entrances.into_iter().map(tcp).collect::<Result<_, _>>()?,
     })
 }
 
@@ -147,28 +184,37 @@ async fn serve(
 ) -> Result<(), Error> {
     let Setup { ports, live, rendezvous, relay, reload, .. } = setup;
     let signals = Listener::new().map_err(Error::System)?;
-    let shell = Shell { executor, pool: Pool::new(live.limits.connections), clock: Clock::start() };
+    let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
+    proxies.set(live.proxies.clone());
+    let shell = Shell { executor, pool, clock: Clock::start(), proxies };
     let (live_in, live_out) = unbounded();
     let (live_relay_in, live_relay_out) = unbounded();
     let (stop_in, stop_out) = bounded::<()>(1);
     let (reachable, relays) = bounded(1);
     let lists = health::watch(reachable).map_err(Error::System)?;
     let _ = lists.send(live.policy.relays.clone());
-    let mut owner = None;
+    let (mut store, mut owner, mut legs) = (None, None, None);
     if let (Some(part), Some(datagrams)) = (rendezvous, sockets.datagrams) {
         let queues = (live_out, relays, stop_out);
-        owner = Some(shell.start_signalling(part, (datagrams, sockets.signalling), queues)?);
+        let offer_ms = if ports.single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
+        let (task, started) = shell.start_signalling(part, (datagrams, offer_ms), queues)?;
+        (store, owner) = (Some(task), Some(started));
     }
-    if let (Some(machine), Some(listener)) = (relay, sockets.relay) {
-        shell.start_relay(machine, listener, live_relay_out);
+    if let Some(machine) = relay {
+        legs = Some(shell.start_relay(machine, live_relay_out));
+    }
+    for (entrance, listener) in sockets.listeners {
+        if let Some(door) = shell.door(entrance, owner.clone(), legs.clone()) {
+            shell.accept(listener, door);
+        }
     }
     info!("ready port={} relay-port={}", ports.main, ports.relay);
-    let grown = (shell.pool.clone(), live.limits.connections);
+    let grown = (shell.pool.clone(), live.limits.connections, shell.proxies.clone());
     until_stop(signals, reload, grown, (live_in, live_relay_in, lists)).await;
     info!("stopping");
     drop(stop_in);
-    if let Some(owner) = owner {
-        owner.await.stop();
+    if let Some(store) = store {
+        store.await.stop();
     }
     Ok(())
 }
@@ -178,55 +224,57 @@ struct Shell {
     executor: Rc<LocalExecutor<'static>>,
     pool: Pool,
     clock: Clock,
+    proxies: Proxies,
 }
 
 impl Shell {
-    /// Starts the rendezvous: its owner, which gives back the store in the end, and its listeners.
+    /// Starts the owner of the rendezvous, which gives back the store in the end.
     fn start_signalling(
         &self,
         part: RendezvousPart,
-        (datagrams, listeners): (Datagrams, Vec<Async<TcpListener>>),
+        (datagrams, offer_delay_ms): (Datagrams, u64),
         (live, relays, stop): (Receiver<Live>, Receiver<Vec<String>>, Receiver<()>),
-    ) -> Result<Task<StoreThread>, Error> {
+    ) -> Result<(Task<StoreThread>, Owner), Error> {
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in).map_err(Error::System)?;
         let mut signalling = Signalling::new(part.machine, datagrams, store, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let offers = part.seal.map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed)));
-        for (listener, offers) in listeners.into_iter().zip([offers, None]) {
-            let executor = Rc::clone(&self.executor);
-            let owner = Owner { inbox: inbox_in.clone(), offers };
-            self.accept(listener, move |stream, from, place| {
-                executor.spawn(signalling_task(stream, from, place, owner.clone())).detach();
-            });
-        }
+        let owner = Owner { inbox: inbox_in, offers, offer_delay_ms };
         let queues = Queues { inbox, saved, live, relays };
-        Ok(self.executor.spawn(async move {
+        let task = self.executor.spawn(async move {
             let stopped = async {
                 let _ = stop.recv().await;
             };
             future::or(signalling.run(&queues), stopped).await;
             signalling.into_store()
-        }))
+        });
+        Ok((task, owner))
     }
 
-    fn start_relay(&self, machine: Relay, listener: Async<TcpListener>, live: Receiver<LiveRelay>) {
+    fn start_relay(&self, machine: Relay, live: Receiver<LiveRelay>) -> Legs {
         let mut relaying = Relaying::new(machine, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
-        let executor = Rc::clone(&self.executor);
-        self.accept(listener, move |stream, from, place| {
-            let shared = (inbox_in.clone(), Rc::clone(&executor));
-            executor.spawn(relaying::serve(stream, from, place, shared)).detach();
-        });
+        Legs { inbox: inbox_in, executor: Rc::clone(&self.executor), room: Room::default() }
     }
 
-    fn accept(
-        &self,
-        listener: Async<TcpListener>,
-        open: impl Fn(Async<TcpStream>, Endpoint, Place) + 'static,
-    ) {
-        self.executor.spawn(accept(listener, self.pool.clone(), open)).detach();
+    /// What stands behind an entrance; None if nobody serves it.
+    fn door(&self, entrance: Entrance, owner: Option<Owner>, legs: Option<Legs>) -> Option<Door> {
+        let proxies = self.proxies.clone();
+        Some(match entrance {
+            Entrance::Signalling => Door::Signalling(owner?),
+            Entrance::Asking => Door::Signalling(owner?.without_offers()),
+            Entrance::SignallingWs => Door::SignallingWs(owner?.without_offers(), proxies),
+            Entrance::Relay => Door::Relay(legs?),
+            Entrance::RelayWs => Door::RelayWs(legs?, proxies),
+            Entrance::Every => Door::Every(owner?, legs?, proxies),
+        })
+    }
+
+    fn accept(&self, listener: Async<TcpListener>, door: Door) {
+        let (pool, executor) = (self.pool.clone(), Rc::clone(&self.executor));
+        self.executor.spawn(accept(listener, pool, (executor, door))).detach();
     }
 }
 
@@ -234,13 +282,14 @@ impl Shell {
 async fn until_stop(
     mut signals: Listener,
     mut reload: Box<dyn FnMut() -> Option<Live>>,
-    (pool, mut places): (Pool, usize),
+    (pool, mut places, proxies): (Pool, usize, Proxies),
     (rendezvous, relay, lists): (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>),
 ) {
     while signals.next().await == Wish::Reload {
         let Some(live) = reload() else { continue };
         pool.grow(places, live.limits.connections);
         places = places.max(live.limits.connections);
+        proxies.set(live.proxies.clone());
         let _ = lists.send(live.policy.relays.clone());
         let access_key = live.policy.access_key.clone();
         let _ = relay.try_send(LiveRelay { limits: live.limits, access_key });
@@ -253,7 +302,7 @@ async fn until_stop(
 async fn accept(
     listener: Async<TcpListener>,
     pool: Pool,
-    open: impl Fn(Async<TcpStream>, Endpoint, Place),
+    (executor, door): (Rc<LocalExecutor<'static>>, Door),
 ) {
     loop {
         // A place is taken only for a connection that is there: listeners do not hoard them.
@@ -262,7 +311,8 @@ async fn accept(
         match listener.get_ref().accept().and_then(|(s, from)| Ok((Async::new(s)?, from))) {
             Ok((stream, from)) => {
                 let _ = stream.get_ref().set_nodelay(true);
-                open(stream, Endpoint::from(from), place);
+                let from = Endpoint::from(from);
+                executor.spawn(door::enter(door.clone(), stream, (from, place))).detach();
             }
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
             Err(cause) => {
@@ -270,16 +320,5 @@ async fn accept(
                 Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }
-    }
-}
-
-/// One signalling connection, from accept to close.
-async fn signalling_task(stream: Async<TcpStream>, from: Endpoint, place: Place, owner: Owner) {
-    let conn = place.conn();
-    let (outbox_in, outbox) = bounded(OUTBOX_MAX);
-    let opened = FromStream::Opened { conn, from, transport: Transport::Tcp, outbox: outbox_in };
-    if owner.inbox.send(opened).await.is_ok() {
-        let reason = tcp::converse(stream, conn, &owner, outbox).await;
-        let _ = owner.inbox.send(FromStream::Closed { conn, reason }).await;
     }
 }

@@ -9,6 +9,7 @@ use smol::{Timer, future};
 
 use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::{Counters, DropReason};
+use crate::base::endpoint::Network;
 use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
 use crate::rendezvous::{Effect, Effects, Input, Policy, Rendezvous};
 use crate::wire::message::{decode, encode};
@@ -26,6 +27,8 @@ pub struct Live {
     pub limits: Limits,
     /// Access, relays, LAN.
     pub policy: Policy,
+    /// Proxies that are believed where their clients are.
+    pub proxies: Vec<Network>,
 }
 
 /// The machine and all it talks through.

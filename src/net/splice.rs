@@ -15,21 +15,7 @@ use crate::base::counters::DropReason;
 use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN, PARKED_BYTES_MAX};
 
 use super::clock::Clock;
-
-/// A connection to the relay and what was read of it but not passed on.
-pub struct Leg {
-    /// The connection.
-    pub stream: Async<TcpStream>,
-    /// Bytes that go to the partner before any others.
-    pub leftover: Vec<u8>,
-}
-
-impl Leg {
-    /// A leg of which nothing was read.
-    pub const fn new(stream: Async<TcpStream>) -> Self {
-        Self { stream, leftover: Vec::new() }
-    }
-}
+use super::link::Link;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +31,7 @@ pub struct Ended {
 /// Joins two legs until both have sent all, one breaks, or nothing moved for `idle_ms`, which is
 /// noticed up to a tenth late. A leg's end of file reaches the other after the last byte; the
 /// reverse direction goes on. Both connections are closed on return.
-pub async fn join(first: Leg, second: Leg, idle_ms: u64) -> Ended {
+pub async fn join(first: Link, second: Link, idle_ms: u64) -> Ended {
     let (clock, moved) = (Clock::start(), Cell::new(0));
     let reason = {
         let forth = one_way(&first.stream, &second.stream, first.leftover, &moved);
@@ -62,7 +48,7 @@ pub async fn join(first: Leg, second: Leg, idle_ms: u64) -> Ended {
 }
 
 /// Ready when nothing moved for `idle_ms`, up to a tenth late. No timer is touched by traffic.
-async fn quiet(moved: &Cell<u64>, idle_ms: u64) -> DropReason {
+pub(super) async fn quiet(moved: &Cell<u64>, idle_ms: u64) -> DropReason {
     const TICKS: u32 = 10;
     let tick = Duration::from_millis(idle_ms / u64::from(TICKS));
     let (mut last, mut still) = (moved.get(), 0);
@@ -107,7 +93,11 @@ async fn one_way(
 }
 
 /// Sends all of `rest`; false if the receiver is gone.
-async fn send_all(to: &Async<TcpStream>, rest: &[u8], moved: &Cell<u64>) -> io::Result<bool> {
+pub(super) async fn send_all(
+    to: &Async<TcpStream>,
+    rest: &[u8],
+    moved: &Cell<u64>,
+) -> io::Result<bool> {
     let mut unsent = rest;
     while !unsent.is_empty() {
         let Some(sent) = send_some(to.get_ref(), unsent, moved)? else { return Ok(false) };
@@ -161,7 +151,11 @@ fn transfer(from: &TcpStream, to: &TcpStream, moved: &Cell<u64>) -> Result<Step,
 }
 
 /// Sends what fits and tells how much that is; None if the receiver closed the connection.
-fn send_some(to: &TcpStream, bytes: &[u8], moved: &Cell<u64>) -> Result<Option<usize>, Errno> {
+pub(super) fn send_some(
+    to: &TcpStream,
+    bytes: &[u8],
+    moved: &Cell<u64>,
+) -> Result<Option<usize>, Errno> {
     match send(to, bytes, SendFlags::NOSIGNAL) {
         Ok(sent) => {
             moved.set(moved.get() + sent as u64);
@@ -175,7 +169,7 @@ fn send_some(to: &TcpStream, bytes: &[u8], moved: &Cell<u64>) -> Result<Option<u
 
 /// Ready when a waiting leg is gone. Reads at most [`PARKED_BYTES_MAX`] of what it sends
 /// meanwhile, which is how the end shows early; a leg that sends more is not watched further.
-pub async fn watch_parked(leg: &mut Leg) {
+pub async fn watch_parked(leg: &mut Link) {
     while leg.leftover.len() < PARKED_BYTES_MAX {
         if leg.stream.readable().await.is_err() || !keep_some(leg) {
             return;
@@ -185,7 +179,7 @@ pub async fn watch_parked(leg: &mut Leg) {
 }
 
 /// Keeps what a leg sent, up to [`PARKED_BYTES_MAX`] in all; false if it is gone.
-fn keep_some(leg: &mut Leg) -> bool {
+fn keep_some(leg: &mut Link) -> bool {
     let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 2048];
     let room = PARKED_BYTES_MAX.saturating_sub(leg.leftover.len()).min(buffer.len());
     let part = buffer.get_mut(..room).unwrap_or_default();

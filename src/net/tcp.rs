@@ -1,28 +1,19 @@
-//! One TCP connection of port P or P-1: frames in, frames out, deadlines. It holds no buffer
-//! while it is idle, and knows nothing of what the frames say but the key exchange of
-//! `secure.rs`. C03-C05, C26-C29.
+//! One conversation with port P, P-1 or P+2: payloads in, payloads out, deadlines. It knows
+//! nothing of what the payloads say but the key exchange of `secure.rs`. C03-C05, C26-C29, C31.
 
-use std::io::{self, Read};
-use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 
 use smol::channel::{Receiver, Sender};
-use smol::io::AsyncWriteExt;
-use smol::{Async, Timer, future};
+use smol::{Timer, future};
 
 use crate::base::conn::{Conn, Transport};
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;
-use crate::base::limits::{
-    FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS, OFFER_DELAY_MS, WRITE_MS,
-};
-use crate::wire::frame::{header_for, split};
+use crate::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
+use super::link::Link;
 use super::secure::{Offers, Secrecy};
-
-/// Bytes read at once; a longer frame takes several reads.
-const READ_BYTES: usize = 2048;
 
 /// What connections tell the owner of the rendezvous.
 pub enum FromStream {
@@ -83,8 +74,9 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(offers: bool) -> Self {
-        let first_ms = if offers { OFFER_DELAY_MS } else { IDLE_MS };
+    /// `offer_ms` is when to make an offer, if at all.
+    fn new(offer_ms: Option<u64>) -> Self {
+        let (offers, first_ms) = (offer_ms.is_some(), offer_ms.unwrap_or(IDLE_MS));
         let timer = Timer::after(Duration::from_millis(first_ms));
         Self { timer, offers, kept: false, beats: 0, silent: 0 }
     }
@@ -128,20 +120,33 @@ pub struct Owner {
     pub inbox: Sender<FromStream>,
     /// Makes offers; None where clients do not expect any (C37).
     pub offers: Option<Rc<Offers>>,
+    /// How long a client may stay silent before the offer.
+    pub offer_delay_ms: u64,
 }
 
-/// Serves a connection until either side ends it, and tells why it ended.
+impl Owner {
+    /// The same for clients that do not expect an offer.
+    #[must_use]
+    pub fn without_offers(&self) -> Self {
+        Self { offers: None, ..self.clone() }
+    }
+}
+
+/// Serves a connection until either side ends it, and tells why it ended. `first` is a payload
+/// that was read of it already.
 pub async fn converse(
-    stream: Async<TcpStream>,
-    conn: Conn,
-    owner: &Owner,
+    link: Link,
+    first: Option<Vec<u8>>,
+    (conn, owner): (Conn, &Owner),
     outbox: Receiver<Outgoing>,
 ) -> DropReason {
-    let mut patience = Patience::new(owner.offers.is_some());
-    let mut talk = Talk { stream, conn, owner, secrecy: Secrecy::Silent, partial: Vec::new() };
-    loop {
+    let offers = owner.offers.is_some() && first.is_none();
+    let mut patience = Patience::new(offers.then_some(owner.offer_delay_ms));
+    let mut talk = Talk { link, conn, owner, secrecy: Secrecy::Silent };
+    let mut step = talk.begin(first).await;
+    while step.is_ok() {
         let wake = {
-            let readable = async { Wake::Readable(talk.stream.readable().await.is_ok()) };
+            let readable = async { Wake::Readable(talk.link.stream.readable().await.is_ok()) };
             let outgoing = async { outbox.recv().await.map_or(Wake::Finished, Wake::Outgoing) };
             let elapsed = async {
                 (&mut patience.timer).await;
@@ -149,7 +154,7 @@ pub async fn converse(
             };
             future::or(outgoing, future::or(readable, elapsed)).await
         };
-        let step = match wake {
+        step = match wake {
             Wake::Readable(true) => {
                 patience.heard();
                 talk.receive().await
@@ -165,10 +170,8 @@ pub async fn converse(
                 Err(reason) => Err(reason),
             },
         };
-        if let Err(reason) = step {
-            return reason;
-        }
     }
+    step.err().unwrap_or(DropReason::Done)
 }
 
 enum Wake {
@@ -180,35 +183,30 @@ enum Wake {
 
 /// One conversation.
 struct Talk<'a> {
-    stream: Async<TcpStream>,
+    link: Link,
     conn: Conn,
     owner: &'a Owner,
     secrecy: Secrecy,
-    /// The begin of a frame that is not whole yet.
-    partial: Vec<u8>,
 }
 
 impl Talk<'_> {
-    /// Reads what is there and passes on every whole frame.
-    async fn receive(&mut self) -> Result<(), DropReason> {
-        match read_some(&self.stream, &mut self.partial) {
-            Ok(0) => return Err(DropReason::Done),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(_) => return Err(DropReason::Done),
-        }
-        let mut consumed = 0;
-        while let Some(frame) =
-            split(self.partial.get(consumed..).unwrap_or_default(), FRAME_BYTES_MAX)
-                .map_err(|_| DropReason::Oversized)?
-        {
-            let payload = frame.payload.to_vec();
-            consumed += frame.consumed;
+    /// Passes on what was read before.
+    async fn begin(&mut self, first: Option<Vec<u8>>) -> Result<(), DropReason> {
+        if let Some(payload) = first {
             self.pass_on(payload).await?;
         }
-        self.partial.drain(..consumed.min(self.partial.len()));
-        if self.partial.is_empty() {
-            self.partial = Vec::new();
+        self.pass_on_whole().await
+    }
+
+    /// Reads what is there and passes on every whole payload.
+    async fn receive(&mut self) -> Result<(), DropReason> {
+        self.link.read()?;
+        self.pass_on_whole().await
+    }
+
+    async fn pass_on_whole(&mut self) -> Result<(), DropReason> {
+        while let Some(payload) = self.link.payload(FRAME_BYTES_MAX).await? {
+            self.pass_on(payload).await?;
         }
         Ok(())
     }
@@ -228,11 +226,11 @@ impl Talk<'_> {
     async fn due(&mut self, due: Due) -> Result<(), DropReason> {
         match due {
             Due::Nothing => Ok(()),
-            Due::Heartbeat => self.write(&[]).await,
+            Due::Heartbeat => self.link.send(&[]).await,
             Due::Offer => {
                 let Some(offers) = &self.owner.offers else { return Ok(()) };
                 match self.secrecy.offer(offers) {
-                    Some(payload) => self.write(&payload).await,
+                    Some(payload) => self.link.send(&payload).await,
                     None => Ok(()),
                 }
             }
@@ -241,31 +239,6 @@ impl Talk<'_> {
 
     async fn send(&mut self, payload: Vec<u8>) -> Result<(), DropReason> {
         let payload = self.secrecy.outgoing(payload);
-        self.write(&payload).await
+        self.link.send(&payload).await
     }
-
-    /// Writes one frame, giving up on a peer that does not read.
-    async fn write(&mut self, payload: &[u8]) -> Result<(), DropReason> {
-        let header = header_for(payload.len()).map_err(|_| DropReason::Bug)?;
-        let mut frame = Vec::with_capacity(header.len() + payload.len());
-        frame.extend_from_slice(&header);
-        frame.extend_from_slice(payload);
-        let stream = &mut self.stream;
-        let write = async { stream.write_all(&frame).await.map_err(|_| DropReason::SendFailed) };
-        let give_up = async {
-            Timer::after(Duration::from_millis(WRITE_MS)).await;
-            Err(DropReason::SlowReader)
-        };
-        future::or(write, give_up).await
-    }
-}
-
-/// One read into `partial`; 0 is the end. The buffer lives on the stack of this call, not in the
-/// connection.
-pub fn read_some(stream: &Async<TcpStream>, partial: &mut Vec<u8>) -> io::Result<usize> {
-    let mut buffer = [0; READ_BYTES];
-    let mut socket = stream.get_ref();
-    let len = socket.read(&mut buffer)?;
-    partial.extend_from_slice(buffer.get(..len).unwrap_or_default());
-    Ok(len)
 }

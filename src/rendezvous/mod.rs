@@ -314,6 +314,7 @@ impl Rendezvous {
             Request::RelayResponse(answer) => self.relay_response(via, &answer, effects),
             Request::TestNat => self.test_nat(via, effects),
             Request::Online(query) => self.online(now, via, query, effects),
+            Request::HealthCheck => health_check(via, effects),
             Request::KeyExchange(_) | Request::HttpProxy | Request::Ignored => {
                 Err(DropReason::Unexpected)
             }
@@ -354,6 +355,14 @@ impl Rendezvous {
 }
 
 /// Adds an effect. No handler makes more than [`EFFECTS_MAX`]; a debug build checks it.
+/// The initiator of a running session keeps a connection as long as that lasts. We never ask for
+/// it (feedback stays 0); whoever comes all the same is kept like a peer.
+fn health_check(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
+    let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
+    push(effects, Effect::Keep { conn });
+    Ok(())
+}
+
 fn push(effects: &mut Effects, effect: Effect) {
     let pushed = effects.push_back(effect).is_ok();
     debug_assert!(pushed, "more effects than EFFECTS_MAX");

@@ -9,7 +9,8 @@ use std::time::Duration;
 use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb::base::limits::PARKED_BYTES_MAX;
 use hbb::net::clock::Clock;
-use hbb::net::splice::{Ended, Leg, join, watch_parked};
+use hbb::net::link::Link;
+use hbb::net::splice::{Ended, join, watch_parked};
 use smol::{Async, Timer, future};
 
 use crate::chance::Chance;
@@ -18,15 +19,15 @@ use crate::chance::Chance;
 const NEVER_MS: u64 = 60_000;
 
 /// A peer's end and the leg the relay holds of it.
-fn connect() -> (TcpStream, Leg) {
+fn connect() -> (TcpStream, Link) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     peer.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    (peer, Leg::new(Async::new(listener.accept().unwrap().0).unwrap()))
+    (peer, Link::new(Async::new(listener.accept().unwrap().0).unwrap()))
 }
 
-fn start(first: Leg, second: Leg, idle_ms: u64) -> JoinHandle<Ended> {
+fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
     thread::spawn(move || smol::block_on(join(first, second, idle_ms)))
 }
 

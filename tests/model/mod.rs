@@ -10,3 +10,4 @@ pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod target;
 pub(crate) mod wire;
+pub(crate) mod ws;

@@ -1,0 +1,283 @@
+//! Moves the messages of a session of which at least one leg speaks WebSocket. Like `splice.rs`
+//! each direction goes by itself; unlike there, bytes are converted, pings answered and closing
+//! is said. C68-C70, C73.
+
+use core::mem::MaybeUninit;
+use std::cell::Cell;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
+
+use heapless::Vec as Short;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future;
+
+use crate::base::conn::Transport;
+use crate::base::counters::DropReason;
+use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN, GATHERED_BYTES_MAX};
+use crate::wire::convert::Converter;
+use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
+
+use super::clock::Clock;
+use super::link::Link;
+use super::splice::{Ended, quiet, send_all, send_some};
+
+/// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
+const OUT_BYTES: usize = CHUNK_BYTES + 4096;
+
+/// Memory for messages that must be whole before they go on; clones share it.
+#[derive(Clone)]
+pub struct Room(Rc<Cell<usize>>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Rc::new(Cell::new(GATHERED_BYTES_MAX)))
+    }
+}
+
+/// What one direction holds of the room.
+struct Share {
+    room: Room,
+    held: usize,
+}
+
+impl Share {
+    /// How much this direction may hold.
+    fn limit(&self) -> usize {
+        self.held + self.room.0.get()
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        self.room.0.set(self.limit().saturating_sub(bytes));
+        self.held = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.hold(0);
+    }
+}
+
+/// What is said to a leg between messages.
+enum Word {
+    Pong(Short<u8, CONTROL_BYTES_MAX>),
+    /// The leg closed; this is our close, and the last that it hears.
+    Close,
+}
+
+/// Joins two legs like [`super::splice::join`], as messages.
+pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -> Ended {
+    let (clock, moved) = (Clock::start(), Cell::new(0));
+    let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
+    let reason = {
+        let [(tell_first, first_hears), (tell_second, second_hears)] = [bounded(1), bounded(1)];
+        let [unfed_first, unfed_second] = unfed;
+        let mut forth = Way::new((&first, &second), (tell_first, second_hears), unfed_first, &room);
+        let mut back = Way::new((&second, &first), (tell_second, first_hears), unfed_second, &room);
+        let both = async {
+            match future::try_zip(forth.run(&moved), back.run(&moved)).await {
+                Ok(((), ())) => DropReason::Done,
+                // A tunnel that turned to raw bytes, or a peer that breaks the rules.
+                Err(error) if error.raw_os_error() == Some(Errno::PROTO.raw_os_error()) => {
+                    DropReason::Malformed
+                }
+                Err(_) => DropReason::SendFailed,
+            }
+        };
+        future::or(both, quiet(&moved, idle_ms)).await
+    };
+    Ended { bytes: moved.get(), secs: clock.now().as_millis() / 1000, reason }
+}
+
+/// One direction.
+struct Way<'a> {
+    from: &'a Link,
+    to: &'a Link,
+    converter: Converter,
+    /// What was read and not yet converted.
+    unfed: Vec<u8>,
+    /// To the other direction: words for the leg we read.
+    answers: Sender<Word>,
+    /// Words for the leg we write to.
+    words: Receiver<Word>,
+    share: Share,
+}
+
+/// What a direction does next.
+enum Step {
+    /// The sender has no more for now.
+    Wait,
+    /// Others get their turn though there may be more.
+    Yield,
+    /// The receiver took only a part; this is what it still gets.
+    Rest(Vec<u8>),
+    /// The receiver is gone.
+    Refused,
+    /// The sender has sent all.
+    End,
+}
+
+impl<'a> Way<'a> {
+    fn new(
+        (from, to): (&'a Link, &'a Link),
+        (answers, words): (Sender<Word>, Receiver<Word>),
+        unfed: Vec<u8>,
+        room: &Room,
+    ) -> Self {
+        let converter = Converter::new(from.transport(), to.transport());
+        let share = Share { room: room.clone(), held: 0 };
+        Self { from, to, converter, unfed, answers, words, share }
+    }
+
+    /// Moves messages until the sender has no more, and says so to the receiver.
+    ///
+    /// # Errors
+    /// The sender broke off, or what it sent is no message: the session is over.
+    async fn run(&mut self, moved: &Cell<u64>) -> io::Result<()> {
+        let mut closing = false;
+        loop {
+            let step = match self.turn(moved) {
+                Ok(Step::Rest(rest)) => match send_all(&self.to.stream, &rest, moved).await? {
+                    true if self.converter.is_closed() => Step::End,
+                    true => Step::Yield,
+                    false => Step::Refused,
+                },
+                step => step?,
+            };
+            self.answer();
+            match step {
+                Step::Wait => match self.wait().await? {
+                    None => {}
+                    Some(Word::Pong(said)) => self.say(&control(Kind::Pong, &said), moved).await?,
+                    Some(Word::Close) => {
+                        closing = true;
+                        break;
+                    }
+                },
+                Step::Yield | Step::Rest(_) => future::yield_now().await,
+                Step::Refused => return Ok(()),
+                Step::End => break,
+            }
+        }
+        self.finish(moved).await?;
+        if closing { self.drain().await } else { Ok(()) }
+    }
+
+    /// Waits for bytes, or for a word that may be said now.
+    async fn wait(&self) -> io::Result<Option<Word>> {
+        let readable = async { self.from.stream.readable().await.map(|()| None) };
+        let word = async {
+            match self.words.recv().await {
+                Ok(word) if self.converter.is_between_frames() => Ok(Some(word)),
+                // A pong in the middle of a frame may be left out: only the latest ping counts.
+                Ok(Word::Pong(_)) => Ok(None),
+                Ok(Word::Close) => Ok(Some(Word::Close)),
+                Err(_) => future::pending().await,
+            }
+        };
+        future::or(word, readable).await
+    }
+
+    /// Has the other direction answer what the sender said to us.
+    fn answer(&mut self) {
+        if let Some(said) = self.converter.take_ping() {
+            let _ = self.answers.force_send(Word::Pong(said));
+        }
+        if self.converter.is_closed() {
+            let _ = self.answers.force_send(Word::Close);
+        }
+    }
+
+    async fn say(&self, frame: &[u8], moved: &Cell<u64>) -> io::Result<()> {
+        send_all(&self.to.stream, frame, moved).await.map(|_| ())
+    }
+
+    /// Tells the receiver that no more comes.
+    async fn finish(&self, moved: &Cell<u64>) -> io::Result<()> {
+        if self.to.transport() == Transport::WebSocket && self.converter.is_between_frames() {
+            self.say(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes()), moved).await?;
+        }
+        let _ = self.to.stream.get_ref().shutdown(Shutdown::Write);
+        Ok(())
+    }
+
+    /// Reads on for nothing: closing a connection with unread bytes would reset it, and what was
+    /// sent to it before could be lost.
+    async fn drain(&self) -> io::Result<()> {
+        loop {
+            self.from.stream.readable().await?;
+            let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
+            match recv(self.from.stream.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
+                Ok((([], _), _)) => return Ok(()),
+                Ok(_) | Err(Errno::AGAIN) => future::yield_now().await,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. Both buffers are on the stack
+    /// of this call, so an idle pair has none, and never cleared.
+    #[inline(never)]
+    fn turn(&mut self, moved: &Cell<u64>) -> io::Result<Step> {
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
+        let mut out = Short::<u8, OUT_BYTES>::new();
+        for _ in 0..CHUNKS_PER_TURN {
+            let saved = core::mem::take(&mut self.unfed);
+            let (input, full) = if saved.is_empty() {
+                match receive(self.from.stream.get_ref(), &mut buffer)? {
+                    Some([]) => return Ok(Step::End),
+                    Some(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
+                    None => return Ok(Step::Wait),
+                }
+            } else {
+                (saved.as_slice(), true)
+            };
+            out.clear();
+            let limit = self.share.limit();
+            let taken = self.converter.feed(input, &mut out, limit).map_err(|_| Errno::PROTO)?;
+            self.share.hold(self.converter.gathered_len());
+            self.unfed = input.get(taken..).unwrap_or_default().to_vec();
+            if let Some(step) = self.pass_on(&out, moved)? {
+                return Ok(step);
+            }
+            if !full && self.unfed.is_empty() {
+                return Ok(Step::Wait);
+            }
+        }
+        Ok(Step::Yield)
+    }
+
+    /// Sends converted bytes, and behind them a gathered message; None if all went.
+    fn pass_on(&mut self, out: &[u8], moved: &Cell<u64>) -> io::Result<Option<Step>> {
+        let whole = self.converter.take_whole();
+        let sent = match out {
+            [] => 0,
+            _ => match send_some(self.to.stream.get_ref(), out, moved)? {
+                Some(sent) => sent,
+                None => return Ok(Some(Step::Refused)),
+            },
+        };
+        let unsent = out.get(sent..).unwrap_or_default();
+        Ok(match whole {
+            Some(whole) => Some(Step::Rest([unsent, &whole].concat())),
+            None if !unsent.is_empty() => Some(Step::Rest(unsent.to_vec())),
+            None if self.converter.is_closed() => Some(Step::End),
+            None => None,
+        })
+    }
+}
+
+/// What is there to read; empty at the end, None for nothing yet.
+fn receive<'a>(
+    stream: &TcpStream,
+    buffer: &'a mut [MaybeUninit<u8>; CHUNK_BYTES],
+) -> io::Result<Option<&'a [u8]>> {
+    match recv(stream, buffer.as_mut_slice(), RecvFlags::empty()) {
+        Ok(((chunk, _), _)) => Ok(Some(chunk)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}

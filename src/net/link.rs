@@ -1,0 +1,159 @@
+//! A connection and the way it cuts its bytes into payloads: length-prefixed frames, or the
+//! messages of a WebSocket, whose pings it answers. It holds no buffer while nothing is half read,
+//! and knows nothing of what payloads say. C01-C04, C31, C73.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use smol::io::AsyncWriteExt;
+use smol::{Async, Timer, future};
+
+use crate::base::conn::Transport;
+use crate::base::counters::DropReason;
+use crate::base::limits::WRITE_MS;
+use crate::wire::websocket::{self, Assembly, CLOSE_NORMAL, Item, Kind};
+use crate::wire::{Error, frame};
+
+/// Bytes read at once; a longer payload takes several reads.
+const READ_BYTES: usize = 2048;
+
+/// How bytes are cut.
+pub enum Codec {
+    /// Length-prefixed frames.
+    Frames,
+    /// WebSocket messages.
+    WebSocket(Assembly),
+}
+
+/// One connection.
+pub struct Link {
+    /// The connection.
+    pub stream: Async<TcpStream>,
+    /// What was read of it and not yet used.
+    pub leftover: Vec<u8>,
+    /// How its bytes are cut.
+    pub codec: Codec,
+}
+
+impl Link {
+    /// A connection of frames, of which nothing was read.
+    pub const fn new(stream: Async<TcpStream>) -> Self {
+        Self { stream, leftover: Vec::new(), codec: Codec::Frames }
+    }
+
+    /// What it speaks.
+    pub const fn transport(&self) -> Transport {
+        match self.codec {
+            Codec::Frames => Transport::Tcp,
+            Codec::WebSocket(_) => Transport::WebSocket,
+        }
+    }
+
+    /// Reads once, if there is something.
+    ///
+    /// # Errors
+    /// `Done` at the end of the stream or when it broke.
+    pub fn read(&mut self) -> Result<(), DropReason> {
+        // On the stack of this call, not in the connection.
+        let mut buffer = [0; READ_BYTES];
+        let mut socket = self.stream.get_ref();
+        match socket.read(&mut buffer) {
+            Ok(0) => Err(DropReason::Done),
+            Ok(len) => {
+                self.leftover.extend_from_slice(buffer.get(..len).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(DropReason::Done),
+        }
+    }
+
+    /// The next payload of what was read; None if it is not whole yet. An empty one is a sign of
+    /// life and no more.
+    ///
+    /// # Errors
+    /// `Oversized` as soon as more than `payload_max` is announced, `Malformed` for what is no
+    /// frame, `Done` when a WebSocket says it is closed.
+    pub async fn payload(&mut self, payload_max: usize) -> Result<Option<Vec<u8>>, DropReason> {
+        loop {
+            let (item, consumed) = match &mut self.codec {
+                Codec::Frames => match frame::split(&self.leftover, payload_max).map_err(sin)? {
+                    Some(frame) => (Item::Message(frame.payload.to_vec()), frame.consumed),
+                    None => return Ok(None),
+                },
+                Codec::WebSocket(assembly) => {
+                    match assembly.next(&mut self.leftover, payload_max).map_err(sin)? {
+                        Some(found) => found,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            self.leftover.drain(..consumed.min(self.leftover.len()));
+            if self.leftover.is_empty() {
+                self.leftover = Vec::new();
+            }
+            match item {
+                Item::Message(payload) => return Ok(Some(payload)),
+                Item::Nothing => {}
+                Item::Ping(said) => self.write(&websocket::control(Kind::Pong, &said)).await?,
+                Item::Close => {
+                    let said = CLOSE_NORMAL.to_be_bytes();
+                    self.write(&websocket::control(Kind::Close, &said)).await?;
+                    return Err(DropReason::Done);
+                }
+            }
+        }
+    }
+
+    /// Waits for the next payload.
+    ///
+    /// # Errors
+    /// As [`Link::payload`] and [`Link::read`].
+    pub async fn next_payload(&mut self, payload_max: usize) -> Result<Vec<u8>, DropReason> {
+        loop {
+            if let Some(payload) = self.payload(payload_max).await? {
+                return Ok(payload);
+            }
+            self.stream.readable().await.map_err(|_| DropReason::Done)?;
+            self.read()?;
+        }
+    }
+
+    /// Sends one payload.
+    ///
+    /// # Errors
+    /// As [`Link::write`].
+    pub async fn send(&self, payload: &[u8]) -> Result<(), DropReason> {
+        let header = match self.codec {
+            Codec::Frames => {
+                frame::header_for(payload.len()).map_err(|_| DropReason::Bug)?.to_vec()
+            }
+            Codec::WebSocket(_) => {
+                websocket::header_for(Kind::Binary, true, payload.len() as u64).to_vec()
+            }
+        };
+        self.write(&[&header, payload].concat()).await
+    }
+
+    /// Writes all of `bytes`, giving up on a peer that does not read.
+    ///
+    /// # Errors
+    /// `SendFailed`, or `SlowReader`.
+    pub async fn write(&self, bytes: &[u8]) -> Result<(), DropReason> {
+        let mut stream = &self.stream;
+        let write = async { stream.write_all(bytes).await.map_err(|_| DropReason::SendFailed) };
+        let give_up = async {
+            Timer::after(Duration::from_millis(WRITE_MS)).await;
+            Err(DropReason::SlowReader)
+        };
+        future::or(write, give_up).await
+    }
+}
+
+fn sin(error: Error) -> DropReason {
+    match error {
+        Error::Malformed => DropReason::Malformed,
+        Error::Oversized => DropReason::Oversized,
+    }
+}

@@ -1,0 +1,143 @@
+//! Opens WebSockets: the handshake within its deadline and size, and whose address the client
+//! has when a trusted proxy tells it. C31, C53, C54.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use smol::{Timer, future};
+
+use crate::base::conn::Conn;
+use crate::base::counters::DropReason;
+use crate::base::endpoint::{Endpoint, Network, canonical};
+use crate::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS};
+use crate::wire::handshake::{Opening, Path, parse};
+use crate::wire::websocket::Assembly;
+
+use super::link::{Codec, Link};
+
+/// The proxies whose word about addresses is taken; clones share them.
+#[derive(Clone, Default)]
+pub struct Proxies(Rc<RefCell<Vec<Network>>>);
+
+impl Proxies {
+    /// Believes these and no others from now on.
+    pub fn set(&self, networks: Vec<Network>) {
+        *self.0.borrow_mut() = networks;
+    }
+
+    fn trust(&self, ip: IpAddr) -> bool {
+        self.0.borrow().iter().any(|network| network.contains(ip))
+    }
+
+    /// Where a client is, or None if it is where its connection comes from. A proxy appends to
+    /// one header and may pass the other as the client sent it; where the two differ nobody can
+    /// tell which is the forged one, and neither is believed.
+    fn told(&self, from: Endpoint, opening: &Opening) -> Option<IpAddr> {
+        if !self.trust(from.ip()) {
+            return None;
+        }
+        let mut hops = opening.forwarded_for.iter().rev().copied().map(canonical);
+        let last = hops.find(|hop| !self.trust(*hop));
+        let real = opening.real_ip.map(canonical).filter(|ip| !self.trust(*ip));
+        match (last, real) {
+            (Some(last), Some(real)) => (last == real).then_some(last),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// Turns a fresh connection into a WebSocket: where the client is, and what it asked for.
+///
+/// # Errors
+/// Why the connection must end; a request that opens no WebSocket was answered.
+pub async fn greet(
+    link: &mut Link,
+    (from, conn): (Endpoint, Conn),
+    proxies: &Proxies,
+) -> Result<(Endpoint, Path), DropReason> {
+    let late = async {
+        Timer::after(Duration::from_millis(HANDSHAKE_MS)).await;
+        Err(DropReason::Idle)
+    };
+    let opening = future::or(opening(link), late).await?;
+    link.write(opening.answer.as_bytes()).await?;
+    link.codec = Codec::WebSocket(Assembly::default());
+    let from = match proxies.told(from, &opening) {
+        Some(ip) => Endpoint::new(ip, own_port(conn)),
+        None => from,
+    };
+    Ok((from, opening.path))
+}
+
+async fn opening(link: &mut Link) -> Result<Opening, DropReason> {
+    loop {
+        match parse(&link.leftover) {
+            Ok(Some(opening)) => {
+                link.leftover = link.leftover.split_off(opening.consumed);
+                return Ok(opening);
+            }
+            Ok(None) if link.leftover.len() > HANDSHAKE_BYTES_MAX => {
+                return Err(DropReason::Oversized);
+            }
+            Ok(None) => {
+                link.stream.readable().await.map_err(|_| DropReason::Done)?;
+                link.read()?;
+            }
+            Err(refusal) => {
+                link.write(refusal.answer().as_bytes()).await?;
+                return Err(DropReason::Malformed);
+            }
+        }
+    }
+}
+
+/// A port no other live connection has: behind one proxy many clients share one address, and the
+/// port tells them apart (C53). Nobody connects to it.
+fn own_port(conn: Conn) -> u16 {
+    const FIRST: usize = 1024;
+    let turn = conn.generation as usize % 3;
+    let slot = conn.slot as usize % CONNECTIONS_CEILING;
+    u16::try_from(FIRST + turn * CONNECTIONS_CEILING + slot).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(from: &str, real_ip: &str, forwarded_for: &[&str]) -> Option<IpAddr> {
+        let proxies = Proxies::default();
+        proxies.set(["10.0.0.0/8", "::1/128"].map(|text| Network::parse(text).unwrap()).to_vec());
+        let opening = Opening {
+            path: Path::Other,
+            answer: heapless::String::new(),
+            real_ip: real_ip.parse().ok(),
+            forwarded_for: forwarded_for.iter().map(|ip| ip.parse().unwrap()).collect(),
+            consumed: 0,
+        };
+        proxies.told(Endpoint::new(from.parse().unwrap(), 1), &opening)
+    }
+
+    #[test]
+    fn c054_addresses_are_believed_from_trusted_proxies_alone() {
+        let client: Option<IpAddr> = "192.0.2.7".parse().ok();
+        assert_eq!(told("10.0.0.1", "192.0.2.7", &[]), client);
+        assert_eq!(told("::1", "", &["203.0.113.1", "192.0.2.7", "10.0.0.2"]), client);
+        assert_eq!(told("10.0.0.1", "192.0.2.7", &["192.0.2.7"]), client);
+        assert_eq!(told("10.0.0.1", "10.0.0.2", &["192.0.2.7"]), client, "an inner proxy's view");
+        assert_eq!(told("192.0.2.99", "192.0.2.7", &["192.0.2.7"]), None, "a stranger");
+        assert_eq!(told("10.0.0.1", "192.0.2.8", &["192.0.2.7"]), None, "one is forged");
+        assert_eq!(told("10.0.0.1", "", &["10.0.0.3"]), None);
+    }
+
+    #[test]
+    fn c053_every_live_connection_has_a_port_of_its_own() {
+        let mut ports: Vec<u16> = (0..3)
+            .flat_map(|generation| (0..16_384).map(move |slot| own_port(Conn { slot, generation })))
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!((ports.len(), ports[0]), (3 * 16_384, 1024));
+    }
+}

@@ -1,0 +1,266 @@
+//! Signalling over WebSocket on P+2, and everything on one port: C31, C32, C37, C53, C54, C73.
+//! Refusals first. Real libraries and a browser speak in tests/interop.
+
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::loopback::{
+    A_IP, B_IP, B1, Caller, DEVICE, Device, KEY, asked, dial, is_online, main_port, one_shot, open,
+    wish,
+};
+use crate::model::initiator::verify;
+use crate::model::server::Server;
+use crate::model::wire::demangle;
+use crate::model::ws;
+use crate::relay_socket::{first, is_pair};
+use crate::say::{self, hex, take};
+
+const REQUEST: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+
+/// P+2.
+pub(crate) fn ws_port(server: &Server) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], server.port + 2))
+}
+
+/// An open WebSocket.
+pub(crate) struct WebSocket(pub(crate) Caller);
+
+impl WebSocket {
+    /// Opened by a client at `ip` with this path and these further header lines.
+    #[track_caller]
+    pub(crate) fn open(ip: &str, to: SocketAddr, (path, more): (&str, &str)) -> Self {
+        let mut caller = Caller::from(ip, to);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\n{REQUEST}{more}\r\n");
+        caller.say_raw(request.as_bytes());
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"\r\n\r\n") {
+            caller.0.read_exact(&mut byte).expect("the handshake is answered");
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+        Self(caller)
+    }
+
+    #[track_caller]
+    pub(crate) fn at(ip: &str, to: SocketAddr) -> Self {
+        Self::open(ip, to, ("/", ""))
+    }
+
+    pub(crate) fn say(&mut self, payload: &[u8]) {
+        ws::send(&mut self.0.0, payload).unwrap();
+    }
+
+    /// The next message, as it is: nothing is skipped.
+    #[track_caller]
+    pub(crate) fn next(&mut self) -> Vec<u8> {
+        ws::receive(&mut self.0.0).expect("a message comes")
+    }
+
+    #[track_caller]
+    pub(crate) fn ask(&mut self, payload: &[u8]) -> Vec<u8> {
+        self.say(payload);
+        self.next()
+    }
+
+    #[track_caller]
+    fn register(&mut self, id: &str) {
+        let answer = self.ask(&say::register_pk(id, DEVICE, &KEY));
+        let answer = take!(&answer, RegisterPkResponse);
+        assert_eq!(answer.outcome, 0);
+        assert!(answer.keep_alive > 0, "no keep-alive told");
+    }
+}
+
+#[test]
+fn c031_what_opens_no_websocket_is_told_so_and_closed() {
+    let server = open();
+    let ask = |request: &str| {
+        let mut caller = Caller::from(A_IP, ws_port(&server));
+        caller.say_raw(request.as_bytes());
+        String::from_utf8(caller.rest()).unwrap()
+    };
+    let answer = ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 426 Upgrade Required\r\n"), "{answer}");
+    let answer = ask("\x16\x03\x01 neither HTTP\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(10_000));
+    assert_eq!(ask(&long), "", "an endless request");
+}
+
+#[test]
+fn c031_nothing_unasked_registration_heartbeats_and_pushes() {
+    let server = open();
+    for (path, id) in [("/", "100000001"), ("/ws/id", "100000002"), ("/any?x=y", "100000003")] {
+        let mut peer = WebSocket::open(B_IP, ws_port(&server), (path, ""));
+        peer.0.0.set_read_timeout(Some(Duration::from_millis(600))).unwrap();
+        assert!(peer.0.0.read(&mut [0]).is_err(), "a word before the client's, or an end");
+        peer.0.0.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        peer.register(id);
+        assert!(is_online(&server, id));
+        // An empty message is a sign of life and has no answer: the next answer is the push.
+        peer.say(&[]);
+        let mut initiator = Caller::from(A_IP, main_port(&server));
+        initiator.say(&say::punch(id, |_| ()));
+        let hole = take!(&peer.next(), PunchHole);
+        assert_eq!(demangle(&hole.socket_addr), initiator.addr());
+        one_shot(&server, &say::punch_sent(id, &hole.socket_addr, |_| ()));
+        verify(&server.key(), id, &take!(&initiator.next(), PunchHoleResponse).pk);
+    }
+}
+
+#[test]
+fn c032_closing_the_websocket_makes_it_offline_at_once() {
+    let server = open();
+    let mut peer = WebSocket::at(B_IP, ws_port(&server));
+    peer.register(B1);
+    assert!(is_online(&server, B1));
+    drop(peer);
+    let offline = (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        !is_online(&server, B1)
+    });
+    assert!(offline, "still online a second later");
+}
+
+#[test]
+fn c037_online_queries_are_answered_on_the_websocket_too() {
+    let server = open();
+    let _device = Device::enrolled(B_IP, &server, B1);
+    let mut asker = WebSocket::at(A_IP, ws_port(&server));
+    let answer = asker.ask(&say::online(&["987654321", B1]));
+    assert_eq!(take!(&answer, OnlineResponse).states, [0x40]);
+    let port = take!(&asker.ask(&say::test_nat(3)), TestNatResponse).port;
+    assert_eq!(port, i32::from(asker.0.port()));
+}
+
+#[test]
+fn c042_an_initiator_on_a_websocket_is_never_local() {
+    let server = open();
+    let target = Device::enrolled(B_IP, &server, B1);
+    let mut initiator = WebSocket::at(B_IP, ws_port(&server));
+    initiator.say(&wish(&server));
+    take!(&target.next(), PunchHole);
+}
+
+#[test]
+fn c053_two_clients_behind_one_proxy_get_their_own_answers() {
+    let server = open();
+    let targets = ["100000001", "100000002"].map(|id| (id, Device::enrolled(B_IP, &server, id)));
+    let behind = |header| WebSocket::open("127.0.0.1", ws_port(&server), ("/ws/id", header));
+    let mut asking = targets.each_ref().map(|(id, target)| {
+        let mut initiator = behind("X-Real-IP: 203.0.113.9\r\n");
+        initiator.say(&say::punch(id, |_| ()));
+        (initiator, *id, take!(&target.next(), PunchHole).socket_addr)
+    });
+    let addresses = asking.each_ref().map(|(_, _, address)| demangle(address));
+    assert!(addresses.iter().all(|at| at.ip().to_string() == "203.0.113.9" && at.port() != 0));
+    assert_ne!(addresses[0], addresses[1]);
+    // Answered in the other order.
+    for (_, id, address) in asking.iter().rev() {
+        one_shot(&server, &say::punch_sent(id, address, |_| ()));
+    }
+    for (initiator, id, _) in &mut asking {
+        verify(&server.key(), id, &take!(&initiator.next(), PunchHoleResponse).pk);
+    }
+}
+
+#[test]
+fn c054_a_stranger_s_word_about_its_address_is_ignored() {
+    let server = Server::start(&["--key=", "--trusted-proxies", "127.0.9.0/24"]);
+    let target = Device::enrolled(B_IP, &server, B1);
+    let seen = |from: &str, more: &str| {
+        let mut initiator = WebSocket::open(from, ws_port(&server), ("/", more));
+        initiator.say(&say::punch(B1, |_| ()));
+        demangle(&take!(&target.next(), PunchHole).socket_addr)
+    };
+    for more in ["X-Real-IP: 203.0.113.9\r\n", "X-Forwarded-For: 203.0.113.9\r\n"] {
+        assert_eq!(seen("127.0.0.1", more).ip().to_string(), "127.0.0.1");
+        assert_eq!(seen("127.0.9.1", more).ip().to_string(), "203.0.113.9");
+    }
+    let spoofed = "X-Forwarded-For: 198.51.100.1, 203.0.113.9\r\n";
+    assert_eq!(seen("127.0.9.1", spoofed).ip().to_string(), "203.0.113.9");
+}
+
+#[test]
+fn c073_a_ping_gets_its_pong_and_a_close_its_close() {
+    let server = open();
+    let mut peer = WebSocket::at(A_IP, ws_port(&server));
+    peer.0.say_raw(&[0x89, 0x82, 0, 0, 0, 0, b'h', b'i']);
+    let mut pong = [0; 4];
+    peer.0.0.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"\x8a\x02hi");
+    peer.0.say_raw(&[0x88, 0x80, 0, 0, 0, 0]);
+    assert_eq!(hex(&peer.0.rest()), "880203e8");
+}
+
+#[test]
+fn c004_a_message_announced_beyond_the_cap_closes() {
+    let server = open();
+    let mut peer = WebSocket::at(A_IP, ws_port(&server));
+    peer.0.say_raw(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0]);
+    peer.0.is_closed();
+    let mut unmasked = WebSocket::at(A_IP, ws_port(&server));
+    unmasked.0.say_raw(&[0x82, 1, 0]);
+    unmasked.0.is_closed();
+}
+
+/// A server that has one TCP port.
+fn single() -> Server {
+    Server::start(&["--key=", "--single-port", "--public", "127.0.0.1"])
+}
+
+#[test]
+fn one_port_serves_signalling_in_frames_and_hands_itself_out_as_relay() {
+    let server = single();
+    let target = Device::enrolled(B_IP, &server, B1);
+    let (_initiator, hole) = asked(&server, &target);
+    assert_eq!(hole.relay_server, format!("127.0.0.1:{}", server.port));
+    assert_eq!(dial(&server, "987654321"), "5a00");
+    for other in [server.port - 1, server.port + 1, server.port + 2, server.port + 3] {
+        let closed = std::net::TcpStream::connect(("127.0.0.1", other)).is_err();
+        assert!(closed, "port {other} is open too");
+    }
+}
+
+#[test]
+fn one_port_serves_relay_legs_in_frames_and_websockets() {
+    let server = single();
+    let mut legs = [A_IP, B_IP].map(|ip| {
+        let mut leg = Caller::from(ip, main_port(&server));
+        // In two pieces, as a slow network brings it.
+        let bytes = first("a token", |_| ());
+        leg.0.write_all(&bytes[..3]).unwrap();
+        std::thread::sleep(Duration::from_millis(30));
+        leg.0.write_all(&bytes[3..]).unwrap();
+        leg
+    });
+    let [one, other] = &mut legs;
+    is_pair(one, other);
+    // Its path tells what it is, or its first message.
+    for path in ["/ws/relay", "/"] {
+        let wish = say::payload(say::Body::RequestRelay(say::proto::RequestRelay {
+            uuid: path.into(),
+            ..Default::default()
+        }));
+        let mut legs = [A_IP, B_IP].map(|ip| WebSocket::open(ip, main_port(&server), (path, "")));
+        legs.iter_mut().for_each(|leg| leg.say(&wish));
+        let [one, other] = &mut legs;
+        one.say(b"through one port");
+        assert_eq!(other.next(), b"through one port");
+    }
+}
+
+#[test]
+fn one_port_serves_signalling_over_websockets_and_offers_to_the_silent() {
+    let server = single();
+    for path in ["/ws/id", "/"] {
+        let mut asker = WebSocket::open(A_IP, main_port(&server), (path, ""));
+        assert_eq!(hex(&asker.ask(&say::punch("987654321", |_| ()))), "5a00");
+    }
+    let mut silent = Caller::from(A_IP, main_port(&server));
+    let offer = crate::model::wire::receive(&mut silent.0).unwrap();
+    assert!(matches!(say::read(&offer), say::Body::KeyExchange(_)));
+    assert_eq!(hex(&silent.ask(&say::punch("987654321", |_| ()))), "5a00");
+}
