@@ -7,6 +7,7 @@ use std::time::Duration;
 use smol::channel::bounded;
 use smol::{Async, Timer, future};
 
+use crate::base::conn::Transport;
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
@@ -42,33 +43,30 @@ pub enum Door {
 
 /// A connection from accept to close.
 pub async fn enter(door: Door, stream: Async<TcpStream>, (from, place): (Endpoint, Place)) {
-    let mut link = Link::new(stream);
-    let conn = place.conn();
-    match door {
-        Door::Signalling(owner) => signal(link, None, (from, place), owner).await,
-        Door::Relay(legs) => relaying::serve(link, None, (from, place), legs).await,
-        Door::SignallingWs(owner, proxies) => {
-            if let Ok((from, _)) = ws::greet(&mut link, (from, conn), &proxies).await {
-                signal(link, None, (from, place), owner.without_offers()).await;
+    let mut guest = Guest { link: Link::new(stream), from, first: None };
+    let Ok(asked) = asked_for(&mut guest, &place, &door).await else { return };
+    let Guest { link, from, first } = guest;
+    let (owner, legs) = door.behind();
+    match asked {
+        Asked::Signalling => {
+            if let Some(owner) = owner {
+                signal(link, first, (from, place), owner).await;
             }
         }
-        Door::RelayWs(legs, proxies) => {
-            if let Ok((from, _)) = ws::greet(&mut link, (from, conn), &proxies).await {
-                relaying::serve(link, None, (from, place), legs).await;
+        Asked::Relay => {
+            if let Some(legs) = legs {
+                relaying::serve(link, first, (from, place), legs).await;
             }
         }
-        Door::Every(owner, legs, proxies) => {
-            let mut guest = Guest { link, from, first: None };
-            let asked = asked_for(&mut guest, &place, &proxies).await;
-            let Guest { link, from, first } = guest;
-            match asked {
-                Some(Asked::Signalling) => signal(link, first, (from, place), owner).await,
-                Some(Asked::SignallingWs) => {
-                    signal(link, first, (from, place), owner.without_offers()).await;
-                }
-                Some(Asked::Relay) => relaying::serve(link, first, (from, place), legs).await,
-                None => {}
-            }
+    }
+}
+
+impl Door {
+    fn behind(self) -> (Option<Owner>, Option<Legs>) {
+        match self {
+            Self::Signalling(owner) | Self::SignallingWs(owner, _) => (Some(owner), None),
+            Self::Relay(legs) | Self::RelayWs(legs, _) => (None, Some(legs)),
+            Self::Every(owner, legs, _) => (Some(owner), Some(legs)),
         }
     }
 }
@@ -80,6 +78,11 @@ async fn signal(
     (from, place): (Endpoint, Place),
     owner: Owner,
 ) {
+    // Over WebSocket nobody expects an offer.
+    let owner = match link.transport() {
+        Transport::Tcp => owner,
+        Transport::WebSocket => owner.without_offers(),
+    };
     let (conn, transport) = (place.conn(), link.transport());
     let (outbox_in, outbox) = bounded(OUTBOX_MAX);
     let opened = FromStream::Opened { conn, from, transport, outbox: outbox_in };
@@ -97,57 +100,75 @@ struct Guest {
 
 enum Asked {
     Signalling,
-    SignallingWs,
     Relay,
 }
 
-/// What a connection to the one port wants; None if it did not say so in time. A silent one waits
-/// for the offer of a sealed channel.
-async fn asked_for(guest: &mut Guest, place: &Place, proxies: &Proxies) -> Option<Asked> {
+/// What a connection wants, its handshake done and, where one port serves all, its first message
+/// read.
+async fn asked_for(guest: &mut Guest, place: &Place, door: &Door) -> Result<Asked, DropReason> {
+    let (asked, proxies) = match door {
+        Door::Signalling(_) => return Ok(Asked::Signalling),
+        Door::Relay(_) => return Ok(Asked::Relay),
+        Door::SignallingWs(_, proxies) => (Asked::Signalling, proxies),
+        Door::RelayWs(_, proxies) => (Asked::Relay, proxies),
+        Door::Every(_, _, proxies) => {
+            let late = async {
+                Timer::after(Duration::from_millis(IDLE_MS)).await;
+                Err(DropReason::Idle)
+            };
+            return future::or(first_words(guest, place, proxies), late).await;
+        }
+    };
+    open_websocket(guest, place, proxies).await?;
+    Ok(asked)
+}
+
+async fn open_websocket(
+    guest: &mut Guest,
+    place: &Place,
+    proxies: &Proxies,
+) -> Result<Path, DropReason> {
+    let (from, path) = ws::greet(&mut guest.link, (guest.from, place.conn()), proxies).await?;
+    guest.from = from;
+    Ok(path)
+}
+
+/// The first bytes tell, or their absence: who is silent waits for the offer of a sealed channel.
+async fn first_words(
+    guest: &mut Guest,
+    place: &Place,
+    proxies: &Proxies,
+) -> Result<Asked, DropReason> {
     let silent = async {
         Timer::after(Duration::from_millis(OFFER_DELAY_SHARED_MS)).await;
         false
     };
     let spoke = async { guest.link.stream.readable().await.is_ok() };
     if !future::or(spoke, silent).await {
-        return Some(Asked::Signalling);
+        return Ok(Asked::Signalling);
     }
-    let late = async {
-        Timer::after(Duration::from_millis(IDLE_MS)).await;
-        None
-    };
-    future::or(async { first_words(guest, place, proxies).await.ok() }, late).await
+    if begins_with_get(&mut guest.link).await? {
+        match open_websocket(guest, place, proxies).await? {
+            Path::Signalling => return Ok(Asked::Signalling),
+            Path::Relay => return Ok(Asked::Relay),
+            Path::Other => {}
+        }
+    }
+    let payload = guest.link.next_payload(FRAME_BYTES_MAX).await?;
+    let leg = payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload);
+    guest.first = Some(payload);
+    Ok(if leg { Asked::Relay } else { Asked::Signalling })
 }
 
-async fn first_words(
-    guest: &mut Guest,
-    place: &Place,
-    proxies: &Proxies,
-) -> Result<Asked, DropReason> {
-    let Guest { link, from, first } = guest;
+async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
     loop {
         link.read()?;
         let begin = link.leftover.get(..GET.len()).unwrap_or(&link.leftover);
         if begin == GET || !GET.starts_with(begin) {
-            break;
+            return Ok(begin == GET);
         }
         link.stream.readable().await.map_err(|_| DropReason::Done)?;
     }
-    let signalling = if link.leftover.starts_with(GET) {
-        let (real, path) = ws::greet(link, (*from, place.conn()), proxies).await?;
-        *from = real;
-        match path {
-            Path::Signalling => return Ok(Asked::SignallingWs),
-            Path::Relay => return Ok(Asked::Relay),
-            Path::Other => Asked::SignallingWs,
-        }
-    } else {
-        Asked::Signalling
-    };
-    let payload = link.next_payload(FRAME_BYTES_MAX).await?;
-    let leg = payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload);
-    *first = Some(payload);
-    Ok(if leg { Asked::Relay } else { signalling })
 }
 
 /// Whether a first message is meant for the relay: asking a server for a relay names one, coming
