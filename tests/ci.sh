@@ -18,7 +18,8 @@ usage() {
 setup() {
   local missing=() pair
   for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
-    unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck; do
+    unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
+    chromium:chromium; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
