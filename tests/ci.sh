@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross)
+stages=(setup format lint test cross size)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -44,7 +44,7 @@ lint() {
 }
 test_all() { cargo test --locked; }
 cross() { cross/setup && cross/build --with debian all && cross/check all; }
-size() { size-report/measure; }
+size() { size-report/measure --self-test && size-report/measure; }
 
 main() {
   case "${1:-}" in -h | --help) usage && exit ;; esac
