@@ -87,6 +87,9 @@ pub struct ServeFlags {
     /// --relay-servers
     #[argh(switch)]
     pub single_port: bool,
+    /// answer upstream's console words on --port - 1 and the relay's port, to this machine alone
+    #[argh(switch)]
+    pub console: bool,
     /// proxies that are believed where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)
     #[argh(option)]
     pub trusted_proxies: Option<String>,

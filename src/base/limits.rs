@@ -64,6 +64,10 @@ pub const GRANTS_MAX: usize = 1024;
 
 /// A WebSocket is open this long after its connection was, or it is closed.
 pub const HANDSHAKE_MS: u64 = 10_000;
+/// A console line is whole after this, if it has no end of line.
+pub const CONSOLE_MS: u64 = 1_000;
+/// Longest console line.
+pub const CONSOLE_BYTES_MAX: usize = 1024;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
 /// A silent connection is closed after this (C05, C66).

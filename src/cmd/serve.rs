@@ -38,7 +38,7 @@ pub fn run(config: Config) -> Result<(), Exit> {
     };
     print(&greeting(&config, &keys))?;
     let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
-    let ports = Ports { ip: config.bind, main, relay: relay_port, single };
+    let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
     let reload = Box::new(reload(config, keys));
     run_shell(Setup { ports, live, rendezvous, relay, seed: seed()?, reload }).map_err(exit)
 }

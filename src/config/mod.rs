@@ -14,7 +14,8 @@ use crate::base::host::{host, with_port};
 use crate::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 use crate::cli::{self, ServeFlags};
 
-use value::{ip, ipv4_network, log_level, not_empty, proxies, relays, role, small};
+pub use value::relays;
+use value::{ip, ipv4_network, log_level, not_empty, proxies, role, small};
 
 /// The port clients assume if none is typed.
 pub const PORT: u16 = 21116;
@@ -85,6 +86,8 @@ pub struct Config {
     /// Relays clients are told, `host` or `host:port`, at most [`RELAY_SERVERS_MAX`].
     /// Empty: clients use their ID server's host with the port above.
     pub relay_servers: Vec<String>,
+    /// Whether upstream's console answers on this machine.
+    pub console: bool,
     /// Whether the ID server's port serves all and no other TCP port is opened.
     pub single_port: bool,
     /// Proxies that are believed where their clients are, at most [`TRUSTED_PROXIES_MAX`].
@@ -148,6 +151,7 @@ impl Config {
             ("--bind", self.bind != new.bind),
             ("--port", self.port != new.port),
             ("--relay-port", self.relay_port != new.relay_port),
+            ("--console", self.console != new.console),
             ("--single-port", self.single_port != new.single_port),
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
@@ -202,6 +206,7 @@ impl Draft {
             port: PORT,
             relay_port: PORT + 1,
             relay_servers: Vec::new(),
+            console: false,
             single_port: false,
             trusted_proxies: proxies("127.0.0.0/8,::1").unwrap_or_default(),
             key: None,
@@ -283,6 +288,7 @@ impl Draft {
     fn apply_paths(&mut self, flags: &ServeFlags) {
         self.config.always_use_relay |= flags.always_use_relay;
         self.config.single_port |= flags.single_port;
+        self.config.console |= flags.console;
         let is = "addresses or networks such as 10.0.0.0/8, with commas between, at most 64";
         if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
             self.config.trusted_proxies = list;

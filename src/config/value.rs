@@ -7,7 +7,8 @@ use super::{LogLevel, RELAY_SERVERS_MAX, Role, TRUSTED_PROXIES_MAX};
 use crate::base::endpoint::Network;
 use crate::base::host::host_port;
 
-pub(super) fn relays(text: &str) -> Option<Vec<String>> {
+/// A list of relays, with commas between.
+pub fn relays(text: &str) -> Option<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let list: Option<Vec<String>> = names.map(host_port).collect();
     list.filter(|list| list.len() <= RELAY_SERVERS_MAX)

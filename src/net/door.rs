@@ -17,6 +17,7 @@ use crate::wire::handshake::Path;
 use crate::wire::message::decode;
 use crate::wire::request::Request;
 
+use super::console;
 use super::link::Link;
 use super::pool::Place;
 use super::relaying::{self, Legs};
@@ -31,10 +32,12 @@ const GET: &[u8] = b"GET ";
 pub enum Door {
     /// Signalling in frames.
     Signalling(Owner),
+    /// NAT tests and online queries; perhaps the console.
+    Asking(Owner, bool),
     /// Signalling over WebSocket.
     SignallingWs(Owner, Proxies),
-    /// The relay, its first message in a frame.
-    Relay(Legs),
+    /// The relay, its first message in a frame; perhaps the console.
+    Relay(Legs, bool),
     /// The relay over WebSocket.
     RelayWs(Legs, Proxies),
     /// All of these.
@@ -53,6 +56,7 @@ pub async fn enter(door: Door, stream: Async<TcpStream>, (from, place): (Endpoin
                 signal(link, first, (from, place), owner).await;
             }
         }
+        Asked::Console => console::serve(link, owner).await,
         Asked::Relay => {
             if let Some(legs) = legs {
                 relaying::serve(link, first, (from, place), legs).await;
@@ -65,7 +69,8 @@ impl Door {
     fn behind(self) -> (Option<Owner>, Option<Legs>) {
         match self {
             Self::Signalling(owner) | Self::SignallingWs(owner, _) => (Some(owner), None),
-            Self::Relay(legs) | Self::RelayWs(legs, _) => (None, Some(legs)),
+            Self::Asking(owner, _) => (Some(owner.without_offers()), None),
+            Self::Relay(legs, _) | Self::RelayWs(legs, _) => (None, Some(legs)),
             Self::Every(owner, legs, _) => (Some(owner), Some(legs)),
         }
     }
@@ -101,6 +106,7 @@ struct Guest {
 enum Asked {
     Signalling,
     Relay,
+    Console,
 }
 
 /// What a connection wants, its handshake done and, where one port serves all, its first message
@@ -108,7 +114,8 @@ enum Asked {
 async fn asked_for(guest: &mut Guest, place: &Place, door: &Door) -> Result<Asked, DropReason> {
     let (asked, proxies) = match door {
         Door::Signalling(_) => return Ok(Asked::Signalling),
-        Door::Relay(_) => return Ok(Asked::Relay),
+        Door::Asking(_, console) => return text_or(guest, *console, Asked::Signalling).await,
+        Door::Relay(_, console) => return text_or(guest, *console, Asked::Relay).await,
         Door::SignallingWs(_, proxies) => (Asked::Signalling, proxies),
         Door::RelayWs(_, proxies) => (Asked::Relay, proxies),
         Door::Every(_, _, proxies) => {
@@ -121,6 +128,13 @@ async fn asked_for(guest: &mut Guest, place: &Place, door: &Door) -> Result<Aske
     };
     open_websocket(guest, place, proxies).await?;
     Ok(asked)
+}
+
+/// The console, if it is on and somebody on this machine begins with text.
+async fn text_or(guest: &mut Guest, console: bool, other: Asked) -> Result<Asked, DropReason> {
+    let may = console && guest.from.is_loopback();
+    let text = may && console::begins_with_text(&mut guest.link).await?;
+    Ok(if text { Asked::Console } else { other })
 }
 
 async fn open_websocket(

@@ -3,6 +3,7 @@
 
 pub mod bridge;
 pub mod clock;
+pub mod console;
 pub mod door;
 pub mod health;
 pub mod link;

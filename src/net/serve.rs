@@ -49,6 +49,8 @@ pub struct Ports {
     pub relay: u16,
     /// P serves all, and no other port is opened.
     pub single: bool,
+    /// The console is on.
+    pub console: bool,
 }
 
 /// The rendezvous to run and its store.
@@ -195,7 +197,7 @@ async fn serve(
     let _ = lists.send(live.policy.relays.clone());
     let (mut store, mut owner, mut legs) = (None, None, None);
     if let (Some(part), Some(datagrams)) = (rendezvous, sockets.datagrams) {
-        let queues = (live_out, relays, stop_out);
+        let queues = (live_out, (relays, lists.clone()), stop_out);
         let offer_ms = if ports.single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
         let (task, started) = shell.start_signalling(part, (datagrams, offer_ms), queues)?;
         (store, owner) = (Some(task), Some(started));
@@ -204,7 +206,7 @@ async fn serve(
         legs = Some(shell.start_relay(machine, live_relay_out));
     }
     for (entrance, listener) in sockets.listeners {
-        if let Some(door) = shell.door(entrance, owner.clone(), legs.clone()) {
+        if let Some(door) = shell.door((entrance, ports.console), owner.clone(), legs.clone()) {
             shell.accept(listener, door);
         }
     }
@@ -218,6 +220,9 @@ async fn serve(
     }
     Ok(())
 }
+
+/// Relays that answer, and the way to have others watched.
+type Watched = (Receiver<Vec<String>>, mpsc::Sender<Vec<String>>);
 
 /// What every part of the shell shares.
 struct Shell {
@@ -233,11 +238,11 @@ impl Shell {
         &self,
         part: RendezvousPart,
         (datagrams, offer_delay_ms): (Datagrams, u64),
-        (live, relays, stop): (Receiver<Live>, Receiver<Vec<String>>, Receiver<()>),
+        (live, (relays, lists), stop): (Receiver<Live>, Watched, Receiver<()>),
     ) -> Result<(Task<StoreThread>, Owner), Error> {
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in).map_err(Error::System)?;
-        let mut signalling = Signalling::new(part.machine, datagrams, store, self.clock);
+        let mut signalling = Signalling::new(part.machine, (datagrams, store), lists, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let offers = part.seal.map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed)));
         let owner = Owner { inbox: inbox_in, offers, offer_delay_ms };
@@ -260,13 +265,18 @@ impl Shell {
     }
 
     /// What stands behind an entrance; None if nobody serves it.
-    fn door(&self, entrance: Entrance, owner: Option<Owner>, legs: Option<Legs>) -> Option<Door> {
+    fn door(
+        &self,
+        (entrance, console): (Entrance, bool),
+        owner: Option<Owner>,
+        legs: Option<Legs>,
+    ) -> Option<Door> {
         let proxies = self.proxies.clone();
         Some(match entrance {
             Entrance::Signalling => Door::Signalling(owner?),
-            Entrance::Asking => Door::Signalling(owner?.without_offers()),
-            Entrance::SignallingWs => Door::SignallingWs(owner?.without_offers(), proxies),
-            Entrance::Relay => Door::Relay(legs?),
+            Entrance::Asking => Door::Asking(owner?, console),
+            Entrance::SignallingWs => Door::SignallingWs(owner?, proxies),
+            Entrance::Relay => Door::Relay(legs?, console),
             Entrance::RelayWs => Door::RelayWs(legs?, proxies),
             Entrance::Every => Door::Every(owner?, legs?, proxies),
         })

@@ -2,6 +2,7 @@
 //! out. It decides nothing; the machine does.
 
 use std::io;
+use std::sync::mpsc;
 
 use log::debug;
 use smol::channel::{Receiver, Sender};
@@ -11,6 +12,7 @@ use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Network;
 use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
+use crate::config::relays;
 use crate::rendezvous::{Effect, Effects, Input, Policy, Rendezvous};
 use crate::wire::message::{decode, encode};
 
@@ -39,6 +41,8 @@ pub struct Signalling {
     datagrams: Datagrams,
     buffer: Box<[u8]>,
     store: StoreThread,
+    /// To the watch over relays.
+    lists: mpsc::Sender<Vec<String>>,
     outboxes: Outboxes,
     counters: Counters,
 }
@@ -68,8 +72,8 @@ impl Signalling {
     /// Joins a machine to its socket and its store.
     pub fn new(
         machine: Rendezvous,
-        datagrams: Datagrams,
-        store: StoreThread,
+        (datagrams, store): (Datagrams, StoreThread),
+        lists: mpsc::Sender<Vec<String>>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -80,6 +84,7 @@ impl Signalling {
             // One byte more than the limit, so that longer datagrams show.
             buffer: vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice(),
             store,
+            lists,
             outboxes: Outboxes::default(),
             counters: Counters::default(),
         }
@@ -189,6 +194,13 @@ impl Signalling {
                 self.counters.count(reason);
                 self.outboxes.close(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
+            }
+            FromStream::Console { line, answer } => {
+                let told = self.machine.console(&line, relays);
+                if let Some(relays) = told.relays {
+                    let _ = self.lists.send(relays);
+                }
+                let _ = answer.try_send(told.answer);
             }
             FromStream::Payload { conn, payload } => match decode(&payload) {
                 Ok(request) => {

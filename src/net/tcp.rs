@@ -35,6 +35,13 @@ pub enum FromStream {
         /// The bytes.
         payload: Vec<u8>,
     },
+    /// A line on the console.
+    Console {
+        /// The line.
+        line: String,
+        /// Takes the answer.
+        answer: Sender<String>,
+    },
     /// It is gone.
     Closed {
         /// Which one.

@@ -1,6 +1,7 @@
 //! Who is registered, who is here, and who is asking for whom: a pure machine. It must not know
 //! sockets, clocks, files or logs, nor the relay. C11-C52, C55-C59.
 
+mod console;
 mod fallback;
 mod online;
 mod policy;
@@ -26,6 +27,7 @@ use crate::identity::ServerKey;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
+pub use console::Told;
 pub use policy::{Lan, Policy};
 use punch::Ask;
 use register::Pending;

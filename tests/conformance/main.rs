@@ -6,6 +6,7 @@
 #[path = "../sim/chance.rs"]
 mod chance;
 mod connection_machine;
+mod console;
 mod drive;
 mod first_start;
 mod half_minute;

@@ -1,0 +1,76 @@
+//! Upstream's console on P-1 and the relay's port, off unless asked for: text from this machine
+//! itself, told from the protocol by its first bytes, since clients, proxies and hairpin routes
+//! come from there too (protocol §1.6). C38, C71, C76.
+
+use std::time::Duration;
+
+use smol::channel::bounded;
+use smol::{Timer, future};
+
+use crate::base::counters::DropReason;
+use crate::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
+
+use super::link::Link;
+use super::tcp::{FromStream, Owner};
+
+/// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
+const TELLING_BYTES: usize = 5;
+/// What `h` prints on the relay's port.
+const RELAY_HELP: &str = "h\n";
+
+/// Whether a connection begins with text. What was read stays in the link.
+///
+/// # Errors
+/// The connection is over, or silent.
+pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
+    let silent = async {
+        Timer::after(Duration::from_millis(IDLE_MS)).await;
+        Err(DropReason::Idle)
+    };
+    let spoke = async { link.stream.readable().await.map_err(|_| DropReason::Done) };
+    future::or(spoke, silent).await?;
+    let whole = async {
+        while link.read().is_ok() {
+            let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
+            if !telling.is_ascii() || telling.len() == TELLING_BYTES || telling.contains(&b'\n') {
+                return;
+            }
+            let _ = link.stream.readable().await;
+        }
+    };
+    future::or(whole, patience()).await;
+    let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
+    if telling.is_empty() { Err(DropReason::Done) } else { Ok(telling.is_ascii()) }
+}
+
+/// Carries out one line and closes; `owner` is that of the rendezvous on its port.
+pub async fn serve(mut link: Link, owner: Option<Owner>) {
+    let whole = async {
+        while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
+            let _ = link.stream.readable().await;
+            if link.read().is_err() {
+                return;
+            }
+        }
+    };
+    future::or(whole, patience()).await;
+    let text = String::from_utf8_lossy(&link.leftover);
+    let line = text.lines().next().unwrap_or_default().trim().to_owned();
+    let answer = match owner {
+        Some(owner) => ask(&owner, line).await,
+        None if line == "h" => RELAY_HELP.into(),
+        None => String::new(),
+    };
+    let _ = link.write(answer.as_bytes()).await;
+}
+
+async fn ask(owner: &Owner, line: String) -> String {
+    let (answer, told) = bounded(1);
+    let asked = owner.inbox.send(FromStream::Console { line, answer }).await;
+    if asked.is_ok() { told.recv().await.unwrap_or_default() } else { String::new() }
+}
+
+/// A person at a terminal sends a line at once, a script may send no end of line.
+async fn patience() {
+    Timer::after(Duration::from_millis(CONSOLE_MS)).await;
+}

@@ -1,0 +1,46 @@
+//! The words of upstream's console that this server understands, for scripts that know it
+//! (protocol §6.1). It must not know who may speak to it: the shell asks. C76.
+
+use super::Rendezvous;
+
+/// What `h` prints.
+const HELP: &str = "h\nrelay-servers(rs) <separated by ,>\nalways-use-relay(aur) <Y/N>\n";
+
+/// What a console command led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The text to answer; empty for setters and for what is not understood.
+    pub answer: String,
+    /// Relays to hand out from now on, if the command changed them.
+    pub relays: Option<Vec<String>>,
+}
+
+impl Rendezvous {
+    /// Carries out one line. `relays` reads a list as the flag does. A reload of the flags file
+    /// undoes what was set here.
+    pub fn console(&mut self, line: &str, relays: fn(&str) -> Option<Vec<String>>) -> Told {
+        let mut words = line.split_whitespace();
+        let (command, argument) = (words.next().unwrap_or_default(), words.next());
+        let answer = |answer: String| Told { answer, relays: None };
+        match (command, argument) {
+            ("h", _) => answer(HELP.into()),
+            ("relay-servers" | "rs", None) => {
+                let lines = self.policy.relays.iter().flat_map(|relay| [relay.as_str(), "\n"]);
+                answer(lines.collect())
+            }
+            ("relay-servers" | "rs", Some(list)) => {
+                let Some(relays) = relays(list) else { return Told::default() };
+                self.policy.relays.clone_from(&relays);
+                Told { answer: String::new(), relays: Some(relays) }
+            }
+            ("always-use-relay" | "aur", None) => {
+                answer(["ALWAYS_USE_RELAY: ", &self.policy.always_relay.to_string(), "\n"].concat())
+            }
+            ("always-use-relay" | "aur", Some(word)) => {
+                self.policy.always_relay = word == "Y";
+                Told::default()
+            }
+            _ => Told::default(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Upstream's console, off unless asked for: C38, C71, C76 and the first-bytes rule.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::loopback::{A_IP, B_IP, B1, Caller, Device, asked, nat_port, open, over_v6, relay_port};
+use crate::model::server::Server;
+use crate::relay_socket::{is_pair, leg};
+use crate::say::{self, take};
+
+fn with_console(flags: &[&str]) -> Server {
+    Server::start(&[flags, &["--console"]].concat())
+}
+
+/// What the console says to `line`.
+#[track_caller]
+fn says(ip: &str, to: SocketAddr, line: &str) -> String {
+    let mut caller = Caller::from(ip, to);
+    caller.say_raw(line.as_bytes());
+    String::from_utf8(caller.rest()).unwrap()
+}
+
+#[test]
+fn c076_there_is_no_console_unless_asked_for() {
+    let server = open();
+    for port in [nat_port(&server), relay_port(&server)] {
+        let mut caller = Caller::from("127.0.0.1", port);
+        caller.say_raw(b"aur Y\nand enough bytes to make a frame that cannot be\n");
+        caller.0.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        caller.is_closed();
+    }
+    let target = Device::enrolled(B_IP, &server, B1);
+    assert_ne!(asked(&server, &target).1.nat_type, 2, "`aur Y` was obeyed");
+}
+
+#[test]
+fn c076_relays_and_always_relay_are_shown_and_set() {
+    let server = with_console(&["--key=", "--relay-servers", "one.example,two.example:5"]);
+    let console = |line: &str| says("127.0.0.1", nat_port(&server), line);
+    assert_eq!(console("rs\n"), "one.example\ntwo.example:5\n");
+    assert_eq!(console("relay-servers\n"), "one.example\ntwo.example:5\n");
+    assert_eq!(console("aur\n"), "ALWAYS_USE_RELAY: false\n");
+    assert_eq!(console("always-use-relay Y\n"), "");
+    assert_eq!(console("aur\n"), "ALWAYS_USE_RELAY: true\n");
+    assert_eq!(console("rs\n"), "one.example\ntwo.example:5\n", "`aur Y` changed the relays");
+    assert_eq!(console("rs three.example\n"), "");
+    assert_eq!(console("rs\n"), "three.example\n");
+    assert_eq!(console("rs a:b:c\n"), "", "no list of relays");
+    assert_eq!(console("rs\n"), "three.example\n");
+    assert_eq!(console("aur N\n") + &console("aur\n"), "ALWAYS_USE_RELAY: false\n");
+    assert!(console("h\n").lines().any(|line| line.contains("(aur)")));
+    assert_eq!(console("no such command\n"), "");
+    // Over IPv6, without an end of line, and on the relay's port.
+    assert_eq!(says("::1", over_v6(nat_port(&server)), "rs"), "three.example\n");
+    assert_eq!(says("127.0.0.1", relay_port(&server), "h\n"), "h\n");
+}
+
+#[test]
+fn c038_with_a_console_clients_of_this_machine_are_served_like_others() {
+    let server = with_console(&["--key="]);
+    for (ip, at) in [("127.0.0.1", nat_port(&server)), ("::1", over_v6(nat_port(&server)))] {
+        let mut caller = Caller::from(ip, at);
+        let answer = take!(&caller.ask(&say::test_nat(3)), TestNatResponse);
+        assert_eq!(answer.port, i32::from(caller.port()));
+        let answer = Caller::from(ip, at).ask(&say::online(&[B1]));
+        assert_eq!(take!(&answer, OnlineResponse).states, [0]);
+    }
+    // An online query so short that its header and begin are printable but for one byte, slowly.
+    let mut slow = Caller::from(A_IP, nat_port(&server));
+    let bytes = crate::model::wire::frame(&say::test_nat(3));
+    for byte in bytes {
+        slow.say_raw(&[byte]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    take!(&slow.next(), TestNatResponse);
+}
+
+#[test]
+fn c071_with_a_console_legs_of_this_machine_pair() {
+    let server = with_console(&["--key="]);
+    let mut legs = ["127.0.0.1"; 2].map(|ip| leg(ip, relay_port(&server), "a token"));
+    let [one, other] = &mut legs;
+    is_pair(one, other);
+}
