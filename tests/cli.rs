@@ -227,7 +227,10 @@ fn serve_refuses_to_start_with_a_bad_key_file() {
 fn serve_refuses_to_start_with_a_key_file_of_somebody_else() {
     let folder = Folder::with_key();
     let binary = folder.0.join("hbb");
-    fs::copy(env!("CARGO_BIN_EXE_hbb"), &binary).unwrap();
+    // By a process of its own: while we hold it open for writing, a child that another test starts
+    // would inherit that, and nobody could run it ("text file busy").
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_hbb")).arg(&binary).status().unwrap();
+    assert!(copied.success());
     let mode = |name: &str, mode| {
         fs::set_permissions(folder.0.join(name), fs::Permissions::from_mode(mode)).unwrap();
     };
