@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size)
+stages=(setup format lint test cross size arm)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -19,7 +19,7 @@ setup() {
   local missing=() pair
   for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
-    chromium:chromium; do
+    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -44,6 +44,14 @@ lint() {
 }
 test_all() { cargo test --locked; }
 cross() { cross/setup && cross/build --with debian all && cross/check all; }
+# The whole path of two clients through the release binaries of both ARM triples.
+arm() {
+  local machine
+  for machine in aarch64:aarch64-unknown-linux-musl arm:armv7-unknown-linux-musleabihf; do
+    HBB_BIN=$PWD/dist/${machine#*:}/hbb HBB_RUNNER=qemu-${machine%%:*}-static \
+      cargo test --locked --test e2e
+  done
+}
 size() { size-report/measure --self-test && size-report/measure; }
 
 main() {
@@ -53,7 +61,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | cross | size) "$stage" ;;
+      setup | format | lint | cross | size | arm) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac
