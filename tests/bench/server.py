@@ -119,10 +119,10 @@ class Syscalls:
 
 
 def free_port():
-    """A UDP and TCP port with free neighbours, most likely."""
-    for port in range(30_000 + os.getpid() % 20_000, 60_000, 10):
+    """A UDP and TCP port with free neighbours, below those the kernel gives to whoever asks."""
+    for port in range(11_000 + os.getpid() % 200 * 10, 13_990, 10):
         try:
-            for offset in range(-1, 2):
+            for offset in range(-1, 4):
                 with socket.socket() as probe:
                     probe.bind(("", port + offset))
             return port
