@@ -1,5 +1,5 @@
 //! The real server against clients that were not written here: PyNaCl for the sealed channel,
-//! `websockets` and headless Chromium for WebSockets. C26-C28, C31, C61-C63, C68, C73.
+//! `websockets` and headless Chromium for WebSockets. C26-C28, C30, C31, C61-C64, C68, C73.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -63,6 +63,16 @@ fn c028_heartbeats_come_and_count_for_nothing() {
 }
 
 #[test]
+fn c028_who_answers_no_heartbeat_is_offline() {
+    passes("client.py", "c028_unanswered");
+}
+
+#[test]
+fn c030_a_push_comes_sealed_on_the_connection_and_not_over_udp() {
+    passes("client.py", "c030");
+}
+
+#[test]
 fn c061_who_speaks_in_clear_is_answered_in_clear() {
     passes("client.py", "c061");
 }
@@ -75,6 +85,11 @@ fn c062_answer_and_first_sealed_frame_in_one_segment() {
 #[test]
 fn c063_wrong_exchanges_and_changed_frames_end_the_connection() {
     passes("client.py", "c063");
+}
+
+#[test]
+fn c064_an_answer_is_sealed_with_the_initiators_key() {
+    passes("client.py", "c064");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 real server. Called as client.py HOST PORT KEY CHECK; prints what went wrong and exits 1."""
 
 import base64
+import os
 import socket
 import sys
 import time
@@ -26,15 +27,38 @@ def varint(value):
     return out + bytes([value])
 
 
-REGISTER_PK = field(15, field(1, b"123456789") + field(2, b"python") + field(3, DEVICE_KEY))
+def fields(data):
+    """The fields of a message by number; of those that repeat, the last."""
+    found = {}
+    while data:
+        tag, data = first_varint(data)
+        value, data = first_varint(data)
+        if tag & 7 == 2:
+            value, data = data[:value], data[value:]
+        found[tag >> 3] = value
+    return found
+
+
+def first_varint(data):
+    """The number that data begins with, and the rest."""
+    size = next(at for at, byte in enumerate(data) if byte < 0x80) + 1
+    return sum((byte & 0x7F) << 7 * at for at, byte in enumerate(data[:size])), data[size:]
+
+
+def register_pk(name):
+    return field(15, field(1, name) + field(2, b"python") + field(3, DEVICE_KEY))
+
+
+B1 = b"123456789"
+REGISTER_PK = register_pk(B1)
 TEST_NAT = field(20, b"")
 
 
 class Connection:
     """Frames over TCP, sealed once `exchange` was called."""
 
-    def __init__(self, host, port):
-        self.socket = socket.create_connection((host, port), timeout=10)
+    def __init__(self, host, port, source=""):
+        self.socket = socket.create_connection((host, port), 10, (source, 0))
         self.key = None
         self.sent = self.received = 0
 
@@ -74,7 +98,7 @@ class Connection:
         ephemeral = VerifyKey(server_key).verify(offer[5:])
         assert len(ephemeral) == 32
         secret = PrivateKey.generate()
-        symmetric = bytes(range(100, 132))
+        symmetric = os.urandom(32)
         boxed = crypto_box(symmetric, bytes(24), ephemeral, bytes(secret))
         answer = field(25, field(1, bytes(secret.public_key)) + field(1, boxed))
         if and_more:
@@ -138,6 +162,80 @@ def c028(host, port, key):
     connection.write(b"")
     connection.write(TEST_NAT)
     assert connection.read()[:2] == bytes.fromhex("aa01")
+
+
+def c028_unanswered(host, port, key):
+    """Who answers no heartbeat is offline after two and a half of them; who does stays."""
+    names = [B1, b"987654321"]
+    silent, kept = registered = [Connection(host, port) for _ in names]
+    for name, connection in zip(names, registered):
+        connection.exchange(key)
+        connection.write(register_pk(name))
+        connection.read()
+        connection.socket.settimeout(30)
+    start = time.monotonic()
+
+    def online():
+        query = Connection(host, port - 1)
+        query.write(field(23, b"".join(field(2, name) for name in names)))
+        return fields(fields(query.read())[24])[1]
+
+    for _ in range(2):
+        assert kept.read_any() == b"" == silent.read_any()
+        kept.write(b"")
+    assert online() == b"\xc0", "offline too early"
+    assert silent.closed()
+    assert 48 < time.monotonic() - start < 53, time.monotonic() - start
+    assert online() == b"\x40", "who answers is gone, or who does not is not"
+
+
+def sealed(host, port, key):
+    connection = Connection(host, port)
+    connection.exchange(key)
+    return connection
+
+
+def sealed_target(host, port, key):
+    """B1, registered on a sealed connection."""
+    target = sealed(host, port, key)
+    target.write(REGISTER_PK)
+    target.read()
+    return target
+
+
+def dial(connection, key, target):
+    """Asks for B1 on this connection; what the target is told."""
+    connection.write(field(8, field(1, B1) + field(3, base64.b64encode(key)) + field(6, b"1.4.9")))
+    return fields(fields(target.read())[9])
+
+
+def c030(host, port, key):
+    """A target on a sealed connection is told there, sealed, and not where it was before."""
+    before = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    before.settimeout(10)
+    before.connect((host, port))
+    before.send(REGISTER_PK)
+    assert before.recv(2000) == bytes.fromhex("820100")
+    target = sealed_target(host, port, key)
+    assert len(dial(Connection(host, port, "127.0.1.2"), key, target)[1]) > 5
+    before.send(TEST_NAT)
+    assert before.recv(2000)[:2] == bytes.fromhex("aa01"), "told over UDP"
+
+
+def c064(host, port, key):
+    """Whatever the answer came in, it reaches the initiator under the initiator's own key."""
+    target = sealed_target(host, port, key)
+    for sealed_wish, sealed_answer in ((True, True), (True, False), (False, True)):
+        # Those in clear speak at once, before they are offered a key.
+        answer = sealed(host, port, key) if sealed_answer else None
+        initiator = Connection(host, port, "127.0.1.2")
+        if sealed_wish:
+            initiator.exchange(key)
+        told = dial(initiator, key, target)
+        answer = answer or Connection(host, port)
+        answer.write(field(10, field(1, told[1]) + field(2, B1) + field(5, b"1.4.9")))
+        assert answer.closed()
+        VerifyKey(key).verify(fields(fields(initiator.read())[11])[2])
 
 
 def c061(host, port, _key):
