@@ -1,4 +1,4 @@
-//! Conformance: one test per numbered check of the protocol page, its number in its name.
+//! Conformance: the numbered checks of README.md, a test's number in its name.
 //! The `_machine` modules ask the pure machines; the others ask over loopback.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -27,6 +27,7 @@ mod relay_signal;
 mod relay_signal_machine;
 mod relay_socket;
 mod relay_websocket;
+mod rename;
 mod rename_machine;
 mod say;
 mod sealed;
