@@ -7,8 +7,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::string_slice)] // a test may panic, anywhere in it
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, io::Write as _, path::Path, process::Command};
 
+#[path = "tidy/checks.rs"]
+mod checks;
 #[path = "tidy/knowledge.rs"]
 mod knowledge;
 #[path = "tidy/layout.rs"]
@@ -175,6 +177,20 @@ fn the_top_level_holds_only_what_is_agreed() {
 #[test]
 fn folder_readmes_are_short() {
     enforce(layout::readme_length);
+}
+
+#[test]
+fn the_page_of_checks_names_the_tests_there_are() {
+    let files = tracked();
+    let page = files.iter().find(|(path, _)| path == checks::PAGE);
+    let (path, page) = page.expect("the page of checks is there");
+    let later = checks::later(page);
+    // Past the harness, which keeps what a passing test prints to itself.
+    writeln!(std::io::stdout(), "{} checks are later: {later:?}", later.len()).unwrap();
+    let findings = checks::compare(page, &files);
+    let line = |found: Finding| format!("{path}:{}: {}: {}", found.line, found.rule, found.advice);
+    let lines: Vec<_> = findings.into_iter().map(line).collect();
+    assert!(lines.is_empty(), "\n{}\n", lines.join("\n"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The tree: what stands at its top, how long a folder's page is.
 
-use crate::Finding;
+use crate::{Finding, checks};
 
 /// The agreed folders, and beside them support files only.
 const TOP: [&str; 20] = [
@@ -41,7 +41,9 @@ pub(crate) fn top_level(path: &str, _text: &str) -> Vec<Finding> {
 pub(crate) fn readme_length(path: &str, text: &str) -> Vec<Finding> {
     // The one at the top is the manual; the one of the size report is a generated table.
     let exempt = ["README.md", "size-report/README.md"].contains(&path);
-    let lines = text.lines().count();
+    // Where the table is the page, its rows do not count.
+    let counts = |line: &&str| path != checks::PAGE || !line.starts_with('|');
+    let lines = text.lines().filter(counts).count();
     if exempt || !path.ends_with("/README.md") || lines <= README_LINES_MAX {
         return Vec::new();
     }
@@ -63,4 +65,7 @@ fn long_readmes_are_flagged() {
     assert_eq!(readme_length("board/rpi/README.md", &long)[0].line, 41);
     assert!(readme_length("README.md", &long).is_empty());
     assert!(readme_length("board/README.md", &"line\n".repeat(40)).is_empty());
+    assert!(readme_length(checks::PAGE, &"| row |\n".repeat(41)).is_empty());
+    assert_eq!(readme_length("board/README.md", &"| row |\n".repeat(41)).len(), 1);
+    assert_eq!(readme_length(checks::PAGE, &long).len(), 1);
 }
