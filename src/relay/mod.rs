@@ -1,6 +1,7 @@
 //! Which relay legs belong together: a pure machine. It must not know sockets, clocks or logs,
 //! nor the rendezvous. C65-C67, C69-C71.
 
+pub mod budget;
 mod pairing;
 
 use heapless::Deque;
