@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import legs  # noqa: E402
+import versus  # noqa: E402
 import wire  # noqa: E402
 from peers import Peers, percentile  # noqa: E402
 from server import Server, Spent, Syscalls  # noqa: E402
@@ -220,6 +221,22 @@ def relay(giga=2, pairs=500):
         row(pairs, more, more / pairs)
         for both in held:
             close(both)
+    beside_others()
+
+
+def beside_others():
+    with data_folder() as data:
+        compared = versus.compare(data, BINARY)
+    echo = compared.pop("echo")
+    table("Relay beside others, medians", "load", "forwarder", "CPU s per GB", "of HAProxy's",
+          "GB each second")
+    for load, figures in compared.items():
+        for name, (cpu, rate) in figures.items():
+            row(load, name, cpu, versus.ratio(figures, name), rate)
+    table("An echo beside 4 bulk pairs, medians", "forwarder", "p50 µs", "p99 µs",
+          "of HAProxy's", "worst µs")
+    for name, (half, most, worst) in echo.items():
+        row(name, half, most, versus.ratio(echo, name, 1), worst)
 
 
 def close(both):

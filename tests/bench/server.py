@@ -27,6 +27,13 @@ class Server:
         self.wait_ready()
         self.start_seconds = time.monotonic() - self.began
 
+    @classmethod
+    def of(cls, process):
+        """Another program's process, to be measured the same way."""
+        other = cls.__new__(cls)
+        other.process, other.pid = process, process.pid
+        return other
+
     def wait_ready(self):
         while True:
             if self.process.poll() is not None:

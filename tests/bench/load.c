@@ -1,0 +1,231 @@
+/* Loads a forwarder of TCP pairs, and is the plainest of forwarders itself. Pairs are FROM:TO,
+   numbers of inherited sockets. Figures go to standard output.
+
+     load pump CHUNK BYTES PAIR...          seconds until BYTES of each pair are through
+     load pace CHUNK MICROS COUNT PAIR...   COUNT chunks a pair, one every MICROS, taking turns
+     load echo CHUNK MICROS COUNT PAIR      to and fro, one every MICROS: p50 p99 worst, in us
+     load copy PORT BACKEND                 forwards each connection, copying 64 KiB at most */
+
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PAIRS_MAX 64
+#define COPY_BYTES (64 * 1024)
+#define FILES_MAX 4096
+
+static struct pair { int from, to; } pairs[PAIRS_MAX];
+static int pair_count;
+static size_t chunk;
+static long micros, count;
+static long long each;
+static char data[1 << 20];
+
+static void die(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static double now(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return at.tv_sec + at.tv_nsec / 1e9;
+}
+
+static void sleep_until(double when) {
+    struct timespec at = {(time_t)when, (long)((when - (time_t)when) * 1e9)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR) {
+    }
+}
+
+static void send_all(int to, size_t length) {
+    for (size_t sent = 0; sent < length;) {
+        ssize_t some = send(to, data + sent, length - sent, MSG_NOSIGNAL);
+        if (some <= 0) die("send");
+        sent += some;
+    }
+}
+
+/* Takes bytes off a socket without looking at them. */
+static void drain(int from, long long length) {
+    while (length > 0) {
+        ssize_t some = recv(from, data, length < 1 << 20 ? length : 1 << 20, MSG_TRUNC);
+        if (some <= 0) die("recv");
+        length -= some;
+    }
+}
+
+static void *sender(void *at) {
+    struct pair *pair = at;
+    for (long long sent = 0; sent < each; sent += chunk) send_all(pair->from, chunk);
+    return NULL;
+}
+
+static void *receiver(void *at) {
+    struct pair *pair = at;
+    drain(pair->to, each);
+    return NULL;
+}
+
+static pthread_t start(void *(*what)(void *), struct pair *pair) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, what, pair)) die("thread");
+    return thread;
+}
+
+static void pump(void) {
+    pthread_t threads[2 * PAIRS_MAX];
+    double began = now();
+    for (int at = 0; at < pair_count; at++) {
+        threads[2 * at] = start(receiver, &pairs[at]);
+        threads[2 * at + 1] = start(sender, &pairs[at]);
+    }
+    for (int at = 0; at < 2 * pair_count; at++) pthread_join(threads[at], NULL);
+    printf("%f\n", now() - began);
+}
+
+static void pace(void) {
+    pthread_t threads[PAIRS_MAX];
+    each = (long long)count * chunk;
+    double began = now();
+    for (int at = 0; at < pair_count; at++) threads[at] = start(receiver, &pairs[at]);
+    for (long turn = 0; turn < count * pair_count; turn++) {
+        sleep_until(began + turn * (micros / 1e6 / pair_count));
+        send_all(pairs[turn % pair_count].from, chunk);
+    }
+    for (int at = 0; at < pair_count; at++) pthread_join(threads[at], NULL);
+    printf("%f\n", now() - began);
+}
+
+static int by_value(const void *one, const void *other) {
+    double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
+}
+
+static void echo(void) {
+    double *took = calloc(count, sizeof *took), began = now();
+    for (long turn = 0; turn < count; turn++) {
+        sleep_until(began + turn * (micros / 1e6));
+        double sent = now();
+        send_all(pairs[0].from, chunk);
+        drain(pairs[0].to, chunk);
+        send_all(pairs[0].to, chunk);
+        drain(pairs[0].from, chunk);
+        took[turn] = now() - sent;
+    }
+    qsort(took, count, sizeof *took, by_value);
+    printf("%f %f %f\n", took[count / 2] * 1e6, took[count * 99 / 100] * 1e6,
+           took[count - 1] * 1e6);
+}
+
+static struct { int other; size_t held, sent; char *bytes; } sides[FILES_MAX];
+
+static int inet_socket(int port, struct sockaddr_in *name) {
+    int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+    if (made < 0 || made >= FILES_MAX) die("socket");
+    setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return made;
+}
+
+static void watch(int poll, int file, int events, int how) {
+    struct epoll_event event = {.events = events, .data.fd = file};
+    if (epoll_ctl(poll, how, file, &event)) die("epoll_ctl");
+}
+
+static void take(int poll, int listener, int backend) {
+    struct sockaddr_in name;
+    int both[2] = {accept(listener, NULL, NULL), inet_socket(backend, &name)}, yes = 1;
+    if (both[0] < 0 || both[0] >= FILES_MAX) die("accept");
+    if (connect(both[1], (struct sockaddr *)&name, sizeof name)) die("connect");
+    for (int at = 0; at < 2; at++) {
+        setsockopt(both[at], IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        sides[both[at]].other = both[!at];
+        sides[both[at]].held = sides[both[at]].sent = 0;
+        if (!sides[both[at]].bytes) sides[both[at]].bytes = malloc(COPY_BYTES);
+        watch(poll, both[at], EPOLLIN, EPOLL_CTL_ADD);
+    }
+}
+
+/* Passes on what `from` holds; false if the pair ended. */
+static int flush(int poll, int from) {
+    int to = sides[from].other;
+    ssize_t some = send(to, sides[from].bytes + sides[from].sent,
+                        sides[from].held - sides[from].sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (some < 0 && errno != EAGAIN) return 0;
+    sides[from].sent += some > 0 ? some : 0;
+    if (sides[from].sent == sides[from].held) sides[from].held = sides[from].sent = 0;
+    return 1;
+}
+
+/* What each side of a pair waits for now. */
+static void rearm(int poll, int one) {
+    int both[2] = {one, sides[one].other};
+    for (int at = 0; at < 2; at++) {
+        int self = both[at], other = both[!at];
+        int events = (sides[self].held ? 0 : EPOLLIN) | (sides[other].held ? EPOLLOUT : 0);
+        watch(poll, self, events, EPOLL_CTL_MOD);
+    }
+}
+
+static int forward(int poll, int file, int events) {
+    int other = sides[file].other, was = (sides[file].held > 0) | (sides[other].held > 0) << 1;
+    if (sides[other].held && !flush(poll, other)) return 0;
+    if (!sides[file].held && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        ssize_t some = recv(file, sides[file].bytes, COPY_BYTES, MSG_DONTWAIT);
+        if (some == 0 || (some < 0 && errno != EAGAIN)) return 0;
+        sides[file].held = some > 0 ? some : 0;
+        if (some > 0 && !flush(poll, file)) return 0;
+    }
+    if (((sides[file].held > 0) | (sides[other].held > 0) << 1) != was) rearm(poll, file);
+    return 1;
+}
+
+static void copy(int port, int backend) {
+    struct sockaddr_in name;
+    struct epoll_event events[256];
+    int listener = inet_socket(port, &name), poll = epoll_create1(EPOLL_CLOEXEC);
+    if (bind(listener, (struct sockaddr *)&name, sizeof name) || listen(listener, 128)) die("bind");
+    watch(poll, listener, EPOLLIN, EPOLL_CTL_ADD);
+    for (;;) {
+        int ready = epoll_wait(poll, events, 256, -1);
+        for (int at = 0; at < ready; at++) {
+            int file = events[at].data.fd, other = sides[file].other;
+            if (file == listener) {
+                take(poll, listener, backend);
+            } else if (other >= 0 && !forward(poll, file, events[at].events)) {
+                close(file);
+                close(other);
+                sides[file].other = sides[other].other = -1;
+            }
+        }
+    }
+}
+
+int main(int many, char **words) {
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+    if (many < 4) return 2;
+    if (!strcmp(words[1], "copy")) copy(atoi(words[2]), atoi(words[3]));
+    int pumps = !strcmp(words[1], "pump");
+    chunk = atol(words[2]);
+    each = pumps ? atoll(words[3]) / (long long)chunk * chunk : 0;
+    micros = atol(words[3]);
+    count = atol(words[4]);
+    for (int at = pumps ? 4 : 5; at < many && pair_count < PAIRS_MAX; at++, pair_count++)
+        sscanf(words[at], "%d:%d", &pairs[pair_count].from, &pairs[pair_count].to);
+    if (pumps) pump();
+    else if (!strcmp(words[1], "pace")) pace();
+    else echo();
+    return 0;
+}

@@ -1,0 +1,186 @@
+"""The relay beside other forwarders on the same loads, taking turns: HAProxy with splicing, and
+the plainest loop that copies 64 KiB at a time. What counts is CPU seconds per GB carried."""
+
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import legs
+from server import Server, Spent, free_port
+
+SOURCE = Path(__file__).with_name("load.c")
+HAPROXY = """
+global
+    nbthread 1
+    maxconn 1000
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    option splice-auto
+    option clitcpka
+listen relay
+    bind 127.0.0.1:{port}
+    server sink 127.0.0.1:{backend}
+"""
+# Name, pairs, and what `load` is told: chunk and bytes of each pair, or chunk, interval in
+# microseconds and count.
+LOADS = [
+    ("64 KiB chunks, 4 pairs", 4, ("pump", 65_536, 1_000_000_000)),
+    ("1400 B chunks, 4 pairs", 4, ("pump", 1_400, 200_000_000)),
+    ("1400 B at 20 Mbit/s, 8 pairs", 8, ("pace", 1_400, 560, 7_200)),
+]
+BULK, ECHO = ("pump", 65_536, 10**15), ("echo", 200, 4_000, 750)
+
+
+class Relay:
+    """hbb; its pairs are two legs of one token."""
+
+    name = "hbb"
+
+    def __init__(self, folder, binary, _load):
+        self.server = Server(binary, folder)
+        self.number = 0
+
+    def pair(self):
+        self.number += 1
+        return legs.pair(self.server.port, self.number)
+
+
+class Forwarder:
+    """A program that connects each caller with one backend, which stands here."""
+
+    def __init__(self, folder, command):
+        self.backend = socket.create_server(("127.0.0.1", 0))
+        self.port = free_port()
+        words = command(folder, self.port, self.backend.getsockname()[1])
+        process = subprocess.Popen(words, stderr=open(Path(folder) / "forwarder", "ab"))
+        self.server = Server.of(process)
+        self.first = self.connect_patiently()
+
+    def connect_patiently(self):
+        for _ in range(500):
+            try:
+                return self.pair()
+            except OSError:
+                time.sleep(0.01)
+        raise SystemExit("a forwarder does not start")
+
+    def pair(self):
+        caller = socket.create_connection(("127.0.0.1", self.port), 5)
+        callee, _ = self.backend.accept()
+        for end in (caller, callee):
+            end.settimeout(None)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return [caller, callee]
+
+
+class Haproxy(Forwarder):
+    name = "HAProxy"
+
+    def __init__(self, folder, _binary, _load):
+        super().__init__(folder, self.command)
+
+    @staticmethod
+    def command(folder, port, backend):
+        settings = Path(folder) / "haproxy"
+        settings.write_text(HAPROXY.format(port=port, backend=backend))
+        return ["haproxy", "-db", "-q", "-f", settings]
+
+
+class Copy(Forwarder):
+    name = "copy loop"
+
+    def __init__(self, folder, _binary, load):
+        super().__init__(folder, lambda _, port, backend: [load, "copy", str(port), str(backend)])
+
+
+@contextmanager
+def running(kind, folder, binary, load):
+    forwarder = kind(folder, binary, load)
+    try:
+        yield forwarder
+    finally:
+        forwarder.server.process.kill()
+        forwarder.server.process.wait()
+
+
+def compare(folder, binary, rounds=5):
+    """For each load, of each forwarder: medians of its CPU seconds per GB, of the GB each second;
+    and of an echo beside bulk the p50, p99 and worst in microseconds."""
+    load = build(folder)
+    kinds = [Relay, Copy] + ([Haproxy] if shutil.which("haproxy") else [])
+    seen = {}
+    for turn in range(rounds):
+        for kind in kinds[turn % len(kinds):] + kinds[: turn % len(kinds)]:
+            with running(kind, folder, binary, load) as forwarder:
+                for name, pairs, words in LOADS:
+                    figures = carry(forwarder, load, pairs, words)
+                    seen.setdefault(name, {}).setdefault(kind.name, []).append(figures)
+                figures = echo_beside_bulk(forwarder, load)
+                seen.setdefault("echo", {}).setdefault(kind.name, []).append(figures)
+    median = lambda runs: [statistics.median(column) for column in zip(*runs)]
+    return {name: {kind: median(runs) for kind, runs in by_kind.items()}
+            for name, by_kind in seen.items()}
+
+
+def build(folder):
+    load = Path(folder) / "load"
+    subprocess.run(["gcc", "-O2", "-o", load, SOURCE, "-lpthread"], check=True)
+    return load
+
+
+def carry(forwarder, load, pairs, words):
+    with opened(forwarder, pairs) as held:
+        moved = pairs * (words[2] if words[0] == "pump" else words[1] * words[3]) / 1e9
+        with Spent(forwarder.server) as spent:
+            seconds = float(finish(start(load, words, held)))
+        return spent.cpu / 1e9 / moved, moved / seconds
+
+
+def echo_beside_bulk(forwarder, load, bulk=4):
+    with opened(forwarder, bulk) as held, opened(forwarder, 1) as one:
+        busy = start(load, BULK, held)
+        time.sleep(0.3)
+        figures = [float(word) for word in finish(start(load, ECHO, one)).split()]
+        busy.kill()
+        busy.wait()
+        return figures
+
+
+@contextmanager
+def opened(forwarder, pairs):
+    held = [forwarder.pair() for _ in range(pairs)]
+    try:
+        yield held
+    finally:
+        for leg in (leg for both in held for leg in both):
+            leg.close()
+        time.sleep(0.1)
+
+
+def start(load, words, held):
+    files = [[leg.fileno() for leg in both] for both in held]
+    named = [f"{one}:{other}" for one, other in files]
+    return subprocess.Popen([load, *map(str, words), *named], stdout=subprocess.PIPE, text=True,
+                            pass_fds=[file for both in files for file in both])
+
+
+def finish(process):
+    text = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit("a forwarder lost bytes")
+    return text
+
+
+def ratio(figures, name, column=0):
+    """How much more it is than HAProxy's; an empty text where that is not installed."""
+    if Haproxy.name not in figures:
+        return ""
+    return figures[name][column] / figures[Haproxy.name][column]
