@@ -120,19 +120,32 @@ pub const ID_WINDOW_MS: u64 = 6_000;
 pub const SOURCE_WINDOW_MS: u64 = 60_000;
 
 /// Bytes a relay session copies at once. Half of it costs a fifth more time per byte, twice as
-/// much gains nothing. A direction whose receiver stalls keeps at most this much in memory.
+/// much gains nothing.
 pub const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks one direction of a session copies before others get their turn.
+/// A leg that has this much at once streams: its bytes pass through a pipe. Up to here copying
+/// costs as much or less, and needs one call less to find that there is no more.
+pub const STREAM_BYTES_MIN: usize = 16 * 1024;
+/// Bytes in a pipe at most; a direction whose receiver stalls keeps no more than this. A quarter
+/// of it, the system's default, costs a third more time per byte.
+pub const CONDUIT_BYTES: usize = 256 * 1024;
+/// Pipes lent to sessions at a time: for a moment while bytes flow, for longer while a receiver
+/// stalls, 8 MiB in all then. When all are lent, further sessions copy.
+pub const CONDUITS_MAX: usize = 32;
+/// Chunks a direction of a session converts before others get their turn.
 pub const CHUNKS_PER_TURN: usize = 4;
+/// Bytes after which a direction of a session lets others have their turn.
+pub const TURN_BYTES: usize = CHUNKS_PER_TURN * CHUNK_BYTES;
 /// Bytes kept of a parked leg; a first handshake message is a few hundred.
 pub const PARKED_BYTES_MAX: usize = 16 * 1024;
 /// Pause after the kernel refused a connection for want of file descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
-/// File descriptors needed besides connections and sessions: listeners, store, reactor, log.
-pub const FILES_SPARE: usize = 32;
+/// File descriptors needed besides connections and sessions: both ends of pipes, listeners,
+/// store, reactor, log.
+pub const FILES_SPARE: usize = 2 * CONDUITS_MAX + 32;
 
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
+const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= CONDUIT_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);
 const_assert!(HEARTBEAT_MS < KEEP_ALIVE_SECS as u64 * 1000);
 

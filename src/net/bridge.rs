@@ -10,9 +10,9 @@ use std::rc::Rc;
 
 use heapless::Vec as Short;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::channel::{Receiver, Sender, bounded};
-use smol::future;
+use smol::{Async, future};
 
 use crate::base::conn::Transport;
 use crate::base::counters::DropReason;
@@ -21,8 +21,9 @@ use crate::wire::convert::Converter;
 use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
 use super::clock::Clock;
+use super::lane::Flow;
 use super::link::Link;
-use super::splice::{Ended, quiet, send_all, send_some};
+use super::splice::{Ended, quiet};
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
@@ -70,7 +71,8 @@ enum Word {
 
 /// Joins two legs like [`super::splice::join`], as messages.
 pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -> Ended {
-    let (clock, moved) = (Clock::start(), Cell::new(0));
+    let (clock, flows) = (Clock::start(), [Flow::default()]);
+    let [Flow { moved, .. }] = &flows;
     let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
     let reason = {
         let [(tell_first, first_hears), (tell_second, second_hears)] = [bounded(1), bounded(1)];
@@ -78,7 +80,7 @@ pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -
         let mut forth = Way::new((&first, &second), (tell_first, second_hears), unfed_first, &room);
         let mut back = Way::new((&second, &first), (tell_second, first_hears), unfed_second, &room);
         let both = async {
-            match future::try_zip(forth.run(&moved), back.run(&moved)).await {
+            match future::try_zip(forth.run(moved), back.run(moved)).await {
                 Ok(((), ())) => DropReason::Done,
                 // A tunnel that turned to raw bytes, or a peer that breaks the rules.
                 Err(error) if error.raw_os_error() == Some(Errno::PROTO.raw_os_error()) => {
@@ -87,7 +89,11 @@ pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -
                 Err(_) => DropReason::SendFailed,
             }
         };
-        future::or(both, quiet(&moved, idle_ms)).await
+        let quiet = async {
+            quiet(&flows, idle_ms).await;
+            DropReason::Idle
+        };
+        future::or(both, quiet).await
     };
     Ended { bytes: moved.get(), secs: clock.now().as_millis() / 1000, reason }
 }
@@ -267,6 +273,32 @@ impl<'a> Way<'a> {
             None if self.converter.is_closed() => Some(Step::End),
             None => None,
         })
+    }
+}
+
+/// Sends all of `rest`; false if the receiver is gone.
+async fn send_all(to: &Async<TcpStream>, rest: &[u8], moved: &Cell<u64>) -> io::Result<bool> {
+    let mut unsent = rest;
+    while !unsent.is_empty() {
+        let Some(sent) = send_some(to.get_ref(), unsent, moved)? else { return Ok(false) };
+        unsent = unsent.get(sent..).unwrap_or_default();
+        if sent == 0 {
+            to.writable().await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Sends what fits and tells how much that is; None if the receiver closed the connection.
+fn send_some(to: &TcpStream, bytes: &[u8], moved: &Cell<u64>) -> Result<Option<usize>, Errno> {
+    match send(to, bytes, SendFlags::NOSIGNAL) {
+        Ok(sent) => {
+            moved.set(moved.get() + sent as u64);
+            Ok(Some(sent))
+        }
+        Err(Errno::AGAIN) => Ok(Some(0)),
+        Err(Errno::PIPE | Errno::CONNRESET) => Ok(None),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -3,9 +3,11 @@
 
 pub mod bridge;
 pub mod clock;
+pub mod conduit;
 pub mod console;
 pub mod door;
 pub mod health;
+pub mod lane;
 pub mod link;
 pub mod pool;
 pub mod relaying;

@@ -19,10 +19,11 @@ use crate::wire::message::decode;
 
 use super::bridge::{self, Room};
 use super::clock::Clock;
+use super::conduit::Conduits;
 use super::link::Link;
 use super::pool::Place;
 use super::report;
-use super::splice;
+use super::splice::{self, Ended, Leg};
 
 /// What legs tell the owner of the relay.
 pub enum FromLeg {
@@ -227,6 +228,8 @@ pub struct Legs {
     pub executor: Rc<LocalExecutor<'static>>,
     /// For messages that must be whole before they go on.
     pub room: Room,
+    /// For bytes that stream.
+    pub conduits: Rc<Conduits>,
 }
 
 /// A leg of the relay, from its first message, which may have been read already, to the end of
@@ -257,8 +260,7 @@ pub async fn serve(
     let Ok(Order::Park(mut leg)) = next.recv().await else { return };
     match parked(&mut leg, &mut next).await {
         Parked::Paired(partner, conn_type) => {
-            let session = session(leg, partner, (conn, conn_type), legs.clone());
-            legs.executor.spawn(session).detach();
+            start_session(leg, partner, (conn, conn_type), legs.clone());
         }
         Parked::Gone => {
             let _ = inbox.send(FromLeg::Closed { conn }).await;
@@ -297,16 +299,30 @@ async fn first_message(leg: &mut Link, next: &Receiver<Order>) -> Option<Vec<u8>
     future::or(dismissed, async { leg.next_payload(RELAY_FRAME_BYTES_MAX).await.ok() }).await
 }
 
-async fn session(waiting: Link, joining: Link, (conn, conn_type): (Conn, ConnType), legs: Legs) {
+/// The two kinds of sessions are two kinds of tasks: one that converts messages is seven times the
+/// size of the other, whose many shall not pay for it.
+fn start_session(waiting: Link, joining: Link, (conn, conn_type): (Conn, ConnType), legs: Legs) {
     let idle_ms = match conn_type {
         ConnType::Interactive => SESSION_IDLE_MS,
         ConnType::Tunnel => TUNNEL_IDLE_MS,
     };
-    let ended = match (waiting.transport(), joining.transport()) {
-        (Transport::Tcp, Transport::Tcp) => splice::join(waiting, joining, idle_ms).await,
-        // In a box: it is seven times the size of the other, whose many shall not pay for it.
-        _ => Box::pin(bridge::join(waiting, joining, idle_ms, legs.room)).await,
+    let Legs { inbox, executor, room, conduits } = legs;
+    if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
+        let (first, second) = (Leg::from(waiting), Leg::from(joining));
+        let session = async move {
+            let ended = splice::join(first, second, idle_ms, &conduits).await;
+            tell_end(conn, ended, &inbox).await;
+        };
+        return executor.spawn(session).detach();
+    }
+    let session = async move {
+        let ended = bridge::join(waiting, joining, idle_ms, room).await;
+        tell_end(conn, ended, &inbox).await;
     };
+    executor.spawn(session).detach();
+}
+
+async fn tell_end(conn: Conn, ended: Ended, inbox: &Sender<FromLeg>) {
     report::session_ended(&ended);
-    let _ = legs.inbox.send(FromLeg::Closed { conn }).await;
+    let _ = inbox.send(FromLeg::Closed { conn }).await;
 }

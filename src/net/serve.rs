@@ -14,7 +14,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
-    ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
+    ACCEPT_PAUSE_MS, CONDUITS_MAX, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
     SAVES_PENDING_MAX,
 };
 use crate::base::table::Seed;
@@ -25,6 +25,7 @@ use crate::store::Store;
 
 use super::bridge::Room;
 use super::clock::Clock;
+use super::conduit::Conduits;
 use super::door::{self, Door};
 use super::health;
 use super::pool::Pool;
@@ -258,10 +259,16 @@ impl Shell {
     }
 
     fn start_relay(&self, machine: Relay, live: Receiver<LiveRelay>) -> Legs {
+        let conduits = Rc::new(Conduits::new(CONDUITS_MAX));
         let mut relaying = Relaying::new(machine, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
-        Legs { inbox: inbox_in, executor: Rc::clone(&self.executor), room: Room::default() }
+        Legs {
+            inbox: inbox_in,
+            executor: Rc::clone(&self.executor),
+            room: Room::default(),
+            conduits,
+        }
     }
 
     /// What stands behind an entrance; None if nobody serves it.

@@ -7,8 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb::base::limits::PARKED_BYTES_MAX;
+use hbb::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
 use hbb::net::clock::Clock;
+use hbb::net::conduit::Conduits;
 use hbb::net::link::Link;
 use hbb::net::splice::{Ended, join, watch_parked};
 use smol::{Async, Timer, future};
@@ -16,10 +17,10 @@ use smol::{Async, Timer, future};
 use crate::chance::Chance;
 
 /// Long enough that no test meets it by accident.
-const NEVER_MS: u64 = 60_000;
+pub(crate) const NEVER_MS: u64 = 60_000;
 
 /// A peer's end and the leg the relay holds of it.
-fn connect() -> (TcpStream, Link) {
+pub(crate) fn connect() -> (TcpStream, Link) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -27,18 +28,23 @@ fn connect() -> (TcpStream, Link) {
     (peer, Link::new(Async::new(listener.accept().unwrap().0).unwrap()))
 }
 
-fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
-    thread::spawn(move || smol::block_on(join(first, second, idle_ms)))
+pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
+    thread::spawn(move || {
+        let conduits = Conduits::new(CONDUITS_MAX);
+        let ended = smol::block_on(join(first, second, idle_ms, &conduits));
+        assert_eq!(conduits.count().0, 0, "all pipes came back");
+        ended
+    })
 }
 
 /// Two peers whose legs are joined.
-fn session(idle_ms: u64) -> (TcpStream, TcpStream, JoinHandle<Ended>) {
+pub(crate) fn session(idle_ms: u64) -> (TcpStream, TcpStream, JoinHandle<Ended>) {
     let ((a, first), (b, second)) = (connect(), connect());
     (a, b, start(first, second, idle_ms))
 }
 
 /// Sends `bytes` in pieces of random length, then says that was all.
-fn send_in_pieces(peer: &TcpStream, bytes: Vec<u8>, seed: u64) -> JoinHandle<()> {
+pub(crate) fn send_in_pieces(peer: &TcpStream, bytes: Vec<u8>, seed: u64) -> JoinHandle<()> {
     let mut peer = peer.try_clone().unwrap();
     thread::spawn(move || {
         let (chance, mut rest) = (&mut Chance::new(seed), bytes.as_slice());
@@ -52,7 +58,7 @@ fn send_in_pieces(peer: &TcpStream, bytes: Vec<u8>, seed: u64) -> JoinHandle<()>
     })
 }
 
-fn receive_all(peer: &TcpStream) -> JoinHandle<Vec<u8>> {
+pub(crate) fn receive_all(peer: &TcpStream) -> JoinHandle<Vec<u8>> {
     let mut peer = peer.try_clone().unwrap();
     thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -82,7 +88,7 @@ fn exchange(len: usize, kept: (usize, usize), seed: u64) {
 }
 
 /// Breaks the connection off: the other side sees a reset.
-fn reset(peer: TcpStream) {
+pub(crate) fn reset(peer: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
     drop(peer);
 }

@@ -1,0 +1,214 @@
+//! One direction of a session: takes what one leg sent and gives it to the other, by copying
+//! while it comes in small pieces, through a pipe of the kernel while it streams. C65, C69, C70.
+
+use core::mem::MaybeUninit;
+use std::cell::Cell;
+use std::net::{Shutdown, TcpStream};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use smol::{Async, future};
+
+use crate::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
+
+use super::conduit::{Conduit, Conduits, is_refusal};
+
+/// What others may see of a direction while it runs.
+#[derive(Default)]
+pub struct Flow {
+    /// Bytes that the receiver took.
+    pub moved: Cell<u64>,
+}
+
+/// How a direction ended. Nothing that was read is left unsent, unless `Refused`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The sender has sent all, and the receiver knows.
+    Finished,
+    /// The sender broke off.
+    Broken,
+    /// The receiver is gone; its last words may still be on their way back.
+    Refused,
+}
+
+/// One direction of a session.
+pub struct Lane<'a> {
+    /// The sender.
+    pub from: &'a Async<TcpStream>,
+    /// The receiver.
+    pub to: &'a Async<TcpStream>,
+    /// What it reports.
+    pub flow: &'a Flow,
+    /// Where pipes come from.
+    pub conduits: &'a Conduits,
+}
+
+/// What a direction does next.
+enum Step<'a> {
+    /// This many bytes passed and there may be more.
+    More(usize),
+    /// The sender has no more for now, or others shall have their turn.
+    Wait,
+    /// The receiver did not take this; nothing is read before it does, so a stalled receiver
+    /// stops this direction alone.
+    Rest(Rest<'a>),
+    /// It is over.
+    End(Outcome),
+}
+
+/// Bytes on their way.
+enum Rest<'a> {
+    Copied(Vec<u8>),
+    Piped(Conduit<'a>),
+}
+
+impl Step<'_> {
+    fn start(leftover: Vec<u8>) -> Self {
+        if leftover.is_empty() { Self::Wait } else { Self::Rest(Rest::Copied(leftover)) }
+    }
+}
+
+impl Rest<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Copied(bytes) => bytes.is_empty(),
+            Self::Piped(conduit) => conduit.held() == 0,
+        }
+    }
+}
+
+impl<'a> Lane<'a> {
+    /// Passes on `leftover` and all that comes after it.
+    pub fn run(self, leftover: Vec<u8>) -> impl Future<Output = Outcome> {
+        let (mut streams, mut step) = (false, Step::start(leftover));
+        // An idle pair costs what this keeps; an async function would keep its arguments twice.
+        async move {
+            loop {
+                // Only looks at the step: what it holds shall not be kept twice either.
+                match step {
+                    Step::More(_) => {}
+                    Step::Wait if self.from.readable().await.is_ok() => {}
+                    Step::Wait => return Outcome::Broken,
+                    Step::Rest(_) if self.to.writable().await.is_ok() => {}
+                    Step::Rest(_) => return Outcome::Refused,
+                    Step::End(outcome) => return outcome,
+                }
+                if streams {
+                    // Those who are ready and send little go first.
+                    future::yield_now().await;
+                }
+                step = match step {
+                    Step::Rest(rest) => self.deliver(rest),
+                    _ => self.turn(&mut streams),
+                };
+            }
+        }
+    }
+
+    /// Gives what was left; when that is done there may be more.
+    fn deliver(&self, mut rest: Rest<'a>) -> Step<'a> {
+        let given = match &mut rest {
+            Rest::Copied(bytes) => self.give(bytes).map(|given| drop(bytes.drain(..given))),
+            Rest::Piped(conduit) => self.pour(conduit),
+        };
+        match (given, rest) {
+            (Ok(()), rest) if rest.is_empty() => Step::More(0),
+            (Ok(()) | Err(Errno::AGAIN), rest) => Step::Rest(rest),
+            (Err(errno), Rest::Piped(conduit)) if is_refusal(errno) => {
+                Step::Rest(self.unpipe(conduit))
+            }
+            (Err(_), _) => Step::End(Outcome::Refused),
+        }
+    }
+
+    /// Passes on what is there, at most about [`TURN_BYTES`]. Then the reactor is asked what else
+    /// is ready, so a fast pair delays no other by more than its turn.
+    fn turn(&self, streams: &mut bool) -> Step<'a> {
+        let mut left = TURN_BYTES;
+        while left > 0 {
+            let conduit = if *streams { self.conduits.lend() } else { None };
+            let step = match conduit {
+                Some(conduit) => self.splice(conduit),
+                None => self.copy(),
+            };
+            let Step::More(bytes) = step else { return step };
+            *streams = bytes >= STREAM_BYTES_MIN;
+            if bytes > 0 && !*streams {
+                // Most likely that was all; if not, the sender is readable at once.
+                return Step::Wait;
+            }
+            left = left.saturating_sub(bytes);
+        }
+        Step::Wait
+    }
+
+    fn splice(&self, mut conduit: Conduit<'a>) -> Step<'a> {
+        match conduit.fill(self.from.get_ref()) {
+            Ok(0) => return self.finish(),
+            Ok(_) => {}
+            Err(Errno::AGAIN) => return Step::Wait,
+            Err(errno) if is_refusal(errno) => {
+                self.conduits.retire();
+                return Step::More(0);
+            }
+            Err(_) => return Step::End(Outcome::Broken),
+        }
+        let taken = conduit.held();
+        match self.pour(&mut conduit) {
+            Ok(()) if conduit.held() == 0 => Step::More(taken),
+            Ok(()) | Err(Errno::AGAIN) => Step::Rest(Rest::Piped(conduit)),
+            Err(errno) if is_refusal(errno) => Step::Rest(self.unpipe(conduit)),
+            Err(_) => Step::End(Outcome::Refused),
+        }
+    }
+
+    /// The buffer is on the stack of this call, so an idle pair has none, and never cleared: for a
+    /// mouse movement that would cost more than the copy.
+    #[inline(never)]
+    fn copy(&self) -> Step<'a> {
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
+        let chunk = match recv(self.from.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
+            Ok(((chunk, _), _)) => chunk,
+            Err(Errno::AGAIN) => return Step::Wait,
+            Err(_) => return Step::End(Outcome::Broken),
+        };
+        if chunk.is_empty() {
+            return self.finish();
+        }
+        match self.give(chunk) {
+            Ok(given) if given == chunk.len() => Step::More(given),
+            Ok(given) => {
+                let rest = chunk.get(given..).unwrap_or_default();
+                Step::Rest(Rest::Copied(rest.to_vec()))
+            }
+            Err(Errno::AGAIN) => Step::Rest(Rest::Copied(chunk.to_vec())),
+            Err(_) => Step::End(Outcome::Refused),
+        }
+    }
+
+    fn unpipe(&self, conduit: Conduit<'a>) -> Rest<'a> {
+        self.conduits.retire();
+        Rest::Copied(conduit.into_bytes())
+    }
+
+    fn finish(&self) -> Step<'a> {
+        let _ = self.to.get_ref().shutdown(Shutdown::Write);
+        Step::End(Outcome::Finished)
+    }
+
+    fn give(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let given = send(self.to.get_ref(), bytes, SendFlags::NOSIGNAL)?;
+        self.count(given);
+        Ok(given)
+    }
+
+    fn pour(&self, conduit: &mut Conduit<'a>) -> Result<(), Errno> {
+        let given = conduit.pour(self.to.get_ref())?;
+        self.count(given);
+        Ok(())
+    }
+
+    fn count(&self, given: usize) {
+        self.flow.moved.set(self.flow.moved.get() + given as u64);
+    }
+}

@@ -1,0 +1,193 @@
+//! Joined legs whose bytes stream through pipes of the kernel, or must not: none left, none
+//! allowed, a receiver that stalls or breaks while bytes are inside. C65, C69, C70.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use hbb::base::counters::DropReason::Done;
+use hbb::base::limits::{CONDUITS_MAX, STREAM_BYTES_MIN};
+use hbb::net::conduit::Conduits;
+use hbb::net::link::Link;
+use hbb::net::splice::{Ended, join};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use smol::LocalExecutor;
+
+use crate::chance::Chance;
+use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, send_in_pieces};
+
+/// Runs `pairs` on one thread with one pool of `limit` pipes; how they ended, and the pipes lent
+/// and at rest then.
+fn run(pairs: Vec<(Link, Link)>, limit: usize) -> thread::JoinHandle<(Vec<Ended>, (usize, usize))> {
+    thread::spawn(move || {
+        let (conduits, executor) = (Conduits::new(limit), LocalExecutor::new());
+        let running: Vec<_> = pairs
+            .into_iter()
+            .map(|(first, second)| executor.spawn(join(first, second, NEVER_MS, &conduits)))
+            .collect();
+        let ended = smol::block_on(executor.run(async {
+            let mut ended = Vec::new();
+            for one in running {
+                ended.push(one.await);
+            }
+            ended
+        }));
+        drop(executor);
+        (ended, conduits.count())
+    })
+}
+
+/// Two peers and the legs the relay holds of them.
+fn pair() -> ((TcpStream, TcpStream), (Link, Link)) {
+    let ((a, first), (b, second)) = (connect(), connect());
+    ((a, b), (first, second))
+}
+
+/// Sends until nothing more is taken for a while; how much that was.
+fn fill(peer: &mut TcpStream, said: &[u8]) -> usize {
+    peer.set_nonblocking(true).unwrap();
+    let (mut sent, mut stalls) = (0, 0);
+    while stalls < 20 && sent < said.len() {
+        match peer.write(&said[sent..]) {
+            Ok(len) => (sent, stalls) = (sent + len, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                thread::sleep(Duration::from_millis(10));
+                stalls += 1;
+            }
+        }
+    }
+    peer.set_nonblocking(false).unwrap();
+    sent
+}
+
+/// Both ways at once through every pair; what arrives is what was sent.
+fn exchange_all(peers: &[(TcpStream, TcpStream)], len: usize) {
+    let seed = |at: usize, way: u64| 2 * at as u64 + way;
+    let mut expected = Vec::new();
+    for (at, (a, b)) in peers.iter().enumerate() {
+        for (way, from, to) in [(0, a, b), (1, b, a)] {
+            let said = Chance::new(seed(at, way)).bytes(len);
+            let sender = send_in_pieces(from, said.clone(), seed(at, way));
+            expected.push((said, sender, receive_all(to)));
+        }
+    }
+    for (at, (said, sender, receiver)) in expected.into_iter().enumerate() {
+        assert!(receiver.join().unwrap() == said, "direction {at} differs");
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn c065_streams_pass_with_any_number_of_pipes() {
+    for limit in [0, 1, 2, CONDUITS_MAX] {
+        let (peers, legs): (Vec<_>, Vec<_>) = (0..3).map(|_| pair()).unzip();
+        let running = run(legs, limit);
+        exchange_all(&peers, 6 << 20);
+        let (ended, (lent, resting)) = running.join().unwrap();
+        for ended in ended {
+            assert_eq!((ended.bytes, ended.reason), (12 << 20, Done));
+        }
+        assert!(lent == 0 && resting <= limit, "{lent} lent, {resting} at rest of {limit}");
+        assert!(resting > 0 || limit == 0, "nothing streamed");
+    }
+}
+
+#[test]
+fn c065_small_messages_need_no_pipe() {
+    let ((mut a, mut b), legs) = pair();
+    let running = run(vec![legs], CONDUITS_MAX);
+    for len in [1, 1_400, STREAM_BYTES_MIN - 1] {
+        let (said, mut got) = (vec![7; len], vec![0; len]);
+        a.write_all(&said).unwrap();
+        b.read_exact(&mut got).unwrap();
+        assert!(got == said);
+    }
+    drop((a, b));
+    assert_eq!(running.join().unwrap().1, (0, 0));
+}
+
+#[test]
+fn c065_stalled_streams_leave_the_others_their_pace() {
+    // Two stalled pairs hold both pipes; the third copies.
+    let (mut peers, legs): (Vec<_>, Vec<_>) = (0..3).map(|_| pair()).unzip();
+    let running = run(legs, 2);
+    let said = Chance::new(11).bytes(64 << 20);
+    let sent: Vec<_> = peers[..2].iter_mut().map(|(a, _)| fill(a, &said)).collect();
+    let third = [peers.pop().unwrap()];
+    exchange_all(&third, 8 << 20);
+    for ((a, b), sent) in peers.iter().zip(sent) {
+        assert!(sent < said.len(), "it stalls");
+        a.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(receive_all(b).join().unwrap() == said[..sent]);
+    }
+    drop((peers, third));
+    let (ended, (lent, _)) = running.join().unwrap();
+    assert!(ended.iter().all(|ended| ended.reason == Done) && lent == 0);
+}
+
+#[test]
+fn c065_a_reverse_stream_passes_a_stalled_one() {
+    for limit in [1, CONDUITS_MAX] {
+        let ((mut a, b), legs) = pair();
+        let running = run(vec![legs], limit);
+        let said = Chance::new(12).bytes(64 << 20);
+        let sent = fill(&mut a, &said);
+        let back = Chance::new(13).bytes(16 << 20);
+        let sender = send_in_pieces(&b, back.clone(), 14);
+        assert!(receive_all(&a).join().unwrap() == back);
+        sender.join().unwrap();
+        a.shutdown(std::net::Shutdown::Write).unwrap();
+        assert!(receive_all(&b).join().unwrap() == said[..sent]);
+        let (ended, _) = running.join().unwrap();
+        assert_eq!((ended[0].bytes, ended[0].reason), ((sent + back.len()) as u64, Done));
+    }
+}
+
+#[test]
+fn c065_bytes_are_copied_where_the_kernel_will_not_splice() {
+    let ((a, b), (first, second)) = pair();
+    // The kernel does not splice into what is open for appending: EINVAL, bytes in the pipe.
+    let flags = fcntl_getfl(&second.stream).unwrap();
+    fcntl_setfl(&second.stream, flags | OFlags::APPEND).unwrap();
+    let running = run(vec![(first, second)], CONDUITS_MAX);
+    exchange_all(&[(a, b)], 6 << 20);
+    let (ended, count) = running.join().unwrap();
+    assert_eq!((ended[0].bytes, ended[0].reason), (12 << 20, Done));
+    assert_eq!(count, (0, 0), "nobody tries again");
+}
+
+#[test]
+fn c070_a_receiver_that_breaks_ends_its_pair_alone() {
+    let (mut peers, legs): (Vec<_>, Vec<_>) = (0..2).map(|_| pair()).unzip();
+    let running = run(legs, CONDUITS_MAX);
+    let (mut a, mut b) = peers.pop().unwrap();
+    let said = vec![7; 64 << 20];
+    fill(&mut a, &said);
+    b.write_all(b"last words").unwrap();
+    thread::sleep(Duration::from_millis(50));
+    reset(b);
+    let mut got = [0; 10];
+    a.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"last words");
+    let broken = loop {
+        match a.write_all(&said[..10_000]) {
+            Ok(()) => thread::sleep(Duration::from_millis(5)),
+            Err(error) => break error.kind(),
+        }
+    };
+    assert!(matches!(broken, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{broken}");
+    exchange_all(&peers, 2 << 20);
+    drop(peers);
+    let (ended, (lent, _)) = running.join().unwrap();
+    assert_eq!((ended[0].reason, lent), (Done, 0));
+}
+
+#[test]
+fn an_idle_session_keeps_little() {
+    let (_peers, (first, second)) = pair();
+    let conduits = Conduits::new(CONDUITS_MAX);
+    let kept = size_of_val(&join(first, second, NEVER_MS, &conduits));
+    assert!(kept <= 768, "{kept} bytes");
+}
