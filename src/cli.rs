@@ -129,6 +129,21 @@ pub struct ServeFlags {
     /// new devices taken from one address in a day, 1 to 65535 (300)
     #[argh(option)]
     pub new_peers_per_day: Option<String>,
+    /// speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)
+    #[argh(option)]
+    pub total_bandwidth: Option<String>,
+    /// speed of one session in Mb/s, both directions added (128)
+    #[argh(option)]
+    pub single_bandwidth: Option<String>,
+    /// speed of one session of a blacklisted address, or after its downgrade, in Mb/s (32)
+    #[argh(option)]
+    pub limit_speed: Option<String>,
+    /// part of --single-bandwidth; who uses more on average is downgraded (0.66)
+    #[argh(option)]
+    pub downgrade_threshold: Option<String>,
+    /// seconds before a session may be downgraded (1800)
+    #[argh(option)]
+    pub downgrade_start_check: Option<String>,
     /// error, warn, info, debug or, in debug builds, trace (info)
     #[argh(option)]
     pub log_level: Option<String>,

@@ -22,6 +22,9 @@ use model::server::Server;
 use model::session::exchange;
 use model::target::{Habit, Target};
 
+/// No limit of speed is in the way: these tests are about the path.
+const FAST: [&str; 4] = ["--single-bandwidth", "1000000", "--total-bandwidth", "1000000"];
+
 /// Bytes each way; an emulated binary is given fewer.
 fn total() -> usize {
     let asked = std::env::var("HBB_E2E_BYTES").ok();
@@ -71,21 +74,21 @@ impl Scene {
 
 #[test]
 fn direct_over_loopback() {
-    let server = Server::start(&[]);
+    let server = Server::start(&FAST);
     let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.2"));
     assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::Direct);
 }
 
 #[test]
 fn local_when_both_have_one_address() {
-    let server = Server::start(&[]);
+    let server = Server::start(&FAST);
     let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.1"));
     assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::Local);
 }
 
 #[test]
 fn through_the_relay_the_target_chose() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&FAST);
     let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.2"));
     assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
     let line = server.wait_log("info relay-ended");
@@ -95,14 +98,14 @@ fn through_the_relay_the_target_chose() {
 
 #[test]
 fn through_the_relay_the_initiator_asked_for() {
-    let server = Server::start(&[]);
+    let server = Server::start(&FAST);
     let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.2"));
     assert_eq!(scene.play(Habit::Willing, Tries::NoDirectPath), Path::RelayByInitiator);
 }
 
 #[test]
 fn forced_relay_from_one_address() {
-    let server = Server::start(&[]);
+    let server = Server::start(&FAST);
     let scene = Scene::loopback(&server, ("127.0.1.1", "127.0.1.1"));
     assert_eq!(scene.play(Habit::Willing, Tries::RelayOnly), Path::RelayByTarget);
 }
@@ -110,7 +113,7 @@ fn forced_relay_from_one_address() {
 #[test]
 fn direct_between_two_networks() {
     let networks = Networks::new("open", true);
-    let server = Server::start_behind(&networks.run_in_middle(), &[]);
+    let server = Server::start_behind(&networks.run_in_middle(), &FAST);
     let scene = networks.scene(&server);
     assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::Direct);
 }
@@ -118,7 +121,7 @@ fn direct_between_two_networks() {
 #[test]
 fn relayed_between_two_networks_that_do_not_see_each_other() {
     let networks = Networks::new("shut", false);
-    let server = Server::start_behind(&networks.run_in_middle(), &[]);
+    let server = Server::start_behind(&networks.run_in_middle(), &FAST);
     let scene = networks.scene(&server);
     assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::RelayByInitiator);
     assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
@@ -151,7 +154,7 @@ fn relays_take_turns_and_one_that_is_down_is_left_out() {
 #[test]
 fn c024_answers_and_pushes_come_from_the_address_that_was_asked() {
     let networks = Networks::new("addr", false);
-    let server = Server::start_behind(&networks.run_in_middle(), &[]);
+    let server = Server::start_behind(&networks.run_in_middle(), &FAST);
     let mut scene = networks.scene(&server);
     // B asks where A does: at the middle's address on the other side.
     scene.b.1 = scene.a.1;
@@ -164,7 +167,7 @@ fn c024_answers_and_pushes_come_from_the_address_that_was_asked() {
 
 #[test]
 fn sigterm_ends_it_in_time_with_everything_on_disk() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&FAST);
     let at = SocketAddr::from(([127, 0, 0, 1], server.port));
     let _target = Target::register(&Host::local("127.0.1.2"), at, "123456789", &server.key());
     let status = server.terminate(Duration::from_secs(2));

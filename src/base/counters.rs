@@ -13,6 +13,8 @@ pub enum DropReason {
     Unexpected,
     /// A field the message cannot do without is empty (C12, C15).
     Incomplete,
+    /// Its address is on the blocklist.
+    Blocked,
     /// The access key is wrong (C39, C66).
     WrongKey,
     /// A relay request by a source that never passed the key check (C59).
@@ -53,6 +55,7 @@ impl DropReason {
         Self::Oversized,
         Self::Unexpected,
         Self::Incomplete,
+        Self::Blocked,
         Self::WrongKey,
         Self::NotGranted,
         Self::Unasked,
@@ -76,6 +79,7 @@ impl DropReason {
             Self::Oversized => "oversized",
             Self::Unexpected => "unexpected",
             Self::Incomplete => "incomplete",
+            Self::Blocked => "blocked",
             Self::WrongKey => "wrong-key",
             Self::NotGranted => "not-granted",
             Self::Unasked => "unasked",

@@ -9,6 +9,7 @@ pub mod host;
 pub mod limits;
 pub mod nonce;
 pub mod peer;
+pub mod rates;
 pub mod table;
 pub mod throttle;
 pub mod time;

@@ -4,7 +4,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Exit, keygen, level_filter, print, reconfigure};
+use super::{Exit, keygen, level_filter, print, read_text, reconfigure};
+use crate::base::endpoint::Network;
 use crate::base::host::with_port;
 use crate::base::table::Seed;
 use crate::config::{Config, PORT, Role};
@@ -13,12 +14,19 @@ use crate::log::{info, init, set_level, warn};
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
 use crate::net::signalling::Live;
-use crate::relay::Relay;
+use crate::relay::{Lists, Relay};
 use crate::rendezvous::{Lan, Policy, Rendezvous};
 use crate::store;
 
 /// The store's file name in the data directory.
 pub const STORE_FILE: &str = "hbb.redb";
+/// Addresses whose sessions get the limited rate.
+const BLACKLIST_FILE: &str = "blacklist.txt";
+/// Addresses the relay refuses.
+const BLOCKLIST_FILE: &str = "blocklist.txt";
+/// Longest list in bytes and lines: every leg is compared with all of it.
+const LIST_BYTES_MAX: u64 = 64 * 1024;
+const LIST_LINES_MAX: usize = 1024;
 
 /// The relay's port clients assume where none is named.
 const RELAY_PORT: u16 = PORT + 1;
@@ -34,13 +42,19 @@ pub fn run(config: Config) -> Result<(), Exit> {
     };
     let relay = match config.role {
         Role::Rendezvous => None,
-        Role::All | Role::Relay => Some(Relay::new(config.limits, keys.enforced.clone(), seed()?)),
+        Role::All | Role::Relay => Some(relay(&config, &keys, &live)?),
     };
     print(&greeting(&config, &keys))?;
     let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
     let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
     let reload = Box::new(reload(config, keys));
     run_shell(Setup { ports, live, rendezvous, relay, seed: seed()?, reload }).map_err(exit)
+}
+
+fn relay(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Relay, Exit> {
+    let mut relay = Relay::new(config.limits, keys.enforced.clone(), seed()?);
+    relay.set_lists(live.lists.clone());
+    Ok(relay)
 }
 
 /// The machine with every stored peer, and the store.
@@ -79,7 +93,31 @@ fn live(config: &Config, keys: &KeyPolicy) -> Live {
         always_relay: config.always_use_relay,
         lan,
     };
-    Live { limits: config.limits, policy, proxies: config.trusted_proxies.clone() }
+    let lists = Lists { black: list(config, BLACKLIST_FILE), block: list(config, BLOCKLIST_FILE) };
+    let proxies = config.trusted_proxies.clone();
+    Live { limits: config.limits, policy, proxies, rates: config.rates, lists }
+}
+
+/// The addresses and networks a file of the data directory names, one a line; what stands behind
+/// a blank is a comment, as upstream has it. No file, no addresses.
+fn list(config: &Config, file: &str) -> Vec<Network> {
+    let text = match read_text(&config.data.join(file), LIST_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(cause) => {
+            warn!("list-ignored file={file} cause='{cause}'");
+            return Vec::new();
+        }
+    };
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let networks = lines.filter_map(|(line, number)| {
+        let network = Network::parse(line.split_whitespace().next()?);
+        if network.is_none() {
+            warn!("list-line-ignored file={file} line={number} help='an address or a network'");
+        }
+        network
+    });
+    networks.take(LIST_LINES_MAX).collect()
 }
 
 /// Reads the flags file again; what is wrong with it goes to the log and changes nothing.

@@ -3,6 +3,7 @@
 //! Must not know what a key is or read a file: texts come in, problems go out as sentences.
 //! Checks: the refusals below; tests/cli.rs shows them as operators see them.
 
+mod draft;
 mod value;
 
 use core::fmt;
@@ -10,12 +11,12 @@ use core::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::base::endpoint::Network;
-use crate::base::host::{host, with_port};
-use crate::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
-use crate::cli::{self, ServeFlags};
+use crate::base::limits::Limits;
+use crate::base::rates::Rates;
+use crate::cli::ServeFlags;
 
+use draft::Draft;
 pub use value::relays;
-use value::{ip, ipv4_network, log_level, not_empty, proxies, role, small};
 
 /// The port clients assume if none is typed.
 pub const PORT: u16 = 21116;
@@ -104,6 +105,8 @@ pub struct Config {
     pub public: Option<Box<str>>,
     /// Limits, each at most its ceiling.
     pub limits: Limits,
+    /// How fast relayed sessions may go.
+    pub rates: Rates,
     /// What is logged.
     pub log_level: LogLevel,
     command_line: Box<ServeFlags>,
@@ -184,250 +187,6 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Config").finish_non_exhaustive()
-    }
-}
-
-/// A configuration in the making.
-struct Draft {
-    config: Config,
-    relay_port: Option<u16>,
-    network: Option<Network>,
-    local_ip: Option<IpAddr>,
-    /// Put in front of problems: empty, or `FILE line N: `.
-    place: String,
-    problems: Vec<String>,
-}
-
-impl Draft {
-    fn new(command_line: &ServeFlags) -> Self {
-        let config = Config {
-            data: PathBuf::from("."),
-            bind: None,
-            port: PORT,
-            relay_port: PORT + 1,
-            relay_servers: Vec::new(),
-            console: false,
-            single_port: false,
-            trusted_proxies: proxies("127.0.0.0/8,::1").unwrap_or_default(),
-            key: None,
-            lan: None,
-            always_use_relay: false,
-            role: Role::All,
-            public: None,
-            limits: Limits::default(),
-            log_level: LogLevel::Info,
-            command_line: Box::new(command_line.clone()),
-        };
-        let (place, problems) = (String::new(), Vec::new());
-        Self { config, relay_port: None, network: None, local_ip: None, place, problems }
-    }
-
-    fn apply_file(&mut self, file: FlagsFile<'_>) {
-        let mut seen: Vec<(&str, usize)> = Vec::new();
-        let text = file.text.strip_prefix('\u{feff}').unwrap_or(file.text);
-        for (line, number) in text.lines().map(str::trim).zip(1..) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            self.place = format!("{} line {number}: ", file.name);
-            let name = line.split(['=', ' ', '\t']).next().unwrap_or(line);
-            if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == name) {
-                self.problem(&format!("{name} stands in line {first} already; remove one of them"));
-                continue;
-            }
-            seen.push((name, number));
-            match cli::parse_line(line) {
-                Ok(flags) => self.apply(&flags),
-                Err(said) => self.problem(&said),
-            }
-        }
-    }
-
-    fn apply(&mut self, flags: &ServeFlags) {
-        self.apply_place(flags);
-        self.apply_paths(flags);
-        self.apply_limits(flags);
-        if let Some(text) = flags.key.as_deref() {
-            self.config.key = Some(text.into());
-        }
-        let levels = "error, warn, info, debug or trace";
-        if let Some(level) = self.value("--log-level", &flags.log_level, log_level, levels) {
-            self.config.log_level = level;
-        }
-    }
-
-    /// Where we are and listen.
-    fn apply_place(&mut self, flags: &ServeFlags) {
-        let is = "a directory";
-        if let Some(data) = self.value("--data", &flags.data, not_empty, is) {
-            self.config.data = data.into();
-        }
-        let is = "an IP address of this machine, such as 192.0.2.10 or ::";
-        if let Some(ip) = self.value("--bind", &flags.bind, ip, is) {
-            self.config.bind = Some(ip);
-        }
-        let bounds = (PORT_MIN.into(), PORT_MAX.into());
-        if let Some(port) = self.number("--port", &flags.port, bounds) {
-            self.config.port = small(port);
-        }
-        let bounds = (1, (u16::MAX - 2).into());
-        if let Some(port) = self.number("--relay-port", &flags.relay_port, bounds) {
-            self.relay_port = Some(small(port));
-        }
-        let is = "all, rendezvous or relay";
-        if let Some(role) = self.value("--role", &flags.role, role, is) {
-            self.config.role = role;
-        }
-        let is = "a host name or an IP address, without a port";
-        if let Some(host) = self.value("--public", &flags.public, host, is) {
-            self.config.public = Some(host.into());
-        }
-    }
-
-    /// Which path sessions take.
-    fn apply_paths(&mut self, flags: &ServeFlags) {
-        self.config.always_use_relay |= flags.always_use_relay;
-        self.config.single_port |= flags.single_port;
-        self.config.console |= flags.console;
-        let is = "addresses or networks such as 10.0.0.0/8, with commas between, at most 64";
-        if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
-            self.config.trusted_proxies = list;
-        }
-        let is = "HOST or HOST:PORT, several with commas between, at most 32";
-        if let Some(list) = self.value("--relay-servers", &flags.relay_servers, relays, is) {
-            self.config.relay_servers = list;
-        }
-        let is = "an IPv4 network such as 192.168.0.0/16";
-        if let Some(network) = self.value("--mask", &flags.mask, ipv4_network, is) {
-            self.network = Some(network);
-        }
-        let is = "an IP address such as 192.168.0.1";
-        if let Some(ip) = self.value("--local-ip", &flags.local_ip, ip, is) {
-            self.local_ip = Some(ip);
-        }
-    }
-
-    fn apply_limits(&mut self, flags: &ServeFlags) {
-        let mut limits = self.config.limits;
-        if let Some(max) = self.number("--max-peers", &flags.max_peers, (1, PEERS_CEILING)) {
-            limits.peers = max;
-        }
-        let bounds = (1, CONNECTIONS_CEILING);
-        if let Some(max) = self.number("--max-connections", &flags.max_connections, bounds) {
-            limits.connections = max;
-        }
-        let bounds = (1, SESSIONS_CEILING);
-        if let Some(max) = self.number("--max-sessions", &flags.max_sessions, bounds) {
-            limits.sessions = max;
-        }
-        let (flag, bounds) = ("--registrations-per-minute", (1, u16::MAX.into()));
-        if let Some(max) = self.number(flag, &flags.registrations_per_minute, bounds) {
-            limits.registrations_per_source = small(max);
-        }
-        let (flag, bounds) = ("--new-peers-per-day", (1, u16::MAX.into()));
-        if let Some(max) = self.number(flag, &flags.new_peers_per_day, bounds) {
-            limits.newcomers_per_source = small(max);
-        }
-        self.config.limits = limits;
-    }
-
-    /// Judges how flags go together.
-    fn relate(&mut self) {
-        let derived = self.config.port + 1;
-        self.config.relay_port = self.relay_port.unwrap_or(derived);
-        self.relate_ports();
-        self.relate_lan();
-        if self.config.single_port {
-            return self.relate_single_port();
-        }
-        let config = &mut self.config;
-        let unexpected = config.relay_port != derived && config.role == Role::All;
-        if unexpected && config.relay_servers.is_empty() {
-            match &config.public {
-                Some(host) => config.relay_servers.push(with_port(host, config.relay_port)),
-                None => self.problem(
-                    "--relay-port: clients expect the relay on --port + 1 and must be told that \
-                     it is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
-                ),
-            }
-        }
-    }
-
-    /// With one port for all, clients must be told that the relay is there too.
-    fn relate_single_port(&mut self) {
-        let config = &mut self.config;
-        if config.role != Role::All {
-            return self.problem("--single-port: joins ID server and relay; leave out --role");
-        }
-        if self.relay_port.is_some() {
-            return self.problem("--single-port: the relay is on --port; leave out --relay-port");
-        }
-        config.relay_port = config.port;
-        match &config.public {
-            _ if !config.relay_servers.is_empty() => {}
-            Some(host) => config.relay_servers.push(with_port(host, config.port)),
-            None => self.problem(
-                "--single-port: clients expect the relay on --port + 1 and must be told that it \
-                 is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
-            ),
-        }
-    }
-
-    fn relate_ports(&mut self) {
-        let mut ports = self.config.tcp_ports();
-        ports.sort_unstable();
-        if ports.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
-            self.problem(
-                "--relay-port: it and the second port above it must differ from the ID server's \
-                 ports, which are --port, the one below and the second above",
-            );
-        }
-    }
-
-    fn relate_lan(&mut self) {
-        match (self.network, self.local_ip) {
-            (Some(network), Some(local_ip)) => self.config.lan = Some(Lan { network, local_ip }),
-            (Some(_), None) => {
-                self.problem("--mask: add --local-ip with this machine's address in that network")
-            }
-            (None, Some(_)) => {
-                self.problem("--local-ip: add --mask with the network it is in, or leave it out")
-            }
-            (None, None) => {}
-        }
-    }
-
-    fn value<T>(
-        &mut self,
-        flag: &str,
-        text: &Option<String>,
-        parse: fn(&str) -> Option<T>,
-        allowed: &str,
-    ) -> Option<T> {
-        let text = text.as_deref()?;
-        let value = parse(text);
-        if value.is_none() {
-            self.problem(&[flag, " '", text, "': must be ", allowed].concat());
-        }
-        value
-    }
-
-    fn number(
-        &mut self,
-        flag: &str,
-        text: &Option<String>,
-        (min, max): (usize, usize),
-    ) -> Option<usize> {
-        let text = text.as_deref()?;
-        let value = text.parse().ok().filter(|number| (min..=max).contains(number));
-        if value.is_none() {
-            self.problem(&format!("{flag} '{text}': must be a whole number from {min} to {max}"));
-        }
-        value
-    }
-
-    fn problem(&mut self, said: &str) {
-        self.problems.push([&self.place, said].concat());
     }
 }
 

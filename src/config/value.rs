@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use super::{LogLevel, RELAY_SERVERS_MAX, Role, TRUSTED_PROXIES_MAX};
 use crate::base::endpoint::Network;
 use crate::base::host::host_port;
+use crate::base::rates::MEGABIT;
 
 /// A list of relays, with commas between.
 pub fn relays(text: &str) -> Option<Vec<String>> {
@@ -22,6 +23,29 @@ pub(super) fn proxies(text: &str) -> Option<Vec<Network>> {
 
 pub(super) fn ipv4_network(text: &str) -> Option<Network> {
     Network::parse(text).filter(|network| !network.is_v6() && text.contains('/'))
+}
+
+/// Bytes a second of a number of Mb/s with at most six decimals.
+pub(super) fn bandwidth(text: &str) -> Option<u64> {
+    let millionths = decimal(text, 6).filter(|millionths| *millionths <= 1_000_000_000_000)?;
+    let bytes = u128::from(millionths) * u128::from(MEGABIT) / 1_000_000;
+    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)
+}
+
+/// Hundredths of a part of one.
+pub(super) fn hundredths(text: &str) -> Option<u64> {
+    decimal(text, 2).filter(|hundredths| (1..=100).contains(hundredths))
+}
+
+/// A number with at most so many decimals, as a whole number of the smallest of them.
+fn decimal(text: &str, decimals: usize) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || whole.len() > 12 || !digits(whole) || !digits(part) {
+        return None;
+    }
+    let zeros = decimals.checked_sub(part.len())?;
+    [whole, part, &"0".repeat(zeros)].concat().parse().ok()
 }
 
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
@@ -55,4 +79,22 @@ pub(super) fn log_level(text: &str) -> Option<LogLevel> {
 /// The number as 16 bits; its bounds were checked.
 pub(super) fn small(number: usize) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bandwidths_are_megabits_with_decimals() {
+        assert_eq!(bandwidth("8"), Some(1024 * 1024));
+        assert_eq!(bandwidth("0.5"), Some(65_536));
+        assert_eq!(bandwidth("0.000008"), Some(1));
+        for bad in ["", "0", "-1", ".5", "1e3", "1.2.3", "1000000.1", "0.0000001", "99999999999999"]
+        {
+            assert_eq!(bandwidth(bad), None, "{bad}");
+        }
+        assert_eq!((hundredths("0.66"), hundredths("1")), (Some(66), Some(100)));
+        assert_eq!((hundredths("0"), hundredths("1.01")), (None, None));
+    }
 }

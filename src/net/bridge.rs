@@ -23,6 +23,7 @@ use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 use super::clock::Clock;
 use super::lane::Flow;
 use super::link::Link;
+use super::pace::Pace;
 use super::splice::{Ended, quiet};
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
@@ -70,9 +71,14 @@ enum Word {
 }
 
 /// Joins two legs like [`super::splice::join`], as messages.
-pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -> Ended {
-    let (clock, flows) = (Clock::start(), [Flow::default()]);
-    let [Flow { moved, .. }] = &flows;
+pub async fn join(
+    mut first: Link,
+    mut second: Link,
+    (idle_ms, pace): (u64, &Pace),
+    room: Room,
+) -> Ended {
+    let (clock, flows) = (Clock::start(), [Flow::new(pace)]);
+    let [flow] = &flows;
     let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
     let reason = {
         let [(tell_first, first_hears), (tell_second, second_hears)] = [bounded(1), bounded(1)];
@@ -80,7 +86,7 @@ pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -
         let mut forth = Way::new((&first, &second), (tell_first, second_hears), unfed_first, &room);
         let mut back = Way::new((&second, &first), (tell_second, first_hears), unfed_second, &room);
         let both = async {
-            match future::try_zip(forth.run(moved), back.run(moved)).await {
+            match future::try_zip(forth.run(flow), back.run(flow)).await {
                 Ok(((), ())) => DropReason::Done,
                 // A tunnel that turned to raw bytes, or a peer that breaks the rules.
                 Err(error) if error.raw_os_error() == Some(Errno::PROTO.raw_os_error()) => {
@@ -95,7 +101,7 @@ pub async fn join(mut first: Link, mut second: Link, idle_ms: u64, room: Room) -
         };
         future::or(both, quiet).await
     };
-    Ended { bytes: moved.get(), secs: clock.now().as_millis() / 1000, reason }
+    Ended { bytes: flow.moved(), secs: clock.now().as_millis() / 1000, reason }
 }
 
 /// One direction.
@@ -142,11 +148,11 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// The sender broke off, or what it sent is no message: the session is over.
-    async fn run(&mut self, moved: &Cell<u64>) -> io::Result<()> {
+    async fn run(&mut self, flow: &Flow<'_>) -> io::Result<()> {
         let mut closing = false;
         loop {
-            let step = match self.turn(moved) {
-                Ok(Step::Rest(rest)) => match send_all(&self.to.stream, &rest, moved).await? {
+            let step = match self.turn(flow) {
+                Ok(Step::Rest(rest)) => match send_all(&self.to.stream, &rest, flow).await? {
                     true if self.converter.is_closed() => Step::End,
                     true => Step::Yield,
                     false => Step::Refused,
@@ -154,10 +160,11 @@ impl<'a> Way<'a> {
                 step => step?,
             };
             self.answer();
+            flow.keep_pace().await;
             match step {
                 Step::Wait => match self.wait().await? {
                     None => {}
-                    Some(Word::Pong(said)) => self.say(&control(Kind::Pong, &said), moved).await?,
+                    Some(Word::Pong(said)) => self.say(&control(Kind::Pong, &said), flow).await?,
                     Some(Word::Close) => {
                         closing = true;
                         break;
@@ -168,7 +175,7 @@ impl<'a> Way<'a> {
                 Step::End => break,
             }
         }
-        self.finish(moved).await?;
+        self.finish(flow).await?;
         if closing { self.drain().await } else { Ok(()) }
     }
 
@@ -197,14 +204,14 @@ impl<'a> Way<'a> {
         }
     }
 
-    async fn say(&self, frame: &[u8], moved: &Cell<u64>) -> io::Result<()> {
-        send_all(&self.to.stream, frame, moved).await.map(|_| ())
+    async fn say(&self, frame: &[u8], flow: &Flow<'_>) -> io::Result<()> {
+        send_all(&self.to.stream, frame, flow).await.map(|_| ())
     }
 
     /// Tells the receiver that no more comes.
-    async fn finish(&self, moved: &Cell<u64>) -> io::Result<()> {
+    async fn finish(&self, flow: &Flow<'_>) -> io::Result<()> {
         if self.to.transport() == Transport::WebSocket && self.converter.is_between_frames() {
-            self.say(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes()), moved).await?;
+            self.say(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes()), flow).await?;
         }
         let _ = self.to.stream.get_ref().shutdown(Shutdown::Write);
         Ok(())
@@ -227,7 +234,7 @@ impl<'a> Way<'a> {
     /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. Both buffers are on the stack
     /// of this call, so an idle pair has none, and never cleared.
     #[inline(never)]
-    fn turn(&mut self, moved: &Cell<u64>) -> io::Result<Step> {
+    fn turn(&mut self, flow: &Flow<'_>) -> io::Result<Step> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
         let mut out = Short::<u8, OUT_BYTES>::new();
         for _ in 0..CHUNKS_PER_TURN {
@@ -246,7 +253,7 @@ impl<'a> Way<'a> {
             let taken = self.converter.feed(input, &mut out, limit).map_err(|_| Errno::PROTO)?;
             self.share.hold(self.converter.gathered_len());
             self.unfed = input.get(taken..).unwrap_or_default().to_vec();
-            if let Some(step) = self.pass_on(&out, moved)? {
+            if let Some(step) = self.pass_on(&out, flow)? {
                 return Ok(step);
             }
             if !full && self.unfed.is_empty() {
@@ -257,11 +264,11 @@ impl<'a> Way<'a> {
     }
 
     /// Sends converted bytes, and behind them a gathered message; None if all went.
-    fn pass_on(&mut self, out: &[u8], moved: &Cell<u64>) -> io::Result<Option<Step>> {
+    fn pass_on(&mut self, out: &[u8], flow: &Flow<'_>) -> io::Result<Option<Step>> {
         let whole = self.converter.take_whole();
         let sent = match out {
             [] => 0,
-            _ => match send_some(self.to.stream.get_ref(), out, moved)? {
+            _ => match send_some(self.to.stream.get_ref(), out, flow)? {
                 Some(sent) => sent,
                 None => return Ok(Some(Step::Refused)),
             },
@@ -277,10 +284,10 @@ impl<'a> Way<'a> {
 }
 
 /// Sends all of `rest`; false if the receiver is gone.
-async fn send_all(to: &Async<TcpStream>, rest: &[u8], moved: &Cell<u64>) -> io::Result<bool> {
+async fn send_all(to: &Async<TcpStream>, rest: &[u8], flow: &Flow<'_>) -> io::Result<bool> {
     let mut unsent = rest;
     while !unsent.is_empty() {
-        let Some(sent) = send_some(to.get_ref(), unsent, moved)? else { return Ok(false) };
+        let Some(sent) = send_some(to.get_ref(), unsent, flow)? else { return Ok(false) };
         unsent = unsent.get(sent..).unwrap_or_default();
         if sent == 0 {
             to.writable().await?;
@@ -290,10 +297,10 @@ async fn send_all(to: &Async<TcpStream>, rest: &[u8], moved: &Cell<u64>) -> io::
 }
 
 /// Sends what fits and tells how much that is; None if the receiver closed the connection.
-fn send_some(to: &TcpStream, bytes: &[u8], moved: &Cell<u64>) -> Result<Option<usize>, Errno> {
+fn send_some(to: &TcpStream, bytes: &[u8], flow: &Flow<'_>) -> Result<Option<usize>, Errno> {
     match send(to, bytes, SendFlags::NOSIGNAL) {
         Ok(sent) => {
-            moved.set(moved.get() + sent as u64);
+            flow.count(sent);
             Ok(Some(sent))
         }
         Err(Errno::AGAIN) => Ok(Some(0)),

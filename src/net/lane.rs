@@ -12,12 +12,37 @@ use smol::{Async, future};
 use crate::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
 
 use super::conduit::{Conduit, Conduits, is_refusal};
+use super::pace::Pace;
 
 /// What others may see of a direction while it runs.
-#[derive(Default)]
-pub struct Flow {
+pub struct Flow<'a> {
     /// Bytes that the receiver took.
-    pub moved: Cell<u64>,
+    moved: Cell<u64>,
+    /// Of its session.
+    pace: &'a Pace,
+}
+
+impl<'a> Flow<'a> {
+    /// One that has moved nothing.
+    pub const fn new(pace: &'a Pace) -> Self {
+        Self { moved: Cell::new(0), pace }
+    }
+
+    /// Bytes that the receiver took.
+    pub const fn moved(&self) -> u64 {
+        self.moved.get()
+    }
+
+    /// The receiver took some.
+    pub fn count(&self, bytes: usize) {
+        self.moved.set(self.moved.get() + bytes as u64);
+        self.pace.count(bytes as u64);
+    }
+
+    /// Waits until more may be moved.
+    pub async fn keep_pace(&self) {
+        self.pace.keep().await;
+    }
 }
 
 /// How a direction ended. Nothing that was read is left unsent, unless `Refused`.
@@ -38,7 +63,7 @@ pub struct Lane<'a> {
     /// The receiver.
     pub to: &'a Async<TcpStream>,
     /// What it reports.
-    pub flow: &'a Flow,
+    pub flow: &'a Flow<'a>,
     /// Where pipes come from.
     pub conduits: &'a Conduits,
 }
@@ -93,6 +118,7 @@ impl<'a> Lane<'a> {
                     Step::Rest(_) => return Outcome::Refused,
                     Step::End(outcome) => return outcome,
                 }
+                self.flow.keep_pace().await;
                 if streams {
                     // Those who are ready and send little go first.
                     future::yield_now().await;
@@ -198,17 +224,13 @@ impl<'a> Lane<'a> {
 
     fn give(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let given = send(self.to.get_ref(), bytes, SendFlags::NOSIGNAL)?;
-        self.count(given);
+        self.flow.count(given);
         Ok(given)
     }
 
     fn pour(&self, conduit: &mut Conduit<'a>) -> Result<(), Errno> {
         let given = conduit.pour(self.to.get_ref())?;
-        self.count(given);
+        self.flow.count(given);
         Ok(())
-    }
-
-    fn count(&self, given: usize) {
-        self.flow.moved.set(self.flow.moved.get() + given as u64);
     }
 }

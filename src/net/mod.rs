@@ -9,6 +9,7 @@ pub mod door;
 pub mod health;
 pub mod lane;
 pub mod link;
+pub mod pace;
 pub mod pool;
 pub mod relaying;
 pub mod report;

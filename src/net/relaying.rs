@@ -13,7 +13,8 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
     Limits, RELAY_FRAME_BYTES_MAX, SESSION_IDLE_MS, STREAMS_PER_TURN, TUNNEL_IDLE_MS,
 };
-use crate::relay::{Effect, Effects, Input, Relay};
+use crate::base::rates::Rates;
+use crate::relay::{Effect, Effects, Input, Lists, Relay, Terms};
 use crate::wire::ConnType;
 use crate::wire::message::decode;
 
@@ -21,6 +22,7 @@ use super::bridge::{self, Room};
 use super::clock::Clock;
 use super::conduit::Conduits;
 use super::link::Link;
+use super::pace::Paces;
 use super::pool::Place;
 use super::report;
 use super::splice::{self, Ended, Leg};
@@ -57,7 +59,7 @@ pub enum Order {
     /// Wait with your stream for a partner.
     Park(Link),
     /// Here is your partner.
-    Pair(Link, ConnType),
+    Pair(Link, Terms),
 }
 
 /// What a reload changes of the relay.
@@ -67,11 +69,16 @@ pub struct LiveRelay {
     pub limits: Limits,
     /// What legs must show, if anything.
     pub access_key: Option<Box<str>>,
+    /// Addresses singled out.
+    pub lists: Lists,
+    /// How fast sessions may go.
+    pub rates: Rates,
 }
 
 /// The machine and the legs it decides about.
 pub struct Relaying {
     machine: Relay,
+    paces: Paces,
     effects: Effects,
     clock: Clock,
     legs: Vec<Option<Held>>,
@@ -93,9 +100,9 @@ enum Wake {
 
 impl Relaying {
     /// Takes over a machine.
-    pub fn new(machine: Relay, clock: Clock) -> Self {
+    pub fn new(machine: Relay, paces: Paces, clock: Clock) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
-        Self { machine, effects, clock, legs: Vec::new(), counters }
+        Self { machine, paces, effects, clock, legs: Vec::new(), counters }
     }
 
     /// Runs until every queue into it is closed.
@@ -117,7 +124,7 @@ impl Relaying {
                 None => return,
                 Some(Wake::Due) => {}
                 Some(Wake::Leg(message)) => self.message(message),
-                Some(Wake::Live(live)) => self.machine.reconfigure(live.limits, live.access_key),
+                Some(Wake::Live(live)) => self.reconfigure(live),
             }
             for _ in 0..STREAMS_PER_TURN {
                 let Ok(message) = inbox.try_recv() else { break };
@@ -126,6 +133,12 @@ impl Relaying {
             self.timeouts();
             future::yield_now().await;
         }
+    }
+
+    fn reconfigure(&mut self, live: LiveRelay) {
+        self.machine.reconfigure(live.limits, live.access_key);
+        self.machine.set_lists(live.lists);
+        self.paces.set(live.rates);
     }
 
     fn timeouts(&mut self) {
@@ -174,8 +187,8 @@ impl Relaying {
                         let _ = held.orders.try_send(Order::Park(leg));
                     }
                 }
-                Effect::Pair { waiting, joining, conn_type } => {
-                    self.pair(waiting, joining, conn_type);
+                Effect::Pair { waiting, joining, terms } => {
+                    self.pair(waiting, joining, terms);
                 }
                 Effect::Close { conn, reason } => {
                     self.counters.count(reason);
@@ -186,7 +199,7 @@ impl Relaying {
         }
     }
 
-    fn pair(&mut self, waiting: Conn, joining: Conn, conn_type: ConnType) {
+    fn pair(&mut self, waiting: Conn, joining: Conn, terms: Terms) {
         let partner = self.release(joining).and_then(|mut held| {
             let leg = held.leg.take()?;
             Some((leg, held.from))
@@ -194,7 +207,7 @@ impl Relaying {
         let Some((leg, joining_from)) = partner else { return };
         if let Some(held) = self.release(waiting) {
             report::session_started(held.from, joining_from);
-            let _ = held.orders.try_send(Order::Pair(leg, conn_type));
+            let _ = held.orders.try_send(Order::Pair(leg, terms));
         }
     }
 
@@ -230,6 +243,8 @@ pub struct Legs {
     pub room: Room,
     /// For bytes that stream.
     pub conduits: Rc<Conduits>,
+    /// How fast they may go.
+    pub paces: Paces,
 }
 
 /// A leg of the relay, from its first message, which may have been read already, to the end of
@@ -259,8 +274,8 @@ pub async fn serve(
     }
     let Ok(Order::Park(mut leg)) = next.recv().await else { return };
     match parked(&mut leg, &mut next).await {
-        Parked::Paired(partner, conn_type) => {
-            start_session(leg, partner, (conn, conn_type), legs.clone());
+        Parked::Paired(partner, terms) => {
+            start_session(leg, partner, (conn, terms), legs.clone());
         }
         Parked::Gone => {
             let _ = inbox.send(FromLeg::Closed { conn }).await;
@@ -271,7 +286,7 @@ pub async fn serve(
 }
 
 enum Parked {
-    Paired(Link, ConnType),
+    Paired(Link, Terms),
     Gone,
     Dismissed,
 }
@@ -279,7 +294,7 @@ enum Parked {
 async fn parked(leg: &mut Link, next: &mut Receiver<Order>) -> Parked {
     let order = async {
         match next.recv().await {
-            Ok(Order::Pair(partner, conn_type)) => Parked::Paired(partner, conn_type),
+            Ok(Order::Pair(partner, terms)) => Parked::Paired(partner, terms),
             Ok(Order::Park(_)) | Err(_) => Parked::Dismissed,
         }
     };
@@ -301,22 +316,24 @@ async fn first_message(leg: &mut Link, next: &Receiver<Order>) -> Option<Vec<u8>
 
 /// The two kinds of sessions are two kinds of tasks: one that converts messages is seven times the
 /// size of the other, whose many shall not pay for it.
-fn start_session(waiting: Link, joining: Link, (conn, conn_type): (Conn, ConnType), legs: Legs) {
-    let idle_ms = match conn_type {
+fn start_session(waiting: Link, joining: Link, (conn, terms): (Conn, Terms), legs: Legs) {
+    let idle_ms = match terms.conn_type {
         ConnType::Interactive => SESSION_IDLE_MS,
         ConnType::Tunnel => TUNNEL_IDLE_MS,
     };
-    let Legs { inbox, executor, room, conduits } = legs;
+    let Legs { inbox, executor, room, conduits, paces } = legs;
     if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
         let (first, second) = (Leg::from(waiting), Leg::from(joining));
         let session = async move {
-            let ended = splice::join(first, second, idle_ms, &conduits).await;
+            let pace = paces.session(terms.limited);
+            let ended = splice::join(first, second, (idle_ms, &pace), &conduits).await;
             tell_end(conn, ended, &inbox).await;
         };
         return executor.spawn(session).detach();
     }
     let session = async move {
-        let ended = bridge::join(waiting, joining, idle_ms, room).await;
+        let pace = paces.session(terms.limited);
+        let ended = bridge::join(waiting, joining, (idle_ms, &pace), room).await;
         tell_end(conn, ended, &inbox).await;
     };
     executor.spawn(session).detach();

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use log::{info, warn};
@@ -17,6 +17,7 @@ use crate::base::limits::{
     ACCEPT_PAUSE_MS, CONDUITS_MAX, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
     SAVES_PENDING_MAX,
 };
+use crate::base::rates::Rates;
 use crate::base::table::Seed;
 use crate::identity::ServerKey;
 use crate::relay::Relay;
@@ -28,6 +29,7 @@ use super::clock::Clock;
 use super::conduit::Conduits;
 use super::door::{self, Door};
 use super::health;
+use super::pace::Paces;
 use super::pool::Pool;
 use super::relaying::{Legs, LiveRelay, Relaying};
 use super::secure::Offers;
@@ -204,7 +206,7 @@ async fn serve(
         (store, owner) = (Some(task), Some(started));
     }
     if let Some(machine) = relay {
-        legs = Some(shell.start_relay(machine, live_relay_out));
+        legs = Some(shell.start_relay(machine, live.rates, live_relay_out));
     }
     for (entrance, listener) in sockets.listeners {
         if let Some(door) = shell.door((entrance, ports.console), owner.clone(), legs.clone()) {
@@ -258,9 +260,10 @@ impl Shell {
         Ok((task, owner))
     }
 
-    fn start_relay(&self, machine: Relay, live: Receiver<LiveRelay>) -> Legs {
+    fn start_relay(&self, machine: Relay, rates: Rates, live: Receiver<LiveRelay>) -> Legs {
         let conduits = Rc::new(Conduits::new(CONDUITS_MAX));
-        let mut relaying = Relaying::new(machine, self.clock);
+        let paces = Paces::new(self.clock, Arc::default(), rates);
+        let mut relaying = Relaying::new(machine, paces.clone(), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
         Legs {
@@ -268,6 +271,7 @@ impl Shell {
             executor: Rc::clone(&self.executor),
             room: Room::default(),
             conduits,
+            paces,
         }
     }
 
@@ -309,7 +313,8 @@ async fn until_stop(
         proxies.set(live.proxies.clone());
         let _ = lists.send(live.policy.relays.clone());
         let access_key = live.policy.access_key.clone();
-        let _ = relay.try_send(LiveRelay { limits: live.limits, access_key });
+        let (lists, rates) = (live.lists.clone(), live.rates);
+        let _ = relay.try_send(LiveRelay { limits: live.limits, access_key, lists, rates });
         let _ = rendezvous.try_send(live);
         info!("reloaded");
     }

@@ -12,7 +12,9 @@ use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Network;
 use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
+use crate::base::rates::Rates;
 use crate::config::relays;
+use crate::relay::Lists;
 use crate::rendezvous::{Effect, Effects, Input, Policy, Rendezvous};
 use crate::wire::message::{decode, encode};
 
@@ -31,6 +33,10 @@ pub struct Live {
     pub policy: Policy,
     /// Proxies that are believed where their clients are.
     pub proxies: Vec<Network>,
+    /// How fast relayed sessions may go.
+    pub rates: Rates,
+    /// Addresses the relay singles out.
+    pub lists: Lists,
 }
 
 /// The machine and all it talks through.
@@ -63,7 +69,7 @@ enum Wake {
     Datagram,
     Stream(FromStream),
     Saved((Ticket, Outcome)),
-    Live(Live),
+    Live(Box<Live>),
     Relays(Vec<String>),
     Due,
 }
@@ -121,7 +127,7 @@ impl Signalling {
         };
         let stream = async { queues.inbox.recv().await.ok().map(Wake::Stream) };
         let saved = async { queues.saved.recv().await.ok().map(Wake::Saved) };
-        let live = async { queues.live.recv().await.ok().map(Wake::Live) };
+        let live = async { queues.live.recv().await.ok().map(|live| Wake::Live(Box::new(live))) };
         let relays = async {
             match queues.relays.recv().await {
                 Ok(relays) => Some(Wake::Relays(relays)),

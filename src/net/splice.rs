@@ -18,6 +18,7 @@ use super::clock::Clock;
 use super::conduit::Conduits;
 use super::lane::{Flow, Lane, Outcome};
 use super::link::Link;
+use super::pace::Pace;
 
 /// A connection and what was read of it but not passed on.
 pub struct Leg {
@@ -49,13 +50,13 @@ pub struct Ended {
 pub fn join(
     first: impl Into<Leg>,
     second: impl Into<Leg>,
-    idle_ms: u64,
+    (idle_ms, pace): (u64, &Pace),
     conduits: &Conduits,
 ) -> impl Future<Output = Ended> {
     let (clock, first, second) = (Clock::start(), first.into(), second.into());
     // An async function would keep its arguments twice.
     async move {
-        let flows = [Flow::default(), Flow::default()];
+        let flows = [Flow::new(pace), Flow::new(pace)];
         let (one, other) = (&first.stream, &second.stream);
         let over = {
             let [ahead, behind] = &flows;
@@ -66,7 +67,7 @@ pub fn join(
             until_over(forth, back, pin!(quiet(&flows, idle_ms))).await
         };
         let secs = clock.now().as_millis() / 1000;
-        let bytes = flows.iter().map(|flow| flow.moved.get()).sum();
+        let bytes = flows.iter().map(Flow::moved).sum();
         Ended { bytes, secs, reason: over.reason() }
     }
 }
@@ -121,13 +122,13 @@ fn advance(
 }
 
 /// Ready when nothing moved for `idle_ms`, up to a tenth late. No timer is touched by traffic.
-pub(super) async fn quiet<const WAYS: usize>(flows: &[Flow; WAYS], idle_ms: u64) {
+pub(super) async fn quiet<const WAYS: usize>(flows: &[Flow<'_>; WAYS], idle_ms: u64) {
     const TICKS: u32 = 10;
     let tick = Duration::from_millis(idle_ms / u64::from(TICKS));
     let (mut last, mut still) = ([0; WAYS], 0);
     while still < TICKS {
         Timer::after(tick).await;
-        let moved = flows.each_ref().map(|flow| flow.moved.get());
+        let moved = flows.each_ref().map(|flow| flow.moved());
         still = if moved == last { still + 1 } else { 0 };
         last = moved;
     }

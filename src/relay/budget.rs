@@ -3,39 +3,10 @@
 //! asks after each turn. C72.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
 
+use crate::base::rates::Rates;
 use crate::base::time::Time;
-
-/// Bytes a second in one Mb/s, as upstream counts it: 1024 · 1024 bits.
-pub const MEGABIT: u64 = 1024 * 1024 / 8;
-
-/// Rates in bytes a second; an operator's settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// All sessions together.
-    pub total: u64,
-    /// One session, both directions summed.
-    pub single: u64,
-    /// One session of a blacklisted address, or downgraded.
-    pub limited: u64,
-    /// Of `single`, in hundredths: who uses more on average is downgraded.
-    pub downgrade_threshold: u64,
-    /// But not before it is this old.
-    pub downgrade_after_ms: u64,
-}
-
-impl Default for Rates {
-    /// Upstream's.
-    fn default() -> Self {
-        Self {
-            total: 1024 * MEGABIT,
-            single: 128 * MEGABIT,
-            limited: 32 * MEGABIT,
-            downgrade_threshold: 66,
-            downgrade_after_ms: 1_800_000,
-        }
-    }
-}
 
 /// What a session may do after it moved some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +26,8 @@ pub struct Total {
 
 /// What one session has used. It counts among the sessions of its [`Total`] until it is dropped.
 #[derive(Debug)]
-pub struct Meter<'a> {
-    total: &'a Total,
+pub struct Meter {
+    total: Arc<Total>,
     own: Bucket,
     share: Bucket,
     started: Time,
@@ -71,13 +42,13 @@ struct Bucket(AtomicU64);
 
 const AHEAD_NS: u64 = 100_000_000;
 const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_SEC: u64 = 1_000_000_000;
 
 impl Bucket {
     /// Takes `bytes` at a rate and tells the milliseconds until more may be taken.
     fn take(&self, now: Time, bytes: u64, rate: u64) -> u64 {
         let now_ns = now.as_millis().saturating_mul(NS_PER_MS);
-        let cost = u128::from(bytes) * 1_000_000_000 / u128::from(rate.max(1));
-        let cost = u64::try_from(cost).unwrap_or(u64::MAX);
+        let cost = bytes.saturating_mul(NS_PER_SEC) / rate.max(1);
         let paid = |paid: u64| paid.max(now_ns).saturating_add(cost);
         let before =
             self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(paid(old)));
@@ -88,10 +59,10 @@ impl Bucket {
 
 impl Total {
     /// A session that starts; `blacklisted` ones get the limited rate from the begin.
-    pub fn meter(&self, now: Time, blacklisted: bool) -> Meter<'_> {
+    pub fn meter(self: &Arc<Self>, now: Time, blacklisted: bool) -> Meter {
         self.sessions.fetch_add(1, Ordering::Relaxed);
         let (own, share) = (Bucket::default(), Bucket::default());
-        Meter { total: self, own, share, started: now, moved: 0, limited: blacklisted }
+        Meter { total: Arc::clone(self), own, share, started: now, moved: 0, limited: blacklisted }
     }
 
     /// How many sessions there are.
@@ -100,7 +71,7 @@ impl Total {
     }
 }
 
-impl Meter<'_> {
+impl Meter {
     /// Charges bytes that were moved. When all together use too much, a session waits only if it
     /// also used more than its fair share: a mouse does not wait for a download.
     pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates) -> Verdict {
@@ -140,7 +111,7 @@ impl Meter<'_> {
     }
 }
 
-impl Drop for Meter<'_> {
+impl Drop for Meter {
     fn drop(&mut self) {
         self.total.sessions.fetch_sub(1, Ordering::Relaxed);
     }

@@ -8,13 +8,13 @@ use heapless::Deque;
 
 use crate::base::conn::Conn;
 use crate::base::counters::{Counters, DropReason};
-use crate::base::endpoint::Endpoint;
+use crate::base::endpoint::{Endpoint, Network};
 use crate::base::limits::{EFFECTS_MAX, Limits};
 use crate::base::table::Seed;
 use crate::base::time::Time;
-use crate::wire::ConnType;
 use crate::wire::request::{Given, Request};
 
+pub use pairing::Terms;
 use pairing::{Joined, Pairing};
 
 /// What happens to the relay.
@@ -55,8 +55,8 @@ pub enum Effect {
         waiting: Conn,
         /// The leg that completed the pair.
         joining: Conn,
-        /// Whichever leg told the longer-lived kind decides the idle rule (C69).
-        conn_type: ConnType,
+        /// What holds for the session.
+        terms: Terms,
     },
     /// Close the connection without a word (C66).
     Close {
@@ -70,9 +70,19 @@ pub enum Effect {
 /// What one input or timeout led to, in order.
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
+/// Addresses an operator singled out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// Sessions from here get the limited rate.
+    pub black: Vec<Network>,
+    /// Connections from here are closed at once.
+    pub block: Vec<Network>,
+}
+
 /// The relay machine.
 pub struct Relay {
     pairing: Pairing,
+    lists: Lists,
     access_key: Option<Box<str>>,
     counters: Counters,
 }
@@ -81,13 +91,18 @@ impl Relay {
     /// A relay without legs. With `access_key` both legs must show it; `seed` keys its tables.
     pub fn new(limits: Limits, access_key: Option<Box<str>>, seed: Seed) -> Self {
         let pairing = Pairing::new(limits, seed);
-        Self { pairing, access_key, counters: Counters::default() }
+        Self { pairing, lists: Lists::default(), access_key, counters: Counters::default() }
     }
 
     /// Changes limits and access key; nothing that is there is lost.
     pub fn reconfigure(&mut self, limits: Limits, access_key: Option<Box<str>>) {
         self.pairing.set_limits(limits);
         self.access_key = access_key;
+    }
+
+    /// Changes the lists, for connections to come.
+    pub fn set_lists(&mut self, lists: Lists) {
+        self.lists = lists;
     }
 
     /// What was dropped so far.
@@ -125,7 +140,12 @@ impl Relay {
     }
 
     fn opened(&mut self, now: Time, conn: Conn, from: Endpoint, effects: &mut Effects) {
-        if let Some(conn) = self.pairing.opened(now, conn, from) {
+        let on = |list: &[Network]| list.iter().any(|network| network.contains(from.ip()));
+        if on(&self.lists.block) {
+            return self.push(effects, Effect::Close { conn, reason: DropReason::Blocked });
+        }
+        let limited = on(&self.lists.black);
+        if let Some(conn) = self.pairing.opened(now, conn, (from, limited)) {
             self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
         }
     }
@@ -162,8 +182,8 @@ impl Relay {
                     self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
                 }
             }
-            Joined::Paired { waiting, conn_type } => {
-                self.push(effects, Effect::Pair { waiting, joining: conn, conn_type });
+            Joined::Paired { waiting, terms } => {
+                self.push(effects, Effect::Pair { waiting, joining: conn, terms });
             }
             Joined::Refused { waiting } => {
                 self.push(effects, Effect::Close { conn: waiting, reason: DropReason::TableFull });

@@ -12,17 +12,37 @@ use crate::base::table::{Full, Seed, Table};
 use crate::base::time::Time;
 use crate::wire::ConnType;
 
+/// What the two legs of a session brought into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The longer-lived kind of the two decides the idle rule (C69).
+    pub conn_type: ConnType,
+    /// One of them is blacklisted: the session gets the limited rate (C72).
+    pub limited: bool,
+}
+
+impl Terms {
+    const fn with(self, other: Self) -> Self {
+        let conn_type = match (self.conn_type, other.conn_type) {
+            (ConnType::Interactive, ConnType::Interactive) => ConnType::Interactive,
+            (ConnType::Tunnel, _) | (_, ConnType::Tunnel) => ConnType::Tunnel,
+        };
+        Self { conn_type, limited: self.limited || other.limited }
+    }
+}
+
 /// A connection that has not said what it wants.
 struct Fresh {
     source: Prefix,
     since: Time,
+    limited: bool,
 }
 
 /// A leg that waits for its partner.
 struct Parked {
     conn: Conn,
     source: Prefix,
-    conn_type: ConnType,
+    terms: Terms,
     since: Time,
 }
 
@@ -52,8 +72,8 @@ pub(super) enum Joined {
     Paired {
         /// The partner.
         waiting: Conn,
-        /// The longer-lived kind of the two.
-        conn_type: ConnType,
+        /// Of both.
+        terms: Terms,
     },
     /// Its partner waited, but there is no room for a session; both are forgotten.
     Refused {
@@ -92,12 +112,17 @@ impl Pairing {
 
     /// A new connection; gives back the one to close if it found no room: whoever was silent
     /// longest, or itself while a lowered limit is exceeded.
-    pub(super) fn opened(&mut self, now: Time, conn: Conn, from: Endpoint) -> Option<Conn> {
+    pub(super) fn opened(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        (from, limited): (Endpoint, bool),
+    ) -> Option<Conn> {
         let evicted = match self.fresh.len() == self.fresh.limit() {
             true => self.fresh.pop_oldest().map(|(evicted, _)| evicted),
             false => None,
         };
-        let fresh = Fresh { source: from.prefix(), since: now };
+        let fresh = Fresh { source: from.prefix(), since: now, limited };
         match self.fresh.insert(conn, fresh) {
             Ok(_) => evicted,
             Err(Full) => Some(conn),
@@ -123,23 +148,20 @@ impl Pairing {
         conn: Conn,
         (token, conn_type): (&RelayToken, ConnType),
     ) -> Result<Joined, DropReason> {
-        let Fresh { source, .. } = self.fresh.remove(&conn).ok_or(DropReason::Unexpected)?;
+        let fresh = self.fresh.remove(&conn).ok_or(DropReason::Unexpected)?;
+        let (source, terms) = (fresh.source, Terms { conn_type, limited: fresh.limited });
         let Some(waiting) = self.parked.get(token).map(|parked| parked.conn) else {
-            let parked = Parked { conn, source, conn_type, since: now };
+            let parked = Parked { conn, source, terms, since: now };
             return self.park(token, parked);
         };
-        let other = self.unpark(waiting).map_or(conn_type, |parked| parked.conn_type);
+        let terms = self.unpark(waiting).map_or(terms, |parked| parked.terms.with(terms));
         if self.sessions.len() + 2 > self.sessions.limit() {
             return Ok(Joined::Refused { waiting });
         }
         // There is room for two.
         let _ = self.sessions.insert(waiting, conn);
         let _ = self.sessions.insert(conn, waiting);
-        let conn_type = match (conn_type, other) {
-            (ConnType::Interactive, ConnType::Interactive) => ConnType::Interactive,
-            (ConnType::Tunnel, _) | (_, ConnType::Tunnel) => ConnType::Tunnel,
-        };
-        Ok(Joined::Paired { waiting, conn_type })
+        Ok(Joined::Paired { waiting, terms })
     }
 
     /// Parks a leg. A source with too many waiting legs loses its own oldest, so that it cannot

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 FLAGS = [
+    "--single-bandwidth", "1000000", "--total-bandwidth", "1000000",
     *("--key=", "--max-peers", "131072", "--max-sessions", "2048", "--max-connections", "4096"),
     *("--registrations-per-minute", "65535", "--new-peers-per-day", "65535"),
 ]

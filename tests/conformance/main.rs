@@ -26,6 +26,7 @@ mod relay_pump;
 mod relay_signal;
 mod relay_signal_machine;
 mod relay_socket;
+mod relay_speed;
 mod relay_stream;
 mod relay_websocket;
 mod rename;

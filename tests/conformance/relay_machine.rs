@@ -5,10 +5,11 @@ use hbb::base::conn::Conn;
 use hbb::base::counters::DropReason::{
     self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
 };
+use hbb::base::endpoint::Network;
 use hbb::base::limits::{IDLE_MS, Limits, PARKED_MS};
 use hbb::base::table::Seed;
 use hbb::base::time::Time;
-use hbb::relay::{Effect, Effects, Input, Relay};
+use hbb::relay::{Effect, Effects, Input, Lists, Relay, Terms};
 use hbb::wire::ConnType;
 use hbb::wire::message::decode;
 
@@ -97,7 +98,8 @@ pub(crate) fn closed(conn: Conn, reason: DropReason) -> Effect {
 }
 
 pub(crate) fn paired(waiting: Conn, joining: Conn) -> Effect {
-    Effect::Pair { waiting, joining, conn_type: ConnType::Interactive }
+    let terms = Terms { conn_type: ConnType::Interactive, limited: false };
+    Effect::Pair { waiting, joining, terms }
 }
 
 pub(crate) const A: &str = "198.51.100.7:40001";
@@ -262,7 +264,8 @@ fn c069_either_leg_makes_the_pair_long_lived() {
         let joining = legs.connect(B);
         let did = legs.request(joining, &wish("t", "", second_type));
         let conn_type = if tunnel { ConnType::Tunnel } else { ConnType::Interactive };
-        assert_eq!(did, [Effect::Pair { waiting, joining, conn_type }]);
+        let terms = Terms { conn_type, limited: false };
+        assert_eq!(did, [Effect::Pair { waiting, joining, terms }]);
     }
 }
 
@@ -274,4 +277,22 @@ fn c071_loopback_is_a_source_like_any_other() {
         let (second, did) = legs.ask(from, "t");
         assert_eq!(did, [paired(first, second)]);
     }
+}
+
+#[test]
+fn c072_blacklisted_legs_make_the_pair_limited_and_blocked_ones_are_closed() {
+    let mut legs = Legs::open();
+    let network = |text| vec![Network::parse(text).unwrap()];
+    let lists = Lists { black: network("203.0.113.0/24"), block: network("192.0.2.7") };
+    legs.machine.set_lists(lists);
+    for (first, second) in [(A, B), (B, A)] {
+        let waiting = legs.connect(first);
+        legs.request(waiting, &wish("t", "", 0));
+        let joining = legs.connect(second);
+        let did = legs.request(joining, &wish("t", "", 0));
+        let terms = Terms { conn_type: ConnType::Interactive, limited: true };
+        assert_eq!(did, [Effect::Pair { waiting, joining, terms }]);
+    }
+    let (conn, did) = legs.accept("192.0.2.7:1");
+    assert_eq!(did, [closed(conn, DropReason::Blocked)]);
 }

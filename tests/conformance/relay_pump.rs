@@ -3,14 +3,17 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
+use hbb::base::rates::Rates;
 use hbb::net::clock::Clock;
 use hbb::net::conduit::Conduits;
 use hbb::net::link::Link;
+use hbb::net::pace::{Pace, Paces};
 use hbb::net::splice::{Ended, join, watch_parked};
 use smol::{Async, Timer, future};
 
@@ -28,10 +31,16 @@ pub(crate) fn connect() -> (TcpStream, Link) {
     (peer, Link::new(Async::new(listener.accept().unwrap().0).unwrap()))
 }
 
+/// A pace nobody can reach.
+pub(crate) fn unhurried() -> Pace {
+    let rates = Rates { total: u64::MAX, single: u64::MAX, limited: u64::MAX, ..Rates::default() };
+    Paces::new(Clock::start(), Arc::default(), rates).session(false)
+}
+
 pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
     thread::spawn(move || {
         let conduits = Conduits::new(CONDUITS_MAX);
-        let ended = smol::block_on(join(first, second, idle_ms, &conduits));
+        let ended = smol::block_on(join(first, second, (idle_ms, &unhurried()), &conduits));
         assert_eq!(conduits.count().0, 0, "all pipes came back");
         ended
     })

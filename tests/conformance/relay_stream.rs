@@ -15,16 +15,19 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use smol::LocalExecutor;
 
 use crate::chance::Chance;
-use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, send_in_pieces};
+use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, send_in_pieces, unhurried};
 
 /// Runs `pairs` on one thread with one pool of `limit` pipes; how they ended, and the pipes lent
 /// and at rest then.
 fn run(pairs: Vec<(Link, Link)>, limit: usize) -> thread::JoinHandle<(Vec<Ended>, (usize, usize))> {
     thread::spawn(move || {
-        let (conduits, executor) = (Conduits::new(limit), LocalExecutor::new());
+        let (conduits, pace) = (Conduits::new(limit), unhurried());
+        let executor = LocalExecutor::new();
         let running: Vec<_> = pairs
             .into_iter()
-            .map(|(first, second)| executor.spawn(join(first, second, NEVER_MS, &conduits)))
+            .map(|(first, second)| {
+                executor.spawn(join(first, second, (NEVER_MS, &pace), &conduits))
+            })
             .collect();
         let ended = smol::block_on(executor.run(async {
             let mut ended = Vec::new();
@@ -188,6 +191,7 @@ fn c070_a_receiver_that_breaks_ends_its_pair_alone() {
 fn an_idle_session_keeps_little() {
     let (_peers, (first, second)) = pair();
     let conduits = Conduits::new(CONDUITS_MAX);
-    let kept = size_of_val(&join(first, second, NEVER_MS, &conduits));
+    let pace = unhurried();
+    let kept = size_of_val(&join(first, second, (NEVER_MS, &pace), &conduits));
     assert!(kept <= 768, "{kept} bytes");
 }

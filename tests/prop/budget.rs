@@ -1,14 +1,17 @@
 //! What sessions may move, on a clock of its own: nobody overspends, shares are fair, small talk
 //! does not wait for bulk, heavy use is slowed down. C72.
 
+use std::sync::Arc;
+
+use hbb::base::rates::{MEGABIT, Rates};
 use hbb::base::time::Time;
-use hbb::relay::budget::{MEGABIT, Meter, Rates, Total, Verdict};
+use hbb::relay::budget::{Meter, Total, Verdict};
 
 use crate::chance::Chance;
 
 /// A session that moves `chunk` bytes whenever it may, at most every `pause_ms`.
-struct Session<'a> {
-    meter: Meter<'a>,
+struct Session {
+    meter: Meter,
     chunk: u64,
     pause_ms: u64,
     next: Time,
@@ -16,8 +19,8 @@ struct Session<'a> {
     waited_ms: u64,
 }
 
-impl<'a> Session<'a> {
-    fn new(total: &'a Total, chunk: u64, pause_ms: u64) -> Self {
+impl Session {
+    fn new(total: &Arc<Total>, chunk: u64, pause_ms: u64) -> Self {
         let meter = total.meter(Time::START, false);
         Self { meter, chunk, pause_ms, next: Time::START, waited_ms: 0 }
     }
@@ -34,7 +37,7 @@ impl<'a> Session<'a> {
 }
 
 /// Runs all until `ms`; the bytes of each.
-fn run(sessions: &mut [Session<'_>], rates: &Rates, ms: u64) -> Vec<u64> {
+fn run(sessions: &mut [Session], rates: &Rates, ms: u64) -> Vec<u64> {
     while let Some(first) = sessions.iter_mut().min_by_key(|session| session.next) {
         if first.next > Time::from_millis(ms) {
             break;
@@ -50,7 +53,8 @@ fn near(value: u64, wanted: u64, percent: u64) -> bool {
 
 #[test]
 fn c072_a_pair_of_8_megabits_moves_a_mebibyte_a_second() {
-    let (total, rates) = (Total::default(), Rates { single: 8 * MEGABIT, ..Rates::default() });
+    let (total, rates) =
+        (Arc::<Total>::default(), Rates { single: 8 * MEGABIT, ..Rates::default() });
     for chunk in [1_400, 65_536, 262_144] {
         let mut pair = [Session::new(&total, chunk, 0)];
         let moved = run(&mut pair, &rates, 20_000)[0];
@@ -60,7 +64,8 @@ fn c072_a_pair_of_8_megabits_moves_a_mebibyte_a_second() {
 
 #[test]
 fn c072_two_pairs_share_the_total_within_a_second() {
-    let (total, rates) = (Total::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
+    let (total, rates) =
+        (Arc::<Total>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
     let mut pairs = [(); 2].map(|()| Session::new(&total, 65_536, 0));
     let first = run(&mut pairs, &rates, 1_000);
     let second = run(&mut pairs, &rates, 2_000);
@@ -76,7 +81,8 @@ fn c072_two_pairs_share_the_total_within_a_second() {
 
 #[test]
 fn c072_small_talk_does_not_wait_beside_bulk() {
-    let (total, rates) = (Total::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
+    let (total, rates) =
+        (Arc::<Total>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
     let mut pairs: Vec<_> = (0..5).map(|_| Session::new(&total, 65_536, 0)).collect();
     pairs.push(Session::new(&total, 200, 10));
     let moved = run(&mut pairs, &rates, 10_000);
@@ -87,7 +93,7 @@ fn c072_small_talk_does_not_wait_beside_bulk() {
 #[test]
 fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
     let rates = Rates { downgrade_after_ms: 60_000, ..Rates::default() };
-    let total = Total::default();
+    let total = Arc::<Total>::default();
     // Two thirds of the single rate for a minute is enough; a little less is not.
     let paced = |hundredths: u64| rates.single * hundredths / 100 / 100;
     let mut pairs = [Session::new(&total, paced(70), 10), Session::new(&total, paced(60), 10)];
@@ -106,7 +112,7 @@ fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
 #[test]
 fn nobody_overspends_whatever_the_chunks() {
     for seed in 0..100 {
-        let (total, mut chance) = (Total::default(), Chance::new(seed));
+        let (total, mut chance) = (Arc::<Total>::default(), Chance::new(seed));
         let rates = Rates {
             total: MEGABIT * (1 + chance.below(100)),
             single: MEGABIT * (1 + chance.below(100)),

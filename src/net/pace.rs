@@ -1,0 +1,72 @@
+//! Keeps sessions to the rates an operator set: asks the budget after each turn, and waits. C72.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use smol::Timer;
+
+use crate::base::rates::Rates;
+use crate::relay::budget::{Meter, Total, Verdict};
+
+use super::clock::Clock;
+
+/// What all sessions of a thread share; clones are the same.
+#[derive(Clone)]
+pub struct Paces {
+    clock: Clock,
+    /// Of all threads.
+    total: Arc<Total>,
+    rates: Rc<Cell<Rates>>,
+}
+
+/// The pace of one session.
+pub struct Pace {
+    paces: Paces,
+    meter: RefCell<Meter>,
+    /// Bytes that were moved and not yet charged.
+    due: Cell<u64>,
+}
+
+impl Paces {
+    /// With these rates for a start.
+    pub fn new(clock: Clock, total: Arc<Total>, rates: Rates) -> Self {
+        Self { clock, total, rates: Rc::new(Cell::new(rates)) }
+    }
+
+    /// Changes the rates of sessions that run and of those to come.
+    pub fn set(&self, rates: Rates) {
+        self.rates.set(rates);
+    }
+
+    /// A session that starts.
+    pub fn session(&self, limited: bool) -> Pace {
+        let meter = RefCell::new(self.total.meter(self.clock.now(), limited));
+        Pace { paces: self.clone(), meter, due: Cell::new(0) }
+    }
+}
+
+impl Pace {
+    /// Takes down what either direction moved.
+    pub fn count(&self, bytes: u64) {
+        self.due.set(self.due.get() + bytes);
+    }
+
+    /// Charges it; when to go on, if not now.
+    pub fn settle(&self) -> Option<Instant> {
+        let (clock, rates) = (self.paces.clock, self.paces.rates.get());
+        match self.meter.borrow_mut().spend(clock.now(), self.due.take(), &rates) {
+            Verdict::Go => None,
+            Verdict::WaitUntil(at) => clock.instant(at),
+        }
+    }
+
+    /// Charges it and waits until the session may move more.
+    pub async fn keep(&self) {
+        // Rates may have changed, and others gone, when a wait is over.
+        while let Some(at) = self.settle() {
+            Timer::at(at).await;
+        }
+    }
+}
