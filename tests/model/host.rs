@@ -6,7 +6,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketType, bind, connect, listen, socket, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt,
+};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// How long a modelled client waits for anything: the client's own longest wait.
@@ -64,7 +66,8 @@ impl Host {
 
     fn bound(&self, port: u16) -> io::Result<OwnedFd> {
         let family = if self.ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket(family, SocketType::STREAM, None)?;
+        // A server that another test starts meanwhile must not keep it open.
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
         sockopt::set_socket_reuseport(&socket, true)?;
         bind(&socket, &SocketAddr::new(self.ip, port))?;
