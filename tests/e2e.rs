@@ -17,7 +17,7 @@ mod model;
 mod say;
 
 use model::host::Host;
-use model::initiator::{Initiator, Path, Tries};
+use model::initiator::{Asks, Initiator, Path, Tries};
 use model::server::Server;
 use model::session::exchange;
 use model::target::{Habit, Target};
@@ -53,18 +53,18 @@ impl Scene {
             b.enter();
             let target = Target::register(&b, server, "123456789", &key);
             ready.send(()).unwrap();
-            let mut stream = target.answer(habit);
-            target.hello(&mut stream);
-            exchange(stream, total(), (1, 2));
+            let mut link = target.answer(habit);
+            target.hello(&mut link);
+            exchange(link.into_tcp(), total(), (1, 2));
         });
         let ((host, server), key) = (self.a.clone(), self.key.clone());
-        let initiator = Initiator { host, server, key, tries };
+        let initiator = Initiator { host, server, key, tries, asks: Asks::Tcp };
         let dialling = thread::spawn(move || {
             initiator.host.enter();
             registered.recv_timeout(Duration::from_secs(20)).expect("the target registers");
             let mut session = initiator.dial("123456789");
             session.hello();
-            exchange(session.stream, total(), (2, 1));
+            exchange(session.link.into_tcp(), total(), (2, 1));
             session.path
         });
         target.join().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
@@ -18,18 +18,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(18);
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) ip: IpAddr,
+    /// Its IPv6 address besides, if it has one that others reach.
+    pub(crate) v6: Option<Ipv6Addr>,
+    /// Others see it at another address, perhaps another port.
+    pub(crate) behind_nat: bool,
     namespace: Option<String>,
 }
 
 impl Host {
     /// An address of this machine.
     pub(crate) fn local(ip: &str) -> Self {
-        Self { ip: ip.parse().unwrap(), namespace: None }
+        Self { ip: ip.parse().unwrap(), v6: None, behind_nat: false, namespace: None }
     }
 
     /// An address in a namespace made by `ip netns add`.
     pub(crate) fn inside(namespace: &str, ip: &str) -> Self {
-        Self { ip: ip.parse().unwrap(), namespace: Some(namespace.into()) }
+        Self { namespace: Some(namespace.into()), ..Self::local(ip) }
+    }
+
+    /// The same, where a NAT stands before `ip` and nothing before `v6`.
+    pub(crate) fn behind_nat(namespace: &str, ip: &str, v6: &str) -> Self {
+        let v6 = Some(v6.parse().unwrap());
+        Self { v6, behind_nat: true, ..Self::inside(namespace, ip) }
     }
 
     /// Moves the calling thread to where this host is; sockets it makes from then on are there.
@@ -41,15 +51,28 @@ impl Host {
     }
 
     pub(crate) fn udp(&self) -> UdpSocket {
-        let socket = UdpSocket::bind((self.ip, 0)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket
+        udp(self.ip)
+    }
+
+    /// A socket at its IPv6 address.
+    pub(crate) fn udp_v6(&self) -> UdpSocket {
+        udp(self.v6.expect("a host with an IPv6 address").into())
     }
 
     /// Connects from `port` of this host, any if 0; the port may be shared with a listener.
     pub(crate) fn connect(&self, port: u16, to: SocketAddr) -> io::Result<TcpStream> {
+        self.connect_within(PATIENCE, port, to)
+    }
+
+    /// The same, if it succeeds in this time.
+    pub(crate) fn connect_within(
+        &self,
+        patience: Duration,
+        port: u16,
+        to: SocketAddr,
+    ) -> io::Result<TcpStream> {
         let socket = self.bound(port)?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE))?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(patience))?;
         connect(&socket, &to)?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -73,4 +96,10 @@ impl Host {
         bind(&socket, &SocketAddr::new(self.ip, port))?;
         Ok(socket)
     }
+}
+
+fn udp(ip: IpAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((ip, 0)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
 }

@@ -1,22 +1,34 @@
-//! A: asks for a target, tries the direct path, falls back to the relay.
+//! A: asks for a target, tries the paths it can, falls back to the relay.
 
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use ed25519_compact::{PublicKey, Signature};
 use prost::Message as _;
 
+use super::datagrams;
 use super::host::Host;
-use super::wire::{demangle, receive, send};
+use super::link::{Link, Stream};
+use super::wire::{demangle, mangle};
 use crate::say::proto::punch_hole_response::Path as Way;
-use crate::say::proto::{self, IdPk, RequestRelay, relay_response, session_message};
-use crate::say::{self, Body};
+use crate::say::proto::{
+    self, IdPk, PunchHoleResponse, RelayResponse, RequestRelay, relay_response, session_message,
+};
+use crate::say::{self, Body, take};
+
+/// How long a path may take to open.
+const OPENING: Duration = Duration::from_secs(2);
 
 /// How a session came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     /// Through the NATs.
     Direct,
+    /// Through the NATs, with datagrams.
+    Udp,
+    /// Where there is no NAT, with datagrams.
+    Ipv6,
     /// Inside one network.
     Local,
     /// The target chose the relay.
@@ -36,6 +48,21 @@ pub(crate) enum Tries {
     RelayOnly,
 }
 
+/// How an initiator speaks to the server, and what it offers besides a TCP punch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Over TCP.
+    Tcp,
+    /// Over TCP, logged in: everything is sealed.
+    Sealed,
+    /// Over WebSocket; it opens no path of its own.
+    WebSocket,
+    /// Over TCP; it punches with datagrams.
+    Udp,
+    /// Over TCP; it has an IPv6 address.
+    Ipv6,
+}
+
 /// An initiator.
 pub(crate) struct Initiator {
     pub(crate) host: Host,
@@ -43,56 +70,122 @@ pub(crate) struct Initiator {
     /// The server's public key, which is the access key too.
     pub(crate) key: String,
     pub(crate) tries: Tries,
+    pub(crate) asks: Asks,
 }
 
 /// An open session.
 pub(crate) struct Session {
-    pub(crate) stream: TcpStream,
+    pub(crate) link: Link,
     pub(crate) path: Path,
     /// The target's key, verified with the server's.
     pub(crate) target_key: Vec<u8>,
 }
 
+/// The ends of paths that wait for the target's.
+struct Ends {
+    nat: i32,
+    /// The port its connection to the server has, which a direct one shares.
+    port: u16,
+    /// A socket, and the port the server saw it at.
+    udp: Option<(UdpSocket, i32)>,
+    v6: Option<UdpSocket>,
+}
+
 impl Initiator {
     /// Dials `id` the way clients do.
     pub(crate) fn dial(&self, id: &str) -> Session {
-        let nat = nat_type(&self.host, self.server);
-        let mut control = self.host.connect(0, self.server).unwrap();
-        let port = control.local_addr().unwrap().port();
-        let wish = say::punch(id, |wish| {
-            wish.nat_type = nat;
-            wish.access_key = self.key.clone();
-            wish.force_relay = self.tries == Tries::RelayOnly;
-        });
-        match say::read(&ask(&mut control, &wish)) {
-            Body::PunchHoleResponse(answer) => {
-                assert!(!answer.socket_addr.is_empty(), "refused with {}", answer.failure);
-                let target_key = verify(&self.key, id, &answer.pk);
-                let local = answer.path == Some(Way::IsLocal(true));
-                let to = demangle(&answer.socket_addr);
-                // The same local port, so that the hole the target opened is the one it fits.
-                let direct = self.try_direct(port, to);
-                match direct {
-                    Some(stream) if local => Session { stream, path: Path::Local, target_key },
-                    Some(stream) => Session { stream, path: Path::Direct, target_key },
-                    None => self.fall_back(id, target_key),
-                }
-            }
-            Body::RelayResponse(answer) => {
-                let Some(relay_response::Peer::Pk(signed)) = &answer.peer else {
-                    panic!("no key from a target that chose the relay")
-                };
-                assert!(answer.socket_addr.is_empty(), "the initiator's own address came back");
-                let target_key = verify(&self.key, id, signed);
-                let relay = answer.relay_server.parse().unwrap();
-                let stream = self.join_relay(id, relay, &answer.uuid);
-                Session { stream, path: Path::RelayByTarget, target_key }
-            }
+        let nat = if self.asks == Asks::WebSocket { 2 } else { nat_type(&self.host, self.server) };
+        let udp = (self.asks == Asks::Udp).then(|| self.probe());
+        let v6 = (self.asks == Asks::Ipv6).then(|| self.host.udp_v6());
+        let mut control = self.control();
+        let ends = Ends { nat, port: control.local_addr().port(), udp, v6 };
+        let answer = say::read(&ask(&mut control, &self.wish(id, &ends)));
+        match answer {
+            Body::PunchHoleResponse(answer) => self.punched(id, &answer, ends),
+            Body::RelayResponse(answer) => self.relayed(id, &answer, ends),
             _ => panic!("not for an initiator"),
         }
     }
 
-    fn try_direct(&self, port: u16, to: SocketAddr) -> Option<TcpStream> {
+    /// A connection to the server.
+    fn control(&self) -> Link {
+        match self.asks {
+            Asks::Sealed => Link::sealed(&self.host, self.server, &self.key),
+            Asks::WebSocket => Link::web_socket(&self.host, self.server),
+            Asks::Tcp | Asks::Udp | Asks::Ipv6 => Link::tcp(&self.host, self.server),
+        }
+    }
+
+    fn wish(&self, id: &str, ends: &Ends) -> Vec<u8> {
+        say::punch(id, |wish| {
+            wish.nat_type = ends.nat;
+            wish.access_key = self.key.clone();
+            wish.force_relay = self.tries == Tries::RelayOnly;
+            wish.udp_port = ends.udp.as_ref().map_or(0, |(_, port)| *port);
+            let v6 = ends.v6.as_ref().map(|socket| mangle(socket.local_addr().unwrap()));
+            wish.socket_addr_v6 = v6.unwrap_or_default();
+            if self.asks == Asks::Sealed {
+                wish.token = "an access token that must not reach the target".into();
+            }
+        })
+    }
+
+    /// A socket whose NAT is open, and the port the server sees it at.
+    fn probe(&self) -> (UdpSocket, i32) {
+        let socket = self.host.udp();
+        let question = say::test_nat(3);
+        // Two at once, as clients send them; both are answered.
+        let [first, second] = [(); 2].map(|()| socket.send_to(&question, self.server).unwrap());
+        assert_eq!(first, second);
+        let mut buffer = [0; 64];
+        let ports = [(); 2].map(|()| {
+            let (len, from) = socket.recv_from(&mut buffer).expect("the server answers");
+            assert_eq!(from, self.server);
+            take!(&buffer[..len], TestNatResponse).port
+        });
+        assert_eq!(ports[0], ports[1]);
+        (socket, ports[0])
+    }
+
+    /// The target opened its NAT, and told where.
+    fn punched(&self, id: &str, answer: &PunchHoleResponse, ends: Ends) -> Session {
+        assert!(!answer.socket_addr.is_empty(), "refused with {}", answer.failure);
+        let target_key = verify(&self.key, id, &answer.pk);
+        if let Some(link) = try_v6(ends.v6, &answer.socket_addr_v6) {
+            return Session { link, path: Path::Ipv6, target_key };
+        }
+        let to = demangle(&answer.socket_addr);
+        let (direct, path) = match (answer.is_udp, ends.udp) {
+            (true, Some((socket, _))) => (try_datagrams(socket, to), Path::Udp),
+            (true, None) => panic!("the target answered a UDP punch that was not asked for"),
+            (false, _) if answer.path == Some(Way::IsLocal(true)) => {
+                (self.try_direct(ends.port, to), Path::Local)
+            }
+            // The same local port, so that the hole the target opened is the one it fits.
+            (false, _) => (self.try_direct(ends.port, to), Path::Direct),
+        };
+        match direct {
+            Some(link) => Session { link, path, target_key },
+            None => self.fall_back(id, target_key),
+        }
+    }
+
+    /// The target is at the relay.
+    fn relayed(&self, id: &str, answer: &RelayResponse, ends: Ends) -> Session {
+        let Some(relay_response::Peer::Pk(signed)) = &answer.peer else {
+            panic!("no key from a target that chose the relay")
+        };
+        assert!(answer.socket_addr.is_empty(), "the initiator's own address came back");
+        let target_key = verify(&self.key, id, signed);
+        if let Some(link) = try_v6(ends.v6, &answer.socket_addr_v6) {
+            return Session { link, path: Path::Ipv6, target_key };
+        }
+        let relay = answer.relay_server.parse().unwrap();
+        let link = self.join_relay(id, relay, &answer.uuid);
+        Session { link, path: Path::RelayByTarget, target_key }
+    }
+
+    fn try_direct(&self, port: u16, to: SocketAddr) -> Option<Link> {
         if self.tries != Tries::Everything {
             return None;
         }
@@ -102,13 +195,14 @@ impl Initiator {
             host.enter();
             let _ = done.send(host.connect(port, to).ok());
         });
-        result.recv_timeout(Duration::from_secs(2)).ok().flatten()
+        let stream = result.recv_timeout(OPENING).ok().flatten()?;
+        Some(Link::frames(Stream::Tcp(stream)))
     }
 
     /// Asks the target to come to the relay.
     fn fall_back(&self, id: &str, target_key: Vec<u8>) -> Session {
-        let mut control = self.host.connect(0, self.server).unwrap();
-        let token = format!("{}-{}", say::TOKEN, control.local_addr().unwrap().port());
+        let mut control = self.control();
+        let token = format!("{}-{}", say::TOKEN, control.local_addr().port());
         let relay = SocketAddr::new(self.server.ip(), self.server.port() + 1);
         let wish = say::request_relay(id, |wish| {
             wish.uuid = token.clone();
@@ -119,55 +213,75 @@ impl Initiator {
             panic!("no relay response")
         };
         assert_eq!(answer.refuse_reason, "");
-        let stream = self.join_relay(id, relay, &token);
-        Session { stream, path: Path::RelayByInitiator, target_key }
+        let link = self.join_relay(id, relay, &token);
+        Session { link, path: Path::RelayByInitiator, target_key }
     }
 
-    fn join_relay(&self, id: &str, relay: SocketAddr, token: &str) -> TcpStream {
-        let mut stream = self.host.connect(0, relay).unwrap();
+    fn join_relay(&self, id: &str, relay: SocketAddr, token: &str) -> Link {
+        let mut link = match self.asks {
+            Asks::WebSocket => Link::web_socket(&self.host, relay),
+            _ => Link::tcp(&self.host, relay),
+        };
         let wish = RequestRelay {
             id: id.into(),
             uuid: token.into(),
             access_key: self.key.clone(),
             ..Default::default()
         };
-        send(&mut stream, &say::payload(Body::RequestRelay(wish))).unwrap();
-        stream
+        link.send(&say::payload(Body::RequestRelay(wish))).unwrap();
+        link
     }
 }
 
+/// Where no NAT is between, if both offered an end.
+fn try_v6(own: Option<UdpSocket>, target: &[u8]) -> Option<Link> {
+    let own = own.filter(|_| !target.is_empty())?;
+    assert_eq!(target.len(), 18, "{}", say::hex(target));
+    try_datagrams(own, demangle(target))
+}
+
+fn try_datagrams(socket: UdpSocket, to: SocketAddr) -> Option<Link> {
+    socket.connect(to).unwrap();
+    // What opens the own NAT for the other's.
+    let _ = socket.send(&[]);
+    datagrams::call(socket, OPENING).map(|stream| Link::frames(Stream::Carried(stream)))
+}
+
 /// The NAT test of clients: one port of this host towards P and P-1. 1 if both ports of the
-/// server see the same one, which must be the true one here; else 2.
+/// server see the same one, which must be the true one where there is no NAT; else 2.
 pub(crate) fn nat_type(host: &Host, server: SocketAddr) -> i32 {
     let mut local = 0;
     let ports = [server.port(), server.port() - 1].map(|port| {
-        let mut stream = host.connect(local, SocketAddr::new(server.ip(), port)).unwrap();
-        local = stream.local_addr().unwrap().port();
-        send(&mut stream, &say::test_nat(3)).unwrap();
-        let Body::TestNatResponse(answer) = say::read(&receive(&mut stream).unwrap()) else {
-            panic!("no answer to a NAT test")
-        };
-        answer.port
+        let stream = host.connect(local, SocketAddr::new(server.ip(), port)).unwrap();
+        let mut link = Link::frames(Stream::Tcp(stream));
+        local = link.local_addr().port();
+        link.send(&say::test_nat(3)).unwrap();
+        take!(&answer(&mut link).unwrap(), TestNatResponse).port
     });
-    assert_eq!(ports[0], i32::from(local), "not the port it came from");
+    assert!(host.behind_nat || ports[0] == i32::from(local), "not the port it came from");
     if ports[0] == ports[1] { 1 } else { 2 }
 }
 
 /// Checks the server's signature, and that it is over the id that was dialled; the target's key.
-pub(crate) fn verify(key: &str, id: &str, signed: &[u8]) -> Vec<u8> {
-    assert!(signed.len() > 64, "no signed key");
-    let (signature, id_pk) = signed.split_at(64);
-    let key = PublicKey::from_slice(&unbase64(key)).unwrap();
-    key.verify(id_pk, &Signature::from_slice(signature).unwrap()).expect("the server signed");
-    let id_pk = IdPk::decode(id_pk).unwrap();
+pub(crate) fn verify(key: &str, id: &str, signed_key: &[u8]) -> Vec<u8> {
+    assert!(signed_key.len() > 64, "no signed key");
+    let id_pk = IdPk::decode(signed(key, signed_key)).unwrap();
     assert_eq!(id_pk.id, id);
     id_pk.pk
+}
+
+/// What the server's signature, which stands before it, is over.
+pub(crate) fn signed<'a>(key: &str, bytes: &'a [u8]) -> &'a [u8] {
+    let (signature, signed) = bytes.split_at(64);
+    let key = PublicKey::from_slice(&unbase64(key)).unwrap();
+    key.verify(signed, &Signature::from_slice(signature).unwrap()).expect("the server signed");
+    signed
 }
 
 impl Session {
     /// The initiator's half of the encrypted hello.
     pub(crate) fn hello(&mut self) {
-        let hello = receive(&mut self.stream).expect("the target says hello");
+        let hello = self.link.receive().expect("the target says hello");
         let hello = proto::SessionMessage::decode(&hello[..]).unwrap().body;
         let Some(session_message::Body::SignedId(signed)) = hello else { panic!("no signed id") };
         let (signature, id_pk) = signed.id.split_at(64);
@@ -179,20 +293,30 @@ impl Session {
             symmetric_value: vec![2; 48],
         });
         let answer = proto::SessionMessage { body: Some(answer) }.encode_to_vec();
-        send(&mut self.stream, &answer).unwrap();
+        self.link.send(&answer).unwrap();
     }
 }
 
 /// Asks, and asks again after 3 and 6 s as clients do.
-fn ask(control: &mut TcpStream, wish: &[u8]) -> Vec<u8> {
+fn ask(control: &mut Link, wish: &[u8]) -> Vec<u8> {
     for secs in [3, 6, 9] {
-        control.set_read_timeout(Some(Duration::from_secs(secs))).unwrap();
-        send(control, wish).unwrap();
-        if let Ok(answer) = receive(control) {
+        control.set_patience(Duration::from_secs(secs));
+        control.send(wish).unwrap();
+        if let Ok(answer) = answer(control) {
             return answer;
         }
     }
     panic!("no answer in 18 s");
+}
+
+/// What the server answers. A client that was slow to ask is offered the server's key first, and
+/// leaves it aside.
+fn answer(link: &mut Link) -> io::Result<Vec<u8>> {
+    let payload = link.receive()?;
+    match say::read(&payload) {
+        Body::KeyExchange(_) => link.receive(),
+        _ => Ok(payload),
+    }
 }
 
 fn unbase64(text: &str) -> Vec<u8> {

@@ -4,8 +4,14 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and read HBB_BIN")]
 
+pub(crate) mod datagrams;
+pub(crate) mod doors;
 pub(crate) mod host;
 pub(crate) mod initiator;
+pub(crate) mod line;
+pub(crate) mod link;
+pub(crate) mod networks;
+pub(crate) mod seal;
 pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod target;

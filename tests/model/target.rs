@@ -1,14 +1,21 @@
-//! B: registers over UDP, waits, and answers whoever wants to connect.
+//! B: registers, waits, and answers whoever wants to connect.
 
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use ed25519_compact::{KeyPair, Seed};
 
+use super::doors::{Doors, Opened};
 use super::host::{Host, PATIENCE};
-use super::wire::{demangle, mangle, receive, send};
-use crate::say::proto::{IdPk, RequestRelay, session_message};
+use super::initiator::nat_type;
+use super::line::Line;
+use super::link::Link;
+use super::wire::{demangle, mangle, send};
+use crate::say::proto::{IdPk, PunchHole, RequestRelay, session_message};
 use crate::say::{self, Body, take};
+
+/// How long it waits at an IPv6 end before it goes to the relay it chose.
+const BEFORE_RELAY: Duration = Duration::from_secs(3);
 
 /// What the target does when it is told to open a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,38 +26,82 @@ pub(crate) enum Habit {
     Relay,
 }
 
-/// A target and its registration socket.
+/// How a target registers, and which paths it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registers {
+    /// Over UDP; it knows the TCP punch and nothing newer.
+    Udp,
+    /// Over UDP; it punches with datagrams when it is asked to.
+    UdpPunch,
+    /// Over a sealed connection; it knows the TCP punch.
+    Tcp,
+    /// Over WebSocket; it opens no path of its own.
+    WebSocket,
+    /// As `UdpPunch`, with an IPv6 address besides.
+    Ipv6,
+}
+
+/// A target and its registration.
 pub(crate) struct Target {
     pub(crate) id: String,
+    registers: Registers,
     host: Host,
     server: SocketAddr,
     access_key: String,
     pair: KeyPair,
-    socket: UdpSocket,
+    nat: i32,
+    line: Line,
 }
 
 impl Target {
-    /// Registers `id`: RegisterPeer, RegisterPk when asked for, RegisterPeer again.
+    /// Registers `id` over UDP.
     pub(crate) fn register(host: &Host, server: SocketAddr, id: &str, access_key: &str) -> Self {
-        let pair = KeyPair::from_seed(Seed::new([id.as_bytes()[0]; 32]));
-        let socket = host.udp();
-        socket.connect(server).unwrap();
+        Self::register_by(Registers::Udp, (host, server), id, access_key)
+    }
+
+    /// Registers `id` in one of the ways there are.
+    pub(crate) fn register_by(
+        registers: Registers,
+        (host, server): (&Host, SocketAddr),
+        id: &str,
+        access_key: &str,
+    ) -> Self {
+        let line = match registers {
+            Registers::Tcp => Line::connection(Link::sealed(host, server, access_key)),
+            Registers::WebSocket => Line::connection(Link::web_socket(host, server)),
+            _ => Line::datagrams(host, server),
+        };
+        let nat = if registers == Registers::WebSocket { 2 } else { nat_type(host, server) };
         let target = Self {
             id: id.into(),
+            registers,
             host: host.clone(),
             server,
             access_key: access_key.into(),
-            pair,
-            socket,
+            pair: own_pair(id),
+            nat,
+            line,
         };
-        let answer = target.ask(&say::register_peer(id));
+        target.introduce();
+        target
+    }
+
+    /// RegisterPeer, RegisterPk when asked for, RegisterPeer again; over a connection RegisterPk
+    /// alone, and a promise to be kept alive.
+    fn introduce(&self) {
+        let introduction = say::register_pk(&self.id, b"a device", &self.pair.pk[..]);
+        if let Line::Connection(_) = &self.line {
+            let answer = take!(&self.ask(&introduction), RegisterPkResponse);
+            assert_eq!(answer.outcome, 0);
+            assert!(answer.keep_alive > 0, "no promise");
+            return;
+        }
+        let answer = self.ask(&say::register_peer(&self.id));
         if take!(&answer, RegisterPeerResponse).request_pk {
-            let key = target.pair.pk.to_vec();
-            let answer = target.ask(&say::register_pk(id, b"a device", &key));
+            let answer = self.ask(&introduction);
             assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0, "{}", say::hex(&answer));
         }
-        target.keep();
-        target
+        self.keep();
     }
 
     /// "I am still here."
@@ -60,14 +111,12 @@ impl Target {
     }
 
     fn ask(&self, payload: &[u8]) -> Vec<u8> {
-        self.socket.send(payload).unwrap();
+        self.line.send(payload);
         self.pushed()
     }
 
     fn pushed(&self) -> Vec<u8> {
-        let mut buffer = [0; 1500];
-        let len = self.socket.recv(&mut buffer).expect("the server answers");
-        buffer[..len].to_vec()
+        self.line.next(PATIENCE).expect("the server answers")
     }
 
     /// The relay this target is told of when `initiator` asks for it.
@@ -77,120 +126,174 @@ impl Target {
         take!(&self.pushed(), PunchHole).relay_server
     }
 
-    /// Waits for one initiator and gives the stream of the session, the hello still to come.
-    pub(crate) fn answer(&self, habit: Habit) -> TcpStream {
+    /// Waits for one initiator and gives the link of the session, the hello still to come.
+    pub(crate) fn answer(&self, habit: Habit) -> Link {
         match say::read(&self.pushed()) {
-            Body::PunchHole(hole) if habit == Habit::Relay || hole.nat_type == 2 => {
-                self.choose_relay(&hole.socket_addr)
+            Body::PunchHole(hole) if habit == Habit::Relay || self.must_relay(&hole) => {
+                self.choose_relay(&hole)
             }
-            Body::PunchHole(hole) => self.punch(&hole.socket_addr),
+            Body::PunchHole(hole) if hole.udp_port > 0 && self.knows_datagrams() => {
+                self.punch_with_datagrams(&hole)
+            }
+            Body::PunchHole(hole) => self.punch(&hole),
             Body::FetchLocalAddr(fetch) => self.tell_local(&fetch.socket_addr),
             Body::RequestRelay(wish) => self.agree(&wish),
             _ => panic!("not for a target"),
         }
     }
 
-    /// Opens its NAT towards the initiator, says so, and waits at the same port.
-    fn punch(&self, initiator: &[u8]) -> TcpStream {
-        let mut control = self.host.connect(0, self.server).unwrap();
-        let port = control.local_addr().unwrap().port();
-        let listener = self.host.listen(port);
-        send(
-            &mut control,
-            &say::punch_sent(&self.id, initiator, |sent| {
-                sent.relay_server = String::new();
-            }),
-        )
-        .unwrap();
-        drop(control);
-        self.accept_or_agree(&listener)
+    fn must_relay(&self, hole: &PunchHole) -> bool {
+        hole.nat_type == 2 || hole.force_relay || self.nat == 2
     }
 
-    fn tell_local(&self, initiator: &[u8]) -> TcpStream {
-        let mut control = self.host.connect(0, self.server).unwrap();
-        let local = control.local_addr().unwrap();
+    fn knows_datagrams(&self) -> bool {
+        matches!(self.registers, Registers::UdpPunch | Registers::Ipv6)
+    }
+
+    /// Opens its NAT towards the initiator, says so, and waits at the same port.
+    fn punch(&self, hole: &PunchHole) -> Link {
+        let mut control = self.control();
+        let port = control.local_addr().port();
+        let doors = self.doors(hole).listen(self.host.listen(port));
+        self.open_nat(port, demangle(&hole.socket_addr));
+        control.send(&self.punch_sent(hole, &doors)).unwrap();
+        drop(control);
+        self.wait(doors)
+    }
+
+    /// A moment's attempt to connect: what matters is that the NAT sees it.
+    fn open_nat(&self, port: u16, to: SocketAddr) {
+        if !self.host.behind_nat {
+            return;
+        }
+        let moment = Duration::from_millis(30);
+        assert!(self.host.connect_within(moment, port, to).is_err(), "the initiator listens");
+    }
+
+    /// Says so from a socket of its own, three times, and knocks there until it is called.
+    fn punch_with_datagrams(&self, hole: &PunchHole) -> Link {
+        let socket = self.host.udp();
+        let ip = demangle(&hole.socket_addr).ip();
+        let initiator = SocketAddr::new(ip, u16::try_from(hole.udp_port).unwrap());
+        let doors = self.doors(hole);
+        let sent = self.punch_sent(hole, &doors);
+        for _ in 0..3 {
+            socket.send_to(&sent, self.server).unwrap();
+            std::thread::sleep(Duration::from_millis(15));
+        }
+        self.wait(doors.knock(socket, initiator))
+    }
+
+    fn punch_sent(&self, hole: &PunchHole, doors: &Doors) -> Vec<u8> {
+        say::punch_sent(&self.id, &hole.socket_addr, |sent| {
+            sent.relay_server = String::new();
+            sent.nat_type = self.nat;
+            sent.socket_addr_v6 = doors.v6_end();
+        })
+    }
+
+    /// The IPv6 end if it has one and the initiator offered its own.
+    fn doors(&self, hole: &PunchHole) -> Doors {
+        let wanted = self.registers == Registers::Ipv6 && !hole.force_relay;
+        if !wanted || hole.socket_addr_v6.is_empty() {
+            return Doors::default();
+        }
+        Doors::default().wait_at_v6(self.host.udp_v6(), demangle(&hole.socket_addr_v6))
+    }
+
+    fn tell_local(&self, initiator: &[u8]) -> Link {
+        let mut control = self.control();
+        let local = control.local_addr();
         let listener = self.host.listen(local.port());
         // Decoded and encoded anew, as clients do it: other bytes, the same address.
         let respelled = mangle(demangle(initiator));
-        send(
-            &mut control,
-            &say::local_addr(&self.id, &respelled, |answer| {
-                answer.local_addr = mangle(local);
-            }),
-        )
-        .unwrap();
+        let answer = say::local_addr(&self.id, &respelled, |answer| {
+            answer.local_addr = mangle(local);
+        });
+        control.send(&answer).unwrap();
         drop(control);
-        self.accept_or_agree(&listener)
+        self.wait(Doors::default().listen(listener))
     }
 
     /// Chooses the relay itself: tells the initiator through the server, then goes there.
-    fn choose_relay(&self, initiator: &[u8]) -> TcpStream {
-        let mut control = self.host.connect(0, self.server).unwrap();
-        send(
-            &mut control,
-            &say::relay_chosen(&self.id, initiator, |answer| {
-                answer.uuid = say::TOKEN.into();
-                answer.relay_server =
-                    SocketAddr::new(self.server.ip(), self.server.port() + 1).to_string();
-            }),
-        )
-        .unwrap();
-        drop(control);
-        self.join_relay(say::TOKEN)
+    fn choose_relay(&self, hole: &PunchHole) -> Link {
+        let doors = self.doors(hole);
+        let token = format!("{}-{}", say::TOKEN, self.id);
+        let answer = say::relay_chosen(&self.id, &hole.socket_addr, |answer| {
+            answer.uuid = token.clone();
+            answer.relay_server = self.relay().to_string();
+            answer.socket_addr_v6 = doors.v6_end();
+        });
+        self.control().send(&answer).unwrap();
+        if doors.v6_end().is_empty() {
+            return self.join_relay(&token);
+        }
+        match doors.open(BEFORE_RELAY, None) {
+            Some(Opened::Link(link)) => link,
+            _ => self.join_relay(&token),
+        }
     }
 
     /// Comes to the relay because the initiator asked.
-    fn agree(&self, wish: &RequestRelay) -> TcpStream {
+    fn agree(&self, wish: &RequestRelay) -> Link {
         assert!(wish.access_key.is_empty() && wish.token.is_empty(), "secrets reached the target");
-        let mut control = self.host.connect(0, self.server).unwrap();
-        send(&mut control, &say::relay_agreed(&wish.socket_addr)).unwrap();
-        drop(control);
+        self.control().send(&say::relay_agreed(&wish.socket_addr)).unwrap();
         self.join_relay(&wish.uuid)
     }
 
-    /// Waits for the initiator at the open port, and for its wish to use the relay instead.
-    fn accept_or_agree(&self, listener: &TcpListener) -> TcpStream {
-        listener.set_nonblocking(true).unwrap();
-        self.socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-        let mut buffer = [0; 1500];
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Ok((stream, _)) = listener.accept() {
-                stream.set_nonblocking(false).unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                return stream;
-            }
-            if let Ok(len) = self.socket.recv(&mut buffer) {
-                let Body::RequestRelay(wish) = say::read(&buffer[..len]) else { continue };
-                return self.agree(&wish);
-            }
+    /// Waits for the initiator at the doors, and for its wish to use the relay instead.
+    fn wait(&self, doors: Doors) -> Link {
+        match doors.open(PATIENCE, Some(&self.line)) {
+            Some(Opened::Link(link)) => link,
+            Some(Opened::Wish(wish)) => self.agree(&wish),
+            None => panic!("nobody came in {PATIENCE:?}"),
         }
-        panic!("nobody came in {PATIENCE:?}");
     }
 
-    fn join_relay(&self, token: &str) -> TcpStream {
-        let relay = SocketAddr::new(self.server.ip(), self.server.port() + 1);
-        let mut stream = self.host.connect(0, relay).unwrap();
+    /// A connection to the server for one message.
+    fn control(&self) -> Link {
+        match self.registers {
+            Registers::WebSocket => Link::web_socket(&self.host, self.server),
+            _ => Link::tcp(&self.host, self.server),
+        }
+    }
+
+    fn relay(&self) -> SocketAddr {
+        SocketAddr::new(self.server.ip(), self.server.port() + 1)
+    }
+
+    fn join_relay(&self, token: &str) -> Link {
+        let mut link = match self.registers {
+            Registers::WebSocket => Link::web_socket(&self.host, self.relay()),
+            _ => Link::tcp(&self.host, self.relay()),
+        };
         let wish = RequestRelay {
             uuid: token.into(),
             access_key: self.access_key.clone(),
             ..Default::default()
         };
-        send(&mut stream, &say::payload(Body::RequestRelay(wish))).unwrap();
-        stream
+        link.send(&say::payload(Body::RequestRelay(wish))).unwrap();
+        link
     }
 
     /// The target's half of the encrypted hello: its session key under its device key.
-    pub(crate) fn hello(&self, stream: &mut TcpStream) {
+    pub(crate) fn hello(&self, link: &mut Link) {
         use prost::Message as _;
         let id_pk = IdPk { id: self.id.clone(), pk: vec![0x42; 32] }.encode_to_vec();
         let signature = self.pair.sk.sign(&id_pk, None);
         let signed = [&signature[..], &id_pk].concat();
         let hello = session_message::Body::SignedId(say::proto::SignedId { id: signed });
-        send(stream, &say::proto::SessionMessage { body: Some(hello) }.encode_to_vec()).unwrap();
-        let answer = receive(stream).expect("the initiator answers the hello");
+        link.send(&say::proto::SessionMessage { body: Some(hello) }.encode_to_vec()).unwrap();
+        let answer = link.receive().expect("the initiator answers the hello");
         let answer = say::proto::SessionMessage::decode(&answer[..]).unwrap().body;
         let Some(session_message::Body::PublicKey(key)) = answer else { panic!("no public key") };
         assert_eq!((key.asymmetric_value.len(), key.symmetric_value.len()), (32, 48));
     }
+}
+
+/// A device key no other id has.
+fn own_pair(id: &str) -> KeyPair {
+    let mut seed = [0; 32];
+    seed[..id.len()].copy_from_slice(id.as_bytes());
+    KeyPair::from_seed(Seed::new(seed))
 }
