@@ -135,6 +135,9 @@ pub const CONDUITS_MAX: usize = 32;
 pub const CHUNKS_PER_TURN: usize = 4;
 /// Bytes after which a direction of a session lets others have their turn.
 pub const TURN_BYTES: usize = CHUNKS_PER_TURN * CHUNK_BYTES;
+/// A leg whose partner broke off is broken off this long after its last byte was sent, so that
+/// it is there before.
+pub const RESET_PAUSE_MS: u64 = 200;
 /// Bytes kept of a parked leg; a first handshake message is a few hundred.
 pub const PARKED_BYTES_MAX: usize = 16 * 1024;
 /// Pause after the kernel refused a connection for want of file descriptors.

@@ -18,6 +18,8 @@ use super::pace::Pace;
 pub struct Flow<'a> {
     /// Bytes that the receiver took.
     moved: Cell<u64>,
+    /// The receiver takes none at the moment, though there are some.
+    stalled: Cell<bool>,
     /// Of its session.
     pace: &'a Pace,
 }
@@ -25,12 +27,17 @@ pub struct Flow<'a> {
 impl<'a> Flow<'a> {
     /// One that has moved nothing.
     pub const fn new(pace: &'a Pace) -> Self {
-        Self { moved: Cell::new(0), pace }
+        Self { moved: Cell::new(0), stalled: Cell::new(false), pace }
     }
 
     /// Bytes that the receiver took.
     pub const fn moved(&self) -> u64 {
         self.moved.get()
+    }
+
+    /// Whether the receiver takes none at the moment, though there are some.
+    pub const fn is_stalled(&self) -> bool {
+        self.stalled.get()
     }
 
     /// The receiver took some.
@@ -114,7 +121,7 @@ impl<'a> Lane<'a> {
                     Step::More(_) => {}
                     Step::Wait if self.from.readable().await.is_ok() => {}
                     Step::Wait => return Outcome::Broken,
-                    Step::Rest(_) if self.to.writable().await.is_ok() => {}
+                    Step::Rest(_) if self.takes_again().await => {}
                     Step::Rest(_) => return Outcome::Refused,
                     Step::End(outcome) => return outcome,
                 }
@@ -129,6 +136,14 @@ impl<'a> Lane<'a> {
                 };
             }
         }
+    }
+
+    /// Waits until the receiver takes bytes again; false if it is gone.
+    async fn takes_again(&self) -> bool {
+        self.flow.stalled.set(true);
+        let writable = self.to.writable().await;
+        self.flow.stalled.set(false);
+        writable.is_ok()
     }
 
     /// Gives what was left; when that is done there may be more.

@@ -89,7 +89,8 @@ struct Held {
     conn: Conn,
     from: Endpoint,
     orders: Sender<Order>,
-    leg: Option<Link>,
+    /// Boxed, as most of the time there is none.
+    leg: Option<Box<Link>>,
 }
 
 enum Wake {
@@ -163,7 +164,7 @@ impl Relaying {
             FromLeg::Joined { conn, payload, leg } => match decode(&payload) {
                 Ok(request) => {
                     let Some(held) = self.held(conn) else { return };
-                    held.leg = Some(leg);
+                    held.leg = Some(Box::new(leg));
                     let input = Input::Request { conn, request };
                     self.machine.handle(now, input, &mut self.effects);
                 }
@@ -184,7 +185,7 @@ impl Relaying {
                     if let Some(held) = self.held(conn)
                         && let Some(leg) = held.leg.take()
                     {
-                        let _ = held.orders.try_send(Order::Park(leg));
+                        let _ = held.orders.try_send(Order::Park(*leg));
                     }
                 }
                 Effect::Pair { waiting, joining, terms } => {
@@ -207,7 +208,7 @@ impl Relaying {
         let Some((leg, joining_from)) = partner else { return };
         if let Some(held) = self.release(waiting) {
             report::session_started(held.from, joining_from);
-            let _ = held.orders.try_send(Order::Pair(leg, terms));
+            let _ = held.orders.try_send(Order::Pair(*leg, terms));
         }
     }
 

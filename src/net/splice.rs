@@ -8,11 +8,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, recv, sockopt};
 use smol::{Async, Timer, future};
 
 use crate::base::counters::DropReason;
-use crate::base::limits::PARKED_BYTES_MAX;
+use crate::base::limits::{PARKED_BYTES_MAX, RESET_PAUSE_MS, WRITE_MS};
 
 use super::clock::Clock;
 use super::conduit::Conduits;
@@ -45,7 +45,7 @@ pub struct Ended {
 
 /// Joins two legs until both have sent all, one breaks, or nothing moves for `idle_ms`, which is
 /// noticed up to a tenth late. A leg's end of file reaches the other after the last byte, and the
-/// reverse direction goes on.
+/// reverse direction goes on; a leg that breaks breaks the other one, after the last byte as well.
 /// Both connections are closed on return.
 pub fn join(
     first: impl Into<Leg>,
@@ -67,6 +67,11 @@ pub fn join(
             until_over(forth, back, pin!(quiet(&flows, idle_ms))).await
         };
         let secs = clock.now().as_millis() / 1000;
+        match over.gone() {
+            (true, false) => reset(other).await,
+            (false, true) => reset(one).await,
+            _ => {}
+        }
         let bytes = flows.iter().map(Flow::moved).sum();
         Ended { bytes, secs, reason: over.reason() }
     }
@@ -86,6 +91,14 @@ impl Over {
             (Some(_), Some(_)) => DropReason::Done,
             _ => DropReason::Idle,
         }
+    }
+
+    /// Whether the first leg broke, and whether the second did.
+    fn gone(self) -> (bool, bool) {
+        let gone = |as_sender, as_receiver| {
+            as_sender == Some(Outcome::Broken) || as_receiver == Some(Outcome::Refused)
+        };
+        (gone(self.forth, self.back), gone(self.back, self.forth))
     }
 }
 
@@ -121,16 +134,51 @@ fn advance(
     }
 }
 
-/// Ready when nothing moved for `idle_ms`, up to a tenth late. No timer is touched by traffic.
+const TICKS: u32 = 10;
+
+/// Ready when nothing moved either way for `idle_ms`, or a receiver took nothing for so long of
+/// what waits for it; up to a tenth late. No timer is touched by traffic.
 pub(super) async fn quiet<const WAYS: usize>(flows: &[Flow<'_>; WAYS], idle_ms: u64) {
-    const TICKS: u32 = 10;
     let tick = Duration::from_millis(idle_ms / u64::from(TICKS));
-    let (mut last, mut still) = ([0; WAYS], 0);
-    while still < TICKS {
+    let mut watches = flows.each_ref().map(|_| Watch::default());
+    while watches.iter().any(|watch| watch.still < TICKS)
+        && watches.iter().all(|watch| watch.stuck <= TICKS)
+    {
         Timer::after(tick).await;
-        let moved = flows.each_ref().map(|flow| flow.moved());
-        still = if moved == last { still + 1 } else { 0 };
-        last = moved;
+        watches.iter_mut().zip(flows).for_each(|(watch, flow)| watch.look(flow));
+    }
+}
+
+/// For how many ticks a direction did not move, and did not though it had something to move.
+#[derive(Default)]
+struct Watch {
+    moved: u64,
+    still: u32,
+    stuck: u32,
+}
+
+impl Watch {
+    fn look(&mut self, flow: &Flow<'_>) {
+        let still = flow.moved() == self.moved;
+        self.moved = flow.moved();
+        self.still = if still { self.still + 1 } else { 0 };
+        self.stuck = if still && flow.is_stalled() { self.stuck + 1 } else { 0 };
+    }
+}
+
+/// Breaks a connection off once its peer has what was given to it; closes it in order if the peer
+/// takes that too slowly. A small send buffer counts as writable only while next to nothing is in
+/// it; the pause is for what then is on its way.
+async fn reset(stream: &Async<TcpStream>) {
+    let _ = sockopt::set_socket_send_buffer_size(stream, 0);
+    let taken = async { stream.writable().await.is_ok() };
+    let late = async {
+        Timer::after(Duration::from_millis(WRITE_MS)).await;
+        false
+    };
+    if future::or(taken, late).await {
+        Timer::after(Duration::from_millis(RESET_PAUSE_MS)).await;
+        let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
     }
 }
 

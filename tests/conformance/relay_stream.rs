@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use hbb::base::counters::DropReason::Done;
-use hbb::base::limits::{CONDUITS_MAX, STREAM_BYTES_MIN};
+use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
+use hbb::base::limits::{CONDUIT_BYTES, CONDUITS_MAX, STREAM_BYTES_MIN};
+use hbb::net::clock::Clock;
 use hbb::net::conduit::Conduits;
 use hbb::net::link::Link;
 use hbb::net::splice::{Ended, join};
@@ -15,7 +16,9 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use smol::LocalExecutor;
 
 use crate::chance::Chance;
-use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, send_in_pieces, unhurried};
+use crate::relay_pump::{
+    NEVER_MS, connect, receive_all, reset, send_in_pieces, session, unhurried,
+};
 
 /// Runs `pairs` on one thread with one pool of `limit` pipes; how they ended, and the pipes lent
 /// and at rest then.
@@ -162,6 +165,32 @@ fn c065_bytes_are_copied_where_the_kernel_will_not_splice() {
 }
 
 #[test]
+fn c070_a_break_comes_after_all_that_was_passed_on() {
+    let ((mut a, mut b), legs) = pair();
+    let running = run(vec![legs], CONDUITS_MAX);
+    let said = Chance::new(15).bytes(64 << 20);
+    let sent = fill(&mut a, &said);
+    assert!(sent > CONDUIT_BYTES);
+    reset(a);
+    // What the relay had of it arrives, slowly taken or not, then the break.
+    let (mut got, mut buffer) = (Vec::new(), vec![0; 50_000]);
+    let end = loop {
+        match b.read(&mut buffer) {
+            Ok(0) => break None,
+            Ok(len) => got.extend_from_slice(&buffer[..len]),
+            Err(error) => break Some(error.kind()),
+        }
+        if got.len() < 1 << 20 {
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
+    assert_eq!(end, Some(ErrorKind::ConnectionReset));
+    let (ended, (lent, _)) = running.join().unwrap();
+    assert_eq!((ended[0].bytes, ended[0].reason, lent), (got.len() as u64, SendFailed, 0));
+    assert!(got == said[..got.len()] && got.len() > CONDUIT_BYTES);
+}
+
+#[test]
 fn c070_a_receiver_that_breaks_ends_its_pair_alone() {
     let (mut peers, legs): (Vec<_>, Vec<_>) = (0..2).map(|_| pair()).unzip();
     let running = run(legs, CONDUITS_MAX);
@@ -187,6 +216,21 @@ fn c070_a_receiver_that_breaks_ends_its_pair_alone() {
     assert_eq!((ended[0].reason, lent), (Done, 0));
 }
 
+#[test]
+fn c069_a_receiver_that_takes_nothing_ends_its_pair() {
+    let (mut a, mut b, joined) = session(1_000);
+    let clock = Clock::start();
+    let sent = fill(&mut a, &vec![7; 64 << 20]);
+    // Though the other direction is busy all the time.
+    while !joined.is_finished() && b.write_all(b"x").is_ok() {
+        a.read_exact(&mut [0]).ok();
+        thread::sleep(Duration::from_millis(10));
+    }
+    let (ended, took) = (joined.join().unwrap(), clock.now().as_millis());
+    assert_eq!(ended.reason, Idle);
+    assert!((1_000..2_500).contains(&took), "{took} ms");
+    assert!(ended.bytes < sent as u64 + 400);
+}
 #[test]
 fn an_idle_session_keeps_little() {
     let (_peers, (first, second)) = pair();
