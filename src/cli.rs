@@ -129,6 +129,9 @@ pub struct ServeFlags {
     /// new devices taken from one address in a day, 1 to 65535 (300)
     #[argh(option)]
     pub new_peers_per_day: Option<String>,
+    /// threads for relayed sessions: 1 uses the one that does all else, auto is one a core (1)
+    #[argh(option)]
+    pub relay_threads: Option<String>,
     /// speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)
     #[argh(option)]
     pub total_bandwidth: Option<String>,

@@ -98,6 +98,11 @@ pub const RELAY_CHECK_MS: u64 = 3_000;
 pub const RELAY_CONNECT_MS: u64 = 3_000;
 /// Stack of the thread that watches relays; resolving names takes most of it.
 pub const WATCH_STACK_BYTES: usize = 128 * 1024;
+/// Stack of a thread for sessions: the two buffers of a turn that converts messages, 132 KiB, and
+/// what calls it.
+pub const RELAY_STACK_BYTES: usize = 384 * 1024;
+/// Most threads for sessions any setting allows.
+pub const RELAY_THREADS_CEILING: usize = 64;
 /// A peer that takes no byte of an answer for this long is a slow reader.
 pub const WRITE_MS: u64 = 10_000;
 /// A relay leg waits this long for its partner (C67).

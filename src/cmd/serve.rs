@@ -47,8 +47,10 @@ pub fn run(config: Config) -> Result<(), Exit> {
     print(&greeting(&config, &keys))?;
     let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
     let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
+    let relay_threads = config.relay_threads;
     let reload = Box::new(reload(config, keys));
-    run_shell(Setup { ports, live, rendezvous, relay, seed: seed()?, reload }).map_err(exit)
+    let seed = seed()?;
+    run_shell(Setup { ports, live, rendezvous, relay, relay_threads, seed, reload }).map_err(exit)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Relay, Exit> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::value::{
     bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, relays, role, small,
+    threads,
 };
 use super::{Config, FlagsFile, Lan, LogLevel, PORT, PORT_MAX, PORT_MIN, Role};
 use crate::base::endpoint::Network;
@@ -43,6 +44,7 @@ impl Draft {
             role: Role::All,
             public: None,
             limits: Limits::default(),
+            relay_threads: 1,
             rates: Rates::default(),
             log_level: LogLevel::Info,
             command_line: Box::new(command_line.clone()),
@@ -77,6 +79,7 @@ impl Draft {
         self.apply_paths(flags);
         self.apply_limits(flags);
         self.apply_rates(flags);
+        self.apply_threads(flags);
         if let Some(text) = flags.key.as_deref() {
             self.config.key = Some(text.into());
         }
@@ -159,6 +162,13 @@ impl Draft {
             limits.newcomers_per_source = small(max);
         }
         self.config.limits = limits;
+    }
+
+    fn apply_threads(&mut self, flags: &ServeFlags) {
+        let is = "auto, or a whole number from 1 to 64";
+        if let Some(threads) = self.value("--relay-threads", &flags.relay_threads, threads, is) {
+            self.config.relay_threads = threads;
+        }
     }
 
     fn apply_rates(&mut self, flags: &ServeFlags) {

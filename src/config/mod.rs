@@ -105,6 +105,8 @@ pub struct Config {
     pub public: Option<Box<str>>,
     /// Limits, each at most its ceiling.
     pub limits: Limits,
+    /// Threads for relayed sessions, at most 64; 1 is none of their own.
+    pub relay_threads: usize,
     /// How fast relayed sessions may go.
     pub rates: Rates,
     /// What is logged.
@@ -156,6 +158,7 @@ impl Config {
             ("--relay-port", self.relay_port != new.relay_port),
             ("--console", self.console != new.console),
             ("--single-port", self.single_port != new.single_port),
+            ("--relay-threads", self.relay_threads != new.relay_threads),
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
         ];

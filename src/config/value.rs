@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use super::{LogLevel, RELAY_SERVERS_MAX, Role, TRUSTED_PROXIES_MAX};
 use crate::base::endpoint::Network;
 use crate::base::host::host_port;
+use crate::base::limits::RELAY_THREADS_CEILING;
 use crate::base::rates::MEGABIT;
 
 /// A list of relays, with commas between.
@@ -46,6 +47,15 @@ fn decimal(text: &str, decimals: usize) -> Option<u64> {
     }
     let zeros = decimals.checked_sub(part.len())?;
     [whole, part, &"0".repeat(zeros)].concat().parse().ok()
+}
+
+/// A number of threads; `auto` is one for each processor.
+pub(super) fn threads(text: &str) -> Option<usize> {
+    if text == "auto" {
+        let cores = std::thread::available_parallelism();
+        return Some(cores.map_or(1, |cores| cores.get().min(RELAY_THREADS_CEILING)));
+    }
+    text.parse().ok().filter(|threads| (1..=RELAY_THREADS_CEILING).contains(threads))
 }
 
 pub(super) fn ip(text: &str) -> Option<IpAddr> {

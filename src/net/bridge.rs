@@ -16,7 +16,7 @@ use smol::{Async, future};
 
 use crate::base::conn::Transport;
 use crate::base::counters::DropReason;
-use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN, GATHERED_BYTES_MAX};
+use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
 use crate::wire::convert::Converter;
 use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
@@ -33,9 +33,10 @@ const OUT_BYTES: usize = CHUNK_BYTES + 4096;
 #[derive(Clone)]
 pub struct Room(Rc<Cell<usize>>);
 
-impl Default for Room {
-    fn default() -> Self {
-        Self(Rc::new(Cell::new(GATHERED_BYTES_MAX)))
+impl Room {
+    /// So many bytes of it.
+    pub fn new(bytes: usize) -> Self {
+        Self(Rc::new(Cell::new(bytes)))
     }
 }
 

@@ -15,6 +15,7 @@ pub mod relaying;
 pub mod report;
 pub mod secure;
 pub mod serve;
+pub mod session;
 pub mod signal;
 pub mod signalling;
 pub mod socket;

@@ -5,27 +5,22 @@
 use std::rc::Rc;
 
 use smol::channel::{Receiver, Sender, bounded};
-use smol::{LocalExecutor, Timer, future};
+use smol::{Timer, future};
 
-use crate::base::conn::{Conn, Transport};
+use crate::base::conn::Conn;
 use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Endpoint;
-use crate::base::limits::{
-    Limits, RELAY_FRAME_BYTES_MAX, SESSION_IDLE_MS, STREAMS_PER_TURN, TUNNEL_IDLE_MS,
-};
+use crate::base::limits::{Limits, RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
 use crate::base::rates::Rates;
 use crate::relay::{Effect, Effects, Input, Lists, Relay, Terms};
-use crate::wire::ConnType;
 use crate::wire::message::decode;
 
-use super::bridge::{self, Room};
 use super::clock::Clock;
-use super::conduit::Conduits;
 use super::link::Link;
-use super::pace::Paces;
 use super::pool::Place;
 use super::report;
-use super::splice::{self, Ended, Leg};
+use super::session::{Session, Sessions};
+use super::splice;
 
 /// What legs tell the owner of the relay.
 pub enum FromLeg {
@@ -78,7 +73,7 @@ pub struct LiveRelay {
 /// The machine and the legs it decides about.
 pub struct Relaying {
     machine: Relay,
-    paces: Paces,
+    sessions: Rc<Sessions>,
     effects: Effects,
     clock: Clock,
     legs: Vec<Option<Held>>,
@@ -101,9 +96,9 @@ enum Wake {
 
 impl Relaying {
     /// Takes over a machine.
-    pub fn new(machine: Relay, paces: Paces, clock: Clock) -> Self {
+    pub fn new(machine: Relay, sessions: Rc<Sessions>, clock: Clock) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
-        Self { machine, paces, effects, clock, legs: Vec::new(), counters }
+        Self { machine, sessions, effects, clock, legs: Vec::new(), counters }
     }
 
     /// Runs until every queue into it is closed.
@@ -125,7 +120,7 @@ impl Relaying {
                 None => return,
                 Some(Wake::Due) => {}
                 Some(Wake::Leg(message)) => self.message(message),
-                Some(Wake::Live(live)) => self.reconfigure(live),
+                Some(Wake::Live(live)) => self.reconfigure(live).await,
             }
             for _ in 0..STREAMS_PER_TURN {
                 let Ok(message) = inbox.try_recv() else { break };
@@ -136,10 +131,10 @@ impl Relaying {
         }
     }
 
-    fn reconfigure(&mut self, live: LiveRelay) {
+    async fn reconfigure(&mut self, live: LiveRelay) {
         self.machine.reconfigure(live.limits, live.access_key);
         self.machine.set_lists(live.lists);
-        self.paces.set(live.rates);
+        self.sessions.set_rates(live.rates).await;
     }
 
     fn timeouts(&mut self) {
@@ -238,14 +233,8 @@ impl Relaying {
 pub struct Legs {
     /// The owner of the relay.
     pub inbox: Sender<FromLeg>,
-    /// Runs sessions.
-    pub executor: Rc<LocalExecutor<'static>>,
-    /// For messages that must be whole before they go on.
-    pub room: Room,
-    /// For bytes that stream.
-    pub conduits: Rc<Conduits>,
-    /// How fast they may go.
-    pub paces: Paces,
+    /// Where they go in pairs.
+    pub sessions: Rc<Sessions>,
 }
 
 /// A leg of the relay, from its first message, which may have been read already, to the end of
@@ -276,7 +265,9 @@ pub async fn serve(
     let Ok(Order::Park(mut leg)) = next.recv().await else { return };
     match parked(&mut leg, &mut next).await {
         Parked::Paired(partner, terms) => {
-            start_session(leg, partner, (conn, terms), legs.clone());
+            let session =
+                Session { waiting: leg, joining: partner, terms, conn, inbox: inbox.clone() };
+            legs.sessions.start(session).await;
         }
         Parked::Gone => {
             let _ = inbox.send(FromLeg::Closed { conn }).await;
@@ -313,34 +304,4 @@ async fn first_message(leg: &mut Link, next: &Receiver<Order>) -> Option<Vec<u8>
         None
     };
     future::or(dismissed, async { leg.next_payload(RELAY_FRAME_BYTES_MAX).await.ok() }).await
-}
-
-/// The two kinds of sessions are two kinds of tasks: one that converts messages is seven times the
-/// size of the other, whose many shall not pay for it.
-fn start_session(waiting: Link, joining: Link, (conn, terms): (Conn, Terms), legs: Legs) {
-    let idle_ms = match terms.conn_type {
-        ConnType::Interactive => SESSION_IDLE_MS,
-        ConnType::Tunnel => TUNNEL_IDLE_MS,
-    };
-    let Legs { inbox, executor, room, conduits, paces } = legs;
-    if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
-        let (first, second) = (Leg::from(waiting), Leg::from(joining));
-        let session = async move {
-            let pace = paces.session(terms.limited);
-            let ended = splice::join(first, second, (idle_ms, &pace), &conduits).await;
-            tell_end(conn, ended, &inbox).await;
-        };
-        return executor.spawn(session).detach();
-    }
-    let session = async move {
-        let pace = paces.session(terms.limited);
-        let ended = bridge::join(waiting, joining, (idle_ms, &pace), room).await;
-        tell_end(conn, ended, &inbox).await;
-    };
-    executor.spawn(session).detach();
-}
-
-async fn tell_end(conn: Conn, ended: Ended, inbox: &Sender<FromLeg>) {
-    report::session_ended(&ended);
-    let _ = inbox.send(FromLeg::Closed { conn }).await;
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use log::{info, warn};
@@ -14,7 +14,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
-    ACCEPT_PAUSE_MS, CONDUITS_MAX, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
+    ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
     SAVES_PENDING_MAX,
 };
 use crate::base::rates::Rates;
@@ -24,15 +24,13 @@ use crate::relay::Relay;
 use crate::rendezvous::Rendezvous;
 use crate::store::Store;
 
-use super::bridge::Room;
 use super::clock::Clock;
-use super::conduit::Conduits;
 use super::door::{self, Door};
 use super::health;
-use super::pace::Paces;
 use super::pool::Pool;
 use super::relaying::{Legs, LiveRelay, Relaying};
 use super::secure::Offers;
+use super::session::Sessions;
 use super::signal::{Listener, Wish};
 use super::signalling::{Live, Queues, Signalling};
 use super::socket;
@@ -77,6 +75,8 @@ pub struct Setup {
     pub rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
     pub relay: Option<Relay>,
+    /// Threads for relayed sessions; 1 is none but this one.
+    pub relay_threads: usize,
     /// Keys the shell's own tables: must be secret.
     pub seed: Seed,
     /// Reads the flags file again; None, after saying why, if it is not valid.
@@ -187,7 +187,7 @@ async fn serve(
     sockets: Sockets,
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), Error> {
-    let Setup { ports, live, rendezvous, relay, reload, .. } = setup;
+    let Setup { ports, live, rendezvous, relay, relay_threads, reload, .. } = setup;
     let signals = Listener::new().map_err(Error::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
@@ -206,7 +206,8 @@ async fn serve(
         (store, owner) = (Some(task), Some(started));
     }
     if let Some(machine) = relay {
-        legs = Some(shell.start_relay(machine, live.rates, live_relay_out));
+        let relay = (machine, relay_threads);
+        legs = Some(shell.start_relay(relay, live.rates, live_relay_out)?);
     }
     for (entrance, listener) in sockets.listeners {
         if let Some(door) = shell.door((entrance, ports.console), owner.clone(), legs.clone()) {
@@ -260,19 +261,18 @@ impl Shell {
         Ok((task, owner))
     }
 
-    fn start_relay(&self, machine: Relay, rates: Rates, live: Receiver<LiveRelay>) -> Legs {
-        let conduits = Rc::new(Conduits::new(CONDUITS_MAX));
-        let paces = Paces::new(self.clock, Arc::default(), rates);
-        let mut relaying = Relaying::new(machine, paces.clone(), self.clock);
+    fn start_relay(
+        &self,
+        (machine, threads): (Relay, usize),
+        rates: Rates,
+        live: Receiver<LiveRelay>,
+    ) -> Result<Legs, Error> {
+        let sessions = Sessions::new(threads, &self.executor, (self.clock, rates));
+        let sessions = Rc::new(sessions.map_err(Error::System)?);
+        let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
-        Legs {
-            inbox: inbox_in,
-            executor: Rc::clone(&self.executor),
-            room: Room::default(),
-            conduits,
-            paces,
-        }
+        Ok(Legs { inbox: inbox_in, sessions })
     }
 
     /// What stands behind an entrance; None if nobody serves it.

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -129,6 +130,49 @@ fn c065_many_pairs_at_once_keep_to_themselves() {
         passes(one, other, format!("to partner {number:02}").as_bytes());
         passes(other, one, format!("and back to {number:02}").as_bytes());
     }
+}
+
+#[test]
+fn c065_pairs_on_several_threads_keep_to_themselves() {
+    let server = Server::start(&["--key=", "--relay-threads", "3"]);
+    let mut pairs: Vec<_> = (0..12)
+        .map(|number| [A_IP, B_IP].map(|ip| leg(ip, relay_port(&server), &format!("{number}"))))
+        .collect();
+    for round in 0..3 {
+        for (number, [one, other]) in pairs.iter_mut().enumerate() {
+            passes(one, other, format!("{round}: to partner {number:02}").as_bytes());
+            passes(other, one, format!("{round}: and back to {number:02}").as_bytes());
+        }
+    }
+    for [one, mut other] in pairs {
+        drop(one);
+        other.is_closed();
+    }
+}
+
+/// Both legs of a pair come in the same instant, again and again.
+#[test]
+fn c065_legs_that_come_at_the_same_instant_always_pair() {
+    const ROUNDS: usize = 625;
+    /// As many as one address may leave waiting.
+    const PAIRS: usize = 16;
+    let server = Server::start(&["--key=", "--max-sessions", "400", "--max-connections", "400"]);
+    let relay = relay_port(&server);
+    let start = Barrier::new(2);
+    let side = |ip: u8, say: u8, hear: u8| {
+        for round in 0..ROUNDS {
+            let from = format!("127.{ip}.{}.{}", round / 100, round % 100 + 1);
+            start.wait();
+            let mut legs: Vec<_> =
+                (0..PAIRS).map(|pair| leg(&from, relay, &format!("{round}-{pair}"))).collect();
+            legs.iter_mut().for_each(|leg| leg.say_raw(&[say]));
+            legs.iter_mut().for_each(|leg| hears(leg, &[hear]));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| side(3, 1, 2));
+        side(4, 2, 1);
+    });
 }
 
 #[test]

@@ -95,3 +95,19 @@ fn c072_two_pairs_share_the_total_and_small_talk_passes() {
     assert!((one - two).abs() < 1.0, "unfair: {one} s and {two} s");
     assert!(count > 20, "small talk passed {count} times, the longest took {longest} s");
 }
+
+/// Every pair on one of three threads, one of them over WebSocket; the total is of all threads.
+#[test]
+fn c072_several_threads_keep_to_one_total() {
+    let flags = ["--key=", "--relay-threads", "3", "--total-bandwidth", "16"];
+    let server = Server::start(&flags);
+    let watch = Watch::start();
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let mut pair = pair(&server, &format!("pair {number}"));
+            scope.spawn(move || seconds(&mut pair, 3 * MEBIBYTE / 2));
+        }
+    });
+    // 6 MiB at 2 MiB/s.
+    assert!(watch.secs() > 2.3, "{} s", watch.secs());
+}

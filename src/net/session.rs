@@ -1,0 +1,203 @@
+//! Where sessions run: on the thread that owns the machines, or spread over threads of their own,
+//! each session on one of them to its end. Between threads go values, never locks. C65, C68, C72.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::Builder;
+
+use smol::LocalExecutor;
+use smol::channel::{Receiver, Sender, bounded};
+
+use crate::base::conn::{Conn, Transport};
+use crate::base::limits::{
+    CONDUITS_MAX, GATHERED_BYTES_MAX, INBOX_MAX, RELAY_STACK_BYTES, SESSION_IDLE_MS, TUNNEL_IDLE_MS,
+};
+use crate::base::rates::Rates;
+use crate::relay::Terms;
+use crate::relay::budget::Total;
+use crate::wire::ConnType;
+
+use super::bridge::{self, Room};
+use super::clock::Clock;
+use super::conduit::Conduits;
+use super::link::Link;
+use super::pace::Paces;
+use super::relaying::FromLeg;
+use super::report;
+use super::splice::{self, Ended, Leg};
+
+/// Two legs that found each other.
+pub struct Session {
+    /// The leg that waited.
+    pub waiting: Link,
+    /// The leg that came.
+    pub joining: Link,
+    /// What holds for them.
+    pub terms: Terms,
+    /// The handle the session ends under, and who wants to know.
+    pub conn: Conn,
+    /// The owner of the relay.
+    pub inbox: Sender<FromLeg>,
+}
+
+/// Runs sessions.
+pub enum Sessions {
+    /// Beside everything else.
+    Here(Bench),
+    /// On threads of their own, the least busy one next.
+    Spread(Vec<Worker>),
+}
+
+/// What the sessions of one thread share.
+pub struct Bench {
+    executor: Rc<LocalExecutor<'static>>,
+    room: Room,
+    conduits: Rc<Conduits>,
+    paces: Paces,
+}
+
+/// A thread for sessions.
+pub struct Worker {
+    orders: Sender<Order>,
+    running: Arc<AtomicUsize>,
+}
+
+enum Order {
+    Start(Box<Session>),
+    Rates(Rates),
+}
+
+impl Sessions {
+    /// Sessions on the thread that calls this if `threads` is 1, else on so many others.
+    ///
+    /// # Errors
+    /// What the system says if it has no thread to give.
+    pub fn new(
+        threads: usize,
+        executor: &Rc<LocalExecutor<'static>>,
+        (clock, rates): (Clock, Rates),
+    ) -> io::Result<Self> {
+        let total = Arc::new(Total::default());
+        if threads <= 1 {
+            return Ok(Self::Here(Bench::new(Rc::clone(executor), 1, (clock, total, rates))));
+        }
+        let worker = |_| {
+            let (orders, received) = bounded(INBOX_MAX);
+            let running = Arc::new(AtomicUsize::new(0));
+            let shared = (clock, Arc::clone(&total), rates);
+            let count = Arc::clone(&running);
+            let thread = Builder::new().name("relay".into()).stack_size(RELAY_STACK_BYTES);
+            thread.spawn(move || work(&received, threads, shared, &count))?;
+            Ok(Worker { orders, running })
+        };
+        Ok(Self::Spread((0..threads).map(worker).collect::<io::Result<_>>()?))
+    }
+
+    /// Starts one; it tells its inbox when it is over.
+    pub async fn start(&self, session: Session) {
+        match self {
+            Self::Here(bench) => bench.start(session, None),
+            Self::Spread(workers) => {
+                let idlest = workers.iter().min_by_key(|worker| worker.load());
+                let Some(worker) = idlest else { return };
+                worker.running.fetch_add(1, Ordering::Relaxed);
+                let _ = worker.orders.send(Order::Start(Box::new(session))).await;
+            }
+        }
+    }
+
+    /// Changes the rates of all.
+    pub async fn set_rates(&self, rates: Rates) {
+        match self {
+            Self::Here(bench) => bench.paces.set(rates),
+            Self::Spread(workers) => {
+                for worker in workers {
+                    let _ = worker.orders.send(Order::Rates(rates)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn load(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+}
+
+fn work(
+    orders: &Receiver<Order>,
+    threads: usize,
+    shared: (Clock, Arc<Total>, Rates),
+    running: &Arc<AtomicUsize>,
+) {
+    let executor = Rc::new(LocalExecutor::new());
+    let bench = Bench::new(Rc::clone(&executor), threads, shared);
+    smol::block_on(executor.run(async {
+        while let Ok(order) = orders.recv().await {
+            match order {
+                Order::Start(session) => bench.start(*session, Some(Arc::clone(running))),
+                Order::Rates(rates) => bench.paces.set(rates),
+            }
+        }
+    }));
+}
+
+impl Bench {
+    /// One of `threads`, with its part of what they share.
+    fn new(
+        executor: Rc<LocalExecutor<'static>>,
+        threads: usize,
+        (clock, total, rates): (Clock, Arc<Total>, Rates),
+    ) -> Self {
+        let room = Room::new(GATHERED_BYTES_MAX / threads);
+        let conduits = Rc::new(Conduits::new((CONDUITS_MAX / threads).max(1)));
+        Self { executor, room, conduits, paces: Paces::new(clock, total, rates) }
+    }
+
+    /// The two kinds of sessions are two kinds of tasks: one that converts messages is several
+    /// times the size of the other, whose many shall not pay for it.
+    fn start(&self, session: Session, running: Option<Arc<AtomicUsize>>) {
+        let Session { waiting, joining, terms, conn, inbox } = session;
+        let idle_ms = match terms.conn_type {
+            ConnType::Interactive => SESSION_IDLE_MS,
+            ConnType::Tunnel => TUNNEL_IDLE_MS,
+        };
+        let pace = self.paces.session(terms.limited);
+        let over = Over { conn, inbox, running };
+        if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
+            let (first, second) = (Leg::from(waiting), Leg::from(joining));
+            let conduits = Rc::clone(&self.conduits);
+            let session = async move {
+                let ended = splice::join(first, second, (idle_ms, &pace), &conduits).await;
+                over.tell(&ended).await;
+            };
+            return self.executor.spawn(session).detach();
+        }
+        let room = self.room.clone();
+        let session = async move {
+            let ended = bridge::join(waiting, joining, (idle_ms, &pace), room).await;
+            over.tell(&ended).await;
+        };
+        self.executor.spawn(session).detach();
+    }
+}
+
+/// What remains to be done when a session is over.
+struct Over {
+    conn: Conn,
+    inbox: Sender<FromLeg>,
+    running: Option<Arc<AtomicUsize>>,
+}
+
+impl Over {
+    async fn tell(self, ended: &Ended) {
+        if let Some(running) = self.running {
+            running.fetch_sub(1, Ordering::Relaxed);
+        }
+        report::session_ended(ended);
+        let _ = self.inbox.send(FromLeg::Closed { conn: self.conn }).await;
+    }
+}
