@@ -168,10 +168,15 @@ impl Bench {
         let pace = self.paces.session(terms.limited);
         let over = Over { conn, inbox, running };
         if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
-            let (first, second) = (Leg::from(waiting), Leg::from(joining));
+            let legs = Box::new((Leg::from(waiting), Leg::from(joining)));
             let conduits = Rc::clone(&self.conduits);
             let session = async move {
-                let ended = splice::join(first, second, (idle_ms, &pace), &conduits).await;
+                // What is moved in here stays to the end: that shall be a pointer, not both legs.
+                let ended = {
+                    let (first, second) = *{ legs };
+                    splice::join(first, second, (idle_ms, &pace), &conduits)
+                };
+                let ended = ended.await;
                 over.tell(&ended).await;
             };
             return self.executor.spawn(session).detach();

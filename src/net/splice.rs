@@ -138,14 +138,19 @@ const TICKS: u32 = 10;
 
 /// Ready when nothing moved either way for `idle_ms`, or a receiver took nothing for so long of
 /// what waits for it; up to a tenth late. No timer is touched by traffic.
-pub(super) async fn quiet<const WAYS: usize>(flows: &[Flow<'_>; WAYS], idle_ms: u64) {
-    let tick = Duration::from_millis(idle_ms / u64::from(TICKS));
+pub(super) fn quiet<const WAYS: usize>(
+    flows: &[Flow<'_>; WAYS],
+    idle_ms: u64,
+) -> impl Future<Output = ()> {
+    let tick_ms = idle_ms / u64::from(TICKS);
     let mut watches = flows.each_ref().map(|_| Watch::default());
-    while watches.iter().any(|watch| watch.still < TICKS)
-        && watches.iter().all(|watch| watch.stuck <= TICKS)
-    {
-        Timer::after(tick).await;
-        watches.iter_mut().zip(flows).for_each(|(watch, flow)| watch.look(flow));
+    async move {
+        while watches.iter().any(|watch| watch.still < TICKS)
+            && watches.iter().all(|watch| watch.stuck <= TICKS)
+        {
+            Timer::after(Duration::from_millis(tick_ms)).await;
+            watches.iter_mut().zip(flows).for_each(|(watch, flow)| watch.look(flow));
+        }
     }
 }
 
