@@ -43,6 +43,8 @@ impl Networks {
         for part in ["net", "router-a", "router-b", "a", "b"] {
             ip(&format!("netns add {}", networks.name(part)));
             networks.link_command(part, "link set lo up");
+            // IPv6 is there at once, not after seconds of looking for others with the address.
+            networks.set(part, "net.ipv6.conf.default.accept_dad=0");
         }
         networks.link_command("net", "addr add 192.0.2.1/32 dev lo");
         for (side, digit) in SIDES {
@@ -74,10 +76,9 @@ impl Networks {
             (&router, "down0", ["10.0.0.1/24".into(), format!("{v6_inner}::1/64")]),
             (side, "up0", [format!("{INSIDE}/24"), format!("{v6_inner}::2/64")]),
         ] {
-            let [v4, v6] = addresses;
-            self.link_command(part, &format!("addr add {v4} dev {device}"));
-            // Addresses are usable at once, without a second of looking for others of the kind.
-            self.link_command(part, &format!("addr add {v6} dev {device} nodad"));
+            for address in addresses {
+                self.link_command(part, &format!("addr add {address} dev {device}"));
+            }
             self.link_command(part, &format!("link set {device} up"));
         }
         for (part, gateway, gateway_v6) in [
