@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -19,9 +20,10 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
+use model::host::Host;
 use model::initiator::Path::{self, Direct, Ipv6, RelayByInitiator, RelayByTarget, Udp};
 use model::initiator::{Asks, Initiator, Tries};
-use model::networks::{Nat, Networks};
+use model::networks::{Nat, Networks, SERVER, SERVER_V6};
 use model::server::Server;
 use model::session::{Load, converse};
 use model::target::{Habit, Registers, Target};
@@ -75,26 +77,39 @@ fn total() -> usize {
 
 #[test]
 fn full_cone() {
-    play_all("cone", Nat::FullCone, &PUNCHABLE);
+    play_all("cone", (Nat::FullCone, Over::V4), &PUNCHABLE);
 }
 
 #[test]
 fn port_restricted() {
-    play_all("strict", Nat::PortRestricted, &PUNCHABLE);
+    play_all("strict", (Nat::PortRestricted, Over::V4), &PUNCHABLE);
 }
 
 #[test]
 fn deceptive() {
-    play_all("deceptive", Nat::Deceptive, &DECEPTIVE);
+    play_all("deceptive", (Nat::Deceptive, Over::V4), &DECEPTIVE);
 }
 
 #[test]
 fn symmetric() {
-    play_all("symmetric", Nat::Symmetric, &HOPELESS);
+    play_all("symmetric", (Nat::Symmetric, Over::V4), &HOPELESS);
+}
+
+/// No NAT is between, whatever the routers do with IPv4; nobody uses that at all.
+#[test]
+fn everything_over_ipv6() {
+    play_all("six", (Nat::Symmetric, Over::V6), &PUNCHABLE);
+}
+
+/// How clients reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    V4,
+    V6,
 }
 
 /// Every pair; the table of paths is printed, and must be the expected one.
-fn play_all(name: &str, nat: Nat, expected: &Paths) {
+fn play_all(name: &str, (nat, over): (Nat, Over), expected: &Paths) {
     let start = Instant::now();
     let networks = Networks::new(name, nat);
     let prefix = networks.run_in_middle();
@@ -104,11 +119,12 @@ fn play_all(name: &str, nat: Nat, expected: &Paths) {
         &prefix,
         &["--registrations-per-minute", "1000", "--log-level", "debug"],
     );
-    let scene = Scene { networks, key: server.key(), port: server.port };
+    let scene = Scene { networks, over, key: server.key(), port: server.port };
     let found = scene.play_pairs();
     let table = table(&found, expected);
     let secs = start.elapsed().as_secs_f32();
-    let text = format!("\n{nat:?}, {} bytes a pair, {secs:.1} s\n{table}", total());
+    let nat = if over == Over::V6 { "No NAT, IPv6".into() } else { format!("{nat:?}") };
+    let text = format!("\n{nat}, {} bytes a pair, {secs:.1} s\n{table}", total());
     // Shown even if the test passes, and in one piece.
     std::io::stdout().write_all(text.as_bytes()).unwrap();
     let expected = expected.iter().flatten().map(|path| Some(*path));
@@ -143,6 +159,7 @@ fn check_log(server: &Server, found: &[Option<Path>]) {
 /// Two hosts behind NATs and a server between.
 struct Scene {
     networks: Networks,
+    over: Over,
     key: String,
     port: u16,
 }
@@ -168,13 +185,19 @@ impl Scene {
         found.into_inner().unwrap()
     }
 
+    fn host(&self, side: &str) -> Host {
+        let host = self.networks.host(side);
+        if self.over == Over::V6 { host.over_v6() } else { host }
+    }
+
     /// One session from registration to the last byte.
     fn play(&self, number: usize, asks: Asks, registers: Registers) -> Option<Path> {
         let start = Instant::now();
         let id = format!("{}", 100_000_000 + number);
-        let server = Networks::server(self.port);
+        let ip = if self.over == Over::V6 { SERVER_V6 } else { SERVER };
+        let server = SocketAddr::new(ip, self.port);
         let (ready, registered) = channel();
-        let (host, key, own_id) = (self.networks.host("b"), self.key.clone(), id.clone());
+        let (host, key, own_id) = (self.host("b"), self.key.clone(), id.clone());
         let name = format!("{asks:?} to {registers:?}");
         let answered = run(format!("target of {name}"), move |done| {
             host.enter();
@@ -186,7 +209,7 @@ impl Scene {
             converse(link, back, there);
             let _ = done.send(());
         });
-        let (host, key) = (self.networks.host("a"), self.key.clone());
+        let (host, key) = (self.host("a"), self.key.clone());
         let dialled = run(format!("initiator of {name}"), move |done| {
             host.enter();
             registered.recv_timeout(PAIR).expect("the target registers");

@@ -42,6 +42,12 @@ impl Host {
         Self { v6, behind_nat: true, ..Self::inside(namespace, ip) }
     }
 
+    /// The same host, which uses its IPv6 address for everything.
+    pub(crate) fn over_v6(self) -> Self {
+        let ip = self.v6.expect("a host with an IPv6 address").into();
+        Self { ip, behind_nat: false, ..self }
+    }
+
     /// Moves the calling thread to where this host is; sockets it makes from then on are there.
     pub(crate) fn enter(&self) {
         let Some(name) = &self.namespace else { return };

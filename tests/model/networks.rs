@@ -2,13 +2,15 @@
 //! NAT and one host behind it. IPv6 reaches everybody without one. Removed when dropped.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
 
 use super::host::Host;
 
-/// Where the server is.
-pub(crate) const SERVER: [u8; 4] = [192, 0, 2, 1];
+/// Where the server is, for both sides.
+pub(crate) const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// And over IPv6.
+pub(crate) const SERVER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 /// Both hosts, in networks that are private and alike.
 const INSIDE: &str = "10.0.0.2";
 
@@ -46,7 +48,9 @@ impl Networks {
             // IPv6 is there at once, not after seconds of looking for others with the address.
             networks.set(part, "net.ipv6.conf.default.accept_dad=0");
         }
-        networks.link_command("net", "addr add 192.0.2.1/32 dev lo");
+        for server in [SERVER, SERVER_V6] {
+            networks.link_command("net", &format!("addr add {server} dev lo"));
+        }
         for (side, digit) in SIDES {
             networks.join_side(side, digit);
             let router = format!("router-{side}");
@@ -130,11 +134,6 @@ impl Networks {
         let (_, digit) = SIDES.into_iter().find(|(name, _)| *name == side).unwrap();
         Host::behind_nat(&self.name(side), INSIDE, &format!("2001:db8:{digit}0::2"))
     }
-
-    /// Where the server is for both.
-    pub(crate) fn server(port: u16) -> SocketAddr {
-        SocketAddr::from((SERVER, port))
-    }
 }
 
 impl Drop for Networks {
@@ -158,7 +157,7 @@ fn rules(nat: Nat, digit: u8) -> String {
     let mapped = |mapping: &str| {
         format!("{SHUT}\nchain out {{ type nat hook postrouting priority srcnat; {mapping} }}")
     };
-    let to_server = "ip daddr 192.0.2.1 masquerade;";
+    let to_server = format!("ip daddr {SERVER} masquerade;");
     let chains = match nat {
         // It keeps no state: whatever comes for the outer address is for the inner one.
         Nat::FullCone => format!(
