@@ -18,6 +18,7 @@ mod say;
 
 use model::host::Host;
 use model::initiator::{Asks, Initiator, Path, Tries};
+use model::link::Link;
 use model::server::Server;
 use model::session::exchange;
 use model::target::{Habit, Target};
@@ -233,4 +234,30 @@ fn ip(args: &[&str]) {
     let status = Command::new("ip").args(args).status();
     let status = status.expect("the program ip is needed: install the package iproute2");
     assert!(status.success(), "ip {} failed; it needs root", args.join(" "));
+}
+
+/// One leg ends, the other one leaves without reading that: nothing went wrong.
+#[test]
+fn a_session_that_both_ended_is_done() {
+    let mut server = Server::start(&FAST);
+    let relay = SocketAddr::from(([127, 0, 0, 1], server.port + 1));
+    let host = Host::local("127.0.0.1");
+    let wish = say::payload(say::Body::RequestRelay(say::proto::RequestRelay {
+        uuid: say::TOKEN.into(),
+        access_key: server.key(),
+        ..Default::default()
+    }));
+    let mut waiting = Link::tcp(&host, relay);
+    waiting.send(&wish).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let mut joining = Link::web_socket(&host, relay);
+    joining.send(&wish).unwrap();
+    waiting.send(b"there").unwrap();
+    assert_eq!(joining.receive().unwrap(), b"there");
+    drop(waiting);
+    // The close arrives, unread.
+    thread::sleep(Duration::from_millis(200));
+    drop(joining);
+    let line = server.wait_log("info relay-ended");
+    assert!(line.ends_with("reason=done"), "{line}");
 }

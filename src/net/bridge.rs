@@ -84,8 +84,11 @@ pub async fn join(
     let reason = {
         let [(tell_first, first_hears), (tell_second, second_hears)] = [bounded(1), bounded(1)];
         let [unfed_first, unfed_second] = unfed;
-        let mut forth = Way::new((&first, &second), (tell_first, second_hears), unfed_first, &room);
-        let mut back = Way::new((&second, &first), (tell_second, first_hears), unfed_second, &room);
+        let [closed_first, closed_second] = &[Cell::new(false), Cell::new(false)];
+        let from_first = (tell_first, second_hears, [closed_first, closed_second]);
+        let from_second = (tell_second, first_hears, [closed_second, closed_first]);
+        let mut forth = Way::new((&first, &second), from_first, unfed_first, &room);
+        let mut back = Way::new((&second, &first), from_second, unfed_second, &room);
         let both = async {
             match future::try_zip(forth.run(flow), back.run(flow)).await {
                 Ok(((), ())) => DropReason::Done,
@@ -116,6 +119,8 @@ struct Way<'a> {
     answers: Sender<Word>,
     /// Words for the leg we write to.
     words: Receiver<Word>,
+    /// Whether our last word was said to the leg we read, and to the one we write to.
+    closed: [&'a Cell<bool>; 2],
     share: Share,
 }
 
@@ -136,13 +141,13 @@ enum Step {
 impl<'a> Way<'a> {
     fn new(
         (from, to): (&'a Link, &'a Link),
-        (answers, words): (Sender<Word>, Receiver<Word>),
+        (answers, words, closed): (Sender<Word>, Receiver<Word>, [&'a Cell<bool>; 2]),
         unfed: Vec<u8>,
         room: &Room,
     ) -> Self {
         let converter = Converter::new(from.transport(), to.transport());
         let share = Share { room: room.clone(), held: 0 };
-        Self { from, to, converter, unfed, answers, words, share }
+        Self { from, to, converter, unfed, answers, words, closed, share }
     }
 
     /// Moves messages until the sender has no more, and says so to the receiver.
@@ -215,6 +220,8 @@ impl<'a> Way<'a> {
             self.say(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes()), flow).await?;
         }
         let _ = self.to.stream.get_ref().shutdown(Shutdown::Write);
+        let [_, closed] = self.closed;
+        closed.set(true);
         Ok(())
     }
 
@@ -241,10 +248,14 @@ impl<'a> Way<'a> {
         for _ in 0..CHUNKS_PER_TURN {
             let saved = core::mem::take(&mut self.unfed);
             let (input, full) = if saved.is_empty() {
-                match receive(self.from.stream.get_ref(), &mut buffer)? {
-                    Some([]) => return Ok(Step::End),
-                    Some(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
-                    None => return Ok(Step::Wait),
+                let [closed, _] = self.closed;
+                match receive(self.from.stream.get_ref(), &mut buffer) {
+                    Ok(Some([])) => return Ok(Step::End),
+                    Ok(Some(chunk)) => (chunk, chunk.len() == CHUNK_BYTES),
+                    Ok(None) => return Ok(Step::Wait),
+                    // It went without reading our last word; there is no more to come either.
+                    Err(error) if closed.get() && is_reset(&error) => return Ok(Step::End),
+                    Err(error) => return Err(error),
                 }
             } else {
                 (saved.as_slice(), true)
@@ -308,6 +319,10 @@ fn send_some(to: &TcpStream, bytes: &[u8], flow: &Flow<'_>) -> Result<Option<usi
         Err(Errno::PIPE | Errno::CONNRESET) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+fn is_reset(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionReset
 }
 
 /// What is there to read; empty at the end, None for nothing yet.

@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     Relay(Option<PeerId>),
     /// An answer of a target, or what pretends to be one.
     Answer,
+    /// "Keep this as long as my session lasts."
+    HealthCheck,
     Other,
 }
 
@@ -84,6 +86,7 @@ impl Kind {
             Request::PunchSent(_) | Request::LocalAddr(_) | Request::RelayResponse(_) => {
                 Self::Answer
             }
+            Request::HealthCheck => Self::HealthCheck,
             _ => Self::Other,
         }
     }
@@ -258,8 +261,11 @@ impl Ledger {
         self.register(Save { here, ..save });
     }
 
-    /// The connection is to be kept: then somebody is present on it.
-    pub(crate) fn keeps(&self, conn: Conn) {
+    /// The connection is to be kept: then somebody is present on it, or it asked for just that.
+    pub(crate) fn keeps(&self, cause: &Cause, conn: Conn) {
+        if matches!(cause.kind, Kind::HealthCheck) && cause.via == Some(Via::Stream(conn)) {
+            return;
+        }
         let on = |here: &Here| here.via == Via::Stream(conn) && !here.left;
         assert!(self.presence.values().any(on), "{conn:?} is kept for nobody");
     }

@@ -256,7 +256,7 @@ impl Server {
                 Effect::Save { ticket, change } => deeds.push(self.save(ticket, change, cause)),
                 Effect::Keep { conn } => {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");
-                    self.ledger.keeps(conn);
+                    self.ledger.keeps(cause, conn);
                     self.kept.insert(conn.slot);
                 }
                 Effect::Report(_) => {}
