@@ -3,7 +3,7 @@
 //! is said. C68-C70, C73.
 
 use core::mem::MaybeUninit;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
@@ -20,9 +20,8 @@ use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
 use crate::wire::convert::Converter;
 use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
-use super::clock::Clock;
 use super::lane::Flow;
-use super::link::Link;
+use super::link::{Link, readable, writable};
 use super::pace::Pace;
 use super::splice::{Ended, quiet};
 
@@ -31,12 +30,16 @@ const OUT_BYTES: usize = CHUNK_BYTES + 4096;
 
 /// Memory for messages that must be whole before they go on; clones share it.
 #[derive(Clone)]
-pub struct Room(Rc<Cell<usize>>);
+pub struct Room {
+    left: Rc<Cell<usize>>,
+    /// Converted bytes of one turn: one buffer for all, made for the first of them.
+    scratch: Rc<RefCell<Vec<u8>>>,
+}
 
 impl Room {
     /// So many bytes of it.
     pub fn new(bytes: usize) -> Self {
-        Self(Rc::new(Cell::new(bytes)))
+        Self { left: Rc::new(Cell::new(bytes)), scratch: Rc::default() }
     }
 }
 
@@ -49,11 +52,11 @@ struct Share {
 impl Share {
     /// How much this direction may hold.
     fn limit(&self) -> usize {
-        self.held + self.room.0.get()
+        self.held + self.room.left.get()
     }
 
     fn hold(&mut self, bytes: usize) {
-        self.room.0.set(self.limit().saturating_sub(bytes));
+        self.room.left.set(self.limit().saturating_sub(bytes));
         self.held = bytes;
     }
 }
@@ -78,7 +81,7 @@ pub async fn join(
     (idle_ms, pace): (u64, &Pace),
     room: Room,
 ) -> Ended {
-    let (clock, flows) = (Clock::start(), [Flow::new(pace)]);
+    let flows = [Flow::new(pace)];
     let [flow] = &flows;
     let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
     let reason = {
@@ -100,12 +103,12 @@ pub async fn join(
             }
         };
         let quiet = async {
-            quiet(&flows, idle_ms).await;
+            quiet(&flows, idle_ms, pace).await;
             DropReason::Idle
         };
         future::or(both, quiet).await
     };
-    Ended { bytes: flow.moved(), secs: clock.now().as_millis() / 1000, reason }
+    Ended { bytes: flow.moved(), secs: pace.age_secs(), reason }
 }
 
 /// One direction.
@@ -115,6 +118,8 @@ struct Way<'a> {
     converter: Converter,
     /// What was read and not yet converted.
     unfed: Vec<u8>,
+    /// What was converted and not yet taken by the receiver; has memory while messages stream.
+    rest: Vec<u8>,
     /// To the other direction: words for the leg we read.
     answers: Sender<Word>,
     /// Words for the leg we write to.
@@ -130,8 +135,8 @@ enum Step {
     Wait,
     /// Others get their turn though there may be more.
     Yield,
-    /// The receiver took only a part; this is what it still gets.
-    Rest(Vec<u8>),
+    /// The receiver took only a part; the rest waits in its place.
+    Rest,
     /// The receiver is gone.
     Refused,
     /// The sender has sent all.
@@ -147,7 +152,7 @@ impl<'a> Way<'a> {
     ) -> Self {
         let converter = Converter::new(from.transport(), to.transport());
         let share = Share { room: room.clone(), held: 0 };
-        Self { from, to, converter, unfed, answers, words, closed, share }
+        Self { from, to, converter, unfed, rest: Vec::new(), answers, words, closed, share }
     }
 
     /// Moves messages until the sender has no more, and says so to the receiver.
@@ -158,7 +163,7 @@ impl<'a> Way<'a> {
         let mut closing = false;
         loop {
             let step = match self.turn(flow) {
-                Ok(Step::Rest(rest)) => match send_all(&self.to.stream, &rest, flow).await? {
+                Ok(Step::Rest) => match send_all(&self.to.stream, &self.rest, flow).await? {
                     true if self.converter.is_closed() => Step::End,
                     true => Step::Yield,
                     false => Step::Refused,
@@ -168,7 +173,7 @@ impl<'a> Way<'a> {
             self.answer();
             flow.keep_pace().await;
             match step {
-                Step::Wait => match self.wait().await? {
+                Step::Wait => match self.pause().await? {
                     None => {}
                     Some(Word::Pong(said)) => self.say(&control(Kind::Pong, &said), flow).await?,
                     Some(Word::Close) => {
@@ -176,7 +181,7 @@ impl<'a> Way<'a> {
                         break;
                     }
                 },
-                Step::Yield | Step::Rest(_) => future::yield_now().await,
+                Step::Yield | Step::Rest => future::yield_now().await,
                 Step::Refused => return Ok(()),
                 Step::End => break,
             }
@@ -185,9 +190,15 @@ impl<'a> Way<'a> {
         if closing { self.drain().await } else { Ok(()) }
     }
 
+    /// Waits without any memory but what it needs.
+    async fn pause(&mut self) -> io::Result<Option<Word>> {
+        self.rest = Vec::new();
+        self.wait().await
+    }
+
     /// Waits for bytes, or for a word that may be said now.
     async fn wait(&self) -> io::Result<Option<Word>> {
-        let readable = async { self.from.stream.readable().await.map(|()| None) };
+        let readable = async { readable(&self.from.stream).await.map(|()| None) };
         let word = async {
             match self.words.recv().await {
                 Ok(word) if self.converter.is_between_frames() => Ok(Some(word)),
@@ -229,7 +240,7 @@ impl<'a> Way<'a> {
     /// sent to it before could be lost.
     async fn drain(&self) -> io::Result<()> {
         loop {
-            self.from.stream.readable().await?;
+            readable(&self.from.stream).await?;
             let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
             match recv(self.from.stream.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
                 Ok((([], _), _)) => return Ok(()),
@@ -239,12 +250,16 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. Both buffers are on the stack
-    /// of this call, so an idle pair has none, and never cleared.
+    /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. No session has a buffer of its
+    /// own: one is on the stack of this call, never cleared, and all share the other.
     #[inline(never)]
     fn turn(&mut self, flow: &Flow<'_>) -> io::Result<Step> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
-        let mut out = Short::<u8, OUT_BYTES>::new();
+        let scratch = Rc::clone(&self.share.room.scratch);
+        let mut out = scratch.borrow_mut();
+        if out.capacity() == 0 {
+            out.reserve_exact(OUT_BYTES);
+        }
         for _ in 0..CHUNKS_PER_TURN {
             let saved = core::mem::take(&mut self.unfed);
             let (input, full) = if saved.is_empty() {
@@ -286,9 +301,14 @@ impl<'a> Way<'a> {
             },
         };
         let unsent = out.get(sent..).unwrap_or_default();
+        self.rest.clear();
+        self.rest.extend_from_slice(unsent);
         Ok(match whole {
-            Some(whole) => Some(Step::Rest([unsent, &whole].concat())),
-            None if !unsent.is_empty() => Some(Step::Rest(unsent.to_vec())),
+            Some(whole) => {
+                self.rest.extend_from_slice(&whole);
+                Some(Step::Rest)
+            }
+            None if !unsent.is_empty() => Some(Step::Rest),
             None if self.converter.is_closed() => Some(Step::End),
             None => None,
         })
@@ -302,7 +322,7 @@ async fn send_all(to: &Async<TcpStream>, rest: &[u8], flow: &Flow<'_>) -> io::Re
         let Some(sent) = send_some(to.get_ref(), unsent, flow)? else { return Ok(false) };
         unsent = unsent.get(sent..).unwrap_or_default();
         if sent == 0 {
-            to.writable().await?;
+            writable(to).await?;
         }
     }
     Ok(true)

@@ -10,7 +10,7 @@ use smol::{Timer, future};
 use crate::base::counters::DropReason;
 use crate::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
-use super::link::Link;
+use super::link::{Link, readable};
 use super::tcp::{FromStream, Owner};
 
 /// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
@@ -27,7 +27,7 @@ pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
         Timer::after(Duration::from_millis(IDLE_MS)).await;
         Err(DropReason::Idle)
     };
-    let spoke = async { link.stream.readable().await.map_err(|_| DropReason::Done) };
+    let spoke = async { readable(&link.stream).await.map_err(|_| DropReason::Done) };
     future::or(spoke, silent).await?;
     let whole = async {
         while link.read().is_ok() {
@@ -35,7 +35,7 @@ pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
             if !telling.is_ascii() || telling.len() == TELLING_BYTES || telling.contains(&b'\n') {
                 return;
             }
-            let _ = link.stream.readable().await;
+            let _ = readable(&link.stream).await;
         }
     };
     future::or(whole, patience()).await;
@@ -47,7 +47,7 @@ pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
 pub async fn serve(mut link: Link, owner: Option<Owner>) {
     let whole = async {
         while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
-            let _ = link.stream.readable().await;
+            let _ = readable(&link.stream).await;
             if link.read().is_err() {
                 return;
             }

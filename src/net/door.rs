@@ -18,7 +18,7 @@ use crate::wire::message::decode;
 use crate::wire::request::Request;
 
 use super::console;
-use super::link::Link;
+use super::link::{Link, readable};
 use super::pool::Place;
 use super::relaying::{self, Legs};
 use super::tcp::{self, FromStream, Owner};
@@ -157,7 +157,7 @@ async fn first_words(
         Timer::after(Duration::from_millis(OFFER_DELAY_SHARED_MS)).await;
         false
     };
-    let spoke = async { guest.link.stream.readable().await.is_ok() };
+    let spoke = async { readable(&guest.link.stream).await.is_ok() };
     if !future::or(spoke, silent).await {
         return Ok(Asked::Signalling);
     }
@@ -181,7 +181,7 @@ async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
         if begin == GET || !GET.starts_with(begin) {
             return Ok(begin == GET);
         }
-        link.stream.readable().await.map_err(|_| DropReason::Done)?;
+        readable(&link.stream).await.map_err(|_| DropReason::Done)?;
     }
 }
 

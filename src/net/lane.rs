@@ -12,6 +12,7 @@ use smol::{Async, future};
 use crate::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
 
 use super::conduit::{Conduit, Conduits, is_refusal};
+use super::link::{readable, writable};
 use super::pace::Pace;
 
 /// What others may see of a direction while it runs.
@@ -119,7 +120,7 @@ impl<'a> Lane<'a> {
                 // Only looks at the step: what it holds shall not be kept twice either.
                 match step {
                     Step::More(_) => {}
-                    Step::Wait if self.from.readable().await.is_ok() => {}
+                    Step::Wait if readable(self.from).await.is_ok() => {}
                     Step::Wait => return Outcome::Broken,
                     Step::Rest(_) if self.takes_again().await => {}
                     Step::Rest(_) => return Outcome::Refused,
@@ -141,7 +142,7 @@ impl<'a> Lane<'a> {
     /// Waits until the receiver takes bytes again; false if it is gone.
     async fn takes_again(&self) -> bool {
         self.flow.stalled.set(true);
-        let writable = self.to.writable().await;
+        let writable = writable(self.to).await;
         self.flow.stalled.set(false);
         writable.is_ok()
     }

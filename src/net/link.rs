@@ -115,7 +115,7 @@ impl Link {
             if let Some(payload) = self.payload(payload_max).await? {
                 return Ok(payload);
             }
-            self.stream.readable().await.map_err(|_| DropReason::Done)?;
+            readable(&self.stream).await.map_err(|_| DropReason::Done)?;
             self.read()?;
         }
     }
@@ -149,6 +149,23 @@ impl Link {
         };
         future::or(write, give_up).await
     }
+}
+
+/// Waits until there is something to read, or an end. Unlike `Async::readable` it takes no memory
+/// for a list of who waits: one task reads a connection at a time.
+///
+/// # Errors
+/// As the system says.
+pub async fn readable(stream: &Async<TcpStream>) -> io::Result<()> {
+    future::poll_fn(|context| stream.poll_readable(context)).await
+}
+
+/// Waits until something can be written, like [`readable`].
+///
+/// # Errors
+/// As the system says.
+pub async fn writable(stream: &Async<TcpStream>) -> io::Result<()> {
+    future::poll_fn(|context| stream.poll_writable(context)).await
 }
 
 fn sin(error: Error) -> DropReason {

@@ -14,16 +14,18 @@ use super::clock::Clock;
 
 /// What all sessions of a thread share; clones are the same.
 #[derive(Clone)]
-pub struct Paces {
+pub struct Paces(Rc<Shared>);
+
+struct Shared {
     clock: Clock,
     /// Of all threads.
     total: Arc<Total>,
-    rates: Rc<Cell<Rates>>,
+    rates: Cell<Rates>,
 }
 
 /// The pace of one session.
 pub struct Pace {
-    paces: Paces,
+    shared: Rc<Shared>,
     meter: RefCell<Meter>,
     /// Bytes that were moved and not yet charged.
     due: Cell<u64>,
@@ -32,22 +34,33 @@ pub struct Pace {
 impl Paces {
     /// With these rates for a start.
     pub fn new(clock: Clock, total: Arc<Total>, rates: Rates) -> Self {
-        Self { clock, total, rates: Rc::new(Cell::new(rates)) }
+        Self(Rc::new(Shared { clock, total, rates: Cell::new(rates) }))
     }
 
     /// Changes the rates of sessions that run and of those to come.
     pub fn set(&self, rates: Rates) {
-        self.rates.set(rates);
+        self.0.rates.set(rates);
     }
 
     /// A session that starts.
     pub fn session(&self, limited: bool) -> Pace {
-        let meter = RefCell::new(self.total.meter(self.clock.now(), limited));
-        Pace { paces: self.clone(), meter, due: Cell::new(0) }
+        let shared = Rc::clone(&self.0);
+        let meter = RefCell::new(shared.total.meter(shared.clock.now(), limited));
+        Pace { shared, meter, due: Cell::new(0) }
     }
 }
 
 impl Pace {
+    /// What it reads the time from.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock
+    }
+
+    /// For how long the session lasts.
+    pub fn age_secs(&self) -> u64 {
+        self.meter.borrow().age_ms(self.shared.clock.now()) / 1000
+    }
+
     /// Takes down what either direction moved.
     pub fn count(&self, bytes: u64) {
         self.due.set(self.due.get() + bytes);
@@ -55,7 +68,7 @@ impl Pace {
 
     /// Charges it; when to go on, if not now.
     pub fn settle(&self) -> Option<Instant> {
-        let (clock, rates) = (self.paces.clock, self.paces.rates.get());
+        let (clock, rates) = (self.shared.clock, self.shared.rates.get());
         match self.meter.borrow_mut().spend(clock.now(), self.due.take(), &rates) {
             Verdict::Go => None,
             Verdict::WaitUntil(at) => clock.instant(at),
@@ -66,7 +79,8 @@ impl Pace {
     pub async fn keep(&self) {
         // Rates may have changed, and others gone, when a wait is over.
         while let Some(at) = self.settle() {
-            Timer::at(at).await;
+            // In a box: whoever need not wait shall not have the room for it.
+            Box::pin(async move { Timer::at(at).await }).await;
         }
     }
 }

@@ -165,26 +165,26 @@ impl Bench {
             ConnType::Interactive => SESSION_IDLE_MS,
             ConnType::Tunnel => TUNNEL_IDLE_MS,
         };
-        let pace = self.paces.session(terms.limited);
+        // In a box, so that the task of an idle session is below a size the allocator has.
         let over = Over { conn, inbox, running };
+        let kept = Box::new((self.paces.session(terms.limited), over, Rc::clone(&self.conduits)));
         if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
             let legs = Box::new((Leg::from(waiting), Leg::from(joining)));
-            let conduits = Rc::clone(&self.conduits);
             let session = async move {
                 // What is moved in here stays to the end: that shall be a pointer, not both legs.
                 let ended = {
                     let (first, second) = *{ legs };
-                    splice::join(first, second, (idle_ms, &pace), &conduits)
+                    splice::join(first, second, (idle_ms, &kept.0), &kept.2)
                 };
                 let ended = ended.await;
-                over.tell(&ended).await;
+                kept.1.tell(&ended).await;
             };
             return self.executor.spawn(session).detach();
         }
         let room = self.room.clone();
         let session = async move {
-            let ended = bridge::join(waiting, joining, (idle_ms, &pace), room).await;
-            over.tell(&ended).await;
+            let ended = bridge::join(waiting, joining, (idle_ms, &kept.0), room).await;
+            kept.1.tell(&ended).await;
         };
         self.executor.spawn(session).detach();
     }
@@ -198,8 +198,8 @@ struct Over {
 }
 
 impl Over {
-    async fn tell(self, ended: &Ended) {
-        if let Some(running) = self.running {
+    async fn tell(&self, ended: &Ended) {
+        if let Some(running) = &self.running {
             running.fetch_sub(1, Ordering::Relaxed);
         }
         report::session_ended(ended);

@@ -13,11 +13,11 @@ use smol::{Async, Timer, future};
 
 use crate::base::counters::DropReason;
 use crate::base::limits::{PARKED_BYTES_MAX, RESET_PAUSE_MS, WRITE_MS};
+use crate::base::time::Time;
 
-use super::clock::Clock;
 use super::conduit::Conduits;
 use super::lane::{Flow, Lane, Outcome};
-use super::link::Link;
+use super::link::{Link, readable, writable};
 use super::pace::Pace;
 
 /// A connection and what was read of it but not passed on.
@@ -53,7 +53,7 @@ pub fn join(
     (idle_ms, pace): (u64, &Pace),
     conduits: &Conduits,
 ) -> impl Future<Output = Ended> {
-    let (clock, first, second) = (Clock::start(), first.into(), second.into());
+    let (first, second) = (first.into(), second.into());
     // An async function would keep its arguments twice.
     async move {
         let flows = [Flow::new(pace), Flow::new(pace)];
@@ -64,9 +64,9 @@ pub fn join(
             let back = Lane { from: other, to: one, flow: behind, conduits };
             let forth = pin!(forth.run(first.leftover));
             let back = pin!(back.run(second.leftover));
-            until_over(forth, back, pin!(quiet(&flows, idle_ms))).await
+            until_over(forth, back, pin!(quiet(&flows, idle_ms, pace))).await
         };
-        let secs = clock.now().as_millis() / 1000;
+        let secs = pace.age_secs();
         match over.gone() {
             (true, false) => reset(other).await,
             (false, true) => reset(one).await,
@@ -137,25 +137,32 @@ fn advance(
 const TICKS: u32 = 10;
 
 /// Ready when nothing moved either way for `idle_ms`, or a receiver took nothing for so long of
-/// what waits for it; up to a tenth late. No timer is touched by traffic.
+/// what waits for it; up to a tenth late. No timer is touched by traffic, and all sessions look in
+/// the same moments, so that a thousand idle ones wake the processor as often as one.
 pub(super) fn quiet<const WAYS: usize>(
     flows: &[Flow<'_>; WAYS],
     idle_ms: u64,
+    pace: &Pace,
 ) -> impl Future<Output = ()> {
-    let tick_ms = idle_ms / u64::from(TICKS);
-    let mut watches = flows.each_ref().map(|_| Watch::default());
+    let tick_ms = (idle_ms / u64::from(TICKS)).max(1);
+    // The first look, in the middle of a tick, counts for nothing.
+    let mut watches = flows.each_ref().map(|_| Watch { moved: u64::MAX, still: 0, stuck: 0 });
     async move {
         while watches.iter().any(|watch| watch.still < TICKS)
             && watches.iter().all(|watch| watch.stuck <= TICKS)
         {
-            Timer::after(Duration::from_millis(tick_ms)).await;
+            let clock = pace.clock();
+            let next = (clock.now().as_millis() / tick_ms + 1) * tick_ms;
+            match clock.instant(Time::from_millis(next)) {
+                Some(at) => Timer::at(at).await,
+                None => return,
+            };
             watches.iter_mut().zip(flows).for_each(|(watch, flow)| watch.look(flow));
         }
     }
 }
 
 /// For how many ticks a direction did not move, and did not though it had something to move.
-#[derive(Default)]
 struct Watch {
     moved: u64,
     still: u32,
@@ -176,7 +183,7 @@ impl Watch {
 /// it; the pause is for what then is on its way.
 async fn reset(stream: &Async<TcpStream>) {
     let _ = sockopt::set_socket_send_buffer_size(stream, 0);
-    let taken = async { stream.writable().await.is_ok() };
+    let taken = async { writable(stream).await.is_ok() };
     let late = async {
         Timer::after(Duration::from_millis(WRITE_MS)).await;
         false
@@ -191,7 +198,7 @@ async fn reset(stream: &Async<TcpStream>) {
 /// meanwhile, which is how the end shows early; a leg that sends more is not watched further.
 pub async fn watch_parked(leg: &mut Link) {
     while leg.leftover.len() < PARKED_BYTES_MAX {
-        if leg.stream.readable().await.is_err() || !keep_some(leg) {
+        if readable(&leg.stream).await.is_err() || !keep_some(leg) {
             return;
         }
     }

@@ -12,7 +12,7 @@ use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
-use super::link::Link;
+use super::link::{Link, readable};
 use super::secure::{Offers, Secrecy};
 
 /// What connections tell the owner of the rendezvous.
@@ -153,7 +153,7 @@ pub async fn converse(
     let mut step = talk.begin(first).await;
     while step.is_ok() {
         let wake = {
-            let readable = async { Wake::Readable(talk.link.stream.readable().await.is_ok()) };
+            let readable = async { Wake::Readable(readable(&talk.link.stream).await.is_ok()) };
             let outgoing = async { outbox.recv().await.map_or(Wake::Finished, Wake::Outgoing) };
             let elapsed = async {
                 (&mut patience.timer).await;

@@ -15,7 +15,7 @@ use crate::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS
 use crate::wire::handshake::{Opening, Path, parse};
 use crate::wire::websocket::Assembly;
 
-use super::link::{Codec, Link};
+use super::link::{Codec, Link, readable};
 
 /// The proxies whose word about addresses is taken; clones share them.
 #[derive(Clone, Default)]
@@ -82,7 +82,7 @@ async fn opening(link: &mut Link) -> Result<Opening, DropReason> {
                 return Err(DropReason::Oversized);
             }
             Ok(None) => {
-                link.stream.readable().await.map_err(|_| DropReason::Done)?;
+                readable(&link.stream).await.map_err(|_| DropReason::Done)?;
                 link.read()?;
             }
             Err(refusal) => {

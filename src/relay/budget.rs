@@ -88,6 +88,11 @@ impl Meter {
         }
     }
 
+    /// Milliseconds since it started.
+    pub const fn age_ms(&self, now: Time) -> u64 {
+        now.since_ms(self.started)
+    }
+
     /// Bytes moved so far.
     pub const fn moved(&self) -> u64 {
         self.moved
@@ -100,7 +105,7 @@ impl Meter {
 
     /// Once and for good.
     fn downgrade(&mut self, now: Time, rates: &Rates) {
-        let age_ms = now.since_ms(self.started);
+        let age_ms = self.age_ms(now);
         if self.limited || age_ms < rates.downgrade_after_ms {
             return;
         }

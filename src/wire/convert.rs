@@ -2,7 +2,7 @@
 //! message boundaries stay, payloads stream through, nothing is held but what came in fragments
 //! and must leave as one frame. Pure over bytes. C68, C73.
 
-use heapless::{Vec as Short, VecView};
+use heapless::Vec as Short;
 
 use crate::base::conn::Transport;
 
@@ -70,9 +70,9 @@ impl Converter {
         }
     }
 
-    /// Takes bytes from the front of `input` and tells how many: fewer than there are if `out` is
-    /// full, if a gathered message is whole ([`Converter::take_whole`] first), or if the peer
-    /// said that it closes.
+    /// Takes bytes from the front of `input` and tells how many: fewer than there are if `out` has
+    /// reached its capacity, which never grows, if a gathered message is whole
+    /// ([`Converter::take_whole`] first), or if the peer said that it closes.
     ///
     /// # Errors
     /// [`Error::Malformed`] for what is no frame, [`Error::Oversized`] for a message longer than
@@ -80,7 +80,7 @@ impl Converter {
     pub fn feed(
         &mut self,
         input: &[u8],
-        out: &mut VecView<u8>,
+        out: &mut Vec<u8>,
         gather_max: usize,
     ) -> Result<usize, Error> {
         let mut rest = input;
@@ -136,7 +136,7 @@ impl Converter {
     fn header(
         &mut self,
         input: &[u8],
-        out: &mut VecView<u8>,
+        out: &mut Vec<u8>,
         gather_max: usize,
     ) -> Result<usize, Error> {
         let known = self.begin.len();
@@ -167,7 +167,7 @@ impl Converter {
     }
 
     /// A frame begins; an empty one goes no further.
-    fn frame(&self, left: u64, out: &mut VecView<u8>) -> Result<Payload, Error> {
+    fn frame(&self, left: u64, out: &mut Vec<u8>) -> Result<Payload, Error> {
         if left > 0 {
             self.announce(Kind::Binary, (true, left), out)?;
         }
@@ -179,7 +179,7 @@ impl Converter {
         &mut self,
         kind: Kind,
         (last, len): (bool, u64),
-        out: &mut VecView<u8>,
+        out: &mut Vec<u8>,
     ) -> Result<Fate, Error> {
         if kind.is_control() {
             self.control.clear();
@@ -207,21 +207,21 @@ impl Converter {
         &self,
         kind: Kind,
         (last, len): (bool, u64),
-        out: &mut VecView<u8>,
+        out: &mut Vec<u8>,
     ) -> Result<(), Error> {
-        let written = match self.to {
+        // Room was there for the longest header.
+        match self.to {
             Transport::WebSocket => out.extend_from_slice(&header_for(kind, last, len)),
             Transport::Tcp => {
                 let len = usize::try_from(len).map_err(|_| Error::Oversized)?;
-                out.extend_from_slice(&frame::header_for(len)?)
+                out.extend_from_slice(&frame::header_for(len)?);
             }
-        };
-        debug_assert!(written.is_ok(), "room was there for the longest header");
+        }
         Ok(())
     }
 
     /// Takes what there is of the payload at hand, or as much as fits.
-    fn payload(&mut self, payload: Payload, input: &[u8], out: &mut VecView<u8>) -> usize {
+    fn payload(&mut self, payload: Payload, input: &[u8], out: &mut Vec<u8>) -> usize {
         let len = usize::try_from(payload.left).unwrap_or(usize::MAX).min(input.len());
         let len = match payload.fate {
             Fate::Forward => len.min(out.capacity() - out.len()),
@@ -232,7 +232,7 @@ impl Converter {
             match payload.fate {
                 Fate::Forward => {
                     let before = out.len();
-                    let _ = out.extend_from_slice(stride);
+                    out.extend_from_slice(stride);
                     self.clear(payload.mask, done, out.get_mut(before..).unwrap_or_default());
                 }
                 Fate::Gather { .. } => {

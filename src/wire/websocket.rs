@@ -126,16 +126,16 @@ pub fn control(kind: Kind, payload: &[u8]) -> Short<u8, { 2 + CONTROL_BYTES_MAX 
     frame
 }
 
-/// Applies a mask to bytes of which `done` came before, in place. Eight at a time: bulk passes
+/// Applies a mask to bytes of which `done` came before, in place. Sixteen at a time: bulk passes
 /// here.
 pub fn unmask(mask: [u8; 4], done: u64, bytes: &mut [u8]) {
     let mut mask = mask;
     mask.rotate_left(usize::try_from(done % 4).unwrap_or(0));
     let [a, b, c, d] = mask;
-    let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
-    let (words, rest) = bytes.as_chunks_mut::<8>();
+    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
+    let (words, rest) = bytes.as_chunks_mut::<16>();
     for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        *word = (u128::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
     for (byte, mask) in rest.iter_mut().zip(wide.to_ne_bytes()) {
         *byte ^= mask;

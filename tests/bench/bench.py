@@ -2,7 +2,8 @@
 """Measures the real hbb binary over loopback and prints tables; README.md says more.
 
     tests/bench/bench.py                 everything
-    tests/bench/bench.py memory relay    only these: memory registration signalling relay syscalls
+    tests/bench/bench.py memory relay    only these, of memory registration
+                                         signalling relay others syscalls
 """
 
 import os
@@ -195,16 +196,29 @@ def punch(port, many, peer, answer):
     return time.perf_counter() - began
 
 
-def relay(giga=2, pairs=500):
+def stream(running, name, both, load):
+    data, received, giga = load
+    with Spent(running) as spent:
+        seconds = legs.pump(both, data, received, giga * 1000 * MEGA)
+    row(name, giga / seconds, spent.cpu / 1e9 / giga,
+        spent.cpu / 1e3 / (giga * 1000 * MEGA / received))
+    close(both)
+
+
+def relay(giga=2, pairs=1000):
+    streams(giga)
+    idle_pairs(pairs)
+
+
+def streams(giga):
     table("Relay", "traffic", "GB each second", "CPU s per GB", "CPU µs per chunk")
     with data_folder() as data, server(data) as running:
         for chunk in (64 * 1024, 1400):
-            both = legs.pair(running.port, 0)
-            with Spent(running) as spent:
-                seconds = legs.pump(both, chunk, giga * 1000 * MEGA)
-            row(f"stream of {chunk} B", giga / seconds, spent.cpu / 1e9 / giga,
-                spent.cpu / 1e3 / (giga * 1000 * MEGA / chunk))
-            close(both)
+            stream(running, f"stream of {chunk} B", legs.pair(running.port, 0),
+                   (bytes(chunk), chunk, giga))
+        for chunk, header in ((64 * 1024, 10), (1400, 4)):
+            stream(running, f"WebSocket messages of {chunk} B", legs.web_pair(running.port, 0),
+                   (legs.masked(bytes(chunk)), chunk + header, giga))
         both, rounds = legs.pair(running.port, 0), 20_000
         with Spent(running) as spent:
             legs.ping_pong(both, 1400, rounds)
@@ -212,19 +226,28 @@ def relay(giga=2, pairs=500):
         row("one 1400 B chunk at a time", moved / spent.seconds, spent.cpu / 1e9 / moved,
             spent.cpu / 1e3 / rounds / 2)
         close(both)
+
+
+def idle_pairs(pairs):
     with data_folder() as data, server(data) as running:
+        # The first pair brings in pages of the program, which are no cost of pairs.
+        close(legs.pair(running.port, pairs))
+        time.sleep(0.5)
         before = running.memory()[0]
         held = [legs.pair(running.port, number) for number in range(pairs)]
         time.sleep(1)
-        table("Idle pairs", "pairs", "RSS KiB more", "KiB each")
+        table("Idle pairs", "pairs", "RSS KiB more", "KiB each", "CPU %", "RSS KiB more after")
         more = running.memory()[0] - before
-        row(pairs, more, more / pairs)
+        with Spent(running) as spent:
+            time.sleep(5)
         for both in held:
             close(both)
-    beside_others()
+        time.sleep(1)
+        after = running.memory()[0] - before
+        row(pairs, more, more / pairs, spent.cpu / 1e9 / spent.seconds * 100, after)
 
 
-def beside_others():
+def others():
     with data_folder() as data:
         compared = versus.compare(data, BINARY)
     echo = compared.pop("echo")
@@ -281,6 +304,7 @@ PARTS = {
     "registration": registration,
     "signalling": signalling,
     "relay": relay,
+    "others": others,
     "syscalls": syscalls,
 }
 BINARY = binary()

@@ -24,14 +24,45 @@ def pair(port, number):
     return legs
 
 
-def pump(legs, chunk, total):
-    """Sends `total` bytes in chunks of `chunk` from one leg to the other; seconds it took."""
-    total -= total % chunk
-    reader = multiprocessing.Process(target=drain, args=(legs[1], total))
+def web_pair(port, number):
+    """The same over WebSocket."""
+    token = f"5d2c8a10-0000-4000-8001-{number:012x}"
+    legs = []
+    for side in (1, 2):
+        leg = socket.socket()
+        leg.bind((f"127.{10 + side}.{number // 250}.{number % 250 + 1}", 0))
+        leg.connect(("127.0.0.1", port + 3))
+        leg.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                    b"Sec-WebSocket-Version: 13\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += wire.exactly(leg, 1)
+        leg.sendall(masked(wire.request_relay(token)))
+        legs.append(leg)
+    legs[0].sendall(masked(b"!"))
+    wire.exactly(legs[1], 3)
+    return legs
+
+
+def masked(payload):
+    """A client's binary message; its mask is of zeros, which the relay applies like any other."""
+    size = len(payload)
+    if size < 126:
+        return bytes([0x82, 0x80 | size]) + bytes(4) + payload
+    if size < 0x10000:
+        return b"\x82\xfe" + size.to_bytes(2, "big") + bytes(4) + payload
+    return b"\x82\xff" + size.to_bytes(8, "big") + bytes(4) + payload
+
+
+def pump(legs, data, received, total):
+    """Sends about `total` bytes as repeated `data`, each of which arrives as so many bytes;
+    seconds it took."""
+    count = total // received
+    reader = multiprocessing.Process(target=drain, args=(legs[1], count * received))
     reader.start()
-    data = bytes(chunk)
     began = time.monotonic()
-    for _ in range(total // chunk):
+    for _ in range(count):
         legs[0].sendall(data)
     reader.join()
     if reader.exitcode:

@@ -237,5 +237,5 @@ fn an_idle_session_keeps_little() {
     let conduits = Conduits::new(CONDUITS_MAX);
     let pace = unhurried();
     let kept = size_of_val(&join(first, second, (NEVER_MS, &pace), &conduits));
-    assert!(kept <= 768, "{kept} bytes");
+    assert!(kept <= 704, "{kept} bytes");
 }

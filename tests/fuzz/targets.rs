@@ -35,7 +35,7 @@ pub(crate) fn websocket(bytes: &[u8]) {
     }
     for (from, to) in [(WebSocket, Tcp), (WebSocket, WebSocket), (Tcp, WebSocket)] {
         let (mut converter, mut rest) = (Converter::new(from, to), bytes);
-        let mut out = heapless::Vec::<u8, 200>::new();
+        let mut out = Vec::with_capacity(200);
         while let Ok(taken) = converter.feed(rest, &mut out, 1000) {
             assert!(converter.gathered_len() <= 1000, "more gathered than allowed");
             rest = &rest[taken..];

@@ -6,7 +6,6 @@ use hbb::wire::Error;
 use hbb::wire::convert::Converter;
 use hbb::wire::frame;
 use hbb::wire::websocket::{Assembly, Item, Kind, header_for, unmask};
-use heapless::Vec as Short;
 
 use crate::chance::Chance;
 
@@ -54,7 +53,7 @@ fn converted(chance: &mut Chance, mut converter: Converter, bytes: &[u8]) -> Vec
         let (piece, later) = rest.split_at(1 + chance.index(rest.len().min(300)));
         let mut unfed = piece;
         while !unfed.is_empty() {
-            let mut out = Short::<u8, 64>::new();
+            let mut out = Vec::with_capacity(64);
             let taken = converter.feed(unfed, &mut out, GATHER_MAX).unwrap();
             unfed = &unfed[taken..];
             heard.extend_from_slice(&out);
@@ -125,7 +124,7 @@ fn what_must_be_gathered_is_refused_beyond_its_room() {
     let half = vec![7; GATHER_MAX / 2 + 1];
     let mut bytes = masked(&mut chance, Kind::Binary, (false, &half));
     bytes.extend(masked(&mut chance, Kind::Continuation, (true, &half)));
-    let mut out = Short::<u8, 64>::new();
+    let mut out = Vec::with_capacity(64);
     let fed = Converter::new(WebSocket, Tcp).feed(&bytes, &mut out, GATHER_MAX);
     assert_eq!(fed, Err(Error::Oversized));
     // What is not gathered has no such limit: it streams through.
