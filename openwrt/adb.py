@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Packages and indexes of apk-tools 3: a tree of values ("adb"), then the files' contents.
+
+Written from the manual page apk-v3(5). Values are laid out in the order apk itself writes them,
+so that a package is the same, byte for byte, as one made by 'apk mkpkg'. Knows nothing of hbb.
+"""
+
+import hashlib
+import struct
+import zlib
+
+BLOCK_ADB, BLOCK_DATA = 0, 2
+INT, INT_32, INT_64, BLOB_8, BLOB_16, BLOB_32, OBJECT = 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xE
+NULL = 0
+INFO = ["name", "version", "hashes", "description", "arch", "license", "origin", "maintainer",
+        "url", "repo-commit", "build-time", "installed-size", "file-size"]
+SCRIPTS = ["trigger", "pre-install", "post-install", "pre-deinstall", "post-deinstall",
+           "pre-upgrade", "post-upgrade"]
+IDENTITY_BYTES = 20
+
+
+class Tree:
+    """The values of one block; each write gives the word that refers to what was written."""
+
+    def __init__(self):
+        self.data = bytearray(8)  # versions 0 and 0, two bytes unused, the root's word
+        self.known = {}
+
+    def _put(self, raw, align):
+        at = self.known.get(raw)
+        if at is None or at % align:
+            at = self._append(raw, align)
+            self.known[raw] = at
+        return at
+
+    def _append(self, raw, align):
+        self.data += bytes(-len(self.data) % align)
+        self.data += raw
+        return len(self.data) - len(raw)
+
+    def blob(self, content, once=True):
+        """Bytes or text. The same content is kept once, unless it will be written over."""
+        content = content.encode() if isinstance(content, str) else bytes(content)
+        if not content:
+            return NULL
+        kind, form, align = ((BLOB_8, "<B", 1) if len(content) <= 0xFF else
+                             (BLOB_16, "<H", 2) if len(content) <= 0xFFFF else (BLOB_32, "<I", 4))
+        raw = struct.pack(form, len(content)) + content
+        return kind << 28 | (self._put if once else self._append)(raw, align)
+
+    def int(self, value):
+        if value < 1 << 28:
+            return INT << 28 | value
+        kind, form = (INT_32, "<I") if value < 1 << 32 else (INT_64, "<Q")
+        return kind << 28 | self._put(struct.pack(form, value), 4)
+
+    def object(self, words):
+        """Also for arrays: apk takes both kinds for one and writes this one."""
+        words = list(words)
+        while words and words[-1] == NULL:
+            words.pop()
+        if not words:
+            return NULL
+        raw = struct.pack(f"<{len(words) + 1}I", len(words) + 1, *words)
+        return OBJECT << 28 | self._put(raw, 4)
+
+    def root(self, word):
+        struct.pack_into("<I", self.data, 4, word)
+
+    def offset(self, word):
+        """Where a blob of at most 255 bytes has its content."""
+        return (word & 0x0FFFFFFF) + 1
+
+
+def block(kind, payload):
+    raw = struct.pack("<I", kind << 30 | len(payload) + 4) + payload
+    return raw + bytes(-len(raw) % 8)
+
+
+def container(schema, blocks):
+    raw = b"ADB." + schema + b"".join(blocks)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return b"ADBd" + deflate.compress(raw) + deflate.flush()
+
+
+def _info(tree, info):
+    """The words of a package's facts, as far as they are texts."""
+    return [tree.blob(info.get(name, "")) for name in INFO]
+
+
+def _acl(tree, mode):
+    return tree.object([tree.int(mode), tree.blob("root"), tree.blob("root")])
+
+
+def _file(tree, name, entry, mtime):
+    digest = hashlib.sha256(entry.content).digest()
+    words = {1: tree.blob(name), 5: tree.blob(digest), 4: tree.int(mtime)}
+    words[3] = tree.int(len(entry.content))
+    words[2] = _acl(tree, entry.mode)
+    return tree.object(words[field] for field in range(1, 6))
+
+
+def _folder(tree, path, files, mtime):
+    words = [_file(tree, name, entry, mtime) for name, entry in files]
+    name = tree.blob(path)
+    acl = _acl(tree, 0o755)
+    return tree.object([name, acl, tree.object(words)])
+
+
+def _tree_of(folders, info, scripts, mtime):
+    """The package's tree, with a hash of itself with zeros in that place, and its size."""
+    tree = Tree()
+    texts = _info(tree, info)
+    paths = [_folder(tree, path, files, mtime) for path, files in folders]
+    size = sum(len(entry.content) for _, files in folders for _, entry in files)
+    texts[INFO.index("installed-size")] = tree.int(size)
+    identity = tree.blob(bytes(IDENTITY_BYTES), once=False)
+    texts[INFO.index("hashes")] = identity
+    words = [tree.object(texts), tree.object(paths)]
+    words.append(tree.object(tree.blob(scripts.get(name, "")) for name in SCRIPTS))
+    tree.root(tree.object(words))
+    digest = hashlib.sha256(tree.data).digest()[:IDENTITY_BYTES]
+    at = tree.offset(identity)
+    tree.data[at:at + IDENTITY_BYTES] = digest
+    return tree, size
+
+
+def package(info, files, scripts, mtime):
+    """A package: its bytes, and its facts as an index tells them.
+
+    info is texts by the names of INFO; files has entries with content and mode by path, without a
+    leading slash; scripts has texts by the names of SCRIPTS.
+    """
+    folders = _folders(files)
+    tree, size = _tree_of(folders, info, scripts, mtime)
+    blocks = [block(BLOCK_ADB, bytes(tree.data))]
+    for at, (_, members) in enumerate(folders, 1):
+        for number, (_, entry) in enumerate(members, 1):
+            if entry.content:
+                blocks.append(block(BLOCK_DATA, struct.pack("<II", at, number) + entry.content))
+    raw = container(b"pckg", blocks)
+    digest = hashlib.sha256(tree.data).digest()
+    facts = {"info": info, "hash": digest, "installed-size": size, "file-size": len(raw)}
+    return raw, facts
+
+
+def _folders(files):
+    """[(path, [(name, entry)])], the root first as the empty path, all sorted."""
+    folders = {"": []}
+    for path in sorted(files):
+        folder, _, name = path.rpartition("/")
+        while folder not in folders:
+            folders[folder] = []
+            folder = folder.rpartition("/")[0]
+        folders[path.rpartition("/")[0]].append((name, files[path]))
+    return sorted(folders.items())
+
+
+def index(all_facts, description):
+    """packages.adb, the list of a repository."""
+    tree = Tree()
+    packages = []
+    for facts in sorted(all_facts, key=lambda facts: facts["info"]["name"]):
+        words = _info(tree, facts["info"])
+        words[INFO.index("installed-size")] = tree.int(facts["installed-size"])
+        words[INFO.index("file-size")] = tree.int(facts["file-size"])
+        words[INFO.index("hashes")] = tree.blob(facts["hash"])
+        packages.append(tree.object(words))
+    tree.root(tree.object([tree.blob(description), tree.object(packages)]))
+    return container(b"indx", [block(BLOCK_ADB, bytes(tree.data))])
