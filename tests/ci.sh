@@ -19,7 +19,7 @@ setup() {
   local missing=() pair
   for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
-    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static; do
+    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -43,7 +43,7 @@ lint() {
     xargs -0 grep -lE '^#!/(usr/bin/env bash|bin/sh|usr/bin/env sh)' | xargs shellcheck -x
 }
 test_all() { cargo test --locked; }
-cross() { cross/setup && cross/build --with debian all && cross/check all; }
+cross() { cross/setup && cross/build --with debian all && cross/check all && openwrt/package; }
 # The whole path of two clients through the release binaries of both ARM triples.
 arm() {
   local machine

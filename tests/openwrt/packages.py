@@ -1,0 +1,384 @@
+"""The packages: how they are laid out, what they say of themselves, what their scripts do."""
+
+import gzip
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import unittest
+import zlib
+from pathlib import Path
+
+from scratch import FIREWALL, HBB, ROOT, Scratch, contents, members, need, packer
+
+EPOCH = "1700000000"
+PROGRAM = b"\x7fELF stands for hbb" * 100
+PACKER = packer()
+RECIPE = PACKER.Recipe((ROOT / "openwrt/hbb/Makefile").read_text())
+MODES = {
+    "etc/capabilities/hbb.json": 0o644,
+    "etc/config/hbb": 0o600,
+    "etc/init.d/hbb": 0o755,
+    "lib/upgrade/keep.d/hbb": 0o644,
+    "usr/bin/hbb": 0o755,
+    "usr/libexec/hbb-firewall": 0o755,
+    "usr/share/hbb-boards": 0o644,
+}
+
+
+def made():
+    """Packages and lists of all architectures by path, of a program that is a few bytes."""
+    with tempfile.TemporaryDirectory() as dist:
+        for triple in PACKER.TRIPLES.values():
+            program = Path(dist) / triple / "hbb"
+            program.parent.mkdir(exist_ok=True)
+            program.write_bytes(PROGRAM)
+        env = os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": EPOCH}
+        subprocess.run([ROOT / "openwrt/package"], env=env, stdout=subprocess.DEVNULL, check=True)
+        top = Path(dist) / "openwrt"
+        return {str(path.relative_to(top)): path.read_bytes()
+                for path in top.rglob("*") if path.is_file()}
+
+
+MADE = made()
+ARCHITECTURES = ["aarch64_cortex-a53", "aarch64_generic", "arm_cortex-a7_neon-vfpv4",
+                 "arm_cortex-a9_vfpv3-d16", "x86_64"]
+
+
+def ipk(architecture="x86_64"):
+    return MADE[f"ipk/{architecture}/hbb_0.1.0-r1_{architecture}.ipk"]
+
+
+def apk(architecture="x86_64"):
+    return MADE[f"apk/{architecture}/hbb-0.1.0-r1.apk"]
+
+
+class Recipe(unittest.TestCase):
+    def test_the_version_is_the_crates(self):
+        crate = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+        self.assertEqual(RECIPE.variable("PKG_VERSION"), crate["version"])
+        self.assertEqual(RECIPE.variable("PKG_LICENSE"), crate["license"])
+
+    def test_make_installs_what_the_packages_hold(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            (folder / "bin").mkdir()
+            (folder / "bin/hbb").write_bytes(PROGRAM)
+            for name in ["rules.mk", "package.mk", "feeds/packages/lang/rust/rust-package.mk"]:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).touch()
+            (folder / "rules.mk").write_text(BUILDROOT)
+            make = [need("make", "make"), "-s", "-f", ROOT / "openwrt/hbb/Makefile", "install",
+                    f"TOPDIR={folder}", f"INCLUDE_DIR={folder}", f"PKG_BUILD_DIR={ROOT}",
+                    f"PKG_INSTALL_DIR={folder}", f"TO={folder}/to"]
+            subprocess.run(make, check=True)
+            files = {str(path.relative_to(folder / "to")): path
+                     for path in (folder / "to").rglob("*") if path.is_file()}
+            modes = {name: path.stat().st_mode & 0o777 for name, path in files.items()}
+            self.assertEqual(modes, MODES)
+            data = contents(contents(ipk())["data.tar.gz"])
+            for name, path in files.items():
+                self.assertEqual(path.read_bytes(), data[name], name)
+
+    def test_the_feeds_own_test_passes(self):
+        env = os.environ | {"PATH": f"{Path(HBB).resolve().parent}:{os.environ['PATH']}"}
+        for version, code in [(RECIPE.variable("PKG_VERSION"), 0), ("9.9", 1)]:
+            ended = subprocess.run(["sh", ROOT / "openwrt/hbb/test.sh", "hbb", version], env=env,
+                                   capture_output=True, check=False)
+            self.assertEqual(ended.returncode, code, ended.stderr)
+
+    def test_the_source_tarball_is_the_same_each_time(self):
+        if not (ROOT / ".git").exists():
+            self.skipTest("this is no checkout")
+        said = []
+        for _ in range(2):
+            with tempfile.TemporaryDirectory() as dist:
+                env = os.environ | {"HBB_DIST": dist}
+                said.append(subprocess.check_output([ROOT / "openwrt/package", "source"],
+                                                    env=env, text=True).splitlines()[-1])
+                tarball = Path(dist) / "openwrt/hbb-0.1.0.tar.gz"
+                digest = hashlib.sha256(tarball.read_bytes()).hexdigest()
+                with tarfile.open(tarball) as tar:
+                    names = tar.getnames()
+        self.assertEqual(said, [f"PKG_HASH:={digest}"] * 2)
+        self.assertIn("hbb-0.1.0/Cargo.lock", names)
+        self.assertFalse([name for name in names if name.startswith("hbb-0.1.0/openwrt/hbb")])
+
+
+# A stub of buildroot: the install macros with their modes, and one target.
+BUILDROOT = """
+INSTALL_DIR:=install -d -m0755
+INSTALL_BIN:=install -m0755
+INSTALL_DATA:=install -m0644
+INSTALL_CONF:=install -m0600
+define BuildPackage
+install: ; $$(call Package/hbb/install,$(TO))
+endef
+.ONESHELL:
+"""
+
+
+class Ipk(unittest.TestCase):
+    def test_all_three_tars_are_as_opkg_reads_them(self):
+        for name in ARCHITECTURES:
+            outer = contents(ipk(name))
+            self.assertEqual(list(outer), ["debian-binary", "data.tar.gz", "control.tar.gz"])
+            self.assertEqual(outer["debian-binary"], b"2.0\n")
+            self.plain(ipk(name))
+            for tar in [outer["control.tar.gz"], outer["data.tar.gz"]]:
+                self.plain(tar)
+                names = [info.name for info, _ in members(tar)]
+                self.assertEqual(names, sorted(names))
+
+    def plain(self, tar):
+        """GNU headers alone, of files and folders of root's, of one time."""
+        raw = gzip.decompress(tar)
+        for info, _ in members(tar):
+            self.assertIn(info.type, [tarfile.REGTYPE, tarfile.DIRTYPE])
+            self.assertEqual((info.uid, info.gid, info.mtime), (0, 0, int(EPOCH)), info.name)
+            self.assertTrue(info.name.startswith("."), info.name)
+            at = info.offset
+            self.assertEqual(raw[at + 257:at + 265], b"ustar  \0")
+            self.assertIn(raw[at + 156:at + 157], b"05")
+
+    def test_files_and_their_modes(self):
+        data = members(contents(ipk())["data.tar.gz"])
+        modes = {info.name[2:]: info.mode for info, _ in data if info.isfile()}
+        self.assertEqual(modes, MODES)
+        self.assertEqual({info.mode for info, _ in data if info.isdir()}, {0o755})
+        self.assertEqual(contents(contents(ipk())["data.tar.gz"])["usr/bin/hbb"], PROGRAM)
+
+    def test_the_control_file(self):
+        for name in ARCHITECTURES:
+            control = contents(contents(ipk(name))["control.tar.gz"])["control"].decode()
+            size = sum(len(c) for c in contents(contents(ipk(name))["data.tar.gz"]).values())
+            self.assertEqual(control, f"""\
+Package: hbb
+Version: 0.1.0-r1
+Source: openwrt/hbb
+SourceName: hbb
+License: MIT OR Apache-2.0
+LicenseFiles: LICENSE-MIT LICENSE-APACHE
+Section: net
+Require-User: hbb:hbb
+SourceDateEpoch: {EPOCH}
+Maintainer: hbb maintainers <maintainers@hbb.example>
+Architecture: {name}
+Installed-Size: {size}
+Description: ID and rendezvous server and relay for RustDesk clients in one small binary.
+ Runs jailed as its own user; opens no port of the firewall until zones are chosen.
+""")
+        about = members(contents(ipk())["control.tar.gz"])
+        modes = {info.name[2:]: info.mode for info, _ in about if info.isfile()}
+        scripts = dict.fromkeys(["postinst", "postinst-pkg", "prerm", "prerm-pkg"], 0o755)
+        self.assertEqual(modes, scripts | {"control": 0o644, "conffiles": 0o644})
+        self.assertEqual(contents(contents(ipk())["control.tar.gz"])["conffiles"],
+                         b"/etc/config/hbb\n")
+
+    def test_the_feeds_list_names_the_package(self):
+        for name in ARCHITECTURES:
+            text = MADE[f"ipk/{name}/Packages"]
+            self.assertEqual(gzip.decompress(MADE[f"ipk/{name}/Packages.gz"]), text)
+            fields = dict(line.split(": ", 1) for line in text.decode().splitlines()
+                          if ": " in line)
+            self.assertEqual(MADE[f"ipk/{name}/{fields['Filename']}"], ipk(name))
+            self.assertEqual(fields["Size"], str(len(ipk(name))))
+            self.assertEqual(fields["SHA256sum"], hashlib.sha256(ipk(name)).hexdigest())
+            self.assertTrue(text.endswith(b"\n\n"))
+
+    def test_the_same_input_gives_the_same_bytes(self):
+        self.assertEqual(made(), MADE)
+
+
+class Adb:
+    """Reads what apk's manual page apk-v3(5) describes; shares nothing with the writer."""
+
+    def __init__(self, package):
+        assert package[:4] == b"ADBd"
+        self.raw = zlib.decompress(package[4:], -15)
+        assert self.raw[:4] == b"ADB."
+        self.schema = self.raw[4:8]
+        self.blocks, at = [], 8
+        while at < len(self.raw):
+            word = struct.unpack_from("<I", self.raw, at)[0]
+            size = word & 0x3FFFFFFF
+            self.blocks.append((word >> 30, self.raw[at + 4:at + size]))
+            at += size + -size % 8
+        self.tree = self.blocks[0][1]
+        self.root = self.value(struct.unpack_from("<I", self.tree, 4)[0])
+
+    def value(self, word):
+        kind, at = word >> 28, word & 0x0FFFFFFF
+        if kind == 0:
+            return None
+        if kind == 1:
+            return at
+        if kind == 2:
+            return struct.unpack_from("<I", self.tree, at)[0]
+        if kind in (8, 9, 10):
+            form = {8: "<B", 9: "<H", 10: "<I"}[kind]
+            size = struct.unpack_from(form, self.tree, at)[0]
+            at += struct.calcsize(form)
+            return self.tree[at:at + size]
+        assert kind in (0xD, 0xE), hex(word)
+        count = struct.unpack_from("<I", self.tree, at)[0]
+        return [self.value(one) for one in struct.unpack_from(f"<{count - 1}I", self.tree, at + 4)]
+
+
+def installed(package):
+    """{path: (mode, owner, group, content)} of an apk package, its hashes checked."""
+    adb = Adb(package)
+    data = {struct.unpack_from("<II", block): block[8:] for kind, block in adb.blocks if kind == 2}
+    files = {}
+    for at, (folder, _, *more) in enumerate(adb.root[1], 1):
+        for number, (name, acl, size, mtime, digest) in enumerate(more[0] if more else [], 1):
+            content = data.pop((at, number), b"")
+            assert (len(content), mtime) == (size, int(EPOCH)), name
+            assert hashlib.sha256(content).digest() == digest, name
+            path = f"{(folder or b'').decode()}/{name.decode()}".lstrip("/")
+            files[path] = (acl[0], acl[1], acl[2], content)
+    assert not data, "contents that belong to no file"
+    return files
+
+
+class Apk(unittest.TestCase):
+    def test_it_is_a_package_of_the_third_format(self):
+        for name in ARCHITECTURES:
+            adb = Adb(apk(name))
+            self.assertEqual(adb.schema, b"pckg")
+            info = adb.root[0]
+            self.assertEqual(info[:2] + info[4:6], [b"hbb", b"0.1.0-r1", name.encode(),
+                                                    b"MIT OR Apache-2.0"])
+            # Its identity is the hash of the tree with zeros in that place.
+            identity = info[2]
+            self.assertEqual(adb.tree.count(identity), 1)
+            blank = adb.tree.replace(identity, bytes(20))
+            self.assertEqual(identity, hashlib.sha256(blank).digest()[:20])
+
+    def test_files_are_those_of_the_ipk_and_what_openwrt_asks_for(self):
+        files = installed(apk())
+        modes = {path: mode for path, (mode, *_) in files.items()}
+        own = "lib/apk/packages/hbb"
+        extra = [f"{own}.{end}" for end in ["conffiles", "conffiles_static", "list", "rusers"]]
+        self.assertEqual(modes, MODES | dict.fromkeys(extra, 0o644))
+        self.assertEqual({entry[1:3] for entry in files.values()}, {(b"root", b"root")})
+        data = contents(contents(ipk())["data.tar.gz"])
+        self.assertEqual({path: files[path][3] for path in MODES},
+                         {path: data[path] for path in MODES})
+        listed = files[f"{own}.list"][3].decode().split()
+        self.assertEqual(listed, sorted(f"/{path}" for path in [*MODES, f"{own}.rusers"]))
+        self.assertEqual(files[f"{own}.rusers"][3], b"hbb:hbb\n")
+        self.assertEqual(files[f"{own}.conffiles"][3], b"/etc/config/hbb\n")
+        digest = hashlib.sha256(files["etc/config/hbb"][3]).hexdigest()
+        static = files[f"{own}.conffiles_static"][3].decode()
+        self.assertEqual(static, f"/etc/config/hbb {digest}\n")
+
+    def test_the_index_names_the_package(self):
+        for name in ARCHITECTURES:
+            adb = Adb(MADE[f"apk/{name}/packages.adb"])
+            self.assertEqual(adb.schema, b"indx")
+            (info,) = adb.root[1]
+            self.assertEqual((info[0], info[4], info[12]), (b"hbb", name.encode(), len(apk(name))))
+            self.assertEqual(info[2], hashlib.sha256(Adb(apk(name)).tree).digest())
+
+
+class Scripts(unittest.TestCase):
+    """Under busybox, with stubs of OpenWrt's functions, in a scratch root."""
+
+    def setUp(self):
+        self.root = Scratch(self)
+
+    def unpack(self):
+        """What opkg does with an ipk, with the real program put in."""
+        self.root.install()
+        about = contents(contents(ipk())["control.tar.gz"])
+        for name, content in about.items():
+            if content:
+                self.root.write(f"usr/lib/opkg/info/hbb.{name}", content.decode())
+
+    def opkg(self, script, **environment):
+        code, said = self.root.run(f"sh /usr/lib/opkg/info/hbb.{script}", **environment)
+        self.assertEqual((code, said), (0, ""))
+
+    def apk(self, script):
+        texts = dict(zip(PACKER.adb.SCRIPTS, (text and text.decode() for text in
+                                              Adb(apk()).root[2]), strict=False))
+        self.root.write("tmp/script", texts[script])
+        self.assertEqual(self.root.run("sh /tmp/script"), (0, ""))
+
+    def procd(self):
+        lines = [line.split("\t")[0] for line in self.root.read("tmp/procd").splitlines()]
+        self.root.write("tmp/procd", "")
+        return [line for line in lines if line.endswith("_service")]
+
+    def test_install_upgrade_and_removal_by_opkg(self):
+        self.unpack()
+        self.opkg("postinst", PKG_UPGRADE="0")
+        self.assertEqual(self.procd(), ["set_service", "close_service"])
+        self.assertIn("no zone chosen", "\n".join(self.root.log()))
+        # The rules of chosen zones outlive an upgrade and go with the package.
+        self.root.run("printf '\\nconfig firewall firewall\\n\\tlist zone wan\\n' >>"
+                      "/etc/config/hbb; /etc/init.d/hbb start")
+        self.assertIn("hbb_wan_tcp", self.root.read("etc/config/firewall"))
+        self.opkg("prerm", PKG_UPGRADE="1")
+        self.assertIn("hbb_wan_tcp", self.root.read("etc/config/firewall"))
+        self.opkg("postinst", PKG_UPGRADE="1")
+        self.opkg("prerm")
+        self.assertEqual(self.root.read("etc/config/firewall").split(), FIREWALL.split())
+        self.assertEqual(self.procd()[-1], "delete_service")
+
+    def test_an_image_is_built_without_touching_the_host(self):
+        self.unpack()
+        self.root.run("mkdir -p /image && cp -r /usr /lib /etc /image")
+        self.opkg("postinst", IPKG_INSTROOT="/image")
+        self.opkg("prerm", IPKG_INSTROOT="/image")
+        self.assertEqual((self.procd(), self.root.log()), ([], []))
+
+    def test_no_script_means_none(self):
+        self.unpack()
+        self.opkg("postinst", IPKG_NO_SCRIPT="1")
+        self.assertEqual(self.root.read("tmp/calls"), "")
+
+    def test_install_upgrade_and_removal_by_apk(self):
+        self.root.install()
+        self.apk("post-install")
+        self.assertEqual(self.root.read("tmp/calls").splitlines()[:2],
+                         ["add_group_and_user hbb", "default_postinst hbb upgrade="])
+        self.assertEqual(self.procd(), ["set_service", "close_service"])
+        # apk leaves the old program running, so the package restarts it; not one that is off.
+        self.apk("post-upgrade")
+        self.assertNotIn("delete_service", self.procd())
+        self.root.write("tmp/running", "")
+        self.apk("post-upgrade")
+        self.assertEqual(self.procd(), ["set_service", "close_service", "delete_service",
+                                        "set_service", "close_service"])
+        self.apk("pre-deinstall")
+        self.assertEqual(self.procd(), ["delete_service"])
+
+
+class Style(unittest.TestCase):
+    def test_every_script_passes_shellcheck(self):
+        shellcheck = need("shellcheck", "shellcheck")
+        about = contents(contents(ipk())["control.tar.gz"])
+        scripts = {name: about[name].decode() for name in about if name.startswith("p")}
+        scripts |= PACKER.apk_scripts(RECIPE)
+        for path in [*(ROOT / "openwrt").rglob("*"), *(ROOT / "tests/openwrt/stubs").iterdir()]:
+            if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh"):
+                scripts[path.name] = path.read_text()
+        self.assertGreaterEqual(len(scripts), 15)
+        for name, text in scripts.items():
+            stubs = ["-e", "SC1091,SC2154,SC2068,SC2086"] if name in MADE_BY_RULE else []
+            ended = subprocess.run([shellcheck, "-s", "sh", *stubs, "-"], input=text, text=True,
+                                   capture_output=True, check=False)
+            self.assertEqual(ended.stdout, "", name)
+
+
+# These have the lines that OpenWrt's build writes, unquoted as it does.
+MADE_BY_RULE = ["postinst", "prerm", "post-install", "post-upgrade", "pre-deinstall"]
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]])

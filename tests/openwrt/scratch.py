@@ -1,0 +1,155 @@
+"""A scratch root with busybox, the real hbb, our files, and stubs in place of OpenWrt's parts.
+
+The stubs (stubs/) are small and our own: what they do not do, a test here cannot show.
+"""
+
+import gzip
+import importlib.machinery
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FILES = ROOT / "openwrt/files"
+
+
+def need(program, package):
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        sys.exit(f"the program {program} is needed: install the package {package}")
+    return path
+
+
+BUSYBOX = need("busybox", "busybox")
+UNSHARE = need("unshare", "util-linux")
+HBB = os.environ.get("HBB_BIN") or sys.exit("HBB_BIN must name the program hbb")
+
+
+def packer():
+    """openwrt/package as a module."""
+    path = str(ROOT / "openwrt/package")
+    sys.path.insert(0, str(ROOT / "openwrt"))
+    loader = importlib.machinery.SourceFileLoader("packer", path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("packer", loader))
+    loader.exec_module(module)
+    return module
+
+
+def members(package):
+    """[(TarInfo, content)] of a gzipped tar."""
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(package))) as tar:
+        return [(info, tar.extractfile(info).read() if info.isfile() else b"") for info in tar]
+
+
+def contents(package):
+    return {info.name.removeprefix("./"): content for info, content in members(package)}
+
+
+class Scratch:
+    """Ends with the test; its network is its own, so ports are free and no name is known."""
+
+    def __init__(self, test):
+        self.path = Path(tempfile.mkdtemp(prefix="hbb-openwrt-"))
+        test.addCleanup(shutil.rmtree, self.path)
+        self._folders()
+        self._program(BUSYBOX, "bin/busybox")
+        for applet in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
+            if applet != "busybox":
+                (self.path / "bin" / applet).symlink_to("busybox")
+        self._stubs()
+        self.write("etc/passwd",
+                   "root:x:0:0:root:/root:/bin/ash\nhbb:x:32768:32768::/:/bin/false\n")
+        self.write("etc/group", "root:x:0:\nhbb:x:32768:\n")
+        self.write("proc/meminfo", "MemTotal:         250000 kB\nMemFree: 1 kB\n")
+        self.write("proc/mounts", "overlayfs:/overlay / overlay rw 0 0\n")
+        self.write("etc/config/firewall", FIREWALL)
+
+    def _folders(self):
+        for name in ["bin", "sbin", "stubs", "dev", "etc/config", "lib/functions", "tmp/run",
+                     "usr/bin", "usr/libexec", "proc"]:
+            (self.path / name).mkdir(parents=True)
+        (self.path / "var").symlink_to("tmp")
+
+    def _program(self, source, name):
+        target = self.path / name
+        target.unlink(missing_ok=True)
+        shutil.copy(source, target)
+        target.chmod(0o755)
+        listed = subprocess.run(["ldd", source], capture_output=True, text=True, check=False)
+        for word in listed.stdout.split():
+            if word.startswith("/"):
+                library = self.path / word[1:]
+                library.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(word, library)
+
+    def _stubs(self):
+        for name, place in [("functions.sh", "lib/functions.sh"), ("rc.common", "etc/rc.common"),
+                            ("network.sh", "lib/functions/network.sh"), ("uci", "sbin/uci")]:
+            shutil.copy(HERE / "stubs" / name, self.path / place)
+        for name in ["logger", "chown"]:
+            self.write(f"stubs/{name}", f'#!/bin/sh\necho "{name} $*" >>/tmp/calls\n')
+        for path in ["etc/rc.common", "sbin/uci", "stubs/logger", "stubs/chown"]:
+            (self.path / path).chmod(0o755)
+
+    def install(self):
+        """Our files where the package has them."""
+        recipe = packer().Recipe((ROOT / "openwrt/hbb/Makefile").read_text())
+        for path, entry in recipe.files(Path(HBB)).items():
+            target = self.path / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(entry.content)
+            target.chmod(entry.mode)
+        self._program(HBB, "usr/bin/hbb")
+        return self
+
+    def write(self, path, text):
+        target = self.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def read(self, path):
+        target = self.path / path
+        return target.read_text() if target.exists() else ""
+
+    def run(self, script, **environment):
+        """Runs a text in ash inside; gives exit code and stderr."""
+        env = {"PATH": "/stubs:/usr/sbin:/usr/bin:/sbin:/bin", **environment}
+        command = [UNSHARE, "-rn", "chroot", self.path, "/bin/ash", "-c", script]
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60,
+                               check=False)
+        return ended.returncode, ended.stderr
+
+    def calls(self, program):
+        """What a recording stub was called with."""
+        lines = self.read("tmp/calls").splitlines()
+        return [line.split(" ", 1)[1] for line in lines if line.startswith(f"{program} ")]
+
+    def log(self):
+        return [line.removeprefix("-t hbb -p daemon.") for line in self.calls("logger")]
+
+
+FIREWALL = """
+config defaults
+	option input 'REJECT'
+
+config zone
+	option name 'lan'
+	option input 'ACCEPT'
+
+config zone
+	option name 'wan'
+	option input 'REJECT'
+
+config rule 'mine'
+	option name 'Allow-Ping'
+	option src 'wan'
+	option target 'ACCEPT'
+"""
