@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size arm)
+stages=(setup format lint test cross size arm system)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -19,7 +19,8 @@ setup() {
   local missing=() pair
   for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
-    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make; do
+    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
+    qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -39,8 +40,9 @@ as_root() {
 format() { cargo fmt --check; }
 lint() {
   cargo clippy --locked --all-targets -- -D warnings
-  git ls-files -z -- .ci/run '*.sh' cross size-report openwrt |
-    xargs -0 grep -lE '^#!/(usr/bin/env bash|bin/sh|usr/bin/env sh)' | xargs shellcheck -x
+  cargo clippy --locked --test qemu -- -D warnings
+  git ls-files -z -- .ci/run '*.sh' cross size-report openwrt tests/qemu |
+    xargs -0 grep -lE '^#!/(usr/bin/env bash|bin/sh|usr/bin/env sh|bin/busybox sh)' | xargs shellcheck -x
 }
 test_all() { cargo test --locked; }
 cross() { cross/setup && cross/build --with debian all && cross/check all && openwrt/package; }
@@ -52,6 +54,8 @@ arm() {
       cargo test --locked --test e2e
   done
 }
+# The same binaries as programs of real kernels, in machines of their own.
+system() { cargo test --locked --test qemu -- --nocapture --test-threads 2; }
 size() { size-report/measure --self-test && size-report/measure; }
 
 main() {
@@ -61,7 +65,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | cross | size | arm) "$stage" ;;
+      setup | format | lint | cross | size | arm | system) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac

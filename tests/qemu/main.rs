@@ -1,0 +1,153 @@
+//! The release binary of each ARM triple under a real kernel of that machine, in an emulator:
+//! start, register, punch, relay, reload, a clock that jumps, a crowd in 64 MB, SIGTERM. C34, C42,
+//! C43, C45, C57, C65, C70.
+//!
+//! Modelled clients run outside and reach the guest through two networks, so that it sees them at
+//! two addresses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
+
+mod board;
+#[path = "../sim/chance.rs"]
+mod chance;
+mod crowd;
+mod machine;
+#[path = "../model/mod.rs"]
+mod model;
+#[path = "../conformance/say.rs"]
+mod say;
+mod service;
+mod sessions;
+
+use std::time::Duration;
+
+use board::{AARCH64, ARMV7, Board};
+use crowd::{Crowd, is_online};
+use model::initiator::{Asks, Path};
+use model::target::Target;
+use service::Service;
+use sessions::{Pair, Scene};
+
+const RELAYED_BYTES: usize = 50_000_000;
+const PEERS: usize = 1_000;
+const SESSIONS: usize = 30;
+/// No limit of speed is in the way, and one address may be many devices.
+const FLAGS: &str = "--single-bandwidth 1000000\n--total-bandwidth 1000000\n\
+                     --registrations-per-minute 65535\n--new-peers-per-day 65535\n";
+
+#[test]
+fn aarch64_serves() {
+    serves(&AARCH64);
+}
+
+#[test]
+fn armv7_serves() {
+    serves(&ARMV7);
+}
+
+/// One machine from power on to power off.
+fn serves(board: &Board) {
+    let mut service = Service::boot(board, None);
+    service.start(FLAGS);
+    let ready = service.since_power_on();
+    let idle = service.memory_kib("VmRSS");
+    sessions_in_every_way(&mut service);
+    reload_keeps_sessions(&mut service);
+    clock_jumps(&mut service);
+    let crowded = crowd(&mut service);
+    let most = service.memory_kib("VmHWM");
+    let (code, end) = service.terminate();
+    assert_eq!(code, 0, "{}", service.log());
+    assert!(end < Duration::from_secs(2), "{end:?} from SIGTERM to the end");
+    let row = format!(
+        "{:<31} kernel {}  binary {} B  machine {} MB  boot to ready {:.1} s  RSS idle \
+         {idle} KiB, {PEERS} peers {crowded} KiB, most {most} KiB  SIGTERM {} ms",
+        board.triple,
+        service.machine.run("uname -r"),
+        board.binary_bytes(),
+        board.memory_mb,
+        ready.as_secs_f64(),
+        end.as_millis()
+    );
+    println!("{row}");
+}
+
+/// Punch, direct path inside one network, relay by streams and with a WebSocket leg.
+fn sessions_in_every_way(service: &mut Service) {
+    let (one, two) = (service.at(0), service.at(1));
+    sessions::punch(&Scene { target: one, initiator: two, key: service.key() });
+    let within = Scene { target: one, initiator: one, key: service.key() };
+    let pair = within.dial("100000001", Asks::Tcp);
+    assert_eq!(pair.path, Path::Local);
+    pair.stream(1_000_000);
+
+    let between = Scene { target: one, initiator: two, key: service.key() };
+    let pair = between.dial("100000002", Asks::Tcp);
+    assert_eq!(pair.path, Path::RelayByInitiator);
+    assert_eq!(service.pipes(), 0, "nothing has streamed yet");
+    pair.stream(RELAYED_BYTES);
+    assert!(service.pipes() > 0, "what streams goes through pipes of the kernel");
+
+    let pair = between.dial("100000003", Asks::WebSocket);
+    assert_eq!(pair.path, Path::RelayByTarget);
+    pair.converse(RELAYED_BYTES);
+    assert!(service.is_alive());
+}
+
+/// SIGHUP changes a limit, a wrong file changes nothing, and a session lives through both.
+fn reload_keeps_sessions(service: &mut Service) {
+    let scene = Scene { target: service.at(0), initiator: service.at(1), key: service.key() };
+    let mut pair = Pair::at_relay(&scene, "first");
+    assert!(pair.talks());
+    service.reload(&format!("{FLAGS}--max-sessions 1\n"), "info reloaded");
+    assert!(pair.talks());
+    assert!(!Pair::at_relay(&scene, "second").talks(), "one session is all it may have");
+    service.reload("--max-sessions none\n", "warn reload-refused");
+    assert!(pair.talks());
+    service.reload(FLAGS, "info reloaded");
+    assert!(Pair::at_relay(&scene, "third").talks());
+    assert!(pair.talks());
+}
+
+/// The calendar jumps, and nobody is gone or counted as long here.
+fn clock_jumps(service: &mut Service) {
+    let scene = Scene { target: service.at(0), initiator: service.at(1), key: service.key() };
+    let target = Target::register(&sessions::host(), scene.target, "200000001", &scene.key);
+    let mut pair = Pair::at_relay(&scene, "clock");
+    for (date, year) in [("2037-07-01 12:00", "2037"), ("1999-01-01 12:00", "1999")] {
+        service.machine.run(&format!("date -s '{date}'"));
+        assert_eq!(service.machine.run("date +%Y"), year);
+        assert_eq!(is_online(scene.target, &["200000001", "nobody1"]), [true, false]);
+        target.keep();
+        assert!(pair.talks());
+        // A punch and a relay begin, too.
+        scene.dial("200000002", Asks::Tcp).stream(100_000);
+    }
+}
+
+/// Many devices, then many sessions at once, in a machine that has little; its memory between.
+fn crowd(service: &mut Service) -> u64 {
+    let networks = [service.at(0), service.at(1)];
+    let crowd = Crowd::register(networks, PEERS);
+    assert_eq!(crowd.online(), PEERS);
+    let memory = service.memory_kib("VmRSS");
+    let scene = Scene { target: networks[0], initiator: networks[1], key: service.key() };
+    // One after the other: an address may have a few legs that wait, and no more.
+    let open = |number| {
+        let mut pair = Pair::at_relay(&scene, &format!("crowd {number}"));
+        assert!(pair.talks(), "session {number}");
+        pair
+    };
+    let pairs: Vec<Pair> = (0..SESSIONS).map(open).collect();
+    let streams = pairs.into_iter().map(|pair| std::thread::spawn(|| pair.stream(500_000)));
+    for stream in streams.collect::<Vec<_>>() {
+        stream.join().unwrap();
+    }
+    crowd.keep();
+    assert_eq!(crowd.online(), PEERS);
+    assert!(service.is_alive());
+    let starved = service.machine.run("dmesg | grep -ci 'out of memory' || true");
+    assert_eq!(starved, "0", "the kernel had to end something");
+    memory
+}
