@@ -132,6 +132,9 @@ pub struct ServeFlags {
     /// threads for relayed sessions: 1 uses the one that does all else, auto is one a core (1)
     #[argh(option)]
     pub relay_threads: Option<String>,
+    /// mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)
+    #[argh(option)]
+    pub dscp: Option<String>,
     /// speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)
     #[argh(option)]
     pub total_bandwidth: Option<String>,

@@ -261,3 +261,84 @@ fn a_session_that_both_ended_is_done() {
     let line = server.wait_log("info relay-ended");
     assert!(line.ends_with("reason=done"), "{line}");
 }
+
+/// What is relayed carries the mark, what is signalled does not: counted by the kernel.
+#[test]
+fn relayed_traffic_is_marked_over_ipv4_and_ipv6() {
+    let name = format!("hbb-mark-{}", std::process::id());
+    let namespace = Namespace::new(&name);
+    let server = Server::start_behind(&namespace.run(), &["--key=", "--dscp", "34"]);
+    let relay = server.port + 1;
+    let rule = |family: &str, words: &str| {
+        let rule = format!("add rule inet marks out {family} dscp {words}");
+        namespace.nft(&rule);
+    };
+    namespace.nft("add table inet marks");
+    namespace.nft("add chain inet marks out { type filter hook output priority 0; }");
+    rule("ip", &format!("af41 tcp sport {relay} counter"));
+    rule("ip6", &format!("af41 tcp sport {relay} counter"));
+    rule("ip", &format!("!= cs0 tcp sport {} counter", server.port));
+    Host::inside(&name, "127.0.0.1").enter();
+    for ip in ["127.0.0.1", "::1"] {
+        let host = Host::local(ip);
+        let at = SocketAddr::new(ip.parse().unwrap(), relay);
+        let mut legs = [Link::tcp(&host, at), Link::tcp(&host, at)];
+        let uuid = ip.to_owned();
+        let wish = say::proto::RequestRelay { uuid, ..Default::default() };
+        let wish = say::payload(say::Body::RequestRelay(wish));
+        legs.iter_mut().for_each(|leg| leg.send(&wish).unwrap());
+        let [one, other] = &mut legs;
+        one.send(b"marked").unwrap();
+        assert_eq!(other.receive().unwrap(), b"marked");
+        other.send(b"and back").unwrap();
+        assert_eq!(one.receive().unwrap(), b"and back");
+    }
+    let mut asker =
+        Link::tcp(&Host::local("127.0.0.1"), SocketAddr::from(([127, 0, 0, 1], server.port)));
+    asker.send(&say::test_nat(3)).unwrap();
+    asker.receive().unwrap();
+    let counted = namespace.nft("list chain inet marks out");
+    let packets: Vec<u32> = counted
+        .lines()
+        .filter_map(|line| line.split_once("packets ")?.1.split(' ').next()?.parse().ok())
+        .collect();
+    let [v4, v6, signalled] = packets[..] else { panic!("{counted}") };
+    assert!(v4 >= 2 && v6 >= 2 && signalled == 0, "{counted}");
+}
+
+/// A network namespace with nothing but its loopback, gone when dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn new(name: &str) -> Self {
+        let namespace = Self(name.to_owned());
+        let made = Command::new("ip").args(["netns", "add", name]).status();
+        assert!(made.expect("install the package iproute2").success(), "this needs root");
+        let run = namespace.run();
+        let mut up = Command::new(run[0]);
+        assert!(
+            up.args(&run[1..]).args(["ip", "link", "set", "lo", "up"]).status().unwrap().success()
+        );
+        namespace
+    }
+
+    fn run(&self) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.0]
+    }
+
+    /// What nft says to one command.
+    fn nft(&self, command: &str) -> String {
+        let run = self.run();
+        let mut nft = Command::new(run[0]);
+        let output = nft.args(&run[1..]).args(["nft", command]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "install the package nftables? {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}

@@ -13,6 +13,7 @@ use crate::identity::KeyPolicy;
 use crate::log::{info, init, set_level, warn};
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
+use crate::net::session::Setting;
 use crate::net::signalling::Live;
 use crate::relay::{Lists, Relay};
 use crate::rendezvous::{Lan, Policy, Rendezvous};
@@ -47,10 +48,10 @@ pub fn run(config: Config) -> Result<(), Exit> {
     print(&greeting(&config, &keys))?;
     let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
     let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
-    let relay_threads = config.relay_threads;
+    let sessions = Setting { threads: config.relay_threads, dscp: config.dscp };
     let reload = Box::new(reload(config, keys));
     let seed = seed()?;
-    run_shell(Setup { ports, live, rendezvous, relay, relay_threads, seed, reload }).map_err(exit)
+    run_shell(Setup { ports, live, rendezvous, relay, sessions, seed, reload }).map_err(exit)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Relay, Exit> {

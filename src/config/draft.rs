@@ -45,6 +45,7 @@ impl Draft {
             public: None,
             limits: Limits::default(),
             relay_threads: 1,
+            dscp: None,
             rates: Rates::default(),
             log_level: LogLevel::Info,
             command_line: Box::new(command_line.clone()),
@@ -168,6 +169,9 @@ impl Draft {
         let is = "auto, or a whole number from 1 to 64";
         if let Some(threads) = self.value("--relay-threads", &flags.relay_threads, threads, is) {
             self.config.relay_threads = threads;
+        }
+        if let Some(dscp) = self.number("--dscp", &flags.dscp, (0, 63)) {
+            self.config.dscp = u8::try_from(dscp).ok();
         }
     }
 

@@ -107,6 +107,8 @@ pub struct Config {
     pub limits: Limits,
     /// Threads for relayed sessions, at most 64; 1 is none of their own.
     pub relay_threads: usize,
+    /// What relayed traffic is marked with, 0 to 63.
+    pub dscp: Option<u8>,
     /// How fast relayed sessions may go.
     pub rates: Rates,
     /// What is logged.
@@ -159,6 +161,7 @@ impl Config {
             ("--console", self.console != new.console),
             ("--single-port", self.single_port != new.single_port),
             ("--relay-threads", self.relay_threads != new.relay_threads),
+            ("--dscp", self.dscp != new.dscp),
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
         ];

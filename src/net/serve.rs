@@ -30,7 +30,7 @@ use super::health;
 use super::pool::Pool;
 use super::relaying::{Legs, LiveRelay, Relaying};
 use super::secure::Offers;
-use super::session::Sessions;
+use super::session::{Sessions, Setting};
 use super::signal::{Listener, Wish};
 use super::signalling::{Live, Queues, Signalling};
 use super::socket;
@@ -75,8 +75,8 @@ pub struct Setup {
     pub rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
     pub relay: Option<Relay>,
-    /// Threads for relayed sessions; 1 is none but this one.
-    pub relay_threads: usize,
+    /// How relayed sessions run.
+    pub sessions: Setting,
     /// Keys the shell's own tables: must be secret.
     pub seed: Seed,
     /// Reads the flags file again; None, after saying why, if it is not valid.
@@ -187,7 +187,7 @@ async fn serve(
     sockets: Sockets,
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), Error> {
-    let Setup { ports, live, rendezvous, relay, relay_threads, reload, .. } = setup;
+    let Setup { ports, live, rendezvous, relay, sessions, reload, .. } = setup;
     let signals = Listener::new().map_err(Error::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
@@ -206,7 +206,7 @@ async fn serve(
         (store, owner) = (Some(task), Some(started));
     }
     if let Some(machine) = relay {
-        let relay = (machine, relay_threads);
+        let relay = (machine, sessions);
         legs = Some(shell.start_relay(relay, live.rates, live_relay_out)?);
     }
     for (entrance, listener) in sockets.listeners {
@@ -263,11 +263,11 @@ impl Shell {
 
     fn start_relay(
         &self,
-        (machine, threads): (Relay, usize),
+        (machine, setting): (Relay, Setting),
         rates: Rates,
         live: Receiver<LiveRelay>,
     ) -> Result<Legs, Error> {
-        let sessions = Sessions::new(threads, &self.executor, (self.clock, rates));
+        let sessions = Sessions::new(setting, &self.executor, (self.clock, rates));
         let sessions = Rc::new(sessions.map_err(Error::System)?);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);

@@ -26,6 +26,7 @@ use super::link::Link;
 use super::pace::Paces;
 use super::relaying::FromLeg;
 use super::report;
+use super::socket::mark;
 use super::splice::{self, Ended, Leg};
 
 /// Two legs that found each other.
@@ -42,6 +43,15 @@ pub struct Session {
     pub inbox: Sender<FromLeg>,
 }
 
+/// How sessions run.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Threads for them; 1 is none but the main one.
+    pub threads: usize,
+    /// What their traffic is marked with, 0 to 63.
+    pub dscp: Option<u8>,
+}
+
 /// Runs sessions.
 pub enum Sessions {
     /// Beside everything else.
@@ -56,6 +66,7 @@ pub struct Bench {
     room: Room,
     conduits: Rc<Conduits>,
     paces: Paces,
+    dscp: Option<u8>,
 }
 
 /// A thread for sessions.
@@ -75,13 +86,15 @@ impl Sessions {
     /// # Errors
     /// What the system says if it has no thread to give.
     pub fn new(
-        threads: usize,
+        Setting { threads, dscp }: Setting,
         executor: &Rc<LocalExecutor<'static>>,
         (clock, rates): (Clock, Rates),
     ) -> io::Result<Self> {
         let total = Arc::new(Total::default());
         if threads <= 1 {
-            return Ok(Self::Here(Bench::new(Rc::clone(executor), 1, (clock, total, rates))));
+            let setting = Setting { threads: 1, dscp };
+            let bench = Bench::new(Rc::clone(executor), setting, (clock, total, rates));
+            return Ok(Self::Here(bench));
         }
         let worker = |_| {
             let (orders, received) = bounded(INBOX_MAX);
@@ -89,7 +102,7 @@ impl Sessions {
             let shared = (clock, Arc::clone(&total), rates);
             let count = Arc::clone(&running);
             let thread = Builder::new().name("relay".into()).stack_size(RELAY_STACK_BYTES);
-            thread.spawn(move || work(&received, threads, shared, &count))?;
+            thread.spawn(move || work(&received, Setting { threads, dscp }, shared, &count))?;
             Ok(Worker { orders, running })
         };
         Ok(Self::Spread((0..threads).map(worker).collect::<io::Result<_>>()?))
@@ -129,12 +142,12 @@ impl Worker {
 
 fn work(
     orders: &Receiver<Order>,
-    threads: usize,
+    setting: Setting,
     shared: (Clock, Arc<Total>, Rates),
     running: &Arc<AtomicUsize>,
 ) {
     let executor = Rc::new(LocalExecutor::new());
-    let bench = Bench::new(Rc::clone(&executor), threads, shared);
+    let bench = Bench::new(Rc::clone(&executor), setting, shared);
     smol::block_on(executor.run(async {
         while let Ok(order) = orders.recv().await {
             match order {
@@ -149,12 +162,13 @@ impl Bench {
     /// One of `threads`, with its part of what they share.
     fn new(
         executor: Rc<LocalExecutor<'static>>,
-        threads: usize,
+        Setting { threads, dscp }: Setting,
         (clock, total, rates): (Clock, Arc<Total>, Rates),
     ) -> Self {
         let room = Room::new(GATHERED_BYTES_MAX / threads);
         let conduits = Rc::new(Conduits::new((CONDUITS_MAX / threads).max(1)));
-        Self { executor, room, conduits, paces: Paces::new(clock, total, rates) }
+        let paces = Paces::new(clock, total, rates);
+        Self { executor, room, conduits, paces, dscp }
     }
 
     /// The two kinds of sessions are two kinds of tasks: one that converts messages is several
@@ -166,6 +180,10 @@ impl Bench {
             ConnType::Tunnel => TUNNEL_IDLE_MS,
         };
         // In a box, so that the task of an idle session is below a size the allocator has.
+        if let Some(dscp) = self.dscp {
+            mark(waiting.stream.get_ref(), dscp);
+            mark(joining.stream.get_ref(), dscp);
+        }
         let over = Over { conn, inbox, running };
         let kept = Box::new((self.paces.session(terms.limited), over, Rc::clone(&self.conduits)));
         if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {

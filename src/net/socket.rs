@@ -3,8 +3,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Ipv6TClass;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use smol::Async;
 
@@ -27,6 +29,15 @@ pub fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
 /// What the kernel says; `AddrInUse` is the usual one.
 pub fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
     open(ip, port, SocketType::DGRAM).map(UdpSocket::from)
+}
+
+/// Marks what is sent on a connection with a DSCP (RFC 2474), for queues on the way. A kernel that
+/// will not is no reason to refuse the session.
+pub fn mark(stream: &impl AsFd, dscp: u8) {
+    let class = dscp << 2;
+    // The first is for IPv4, mapped or not, the second for IPv6.
+    let _ = sockopt::set_ip_tos(stream, class);
+    let _ = setsockopt(stream, Ipv6TClass, &i32::from(class));
 }
 
 fn open(ip: Option<IpAddr>, port: u16, kind: SocketType) -> io::Result<OwnedFd> {
