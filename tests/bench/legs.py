@@ -7,14 +7,15 @@ import time
 import wire
 
 
-def pair(port, number):
-    """Two joined legs, from two addresses."""
+def pair(port, number, host="127.0.0.1"):
+    """Two joined legs, over loopback from two addresses."""
     token = f"5d2c8a10-0000-4000-8000-{number:012x}"
     legs = []
     for side in (1, 2):
         leg = socket.socket()
-        leg.bind((f"127.{10 + side}.{number // 250}.{number % 250 + 1}", 0))
-        leg.connect(("127.0.0.1", port + 1))
+        if host == "127.0.0.1":
+            leg.bind((f"127.{10 + side}.{number // 250}.{number % 250 + 1}", 0))
+        leg.connect((host, port + 1))
         leg.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         leg.sendall(wire.frame(wire.request_relay(token)))
         legs.append(leg)

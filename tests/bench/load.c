@@ -4,7 +4,7 @@
      load pump CHUNK BYTES PAIR...          seconds until BYTES of each pair are through
      load pace CHUNK MICROS COUNT PAIR...   COUNT chunks a pair, one every MICROS, taking turns
      load echo CHUNK MICROS COUNT PAIR      to and fro, one every MICROS: p50 p99 worst, in us
-     load copy PORT BACKEND                 forwards each connection, copying 64 KiB at most */
+     load copy PORT HOST BACKEND            forwards each connection, copying 64 KiB at most */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -130,12 +130,12 @@ static void echo(void) {
 
 static struct { int other; size_t held, sent; char *bytes; } sides[FILES_MAX];
 
-static int inet_socket(int port, struct sockaddr_in *name) {
+static int inet_socket(const char *host, int port, struct sockaddr_in *name) {
     int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
     if (made < 0 || made >= FILES_MAX) die("socket");
     setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port),
-                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                                 .sin_addr.s_addr = inet_addr(host)};
     return made;
 }
 
@@ -144,9 +144,9 @@ static void watch(int poll, int file, int events, int how) {
     if (epoll_ctl(poll, how, file, &event)) die("epoll_ctl");
 }
 
-static void take(int poll, int listener, int backend) {
+static void take(int poll, int listener, const char *host, int backend) {
     struct sockaddr_in name;
-    int both[2] = {accept(listener, NULL, NULL), inet_socket(backend, &name)}, yes = 1;
+    int both[2] = {accept(listener, NULL, NULL), inet_socket(host, backend, &name)}, yes = 1;
     if (both[0] < 0 || both[0] >= FILES_MAX) die("accept");
     if (connect(both[1], (struct sockaddr *)&name, sizeof name)) die("connect");
     for (int at = 0; at < 2; at++) {
@@ -192,10 +192,10 @@ static int forward(int poll, int file, int events) {
     return 1;
 }
 
-static void copy(int port, int backend) {
+static void copy(int port, const char *host, int backend) {
     struct sockaddr_in name;
     struct epoll_event events[256];
-    int listener = inet_socket(port, &name), poll = epoll_create1(EPOLL_CLOEXEC);
+    int listener = inet_socket("0.0.0.0", port, &name), poll = epoll_create1(EPOLL_CLOEXEC);
     if (bind(listener, (struct sockaddr *)&name, sizeof name) || listen(listener, 128)) die("bind");
     watch(poll, listener, EPOLLIN, EPOLL_CTL_ADD);
     for (;;) {
@@ -203,7 +203,7 @@ static void copy(int port, int backend) {
         for (int at = 0; at < ready; at++) {
             int file = events[at].data.fd, other = sides[file].other;
             if (file == listener) {
-                take(poll, listener, backend);
+                take(poll, listener, host, backend);
             } else if (other >= 0 && !forward(poll, file, events[at].events)) {
                 close(file);
                 close(other);
@@ -216,7 +216,7 @@ static void copy(int port, int backend) {
 int main(int many, char **words) {
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     if (many < 4) return 2;
-    if (!strcmp(words[1], "copy")) copy(atoi(words[2]), atoi(words[3]));
+    if (!strcmp(words[1], "copy")) copy(atoi(words[2]), words[3], atoi(words[4]));
     int pumps = !strcmp(words[1], "pump");
     chunk = atol(words[2]);
     each = pumps ? atoll(words[3]) / (long long)chunk * chunk : 0;

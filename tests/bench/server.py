@@ -18,12 +18,14 @@ FLAGS = [
 class Server:
     """A running `hbb serve` on a free port, logging to a file beside its data."""
 
-    def __init__(self, binary, data):
+    def __init__(self, binary, data, place=None):
         self.port = free_port()
+        self.host = place.host if place else "127.0.0.1"
         self.began = time.monotonic()
         log = open(Path(data) / "log", "ab")
         arguments = ["serve", "--data", str(data), "--port", str(self.port), *FLAGS]
-        self.process = subprocess.Popen([binary, *arguments], stdout=log, stderr=log)
+        words = [*(place.prefix if place else []), binary, *arguments]
+        self.process = subprocess.Popen(words, stdout=log, stderr=log)
         self.pid = self.process.pid
         self.wait_ready()
         self.start_seconds = time.monotonic() - self.began
@@ -40,7 +42,7 @@ class Server:
             if self.process.poll() is not None:
                 raise SystemExit(f"hbb ended with {self.process.returncode}; see its log")
             try:
-                return socket.create_connection(("127.0.0.1", self.port + 1), 1).close()
+                return socket.create_connection((self.host, self.port + 1), 1).close()
             except OSError:
                 time.sleep(0.01)
 

@@ -1,5 +1,6 @@
 """The relay beside other forwarders on the same loads, taking turns: HAProxy with splicing, and
-the plainest loop that copies 64 KiB at a time. What counts is CPU seconds per GB carried."""
+the plainest loop that copies 64 KiB at a time. Forwarders stand in a network namespace, the load
+outside, a veth pair between. What counts is CPU seconds per GB carried."""
 
 import os
 import shutil
@@ -26,8 +27,8 @@ defaults
     option splice-auto
     option clitcpka
 listen relay
-    bind 127.0.0.1:{port}
-    server sink 127.0.0.1:{backend}
+    bind 0.0.0.0:{port}
+    server sink {here}:{backend}
 """
 # Name, pairs, and what `load` is told: chunk and bytes of each pair, or chunk, interval in
 # microseconds and count.
@@ -39,28 +40,52 @@ LOADS = [
 BULK, ECHO = ("pump", 65_536, 10**15), ("echo", 200, 4_000, 750)
 
 
+class Place:
+    """A network namespace for the forwarder; removed in the end."""
+
+    def __init__(self):
+        self.name = f"hbb-bench-{os.getpid()}"
+        self.here, self.host = "10.213.7.1", "10.213.7.2"
+        self.prefix = ["ip", "netns", "exec", self.name]
+        self.made("netns", "add", self.name)
+        self.made("link", "add", "hbb-bench", "type", "veth", "peer", "hbb-far", "netns", self.name)
+        self.made("addr", "add", f"{self.here}/30", "dev", "hbb-bench")
+        self.made("link", "set", "hbb-bench", "up")
+        self.made("-n", self.name, "addr", "add", f"{self.host}/30", "dev", "hbb-far")
+        self.made("-n", self.name, "link", "set", "hbb-far", "up")
+
+    @staticmethod
+    def made(*words):
+        if subprocess.run(["ip", *words]).returncode:
+            raise SystemExit("namespaces need root and the package iproute2")
+
+    def remove(self):
+        subprocess.run(["ip", "link", "del", "hbb-bench"])
+        subprocess.run(["ip", "netns", "del", self.name])
+
+
 class Relay:
     """hbb; its pairs are two legs of one token."""
 
     name = "hbb"
 
-    def __init__(self, folder, binary, _load):
-        self.server = Server(binary, folder)
+    def __init__(self, folder, binary, _load, place):
+        self.server = Server(binary, folder, place)
         self.number = 0
 
     def pair(self):
         self.number += 1
-        return legs.pair(self.server.port, self.number)
+        return legs.pair(self.server.port, self.number, self.server.host)
 
 
 class Forwarder:
     """A program that connects each caller with one backend, which stands here."""
 
-    def __init__(self, folder, command):
-        self.backend = socket.create_server(("127.0.0.1", 0))
-        self.port = free_port()
-        words = command(folder, self.port, self.backend.getsockname()[1])
-        process = subprocess.Popen(words, stderr=open(Path(folder) / "forwarder", "ab"))
+    def __init__(self, folder, command, place):
+        self.backend = socket.create_server((place.here, 0))
+        self.port, self.host = free_port(), place.host
+        words = command(folder, self.port, (place.here, self.backend.getsockname()[1]))
+        process = subprocess.Popen([*place.prefix, *words], stderr=open(Path(folder) / "forwarder", "ab"))
         self.server = Server.of(process)
         self.first = self.connect_patiently()
 
@@ -73,7 +98,7 @@ class Forwarder:
         raise SystemExit("a forwarder does not start")
 
     def pair(self):
-        caller = socket.create_connection(("127.0.0.1", self.port), 5)
+        caller = socket.create_connection((self.host, self.port), 5)
         callee, _ = self.backend.accept()
         for end in (caller, callee):
             end.settimeout(None)
@@ -84,31 +109,39 @@ class Forwarder:
 class Haproxy(Forwarder):
     name = "HAProxy"
 
-    def __init__(self, folder, _binary, _load):
-        super().__init__(folder, self.command)
+    def __init__(self, folder, _binary, _load, place):
+        super().__init__(folder, self.command, place)
 
     @staticmethod
     def command(folder, port, backend):
         settings = Path(folder) / "haproxy"
-        settings.write_text(HAPROXY.format(port=port, backend=backend))
+        here, number = backend
+        settings.write_text(HAPROXY.format(port=port, here=here, backend=number))
         return ["haproxy", "-db", "-q", "-f", settings]
 
 
 class Copy(Forwarder):
     name = "copy loop"
 
-    def __init__(self, folder, _binary, load):
-        super().__init__(folder, lambda _, port, backend: [load, "copy", str(port), str(backend)])
+    def __init__(self, folder, _binary, load, place):
+        command = lambda _, port, backend: [load, "copy", str(port), *map(str, backend)]
+        super().__init__(folder, command, place)
 
 
 @contextmanager
 def running(kind, folder, binary, load):
-    forwarder = kind(folder, binary, load)
+    place = Place()
+    try:
+        forwarder = kind(folder, binary, load, place)
+    except BaseException:
+        place.remove()
+        raise
     try:
         yield forwarder
     finally:
         forwarder.server.process.kill()
         forwarder.server.process.wait()
+        place.remove()
 
 
 def compare(folder, binary, rounds=5):
