@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and read HBB_BIN")]
 
 pub(crate) mod datagrams;
+pub(crate) mod devices;
 pub(crate) mod doors;
 pub(crate) mod host;
 pub(crate) mod initiator;
