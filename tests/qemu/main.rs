@@ -1,6 +1,6 @@
 //! The release binary of each ARM triple under a real kernel of that machine, in an emulator:
-//! start, register, punch, relay, reload, a clock that jumps, a crowd in 64 MB, SIGTERM. C34, C42,
-//! C43, C45, C57, C65, C70.
+//! start, register, punch, relay, reload, a clock that jumps, a crowd in little memory, SIGTERM,
+//! power cuts. C14, C34, C42, C43, C45, C57, C65, C70.
 //!
 //! Modelled clients run outside and reach the guest through two networks, so that it sees them at
 //! two addresses.
@@ -15,6 +15,7 @@ mod crowd;
 mod machine;
 #[path = "../model/mod.rs"]
 mod model;
+mod power;
 #[path = "../conformance/say.rs"]
 mod say;
 mod service;
@@ -44,6 +45,16 @@ fn aarch64_serves() {
 #[test]
 fn armv7_serves() {
     serves(&ARMV7);
+}
+
+#[test]
+fn aarch64_survives_power_cuts() {
+    power::cut_again_and_again(&AARCH64);
+}
+
+#[test]
+fn armv7_survives_power_cuts() {
+    power::cut_again_and_again(&ARMV7);
 }
 
 /// One machine from power on to power off.
