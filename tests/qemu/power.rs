@@ -90,7 +90,7 @@ pub(crate) fn cut_again_and_again(board: &Board) {
     std::fs::remove_file(&store).unwrap();
     let (known, cut_off) = (told.acknowledged.len(), told.unanswered.len());
     println!("{}: {known} acknowledged, {cut_off} cut off, {} cuts", board.triple, cuts());
-    assert!(known > 50, "only {known} were acknowledged at all");
+    assert!(known > 0, "nobody was acknowledged at all");
     assert!(cut_off > 0, "no cut came while somebody registered");
 }
 
