@@ -2,15 +2,12 @@
 //! itself, told from the protocol by its first bytes, since clients, proxies and hairpin routes
 //! come from there too (protocol §1.6). C38, C71, C76.
 
-use std::time::Duration;
-
 use smol::channel::bounded;
-use smol::{Timer, future};
 
 use crate::base::counters::DropReason;
 use crate::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
-use super::link::{Link, readable};
+use super::link::{Link, readable, within};
 use super::tcp::{FromStream, Owner};
 
 /// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
@@ -23,22 +20,18 @@ const RELAY_HELP: &str = "h\n";
 /// # Errors
 /// The connection is over, or silent.
 pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
-    let silent = async {
-        Timer::after(Duration::from_millis(IDLE_MS)).await;
-        Err(DropReason::Idle)
-    };
     let spoke = async { readable(&link.stream).await.map_err(|_| DropReason::Done) };
-    future::or(spoke, silent).await?;
+    within(IDLE_MS, Err(DropReason::Idle), spoke).await?;
     let whole = async {
-        while link.read().is_ok() {
+        while link.read_more().await.is_ok() {
             let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
             if !telling.is_ascii() || telling.len() == TELLING_BYTES || telling.contains(&b'\n') {
                 return;
             }
-            let _ = readable(&link.stream).await;
         }
     };
-    future::or(whole, patience()).await;
+    // A person at a terminal sends a line at once, a script may send no end of line.
+    within(CONSOLE_MS, (), whole).await;
     let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
     if telling.is_empty() { Err(DropReason::Done) } else { Ok(telling.is_ascii()) }
 }
@@ -47,13 +40,12 @@ pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
 pub async fn serve(mut link: Link, owner: Option<Owner>) {
     let whole = async {
         while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
-            let _ = readable(&link.stream).await;
-            if link.read().is_err() {
+            if link.read_more().await.is_err() {
                 return;
             }
         }
     };
-    future::or(whole, patience()).await;
+    within(CONSOLE_MS, (), whole).await;
     let text = String::from_utf8_lossy(&link.leftover);
     let line = text.lines().next().unwrap_or_default().trim().to_owned();
     let answer = match owner {
@@ -68,9 +60,4 @@ async fn ask(owner: &Owner, line: String) -> String {
     let (answer, told) = bounded(1);
     let asked = owner.inbox.send(FromStream::Console { line, answer }).await;
     if asked.is_ok() { told.recv().await.unwrap_or_default() } else { String::new() }
-}
-
-/// A person at a terminal sends a line at once, a script may send no end of line.
-async fn patience() {
-    Timer::after(Duration::from_millis(CONSOLE_MS)).await;
 }

@@ -2,10 +2,9 @@
 //! serves all, by its first bytes. C31, C37.
 
 use std::net::TcpStream;
-use std::time::Duration;
 
+use smol::Async;
 use smol::channel::bounded;
-use smol::{Async, Timer, future};
 
 use crate::base::conn::Transport;
 use crate::base::counters::DropReason;
@@ -18,7 +17,7 @@ use crate::wire::message::decode;
 use crate::wire::request::Request;
 
 use super::console;
-use super::link::{Link, readable};
+use super::link::{Link, readable, within};
 use super::pool::Place;
 use super::relaying::{self, Legs};
 use super::tcp::{self, FromStream, Owner};
@@ -119,11 +118,8 @@ async fn asked_for(guest: &mut Guest, place: &Place, door: &Door) -> Result<Aske
         Door::SignallingWs(_, proxies) => (Asked::Signalling, proxies),
         Door::RelayWs(_, proxies) => (Asked::Relay, proxies),
         Door::Every(_, _, proxies) => {
-            let late = async {
-                Timer::after(Duration::from_millis(IDLE_MS)).await;
-                Err(DropReason::Idle)
-            };
-            return future::or(first_words(guest, place, proxies), late).await;
+            let words = first_words(guest, place, proxies);
+            return within(IDLE_MS, Err(DropReason::Idle), words).await;
         }
     };
     open_websocket(guest, place, proxies).await?;
@@ -153,12 +149,8 @@ async fn first_words(
     place: &Place,
     proxies: &Proxies,
 ) -> Result<Asked, DropReason> {
-    let silent = async {
-        Timer::after(Duration::from_millis(OFFER_DELAY_SHARED_MS)).await;
-        false
-    };
     let spoke = async { readable(&guest.link.stream).await.is_ok() };
-    if !future::or(spoke, silent).await {
+    if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
         return Ok(Asked::Signalling);
     }
     if begins_with_get(&mut guest.link).await? {
@@ -176,12 +168,11 @@ async fn first_words(
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
     loop {
-        link.read()?;
+        link.read_more().await?;
         let begin = link.leftover.get(..GET.len()).unwrap_or(&link.leftover);
         if begin == GET || !GET.starts_with(begin) {
             return Ok(begin == GET);
         }
-        readable(&link.stream).await.map_err(|_| DropReason::Done)?;
     }
 }
 

@@ -115,9 +115,17 @@ impl Link {
             if let Some(payload) = self.payload(payload_max).await? {
                 return Ok(payload);
             }
-            readable(&self.stream).await.map_err(|_| DropReason::Done)?;
-            self.read()?;
+            self.read_more().await?;
         }
+    }
+
+    /// Waits until there is something to read, and reads once.
+    ///
+    /// # Errors
+    /// As [`Link::read`].
+    pub async fn read_more(&mut self) -> Result<(), DropReason> {
+        readable(&self.stream).await.map_err(|_| DropReason::Done)?;
+        self.read()
     }
 
     /// Sends one payload.
@@ -143,12 +151,17 @@ impl Link {
     pub async fn write(&self, bytes: &[u8]) -> Result<(), DropReason> {
         let mut stream = &self.stream;
         let write = async { stream.write_all(bytes).await.map_err(|_| DropReason::SendFailed) };
-        let give_up = async {
-            Timer::after(Duration::from_millis(WRITE_MS)).await;
-            Err(DropReason::SlowReader)
-        };
-        future::or(write, give_up).await
+        within(WRITE_MS, Err(DropReason::SlowReader), write).await
     }
+}
+
+/// What `work` comes to, or `late` if it takes longer than so many milliseconds. No async function:
+/// that would keep `work` twice.
+pub fn within<T>(ms: u64, late: T, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    future::or(work, async move {
+        Timer::after(Duration::from_millis(ms)).await;
+        late
+    })
 }
 
 /// Waits until there is something to read, or an end. Unlike `Async::readable` it takes no memory

@@ -17,7 +17,7 @@ use crate::base::time::Time;
 
 use super::conduit::Conduits;
 use super::lane::{Flow, Lane, Outcome};
-use super::link::{Link, readable, writable};
+use super::link::{Link, readable, within, writable};
 use super::pace::Pace;
 
 /// A connection and what was read of it but not passed on.
@@ -184,11 +184,7 @@ impl Watch {
 async fn reset(stream: &Async<TcpStream>) {
     let _ = sockopt::set_socket_send_buffer_size(stream, 0);
     let taken = async { writable(stream).await.is_ok() };
-    let late = async {
-        Timer::after(Duration::from_millis(WRITE_MS)).await;
-        false
-    };
-    if future::or(taken, late).await {
+    if within(WRITE_MS, false, taken).await {
         Timer::after(Duration::from_millis(RESET_PAUSE_MS)).await;
         let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
     }

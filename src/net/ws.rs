@@ -4,9 +4,6 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
-
-use smol::{Timer, future};
 
 use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
@@ -15,7 +12,7 @@ use crate::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS
 use crate::wire::handshake::{Opening, Path, parse};
 use crate::wire::websocket::Assembly;
 
-use super::link::{Codec, Link, readable};
+use super::link::{Codec, Link, within};
 
 /// The proxies whose word about addresses is taken; clones share them.
 #[derive(Clone, Default)]
@@ -57,11 +54,7 @@ pub async fn greet(
     (from, conn): (Endpoint, Conn),
     proxies: &Proxies,
 ) -> Result<(Endpoint, Path), DropReason> {
-    let late = async {
-        Timer::after(Duration::from_millis(HANDSHAKE_MS)).await;
-        Err(DropReason::Idle)
-    };
-    let opening = future::or(opening(link), late).await?;
+    let opening = within(HANDSHAKE_MS, Err(DropReason::Idle), opening(link)).await?;
     link.write(opening.answer.as_bytes()).await?;
     link.codec = Codec::WebSocket(Assembly::default());
     let from = match proxies.told(from, &opening) {
@@ -81,10 +74,7 @@ async fn opening(link: &mut Link) -> Result<Opening, DropReason> {
             Ok(None) if link.leftover.len() > HANDSHAKE_BYTES_MAX => {
                 return Err(DropReason::Oversized);
             }
-            Ok(None) => {
-                readable(&link.stream).await.map_err(|_| DropReason::Done)?;
-                link.read()?;
-            }
+            Ok(None) => link.read_more().await?,
             Err(refusal) => {
                 link.write(refusal.answer().as_bytes()).await?;
                 return Err(DropReason::Malformed);
