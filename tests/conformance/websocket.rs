@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::half_minute::Watch;
 use crate::loopback::{
     A_IP, B_IP, B1, Caller, DEVICE, Device, KEY, asked, dial, is_online, main_port, one_shot, open,
     wish,
@@ -87,6 +88,19 @@ fn c031_what_opens_no_websocket_is_told_so_and_closed() {
     assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
     let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(10_000));
     assert_eq!(ask(&long), "", "an endless request");
+}
+
+#[test]
+fn c031_who_does_not_ask_for_a_websocket_in_time_is_closed() {
+    let server = open();
+    for port in [server.port + 2, server.port + 3] {
+        let watch = Watch::start();
+        let mut caller = Caller::from(A_IP, SocketAddr::from(([127, 0, 0, 1], port)));
+        caller.0.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        caller.say_raw(b"GET /ws/id HTTP/1.1\r\nUpgrade: web");
+        caller.is_closed();
+        assert!((9.5..15.0).contains(&watch.secs()), "closed after {} s", watch.secs());
+    }
 }
 
 #[test]
