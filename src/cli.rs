@@ -16,6 +16,7 @@ pub const VERSION: &str = concat!("hbb ", env!("CARGO_PKG_VERSION"), "\n");
     usage = "<command> [<flags>]",
     example = "{command_name} serve --data /etc/hbb --public rd.example.org",
     example = "{command_name} export --data /etc/hbb --host rd.example.org",
+    example = "{command_name} ctl --data /etc/hbb status",
     example = "{command_name} serve --help",
     error_code(0, "done"),
     error_code(1, "failed while running; starting it again may help"),
@@ -42,6 +43,8 @@ pub enum Command {
     Export(ExportFlags),
     /// Look for mistakes without starting anything.
     Check(CheckFlags),
+    /// Ask the running server, and steer it.
+    Ctl(CtlFlags),
 }
 
 /// Run the ID server and the relay, in the foreground.
@@ -74,6 +77,9 @@ pub struct ServeFlags {
     /// FILE with more flags, see below
     #[argh(option)]
     pub flags: Option<String>,
+    /// PATH of the socket 'hbb ctl' asks; hbb.sock in the directory of --data if not given
+    #[argh(option)]
+    pub control: Option<String>,
     /// IP address to listen on; all of IPv6 and IPv4 if not given
     #[argh(option)]
     pub bind: Option<String>,
@@ -226,6 +232,51 @@ pub struct ExportFlags {
     pub flags: Option<String>,
 }
 
+/// Ask the running server, and steer it.
+#[derive(FromArgs, Debug)]
+#[argh(
+    subcommand,
+    name = "ctl",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<flags>] COMMAND [WORD]",
+    example = "{command_name} status",
+    example = "{command_name} peers part=4711 count=20",
+    example = "{command_name} --json sessions",
+    example = "{command_name} ban 192.0.2.0/24",
+    note = "Commands:",
+    note = "  status             what runs, how full it is, what was dropped",
+    note = "  peers [WISH...]    who is registered: after=ID, count=NUMBER, part=TEXT of the id",
+    note = "  sessions           who is relayed, with bytes and bytes a second",
+    note = "  disconnect NUMBER  end a relayed session",
+    note = "  forget ID          delete a device; one that still runs registers itself anew",
+    note = "  ban WHAT           shut out an id, an address or a network, and keep that in",
+    note = "                     banned.txt in the directory of --data",
+    note = "  unban WHAT         let in again",
+    note = "  bans               who is shut out",
+    note = "  limits             limits and speeds, named as the flags of 'hbb serve'",
+    note = "  limits NAME VALUE  change one until the next reload or start",
+    note = "  reload             read the flags file and the lists again, as SIGHUP does",
+    note = "The socket belongs to the user and the group the server runs as."
+)]
+pub struct CtlFlags {
+    /// PATH of the socket; if not given, that of --flags or --data, else the first there is of
+    /// /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory
+    #[argh(option)]
+    pub control: Option<String>,
+    /// DIR of 'hbb serve --data'
+    #[argh(option)]
+    pub data: Option<String>,
+    /// FILE of 'hbb serve --flags'
+    #[argh(option)]
+    pub flags: Option<String>,
+    /// answer in JSON; an error as well, as {{"error": "..."}}
+    #[argh(switch)]
+    pub json: bool,
+    /// what to do
+    #[argh(positional, greedy, hidden_help)]
+    pub words: Vec<String>,
+}
+
 /// The flags of `serve`, given to `check`.
 #[derive(Debug)]
 pub struct CheckFlags(pub Box<ServeFlags>);
@@ -331,7 +382,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
     if early.status.is_ok() {
         return Early::Asked(early.output);
     }
-    let known = ["serve", "keygen", "export", "check"].contains(&first);
+    let known = ["serve", "keygen", "export", "check", "ctl"].contains(&first);
     let command = if known { [" ", first].concat() } else { String::new() };
     Early::Wrong([&early.output, "See 'hbb", &command, " --help'.\n"].concat())
 }

@@ -39,6 +39,8 @@ pub enum DropReason {
     StoreFailed,
     /// A relay leg asked to move more than it may.
     OverBudget,
+    /// An operator ended it.
+    Dismissed,
     /// An invariant of ours broke.
     Bug,
     /// The conversation is over, nothing is wrong.
@@ -68,6 +70,7 @@ impl DropReason {
         Self::SendFailed,
         Self::StoreFailed,
         Self::OverBudget,
+        Self::Dismissed,
         Self::Bug,
         Self::Done,
     ];
@@ -92,6 +95,7 @@ impl DropReason {
             Self::SendFailed => "send-failed",
             Self::StoreFailed => "store-failed",
             Self::OverBudget => "over-budget",
+            Self::Dismissed => "dismissed",
             Self::Bug => "bug",
             Self::Done => "done",
         }

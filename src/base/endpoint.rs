@@ -127,6 +127,18 @@ impl Network {
     }
 }
 
+/// An address, and the bits that count unless all do.
+impl fmt::Display for Network {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ip, width) = match u32::try_from(self.base) {
+            Ok(base) if !self.v6 => (IpAddr::from(base.to_be_bytes()), 32),
+            _ => (IpAddr::from(self.base.to_be_bytes()), 128),
+        };
+        ip.fmt(out)?;
+        if self.bits == width { Ok(()) } else { write!(out, "/{}", self.bits) }
+    }
+}
+
 /// The address as a number, its width in bits, and whether it is IPv6.
 fn number(ip: IpAddr) -> (u128, u8, bool) {
     match ip {

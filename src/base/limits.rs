@@ -59,6 +59,8 @@ pub const STORE_STACK_BYTES: usize = 256 * 1024;
 pub const SAVES_PENDING_MAX: usize = 1024;
 /// Addresses a throttle remembers; the oldest is forgotten first.
 pub const THROTTLED_MAX: usize = 512;
+/// Ids, addresses and networks an operator may shut out; every message is compared with all.
+pub const BANS_MAX: usize = 1024;
 /// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
 pub const GRANTS_MAX: usize = 1024;
 
@@ -68,6 +70,14 @@ pub const HANDSHAKE_MS: u64 = 10_000;
 pub const CONSOLE_MS: u64 = 1_000;
 /// Longest console line.
 pub const CONSOLE_BYTES_MAX: usize = 1024;
+/// Longest request on the control socket: a command and its words.
+pub const CONTROL_BYTES_MAX: usize = 512;
+/// A conversation on the control socket is over after this.
+pub const CONTROL_MS: u64 = 60_000;
+/// Conversations on the control socket at a time; further ones wait.
+pub const CONTROLS_MAX: usize = 4;
+/// Peers listed before others get their turn.
+pub const PEERS_PER_PAGE: usize = 512;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
 /// A silent connection is closed after this (C05, C66).

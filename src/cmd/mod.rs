@@ -3,9 +3,11 @@
 //! Checks: tests/cli.rs runs every command; C74, C75 and C77 in tests/conformance/keys.rs.
 
 pub mod check;
+pub mod ctl;
 pub mod export;
 pub mod keygen;
 pub mod serve;
+pub mod settings;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -73,8 +75,10 @@ impl Exit {
 
     /// Writes the message to stderr; if that is closed, the exit code has to do.
     pub fn tell(&self) {
-        let text = [self.message.trim_end(), "\n"].concat();
-        drop(io::stderr().write_all(text.as_bytes()));
+        if !self.message.is_empty() {
+            let text = [self.message.trim_end(), "\n"].concat();
+            drop(io::stderr().write_all(text.as_bytes()));
+        }
     }
 }
 
@@ -85,6 +89,7 @@ pub fn run(command: Command) -> Result<(), Exit> {
         Command::Keygen(flags) => keygen::run(&flags),
         Command::Export(flags) => export::run(&flags),
         Command::Check(flags) => check::run(&flags.0),
+        Command::Ctl(flags) => ctl::run(&flags),
     }
 }
 

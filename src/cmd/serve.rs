@@ -4,39 +4,28 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Exit, keygen, level_filter, print, read_text, reconfigure};
-use crate::base::endpoint::Network;
+use super::settings::{self, Steered};
+use super::{Exit, keygen, level_filter, print};
 use crate::base::host::with_port;
 use crate::base::table::Seed;
 use crate::config::{Config, PORT, Role};
 use crate::identity::KeyPolicy;
-use crate::log::{info, init, set_level, warn};
+use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
 use crate::net::session::Setting;
 use crate::net::signalling::Live;
-use crate::relay::{Lists, Relay};
-use crate::rendezvous::{Lan, Policy, Rendezvous};
+use crate::relay::Relay;
+use crate::rendezvous::Rendezvous;
 use crate::store;
 
 /// The store's file name in the data directory.
 pub const STORE_FILE: &str = "hbb.redb";
-/// Addresses whose sessions get the limited rate.
-const BLACKLIST_FILE: &str = "blacklist.txt";
-/// Addresses the relay refuses.
-const BLOCKLIST_FILE: &str = "blocklist.txt";
-/// Longest list in bytes and lines: every leg is compared with all of it.
-const LIST_BYTES_MAX: u64 = 64 * 1024;
-const LIST_LINES_MAX: usize = 1024;
-
-/// The relay's port clients assume where none is named.
-const RELAY_PORT: u16 = PORT + 1;
-
 /// `hbb serve`.
 pub fn run(config: Config) -> Result<(), Exit> {
     init(level_filter(config.log_level), unix_secs);
     let keys = keygen::policy(&config)?;
-    let live = live(&config, &keys);
+    let live = settings::live(&config, &keys, settings::bans(&config));
     let rendezvous = match config.role {
         Role::Relay => None,
         Role::All | Role::Rendezvous => Some(rendezvous(&config, &keys, &live)?),
@@ -49,9 +38,11 @@ pub fn run(config: Config) -> Result<(), Exit> {
     let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
     let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
     let sessions = Setting { threads: config.relay_threads, dscp: config.dscp };
-    let reload = Box::new(reload(config, keys));
+    let control = config.control.clone();
+    let settings = Box::new(Steered::new(config, keys));
     let seed = seed()?;
-    run_shell(Setup { ports, live, rendezvous, relay, sessions, seed, reload }).map_err(exit)
+    run_shell(Setup { ports, live, rendezvous, relay, sessions, seed, settings, control })
+        .map_err(exit)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Relay, Exit> {
@@ -82,66 +73,6 @@ fn rendezvous(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Rendezvo
         None => None,
     };
     Ok(RendezvousPart { machine, store, seal })
-}
-
-fn live(config: &Config, keys: &KeyPolicy) -> Live {
-    let lan = config.lan.map(|lan| Lan { network: lan.network, relay: lan.local_ip.to_string() });
-    let policy = Policy {
-        access_key: keys.enforced.clone(),
-        relays: config.relay_servers.clone(),
-        public_relay: config.public.as_deref().map(|host| match config.relay_port {
-            RELAY_PORT => host.to_owned(),
-            port => with_port(host, port),
-        }),
-        always_relay: config.always_use_relay,
-        lan,
-    };
-    let lists = Lists { black: list(config, BLACKLIST_FILE), block: list(config, BLOCKLIST_FILE) };
-    let proxies = config.trusted_proxies.clone();
-    Live { limits: config.limits, policy, proxies, rates: config.rates, lists }
-}
-
-/// The addresses and networks a file of the data directory names, one a line; what stands behind
-/// a blank is a comment, as upstream has it. No file, no addresses.
-fn list(config: &Config, file: &str) -> Vec<Network> {
-    let text = match read_text(&config.data.join(file), LIST_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
-        Err(cause) => {
-            warn!("list-ignored file={file} cause='{cause}'");
-            return Vec::new();
-        }
-    };
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let networks = lines.filter_map(|(line, number)| {
-        let network = Network::parse(line.split_whitespace().next()?);
-        if network.is_none() {
-            warn!("list-line-ignored file={file} line={number} help='an address or a network'");
-        }
-        network
-    });
-    networks.take(LIST_LINES_MAX).collect()
-}
-
-/// Reads the flags file again; what is wrong with it goes to the log and changes nothing.
-fn reload(mut config: Config, keys: KeyPolicy) -> impl FnMut() -> Option<Live> {
-    move || match reconfigure(&config) {
-        Err(exit) => {
-            for line in exit.message().lines() {
-                warn!("reload-refused cause='{line}'");
-            }
-            None
-        }
-        Ok(new) => {
-            for flag in config.restart_needed(&new) {
-                warn!("restart-needed flag={flag}");
-            }
-            set_level(level_filter(new.log_level));
-            let live = live(&new, &keys);
-            config = new;
-            Some(live)
-        }
-    }
 }
 
 fn seed() -> Result<Seed, Exit> {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use super::value::{
     bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, relays, role, small,
-    threads,
+    socket, threads,
 };
-use super::{Config, FlagsFile, Lan, LogLevel, PORT, PORT_MAX, PORT_MIN, Role};
+use super::{CONTROL_FILE, Config, FlagsFile, Lan, LogLevel, PORT, PORT_MAX, PORT_MIN, Role};
 use crate::base::endpoint::Network;
 use crate::base::host::{host, with_port};
 use crate::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
@@ -31,6 +31,7 @@ impl Draft {
     pub(super) fn new(command_line: &ServeFlags) -> Self {
         let config = Config {
             data: PathBuf::from("."),
+            control: PathBuf::new(),
             bind: None,
             port: PORT,
             relay_port: PORT + 1,
@@ -50,6 +51,11 @@ impl Draft {
             log_level: LogLevel::Info,
             command_line: Box::new(command_line.clone()),
         };
+        Self::again(config)
+    }
+
+    /// One that was judged and may change in some things.
+    pub(super) fn again(config: Config) -> Self {
         let (place, problems) = (String::new(), Vec::new());
         Self { config, relay_port: None, network: None, local_ip: None, place, problems }
     }
@@ -95,6 +101,10 @@ impl Draft {
         let is = "a directory";
         if let Some(data) = self.value("--data", &flags.data, not_empty, is) {
             self.config.data = data.into();
+        }
+        let is = "the path of a socket, at most 100 bytes";
+        if let Some(path) = self.value("--control", &flags.control, socket, is) {
+            self.config.control = path.into();
         }
         let is = "an IP address of this machine, such as 192.0.2.10 or ::";
         if let Some(ip) = self.value("--bind", &flags.bind, ip, is) {
@@ -200,6 +210,9 @@ impl Draft {
 
     /// Judges how flags go together.
     pub(super) fn relate(&mut self) {
+        if self.config.control.as_os_str().is_empty() {
+            self.config.control = self.config.data.join(CONTROL_FILE);
+        }
         let derived = self.config.port + 1;
         self.config.relay_port = self.relay_port.unwrap_or(derived);
         self.relate_ports();

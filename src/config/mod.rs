@@ -13,11 +13,14 @@ use std::path::PathBuf;
 use crate::base::endpoint::Network;
 use crate::base::limits::Limits;
 use crate::base::rates::Rates;
-use crate::cli::ServeFlags;
+use crate::cli::{ServeFlags, parse_line};
 
 use draft::Draft;
 pub use value::relays;
+use value::{in_hundredths, megabits};
 
+/// The control socket's name in the data directory.
+pub const CONTROL_FILE: &str = "hbb.sock";
 /// The port clients assume if none is typed.
 pub const PORT: u16 = 21116;
 /// The lowest port whose derived ports all exist: HTTP is 2 below.
@@ -78,6 +81,8 @@ pub struct FlagsFile<'a> {
 pub struct Config {
     /// Where key files and store live.
     pub data: PathBuf,
+    /// Where `hbb ctl` finds us: a unix socket, [`CONTROL_FILE`] in `data` if not given.
+    pub control: PathBuf,
     /// The only address to listen on; None is all of IPv6 and IPv4.
     pub bind: Option<IpAddr>,
     /// The ID server's port, [`PORT_MIN`] to [`PORT_MAX`].
@@ -151,10 +156,42 @@ impl Config {
         self.command_line.flags.as_deref()
     }
 
+    /// The same with another limit or rate, which holds until the file is judged again.
+    ///
+    /// # Errors
+    /// The name or the value is wrong; what is allowed.
+    pub fn with_limit(&self, name: &str, value: &str) -> Result<Self, String> {
+        if !self.limit_texts().iter().any(|(known, _)| *known == name) {
+            return Err(["'", name, "' is no limit; 'hbb ctl limits' lists them."].concat());
+        }
+        let flags = parse_line(&["--", name, " ", value].concat())?;
+        let mut draft = Draft::again(self.clone());
+        draft.apply(&flags);
+        if draft.problems.is_empty() { Ok(draft.config) } else { Err(draft.problems.concat()) }
+    }
+
+    /// Limits and rates by the names of their flags, in the units of these.
+    pub fn limit_texts(&self) -> Vec<(&'static str, String)> {
+        let (limits, rates) = (&self.limits, &self.rates);
+        vec![
+            ("max-peers", limits.peers.to_string()),
+            ("max-connections", limits.connections.to_string()),
+            ("max-sessions", limits.sessions.to_string()),
+            ("registrations-per-minute", limits.registrations_per_source.to_string()),
+            ("new-peers-per-day", limits.newcomers_per_source.to_string()),
+            ("total-bandwidth", megabits(rates.total)),
+            ("single-bandwidth", megabits(rates.single)),
+            ("limit-speed", megabits(rates.limited)),
+            ("downgrade-threshold", in_hundredths(rates.downgrade_threshold)),
+            ("downgrade-start-check", (rates.downgrade_after_ms / 1000).to_string()),
+        ]
+    }
+
     /// The flags whose new values only a restart can bring into force.
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         let fixed = [
             ("--data", self.data != new.data),
+            ("--control", self.control != new.control),
             ("--bind", self.bind != new.bind),
             ("--port", self.port != new.port),
             ("--relay-port", self.relay_port != new.relay_port),
@@ -248,6 +285,28 @@ mod tests {
         let again = config.again(Some(FlagsFile { name: "flags", text: "--key=" })).unwrap();
         assert_eq!((again.port, again.limits.sessions), (4000, 32));
         assert_eq!(config.restart_needed(&again), ["--key"]);
+    }
+
+    #[test]
+    fn limits_are_told_as_they_are_typed() {
+        let config = config("--total-bandwidth 0.5\n--max-sessions 7");
+        let changed = config.with_limit("limit-speed", "2.25").unwrap();
+        let changed = changed.with_limit("max-peers", "9").unwrap();
+        let told = changed.limit_texts();
+        for (name, value) in [
+            ("max-peers", "9"),
+            ("max-sessions", "7"),
+            ("total-bandwidth", "0.5"),
+            ("single-bandwidth", "128"),
+            ("limit-speed", "2.25"),
+            ("downgrade-threshold", "0.66"),
+        ] {
+            assert!(told.contains(&(name, value.into())), "{name}: {told:?}");
+        }
+        for (name, value) in [("max-peers", "0"), ("port", "4"), ("max-peers", "x\n--port 1")] {
+            assert!(config.with_limit(name, value).is_err(), "{name} {value}");
+        }
+        assert_eq!(config.restart_needed(&changed), [""; 0]);
     }
 
     #[test]

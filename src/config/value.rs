@@ -38,6 +38,21 @@ pub(super) fn hundredths(text: &str) -> Option<u64> {
     decimal(text, 2).filter(|hundredths| (1..=100).contains(hundredths))
 }
 
+/// Bytes a second as Mb/s, with no more decimals than need be.
+pub(super) fn megabits(bytes: u64) -> String {
+    let millionths = (u128::from(bytes) * 1_000_000).div_ceil(MEGABIT.into());
+    decimals(&format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000))
+}
+
+/// Hundredths as a part of one.
+pub(super) fn in_hundredths(part: u64) -> String {
+    decimals(&format!("{}.{:02}", part / 100, part % 100))
+}
+
+fn decimals(text: &str) -> String {
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
 /// A number with at most so many decimals, as a whole number of the smallest of them.
 fn decimal(text: &str, decimals: usize) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -64,6 +79,11 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
 
 pub(super) fn not_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.into())
+}
+
+/// A path that fits into the address of a socket, with room for an end.
+pub(super) fn socket(text: &str) -> Option<String> {
+    not_empty(text).filter(|text| text.len() <= 100)
 }
 
 pub(super) fn role(text: &str) -> Option<Role> {

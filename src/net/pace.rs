@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use smol::Timer;
@@ -29,6 +30,8 @@ pub struct Pace {
     meter: RefCell<Meter>,
     /// Bytes that were moved and not yet charged.
     due: Cell<u64>,
+    /// Bytes that were charged, for who runs no session but wants to know.
+    moved: Arc<AtomicU64>,
 }
 
 impl Paces {
@@ -42,11 +45,11 @@ impl Paces {
         self.0.rates.set(rates);
     }
 
-    /// A session that starts.
-    pub fn session(&self, limited: bool) -> Pace {
+    /// A session that starts; what it moves is added to `moved`.
+    pub fn session(&self, limited: bool, moved: Arc<AtomicU64>) -> Pace {
         let shared = Rc::clone(&self.0);
         let meter = RefCell::new(shared.total.meter(shared.clock.now(), limited));
-        Pace { shared, meter, due: Cell::new(0) }
+        Pace { shared, meter, due: Cell::new(0), moved }
     }
 }
 
@@ -68,8 +71,9 @@ impl Pace {
 
     /// Charges it; when to go on, if not now.
     pub fn settle(&self) -> Option<Instant> {
-        let (clock, rates) = (self.shared.clock, self.shared.rates.get());
-        match self.meter.borrow_mut().spend(clock.now(), self.due.take(), &rates) {
+        let (clock, rates, due) = (self.shared.clock, self.shared.rates.get(), self.due.take());
+        self.moved.fetch_add(due, Ordering::Relaxed);
+        match self.meter.borrow_mut().spend(clock.now(), due, &rates) {
             Verdict::Go => None,
             Verdict::WaitUntil(at) => clock.instant(at),
         }

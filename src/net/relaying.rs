@@ -3,6 +3,8 @@
 //! leg that must wait gets it back, a leg that completes a pair does not. C65-C67, C69-C71.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Timer, future};
@@ -19,8 +21,9 @@ use super::clock::Clock;
 use super::link::Link;
 use super::pool::Place;
 use super::report;
+use super::running::{Running, Shown};
 use super::session::{Session, Sessions};
-use super::splice;
+use super::splice::{self, Ended};
 
 /// What legs tell the owner of the relay.
 pub enum FromLeg {
@@ -42,11 +45,43 @@ pub enum FromLeg {
         /// The stream and what came behind the message.
         leg: Link,
     },
-    /// It is gone, alone or with its session.
+    /// It is gone without a session.
     Closed {
         /// Which one.
         conn: Conn,
     },
+    /// Its session is over.
+    Ended {
+        /// The session.
+        number: u64,
+        /// The leg that waited.
+        conn: Conn,
+    },
+    /// An operator asks.
+    Asked(Ask),
+}
+
+/// What an operator asks of the relay.
+pub enum Ask {
+    /// How much there is to do.
+    Load(Sender<Load>),
+    /// Who is in a session.
+    Sessions(Sender<Vec<Shown>>),
+    /// End a session; whether there was one.
+    End(u64, Sender<bool>),
+}
+
+/// How much the relay has to do.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Sessions that run.
+    pub running: usize,
+    /// Legs that wait for their partner.
+    pub waiting: usize,
+    /// Bytes moved since start.
+    pub bytes: u64,
+    /// What was dropped.
+    pub dropped: [Counters; 2],
 }
 
 /// What the owner tells a leg.
@@ -54,7 +89,15 @@ pub enum Order {
     /// Wait with your stream for a partner.
     Park(Link),
     /// Here is your partner.
-    Pair(Link, Terms),
+    Pair(Box<Paired>),
+}
+
+/// What a leg needs to begin its session.
+pub struct Paired {
+    partner: Link,
+    terms: Terms,
+    number: u64,
+    moved: Arc<AtomicU64>,
 }
 
 /// What a reload changes of the relay.
@@ -77,6 +120,7 @@ pub struct Relaying {
     effects: Effects,
     clock: Clock,
     legs: Vec<Option<Held>>,
+    running: Running,
     counters: Counters,
 }
 
@@ -98,7 +142,8 @@ impl Relaying {
     /// Takes over a machine.
     pub fn new(machine: Relay, sessions: Rc<Sessions>, clock: Clock) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
-        Self { machine, sessions, effects, clock, legs: Vec::new(), counters }
+        let (legs, running) = (Vec::new(), Running::default());
+        Self { machine, sessions, effects, clock, legs, running, counters }
     }
 
     /// Runs until every queue into it is closed.
@@ -119,12 +164,12 @@ impl Relaying {
             match wake {
                 None => return,
                 Some(Wake::Due) => {}
-                Some(Wake::Leg(message)) => self.message(message),
+                Some(Wake::Leg(message)) => self.message(message).await,
                 Some(Wake::Live(live)) => self.reconfigure(live).await,
             }
             for _ in 0..STREAMS_PER_TURN {
                 let Ok(message) = inbox.try_recv() else { break };
-                self.message(message);
+                self.message(message).await;
             }
             self.timeouts();
             future::yield_now().await;
@@ -133,8 +178,42 @@ impl Relaying {
 
     async fn reconfigure(&mut self, live: LiveRelay) {
         self.machine.reconfigure(live.limits, live.access_key);
-        self.machine.set_lists(live.lists);
         self.sessions.set_rates(live.rates).await;
+        let blocked = |end: Endpoint| live.lists.block.iter().any(|net| net.contains(end.ip()));
+        for number in self.running.numbers(blocked) {
+            self.end(number).await;
+        }
+        self.machine.set_lists(live.lists);
+    }
+
+    /// Ends a session as the operator wants; whether there was one.
+    async fn end(&mut self, number: u64) -> bool {
+        let Some(entry) = self.running.end(number) else { return false };
+        let now = self.clock.now();
+        let (bytes, secs) = (entry.bytes(), entry.secs(now));
+        entry.dismiss();
+        self.sessions.end(number).await;
+        report::session_ended(&Ended { bytes, secs, reason: DropReason::Dismissed });
+        self.machine.handle(now, Input::Closed { conn: entry.conn }, &mut self.effects);
+        self.carry_out();
+        true
+    }
+
+    async fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Load(answer) => {
+                let (_, waiting, running) = self.machine.occupancy();
+                let dropped = [self.machine.counters().clone(), self.counters.clone()];
+                let bytes = self.running.bytes();
+                let _ = answer.try_send(Load { running, waiting, bytes, dropped });
+            }
+            Ask::Sessions(answer) => {
+                let _ = answer.try_send(self.running.show(self.clock.now()));
+            }
+            Ask::End(number, answer) => {
+                let _ = answer.try_send(self.end(number).await);
+            }
+        }
     }
 
     fn timeouts(&mut self) {
@@ -145,7 +224,7 @@ impl Relaying {
         }
     }
 
-    fn message(&mut self, message: FromLeg) {
+    async fn message(&mut self, message: FromLeg) {
         let now = self.clock.now();
         match message {
             FromLeg::Opened { conn, from, orders } => {
@@ -154,8 +233,14 @@ impl Relaying {
             }
             FromLeg::Closed { conn } => {
                 self.release(conn);
+                self.running.end_of(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
+            FromLeg::Ended { number, conn } => {
+                self.running.end(number);
+                self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
+            }
+            FromLeg::Asked(ask) => self.asked(ask).await,
             FromLeg::Joined { conn, payload, leg } => match decode(&payload) {
                 Ok(request) => {
                     let Some(held) = self.held(conn) else { return };
@@ -203,7 +288,12 @@ impl Relaying {
         let Some((leg, joining_from)) = partner else { return };
         if let Some(held) = self.release(waiting) {
             report::session_started(held.from, joining_from);
-            let _ = held.orders.try_send(Order::Pair(*leg, terms));
+            let between = ([held.from, joining_from], terms);
+            let (number, moved) = self.running.start(self.clock.now(), waiting, between);
+            let paired = Paired { partner: *leg, terms, number, moved };
+            if held.orders.try_send(Order::Pair(Box::new(paired))).is_err() {
+                self.running.end(number);
+            }
         }
     }
 
@@ -264,9 +354,10 @@ pub async fn serve(
     }
     let Ok(Order::Park(mut leg)) = next.recv().await else { return };
     match parked(&mut leg, &mut next).await {
-        Parked::Paired(partner, terms) => {
-            let session =
-                Session { waiting: leg, joining: partner, terms, conn, inbox: inbox.clone() };
+        Parked::Paired(paired) => {
+            let Paired { partner: joining, terms, number, moved } = *paired;
+            let inbox = inbox.clone();
+            let session = Session { waiting: leg, joining, terms, number, moved, conn, inbox };
             legs.sessions.start(session).await;
         }
         Parked::Gone => {
@@ -278,7 +369,7 @@ pub async fn serve(
 }
 
 enum Parked {
-    Paired(Link, Terms),
+    Paired(Box<Paired>),
     Gone,
     Dismissed,
 }
@@ -286,7 +377,7 @@ enum Parked {
 async fn parked(leg: &mut Link, next: &mut Receiver<Order>) -> Parked {
     let order = async {
         match next.recv().await {
-            Ok(Order::Pair(partner, terms)) => Parked::Paired(partner, terms),
+            Ok(Order::Pair(paired)) => Parked::Paired(paired),
             Ok(Order::Park(_)) | Err(_) => Parked::Dismissed,
         }
     };

@@ -21,6 +21,7 @@ pub fn rendezvous(event: &Event) {
         }
         Event::PeersFull { limit } => warn!("table-full table=peers limit={limit}"),
         Event::PeerForgotten { id } => info!("peer-forgotten peer={id}"),
+        Event::PeerUnknown { id } => debug!("peer-unknown peer={id}"),
         Event::SaveFailed { id } => warn!("peer-not-saved peer={id}"),
         Event::Dropped { via: Via::Datagram(from), reason } => {
             debug!("dropped from={from} reason={}", reason.as_str());

@@ -1,8 +1,10 @@
 //! Puts the shell together: opens every socket first, then runs both owners, the accept loops
 //! and the signal handler on one executor until a signal says stop.
 
+use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ use crate::rendezvous::Rendezvous;
 use crate::store::Store;
 
 use super::clock::Clock;
+use super::control::{self, Desk, Order, Settings};
 use super::door::{self, Door};
 use super::health;
 use super::pool::Pool;
@@ -79,8 +82,10 @@ pub struct Setup {
     pub sessions: Setting,
     /// Keys the shell's own tables: must be secret.
     pub seed: Seed,
-    /// Reads the flags file again; None, after saying why, if it is not valid.
-    pub reload: Box<dyn FnMut() -> Option<Live>>,
+    /// The settings, to be changed while everything runs.
+    pub settings: Box<dyn Settings>,
+    /// Where operators ask.
+    pub control: PathBuf,
 }
 
 /// Why the shell could not start or had to stop.
@@ -187,7 +192,7 @@ async fn serve(
     sockets: Sockets,
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), Error> {
-    let Setup { ports, live, rendezvous, relay, sessions, reload, .. } = setup;
+    let Setup { ports, live, rendezvous, relay, sessions, settings, control, .. } = setup;
     let signals = Listener::new().map_err(Error::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
@@ -214,10 +219,24 @@ async fn serve(
             shell.accept(listener, door);
         }
     }
+    let (orders_in, orders) = bounded(INBOX_MAX);
+    let desk = Desk {
+        settings: orders_in,
+        rendezvous: owner.map(|owner| owner.inbox),
+        relay: legs.map(|legs| legs.inbox),
+        clock: shell.clock,
+    };
+    let control = shell.control(control, desk);
     info!("ready port={} relay-port={}", ports.main, ports.relay);
-    let grown = (shell.pool.clone(), live.limits.connections, shell.proxies.clone());
-    until_stop(signals, reload, grown, (live_in, live_relay_in, lists)).await;
+    let places = live.limits.connections;
+    let (pool, proxies) = (shell.pool.clone(), shell.proxies.clone());
+    let senders = (live_in, live_relay_in, lists);
+    let steward = Steward { settings, pool, places, proxies, senders };
+    steward.until_stop(signals, &orders).await;
     info!("stopping");
+    if let Some(path) = control {
+        let _ = fs::remove_file(path);
+    }
     drop(stop_in);
     if let Some(store) = store {
         store.await.stop();
@@ -293,30 +312,107 @@ impl Shell {
         })
     }
 
+    /// Opens the control socket. We serve without one, if need be.
+    fn control(&self, path: PathBuf, desk: Desk) -> Option<PathBuf> {
+        match control::open(&path) {
+            Ok(listener) => {
+                let serving = control::serve(listener, desk, Rc::clone(&self.executor));
+                self.executor.spawn(serving).detach();
+                Some(path)
+            }
+            Err(cause) => {
+                warn!("control-unavailable path={} cause='{cause}'", path.display());
+                None
+            }
+        }
+    }
+
     fn accept(&self, listener: Async<TcpListener>, door: Door) {
         let (pool, executor) = (self.pool.clone(), Rc::clone(&self.executor));
         self.executor.spawn(accept(listener, pool, (executor, door))).detach();
     }
 }
 
-/// Applies reloads until a signal says stop.
-async fn until_stop(
-    mut signals: Listener,
-    mut reload: Box<dyn FnMut() -> Option<Live>>,
-    (pool, mut places, proxies): (Pool, usize, Proxies),
-    (rendezvous, relay, lists): (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>),
-) {
-    while signals.next().await == Wish::Reload {
-        let Some(live) = reload() else { continue };
-        pool.grow(places, live.limits.connections);
-        places = places.max(live.limits.connections);
-        proxies.set(live.proxies.clone());
+/// Who hears of new settings: rendezvous, relay, and the watch over relays.
+type Hearers = (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>);
+
+/// Owns the settings while we run, and has changes carried out.
+struct Steward {
+    settings: Box<dyn Settings>,
+    pool: Pool,
+    places: usize,
+    proxies: Proxies,
+    senders: Hearers,
+}
+
+impl Steward {
+    /// Applies what signals and operators ask for until a signal says stop.
+    async fn until_stop(mut self, mut signals: Listener, orders: &Receiver<Order>) {
+        loop {
+            let signal = async { Ok(signals.next().await) };
+            let order = async { orders.recv().await.map_or(Ok(Wish::Stop), Err) };
+            match future::or(signal, order).await {
+                Ok(Wish::Stop) => return,
+                Ok(Wish::Reload) => drop(self.reload()),
+                Err(order) => self.carry_out(order),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::About(to) => drop(to.try_send(self.settings.about())),
+            Order::Limits(to) => drop(to.try_send(self.settings.limits())),
+            Order::Bans(to) => drop(to.try_send(self.settings.bans())),
+            Order::Reload(to) => drop(to.try_send(self.reload())),
+            Order::SetLimit([name, value], to) => {
+                let live = self.settings.set_limit(&name, &value);
+                let said = [&name, " is ", &value, " until the next reload or start."].concat();
+                drop(to.try_send(live.map(|live| self.apply(live)).map(|()| said)));
+            }
+            Order::Ban(what, banned, to) => {
+                let live = self.settings.ban(&what, banned);
+                let now = if banned { " is shut out." } else { " is let in again." };
+                let said = [&what, now].concat();
+                drop(to.try_send(live.map(|live| self.apply(live)).map(|()| said)));
+            }
+        }
+    }
+
+    fn reload(&mut self) -> Result<String, String> {
+        match self.settings.reload() {
+            Ok((live, fixed)) => {
+                for flag in &fixed {
+                    warn!("restart-needed flag={flag}");
+                }
+                self.apply(live);
+                info!("reloaded");
+                Ok(match fixed.as_slice() {
+                    [] => "Reloaded.".into(),
+                    flags => ["Reloaded. Only a restart changes: ", &flags.join(" ")].concat(),
+                })
+            }
+            Err(said) => {
+                for line in said.lines() {
+                    warn!("reload-refused cause='{line}'");
+                }
+                Err(said)
+            }
+        }
+    }
+
+    fn apply(&mut self, live: Live) {
+        let (rendezvous, relay, lists) = &self.senders;
+        self.pool.grow(self.places, live.limits.connections);
+        self.places = self.places.max(live.limits.connections);
+        self.proxies.set(live.proxies.clone());
         let _ = lists.send(live.policy.relays.clone());
         let access_key = live.policy.access_key.clone();
-        let (lists, rates) = (live.lists.clone(), live.rates);
-        let _ = relay.try_send(LiveRelay { limits: live.limits, access_key, lists, rates });
+        let limits = live.limits;
+        let changed =
+            LiveRelay { limits, access_key, lists: live.lists.clone(), rates: live.rates };
+        let _ = relay.try_send(changed);
         let _ = rendezvous.try_send(live);
-        info!("reloaded");
     }
 }
 

@@ -1,14 +1,15 @@
 //! Where sessions run: on the thread that owns the machines, or spread over threads of their own,
 //! each session on one of them to its end. Between threads go values, never locks. C65, C68, C72.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::Builder;
 
-use smol::LocalExecutor;
 use smol::channel::{Receiver, Sender, bounded};
+use smol::{LocalExecutor, Task};
 
 use crate::base::conn::{Conn, Transport};
 use crate::base::limits::{
@@ -26,6 +27,7 @@ use super::link::Link;
 use super::pace::Paces;
 use super::relaying::FromLeg;
 use super::report;
+use super::running::DISMISSED;
 use super::socket::mark;
 use super::splice::{self, Ended, Leg};
 
@@ -37,6 +39,10 @@ pub struct Session {
     pub joining: Link,
     /// What holds for them.
     pub terms: Terms,
+    /// Names it.
+    pub number: u64,
+    /// What its bytes are counted in.
+    pub moved: Arc<AtomicU64>,
     /// The handle the session ends under, and who wants to know.
     pub conn: Conn,
     /// The owner of the relay.
@@ -67,7 +73,12 @@ pub struct Bench {
     conduits: Rc<Conduits>,
     paces: Paces,
     dscp: Option<u8>,
+    tasks: Tasks,
 }
+
+/// The sessions that run here by their numbers, which only grow. What is taken out and dropped
+/// ends, with both its connections.
+type Tasks = Rc<RefCell<Vec<(u64, Task<()>)>>>;
 
 /// A thread for sessions.
 pub struct Worker {
@@ -78,6 +89,7 @@ pub struct Worker {
 enum Order {
     Start(Box<Session>),
     Rates(Rates),
+    End(u64),
 }
 
 impl Sessions {
@@ -121,6 +133,18 @@ impl Sessions {
         }
     }
 
+    /// Ends one without a word; it does not tell its inbox.
+    pub async fn end(&self, number: u64) {
+        match self {
+            Self::Here(bench) => drop(bench.end(number)),
+            Self::Spread(workers) => {
+                for worker in workers {
+                    let _ = worker.orders.send(Order::End(number)).await;
+                }
+            }
+        }
+    }
+
     /// Changes the rates of all.
     pub async fn set_rates(&self, rates: Rates) {
         match self {
@@ -153,6 +177,11 @@ fn work(
             match order {
                 Order::Start(session) => bench.start(*session, Some(Arc::clone(running))),
                 Order::Rates(rates) => bench.paces.set(rates),
+                Order::End(number) => {
+                    if bench.end(number).is_some() {
+                        running.fetch_sub(1, Ordering::Relaxed);
+                    }
+                }
             }
         }
     }));
@@ -168,13 +197,19 @@ impl Bench {
         let room = Room::new(GATHERED_BYTES_MAX / threads);
         let conduits = Rc::new(Conduits::new((CONDUITS_MAX / threads).max(1)));
         let paces = Paces::new(clock, total, rates);
-        Self { executor, room, conduits, paces, dscp }
+        Self { executor, room, conduits, paces, dscp, tasks: Tasks::default() }
     }
 
     /// The two kinds of sessions are two kinds of tasks: one that converts messages is several
     /// times the size of the other, whose many shall not pay for it.
     fn start(&self, session: Session, running: Option<Arc<AtomicUsize>>) {
-        let Session { waiting, joining, terms, conn, inbox } = session;
+        let Session { waiting, joining, terms, number, moved, conn, inbox } = session;
+        if moved.load(Ordering::Relaxed) == DISMISSED {
+            if let Some(running) = running {
+                running.fetch_sub(1, Ordering::Relaxed);
+            }
+            return;
+        }
         let idle_ms = match terms.conn_type {
             ConnType::Interactive => SESSION_IDLE_MS,
             ConnType::Tunnel => TUNNEL_IDLE_MS,
@@ -184,8 +219,9 @@ impl Bench {
             mark(waiting.stream.get_ref(), dscp);
             mark(joining.stream.get_ref(), dscp);
         }
-        let over = Over { conn, inbox, running };
-        let kept = Box::new((self.paces.session(terms.limited), over, Rc::clone(&self.conduits)));
+        let over = Over { number, conn, inbox, running, tasks: Rc::clone(&self.tasks) };
+        let pace = self.paces.session(terms.limited, moved);
+        let kept = Box::new((pace, over, Rc::clone(&self.conduits)));
         if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
             let legs = Box::new((Leg::from(waiting), Leg::from(joining)));
             let session = async move {
@@ -197,30 +233,54 @@ impl Bench {
                 let ended = ended.await;
                 kept.1.tell(&ended).await;
             };
-            return self.executor.spawn(session).detach();
+            return self.keep(number, self.executor.spawn(session));
         }
         let room = self.room.clone();
         let session = async move {
             let ended = bridge::join(waiting, joining, (idle_ms, &kept.0), room).await;
             kept.1.tell(&ended).await;
         };
-        self.executor.spawn(session).detach();
+        self.keep(number, self.executor.spawn(session));
     }
+
+    fn keep(&self, number: u64, task: Task<()>) {
+        self.tasks.borrow_mut().push((number, task));
+    }
+
+    fn end(&self, number: u64) -> Option<Task<()>> {
+        take(&self.tasks, number)
+    }
+}
+
+fn take(tasks: &Tasks, number: u64) -> Option<Task<()>> {
+    let mut tasks = tasks.borrow_mut();
+    let at = tasks.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+    let (_, task) = tasks.remove(at);
+    if tasks.is_empty() {
+        *tasks = Vec::new();
+    }
+    Some(task)
 }
 
 /// What remains to be done when a session is over.
 struct Over {
+    number: u64,
     conn: Conn,
     inbox: Sender<FromLeg>,
     running: Option<Arc<AtomicUsize>>,
+    tasks: Tasks,
 }
 
 impl Over {
     async fn tell(&self, ended: &Ended) {
+        if let Some(task) = take(&self.tasks, self.number) {
+            task.detach();
+        }
         if let Some(running) = &self.running {
             running.fetch_sub(1, Ordering::Relaxed);
         }
         report::session_ended(ended);
-        let _ = self.inbox.send(FromLeg::Closed { conn: self.conn }).await;
+        let (number, conn) = (self.number, self.conn);
+        let _ = self.inbox.send(FromLeg::Ended { number, conn }).await;
     }
 }

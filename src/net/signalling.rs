@@ -12,14 +12,16 @@ use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Network;
 use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
+use crate::base::peer::PeerId;
 use crate::base::rates::Rates;
 use crate::config::relays;
 use crate::relay::Lists;
-use crate::rendezvous::{Effect, Effects, Input, Policy, Rendezvous};
+use crate::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
 use crate::wire::message::{decode, encode};
 
 use super::clock::Clock;
 use super::report;
+use super::roll::{Ask, Forgotten, Load};
 use super::store::StoreThread;
 use super::tcp::{FromStream, Outgoing};
 use super::udp::Datagrams;
@@ -50,6 +52,8 @@ pub struct Signalling {
     /// To the watch over relays.
     lists: mpsc::Sender<Vec<String>>,
     outboxes: Outboxes,
+    /// Operators who wait for a peer to be forgotten, no more than may speak at a time.
+    forgetting: Vec<(PeerId, Sender<Forgotten>)>,
     counters: Counters,
 }
 
@@ -92,6 +96,7 @@ impl Signalling {
             store,
             lists,
             outboxes: Outboxes::default(),
+            forgetting: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -105,7 +110,7 @@ impl Signalling {
                 Wake::Datagram | Wake::Due => {}
                 Wake::Stream(message) => self.stream(message),
                 Wake::Saved(saved) => self.saved(saved),
-                Wake::Live(live) => self.machine.reconfigure(live.limits, live.policy),
+                Wake::Live(live) => self.reconfigure(*live),
                 Wake::Relays(relays) => self.machine.set_relays(relays),
             }
             self.turn(queues);
@@ -201,6 +206,7 @@ impl Signalling {
                 self.outboxes.close(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
+            FromStream::Asked(ask) => self.asked(ask),
             FromStream::Console { line, answer } => {
                 let told = self.machine.console(&line, relays);
                 if let Some(relays) = told.relays {
@@ -220,6 +226,49 @@ impl Signalling {
             },
         }
         self.carry_out();
+    }
+
+    /// New limits and policy; whoever is shut out by it goes at once.
+    fn reconfigure(&mut self, live: Live) {
+        self.machine.reconfigure(live.limits, live.policy);
+        while let Some(conn) = self.machine.banned_caller() {
+            self.counters.count(DropReason::Blocked);
+            self.outboxes.close(conn);
+            self.machine.handle(self.clock.now(), Input::Closed { conn }, &mut self.effects);
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        let now = self.clock.now();
+        match ask {
+            Ask::Load(answer) => {
+                let occupancy = self.machine.occupancy();
+                let online = self.machine.online_peers(now);
+                let dropped = [self.machine.counters().clone(), self.counters.clone()];
+                let store = self.store.stats();
+                let _ = answer.try_send(Load { occupancy, online, store, dropped });
+            }
+            Ask::Peers(wanted, answer) => {
+                let _ = answer.try_send(self.machine.list(now, &wanted));
+            }
+            Ask::Forget(id, answer) => {
+                self.forgetting.push((id.clone(), answer));
+                self.machine.handle(now, Input::Forget { id }, &mut self.effects);
+            }
+        }
+    }
+
+    /// Tells whoever waits for it what became of a peer that was to be forgotten.
+    fn tell_operator(&mut self, event: &Event) {
+        let (id, outcome) = match event {
+            Event::PeerForgotten { id } => (id, Forgotten::Durably),
+            Event::PeerUnknown { id } => (id, Forgotten::Unknown),
+            Event::SaveFailed { id } => (id, Forgotten::Failed),
+            _ => return,
+        };
+        for (_, answer) in self.forgetting.extract_if(.., |(waiting, _)| waiting == id) {
+            let _ = answer.try_send(outcome);
+        }
     }
 
     fn saved(&mut self, (ticket, outcome): (Ticket, Outcome)) {
@@ -252,7 +301,10 @@ impl Signalling {
                         self.machine.handle(self.clock.now(), failed, &mut self.effects);
                     }
                 }
-                Effect::Report(event) => report::rendezvous(&event),
+                Effect::Report(event) => {
+                    self.tell_operator(&event);
+                    report::rendezvous(&event);
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
 use super::link::{Link, readable};
+use super::roll::Ask;
 use super::secure::{Offers, Secrecy};
 
 /// What connections tell the owner of the rendezvous.
@@ -42,6 +43,8 @@ pub enum FromStream {
         /// Takes the answer.
         answer: Sender<String>,
     },
+    /// An operator asks.
+    Asked(Ask),
     /// It is gone.
     Closed {
         /// Which one.

@@ -9,6 +9,7 @@ mod punch;
 mod register;
 mod registry;
 mod rename;
+mod roster;
 
 use heapless::Deque;
 
@@ -32,6 +33,7 @@ pub use policy::{Lan, Policy};
 use punch::Ask;
 use register::Pending;
 use registry::Registry;
+pub use roster::{Listed, Wanted};
 
 /// What happens to the rendezvous.
 #[derive(Clone, Debug)]
@@ -56,6 +58,11 @@ pub enum Input<'a> {
     Closed {
         /// Which one.
         conn: Conn,
+    },
+    /// An operator wants a peer forgotten; `PeerForgotten`, `SaveFailed` or `PeerUnknown` follows.
+    Forget {
+        /// Its id.
+        id: PeerId,
     },
     /// The store is done with a change.
     Saved {
@@ -136,7 +143,12 @@ pub enum Event {
         /// Its id.
         id: PeerId,
     },
-    /// The store could not keep a registration.
+    /// A peer was to be forgotten that is not registered.
+    PeerUnknown {
+        /// The id.
+        id: PeerId,
+    },
+    /// The store could not keep a registration or a removal.
     SaveFailed {
         /// Of this id.
         id: PeerId,
@@ -274,10 +286,15 @@ impl Rendezvous {
     pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
         match input {
             Input::Opened { conn, from, transport } => {
+                if self.policy.bans.has_ip(from.ip()) {
+                    self.drop(Via::Stream(conn), DropReason::Blocked, effects);
+                    return;
+                }
                 // The shell's pool is never larger than this table.
                 let _ = self.callers.insert(conn, Caller { from, transport, registered: None });
             }
             Input::Closed { conn } => self.handle_closed(now, conn),
+            Input::Forget { id } => self.forget(id, effects),
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
             Input::Request { via, request } => {
                 if let Err(reason) = self.handle_request(now, via, request, effects) {
@@ -306,6 +323,9 @@ impl Rendezvous {
         request: Request<'_>,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
+        if self.policy.bans.has_ip(self.source(via)?.ip()) {
+            return Err(DropReason::Blocked);
+        }
         match request {
             Request::RegisterPeer { id } => self.register_peer(now, via, &id, effects),
             Request::RegisterPk(wish) => self.register_pk(now, via, wish, effects),
@@ -356,7 +376,6 @@ impl Rendezvous {
     }
 }
 
-/// Adds an effect. No handler makes more than [`EFFECTS_MAX`]; a debug build checks it.
 /// The initiator of a running session keeps a connection as long as that lasts. We never ask for
 /// it (feedback stays 0); whoever comes all the same is kept like a peer.
 fn health_check(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
@@ -365,6 +384,7 @@ fn health_check(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
     Ok(())
 }
 
+/// Adds an effect. No handler makes more than [`EFFECTS_MAX`]; a debug build checks it.
 fn push(effects: &mut Effects, effect: Effect) {
     let pushed = effects.push_back(effect).is_ok();
     debug_assert!(pushed, "more effects than EFFECTS_MAX");

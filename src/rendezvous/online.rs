@@ -26,7 +26,7 @@ impl Rendezvous {
         let mut states = Vec::new();
         for (index, id) in query.ids().enumerate() {
             let here = index < ONLINE_IDS_MAX
-                && id.and_then(|id| self.registry.peer(&id)?.present(now)).is_some();
+                && id.and_then(|id| self.present(now, &id, self.registry.peer(&id)?)).is_some();
             if index % 8 == 0 {
                 states.push(0);
             }

@@ -3,6 +3,7 @@
 
 use core::net::IpAddr;
 
+use crate::base::bans::Bans;
 use crate::base::endpoint::{Network, canonical};
 use crate::wire::NatType;
 
@@ -20,6 +21,8 @@ pub struct Policy {
     pub always_relay: bool,
     /// The network whose members reach each other directly.
     pub lan: Option<Lan>,
+    /// Who is not served.
+    pub bans: Bans,
 }
 
 /// A local network and this server's name in it.

@@ -89,7 +89,10 @@ impl Rendezvous {
     ) -> Result<(PeerId, Presence), Failure> {
         let id = target.value().ok_or(Failure::IdNotExist)?;
         let peer = self.registry.peer(id).ok_or(Failure::IdNotExist)?;
-        let presence = peer.present(now).ok_or(Failure::Offline)?;
+        if self.policy.bans.has_id(id) {
+            return Err(Failure::IdNotExist);
+        }
+        let presence = self.present(now, id, peer).ok_or(Failure::Offline)?;
         Ok((id.clone(), presence))
     }
 

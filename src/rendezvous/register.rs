@@ -46,6 +46,9 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Datagram(from) = via else { return Err(DropReason::Unexpected) };
         let id = id.value().ok_or(DropReason::Incomplete)?;
+        if self.policy.bans.has_id(id) {
+            return Err(DropReason::Blocked);
+        }
         let settled = self.registry.peer(id).is_some_and(|peer| {
             // A connection gives way to a RegisterPk only, which proves who it is (C32).
             peer.moved(from) == Some(false) && peer.connection().is_none()
@@ -101,6 +104,9 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Presence { via, from, seen: now } = presence;
+        if self.policy.bans.has_id(&id) {
+            return Err(DropReason::Blocked);
+        }
         let most = self.limits.registrations_per_source;
         if !self.sources.allow(now, from.prefix(), most) {
             return self.too_frequent(via, effects);
@@ -200,7 +206,7 @@ impl Rendezvous {
         Ok(())
     }
 
-    fn next_ticket(&mut self) -> Ticket {
+    pub(super) fn next_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
@@ -213,8 +219,9 @@ impl Rendezvous {
         outcome: Outcome,
         effects: &mut Effects,
     ) {
-        // A forgotten peer's removal has a ticket nobody waits for.
-        let Some(Pending { record, presence, kind }) = self.pending.remove(&ticket) else { return };
+        let Some(Pending { record, presence, kind }) = self.pending.remove(&ticket) else {
+            return self.forgotten(now, ticket, outcome, effects);
+        };
         let id = record.id.clone();
         self.saving.remove(&id);
         if let Kind::Renamed(from) = &kind {

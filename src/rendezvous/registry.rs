@@ -19,6 +19,8 @@ pub(super) struct Peer {
     pub(super) key: PeerKey,
     pub(super) first_seen_secs: u64,
     presence: Option<Presence>,
+    /// When it came, if it is here, in seconds since start: 136 years of them.
+    since_secs: u32,
     /// Its connection was closed, or another took over.
     left: bool,
     signature: Option<Signature>,
@@ -52,6 +54,16 @@ impl Peer {
             Via::Datagram(_) => now.since_ms(presence.seen) < ONLINE_MS,
             Via::Stream(_) => !self.left,
         })
+    }
+
+    /// Where it was last, though it may be away.
+    pub(super) fn last(&self) -> Option<Presence> {
+        self.presence
+    }
+
+    /// When it came, if it is here, in seconds since start.
+    pub(super) const fn since_secs(&self) -> u32 {
+        self.since_secs
     }
 
     /// The open connection it is present on.
@@ -127,6 +139,7 @@ impl Registry {
             key,
             first_seen_secs,
             presence: presence.or(old.and_then(|old| old.presence)),
+            since_secs: old.map_or(presence.map_or(0, |p| secs(p.seen)), |old| old.since_secs),
             left: presence.is_none() && old.is_some_and(|old| old.left),
             signature: None,
             window_start: old.map_or(presence.map_or(Time::START, |p| p.seen), |o| o.window_start),
@@ -139,9 +152,22 @@ impl Registry {
         kept
     }
 
+    /// All of them, in no order that means anything.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.peers.iter()
+    }
+
+    /// Forgets one.
+    pub(super) fn remove(&mut self, id: &PeerId) -> bool {
+        self.peers.remove(id).is_some()
+    }
+
     /// Notes that a peer is there.
     pub(super) fn seen(&mut self, id: &PeerId, presence: Presence) {
         if let Some(peer) = self.peers.get_mut(id) {
+            if peer.present(presence.seen).is_none() {
+                peer.since_secs = secs(presence.seen);
+            }
             peer.presence = Some(presence);
             peer.left = false;
             self.peers.touch(id);
@@ -205,4 +231,8 @@ impl Registry {
         signed.extend_from_slice(&message);
         Some(signed)
     }
+}
+
+fn secs(at: Time) -> u32 {
+    u32::try_from(at.as_millis() / 1000).unwrap_or(u32::MAX)
 }

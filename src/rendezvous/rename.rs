@@ -23,6 +23,10 @@ impl Rendezvous {
         if !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source) {
             return self.too_frequent(via, effects);
         }
+        let banned = |id: &Given<PeerId>| id.value().is_some_and(|id| self.policy.bans.has_id(id));
+        if banned(&wish.id) || banned(&wish.old_id) {
+            return Err(DropReason::Blocked);
+        }
         let Given::Value(device) = wish.device else { return Err(DropReason::Incomplete) };
         let id = match wish.id {
             Given::Value(id) if is_well_formed(&id) => id,

@@ -34,7 +34,7 @@ pub(crate) fn connect() -> (TcpStream, Link) {
 /// A pace nobody can reach.
 pub(crate) fn unhurried() -> Pace {
     let rates = Rates { total: u64::MAX, single: u64::MAX, limited: u64::MAX, ..Rates::default() };
-    Paces::new(Clock::start(), Arc::default(), rates).session(false)
+    Paces::new(Clock::start(), Arc::default(), rates).session(false, Arc::default())
 }
 
 pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {

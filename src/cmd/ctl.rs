@@ -1,0 +1,98 @@
+//! `ctl`: asks the running server over its control socket and prints what it says.
+//! Must not know the commands: the server does. Checks: tests/ctl.rs.
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Exit, configure, print};
+use crate::base::limits::CONTROL_BYTES_MAX;
+use crate::cli::{CtlFlags, ServeFlags};
+use crate::config::CONTROL_FILE;
+use crate::net::control::DONE;
+
+/// Where the packages put the socket.
+const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
+/// A server that is not stuck says something within this time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `hbb ctl`.
+pub fn run(flags: &CtlFlags) -> Result<(), Exit> {
+    let line = [if flags.json { "json " } else { "text " }, &flags.words.join(" "), "\n"].concat();
+    let lines = line.lines().count();
+    if flags.words.is_empty() || lines != 1 || line.len() > CONTROL_BYTES_MAX {
+        return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
+    }
+    let path = path(flags)?;
+    let mut server = connect(&path)?;
+    let asked = server.write_all(line.as_bytes());
+    let mut verdict = [0];
+    asked.and_then(|()| server.read_exact(&mut verdict)).map_err(|cause| silent(&path, &cause))?;
+    if verdict == [DONE] {
+        return show(&mut server, &path);
+    }
+    let mut said = String::new();
+    server.read_to_string(&mut said).map_err(|cause| silent(&path, &cause))?;
+    if flags.json {
+        print(&said)?;
+        return Err(Exit::running(""));
+    }
+    Err(Exit::running(said))
+}
+
+/// Prints what comes as it comes: the list of peers may be long.
+fn show(server: &mut UnixStream, path: &Path) -> Result<(), Exit> {
+    let mut buffer = [0; 4096];
+    loop {
+        let len = server.read(&mut buffer).map_err(|cause| silent(path, &cause))?;
+        let mut out = io::stdout().lock();
+        match out.write_all(buffer.get(..len).unwrap_or_default()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(Exit::running(format!("Cannot write the output: {error}"))),
+            Ok(()) if len == 0 => return Ok(()),
+            Ok(()) => {}
+        }
+    }
+}
+
+/// The socket that was named, or the first that is there.
+fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
+    if let Some(path) = &flags.control {
+        return Ok(path.into());
+    }
+    if flags.flags.is_some() || flags.data.is_some() {
+        let named = ServeFlags {
+            flags: flags.flags.clone(),
+            data: flags.data.clone(),
+            ..ServeFlags::default()
+        };
+        return Ok(configure(&named)?.control);
+    }
+    let usual = USUAL.iter().map(PathBuf::from).find(|path| path.exists());
+    Ok(usual.unwrap_or_else(|| CONTROL_FILE.into()))
+}
+
+fn connect(path: &Path) -> Result<UnixStream, Exit> {
+    let connected = UnixStream::connect(path).and_then(|server| {
+        server.set_read_timeout(Some(PATIENCE))?;
+        Ok(server)
+    });
+    connected.map_err(|cause| {
+        let path = path.display();
+        let way_out = match cause.kind() {
+            ErrorKind::PermissionDenied => {
+                "Run this as the user the server runs as, as one of its group, or as root."
+            }
+            _ => {
+                "Start 'hbb serve', or name its socket with --control, or its directory with \
+                 --data."
+            }
+        };
+        Exit::running(format!("No hbb answers at {path}: {cause}. {way_out}"))
+    })
+}
+
+fn silent(path: &Path, cause: &io::Error) -> Exit {
+    Exit::running(format!("hbb at {} broke off: {cause}. See its log.", path.display()))
+}

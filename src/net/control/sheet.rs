@@ -1,0 +1,251 @@
+//! Answers as text for people and as JSON for programs, from one description. The names are part
+//! of the documented schema. It must not know what it shows.
+
+/// What an answer is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Lines and columns.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// A value.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Text, escaped where need be.
+    Text(&'a str),
+    /// A number that is written as it is.
+    Decimal(&'a str),
+    /// A whole number.
+    Number(u64),
+    /// Yes or no.
+    Flag(bool),
+    /// Several numbers.
+    Numbers(&'a [u16]),
+    /// Not known, or none.
+    Nothing,
+}
+
+/// An answer in the making.
+pub struct Sheet {
+    form: Form,
+    /// What is written and not yet taken.
+    pub out: String,
+    /// Whether nothing stands yet in the object or list that is open.
+    first: bool,
+    columns: &'static [(&'static str, usize)],
+}
+
+/// Columns of names in text.
+const NAME_CHARS: usize = 26;
+
+impl Sheet {
+    /// An empty one.
+    pub fn new(form: Form) -> Self {
+        let out = if form == Form::Json { "{".into() } else { String::new() };
+        Self { form, out, first: true, columns: &[] }
+    }
+
+    /// A name and its value.
+    pub fn field(&mut self, name: &str, value: Value<'_>) {
+        match self.form {
+            Form::Json => {
+                self.name(name);
+                self.value(value);
+            }
+            Form::Text => {
+                let from = self.out.len();
+                self.out.push_str(&name.replace('_', " "));
+                self.pad(from, NAME_CHARS);
+                self.value(value);
+                self.out.push('\n');
+            }
+        }
+    }
+
+    /// A name and what belongs together under it.
+    pub fn group(&mut self, name: &str, members: &[(&str, Value<'_>)]) {
+        match self.form {
+            Form::Json => {
+                self.name(name);
+                self.open('{');
+                for (name, value) in members {
+                    self.field(name, *value);
+                }
+                self.close('}');
+            }
+            Form::Text => {
+                let from = self.out.len();
+                self.out.push_str(&name.replace('_', " "));
+                self.pad(from, NAME_CHARS);
+                for (index, (name, value)) in members.iter().enumerate() {
+                    self.out.push_str(if index == 0 { "" } else { ", " });
+                    self.value(*value);
+                    self.out.push(' ');
+                    self.out.push_str(name);
+                }
+                self.out.push_str(if members.is_empty() { "nothing\n" } else { "\n" });
+            }
+        }
+    }
+
+    /// Begins a table of columns with their widths in text; one without columns is of values.
+    pub fn table(&mut self, name: &str, columns: &'static [(&'static str, usize)]) {
+        self.columns = columns;
+        match self.form {
+            Form::Json => {
+                self.name(name);
+                self.open('[');
+            }
+            Form::Text if columns.is_empty() => {}
+            Form::Text => {
+                let names = columns.iter().map(|(name, _)| Value::Text(name));
+                self.row(&names.collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// One row, a value for each column.
+    pub fn row(&mut self, values: &[Value<'_>]) {
+        if self.form == Form::Json {
+            self.comma();
+        }
+        let (columns, json) = (self.columns, self.form == Form::Json);
+        if columns.is_empty() {
+            values.iter().for_each(|value| self.value(*value));
+        } else if json {
+            self.open('{');
+            for ((name, _), value) in columns.iter().zip(values) {
+                self.field(name, *value);
+            }
+            self.close('}');
+        } else {
+            for ((_, width), value) in columns.iter().zip(values) {
+                let from = self.out.len();
+                self.value(*value);
+                self.pad(from, *width);
+            }
+            self.out.truncate(self.out.trim_end().len());
+        }
+        if !json {
+            self.out.push('\n');
+        }
+    }
+
+    /// Ends a table.
+    pub fn end_table(&mut self) {
+        if self.form == Form::Json {
+            self.close(']');
+        }
+    }
+
+    /// Ends the answer.
+    pub fn end(&mut self) {
+        if self.form == Form::Json {
+            self.out.push_str("}\n");
+        }
+    }
+
+    /// Whether people read it.
+    pub fn is_text(&self) -> bool {
+        self.form == Form::Text
+    }
+
+    fn name(&mut self, name: &str) {
+        self.comma();
+        self.quote(name);
+        self.out.push(':');
+    }
+
+    fn comma(&mut self) {
+        if !core::mem::take(&mut self.first) {
+            self.out.push(',');
+        }
+    }
+
+    fn open(&mut self, bracket: char) {
+        self.out.push(bracket);
+        self.first = true;
+    }
+
+    fn close(&mut self, bracket: char) {
+        self.out.push(bracket);
+        self.first = false;
+    }
+
+    fn value(&mut self, value: Value<'_>) {
+        let json = self.form == Form::Json;
+        match value {
+            Value::Text(text) if json => self.quote(text),
+            Value::Text(text) | Value::Decimal(text) => self.out.push_str(text),
+            Value::Number(number) => self.out.push_str(&number.to_string()),
+            Value::Flag(yes) if json => self.out.push_str(if yes { "true" } else { "false" }),
+            Value::Flag(yes) => self.out.push_str(if yes { "yes" } else { "no" }),
+            Value::Nothing => self.out.push_str(if json { "null" } else { "-" }),
+            Value::Numbers(numbers) => {
+                let texts: Vec<String> = numbers.iter().map(u16::to_string).collect();
+                let list = texts.join(if json { "," } else { " " });
+                match json {
+                    true => self.out.push_str(&["[", &list, "]"].concat()),
+                    false => self.out.push_str(&list),
+                }
+            }
+        }
+    }
+
+    /// A string as RFC 8259 has it, without control characters: nobody gives us any.
+    fn quote(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.out.extend(['\\', c]),
+                c if c.is_control() => self.out.push(' '),
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+
+    /// Fills up to `width` characters since `from`, and at least one.
+    fn pad(&mut self, from: usize, width: usize) {
+        let written = self.out.get(from..).unwrap_or_default().chars().count();
+        let blanks = width.saturating_sub(written).max(1);
+        self.out.extend(core::iter::repeat_n(' ', blanks));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(form: Form) -> String {
+        let mut sheet = Sheet::new(form);
+        sheet.field("a_b", Value::Text("x\"\\\n"));
+        sheet.group("g", &[("one", Value::Number(1)), ("two", Value::Nothing)]);
+        sheet.field("p", Value::Numbers(&[1, 2]));
+        sheet.table("t", &[("id", 4), ("on", 4)]);
+        sheet.row(&[Value::Text("abcdef"), Value::Flag(true)]);
+        sheet.row(&[Value::Text("x"), Value::Flag(false)]);
+        sheet.end_table();
+        sheet.table("e", &[]);
+        sheet.row(&[Value::Text("y")]);
+        sheet.end_table();
+        sheet.field("z", Value::Decimal("0.66"));
+        sheet.end();
+        sheet.out
+    }
+
+    #[test]
+    fn one_description_gives_json_and_text() {
+        assert_eq!(
+            sample(Form::Json),
+            "{\"a_b\":\"x\\\"\\\\ \",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
+             \"t\":[{\"id\":\"abcdef\",\"on\":true},{\"id\":\"x\",\"on\":false}],\"e\":[\"y\"],\
+             \"z\":0.66}\n"
+        );
+        let text = sample(Form::Text);
+        assert!(text.contains("g                         1 one, - two\n"), "{text}");
+        assert!(text.contains("id  on\nabcdef yes\nx   no\ny\n"), "{text}");
+    }
+}

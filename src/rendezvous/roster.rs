@@ -1,0 +1,134 @@
+//! What an operator asks of the rendezvous: who is registered, and to forget or shut out some.
+//! Checks: tests/ctl.rs.
+
+use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use crate::base::counters::DropReason;
+use crate::base::endpoint::Endpoint;
+use crate::base::peer::{Change, PeerId};
+use crate::base::time::Time;
+
+use super::registry::{Peer, Presence};
+use super::{Effect, Effects, Event, Rendezvous, push};
+
+/// One registered peer, as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: PeerId,
+    /// Where it is or was last, and what it speaks there; None for UDP.
+    pub at: Option<(Endpoint, Option<Transport>)>,
+    /// Since it was last heard of; None if not since we started.
+    pub seen_secs: Option<u64>,
+    /// For how long it is here, if it is.
+    pub online_secs: Option<u64>,
+    /// Unix time of its first registration; 0 if the clock was not set.
+    pub first_seen_secs: u64,
+}
+
+/// Which peers to list.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Those whose ids come after this one.
+    pub after: Option<PeerId>,
+    /// Those whose ids hold this.
+    pub part: String,
+    /// So many at most.
+    pub count: usize,
+}
+
+impl Rendezvous {
+    /// The next peers in the order of their ids. Looks at every peer, so that those who come and
+    /// go between two calls neither hide nor repeat another.
+    pub fn list(&self, now: Time, wanted: &Wanted) -> Vec<Listed> {
+        let mut ids: Vec<&PeerId> = Vec::with_capacity(wanted.count.saturating_add(1));
+        for (id, _) in self.registry.iter() {
+            let after = wanted.after.as_ref().is_none_or(|after| id > after);
+            let early = ids.len() < wanted.count || ids.last().is_some_and(|last| id < *last);
+            if after && early && id.as_str().contains(&wanted.part) {
+                let at = ids.partition_point(|other| *other < id);
+                ids.insert(at, id);
+                ids.truncate(wanted.count);
+            }
+        }
+        ids.into_iter().filter_map(|id| self.listed(now, id)).collect()
+    }
+
+    fn listed(&self, now: Time, id: &PeerId) -> Option<Listed> {
+        let peer = self.registry.peer(id)?;
+        let last = peer.last();
+        let transport = |via| match via {
+            Via::Datagram(_) => None,
+            Via::Stream(conn) => self.callers.get(&conn).map(|caller| caller.transport),
+        };
+        let here = self.present(now, id, peer);
+        let now_secs = now.as_millis() / 1000;
+        Some(Listed {
+            id: id.clone(),
+            at: last.map(|last| (last.from, transport(last.via))),
+            seen_secs: last.map(|last| now.since_ms(last.seen) / 1000),
+            online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
+            first_seen_secs: peer.first_seen_secs,
+        })
+    }
+
+    /// How many peers are here.
+    pub fn online_peers(&self, now: Time) -> usize {
+        self.registry.iter().filter(|(id, peer)| self.present(now, id, peer).is_some()).count()
+    }
+
+    /// Where a peer is, if it is here and not shut out.
+    pub(super) fn present(&self, now: Time, id: &PeerId, peer: &Peer) -> Option<Presence> {
+        let bans = &self.policy.bans;
+        peer.present(now).filter(|here| !bans.has_id(id) && !bans.has_ip(here.from.ip()))
+    }
+
+    /// A connection of somebody who is shut out by now; the shell closes it and asks again.
+    pub fn banned_caller(&self) -> Option<Conn> {
+        let bans = &self.policy.bans;
+        let banned = self.callers.iter().find(|(_, caller)| {
+            let id = caller.registered.as_ref();
+            bans.has_ip(caller.from.ip()) || id.is_some_and(|id| bans.has_id(id))
+        });
+        banned.map(|(conn, _)| *conn)
+    }
+
+    /// An operator wants a peer forgotten: on disk first, then here. One that is still there comes
+    /// back by itself, as a new one.
+    pub(super) fn forget(&mut self, id: PeerId, effects: &mut Effects) {
+        if self.registry.peer(&id).is_none() {
+            return push(effects, Effect::Report(Event::PeerUnknown { id }));
+        }
+        if self.saving.get(&id).is_some() || self.saving.len() + 2 > self.saving.limit() {
+            return push(effects, Effect::Report(Event::SaveFailed { id }));
+        }
+        let ticket = self.next_ticket();
+        // There is room, and `pending` has nothing under this ticket: `forgotten` sees that.
+        let _ = self.saving.insert(id.clone(), ticket);
+        push(effects, Effect::Save { ticket, change: Change::Remove(id) });
+    }
+
+    /// The removal of a peer is durable, or failed. One that made room for another has a ticket
+    /// that nobody waits for.
+    pub(super) fn forgotten(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        outcome: Outcome,
+        effects: &mut Effects,
+    ) {
+        let waiting = self.saving.iter().find(|(_, waiting)| **waiting == ticket);
+        let Some(id) = waiting.map(|(id, _)| id.clone()) else { return };
+        self.saving.remove(&id);
+        if outcome == Outcome::Failed {
+            self.counters.count(DropReason::StoreFailed);
+            return push(effects, Effect::Report(Event::SaveFailed { id }));
+        }
+        let conn = self.registry.peer(&id).and_then(|peer| peer.connection());
+        self.registry.remove(&id);
+        if let Some(conn) = conn {
+            self.handle_closed(now, conn);
+            push(effects, Effect::Close { conn, reason: DropReason::Dismissed });
+        }
+        push(effects, Effect::Report(Event::PeerForgotten { id }));
+    }
+}
