@@ -229,37 +229,24 @@ impl Converter {
         };
         let (mut done, part) = (payload.done, input.get(..len).unwrap_or_default());
         for stride in part.chunks(STRIDE_BYTES) {
-            match payload.fate {
-                Fate::Forward => {
-                    let before = out.len();
-                    out.extend_from_slice(stride);
-                    self.clear(payload.mask, done, out.get_mut(before..).unwrap_or_default());
-                }
-                Fate::Gather { .. } => {
-                    let before = self.gathered.len();
-                    self.gathered.extend_from_slice(stride);
-                    let added = self.gathered.get_mut(before..).unwrap_or_default();
-                    unmask(payload.mask, done, added);
-                }
+            let added = match payload.fate {
+                Fate::Forward => append(out, stride),
+                Fate::Gather { .. } => append(&mut self.gathered, stride),
                 Fate::Control(_) => {
                     let before = self.control.len();
                     let _ = self.control.extend_from_slice(stride);
-                    let added = self.control.get_mut(before..).unwrap_or_default();
-                    unmask(payload.mask, done, added);
+                    self.control.get_mut(before..).unwrap_or_default()
                 }
-                Fate::Drop => {}
+                Fate::Drop => &mut [],
+            };
+            // Frames have no mask.
+            if self.from == Transport::WebSocket {
+                unmask(payload.mask, done, added);
             }
             done += stride.len() as u64;
         }
         self.payload = Some(Payload { left: payload.left - len as u64, done, ..payload });
         len
-    }
-
-    /// Frames have no mask.
-    fn clear(&self, mask: [u8; 4], done: u64, bytes: &mut [u8]) {
-        if self.from == Transport::WebSocket {
-            unmask(mask, done, bytes);
-        }
     }
 
     /// The payload at hand is complete.
@@ -271,4 +258,11 @@ impl Converter {
             _ => {}
         }
     }
+}
+
+/// What was added.
+fn append<'a>(bytes: &'a mut Vec<u8>, more: &[u8]) -> &'a mut [u8] {
+    let before = bytes.len();
+    bytes.extend_from_slice(more);
+    bytes.get_mut(before..).unwrap_or_default()
 }
