@@ -3,8 +3,8 @@
 //! is said. C68-C70, C73.
 
 use core::mem::MaybeUninit;
+use core::pin::pin;
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 
@@ -15,15 +15,14 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::{Async, future};
 
 use crate::base::conn::Transport;
-use crate::base::counters::DropReason;
 use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
 use crate::wire::convert::Converter;
 use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
-use super::lane::Flow;
-use super::link::{Link, readable, writable};
+use super::lane::{Flow, Outcome};
+use super::link::{Link, readable};
 use super::pace::Pace;
-use super::splice::{Ended, quiet};
+use super::splice::{Ended, quiet, until_over};
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
@@ -81,51 +80,53 @@ pub async fn join(
     (idle_ms, pace): (u64, &Pace),
     room: Room,
 ) -> Ended {
-    let flows = [Flow::new(pace)];
-    let [flow] = &flows;
+    let flows = [Flow::new(pace), Flow::new(pace)];
     let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
-    let reason = {
-        let [(tell_first, first_hears), (tell_second, second_hears)] = [bounded(1), bounded(1)];
-        let [unfed_first, unfed_second] = unfed;
-        let [closed_first, closed_second] = &[Cell::new(false), Cell::new(false)];
-        let from_first = (tell_first, second_hears, [closed_first, closed_second]);
-        let from_second = (tell_second, first_hears, [closed_second, closed_first]);
-        let mut forth = Way::new((&first, &second), from_first, unfed_first, &room);
-        let mut back = Way::new((&second, &first), from_second, unfed_second, &room);
-        let both = async {
-            match future::try_zip(forth.run(flow), back.run(flow)).await {
-                Ok(((), ())) => DropReason::Done,
-                // A tunnel that turned to raw bytes, or a peer that breaks the rules.
-                Err(error) if error.raw_os_error() == Some(Errno::PROTO.raw_os_error()) => {
-                    DropReason::Malformed
-                }
-                Err(_) => DropReason::SendFailed,
-            }
-        };
-        let quiet = async {
-            quiet(&flows, idle_ms, pace).await;
-            DropReason::Idle
-        };
-        future::or(both, quiet).await
+    let over = {
+        let sides = [Side::new(&first), Side::new(&second)];
+        let ([one, other], [ahead, behind]) = (&sides, &flows);
+        let [from_first, from_second] = unfed;
+        let mut forth = Way::new((one, other), from_first, ahead, &room);
+        let mut back = Way::new((other, one), from_second, behind, &room);
+        let quiet = pin!(quiet(&flows, idle_ms, pace));
+        until_over(pin!(forth.run()), pin!(back.run()), quiet).await
     };
-    Ended { bytes: flow.moved(), secs: pace.age_secs(), reason }
+    over.settle([&first.stream, &second.stream], &flows, pace).await
+}
+
+/// A leg, and what the direction that reads it and the one that writes to it tell each other.
+struct Side<'a> {
+    link: &'a Link,
+    /// From the direction that reads: words for the leg.
+    asks: Sender<Word>,
+    words: Receiver<Word>,
+    /// Our last word was said to it.
+    told: Cell<bool>,
+    /// Who wrote to it found that it broke, and who reads it will be told of an end.
+    broke: Cell<bool>,
+}
+
+impl<'a> Side<'a> {
+    fn new(link: &'a Link) -> Self {
+        let (asks, words) = bounded(1);
+        Self { link, asks, words, told: Cell::new(false), broke: Cell::new(false) }
+    }
+
+    const fn stream(&self) -> &Async<TcpStream> {
+        &self.link.stream
+    }
 }
 
 /// One direction.
 struct Way<'a> {
-    from: &'a Link,
-    to: &'a Link,
+    from: &'a Side<'a>,
+    to: &'a Side<'a>,
     converter: Converter,
     /// What was read and not yet converted.
     unfed: Vec<u8>,
     /// What was converted and not yet taken by the receiver; has memory while messages stream.
     rest: Vec<u8>,
-    /// To the other direction: words for the leg we read.
-    answers: Sender<Word>,
-    /// Words for the leg we write to.
-    words: Receiver<Word>,
-    /// Whether our last word was said to the leg we read, and to the one we write to.
-    closed: [&'a Cell<bool>; 2],
+    flow: &'a Flow<'a>,
     share: Share,
 }
 
@@ -137,70 +138,76 @@ enum Step {
     Yield,
     /// The receiver took only a part; the rest waits in its place.
     Rest,
-    /// The receiver is gone.
-    Refused,
     /// The sender has sent all.
     End,
 }
 
 impl<'a> Way<'a> {
     fn new(
-        (from, to): (&'a Link, &'a Link),
-        (answers, words, closed): (Sender<Word>, Receiver<Word>, [&'a Cell<bool>; 2]),
+        (from, to): (&'a Side<'a>, &'a Side<'a>),
         unfed: Vec<u8>,
+        flow: &'a Flow<'a>,
         room: &Room,
     ) -> Self {
-        let converter = Converter::new(from.transport(), to.transport());
+        let converter = Converter::new(from.link.transport(), to.link.transport());
         let share = Share { room: room.clone(), held: 0 };
-        Self { from, to, converter, unfed, rest: Vec::new(), answers, words, closed, share }
+        Self { from, to, converter, unfed, rest: Vec::new(), flow, share }
     }
 
-    /// Moves messages until the sender has no more, and says so to the receiver.
-    ///
-    /// # Errors
-    /// The sender broke off, or what it sent is no message: the session is over.
-    async fn run(&mut self, flow: &Flow<'_>) -> io::Result<()> {
-        let mut closing = false;
+    /// Moves messages until it is over, and tells how.
+    async fn run(&mut self) -> Outcome {
         loop {
-            let step = match self.turn(flow) {
-                Ok(Step::Rest) => match send_all(&self.to.stream, &self.rest, flow).await? {
-                    true if self.converter.is_closed() => Step::End,
-                    true => Step::Yield,
-                    false => Step::Refused,
-                },
-                step => step?,
-            };
-            self.answer();
-            flow.keep_pace().await;
-            match step {
-                Step::Wait => match self.pause().await? {
-                    None => {}
-                    Some(Word::Pong(said)) => self.say(&control(Kind::Pong, &said), flow).await?,
-                    Some(Word::Close) => {
-                        closing = true;
-                        break;
-                    }
-                },
-                Step::Yield | Step::Rest => future::yield_now().await,
-                Step::Refused => return Ok(()),
-                Step::End => break,
+            if let Err(over) = self.step().await {
+                return over;
             }
         }
-        self.finish(flow).await?;
-        if closing { self.drain().await } else { Ok(()) }
+    }
+
+    /// One turn, and what must be waited for until the next.
+    ///
+    /// # Errors
+    /// How it ended.
+    async fn step(&mut self) -> Result<(), Outcome> {
+        let step = self.turn();
+        self.answer();
+        self.flow.keep_pace().await;
+        match step? {
+            Step::Wait => match self.pause().await? {
+                None => {}
+                Some(Word::Pong(said)) => self.send_all(&control(Kind::Pong, &said)).await?,
+                Some(Word::Close) => {
+                    self.finish().await;
+                    return Err(self.drain().await);
+                }
+            },
+            Step::Rest => {
+                self.send_all(&self.rest).await?;
+                future::yield_now().await;
+            }
+            Step::Yield => future::yield_now().await,
+            Step::End => {
+                self.finish().await;
+                let said = self.converter.is_closed();
+                return Err(if said { Outcome::Closed } else { Outcome::Finished });
+            }
+        }
+        Ok(())
     }
 
     /// Waits without any memory but what it needs.
-    async fn pause(&mut self) -> io::Result<Option<Word>> {
+    async fn pause(&mut self) -> Result<Option<Word>, Outcome> {
         self.rest = Vec::new();
         self.wait().await
     }
 
     /// Waits for bytes, or for a word that may be said now.
-    async fn wait(&self) -> io::Result<Option<Word>> {
-        let readable = async { readable(&self.from.stream).await.map(|()| None) };
+    async fn wait(&self) -> Result<Option<Word>, Outcome> {
+        let readable = async {
+            let readable = readable(self.from.stream()).await;
+            readable.map(|()| None).map_err(|_| Outcome::Broken)
+        };
         let word = async {
-            match self.words.recv().await {
+            match self.to.words.recv().await {
                 Ok(word) if self.converter.is_between_frames() => Ok(Some(word)),
                 // A pong in the middle of a frame may be left out: only the latest ping counts.
                 Ok(Word::Pong(_)) => Ok(None),
@@ -214,38 +221,33 @@ impl<'a> Way<'a> {
     /// Has the other direction answer what the sender said to us.
     fn answer(&mut self) {
         if let Some(said) = self.converter.take_ping() {
-            let _ = self.answers.force_send(Word::Pong(said));
+            let _ = self.from.asks.force_send(Word::Pong(said));
         }
         if self.converter.is_closed() {
-            let _ = self.answers.force_send(Word::Close);
+            let _ = self.from.asks.force_send(Word::Close);
         }
     }
 
-    async fn say(&self, frame: &[u8], flow: &Flow<'_>) -> io::Result<()> {
-        send_all(&self.to.stream, frame, flow).await.map(|_| ())
-    }
-
-    /// Tells the receiver that no more comes.
-    async fn finish(&self, flow: &Flow<'_>) -> io::Result<()> {
-        if self.to.transport() == Transport::WebSocket && self.converter.is_between_frames() {
-            self.say(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes()), flow).await?;
+    /// Tells the receiver that no more comes; it may be gone by now.
+    async fn finish(&self) {
+        if self.to.link.transport() == Transport::WebSocket && self.converter.is_between_frames() {
+            let _ = self.send_all(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes())).await;
         }
-        let _ = self.to.stream.get_ref().shutdown(Shutdown::Write);
-        let [_, closed] = self.closed;
-        closed.set(true);
-        Ok(())
+        let _ = self.to.stream().get_ref().shutdown(Shutdown::Write);
+        self.to.told.set(true);
     }
 
     /// Reads on for nothing: closing a connection with unread bytes would reset it, and what was
     /// sent to it before could be lost.
-    async fn drain(&self) -> io::Result<()> {
+    async fn drain(&self) -> Outcome {
         loop {
-            readable(&self.from.stream).await?;
             let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
-            match recv(self.from.stream.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
-                Ok((([], _), _)) => return Ok(()),
-                Ok(_) | Err(Errno::AGAIN) => future::yield_now().await,
-                Err(errno) => return Err(errno.into()),
+            match self.receive(&mut buffer) {
+                Ok(Some([])) => return Outcome::Finished,
+                Ok(Some(_)) => future::yield_now().await,
+                Ok(None) if readable(self.from.stream()).await.is_ok() => {}
+                Ok(None) => return Outcome::Broken,
+                Err(outcome) => return outcome,
             }
         }
     }
@@ -253,7 +255,7 @@ impl<'a> Way<'a> {
     /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. No session has a buffer of its
     /// own: one is on the stack of this call, never cleared, and all share the other.
     #[inline(never)]
-    fn turn(&mut self, flow: &Flow<'_>) -> io::Result<Step> {
+    fn turn(&mut self) -> Result<Step, Outcome> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
         let scratch = Rc::clone(&self.share.room.scratch);
         let mut out = scratch.borrow_mut();
@@ -261,98 +263,82 @@ impl<'a> Way<'a> {
             out.reserve_exact(OUT_BYTES);
         }
         for _ in 0..CHUNKS_PER_TURN {
+            if self.converter.is_closed() {
+                return Ok(Step::End);
+            }
             let saved = core::mem::take(&mut self.unfed);
             let (input, full) = if saved.is_empty() {
-                let [closed, _] = self.closed;
-                match receive(self.from.stream.get_ref(), &mut buffer) {
-                    Ok(Some([])) => return Ok(Step::End),
-                    Ok(Some(chunk)) => (chunk, chunk.len() == CHUNK_BYTES),
-                    Ok(None) => return Ok(Step::Wait),
-                    // It went without reading our last word; there is no more to come either.
-                    Err(error) if closed.get() && is_reset(&error) => return Ok(Step::End),
-                    Err(error) => return Err(error),
+                match self.receive(&mut buffer)? {
+                    Some([]) => return Ok(Step::End),
+                    Some(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
+                    None => return Ok(Step::Wait),
                 }
             } else {
                 (saved.as_slice(), true)
             };
             out.clear();
             let limit = self.share.limit();
-            let taken = self.converter.feed(input, &mut out, limit).map_err(|_| Errno::PROTO)?;
+            let fed = self.converter.feed(input, &mut out, limit);
+            let taken = fed.map_err(|_| Outcome::Malformed)?;
             self.share.hold(self.converter.gathered_len());
             self.unfed = input.get(taken..).unwrap_or_default().to_vec();
-            if let Some(step) = self.pass_on(&out, flow)? {
-                return Ok(step);
+            if !self.pass_on(&out)? {
+                return Ok(Step::Rest);
             }
-            if !full && self.unfed.is_empty() {
+            if !full && self.unfed.is_empty() && !self.converter.is_closed() {
                 return Ok(Step::Wait);
             }
         }
         Ok(Step::Yield)
     }
 
-    /// Sends converted bytes, and behind them a gathered message; None if all went.
-    fn pass_on(&mut self, out: &[u8], flow: &Flow<'_>) -> io::Result<Option<Step>> {
-        let whole = self.converter.take_whole();
-        let sent = match out {
-            [] => 0,
-            _ => match send_some(self.to.stream.get_ref(), out, flow)? {
-                Some(sent) => sent,
-                None => return Ok(Some(Step::Refused)),
-            },
-        };
-        let unsent = out.get(sent..).unwrap_or_default();
+    /// Sends converted bytes, and behind them a gathered message; false if some are left.
+    fn pass_on(&mut self, out: &[u8]) -> Result<bool, Outcome> {
+        let sent = if out.is_empty() { 0 } else { self.send_some(out)? };
         self.rest.clear();
-        self.rest.extend_from_slice(unsent);
-        Ok(match whole {
-            Some(whole) => {
-                self.rest.extend_from_slice(&whole);
-                Some(Step::Rest)
+        self.rest.extend_from_slice(out.get(sent..).unwrap_or_default());
+        self.rest.extend(self.converter.take_whole().unwrap_or_default());
+        Ok(self.rest.is_empty())
+    }
+
+    async fn send_all(&self, bytes: &[u8]) -> Result<(), Outcome> {
+        let mut unsent = bytes;
+        while !unsent.is_empty() {
+            let sent = self.send_some(unsent)?;
+            unsent = unsent.get(sent..).unwrap_or_default();
+            if sent == 0 && !self.flow.takes_again(self.to.stream()).await {
+                return Err(Outcome::Refused);
             }
-            None if !unsent.is_empty() => Some(Step::Rest),
-            None if self.converter.is_closed() => Some(Step::End),
-            None => None,
-        })
+        }
+        Ok(())
     }
-}
 
-/// Sends all of `rest`; false if the receiver is gone.
-async fn send_all(to: &Async<TcpStream>, rest: &[u8], flow: &Flow<'_>) -> io::Result<bool> {
-    let mut unsent = rest;
-    while !unsent.is_empty() {
-        let Some(sent) = send_some(to.get_ref(), unsent, flow)? else { return Ok(false) };
-        unsent = unsent.get(sent..).unwrap_or_default();
-        if sent == 0 {
-            writable(to).await?;
+    /// Sends what fits and tells how much that is.
+    fn send_some(&self, bytes: &[u8]) -> Result<usize, Outcome> {
+        match send(self.to.stream().get_ref(), bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => {
+                self.flow.count(sent);
+                Ok(sent)
+            }
+            Err(Errno::AGAIN) => Ok(0),
+            Err(errno) => {
+                // This one comes behind a real end.
+                self.to.broke.set(errno != Errno::PIPE);
+                Err(Outcome::Refused)
+            }
         }
     }
-    Ok(true)
-}
 
-/// Sends what fits and tells how much that is; None if the receiver closed the connection.
-fn send_some(to: &TcpStream, bytes: &[u8], flow: &Flow<'_>) -> Result<Option<usize>, Errno> {
-    match send(to, bytes, SendFlags::NOSIGNAL) {
-        Ok(sent) => {
-            flow.count(sent);
-            Ok(Some(sent))
+    /// What is there to read; empty at the end, None for nothing yet.
+    fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<Option<&'b [u8]>, Outcome> {
+        let received = recv(self.from.stream().get_ref(), buffer, RecvFlags::empty());
+        match received.map(|((chunk, _), _)| &*chunk) {
+            Ok([]) if self.from.broke.get() && !self.from.told.get() => Err(Outcome::Broken),
+            Ok(chunk) => Ok(Some(chunk)),
+            Err(Errno::AGAIN) => Ok(None),
+            // It went without reading our last word; there is no more to come either.
+            Err(Errno::CONNRESET) if self.from.told.get() => Ok(Some(&[])),
+            Err(_) => Err(Outcome::Broken),
         }
-        Err(Errno::AGAIN) => Ok(Some(0)),
-        Err(Errno::PIPE | Errno::CONNRESET) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::ConnectionReset
-}
-
-/// What is there to read; empty at the end, None for nothing yet.
-fn receive<'a>(
-    stream: &TcpStream,
-    buffer: &'a mut [MaybeUninit<u8>; CHUNK_BYTES],
-) -> io::Result<Option<&'a [u8]>> {
-    match recv(stream, buffer.as_mut_slice(), RecvFlags::empty()) {
-        Ok(((chunk, _), _)) => Ok(Some(chunk)),
-        Err(Errno::AGAIN) => Ok(None),
-        Err(errno) => Err(errno.into()),
     }
 }

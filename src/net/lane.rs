@@ -47,6 +47,14 @@ impl<'a> Flow<'a> {
         self.pace.count(bytes as u64);
     }
 
+    /// Waits until the receiver takes bytes again; false if it is gone.
+    pub async fn takes_again(&self, to: &Async<TcpStream>) -> bool {
+        self.stalled.set(true);
+        let writable = writable(to).await;
+        self.stalled.set(false);
+        writable.is_ok()
+    }
+
     /// Waits until more may be moved.
     pub async fn keep_pace(&self) {
         self.pace.keep().await;
@@ -62,6 +70,10 @@ pub enum Outcome {
     Broken,
     /// The receiver is gone; its last words may still be on their way back.
     Refused,
+    /// As `Finished`, and the sender said that it will hear no more either.
+    Closed,
+    /// What the sender sent is no message.
+    Malformed,
 }
 
 /// One direction of a session.
@@ -122,7 +134,7 @@ impl<'a> Lane<'a> {
                     Step::More(_) => {}
                     Step::Wait if readable(self.from).await.is_ok() => {}
                     Step::Wait => return Outcome::Broken,
-                    Step::Rest(_) if self.takes_again().await => {}
+                    Step::Rest(_) if self.flow.takes_again(self.to).await => {}
                     Step::Rest(_) => return Outcome::Refused,
                     Step::End(outcome) => return outcome,
                 }
@@ -137,14 +149,6 @@ impl<'a> Lane<'a> {
                 };
             }
         }
-    }
-
-    /// Waits until the receiver takes bytes again; false if it is gone.
-    async fn takes_again(&self) -> bool {
-        self.flow.stalled.set(true);
-        let writable = writable(self.to).await;
-        self.flow.stalled.set(false);
-        writable.is_ok()
     }
 
     /// Gives what was left; when that is done there may be more.

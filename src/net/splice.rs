@@ -39,7 +39,7 @@ pub struct Ended {
     pub bytes: u64,
     /// How long it lasted.
     pub secs: u64,
-    /// `Done`, `Idle`, or `SendFailed` if a leg broke.
+    /// `Done`, `Idle`, `SendFailed` if a leg broke, `Malformed` if it sent what is no message.
     pub reason: DropReason,
 }
 
@@ -66,27 +66,38 @@ pub fn join(
             let back = pin!(back.run(second.leftover));
             until_over(forth, back, pin!(quiet(&flows, idle_ms, pace))).await
         };
-        let secs = pace.age_secs();
-        match over.gone() {
-            (true, false) => reset(other).await,
-            (false, true) => reset(one).await,
-            _ => {}
-        }
-        let bytes = flows.iter().map(Flow::moved).sum();
-        Ended { bytes, secs, reason: over.reason() }
+        over.settle([one, other], &flows, pace).await
     }
 }
 
 /// How both directions ended, if they did.
 #[derive(Clone, Copy, Default)]
-struct Over {
+pub(super) struct Over {
     forth: Option<Outcome>,
     back: Option<Outcome>,
 }
 
 impl Over {
+    /// Breaks off the leg whose partner broke, and sums up.
+    pub(super) async fn settle(
+        self,
+        [one, other]: [&Async<TcpStream>; 2],
+        flows: &[Flow<'_>; 2],
+        pace: &Pace,
+    ) -> Ended {
+        let secs = pace.age_secs();
+        match self.gone() {
+            (true, false) => reset(other).await,
+            (false, true) => reset(one).await,
+            _ => {}
+        }
+        let bytes = flows.iter().map(Flow::moved).sum();
+        Ended { bytes, secs, reason: self.reason() }
+    }
+
     const fn reason(self) -> DropReason {
         match (self.forth, self.back) {
+            (Some(Outcome::Malformed), _) | (_, Some(Outcome::Malformed)) => DropReason::Malformed,
             (Some(Outcome::Broken), _) | (_, Some(Outcome::Broken)) => DropReason::SendFailed,
             (Some(_), Some(_)) => DropReason::Done,
             _ => DropReason::Idle,
@@ -95,8 +106,10 @@ impl Over {
 
     /// Whether the first leg broke, and whether the second did.
     fn gone(self) -> (bool, bool) {
-        let gone = |as_sender, as_receiver| {
-            as_sender == Some(Outcome::Broken) || as_receiver == Some(Outcome::Refused)
+        let gone = |as_sender, as_receiver| match as_sender {
+            Some(Outcome::Broken) => true,
+            Some(Outcome::Closed) => false,
+            _ => as_receiver == Some(Outcome::Refused),
         };
         (gone(self.forth, self.back), gone(self.back, self.forth))
     }
@@ -105,7 +118,7 @@ impl Over {
 /// Ready when both directions are over, a sender broke (nothing more reaches that one), or the
 /// pair is quiet. The futures stay where they are: combinators would keep a second copy of each,
 /// and this is what an idle pair costs.
-async fn until_over(
+pub(super) async fn until_over(
     mut forth: Pin<&mut impl Future<Output = Outcome>>,
     mut back: Pin<&mut impl Future<Output = Outcome>>,
     mut quiet: Pin<&mut impl Future<Output = ()>>,
@@ -139,11 +152,7 @@ const TICKS: u32 = 10;
 /// Ready when nothing moved either way for `idle_ms`, or a receiver took nothing for so long of
 /// what waits for it; up to a tenth late. No timer is touched by traffic, and all sessions look in
 /// the same moments, so that a thousand idle ones wake the processor as often as one.
-pub(super) fn quiet<const WAYS: usize>(
-    flows: &[Flow<'_>; WAYS],
-    idle_ms: u64,
-    pace: &Pace,
-) -> impl Future<Output = ()> {
+pub(super) fn quiet(flows: &[Flow<'_>; 2], idle_ms: u64, pace: &Pace) -> impl Future<Output = ()> {
     let tick_ms = (idle_ms / u64::from(TICKS)).max(1);
     // The first look, in the middle of a tick, counts for nothing.
     let mut watches = flows.each_ref().map(|_| Watch { moved: u64::MAX, still: 0, stuck: 0 });

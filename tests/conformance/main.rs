@@ -20,6 +20,7 @@ mod punch;
 mod punch_echo_machine;
 mod punch_machine;
 mod register_machine;
+mod relay_bridge;
 mod relay_limits_machine;
 mod relay_machine;
 mod relay_pump;

@@ -51,7 +51,7 @@ fn pair() -> ((TcpStream, TcpStream), (Link, Link)) {
 }
 
 /// Sends until nothing more is taken for a while; how much that was.
-fn fill(peer: &mut TcpStream, said: &[u8]) -> usize {
+pub(crate) fn fill(peer: &mut TcpStream, said: &[u8]) -> usize {
     peer.set_nonblocking(true).unwrap();
     let (mut sent, mut stalls) = (0, 0);
     while stalls < 20 && sent < said.len() {

@@ -1,0 +1,235 @@
+//! Joined legs of which one or both speak WebSocket: stalls, breaks and ends, as of those that
+//! speak frames. C65, C69, C70.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hbb::base::conn::Transport::{self, Tcp, WebSocket};
+use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
+use hbb::base::limits::GATHERED_BYTES_MAX;
+use hbb::net::bridge::{self, Room};
+use hbb::net::clock::Clock;
+use hbb::net::link::{Codec, Link};
+use hbb::net::splice::Ended;
+use hbb::wire::websocket::Assembly;
+
+use crate::chance::Chance;
+use crate::model::{wire, ws};
+use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, unhurried};
+use crate::relay_stream::fill;
+
+/// What the two legs of a session speak.
+const PAIRS: [[Transport; 2]; 3] = [[WebSocket, WebSocket], [WebSocket, Tcp], [Tcp, WebSocket]];
+/// Of a message; goes in one fragment.
+const MESSAGE_BYTES: usize = 40_000;
+
+fn leg(transport: Transport) -> (TcpStream, Link) {
+    let (peer, mut link) = connect();
+    if transport == WebSocket {
+        link.codec = Codec::WebSocket(Assembly::default());
+    }
+    (peer, link)
+}
+
+fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
+    thread::spawn(move || {
+        let room = Room::new(GATHERED_BYTES_MAX);
+        smol::block_on(bridge::join(first, second, (idle_ms, &unhurried()), room))
+    })
+}
+
+/// Two peers whose legs are joined.
+fn session(
+    [one, other]: [Transport; 2],
+    idle_ms: u64,
+) -> (TcpStream, TcpStream, JoinHandle<Ended>) {
+    let ((a, first), (b, second)) = (leg(one), leg(other));
+    (a, b, start(first, second, idle_ms))
+}
+
+/// A message as its sender writes it.
+fn said(transport: Transport, message: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match transport {
+        Tcp => wire::send(&mut bytes, message).unwrap(),
+        WebSocket => ws::send(&mut bytes, message).unwrap(),
+    }
+    bytes
+}
+
+/// A message as its receiver gets it.
+fn heard(transport: Transport, message: &[u8]) -> Vec<u8> {
+    match transport {
+        Tcp => wire::frame(message),
+        WebSocket => {
+            let header = match u8::try_from(message.len()) {
+                Ok(len @ ..126) => vec![0x82, len],
+                _ => [&[0x82, 126], &u16::try_from(message.len()).unwrap().to_be_bytes()[..]]
+                    .concat(),
+            };
+            [&header, message].concat()
+        }
+    }
+}
+
+/// What a leg hears last.
+fn last_word(transport: Transport) -> &'static [u8] {
+    match transport {
+        Tcp => &[],
+        WebSocket => &[0x88, 0x02, 0x03, 0xe8],
+    }
+}
+
+/// So many megabytes of messages, as the one writes and the other gets them.
+fn stream([from, to]: [Transport; 2], megabytes: usize) -> (Vec<u8>, Vec<u8>) {
+    let messages = (0..25).map(|seed| Chance::new(seed).bytes(MESSAGE_BYTES));
+    let pairs = messages.map(|message| (said(from, &message), heard(to, &message)));
+    let (said, heard): (Vec<_>, Vec<_>) = pairs.unzip();
+    (said.concat().repeat(megabytes), heard.concat().repeat(megabytes))
+}
+
+/// All that comes, and what ended it if that was a break.
+fn until_end(peer: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
+    let (mut got, mut buffer) = (Vec::new(), vec![0; 50_000]);
+    loop {
+        match peer.read(&mut buffer) {
+            Ok(0) => return (got, None),
+            Ok(len) => got.extend_from_slice(&buffer[..len]),
+            Err(error) => return (got, Some(error.kind())),
+        }
+    }
+}
+
+#[test]
+fn c069_a_receiver_that_takes_no_message_ends_its_pair() {
+    for pair in PAIRS {
+        let ([one, other], (ahead, _)) = (pair, stream(pair, 20));
+        let (mut a, mut b, joined) = session(pair, 1_000);
+        let clock = Clock::start();
+        fill(&mut a, &ahead);
+        // Though the other direction is busy all the time.
+        let (word, heard) = (said(other, b"x"), heard(one, b"x"));
+        while !joined.is_finished() && clock.now().as_millis() < 5_000 {
+            if b.write_all(&word).is_err() || a.read_exact(&mut vec![0; heard.len()]).is_err() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let took = clock.now().as_millis();
+        drop((a, b));
+        assert_eq!(joined.join().unwrap().reason, Idle);
+        assert!((1_000..2_500).contains(&took), "{pair:?}: {took} ms");
+    }
+}
+
+#[test]
+fn c065_a_leg_that_takes_no_message_stops_only_its_own_direction() {
+    for pair in PAIRS {
+        let (mut a, mut b, joined) = session(pair, NEVER_MS);
+        let [one, other] = pair;
+        let (ahead, expected) = stream(pair, 20);
+        let sent = fill(&mut a, &ahead);
+        assert!(sent < ahead.len(), "it stalls");
+        let (back, at_a) = stream([other, one], 4);
+        let sender = thread::spawn(move || {
+            b.write_all(&back).unwrap();
+            b
+        });
+        let mut got = vec![0; at_a.len()];
+        a.read_exact(&mut got).unwrap();
+        assert!(got == at_a, "{pair:?}: the way back");
+        let b = sender.join().unwrap();
+        let at_b = receive_all(&b);
+        a.write_all(&ahead[sent..]).unwrap();
+        a.shutdown(Shutdown::Write).unwrap();
+        b.shutdown(Shutdown::Write).unwrap();
+        let got = at_b.join().unwrap();
+        assert!(got.starts_with(&expected), "{pair:?}: what was stalled");
+        assert_eq!(&got[expected.len()..], last_word(other));
+        let ended = joined.join().unwrap();
+        let bytes = got.len() + at_a.len() + last_word(one).len();
+        assert_eq!((ended.bytes, ended.reason), (bytes as u64, Done));
+    }
+}
+
+#[test]
+fn c070_a_break_passes_on_behind_the_last_message() {
+    for pair in PAIRS {
+        let (mut a, mut b, joined) = session(pair, NEVER_MS);
+        a.write_all(&said(pair[0], b"first")).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        reset(a);
+        let (got, end) = until_end(&mut b);
+        assert!(got == heard(pair[1], b"first"), "{pair:?}: {got:?}");
+        assert_eq!(end, Some(ErrorKind::ConnectionReset), "{pair:?}");
+        assert_eq!(joined.join().unwrap().reason, SendFailed);
+    }
+}
+
+#[test]
+fn c070_a_break_comes_behind_all_messages_that_were_taken() {
+    for pair in PAIRS {
+        let (mut a, mut b, joined) = session(pair, NEVER_MS);
+        let (ahead, expected) = stream(pair, 20);
+        fill(&mut a, &ahead);
+        reset(a);
+        thread::sleep(Duration::from_millis(100));
+        let (got, end) = until_end(&mut b);
+        assert_eq!(end, Some(ErrorKind::ConnectionReset), "{pair:?}");
+        assert!(expected.starts_with(&got) && got.len() > 100_000, "{pair:?}: {}", got.len());
+        let ended = joined.join().unwrap();
+        assert_eq!((ended.bytes, ended.reason), (got.len() as u64, SendFailed));
+    }
+}
+
+#[test]
+fn c070_last_messages_of_a_leg_that_breaks_arrive() {
+    for pair in PAIRS {
+        let ([one, other], (mut a, first), (mut b, second)) = (pair, leg(pair[0]), leg(pair[1]));
+        b.write_all(&said(other, b"closed by user")).unwrap();
+        reset(b);
+        a.write_all(&said(one, &[1; 1000])).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        // The first write finds the second leg broken while its last words are unread; their
+        // reader is told of an end.
+        let joined = start(first, second, NEVER_MS);
+        let (got, end) = until_end(&mut a);
+        assert!(got == heard(one, b"closed by user"), "{pair:?}: {got:?}");
+        assert_eq!(end, Some(ErrorKind::ConnectionReset), "{pair:?}");
+        assert_eq!(joined.join().unwrap().reason, SendFailed);
+    }
+}
+
+#[test]
+fn c070_who_leaves_without_reading_our_last_word_is_no_break() {
+    for pair in PAIRS {
+        let (mut a, mut b, joined) = session(pair, NEVER_MS);
+        b.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        a.write_all(&said(pair[0], b"last")).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        reset(a);
+        let expected = [&heard(pair[1], b"last"), last_word(pair[1])].concat();
+        assert_eq!(until_end(&mut b), (expected, None), "{pair:?}");
+        assert_eq!(joined.join().unwrap().reason, Done);
+    }
+}
+
+#[test]
+fn c070_a_websocket_that_closed_may_break_off() {
+    for pair in [[WebSocket, WebSocket], [WebSocket, Tcp]] {
+        let ([one, other], (mut a, first), (mut b, second)) = (pair, leg(pair[0]), leg(pair[1]));
+        // Its close, behind which nothing counts, nor what it is sent then.
+        a.write_all(&[0x88, 0x80, 0, 0, 0, 0]).unwrap();
+        b.write_all(&said(other, b"too late")).unwrap();
+        reset(a);
+        thread::sleep(Duration::from_millis(50));
+        let joined = start(first, second, NEVER_MS);
+        assert_eq!(until_end(&mut b), (last_word(other).to_vec(), None), "{one:?}, {other:?}");
+        assert_eq!(joined.join().unwrap().reason, Done);
+        // A reset that follows an end shows nowhere else.
+        assert!(b.take_error().unwrap().is_none(), "{one:?}, {other:?}");
+    }
+}
