@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Measures the real hbb binary over loopback and prints tables; README.md says more.
+"""Measures the real hbb binary and prints tables; README.md says more.
 
-    tests/bench/bench.py                 everything
-    tests/bench/bench.py memory relay    only these, of memory registration
-                                         signalling relay others syscalls
+    tests/bench/bench.py                     everything
+    tests/bench/bench.py memory relay        only these parts
+    tests/bench/bench.py others --splice     beside HAProxy that splices always, too
 """
 
+import argparse
 import os
 import shutil
 import socket
@@ -36,12 +37,23 @@ PACE_SECONDS = 0.002
 
 
 def main():
-    parts = sys.argv[1:] or list(PARTS)
-    if unknown := [part for part in parts if part not in PARTS]:
-        raise SystemExit(f"no such part: {unknown[0]}\n{__doc__}")
     print(f"{BINARY} {BINARY.stat().st_size} bytes")
-    for part in parts:
+    for part in OPTIONS.parts or PARTS:
         PARTS[part]()
+
+
+def options():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=5, help="runs of others in turns; 5")
+    parser.add_argument("--splice", action="store_true",
+                        help="others: add HAProxy with splice-request and splice-response, "
+                             "which splices what splice-auto would copy")
+    chosen = parser.parse_args()
+    if unknown := [part for part in chosen.parts if part not in PARTS]:
+        parser.error(f"no such part: {unknown[0]}")
+    return chosen
 
 
 def binary():
@@ -249,17 +261,20 @@ def idle_pairs(pairs):
 
 def others():
     with data_folder() as data:
-        compared = versus.compare(data, BINARY)
-    echo = compared.pop("echo")
-    table("Relay beside others, medians", "load", "forwarder", "CPU s per GB", "of HAProxy's",
-          "GB each second")
-    for load, figures in compared.items():
+        compared = versus.compare(data, BINARY, OPTIONS.rounds, OPTIONS.splice)
+    echo, _ = compared.pop("echo")
+    beside = [f"to {name}" for name in versus.yardsticks(echo, 0)]
+    table(f"Relay beside others, medians of {OPTIONS.rounds}", "load", "forwarder",
+          "CPU s per GB", *beside, "GB each second")
+    for load, (figures, others) in compared.items():
         for name, (cpu, rate) in figures.items():
-            row(load, name, cpu, versus.ratio(figures, name), rate)
-    table("An echo beside 4 bulk pairs, medians", "forwarder", "p50 µs", "p99 µs",
-          "of HAProxy's", "worst µs")
+            ratios = (cpu / other for other in versus.yardsticks(others, 0).values())
+            row(load, name, cpu, *ratios, rate)
+    table(f"An echo beside 4 bulk pairs, medians of {OPTIONS.rounds}", "forwarder", "p50 µs",
+          "p99 µs", *beside, "worst µs")
     for name, (half, most, worst) in echo.items():
-        row(name, half, most, versus.ratio(echo, name, 1), worst)
+        ratios = (most / other for other in versus.yardsticks(echo, 1).values())
+        row(name, half, most, *ratios, worst)
 
 
 def close(both):
@@ -307,6 +322,7 @@ PARTS = {
     "others": others,
     "syscalls": syscalls,
 }
+OPTIONS = options()
 BINARY = binary()
 
 if __name__ == "__main__":

@@ -12,11 +12,7 @@ def pair(port, number, host="127.0.0.1"):
     token = f"5d2c8a10-0000-4000-8000-{number:012x}"
     legs = []
     for side in (1, 2):
-        leg = socket.socket()
-        if host == "127.0.0.1":
-            leg.bind((f"127.{10 + side}.{number // 250}.{number % 250 + 1}", 0))
-        leg.connect((host, port + 1))
-        leg.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        leg = opened(side, number, (host, port + 1))
         leg.sendall(wire.frame(wire.request_relay(token)))
         legs.append(leg)
     # The first byte through proves that they are joined.
@@ -25,14 +21,12 @@ def pair(port, number, host="127.0.0.1"):
     return legs
 
 
-def web_pair(port, number):
+def web_pair(port, number, host="127.0.0.1"):
     """The same over WebSocket."""
     token = f"5d2c8a10-0000-4000-8001-{number:012x}"
     legs = []
     for side in (1, 2):
-        leg = socket.socket()
-        leg.bind((f"127.{10 + side}.{number // 250}.{number % 250 + 1}", 0))
-        leg.connect(("127.0.0.1", port + 3))
+        leg = opened(side, number, (host, port + 3))
         leg.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
                     b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                     b"Sec-WebSocket-Version: 13\r\n\r\n")
@@ -44,6 +38,15 @@ def web_pair(port, number):
     legs[0].sendall(masked(b"!"))
     wire.exactly(legs[1], 3)
     return legs
+
+
+def opened(side, number, to):
+    leg = socket.socket()
+    if to[0] == "127.0.0.1":
+        leg.bind((f"127.{10 + side}.{number // 250}.{number % 250 + 1}", 0))
+    leg.connect(to)
+    leg.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return leg
 
 
 def masked(payload):

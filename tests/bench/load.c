@@ -4,6 +4,7 @@
      load pump CHUNK BYTES PAIR...          seconds until BYTES of each pair are through
      load pace CHUNK MICROS COUNT PAIR...   COUNT chunks a pair, one every MICROS, taking turns
      load echo CHUNK MICROS COUNT PAIR      to and fro, one every MICROS: p50 p99 worst, in us
+     load web pump|pace|echo ...            the same, each chunk a WebSocket message
      load copy PORT HOST BACKEND            forwards each connection, copying 64 KiB at most */
 
 #define _GNU_SOURCE
@@ -26,9 +27,8 @@
 
 static struct pair { int from, to; } pairs[PAIRS_MAX];
 static int pair_count;
-static size_t chunk;
+static size_t chunk, said, heard; /* of one chunk: payload, bytes sent, bytes that arrive */
 static long micros, count;
-static long long each;
 static char data[1 << 20];
 
 static void die(const char *what) {
@@ -67,14 +67,28 @@ static void drain(int from, long long length) {
 
 static void *sender(void *at) {
     struct pair *pair = at;
-    for (long long sent = 0; sent < each; sent += chunk) send_all(pair->from, chunk);
+    for (long sent = 0; sent < count; sent++) send_all(pair->from, said);
     return NULL;
 }
 
 static void *receiver(void *at) {
     struct pair *pair = at;
-    drain(pair->to, each);
+    drain(pair->to, (long long)count * heard);
     return NULL;
+}
+
+/* Has `data` be what is sent for a chunk: a client's binary message, under a mask, if `web`. */
+static void prepare(int web) {
+    static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
+    size_t wide = chunk < 126 ? 0 : chunk < 0x10000 ? 2 : 8, header = web ? 2 + wide + 4 : 0;
+    said = header + chunk;
+    heard = web ? 2 + wide + chunk : chunk;
+    if (said > sizeof data) die("chunk");
+    if (!web) return;
+    data[0] = (char)0x82;
+    data[1] = (char)(0x80 | (wide == 0 ? chunk : wide == 2 ? 126 : 127));
+    for (size_t at = 0; at < wide; at++) data[2 + at] = (char)(chunk >> 8 * (wide - 1 - at));
+    for (size_t at = header - 4; at < said; at++) data[at] = (char)mask[(at - header + 4) % 4];
 }
 
 static pthread_t start(void *(*what)(void *), struct pair *pair) {
@@ -96,12 +110,11 @@ static void pump(void) {
 
 static void pace(void) {
     pthread_t threads[PAIRS_MAX];
-    each = (long long)count * chunk;
     double began = now();
     for (int at = 0; at < pair_count; at++) threads[at] = start(receiver, &pairs[at]);
     for (long turn = 0; turn < count * pair_count; turn++) {
         sleep_until(began + turn * (micros / 1e6 / pair_count));
-        send_all(pairs[turn % pair_count].from, chunk);
+        send_all(pairs[turn % pair_count].from, said);
     }
     for (int at = 0; at < pair_count; at++) pthread_join(threads[at], NULL);
     printf("%f\n", now() - began);
@@ -117,10 +130,10 @@ static void echo(void) {
     for (long turn = 0; turn < count; turn++) {
         sleep_until(began + turn * (micros / 1e6));
         double sent = now();
-        send_all(pairs[0].from, chunk);
-        drain(pairs[0].to, chunk);
-        send_all(pairs[0].to, chunk);
-        drain(pairs[0].from, chunk);
+        send_all(pairs[0].from, said);
+        drain(pairs[0].to, heard);
+        send_all(pairs[0].to, said);
+        drain(pairs[0].from, heard);
         took[turn] = now() - sent;
     }
     qsort(took, count, sizeof *took, by_value);
@@ -159,7 +172,7 @@ static void take(int poll, int listener, const char *host, int backend) {
 }
 
 /* Passes on what `from` holds; false if the pair ended. */
-static int flush(int poll, int from) {
+static int flush(int from) {
     int to = sides[from].other;
     ssize_t some = send(to, sides[from].bytes + sides[from].sent,
                         sides[from].held - sides[from].sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -181,12 +194,12 @@ static void rearm(int poll, int one) {
 
 static int forward(int poll, int file, int events) {
     int other = sides[file].other, was = (sides[file].held > 0) | (sides[other].held > 0) << 1;
-    if (sides[other].held && !flush(poll, other)) return 0;
+    if (sides[other].held && !flush(other)) return 0;
     if (!sides[file].held && events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
         ssize_t some = recv(file, sides[file].bytes, COPY_BYTES, MSG_DONTWAIT);
         if (some == 0 || (some < 0 && errno != EAGAIN)) return 0;
         sides[file].held = some > 0 ? some : 0;
-        if (some > 0 && !flush(poll, file)) return 0;
+        if (some > 0 && !flush(file)) return 0;
     }
     if (((sides[file].held > 0) | (sides[other].held > 0) << 1) != was) rearm(poll, file);
     return 1;
@@ -215,13 +228,16 @@ static void copy(int port, const char *host, int backend) {
 
 int main(int many, char **words) {
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-    if (many < 4) return 2;
+    int web = many > 1 && !strcmp(words[1], "web");
+    words += web;
+    many -= web;
+    if (many < 5) return 2;
     if (!strcmp(words[1], "copy")) copy(atoi(words[2]), words[3], atoi(words[4]));
     int pumps = !strcmp(words[1], "pump");
     chunk = atol(words[2]);
-    each = pumps ? atoll(words[3]) / (long long)chunk * chunk : 0;
     micros = atol(words[3]);
-    count = atol(words[4]);
+    count = pumps ? atoll(words[3]) / (long long)chunk : atol(words[4]);
+    prepare(web);
     for (int at = pumps ? 4 : 5; at < many && pair_count < PAIRS_MAX; at++, pair_count++)
         sscanf(words[at], "%d:%d", &pairs[pair_count].from, &pairs[pair_count].to);
     if (pumps) pump();

@@ -1,6 +1,7 @@
 """The relay beside other forwarders on the same loads, taking turns: HAProxy with splicing, and
 the plainest loop that copies 64 KiB at a time. Forwarders stand in a network namespace, the load
-outside, a veth pair between. What counts is CPU seconds per GB carried."""
+outside, a veth pair between. What counts is CPU seconds per GB carried. Only hbb knows what a
+WebSocket is: what it needs for messages is held against the others' plain bytes."""
 
 import os
 import shutil
@@ -24,7 +25,7 @@ defaults
     timeout connect 5s
     timeout client 1h
     timeout server 1h
-    option splice-auto
+    {splice}
     option clitcpka
 listen relay
     bind 0.0.0.0:{port}
@@ -33,10 +34,14 @@ listen relay
 # Name, pairs, and what `load` is told: chunk and bytes of each pair, or chunk, interval in
 # microseconds and count.
 LOADS = [
-    ("64 KiB chunks, 4 pairs", 4, ("pump", 65_536, 1_000_000_000)),
-    ("1400 B chunks, 4 pairs", 4, ("pump", 1_400, 200_000_000)),
+    ("64 KiB, 1 pair", 1, ("pump", 65_536, 3_000_000_000)),
+    ("64 KiB, 4 pairs", 4, ("pump", 65_536, 1_000_000_000)),
+    ("1400 B, 1 pair", 1, ("pump", 1_400, 600_000_000)),
+    ("1400 B, 4 pairs", 4, ("pump", 1_400, 200_000_000)),
+    ("64 KiB at 20 Mbit/s, 8 pairs", 8, ("pace", 65_536, 26_214, 154)),
     ("1400 B at 20 Mbit/s, 8 pairs", 8, ("pace", 1_400, 560, 7_200)),
 ]
+WEB = ", WebSocket"
 BULK, ECHO = ("pump", 65_536, 10**15), ("echo", 200, 4_000, 750)
 
 
@@ -77,6 +82,10 @@ class Relay:
         self.number += 1
         return legs.pair(self.server.port, self.number, self.server.host)
 
+    def web_pair(self):
+        self.number += 1
+        return legs.web_pair(self.server.port, self.number, self.server.host)
+
 
 class Forwarder:
     """A program that connects each caller with one backend, which stands here."""
@@ -85,7 +94,8 @@ class Forwarder:
         self.backend = socket.create_server((place.here, 0))
         self.port, self.host = free_port(), place.host
         words = command(folder, self.port, (place.here, self.backend.getsockname()[1]))
-        process = subprocess.Popen([*place.prefix, *words], stderr=open(Path(folder) / "forwarder", "ab"))
+        log = open(Path(folder) / "forwarder", "ab")
+        process = subprocess.Popen([*place.prefix, *words], stderr=log)
         self.server = Server.of(process)
         self.first = self.connect_patiently()
 
@@ -108,16 +118,24 @@ class Forwarder:
 
 class Haproxy(Forwarder):
     name = "HAProxy"
+    splice = "option splice-auto"
 
     def __init__(self, folder, _binary, _load, place):
         super().__init__(folder, self.command, place)
 
-    @staticmethod
-    def command(folder, port, backend):
+    def command(self, folder, port, backend):
         settings = Path(folder) / "haproxy"
         here, number = backend
-        settings.write_text(HAPROXY.format(port=port, here=here, backend=number))
+        words = {"splice": self.splice, "port": port, "here": here, "backend": number}
+        settings.write_text(HAPROXY.format(**words))
         return ["haproxy", "-db", "-q", "-f", settings]
+
+
+class Spliced(Haproxy):
+    """It splices always, not only where it thinks that helps."""
+
+    name = "HAProxy, forced"
+    splice = "option splice-request\n    option splice-response"
 
 
 class Copy(Forwarder):
@@ -144,23 +162,36 @@ def running(kind, folder, binary, load):
         place.remove()
 
 
-def compare(folder, binary, rounds=5):
+def compare(folder, binary, rounds=5, forced=False):
     """For each load, of each forwarder: medians of its CPU seconds per GB, of the GB each second;
-    and of an echo beside bulk the p50, p99 and worst in microseconds."""
+    and of an echo beside bulk the p50, p99 and worst in microseconds. With each, what it is held
+    against."""
     load = build(folder)
-    kinds = [Relay, Copy] + ([Haproxy] if shutil.which("haproxy") else [])
+    kinds = [Relay, Copy]
+    if shutil.which("haproxy"):
+        kinds += [Haproxy, Spliced] if forced else [Haproxy]
     seen = {}
     for turn in range(rounds):
         for kind in kinds[turn % len(kinds):] + kinds[: turn % len(kinds)]:
             with running(kind, folder, binary, load) as forwarder:
-                for name, pairs, words in LOADS:
-                    figures = carry(forwarder, load, pairs, words)
+                for name, figures in one_turn(forwarder, load):
                     seen.setdefault(name, {}).setdefault(kind.name, []).append(figures)
-                figures = echo_beside_bulk(forwarder, load)
-                seen.setdefault("echo", {}).setdefault(kind.name, []).append(figures)
     median = lambda runs: [statistics.median(column) for column in zip(*runs)]
-    return {name: {kind: median(runs) for kind, runs in by_kind.items()}
-            for name, by_kind in seen.items()}
+    medians = {name: {kind.name: median(by_kind[kind.name]) for kind in kinds if kind.name in by_kind}
+               for name, by_kind in seen.items()}
+    return {name: (figures, medians[name.removesuffix(WEB)]) for name, figures in medians.items()}
+
+
+def one_turn(forwarder, load):
+    """Each load and its figures."""
+    for name, pairs, words in LOADS:
+        giga = pairs * carried(*words) / 1e9
+        legs = opened(forwarder.pair, pairs)
+        yield name, carry(forwarder.server, legs, (load, *words), giga)
+        if isinstance(forwarder, Relay):
+            legs = opened(forwarder.web_pair, pairs)
+            yield name + WEB, carry(forwarder.server, legs, (load, "web", *words), giga)
+    yield "echo", echo_beside_bulk(forwarder, load)
 
 
 def build(folder):
@@ -169,27 +200,31 @@ def build(folder):
     return load
 
 
-def carry(forwarder, load, pairs, words):
-    with opened(forwarder, pairs) as held:
-        moved = pairs * (words[2] if words[0] == "pump" else words[1] * words[3]) / 1e9
-        with Spent(forwarder.server) as spent:
-            seconds = float(finish(start(load, words, held)))
-        return spent.cpu / 1e9 / moved, moved / seconds
+def carried(kind, chunk, *size):
+    """Bytes of each pair."""
+    return size[0] // chunk * chunk if kind == "pump" else size[1] * chunk
+
+
+def carry(server, pairs, command, giga):
+    with pairs as held:
+        with Spent(server) as spent:
+            seconds = float(finish(start(command, held)))
+        return spent.cpu / 1e9 / giga, giga / seconds
 
 
 def echo_beside_bulk(forwarder, load, bulk=4):
-    with opened(forwarder, bulk) as held, opened(forwarder, 1) as one:
-        busy = start(load, BULK, held)
+    with opened(forwarder.pair, bulk) as held, opened(forwarder.pair, 1) as one:
+        busy = start((load, *BULK), held)
         time.sleep(0.3)
-        figures = [float(word) for word in finish(start(load, ECHO, one)).split()]
+        figures = [float(word) for word in finish(start((load, *ECHO), one)).split()]
         busy.kill()
         busy.wait()
         return figures
 
 
 @contextmanager
-def opened(forwarder, pairs):
-    held = [forwarder.pair() for _ in range(pairs)]
+def opened(pair, pairs):
+    held = [pair() for _ in range(pairs)]
     try:
         yield held
     finally:
@@ -198,10 +233,10 @@ def opened(forwarder, pairs):
         time.sleep(0.1)
 
 
-def start(load, words, held):
+def start(command, held):
     files = [[leg.fileno() for leg in both] for both in held]
     named = [f"{one}:{other}" for one, other in files]
-    return subprocess.Popen([load, *map(str, words), *named], stdout=subprocess.PIPE, text=True,
+    return subprocess.Popen([*map(str, command), *named], stdout=subprocess.PIPE, text=True,
                             pass_fds=[file for both in files for file in both])
 
 
@@ -212,8 +247,7 @@ def finish(process):
     return text
 
 
-def ratio(figures, name, column=0):
-    """How much more it is than HAProxy's; an empty text where that is not installed."""
-    if Haproxy.name not in figures:
-        return ""
-    return figures[name][column] / figures[Haproxy.name][column]
+def yardsticks(figures, column):
+    """What others need, by name; those that ran."""
+    names = (kind.name for kind in (Copy, Haproxy, Spliced))
+    return {name: figures[name][column] for name in names if name in figures}
