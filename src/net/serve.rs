@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::channel::{Receiver, bounded, unbounded};
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::base::endpoint::Endpoint;
@@ -27,16 +27,18 @@ use crate::rendezvous::Rendezvous;
 use crate::store::Store;
 
 use super::clock::Clock;
-use super::control::{self, Desk, Order, Settings};
+use super::control::{self, Desk, Settings};
 use super::door::{self, Door};
 use super::health;
+use super::notify::Supervisor;
 use super::pool::Pool;
 use super::relaying::{Legs, LiveRelay, Relaying};
 use super::secure::Offers;
 use super::session::{Sessions, Setting};
-use super::signal::{Listener, Wish};
+use super::signal::Listener;
 use super::signalling::{Live, Queues, Signalling};
 use super::socket;
+use super::steward::Steward;
 use super::store::StoreThread;
 use super::tcp::Owner;
 use super::udp::Datagrams;
@@ -228,12 +230,15 @@ async fn serve(
     };
     let control = shell.control(control, desk);
     info!("ready port={} relay-port={}", ports.main, ports.relay);
+    let supervisor = Supervisor::find();
+    supervisor.ready();
     let places = live.limits.connections;
     let (pool, proxies) = (shell.pool.clone(), shell.proxies.clone());
     let senders = (live_in, live_relay_in, lists);
-    let steward = Steward { settings, pool, places, proxies, senders };
-    steward.until_stop(signals, &orders).await;
+    let steward = Steward { settings, pool, places, proxies, senders, supervisor: &supervisor };
+    future::or(steward.until_stop(signals, &orders), supervisor.beat()).await;
     info!("stopping");
+    supervisor.stopping();
     if let Some(path) = control {
         let _ = fs::remove_file(path);
     }
@@ -330,89 +335,6 @@ impl Shell {
     fn accept(&self, listener: Async<TcpListener>, door: Door) {
         let (pool, executor) = (self.pool.clone(), Rc::clone(&self.executor));
         self.executor.spawn(accept(listener, pool, (executor, door))).detach();
-    }
-}
-
-/// Who hears of new settings: rendezvous, relay, and the watch over relays.
-type Hearers = (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>);
-
-/// Owns the settings while we run, and has changes carried out.
-struct Steward {
-    settings: Box<dyn Settings>,
-    pool: Pool,
-    places: usize,
-    proxies: Proxies,
-    senders: Hearers,
-}
-
-impl Steward {
-    /// Applies what signals and operators ask for until a signal says stop.
-    async fn until_stop(mut self, mut signals: Listener, orders: &Receiver<Order>) {
-        loop {
-            let signal = async { Ok(signals.next().await) };
-            let order = async { orders.recv().await.map_or(Ok(Wish::Stop), Err) };
-            match future::or(signal, order).await {
-                Ok(Wish::Stop) => return,
-                Ok(Wish::Reload) => drop(self.reload()),
-                Err(order) => self.carry_out(order),
-            }
-        }
-    }
-
-    fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::About(to) => drop(to.try_send(self.settings.about())),
-            Order::Limits(to) => drop(to.try_send(self.settings.limits())),
-            Order::Bans(to) => drop(to.try_send(self.settings.bans())),
-            Order::Reload(to) => drop(to.try_send(self.reload())),
-            Order::SetLimit([name, value], to) => {
-                let live = self.settings.set_limit(&name, &value);
-                let said = [&name, " is ", &value, " until the next reload or start."].concat();
-                drop(to.try_send(live.map(|live| self.apply(live)).map(|()| said)));
-            }
-            Order::Ban(what, banned, to) => {
-                let live = self.settings.ban(&what, banned);
-                let now = if banned { " is shut out." } else { " is let in again." };
-                let said = [&what, now].concat();
-                drop(to.try_send(live.map(|live| self.apply(live)).map(|()| said)));
-            }
-        }
-    }
-
-    fn reload(&mut self) -> Result<String, String> {
-        match self.settings.reload() {
-            Ok((live, fixed)) => {
-                for flag in &fixed {
-                    warn!("restart-needed flag={flag}");
-                }
-                self.apply(live);
-                info!("reloaded");
-                Ok(match fixed.as_slice() {
-                    [] => "Reloaded.".into(),
-                    flags => ["Reloaded. Only a restart changes: ", &flags.join(" ")].concat(),
-                })
-            }
-            Err(said) => {
-                for line in said.lines() {
-                    warn!("reload-refused cause='{line}'");
-                }
-                Err(said)
-            }
-        }
-    }
-
-    fn apply(&mut self, live: Live) {
-        let (rendezvous, relay, lists) = &self.senders;
-        self.pool.grow(self.places, live.limits.connections);
-        self.places = self.places.max(live.limits.connections);
-        self.proxies.set(live.proxies.clone());
-        let _ = lists.send(live.policy.relays.clone());
-        let access_key = live.policy.access_key.clone();
-        let limits = live.limits;
-        let changed =
-            LiveRelay { limits, access_key, lists: live.lists.clone(), rates: live.rates };
-        let _ = relay.try_send(changed);
-        let _ = rendezvous.try_send(live);
     }
 }
 

@@ -48,6 +48,7 @@ const TABLE: &[Row] = &[
     shell("src/cmd/", BELOW_CMD, &[]),
     shell("src/net/udp.rs", BELOW_NET, &["smol", "nix"]),
     shell("src/net/socket.rs", BELOW_NET, &["smol", "rustix", "nix"]),
+    shell("src/net/clock.rs", BELOW_NET, &["nix"]),
     shell("src/net/bridge.rs", BELOW_NET, &["smol", "rustix", "heapless"]),
     shell("src/net/", BELOW_NET, &["smol", "async_signal", "log", "rustix"]),
     shell("src/config/", &["cli", "base"], &["argh"]),
