@@ -30,7 +30,7 @@ pub struct Pace {
     meter: RefCell<Meter>,
     /// Bytes that were moved and not yet charged.
     due: Cell<u64>,
-    /// Bytes that were charged, for who runs no session but wants to know.
+    /// All bytes that were moved, for who runs no session but wants to know.
     moved: Arc<AtomicU64>,
 }
 
@@ -67,12 +67,12 @@ impl Pace {
     /// Takes down what either direction moved.
     pub fn count(&self, bytes: u64) {
         self.due.set(self.due.get() + bytes);
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Charges it; when to go on, if not now.
     pub fn settle(&self) -> Option<Instant> {
         let (clock, rates, due) = (self.shared.clock, self.shared.rates.get(), self.due.take());
-        self.moved.fetch_add(due, Ordering::Relaxed);
         match self.meter.borrow_mut().spend(clock.now(), due, &rates) {
             Verdict::Go => None,
             Verdict::WaitUntil(at) => clock.instant(at),

@@ -39,7 +39,13 @@ impl Steward<'_> {
     pub async fn until_stop(mut self, mut signals: Listener, orders: &Receiver<Order>) {
         loop {
             let signal = async { Ok(signals.next().await) };
-            let order = async { orders.recv().await.map_or(Ok(Wish::Stop), Err) };
+            let order = async {
+                match orders.recv().await {
+                    Ok(order) => Err(order),
+                    // There is no control socket.
+                    Err(_) => future::pending().await,
+                }
+            };
             match future::or(signal, order).await {
                 Ok(Wish::Stop) => return,
                 Ok(Wish::Reload) => drop(self.reload()),
