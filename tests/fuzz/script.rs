@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hbb::base::bans::{Banned, Bans};
 use hbb::base::conn::{Conn, Outcome, Ticket, Transport, Via};
 use hbb::base::endpoint::Endpoint;
 use hbb::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
+use hbb::base::peer::PeerId;
 use hbb::base::table::Seed;
 use hbb::base::time::Time;
 use hbb::identity::ServerKey;
 use hbb::relay;
-use hbb::rendezvous::{Effect, Effects, Input, Policy, Rendezvous};
+use hbb::rendezvous::{Effect, Effects, Input, Policy, Rendezvous, Wanted};
 use hbb::wire::message::{decode, encode};
 use hbb::wire::reply::Reply;
 
@@ -27,7 +29,7 @@ const LIMITS: Limits = Limits {
 };
 /// Payload lengths from here on name a message instead (see [`Stage::message`]).
 pub(crate) const MESSAGES: u8 = 0xf0;
-pub(crate) const DEEDS: u8 = 14;
+pub(crate) const DEEDS: u8 = 16;
 
 /// Both machines and what a shell would hold for them.
 struct Stage<'a> {
@@ -117,12 +119,40 @@ impl Stage<'_> {
                 let number = self.byte();
                 nth(&self.legs, number).into_iter().for_each(|leg| self.hang_up_leg(leg));
             }
+            14 => {
+                let id = PeerId::new(&format!("10000000{}", self.byte() % 5)).unwrap();
+                self.input(Input::Forget { id });
+            }
+            15 => self.ban(),
             _ => {
                 let connections = usize::from(self.byte() % 5);
                 let limits = Limits { connections, ..LIMITS };
                 self.machine.reconfigure(limits, Policy::default());
                 self.machine.reconfigure(LIMITS, Policy::default());
             }
+        }
+    }
+
+    /// Shuts out an id or an address as an operator would: those who are there go at once.
+    fn ban(&mut self) {
+        let byte = self.byte();
+        let mut bans = Bans::default();
+        let text = match byte % 3 {
+            0 => format!("10000000{}", byte % 5),
+            1 => format!("192.0.2.{}", byte % 4),
+            _ => "2001:db8::/32".into(),
+        };
+        assert!(bans.add(Banned::parse(&text).unwrap()));
+        self.machine.reconfigure(LIMITS, Policy { bans, ..Policy::default() });
+        while let Some(conn) = self.machine.banned_caller() {
+            assert!(self.open.contains_key(&conn.slot), "a caller nobody opened");
+            self.hang_up(conn);
+        }
+        let wanted = Wanted { count: usize::from(byte), ..Wanted::default() };
+        let listed = self.machine.list(self.now, &wanted);
+        assert!(listed.len() <= wanted.count && listed.is_sorted_by(|a, b| a.id < b.id));
+        if byte >= 128 {
+            self.machine.reconfigure(LIMITS, Policy::default());
         }
     }
 
