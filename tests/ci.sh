@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size arm system)
+stages=(setup format lint test cross size debian arm system)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -20,7 +20,9 @@ setup() {
   for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
-    qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs; do
+    qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs debootstrap:debootstrap \
+    lintian:lintian mandoc:mandoc ufw:ufw systemd-nspawn:systemd-container \
+    systemd-analyze:systemd yamllint:yamllint; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -40,12 +42,14 @@ as_root() {
 format() { cargo fmt --check; }
 lint() {
   cargo clippy --locked --all-targets -- -D warnings
-  cargo clippy --locked --test qemu -- -D warnings
-  git ls-files -z -- .ci/run '*.sh' cross size-report openwrt tests/qemu |
+  cargo clippy --locked --test qemu --test debian -- -D warnings
+  git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
 }
 test_all() { cargo test --locked; }
 cross() { cross/setup && cross/build --with debian all && cross/check all && openwrt/package; }
+# Packages, as Debian's tools see them and on systems of their own.
+debian() { board/debian/package && cargo test --locked --test debian; }
 # The whole path of two clients through the release binaries of both ARM triples.
 arm() {
   local machine
@@ -65,7 +69,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | cross | size | arm | system) "$stage" ;;
+      setup | format | lint | cross | size | debian | arm | system) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac

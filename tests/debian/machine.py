@@ -1,0 +1,171 @@
+"""The amd64 package on a clean Debian: in a chroot, where no systemd runs, and on a booted one,
+whose systemd confines the daemon as the unit says while devices register and sessions pass."""
+
+import sys
+import unittest
+
+from scratch import Copy, Machine, package
+
+PORT = "21116"
+# As the kernel's table of sockets has it.
+LISTENING = f":{int(PORT):04X} "
+OPEN = "--data /var/lib/hbb\n--key=\n"
+
+
+class Chroot(unittest.TestCase):
+    """As when an image is made."""
+
+    def test_installed_removed_and_purged(self):
+        system = Copy(self)
+        system("dpkg", "-i", system.put(package()))
+        self.assertIn("hbb ", system("hbb", "--version"))
+        self.assertIn(":/var/lib/hbb:/usr/sbin/nologin", system("getent", "passwd", "hbb"))
+        self.assertEqual(system.stat("/etc/hbb/hbb.conf"), "root hbb 640")
+        self.assertEqual(system("systemctl", "is-enabled", "hbb").strip(), "enabled")
+        self.assertEqual(system("dpkg", "--verify", "hbb"), "")
+        self.assertEqual(system("systemd-analyze", "verify", "--man=no", "hbb.service"), "")
+        system("dpkg", "-r", "hbb")
+        self.assertTrue((system.root / "etc/hbb/hbb.conf").exists())
+        system("dpkg", "--purge", "hbb")
+        self.assertEqual(system("find", "/etc", "/usr", "/var/lib", "-name", "*hbb*",
+                                "-not", "-path", "*/deb-systemd-helper*"), "")
+
+    def test_what_the_administrator_set_is_kept(self):
+        system = Copy(self)
+        system("dpkg-statoverride", "--add", "root", "adm", "600", "/etc/hbb/hbb.conf")
+        deb = system.put(package())
+        system("dpkg", "-i", deb)
+        self.assertEqual(system.stat("/etc/hbb/hbb.conf"), "root adm 600")
+        system("systemctl", "disable", "hbb")
+        system.write("/etc/hbb/hbb.conf", "# mine\n")
+        system("dpkg", "-i", "--force-confold", deb)
+        self.assertNotEqual(system("systemctl", "is-enabled", "hbb", check=False).strip(),
+                            "enabled")
+        self.assertEqual((system.root / "etc/hbb/hbb.conf").read_text(), "# mine\n")
+
+
+class Booted(unittest.TestCase):
+    def setUp(self):
+        self.machine = Machine(self)
+        self.deb = self.machine.put(package())
+
+    def install(self):
+        self.machine("dpkg", "-i", self.deb)
+
+    def opened(self):
+        """Serves clients that show no key, as the client here does not."""
+        self.machine.write("/etc/hbb/hbb.conf", OPEN)
+        self.machine("systemctl", "restart", "hbb")
+
+    def test_it_runs_when_installed_and_serves_confined(self):
+        machine = self.machine
+        self.install()
+        self.assertEqual(machine("systemctl", "is-active", "hbb").strip(), "active")
+        self.assertIn(LISTENING, machine("cat", "/proc/net/tcp6"))
+        self.opened()
+        machine.try_out("session.py", PORT, "20")
+        self.assertEqual(machine.journal().count("info peer-added"), 20)
+        user = machine("id", "-u", "hbb").strip()
+        self.assertEqual(machine.status("Uid"), [user] * 4)
+        self.assertEqual(machine.status("NoNewPrivs"), ["1"])
+        self.assertEqual(machine.status("Seccomp"), ["2"])
+        for kind in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]:
+            self.assertEqual(int(machine.status(kind)[0], 16), 0, kind)
+        self.assertEqual(machine.stat("/var/lib/hbb"), "hbb hbb 750")
+        self.assertEqual(machine.stat("/run/hbb"), "hbb hbb 750")
+        self.assertEqual(machine.stat("/var/lib/hbb/id_ed25519"), "hbb hbb 600")
+        said = machine("runuser", "-u", "hbb", "--", "hbb", "export", "--flags",
+                       "/etc/hbb/hbb.conf", "--host", "192.0.2.1", "--format", "text")
+        self.assertIn(machine("cat", "/var/lib/hbb/id_ed25519.pub").strip(), said)
+
+    def test_it_asks_for_no_system_call_that_is_refused(self):
+        """Such a call ends the process here, where the unit only refuses it."""
+        self.machine.write("/etc/systemd/system/hbb.service.d/kill.conf",
+                           "[Service]\nSystemCallErrorNumber=kill\nRestart=no\n")
+        self.install()
+        self.opened()
+        self.machine.try_out("session.py", PORT, "20")
+        self.machine("systemctl", "reload", "hbb")
+        self.machine.wait_journal("info reloaded")
+        self.machine("systemctl", "stop", "hbb")
+        self.assertEqual(self.machine.unit("Result"), "success")
+        # And so does one that is: the filter is there.
+        self.machine.write("/etc/systemd/system/hbb.service.d/kill.conf",
+                           "[Service]\nSystemCallErrorNumber=kill\nRestart=no\n"
+                           "SystemCallFilter=~epoll_wait epoll_pwait epoll_pwait2\n")
+        self.machine("systemctl", "daemon-reload")
+        self.machine("systemctl", "start", "hbb", check=False)
+        self.machine.wait("ActiveState", "failed")
+        self.assertIn(self.machine.unit("Result"), ["core-dump", "signal"])
+
+    def test_the_rest_of_the_system_is_out_of_reach(self):
+        """Asked from inside the daemon's own mounts, as its user."""
+        machine = self.machine
+        self.install()
+        inside = ["nsenter", "-t", machine.unit("MainPID"), "-m", "--", "runuser", "-u", "hbb",
+                  "--", "sh", "-c"]
+        for path in ["/etc/x", "/usr/x", "/var/x", "/var/lib/dpkg/x"]:
+            self.assertEqual(machine(*inside, f"touch {path} 2>&1 || echo no").strip()[-2:], "no")
+        machine(*inside, "touch /var/lib/hbb/x && touch /run/hbb/x")
+        self.assertEqual(machine(*inside, "ls /dev/kmsg /dev/mem 2>/dev/null; echo").strip(), "")
+
+    def test_reload_is_told_and_a_wrong_file_changes_nothing(self):
+        machine = self.machine
+        self.install()
+        pid = machine.unit("MainPID")
+        machine("systemctl", "reload", "hbb")
+        machine.wait_journal("info reloaded")
+        machine.write("/etc/hbb/hbb.conf", "--max-peers none\n")
+        machine("systemctl", "reload", "hbb")
+        machine.wait_journal("reload-refused")
+        machine.wait("ActiveState", "active")
+        self.assertEqual(machine.unit("MainPID"), pid)
+        machine("systemctl", "restart", "hbb", check=False)
+        machine.wait("ActiveState", "failed")
+        self.assertEqual(machine.unit("NRestarts"), "0", "a wrong file is not tried again")
+        self.assertIn("max-peers", machine.journal())
+
+    def test_one_that_hangs_is_killed_and_started_again(self):
+        machine = self.machine
+        machine.write("/etc/systemd/system/hbb.service.d/soon.conf",
+                      "[Service]\nWatchdogSec=2\nRestartSec=1\n")
+        self.install()
+        first = machine.unit("MainPID")
+        machine("sleep", "5")
+        self.assertEqual(machine.unit("MainPID"), first, "it feeds the watchdog")
+        machine("sh", "-c", f"kill -STOP {first}")
+        machine.wait("NRestarts", "1")
+        machine.wait("ActiveState", "active")
+        self.assertNotEqual(machine.unit("MainPID"), first)
+        self.assertIn("Watchdog timeout", machine.journal())
+
+    def test_upgrade_keeps_key_peers_and_settings_and_removal_the_data(self):
+        machine = self.machine
+        self.install()
+        self.opened()
+        machine.try_out("session.py", PORT, "3")
+        key = machine("cat", "/var/lib/hbb/id_ed25519")
+        first = machine.unit("MainPID")
+        machine("dpkg", "-i", "--force-confold", self.deb)
+        self.assertNotEqual(machine.unit("MainPID"), first, "the new program runs")
+        machine.wait_journal("peers-loaded count=3")
+        self.assertEqual(machine("cat", "/var/lib/hbb/id_ed25519"), key)
+        self.assertEqual(machine("cat", "/etc/hbb/hbb.conf"), OPEN)
+        self.assertEqual(machine.stat("/etc/hbb/hbb.conf"), "root hbb 640")
+        machine("systemctl", "disable", "--now", "hbb")
+        machine("dpkg", "-i", "--force-confold", self.deb)
+        self.assertEqual(machine("systemctl", "is-enabled", "hbb", check=False).strip(),
+                         "disabled")
+        machine("dpkg", "-r", "hbb")
+        self.assertNotIn(LISTENING, machine("cat", "/proc/net/tcp6"))
+        self.assertEqual(machine("cat", "/var/lib/hbb/id_ed25519"), key)
+        self.install()
+        self.assertEqual(machine("cat", "/etc/hbb/hbb.conf"), OPEN)
+        machine("dpkg", "--purge", "hbb")
+        left = machine("sh", "-c", "ls -d /var/lib/hbb /run/hbb /etc/hbb /usr/bin/hbb 2>&1",
+                       check=False)
+        self.assertEqual(left.count("No such file"), 4, left)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]])

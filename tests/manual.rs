@@ -1,0 +1,107 @@
+//! The manual page and the completion of bash say what `--help` says: each flag of each command,
+//! and none that is not there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("board/debian").join(name)
+}
+
+fn help(command: &str) -> String {
+    let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let output = hbb.args([command, "--help"]).output().unwrap();
+    assert!(output.status.success(), "{command}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The commands that `hbb --help` lists.
+fn commands() -> Vec<String> {
+    let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let text = String::from_utf8(hbb.arg("--help").output().unwrap().stdout).unwrap();
+    let list = text.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let commands: Vec<_> = list.lines().filter_map(first).collect();
+    assert!(commands.len() >= 4, "{commands:?}");
+    commands
+}
+
+/// The long flags at the start of the lines of its options, without `--help`.
+fn flags(command: &str) -> BTreeSet<String> {
+    let text = help(command);
+    let Some((_, options)) = text.split_once("Options:\n") else { return BTreeSet::new() };
+    let options = options.split("\n\n").next().unwrap();
+    let flag = |line: &str| {
+        let word = line.strip_prefix("  ")?.split_whitespace().next()?;
+        word.starts_with("--").then(|| word.to_owned())
+    };
+    options.lines().filter_map(flag).collect()
+}
+
+/// `hbb check` takes the flags of `serve`, and its help says so.
+fn flags_taken(command: &str) -> BTreeSet<String> {
+    let own = flags(command);
+    if !own.is_empty() {
+        return own;
+    }
+    assert!(help(command).contains("<flags of 'hbb serve'>"), "{command} names no flags");
+    flags("serve")
+}
+
+#[test]
+fn every_flag_is_in_the_manual_page_and_no_other() {
+    let page = fs::read_to_string(file("hbb.1")).unwrap();
+    for command in commands() {
+        let section = page.split(&format!(".SS hbb {command}\n")).nth(1);
+        let section = section.unwrap_or_else(|| panic!("hbb.1 has no section .SS hbb {command}"));
+        let section = section.split("\n.S").next().unwrap();
+        let named = section
+            .split("\n.TP\n\\fB")
+            .skip(1)
+            .map(|item| item.split("\\fR").next().unwrap().replace("\\-", "-"));
+        assert_eq!(named.collect::<BTreeSet<_>>(), flags(&command), "hbb {command} in hbb.1");
+    }
+}
+
+/// What bash offers behind these words.
+fn offered(words: &[&str]) -> BTreeSet<String> {
+    let script = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _hbb; \
+                  printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash");
+    bash.args(["-euc", script, "bash"]).arg(file("hbb.bash")).arg("hbb").args(words);
+    let output = bash.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_completion_offers_every_flag_and_no_other() {
+    let global: BTreeSet<_> = offered(&[""]);
+    let named = ["--help", "--version"].map(str::to_owned).into_iter().chain(commands());
+    assert_eq!(global, named.collect());
+    for command in commands() {
+        let mut expected = flags_taken(&command);
+        expected.insert("--help".into());
+        assert_eq!(offered(&[&command, ""]), expected, "hbb {command}");
+    }
+    assert_eq!(offered(&["serve", "--single"]).len(), 2);
+    assert_eq!(offered(&["serve", "--role", "ren"]), BTreeSet::from(["rendezvous".into()]));
+}
+
+#[test]
+fn the_values_it_offers_are_taken() {
+    for (flag, values) in [("--role", 3), ("--log-level", 4)] {
+        let offered = offered(&["serve", flag, ""]);
+        assert_eq!(offered.len(), values, "{offered:?}");
+        for value in offered {
+            let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+            let output = hbb.args(["check", "--data", "/", flag, &value]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!said.contains(flag), "{flag} {value}: {said}");
+        }
+    }
+}
