@@ -269,7 +269,7 @@ pub struct CtlFlags {
     /// FILE of 'hbb serve --flags'
     #[argh(option)]
     pub flags: Option<String>,
-    /// answer in JSON; an error as well, as {{"error": "..."}}
+    /// answer in JSON; an error as well, as {"error": "..."}
     #[argh(switch)]
     pub json: bool,
     /// what to do

@@ -78,6 +78,23 @@ fn offered(words: &[&str]) -> BTreeSet<String> {
     String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
 }
 
+/// The commands that `hbb ctl --help` explains.
+fn words_of_ctl() -> BTreeSet<String> {
+    let text = help("ctl");
+    let (_, list) = text.split_once("Commands:\n").unwrap();
+    // What explains goes on far to the right of them.
+    let word = |line: &str| {
+        let line = line.trim_start_matches(' ');
+        line.split_whitespace().next().filter(|_| !line.is_empty()).map(str::to_owned)
+    };
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let first = list.lines().next().map(indent).unwrap();
+    let own = list.lines().take_while(|line| indent(line) >= first);
+    let words: BTreeSet<_> = own.filter(|line| indent(line) == first).filter_map(word).collect();
+    assert!(words.contains("status") && words.contains("reload"), "{words:?}");
+    words
+}
+
 #[test]
 fn the_completion_offers_every_flag_and_no_other() {
     let global: BTreeSet<_> = offered(&[""]);
@@ -86,6 +103,9 @@ fn the_completion_offers_every_flag_and_no_other() {
     for command in commands() {
         let mut expected = flags_taken(&command);
         expected.insert("--help".into());
+        if command == "ctl" {
+            expected.extend(words_of_ctl());
+        }
         assert_eq!(offered(&[&command, ""]), expected, "hbb {command}");
     }
     assert_eq!(offered(&["serve", "--single"]).len(), 2);

@@ -4,7 +4,7 @@
 _hbb_flags() {
   case $1 in
     serve | check) echo "
-      --data --flags --bind --port --relay-port --single-port --console --trusted-proxies
+      --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies
       --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers
       --max-connections --max-sessions --registrations-per-minute --new-peers-per-day
       --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed
@@ -13,7 +13,10 @@ _hbb_flags() {
       --data --print --force --help" ;;
     export) echo "
       --host --port --relay --api --format --data --flags --help" ;;
-    *) echo "serve keygen export check --version --help" ;;
+    ctl) echo "
+      --control --data --flags --json --help status peers sessions disconnect forget ban unban
+      bans limits reload" ;;
+    *) echo "serve keygen export check ctl --version --help" ;;
   esac
 }
 
@@ -22,7 +25,7 @@ _hbb() {
   ((COMP_CWORD == 1)) || command=${COMP_WORDS[1]}
   case $command:$before in
     *:--data) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
-    *:--flags) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+    *:--flags | *:--control) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
     *:--role) mapfile -t COMPREPLY < <(compgen -W "all rendezvous relay" -- "$word") ;;
     *:--log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$word") ;;
     export:--format)

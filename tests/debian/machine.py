@@ -1,6 +1,7 @@
 """The amd64 package on a clean Debian: in a chroot, where no systemd runs, and on a booted one,
 whose systemd confines the daemon as the unit says while devices register and sessions pass."""
 
+import json
 import sys
 import unittest
 
@@ -74,6 +75,15 @@ class Booted(unittest.TestCase):
         self.assertEqual(machine.stat("/var/lib/hbb"), "hbb hbb 750")
         self.assertEqual(machine.stat("/run/hbb"), "hbb hbb 750")
         self.assertEqual(machine.stat("/var/lib/hbb/id_ed25519"), "hbb hbb 600")
+        self.assertEqual(machine.stat("/run/hbb/hbb.sock"), "hbb hbb 660")
+        status = json.loads(machine("hbb", "ctl", "--json", "status"))
+        self.assertEqual(status["peers"], {"registered": 20, "online": 20, "limit": 1024})
+        machine("hbb", "ctl", "ban", "192.0.2.0/24")
+        self.assertEqual(machine.stat("/var/lib/hbb/banned.txt"), "hbb hbb 600")
+        refused = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        said = machine(*refused, "hbb", "ctl", "--control=/run/hbb/hbb.sock", "status",
+                       check=False)
+        self.assertNotIn("uptime", said)
         said = machine("runuser", "-u", "hbb", "--", "hbb", "export", "--flags",
                        "/etc/hbb/hbb.conf", "--host", "192.0.2.1", "--format", "text")
         self.assertIn(machine("cat", "/var/lib/hbb/id_ed25519.pub").strip(), said)
