@@ -65,6 +65,7 @@ fn serves(board: &Board) {
     let idle = service.memory_kib("VmRSS");
     sessions_in_every_way(&mut service);
     reload_keeps_sessions(&mut service);
+    operator_steers(&mut service);
     clock_jumps(&mut service);
     let crowded = crowd(&mut service);
     let most = service.memory_kib("VmHWM");
@@ -119,6 +120,28 @@ fn reload_keeps_sessions(service: &mut Service) {
     service.reload(FLAGS, "info reloaded");
     assert!(Pair::at_relay(&scene, "third").talks());
     assert!(pair.talks());
+}
+
+/// Over the control socket: who is relayed, the end of one session, and who is shut out.
+fn operator_steers(service: &mut Service) {
+    let scene = Scene { target: service.at(0), initiator: service.at(1), key: service.key() };
+    let mut kept = Pair::at_relay(&scene, "kept");
+    let mut ended = Pair::at_relay(&scene, "ended");
+    assert!(kept.talks() && ended.talks());
+    let sessions = service.ctl("sessions");
+    let number = sessions.lines().last().and_then(|line| line.split(' ').next()).unwrap();
+    assert_eq!(
+        service.ctl(&format!("disconnect {number}")),
+        format!("Session {number} was ended.")
+    );
+    assert!(!ended.talks() && kept.talks());
+    let target = Target::register(&sessions::host(), scene.target, "200000003", &scene.key);
+    service.ctl("ban 200000003");
+    assert_eq!(is_online(scene.target, &["200000003"]), [false]);
+    assert!(service.machine.run("cat /data/banned.txt").ends_with("200000003"));
+    service.ctl("unban 200000003");
+    target.keep();
+    assert!(service.ctl("--json status").contains("\"sessions\":{\"running\":1,"));
 }
 
 /// The calendar jumps, and nobody is gone or counted as long here.

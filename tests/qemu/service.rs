@@ -61,6 +61,11 @@ impl Service {
         self.wait_log(&format!("^{line}"), u32::try_from(lines + 1).unwrap());
     }
 
+    /// What an operator is answered in the machine.
+    pub(crate) fn ctl(&mut self, words: &str) -> String {
+        self.machine.run(&format!("/hbb ctl --data /data {words}"))
+    }
+
     /// SIGTERM: the code it ended with, and after what time of the guest.
     pub(crate) fn terminate(&mut self) -> (i32, Duration) {
         let uptime = "read -r now _ </proc/uptime; echo $now";
