@@ -20,8 +20,9 @@ pub(crate) const AARCH64: Board = Board {
     emulator: "qemu-system-aarch64",
     machine: "virt",
     processor: "cortex-a53",
-    // Its kernel leaves 51. Of 64 it leaves 35: the server runs there too, but the sockets and
-    // pipes of 30 sessions that stream at once do not fit.
+    // Its kernel leaves 51. Of 64 it leaves 35: the server runs there too, but what the kernel
+    // holds for 30 sessions that stream at once does not fit, with 32 KiB for each buffer of a
+    // socket and no pipe neither.
     memory_mb: 80,
 };
 
