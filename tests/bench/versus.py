@@ -177,7 +177,8 @@ def compare(folder, binary, rounds=5, forced=False):
                 for name, figures in one_turn(forwarder, load):
                     seen.setdefault(name, {}).setdefault(kind.name, []).append(figures)
     median = lambda runs: [statistics.median(column) for column in zip(*runs)]
-    medians = {name: {kind.name: median(by_kind[kind.name]) for kind in kinds if kind.name in by_kind}
+    order = [kind.name for kind in kinds]
+    medians = {name: {kind: median(by_kind[kind]) for kind in order if kind in by_kind}
                for name, by_kind in seen.items()}
     return {name: (figures, medians[name.removesuffix(WEB)]) for name, figures in medians.items()}
 
