@@ -72,10 +72,10 @@ pub const CONSOLE_MS: u64 = 1_000;
 pub const CONSOLE_BYTES_MAX: usize = 1024;
 /// Longest request on the control socket: a command and its words.
 pub const CONTROL_BYTES_MAX: usize = 512;
-/// A conversation on the control socket is over after this.
-pub const CONTROL_MS: u64 = 60_000;
-/// Conversations on the control socket at a time; further ones wait.
-pub const CONTROLS_MAX: usize = 4;
+/// Whoever opens the control socket says what to do within this time: the next one waits so long.
+pub const CONTROL_READ_MS: u64 = 1_000;
+/// Stack of the thread that answers operators: the buffers of a line and of a list's page.
+pub const CONTROL_STACK_BYTES: usize = 128 * 1024;
 /// Peers listed before others get their turn.
 pub const PEERS_PER_PAGE: usize = 512;
 /// A peer is online for this long after it last registered (C23).

@@ -18,10 +18,11 @@ use crate::relay::{Effect, Effects, Input, Lists, Relay, Terms};
 use crate::wire::message::decode;
 
 use super::clock::Clock;
+use super::control::{Answer, To};
 use super::link::Link;
 use super::pool::Place;
 use super::report;
-use super::running::{Running, Shown};
+use super::running::Running;
 use super::session::{Session, Sessions};
 use super::splice::{self, Ended};
 
@@ -58,17 +59,17 @@ pub enum FromLeg {
         conn: Conn,
     },
     /// An operator asks.
-    Asked(Ask),
+    Asked(Ask, To),
 }
 
 /// What an operator asks of the relay.
 pub enum Ask {
     /// How much there is to do.
-    Load(Sender<Load>),
+    Load,
     /// Who is in a session.
-    Sessions(Sender<Vec<Shown>>),
+    Sessions,
     /// End a session; whether there was one.
-    End(u64, Sender<bool>),
+    End(u64),
 }
 
 /// How much the relay has to do.
@@ -199,20 +200,16 @@ impl Relaying {
         true
     }
 
-    async fn asked(&mut self, ask: Ask) {
+    async fn asked(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Load(answer) => {
+            Ask::Load => {
                 let (_, waiting, running) = self.machine.occupancy();
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let bytes = self.running.bytes();
-                let _ = answer.try_send(Load { running, waiting, bytes, dropped });
+                Answer::RelayLoad(Load { running, waiting, bytes, dropped })
             }
-            Ask::Sessions(answer) => {
-                let _ = answer.try_send(self.running.show(self.clock.now()));
-            }
-            Ask::End(number, answer) => {
-                let _ = answer.try_send(self.end(number).await);
-            }
+            Ask::Sessions => Answer::Sessions(self.running.show(self.clock.now())),
+            Ask::End(number) => Answer::Ended(self.end(number).await),
         }
     }
 
@@ -240,7 +237,7 @@ impl Relaying {
                 self.running.end(number);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
-            FromLeg::Asked(ask) => self.asked(ask).await,
+            FromLeg::Asked(ask, to) => drop(to.try_send(self.asked(ask).await)),
             FromLeg::Joined { conn, payload, leg } => match decode(&payload) {
                 Ok(request) => {
                     let Some(held) = self.held(conn) else { return };

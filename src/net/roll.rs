@@ -1,19 +1,17 @@
 //! What an operator asks of the owner of the rendezvous, and what it answers.
 
-use smol::channel::Sender;
-
 use crate::base::counters::Counters;
 use crate::base::peer::PeerId;
-use crate::rendezvous::{Listed, Occupancy, Wanted};
+use crate::rendezvous::{Occupancy, Wanted};
 
-/// A question; the answer goes to its sender.
+/// A question.
 pub enum Ask {
     /// How much there is to do.
-    Load(Sender<Load>),
+    Load,
     /// Who is registered, some of them at a time.
-    Peers(Wanted, Sender<Vec<Listed>>),
+    Peers(Wanted),
     /// Forget a peer.
-    Forget(PeerId, Sender<Forgotten>),
+    Forget(PeerId),
 }
 
 /// How much the rendezvous has to do.

@@ -228,7 +228,7 @@ async fn serve(
         relay: legs.map(|legs| legs.inbox),
         clock: shell.clock,
     };
-    let control = shell.control(control, desk);
+    let control = start_control(control, desk);
     info!("ready port={} relay-port={}", ports.main, ports.relay);
     let supervisor = Supervisor::find();
     supervisor.ready();
@@ -317,24 +317,20 @@ impl Shell {
         })
     }
 
-    /// Opens the control socket. We serve without one, if need be.
-    fn control(&self, path: PathBuf, desk: Desk) -> Option<PathBuf> {
-        match control::open(&path) {
-            Ok(listener) => {
-                let serving = control::serve(listener, desk, Rc::clone(&self.executor));
-                self.executor.spawn(serving).detach();
-                Some(path)
-            }
-            Err(cause) => {
-                warn!("control-unavailable path={} cause='{cause}'", path.display());
-                None
-            }
-        }
-    }
-
     fn accept(&self, listener: Async<TcpListener>, door: Door) {
         let (pool, executor) = (self.pool.clone(), Rc::clone(&self.executor));
         self.executor.spawn(accept(listener, pool, (executor, door))).detach();
+    }
+}
+
+/// Opens the control socket. We serve without one, if need be.
+fn start_control(path: PathBuf, desk: Desk) -> Option<PathBuf> {
+    match control::start(&path, desk) {
+        Ok(()) => Some(path),
+        Err(cause) => {
+            warn!("control-unavailable path={} cause='{cause}'", path.display());
+            None
+        }
     }
 }
 

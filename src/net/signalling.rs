@@ -20,6 +20,7 @@ use crate::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
 use crate::wire::message::{decode, encode};
 
 use super::clock::Clock;
+use super::control::{Answer, To};
 use super::report;
 use super::roll::{Ask, Forgotten, Load};
 use super::store::StoreThread;
@@ -52,8 +53,8 @@ pub struct Signalling {
     /// To the watch over relays.
     lists: mpsc::Sender<Vec<String>>,
     outboxes: Outboxes,
-    /// Operators who wait for a peer to be forgotten, no more than may speak at a time.
-    forgetting: Vec<(PeerId, Sender<Forgotten>)>,
+    /// An operator who waits for a peer to be forgotten: they come one at a time.
+    forgetting: Option<(PeerId, To)>,
     counters: Counters,
 }
 
@@ -96,7 +97,7 @@ impl Signalling {
             store,
             lists,
             outboxes: Outboxes::default(),
-            forgetting: Vec::new(),
+            forgetting: None,
             counters: Counters::default(),
         }
     }
@@ -206,7 +207,7 @@ impl Signalling {
                 self.outboxes.close(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
-            FromStream::Asked(ask) => self.asked(ask),
+            FromStream::Asked(ask, to) => self.asked(ask, to),
             FromStream::Console { line, answer } => {
                 let told = self.machine.console(&line, relays);
                 if let Some(relays) = told.relays {
@@ -238,24 +239,24 @@ impl Signalling {
         }
     }
 
-    fn asked(&mut self, ask: Ask) {
+    fn asked(&mut self, ask: Ask, to: To) {
         let now = self.clock.now();
-        match ask {
-            Ask::Load(answer) => {
+        let answer = match ask {
+            Ask::Load => {
                 let occupancy = self.machine.occupancy();
                 let online = self.machine.online_peers(now);
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let store = self.store.stats();
-                let _ = answer.try_send(Load { occupancy, online, store, dropped });
+                Answer::Load(Load { occupancy, online, store, dropped })
             }
-            Ask::Peers(wanted, answer) => {
-                let _ = answer.try_send(self.machine.list(now, &wanted));
-            }
-            Ask::Forget(id, answer) => {
-                self.forgetting.push((id.clone(), answer));
+            Ask::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
+            Ask::Forget(id) => {
+                self.forgetting = Some((id.clone(), to));
                 self.machine.handle(now, Input::Forget { id }, &mut self.effects);
+                return;
             }
-        }
+        };
+        let _ = to.try_send(answer);
     }
 
     /// Tells whoever waits for it what became of a peer that was to be forgotten.
@@ -266,8 +267,8 @@ impl Signalling {
             Event::SaveFailed { id } => (id, Forgotten::Failed),
             _ => return,
         };
-        for (_, answer) in self.forgetting.extract_if(.., |(waiting, _)| waiting == id) {
-            let _ = answer.try_send(outcome);
+        if let Some((_, to)) = self.forgetting.take_if(|(waiting, _)| waiting == id) {
+            let _ = to.try_send(Answer::Forgotten(outcome));
         }
     }
 

@@ -7,7 +7,7 @@ use log::{info, warn};
 use smol::channel::{Receiver, Sender};
 use smol::future;
 
-use super::control::{Order, Settings};
+use super::control::{Answer, Order, Settings, To};
 use super::notify::Supervisor;
 use super::pool::Pool;
 use super::relaying::LiveRelay;
@@ -36,7 +36,7 @@ pub struct Steward<'a> {
 
 impl Steward<'_> {
     /// Applies what signals and operators ask for until a signal says stop.
-    pub async fn until_stop(mut self, mut signals: Listener, orders: &Receiver<Order>) {
+    pub async fn until_stop(mut self, mut signals: Listener, orders: &Receiver<(Order, To)>) {
         loop {
             let signal = async { Ok(signals.next().await) };
             let order = async {
@@ -49,27 +49,27 @@ impl Steward<'_> {
             match future::or(signal, order).await {
                 Ok(Wish::Stop) => return,
                 Ok(Wish::Reload) => drop(self.reload()),
-                Err(order) => self.carry_out(order),
+                Err((order, to)) => drop(to.try_send(self.carry_out(order))),
             }
         }
     }
 
-    fn carry_out(&mut self, order: Order) {
+    fn carry_out(&mut self, order: Order) -> Answer {
         match order {
-            Order::About(to) => drop(to.try_send(self.settings.about())),
-            Order::Limits(to) => drop(to.try_send(self.settings.limits())),
-            Order::Bans(to) => drop(to.try_send(self.settings.bans())),
-            Order::Reload(to) => drop(to.try_send(self.reload())),
-            Order::SetLimit([name, value], to) => {
+            Order::About => Answer::About(self.settings.about()),
+            Order::Limits => Answer::Limits(self.settings.limits()),
+            Order::Bans => Answer::Bans(self.settings.bans()),
+            Order::Reload => Answer::Said(self.reload()),
+            Order::SetLimit([name, value]) => {
                 let live = self.settings.set_limit(&name, &value);
                 let said = [&name, " is ", &value, " until the next reload or start."].concat();
-                drop(to.try_send(live.map(|live| self.apply(live)).map(|()| said)));
+                Answer::Said(live.map(|live| self.apply(live)).map(|()| said))
             }
-            Order::Ban(what, banned, to) => {
+            Order::Ban(what, banned) => {
                 let live = self.settings.ban(&what, banned);
                 let now = if banned { " is shut out." } else { " is let in again." };
                 let said = [&what, now].concat();
-                drop(to.try_send(live.map(|live| self.apply(live)).map(|()| said)));
+                Answer::Said(live.map(|live| self.apply(live)).map(|()| said))
             }
         }
     }

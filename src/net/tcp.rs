@@ -12,6 +12,7 @@ use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
+use super::control::To;
 use super::link::{Link, readable};
 use super::roll::Ask;
 use super::secure::{Offers, Secrecy};
@@ -44,7 +45,7 @@ pub enum FromStream {
         answer: Sender<String>,
     },
     /// An operator asks.
-    Asked(Ask),
+    Asked(Ask, To),
     /// It is gone.
     Closed {
         /// Which one.

@@ -130,10 +130,7 @@ fn operator_steers(service: &mut Service) {
     assert!(kept.talks() && ended.talks());
     let sessions = service.ctl("sessions");
     let number = sessions.lines().last().and_then(|line| line.split(' ').next()).unwrap();
-    assert_eq!(
-        service.ctl(&format!("disconnect {number}")),
-        format!("Session {number} was ended.")
-    );
+    assert!(service.ctl(&format!("disconnect {number}")).ends_with("was ended."));
     assert!(!ended.talks() && kept.talks());
     let target = Target::register(&sessions::host(), scene.target, "200000003", &scene.key);
     service.ctl("ban 200000003");

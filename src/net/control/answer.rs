@@ -1,11 +1,10 @@
 //! The commands of the control socket and their answers. Names of members are a documented
 //! schema: they may be added to, not changed.
 
+use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 
-use smol::Async;
-use smol::channel::{Sender, bounded};
-use smol::io::AsyncWriteExt as _;
+use smol::channel::bounded;
 
 use crate::base::conn::Transport;
 use crate::base::counters::{Counters, DROP_REASONS, DropReason};
@@ -16,10 +15,9 @@ use crate::rendezvous::{Listed, Wanted};
 
 use super::super::relaying::{self, FromLeg};
 use super::super::roll::{self, Forgotten};
-use super::super::running::Shown;
 use super::super::tcp::FromStream;
 use super::sheet::{Form, Sheet, Value};
-use super::{About, DONE, Desk, Order};
+use super::{Answer, DONE, Desk, Order, To};
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
     ("id", 17),
@@ -44,7 +42,11 @@ const SESSION_COLUMNS: &[(&str, usize)] = &[
 const UNKNOWN: &str = "There is no such command. Those there are: status, peers, sessions, \
                        disconnect NUMBER, forget ID, ban WHAT, unban WHAT, bans, limits, limits \
                        NAME VALUE, reload.";
-const STOPPING: &str = "hbb is stopping.";
+const BUSY: &str = "hbb is stopping, or too busy to answer; try again.";
+const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
+const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
+const NOT_STORED: &str = "The store did not take the change; try again, and see the log if it \
+                          fails again.";
 const NO_RENDEZVOUS: &str = "This hbb is a relay alone (--role); ask the one that has the peers.";
 const NO_RELAY: &str = "This hbb relays nothing (--role); ask the one that does.";
 
@@ -52,68 +54,84 @@ const NO_RELAY: &str = "This hbb relays nothing (--role); ask the one that does.
 ///
 /// # Errors
 /// What to tell the operator if it was not carried out; nothing was written then.
-pub(super) async fn answer(
-    stream: &mut Async<UnixStream>,
+pub(super) fn answer(
+    stream: &mut UnixStream,
     form: Form,
     (words, desk): (&[&str], &Desk),
 ) -> Result<(), String> {
-    let sheet = Sheet::new(form);
-    let sheet = match words {
-        ["status"] => status(sheet, desk).await?,
-        ["peers", wanted @ ..] => return peers(stream, sheet, (wanted, desk)).await,
-        ["sessions"] => sessions(sheet, desk).await?,
-        ["bans"] => values(sheet, "bans", &ask(&desk.settings, Order::Bans).await?),
-        ["limits"] => limits(sheet, &ask(&desk.settings, Order::Limits).await?),
-        _ => done(sheet, &change(words, desk).await?),
-    };
-    let answer = [&[DONE], sheet.out.as_bytes()].concat();
+    let mut sheet = Sheet::new(form);
+    match words {
+        ["status"] => status(&mut sheet, desk)?,
+        ["peers", wanted @ ..] => return peers(stream, sheet, (wanted, desk)),
+        ["sessions"] => sessions(&mut sheet, desk)?,
+        _ => match change(words, desk)? {
+            Answer::Bans(bans) => values(&mut sheet, "bans", &bans),
+            Answer::Limits(values) => limits(&mut sheet, &values),
+            Answer::Said(said) => done(&mut sheet, &said?),
+            Answer::Ended(true) => done(&mut sheet, "The session was ended."),
+            Answer::Ended(false) => return Err(NO_SESSION.into()),
+            Answer::Forgotten(Forgotten::Durably) => done(&mut sheet, "The peer was forgotten."),
+            Answer::Forgotten(Forgotten::Unknown) => return Err(NO_PEER.into()),
+            _ => return Err(NOT_STORED.into()),
+        },
+    }
+    sheet.end();
     // Whoever does not wait for the answer does not miss it.
-    let _ = stream.write_all(&answer).await;
+    let _ = stream.write_all(&[&[DONE], sheet.out.as_bytes()].concat());
     Ok(())
 }
 
-/// Carries out a command that changes something; what was done.
-async fn change(words: &[&str], desk: &Desk) -> Result<String, String> {
-    let settings = &desk.settings;
-    match *words {
-        ["disconnect", number] => disconnect(number, desk).await,
-        ["forget", id] => forget(id, desk).await,
-        ["ban", what] => ask(settings, |to| Order::Ban(what.into(), true, to)).await?,
-        ["unban", what] => ask(settings, |to| Order::Ban(what.into(), false, to)).await?,
-        ["limits", name, value] => {
-            let change = [name, value].map(String::from);
-            ask(settings, |to| Order::SetLimit(change, to)).await?
+/// Has a command carried out; what its owner answers.
+fn change(words: &[&str], desk: &Desk) -> Result<Answer, String> {
+    let order = match *words {
+        ["disconnect", number] => {
+            let number = number.parse().map_err(|_| NO_SESSION)?;
+            return ask_relay(desk, relaying::Ask::End(number));
         }
-        ["reload"] => ask(settings, Order::Reload).await?,
-        _ => Err(UNKNOWN.into()),
-    }
+        ["forget", id] => {
+            let id = PeerId::new(id).ok_or(NO_PEER)?;
+            return ask_rendezvous(desk, roll::Ask::Forget(id));
+        }
+        ["bans"] => Order::Bans,
+        ["ban", what] => Order::Ban(what.into(), true),
+        ["unban", what] => Order::Ban(what.into(), false),
+        ["limits"] => Order::Limits,
+        ["limits", name, value] => Order::SetLimit([name, value].map(String::from)),
+        ["reload"] => Order::Reload,
+        _ => return Err(UNKNOWN.into()),
+    };
+    ask_settings(desk, order)
 }
 
-async fn ask<Q, A>(owner: &Sender<Q>, question: impl FnOnce(Sender<A>) -> Q) -> Result<A, String> {
-    let (to, answer) = bounded(1);
-    owner.send(question(to)).await.map_err(|_| STOPPING)?;
-    answer.recv().await.map_err(|_| STOPPING.into())
+fn ask_settings(desk: &Desk, order: Order) -> Result<Answer, String> {
+    ask(|to| desk.settings.try_send((order, to)).is_ok())
 }
 
-async fn ask_rendezvous<A>(
-    desk: &Desk,
-    question: impl FnOnce(Sender<A>) -> roll::Ask,
-) -> Result<A, String> {
+fn ask_rendezvous(desk: &Desk, question: roll::Ask) -> Result<Answer, String> {
     let owner = desk.rendezvous.as_ref().ok_or(NO_RENDEZVOUS)?;
-    ask(owner, |to| FromStream::Asked(question(to))).await
+    ask(|to| owner.try_send(FromStream::Asked(question, to)).is_ok())
 }
 
-async fn ask_relay<A>(
-    desk: &Desk,
-    question: impl FnOnce(Sender<A>) -> relaying::Ask,
-) -> Result<A, String> {
+fn ask_relay(desk: &Desk, question: relaying::Ask) -> Result<Answer, String> {
     let owner = desk.relay.as_ref().ok_or(NO_RELAY)?;
-    ask(owner, |to| FromLeg::Asked(question(to))).await
+    ask(|to| owner.try_send(FromLeg::Asked(question, to)).is_ok())
 }
 
-async fn status(mut sheet: Sheet, desk: &Desk) -> Result<Sheet, String> {
-    let about: About = ask(&desk.settings, Order::About).await?;
-    let limits = ask(&desk.settings, Order::Limits).await?;
+/// Waits for the answer to what `put` hands to its owner.
+fn ask(put: impl FnOnce(To) -> bool) -> Result<Answer, String> {
+    let (to, answer) = bounded(1);
+    let answered = put(to).then(|| smol::block_on(answer.recv()).ok()).flatten();
+    answered.ok_or_else(|| BUSY.into())
+}
+
+/// An owner answered another question: ours is the fault, and this conversation pays for it.
+fn odd<T>() -> Result<T, String> {
+    Err(BUSY.into())
+}
+
+fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
+    let Answer::About(about) = ask_settings(desk, Order::About)? else { return odd() };
+    let Answer::Limits(limits) = ask_settings(desk, Order::Limits)? else { return odd() };
     let limit = |wanted| {
         let found = limits.iter().find(|(name, _)| *name == wanted);
         Value::Decimal(found.map_or("0", |(_, value)| value))
@@ -132,7 +150,7 @@ async fn status(mut sheet: Sheet, desk: &Desk) -> Result<Sheet, String> {
     sheet.field("udp_ports", Value::Numbers(&about.udp_ports));
     let mut dropped = Vec::new();
     if desk.rendezvous.is_some() {
-        let load: roll::Load = ask_rendezvous(desk, roll::Ask::Load).await?;
+        let Answer::Load(load) = ask_rendezvous(desk, roll::Ask::Load)? else { return odd() };
         let (commits, changes, failures) = load.store;
         let count = |count: usize| Value::Number(count as u64);
         let peers = [
@@ -148,7 +166,8 @@ async fn status(mut sheet: Sheet, desk: &Desk) -> Result<Sheet, String> {
         dropped.extend(load.dropped);
     }
     if desk.relay.is_some() {
-        let load: relaying::Load = ask_relay(desk, relaying::Ask::Load).await?;
+        let asked = ask_relay(desk, relaying::Ask::Load)?;
+        let Answer::RelayLoad(load) = asked else { return odd() };
         let sessions = [
             ("running", Value::Number(load.running as u64)),
             ("waiting", Value::Number(load.waiting as u64)),
@@ -158,9 +177,8 @@ async fn status(mut sheet: Sheet, desk: &Desk) -> Result<Sheet, String> {
         sheet.field("relayed_bytes", Value::Number(load.bytes));
         dropped.extend(load.dropped);
     }
-    drops(&mut sheet, &dropped);
-    sheet.end();
-    Ok(sheet)
+    drops(sheet, &dropped);
+    Ok(())
 }
 
 /// What was dropped, by reason; a conversation that was over is none.
@@ -176,8 +194,8 @@ fn drops(sheet: &mut Sheet, counters: &[Counters]) {
 }
 
 /// Lists peers page by page, so that neither we nor others wait for all of them.
-async fn peers(
-    stream: &mut Async<UnixStream>,
+fn peers(
+    stream: &mut UnixStream,
     mut sheet: Sheet,
     (words, desk): (&[&str], &Desk),
 ) -> Result<(), String> {
@@ -186,11 +204,11 @@ async fn peers(
     loop {
         // One more than is shown tells whether there are more.
         wanted.count = left.min(PEERS_PER_PAGE).saturating_add(1);
-        let asked = wanted.clone();
-        let mut page = ask_rendezvous(desk, |to| roll::Ask::Peers(asked, to)).await?;
+        let asked = ask_rendezvous(desk, roll::Ask::Peers(wanted.clone()))?;
+        let Answer::Peers(mut page) = asked else { return odd() };
         if !core::mem::replace(&mut started, true) {
             sheet.table("peers", PEER_COLUMNS);
-            let _ = stream.write_all(&[DONE]).await;
+            let _ = stream.write_all(&[DONE]);
         }
         let more = page.len() == wanted.count;
         page.truncate(wanted.count - 1);
@@ -201,10 +219,10 @@ async fn peers(
             sheet.end_table();
             next(&mut sheet, wanted.after.as_ref().filter(|_| more));
             sheet.end();
-            let _ = stream.write_all(sheet.out.as_bytes()).await;
+            let _ = stream.write_all(sheet.out.as_bytes());
             return Ok(());
         }
-        if stream.write_all(core::mem::take(&mut sheet.out).as_bytes()).await.is_err() {
+        if stream.write_all(core::mem::take(&mut sheet.out).as_bytes()).is_err() {
             return Ok(());
         }
     }
@@ -257,8 +275,8 @@ fn peer_row(sheet: &mut Sheet, peer: &Listed) {
     ]);
 }
 
-async fn sessions(mut sheet: Sheet, desk: &Desk) -> Result<Sheet, String> {
-    let shown: Vec<Shown> = ask_relay(desk, relaying::Ask::Sessions).await?;
+fn sessions(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
+    let Answer::Sessions(shown) = ask_relay(desk, relaying::Ask::Sessions)? else { return odd() };
     sheet.table("sessions", SESSION_COLUMNS);
     for session in &shown {
         let [from, to] = session.ends.map(|end| end.to_string());
@@ -274,41 +292,16 @@ async fn sessions(mut sheet: Sheet, desk: &Desk) -> Result<Sheet, String> {
         ]);
     }
     sheet.end_table();
-    sheet.end();
-    Ok(sheet)
+    Ok(())
 }
 
-async fn disconnect(number: &str, desk: &Desk) -> Result<String, String> {
-    let is = "is the number of no session; 'hbb ctl sessions' lists them.";
-    let refusal = || ["'", number, "' ", is].concat();
-    let id = number.parse().map_err(|_| refusal())?;
-    match ask_relay(desk, |to| relaying::Ask::End(id, to)).await? {
-        true => Ok(["Session ", number, " was ended."].concat()),
-        false => Err(refusal()),
-    }
-}
-
-async fn forget(text: &str, desk: &Desk) -> Result<String, String> {
-    let unknown = || ["'", text, "' is no registered peer; 'hbb ctl peers' lists them."].concat();
-    let id = PeerId::new(text).ok_or_else(unknown)?;
-    match ask_rendezvous(desk, |to| roll::Ask::Forget(id, to)).await? {
-        Forgotten::Durably => Ok(["Peer ", text, " was forgotten."].concat()),
-        Forgotten::Unknown => Err(unknown()),
-        Forgotten::Failed => Err("The store did not take the change; try again, and see the log \
-                                  if it fails again."
-            .into()),
-    }
-}
-
-fn values(mut sheet: Sheet, name: &str, values: &[String]) -> Sheet {
+fn values(sheet: &mut Sheet, name: &str, values: &[String]) {
     sheet.table(name, &[]);
     values.iter().for_each(|value| sheet.row(&[Value::Text(value)]));
     sheet.end_table();
-    sheet.end();
-    sheet
 }
 
-fn limits(mut sheet: Sheet, limits: &[(&'static str, String)]) -> Sheet {
+fn limits(sheet: &mut Sheet, limits: &[(&'static str, String)]) {
     if sheet.is_text() {
         limits.iter().for_each(|(name, value)| sheet.field(name, Value::Decimal(value)));
     } else {
@@ -316,15 +309,11 @@ fn limits(mut sheet: Sheet, limits: &[(&'static str, String)]) -> Sheet {
             limits.iter().map(|(name, value)| (*name, Value::Decimal(value))).collect();
         sheet.group("limits", &members);
     }
-    sheet.end();
-    sheet
 }
 
-fn done(mut sheet: Sheet, said: &str) -> Sheet {
+fn done(sheet: &mut Sheet, said: &str) {
     match sheet.is_text() {
         true => sheet.out.push_str(&[said, "\n"].concat()),
         false => sheet.field("done", Value::Text(said)),
     }
-    sheet.end();
-    sheet
 }

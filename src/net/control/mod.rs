@@ -6,27 +6,27 @@ mod answer;
 pub mod sheet;
 
 use std::fs::{self, Permissions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::rc::Rc;
+use std::thread::Builder;
+use std::time::Duration;
 
 use log::warn;
 use smol::channel::Sender;
-use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use smol::lock::Semaphore;
-use smol::{Async, LocalExecutor};
 
-use crate::base::limits::{CONTROL_BYTES_MAX, CONTROL_MS, CONTROLS_MAX};
+use crate::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
+use crate::rendezvous::Listed;
 
 use super::clock::Clock;
-use super::link::within;
-use super::relaying::FromLeg;
+use super::relaying::{self, FromLeg};
+use super::roll::{self, Forgotten};
+use super::running::Shown;
 use super::signalling::Live;
 use super::tcp::FromStream;
 use answer::answer;
-use sheet::Form;
+use sheet::{Form, Sheet, Value};
 
 /// The answer begins with this if the command was carried out.
 pub const DONE: u8 = b'+';
@@ -80,24 +80,51 @@ pub trait Settings {
 /// What the owner of the settings is asked.
 pub enum Order {
     /// See [`Settings::about`].
-    About(Sender<About>),
+    About,
     /// See [`Settings::reload`].
-    Reload(Sender<Result<String, String>>),
+    Reload,
     /// See [`Settings::limits`].
-    Limits(Sender<Vec<(&'static str, String)>>),
+    Limits,
     /// See [`Settings::set_limit`].
-    SetLimit([String; 2], Sender<Result<String, String>>),
+    SetLimit([String; 2]),
     /// See [`Settings::ban`].
-    Ban(String, bool, Sender<Result<String, String>>),
+    Ban(String, bool),
     /// See [`Settings::bans`].
-    Bans(Sender<Vec<String>>),
+    Bans,
 }
+
+/// What any owner answers: one type, as each costs the code of a queue.
+pub enum Answer {
+    /// Of the owner of the settings.
+    About(About),
+    /// Names and values.
+    Limits(Vec<(&'static str, String)>),
+    /// Who is shut out.
+    Bans(Vec<String>),
+    /// What was done, or why it was not.
+    Said(Result<String, String>),
+    /// Of the owner of the rendezvous.
+    Load(roll::Load),
+    /// Registered peers.
+    Peers(Vec<Listed>),
+    /// What became of one.
+    Forgotten(Forgotten),
+    /// Of the owner of the relay.
+    RelayLoad(relaying::Load),
+    /// Sessions.
+    Sessions(Vec<Shown>),
+    /// Whether there was one to end.
+    Ended(bool),
+}
+
+/// Where an answer goes.
+pub type To = Sender<Answer>;
 
 /// Who answers what is asked here.
 #[derive(Clone)]
 pub struct Desk {
     /// The owner of the settings.
-    pub settings: Sender<Order>,
+    pub settings: Sender<(Order, To)>,
     /// The owner of the rendezvous, if there is one.
     pub rendezvous: Option<Sender<FromStream>>,
     /// The owner of the relay, if there is one.
@@ -106,11 +133,12 @@ pub struct Desk {
     pub clock: Clock,
 }
 
-/// Opens the socket. One that a server left behind is replaced.
+/// Opens the socket and answers on a thread of its own, one operator after the other, until the
+/// process ends. A socket that a server left behind is replaced.
 ///
 /// # Errors
 /// What the system says; `AddrInUse` if another server answers there.
-pub fn open(path: &Path) -> io::Result<Async<UnixListener>> {
+pub fn start(path: &Path, desk: Desk) -> io::Result<()> {
     if UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
@@ -121,54 +149,40 @@ pub fn open(path: &Path) -> io::Result<Async<UnixListener>> {
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(MODE))?;
-    Async::new(listener)
-}
-
-/// Serves until dropped.
-pub async fn serve(
-    listener: Async<UnixListener>,
-    desk: Desk,
-    executor: Rc<LocalExecutor<'static>>,
-) {
-    let places = std::sync::Arc::new(Semaphore::new(CONTROLS_MAX));
-    loop {
-        let place = places.acquire_arc().await;
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let desk = desk.clone();
-                let talk = async move {
-                    within(CONTROL_MS, (), converse(stream, &desk)).await;
-                    drop(place);
-                };
-                executor.spawn(talk).detach();
+    let thread = Builder::new().name("control".into()).stack_size(CONTROL_STACK_BYTES);
+    thread.spawn(move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => drop(converse(stream, &desk)),
+                Err(cause) => return warn!("control-failed cause={}", cause.kind()),
             }
-            Err(cause) => return warn!("control-failed cause={}", cause.kind()),
         }
-    }
+    })?;
+    Ok(())
 }
 
 /// One command.
-async fn converse(mut stream: Async<UnixStream>, desk: &Desk) {
+fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_millis(CONTROL_READ_MS)))?;
+    stream.set_write_timeout(Some(Duration::from_millis(WRITE_MS)))?;
     let mut line = Vec::new();
     while !line.contains(&b'\n') && line.len() < CONTROL_BYTES_MAX {
-        let mut buffer = [0; 128];
-        match stream.read(&mut buffer).await {
-            Ok(len @ 1..) => line.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-            _ => return,
+        let mut buffer = [0; CONTROL_BYTES_MAX];
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            len => line.extend_from_slice(buffer.get(..len).unwrap_or_default()),
         }
     }
     let text = String::from_utf8_lossy(&line);
     let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
     let words: Vec<&str> = words.collect();
-    if let Err(said) = answer(&mut stream, form, (&words, desk)).await {
-        let mut sheet = sheet::Sheet::new(form);
-        match form {
-            Form::Text => sheet.out.push_str(&said),
-            Form::Json => sheet.field("error", sheet::Value::Text(&said)),
-        }
-        sheet.end();
-        let _ = stream.write_all(&[REFUSED]).await;
-        let _ = stream.write_all(sheet.out.as_bytes()).await;
+    let Err(said) = answer(&mut stream, form, (&words, desk)) else { return Ok(()) };
+    let mut sheet = Sheet::new(form);
+    match form {
+        Form::Text => sheet.out.push_str(&said),
+        Form::Json => sheet.field("error", Value::Text(&said)),
     }
+    sheet.end();
+    stream.write_all(&[&[REFUSED], sheet.out.as_bytes()].concat())
 }
