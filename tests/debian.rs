@@ -35,3 +35,8 @@ fn an_image_is_made_without_systemd() {
 fn a_booted_system_runs_it_confined() {
     passes("machine.py", "Booted");
 }
+
+#[test]
+fn the_container_names_what_is_there() {
+    passes("container.py", "Container");
+}

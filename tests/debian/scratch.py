@@ -2,7 +2,9 @@
 entered by chroot or booted, systemd and all, by systemd-nspawn in namespaces of its own."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,8 @@ DIST = ROOT / "dist"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 SUITE = "bookworm"
 PATIENCE = 60
+TRIPLES = re.search(r"^triples=\((.*)\)", (ROOT / "cross/triples").read_text(), re.M)[1].split()
+LINES = "{extends: default, rules: {line-length: {max: 100}}}"
 
 
 def need(program, package):
@@ -33,6 +37,17 @@ def run(*words, check=True, **more):
     if check and ended.returncode:
         raise AssertionError(f"{words}: exit code {ended.returncode}\n{ended.stdout}")
     return ended.stdout
+
+
+def lint(path):
+    """What yamllint minds."""
+    return run(need("yamllint", "yamllint"), "--strict", "-d", LINES, path)
+
+
+def loaded(path):
+    """A YAML file as the library of yamllint reads it."""
+    code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"
+    return json.loads(run("/usr/bin/python3", "-c", code, input=path.read_text()))
 
 
 def package(architecture="amd64"):
