@@ -72,6 +72,11 @@ class Container(unittest.TestCase):
         self.assertRegex(status, rf"Uid:\t{user}\t")
         self.assertRegex(status, r"CapEff:\t0+\n")
         self.assertEqual((folder / "data/id_ed25519").stat().st_uid, user)
+        check = self.word("HEALTHCHECK").split(" CMD ")[1]
+        answer = subprocess.run(["chroot", f"--userspec={user}:{user}", folder,
+                                 *json.loads(check)], capture_output=True, text=True)
+        self.assertEqual((answer.returncode, answer.stderr), (0, ""))
+        self.assertIn("registered", answer.stdout)
         os.kill(int(first), signal.SIGTERM)
         self.assertEqual(server.wait(5), 0)
         self.assertIn("info stopping", server.stdout.read())
