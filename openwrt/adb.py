@@ -2,12 +2,14 @@
 """Packages and indexes of apk-tools 3: a tree of values ("adb"), then the files' contents.
 
 Written from the manual page apk-v3(5). Values are laid out in the order apk itself writes them,
-so that a package is the same, byte for byte, as one made by 'apk mkpkg'. Knows nothing of hbb.
+so that a package is the same, byte for byte, as one made by 'apk mkpkg', but for how well it is
+compressed. Knows nothing of hbb.
 """
 
 import hashlib
 import struct
-import zlib
+
+import deflate
 
 BLOCK_ADB, BLOCK_DATA = 0, 2
 INT, INT_32, INT_64, BLOB_8, BLOB_16, BLOB_32, OBJECT = 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xE
@@ -79,8 +81,7 @@ def block(kind, payload):
 
 def container(schema, blocks):
     raw = b"ADB." + schema + b"".join(blocks)
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return b"ADBd" + deflate.compress(raw) + deflate.flush()
+    return b"ADBd" + deflate.raw(raw)
 
 
 def _info(tree, info):

@@ -22,7 +22,7 @@ setup() {
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
     qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs debootstrap:debootstrap \
     lintian:lintian mandoc:mandoc ufw:ufw systemd-nspawn:systemd-container \
-    systemd-analyze:systemd yamllint:yamllint; do
+    systemd-analyze:systemd yamllint:yamllint zopfli:zopfli; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
