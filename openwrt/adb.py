@@ -15,7 +15,8 @@ BLOCK_ADB, BLOCK_DATA = 0, 2
 INT, INT_32, INT_64, BLOB_8, BLOB_16, BLOB_32, OBJECT = 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xE
 NULL = 0
 INFO = ["name", "version", "hashes", "description", "arch", "license", "origin", "maintainer",
-        "url", "repo-commit", "build-time", "installed-size", "file-size"]
+        "url", "repo-commit", "build-time", "installed-size", "file-size", "provider-priority",
+        "depends"]
 SCRIPTS = ["trigger", "pre-install", "post-install", "pre-deinstall", "post-deinstall",
            "pre-upgrade", "post-upgrade"]
 IDENTITY_BYTES = 20
@@ -85,8 +86,10 @@ def container(schema, blocks):
 
 
 def _info(tree, info):
-    """The words of a package's facts, as far as they are texts."""
-    return [tree.blob(info.get(name, "")) for name in INFO]
+    """The words of a package's facts, as far as they are texts, and of the packages it needs."""
+    words = [tree.blob(info.get(name, "")) for name in INFO if name != "depends"]
+    return [*words, tree.object(tree.object([tree.blob(name)])
+                                for name in sorted(info.get("depends", [])))]
 
 
 def _acl(tree, mode):

@@ -1,5 +1,5 @@
-//! The packages for OpenWrt, their scripts and their firewall: runs `openwrt/*.py`, which have
-//! the real program, busybox and nft, and stubs of our own for OpenWrt's parts.
+//! The packages for OpenWrt, their scripts, their firewall and the LuCI app: runs `openwrt/*.py`,
+//! which have the real program, busybox, nft and Chromium, and stubs of our own for the rest.
 
 #![allow(clippy::unwrap_used)]
 
@@ -56,4 +56,24 @@ fn firewall_rules_are_those_of_the_chosen_zones() {
 #[test]
 fn packets_pass_in_the_chosen_zone_alone() {
     passes("firewall.py", "Packets");
+}
+
+#[test]
+fn the_luci_app_is_small_and_installs() {
+    passes("app.py", "Package");
+}
+
+#[test]
+fn the_rpcd_plugin_answers_as_hbb_and_refuses_the_rest() {
+    passes("app.py", "Plugin");
+}
+
+#[test]
+fn every_text_of_luci_can_be_translated() {
+    passes("app.py", "Translations");
+}
+
+#[test]
+fn every_button_of_luci_works_in_a_browser() {
+    passes("views.py", "Views");
 }

@@ -74,7 +74,7 @@ class Scratch:
 
     def _folders(self):
         for name in ["bin", "sbin", "stubs", "dev", "etc/config", "lib/functions", "tmp/run",
-                     "usr/bin", "usr/libexec", "proc"]:
+                     "usr/bin", "usr/libexec", "usr/share/libubox", "proc"]:
             (self.path / name).mkdir(parents=True)
         (self.path / "var").symlink_to("tmp")
 
@@ -92,17 +92,21 @@ class Scratch:
 
     def _stubs(self):
         for name, place in [("functions.sh", "lib/functions.sh"), ("rc.common", "etc/rc.common"),
-                            ("network.sh", "lib/functions/network.sh"), ("uci", "sbin/uci")]:
+                            ("network.sh", "lib/functions/network.sh"), ("uci", "sbin/uci"),
+                            ("jshn.sh", "usr/share/libubox/jshn.sh")]:
             shutil.copy(HERE / "stubs" / name, self.path / place)
         for name in ["logger", "chown"]:
             self.write(f"stubs/{name}", f'#!/bin/sh\necho "{name} $*" >>/tmp/calls\n')
         for path in ["etc/rc.common", "sbin/uci", "stubs/logger", "stubs/chown"]:
             (self.path / path).chmod(0o755)
 
-    def install(self):
-        """Our files where the package has them."""
-        recipe = packer().Recipe((ROOT / "openwrt/hbb/Makefile").read_text())
-        for path, entry in recipe.files(Path(HBB)).items():
+    def install(self, app=False):
+        """Our files where the packages have them, those of the LuCI app too if it is wanted."""
+        made = packer()
+        files = made.Recipe(made.MAKEFILE.read_text()).files(Path(HBB))
+        if app:
+            files |= made.App((made.APP / "Makefile").read_text()).files(None)
+        for path, entry in files.items():
             target = self.path / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(entry.content)
@@ -121,11 +125,21 @@ class Scratch:
 
     def run(self, script, **environment):
         """Runs a text in ash inside; gives exit code and stderr."""
-        env = {"PATH": "/stubs:/usr/sbin:/usr/bin:/sbin:/bin", **environment}
-        command = [UNSHARE, "-rn", "chroot", self.path, "/bin/ash", "-c", script]
-        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60,
-                               check=False)
+        ended = self.execute(["/bin/ash", "-c", script], "", environment)
         return ended.returncode, ended.stderr
+
+    def execute(self, words, said, environment=()):
+        env = {"PATH": "/stubs:/usr/sbin:/usr/bin:/sbin:/bin", **dict(environment)}
+        command = [UNSHARE, "-rn", "chroot", self.path, *words]
+        return subprocess.run(command, env=env, input=said, capture_output=True, text=True,
+                              timeout=60, check=False)
+
+    def call_plugin(self, method, arguments):
+        """What rpcd would be answered."""
+        plugin = ["/usr/libexec/rpcd/hbb", "call", method]
+        ended = self.execute(plugin, arguments)
+        assert (ended.returncode, ended.stderr) == (0, ""), (method, ended)
+        return ended.stdout
 
     def calls(self, program):
         """What a recording stub was called with."""

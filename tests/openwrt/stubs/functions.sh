@@ -55,7 +55,7 @@ default_postinst() {
 	echo "default_postinst $pkgname upgrade=$PKG_UPGRADE" >>/tmp/calls
 	info="$root/usr/lib/opkg/info/$pkgname"
 	[ ! -f "$info.postinst-pkg" ] || (. "$info.postinst-pkg") || return
-	[ -z "$root" ] || return 0
+	[ -z "$root" ] && [ "$pkgname" = hbb ] || return 0
 	[ "$PKG_UPGRADE" = 1 ] || /etc/init.d/hbb enable
 	/etc/init.d/hbb start
 }
@@ -65,7 +65,7 @@ default_prerm() {
 	echo "default_prerm $pkgname upgrade=$PKG_UPGRADE" >>/tmp/calls
 	info="$root/usr/lib/opkg/info/$pkgname"
 	[ ! -f "$info.prerm-pkg" ] || (. "$info.prerm-pkg") || return
-	[ -n "$root" ] || /etc/init.d/hbb stop
+	[ -n "$root" ] || [ "$pkgname" != hbb ] || /etc/init.d/hbb stop
 }
 
 add_group_and_user() {

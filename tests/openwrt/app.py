@@ -1,0 +1,312 @@
+"""The LuCI app without a browser: its package, the rpcd plugin before the real server, rights,
+menu and translations.
+
+app.py --template prints what po/templates/hbb.pot has to be.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import unittest
+
+from packages import BUILDROOT, EPOCH, MADE, Adb, contents, installed, members
+from scratch import HBB, HERE, ROOT, Scratch, need
+
+sys.path.insert(0, str(HERE / "luci"))
+from devices import Server  # noqa: E402
+
+FOLDER = ROOT / "openwrt/luci-app-hbb"
+VIEWS = FOLDER / "htdocs/luci-static/resources"
+MENU = FOLDER / "root/usr/share/luci/menu.d/luci-app-hbb.json"
+ACL = FOLDER / "root/usr/share/rpcd/acl.d/luci-app-hbb.json"
+KIB_MAX = 25
+FILES = {
+    "usr/libexec/rpcd/hbb": 0o755,
+    "usr/share/luci/menu.d/luci-app-hbb.json": 0o644,
+    "usr/share/rpcd/acl.d/luci-app-hbb.json": 0o644,
+    "www/luci-static/resources/tools/hbb.js": 0o644,
+    **{f"www/luci-static/resources/view/hbb/{view}.js": 0o644
+       for view in ["log", "peers", "sessions", "settings", "status"]},
+}
+
+
+def ipk():
+    return MADE["ipk/x86_64/luci-app-hbb_0.1.0-r1_all.ipk"]
+
+
+def apk():
+    return MADE["apk/x86_64/luci-app-hbb-0.1.0-r1.apk"]
+
+
+class Package(unittest.TestCase):
+    def test_it_is_small(self):
+        for package in [ipk(), apk()]:
+            self.assertLessEqual(len(package), KIB_MAX * 1024)
+
+    def test_files_modes_and_owners_are_the_same_in_both(self):
+        data = members(contents(ipk())["data.tar.gz"])
+        self.assertEqual({info.name[2:]: info.mode for info, _ in data if info.isfile()}, FILES)
+        self.assertEqual({(info.uid, info.gid, info.mtime) for info, _ in data},
+                         {(0, 0, int(EPOCH))})
+        files = installed(apk())
+        listed = files.pop("lib/apk/packages/luci-app-hbb.list")[3].decode().split()
+        self.assertEqual(listed, sorted(f"/{path}" for path in FILES))
+        self.assertEqual({path: mode for path, (mode, *_) in files.items()}, FILES)
+        content = contents(contents(ipk())["data.tar.gz"])
+        self.assertEqual({path: files[path][3] for path in FILES},
+                         {path: content[path] for path in FILES})
+
+    def test_it_fits_any_architecture_and_needs_hbb_and_luci(self):
+        about = contents(contents(ipk())["control.tar.gz"])
+        self.assertEqual({name for name, content in about.items() if content},
+                         {"control", "postinst", "prerm", "postinst-pkg", "prerm-pkg"})
+        fields = dict(line.split(": ", 1) for line in about["control"].decode().splitlines())
+        want = {"Package": "luci-app-hbb", "Version": "0.1.0-r1", "Architecture": "all",
+                "Depends": "hbb, libc, luci-base", "Section": "luci",
+                "Source": "openwrt/luci-app-hbb"}
+        self.assertLessEqual(want.items(), fields.items())
+        self.assertNotIn("Require-User", fields)
+        info = Adb(apk()).root[0]
+        self.assertEqual((info[0], info[4], info[14]),
+                         (b"luci-app-hbb", b"noarch", [[b"hbb"], [b"libc"], [b"luci-base"]]))
+
+    def test_the_lists_of_the_feeds_name_it(self):
+        listed = MADE["ipk/x86_64/Packages"].decode()
+        self.assertIn("Filename: luci-app-hbb_0.1.0-r1_all.ipk\n"
+                      f"Size: {len(ipk())}\n", listed)
+        _hbb, info = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        self.assertEqual((info[0], info[12]), (b"luci-app-hbb", len(apk())))
+
+    def test_installing_it_tells_rpcd_and_empties_luci_s_cache(self):
+        root = Scratch(self).install(app=True)
+        root.write("stubs/killall", '#!/bin/sh\necho "killall $*" >>/tmp/calls\n')
+        (root.path / "stubs/killall").chmod(0o755)
+        for name in ["luci-indexcache", "luci-indexcache.1.json", "luci-modulecache/x"]:
+            root.write(f"tmp/{name}", "")
+        about = contents(contents(ipk())["control.tar.gz"])
+        for name, content in about.items():
+            if content:
+                root.write(f"usr/lib/opkg/info/luci-app-hbb.{name}", content.decode())
+        postinst = "sh /usr/lib/opkg/info/luci-app-hbb.postinst"
+        root.run("mkdir /image; cp -r /lib /usr /image")
+        self.assertEqual(root.run(postinst, IPKG_INSTROOT="/image"), (0, ""))
+        self.assertEqual(root.calls("killall"), [], "an image is built without touching the host")
+        self.assertEqual(root.run(postinst), (0, ""))
+        self.assertEqual(root.calls("killall"), ["-HUP rpcd"])
+        self.assertEqual([p.name for p in (root.path / "tmp").glob("luci-*")], [])
+        root.run("rm -r /usr/lib/opkg")
+        root.write("tmp/script", Adb(apk()).root[2][2].decode())
+        self.assertEqual(root.run("sh /tmp/script"), (0, ""))
+        self.assertEqual(root.calls("killall"), ["-HUP rpcd"] * 2)
+        self.assertEqual(root.read("tmp/procd"), "", "hbb itself is left alone")
+
+    def test_make_reads_the_makefile_of_the_feed(self):
+        # Stubs of buildroot's and LuCI's rules, which print what they were told.
+        top = Scratch(self).path / "top"
+        for name, text in [("rules.mk", BUILDROOT), ("feeds/luci/luci.mk", LUCI_MK)]:
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            (top / name).write_text(text)
+        command = [need("make", "make"), "-s", "-f", FOLDER / "Makefile", f"TOPDIR={top}", "told"]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        self.assertEqual(told.split("\n")[0], "luci-app-hbb 0.1.0-1 all +luci-base +hbb")
+        self.assertIn("killall -HUP rpcd", told)
+
+
+# A stub of luci.mk.
+LUCI_MK = """
+export SCRIPT=$(Package/$(PKG_NAME)/postinst)
+told:
+\t@echo "$(PKG_NAME) $(PKG_VERSION)-$(PKG_RELEASE) $(LUCI_PKGARCH) $(LUCI_DEPENDS)"
+\t@printenv SCRIPT
+"""
+
+
+class Plugin(unittest.TestCase):
+    """Under busybox; jshn is a stub of ours."""
+
+    def setUp(self):
+        self.root = Scratch(self).install(app=True)
+
+    def call(self, method, **arguments):
+        return json.loads(self.root.call_plugin(method, json.dumps(arguments)))
+
+    def methods(self):
+        listed = self.root.execute(["/usr/libexec/rpcd/hbb", "list"], "").stdout
+        self.assertLess(len(listed), 1024, "rpcd of old reads no more")
+        return json.loads(listed)
+
+    def test_answers_are_those_of_hbb(self):
+        server = Server(self, HBB, self.root)
+        device = server.register("111111111")
+        server.register("222222222").close()
+        for method in ["sessions", "limits", "bans"]:
+            self.assertEqual(self.call(method), server.ctl(method))
+        status, want = self.call("status"), server.ctl("status")
+        self.assertIs(status.pop("running"), True)
+        self.assertEqual(set(status), set(want))
+        self.assertEqual([status[name] for name in ["key", "port", "peers"]],
+                         [want[name] for name in ["key", "port", "peers"]])
+        page = self.call("peers", count=1)
+        self.assertEqual(([peer["id"] for peer in page["peers"]], page["next"]),
+                         (["111111111"], "111111111"))
+        rest = self.call("peers", after="111111111", part="222")
+        self.assertEqual([peer["id"] for peer in rest["peers"]], ["222222222"])
+        device.close()
+
+    def test_changes_are_made(self):
+        server = Server(self, HBB, self.root)
+        server.register("222222222").close()
+        device = {"what": "222222222"}
+        for method, arguments in [("ban", {"what": "2001:db8::/32"}), ("ban", device),
+                                  ("unban", device), ("forget", {"id": "222222222"}),
+                                  ("set_limit", {"name": "limit-speed", "value": "0.5"})]:
+            self.assertEqual(list(self.call(method, **arguments)), ["done"], method)
+        self.assertEqual(server.ctl("bans"), {"bans": ["2001:db8::/32"]})
+        self.assertEqual(server.ctl("peers")["peers"], [])
+        self.assertEqual(server.ctl("limits")["limits"]["limit-speed"], 0.5)
+        self.assertEqual(list(self.call("reload")), ["done"])
+        self.assertEqual(server.ctl("limits")["limits"]["limit-speed"], 32)
+        legs = server.relayed(b"plugin")
+        number = server.ctl("sessions")["sessions"][0]["number"]
+        self.assertEqual(list(self.call("disconnect", number=number)), ["done"])
+        self.assertEqual(server.ctl("sessions"), {"sessions": []})
+        # What hbb refuses is said in its words.
+        self.assertIn("error", self.call("disconnect", number=number))
+        for leg in legs:
+            leg.close()
+
+    def test_nothing_a_caller_gives_reaches_a_shell_or_becomes_a_flag(self):
+        server = Server(self, HBB, self.root)
+        before = server.ctl("status")["peers"]
+        for bad in ["", "-h", "--json", "a b", "a\nb", "a\tb", "x" * 49, "\u0007",
+                    {"a": "b c"}, "$(touch${IFS}/tmp/owned)", "`touch${IFS}/tmp/owned`", "';id;'"]:
+            for method, name in [("forget", "id"), ("ban", "what"), ("unban", "what"),
+                                 ("disconnect", "number"), ("peers", "after"),
+                                 ("export", "host"), ("export", "format")]:
+                if bad == "" and method in ("peers", "export"):
+                    continue  # as if it was not given
+                if name == "host" and bad == "x" * 49:
+                    continue  # may be one
+                answer = self.call(method, **{name: bad})
+                if method == "ban" and "done" in answer:
+                    # A word of printable characters is an id, whatever it looks like.
+                    self.call("unban", what=bad)
+                elif method != "peers":
+                    self.assertEqual(list(answer), ["error"], (method, bad))
+            self.assertEqual(list(self.call("set_limit", name=bad, value="1")), ["error"])
+            self.assertEqual(list(self.call("set_limit", name="max-peers", value=bad)), ["error"])
+        self.assertFalse((self.root.path / "tmp/owned").exists())
+        self.assertEqual(server.ctl("bans"), {"bans": []})
+        self.assertEqual(server.ctl("status")["peers"], before)
+        self.assertEqual(self.call("no_such_method"), {"error": "no such method"})
+
+    def test_a_server_that_does_not_run_is_told(self):
+        self.root.run("uci set hbb.server.enabled=0; uci commit hbb")
+        self.assertEqual(self.call("status"),
+                         {"running": False, "version": "0.1.0", "enabled": False})
+        for method in ["peers", "sessions", "bans", "limits", "reload", "export"]:
+            self.assertEqual(self.call(method), {"running": False, "error": "hbb is not running"})
+        # So is one that ended and left its socket.
+        server = Server(self, HBB, self.root)
+        server.process.kill()
+        server.process.wait()
+        self.assertTrue(server.socket.exists())
+        self.assertIs(self.call("status")["running"], False)
+        self.assertEqual(self.call("sessions")["error"], "hbb is not running")
+
+    def test_the_export_names_the_host_that_was_asked_for(self):
+        server = Server(self, HBB, self.root)
+        self.assertIn("--host", self.call("export")["error"])
+        text = self.call("export", host="rd.example.org", format="text")["text"]
+        self.assertIn(f"rd.example.org:{server.port}", text)
+        self.assertIn(server.key(), text)
+        self.assertIn("█", self.call("export", host="192.0.2.1", format="qr")["qr"])
+
+    def test_zones_tell_the_rules_in_force(self):
+        self.root.write("etc/config/network", "config interface 'loopback'\n"
+                        "config interface 'lan'\n")
+        self.root.write("etc/config/hbb", "config server server\nconfig firewall firewall\n"
+                        "list zone wan\n")
+        closed = {"name": "wan", "open": False, "tcp": "", "udp": ""}
+        lan = {"name": "lan", "open": True, "tcp": "", "udp": ""}
+        self.assertEqual(self.call("zones"), {"method": "uci", "zones": [lan, closed],
+                                              "networks": ["lan"]})
+        self.root.run("/usr/libexec/hbb-firewall apply")
+        ports = {"tcp": "21115 21116 21118 21117 21119", "udp": "21116"}
+        self.assertEqual(self.call("zones")["zones"], [lan, closed | ports])
+        # Those that procd brings are there while it runs.
+        self.root.run("uci set hbb.firewall.method=procd; uci commit hbb; "
+                      "/usr/libexec/hbb-firewall apply")
+        self.assertEqual(self.call("zones")["zones"], [lan, closed])
+        Server(self, HBB, self.root)
+        self.assertEqual(self.call("zones")["zones"], [lan, closed | ports])
+
+    def test_rights_cover_each_method_once(self):
+        (group,) = json.loads(ACL.read_text()).values()
+        read, write = group["read"]["ubus"]["hbb"], group["write"]["ubus"]["hbb"]
+        self.assertEqual(sorted(read + write), sorted(self.methods()))
+        changes = ["disconnect", "forget", "ban", "unban", "set_limit", "reload"]
+        self.assertEqual(write, changes)
+        for rights in group["read"], group["write"]:
+            self.assertEqual((set(rights), rights["uci"]), ({"ubus", "uci"}, ["hbb"]))
+        self.assertEqual(ACL.stat().st_mode & 0o022, 0, "ubusd refuses it")
+
+    def test_each_entry_of_the_menu_is_a_view(self):
+        views = [entry["action"]["path"] for entry in json.loads(MENU.read_text()).values()
+                 if entry["action"]["type"] == "view"]
+        there = [f"hbb/{path.stem}" for path in (VIEWS / "view/hbb").iterdir()]
+        self.assertEqual(sorted(views), sorted(there))
+
+
+def texts():
+    """What is shown of views, menu and rights, with the files it is in."""
+    found = {}
+    string = r"'(?:[^'\\]|\\.)*'"
+    for path in sorted(VIEWS.rglob("*.js")):
+        for match in re.finditer(rf"\b_\(({string}(?:\s*\+\s*{string})*)\)", path.read_text()):
+            parts = re.findall(string, match.group(1))
+            text = "".join(part[1:-1].replace("\\'", "'") for part in parts)
+            found.setdefault(text, set()).add(str(path.relative_to(FOLDER)))
+    for path, name in [(MENU, "title"), (ACL, "description")]:
+        for entry in json.loads(path.read_text()).values():
+            found.setdefault(entry[name], set()).add(str(path.relative_to(FOLDER)))
+    return found
+
+
+def template():
+    blocks = ['msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n']
+    for text, places in sorted(texts().items()):
+        lines = "".join(f"#: {place}\n" for place in sorted(places))
+        blocks.append(f"{lines}msgid {json.dumps(text, ensure_ascii=False)}\nmsgstr \"\"\n")
+    return "\n".join(blocks)
+
+
+class Translations(unittest.TestCase):
+    def test_the_template_has_every_text(self):
+        self.assertEqual((FOLDER / "po/templates/hbb.pot").read_text(), template())
+
+    def test_no_text_is_left_out_by_its_form(self):
+        for path in VIEWS.rglob("*.js"):
+            calls = len(re.findall(r"\b_\(", path.read_text()))
+            seen = len(re.findall(r"\b_\('(?:[^'\\]|\\.)*'(?:\s*\+\s*'(?:[^'\\]|\\.)*')*\)",
+                                  path.read_text()))
+            self.assertEqual(calls, seen, path.name)
+
+    def test_the_german_one_is_whole_and_keeps_the_places_of_words(self):
+        text = (FOLDER / "po/de/hbb.po").read_text()
+        pairs = re.findall(r'^msgid (".*")\nmsgstr (".*")$', text, re.M)
+        said = {json.loads(one): json.loads(other) for one, other in pairs}
+        said.pop("", None)
+        self.assertEqual(set(said), set(texts()))
+        for one, other in said.items():
+            self.assertTrue(other, one)
+            places = [re.findall(r"%\w", word) for word in (one, other)]
+            self.assertEqual(places[0], places[1], one)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--template"]:
+        sys.stdout.write(template())
+    else:
+        unittest.main()

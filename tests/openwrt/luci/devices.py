@@ -1,0 +1,113 @@
+"""The real server with its socket in a scratch root, and devices that use it, over TCP in clear."""
+
+import json
+import socket
+import subprocess
+import time
+
+SECONDS = 20
+DEVICE_KEY = bytes(range(32))
+PORTS = 5
+
+
+def field(number, data):
+    """One length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def varint(value):
+    out = b""
+    while value > 0x7F:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def frame(payload):
+    size = len(payload)
+    return (size << 2 | (size > 0x3F)).to_bytes(1 + (size > 0x3F), "little") + payload
+
+
+def free_port():
+    """One whose neighbours are free too."""
+    for port in range(30116, 60000, 16):
+        taken = []
+        try:
+            for at in range(PORTS):
+                taken.append(socket.create_server(("127.0.0.1", port - 1 + at)))
+            return port
+        except OSError:
+            continue
+        finally:
+            for one in taken:
+                one.close()
+    raise OSError("no free ports")
+
+
+class Server:
+    """Ends with the test. Its flags are in a file, so that it can be reloaded."""
+
+    def __init__(self, test, program, root):
+        self.program, self.root, self.port = program, root, free_port()
+        for folder in ["tmp/run/hbb", "tmp/etc/hbb", "etc/hbb"]:
+            (root.path / folder).mkdir(parents=True, exist_ok=True)
+        self.socket = root.path / "tmp/run/hbb/hbb.sock"
+        common = f"--port={self.port}\n--new-peers-per-day=9999\n--registrations-per-minute=9999\n"
+        # As the router's processes see it, and as ours do.
+        root.write("tmp/etc/hbb/flags", f"--data=/etc/hbb\n{common}")
+        flags = root.path / "flags"
+        flags.write_text(f"--data={root.path}/etc/hbb\n--control={self.socket}\n"
+                         f"--bind=127.0.0.1\n{common}")
+        self.log = open(root.path / "tmp/log", "wb")
+        test.addCleanup(self.log.close)
+        self.process = subprocess.Popen([program, "serve", "--flags", flags], stdout=self.log,
+                                        stderr=subprocess.STDOUT)
+        test.addCleanup(self.stop)
+        until = time.monotonic() + SECONDS
+        while not self.socket.exists():
+            assert self.process.poll() is None and time.monotonic() < until, root.read("tmp/log")
+            time.sleep(0.02)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(SECONDS)
+
+    def ctl(self, *words):
+        command = [self.program, "ctl", "--control", self.socket, "--json", *words]
+        return json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+
+    def key(self):
+        return self.root.read("etc/hbb/id_ed25519.pub").strip()
+
+    def register(self, name):
+        """A device that stays online as long as this connection is open."""
+        asked = field(15, field(1, name.encode()) + field(2, b"views") + field(3, DEVICE_KEY))
+        device = socket.create_connection(("127.0.0.1", self.port), SECONDS)
+        device.sendall(frame(asked))
+        assert device.recv(1), "not registered"
+        return device
+
+    def relayed(self, token):
+        """The two legs of a session; something went through it."""
+        wish = field(18, field(2, token) + field(6, self.key().encode()))
+        legs = [socket.create_connection(("127.0.0.1", self.port + 1), SECONDS) for _ in "ab"]
+        for leg in legs:
+            leg.sendall(frame(wish))
+        legs[0].sendall(b"x" * 5000)
+        got = b""
+        while len(got) < 5000:
+            more = legs[1].recv(5000)
+            assert more, "the session ended"
+            got += more
+        return legs
+
+
+def is_over(leg):
+    try:
+        while leg.recv(1000):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
