@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size debian arm system)
+stages=(setup format lint test cross size debian arm system image)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -22,7 +22,8 @@ setup() {
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
     qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs debootstrap:debootstrap \
     lintian:lintian mandoc:mandoc ufw:ufw systemd-nspawn:systemd-container \
-    systemd-analyze:systemd yamllint:yamllint zopfli:zopfli; do
+    systemd-analyze:systemd yamllint:yamllint zopfli:zopfli zbarimg:zbar-tools \
+    ssh:openssh-client; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -30,6 +31,7 @@ setup() {
     as_root apt-get update -q
     as_root apt-get install -qy --no-install-recommends "${missing[@]}"
   fi
+  board/rpi/image --setup
   # shellcheck source=cross/rust
   . cross/rust
   cargo --version
@@ -42,7 +44,7 @@ as_root() {
 format() { cargo fmt --check; }
 lint() {
   cargo clippy --locked --all-targets -- -D warnings
-  cargo clippy --locked --test qemu --test debian -- -D warnings
+  cargo clippy --locked --test qemu --test debian --test image -- -D warnings
   git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
 }
@@ -60,6 +62,8 @@ arm() {
 }
 # The same binaries as programs of real kernels, in machines of their own.
 system() { cargo test --locked --test qemu -- --nocapture --test-threads 2; }
+# The appliance from its card: built, booted in a virtual machine and in a Raspberry Pi 3.
+image() { cargo test --locked --test image -- --nocapture --test-threads 3; }
 size() { size-report/measure --self-test && size-report/measure; }
 
 main() {
@@ -69,7 +73,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | cross | size | debian | arm | system) "$stage" ;;
+      setup | format | lint | cross | size | debian | arm | system | image) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac
