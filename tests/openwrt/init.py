@@ -7,9 +7,11 @@ import unittest
 from scratch import ROOT, Scratch
 
 INIT = "/etc/init.d/hbb"
-FLAGS = "tmp/run/hbb/flags"
+FLAGS = "tmp/etc/hbb/flags"
+FIXED = "tmp/etc/hbb/fixed"
 SHIPPED = """\
 --data=/etc/hbb
+--control=/var/run/hbb/hbb.sock
 --port=21116
 --role=all
 --log-level=info
@@ -20,20 +22,21 @@ SHIPPED = """\
 --max-sessions=128
 """
 INSTANCE = {
-    "command": ["/usr/bin/hbb", "serve", "--flags", "/var/run/hbb/flags"],
-    "file": ["/var/run/hbb/fixed"],
+    "command": ["/usr/bin/hbb", "serve", "--flags", "/var/etc/hbb/flags"],
+    "file": ["/var/etc/hbb/fixed"],
     "user": ["hbb"],
     "group": ["hbb"],
     "limits": ["nofile=32768 32768"],
     "respawn": ["3600", "30", "0"],
     "stdout": ["1"],
     "stderr": ["1"],
+    "mdns": ["hbb", "tcp", "21116", "role=all"],
 }
 JAIL = {
     "no_new_privs": ["1"],
     "capabilities": ["/etc/capabilities/hbb.json"],
     "jail": {"name": "hbb", "ronly": True,
-             "mount": {"/etc/hbb": "1", "/var/run/hbb": "0", "/etc/hosts": "0"}},
+             "mount": {"/etc/hbb": "1", "/var/run/hbb": "1", "/var/etc/hbb": "0", "/etc/hosts": "0"}},
 }
 
 
@@ -52,11 +55,24 @@ def message(text):
         elif name in ("add_jail_mount", "add_jail_mount_rw"):
             value = "1" if name.endswith("rw") else "0"
             instance["jail"]["mount"] |= dict.fromkeys(words, value)
+        elif name == "add_mdns":
+            instance["mdns"] = words
+        elif name.startswith("json_"):
+            instance.setdefault("data", []).append([name.removeprefix("json_"), *words])
         elif name.endswith("_trigger"):
             service["triggers"].append([name, *words])
         elif name in ("send_signal", "delete_service"):
             service[name] = words
     return service
+
+
+def rule(protocol, *ports):
+    """The calls that make up one rule of the zone wan."""
+    return [["add_object", ""], ["add_string", "type", "rule"],
+            ["add_string", "name", f"hbb-wan-{protocol}"], ["add_string", "src", "wan"],
+            ["add_string", "proto", protocol], ["add_array", "dest_port"],
+            *(["add_string", "", port] for port in ports), ["close_array"],
+            ["add_string", "target", "ACCEPT"], ["close_object"]]
 
 
 class Init(unittest.TestCase):
@@ -99,10 +115,12 @@ class Init(unittest.TestCase):
         self.assertEqual(sent, {"instances": {"hbb": INSTANCE}, "triggers": triggers})
         self.assertEqual(self.root.read(FLAGS), SHIPPED)
         self.assertEqual((self.root.path / FLAGS).stat().st_mode & 0o777, 0o640)
-        self.assertEqual((self.root.path / "tmp/run/hbb").stat().st_mode & 0o777, 0o750)
+        for folder in ["tmp/run/hbb", "tmp/etc/hbb"]:
+            self.assertEqual((self.root.path / folder).stat().st_mode & 0o777, 0o750)
         self.assertEqual((self.root.path / "etc/hbb").stat().st_mode & 0o777, 0o700)
         self.assertEqual(self.root.calls("chown"), [
-            "-Rh hbb:hbb /etc/hbb", "root:hbb /var/run/hbb", "root:hbb /var/run/hbb/flags.new"])
+            "-Rh hbb:hbb /etc/hbb", "hbb:hbb /var/run/hbb", "root:hbb /var/etc/hbb",
+            "root:hbb /var/etc/hbb/flags.new"])
 
     def test_where_there_are_jails_it_has_one(self):
         self.root.write("sbin/ujail", "")
@@ -122,6 +140,12 @@ class Init(unittest.TestCase):
             ("max_connections", "option max_connections '6'"),
             ("registrations_per_minute", "option registrations_per_minute '8'"),
             ("new_peers_per_day", "option new_peers_per_day '9'\n\toption console '1'"),
+            ("threads", "option threads 'auto'"), ("dscp", "option dscp '34'"),
+            ("total_bandwidth", "option total_bandwidth '0.5'"),
+            ("single_bandwidth", "option single_bandwidth '0.4'"),
+            ("limit_speed", "option limit_speed '0.3'"),
+            ("downgrade_threshold", "option downgrade_threshold '0.5'"),
+            ("downgrade_start_check", "option downgrade_start_check '60'"),
         ]:
             self.put(pattern, line)
         # An address of this machine is needed to listen on.
@@ -129,12 +153,13 @@ class Init(unittest.TestCase):
                                    f"{INIT} start")
         self.assertEqual((code, said), (0, ""))
         self.assertEqual(self.flags(), [
-            "--data=/etc/hbb", "--public=rd.example.org", "--port=4000", "--role=all", "--key=",
+            "--data=/etc/hbb", "--control=/var/run/hbb/hbb.sock", "--public=rd.example.org", "--port=4000", "--role=all", "--key=",
             "--always-use-relay", "--trusted-proxies=10.0.0.1,::1", "--log-level=debug",
             "--mask=192.168.1.1/24", "--local-ip=192.168.1.1", "--bind=192.168.1.1",
-            "--relay-port=4443", "--relay-servers=a.example:1,b.example", "--max-peers=5",
+            "--relay-port=4443", "--relay-threads=auto", "--dscp=34", "--relay-servers=a.example:1,b.example", "--max-peers=5",
             "--max-connections=6", "--max-sessions=7", "--registrations-per-minute=8",
-            "--new-peers-per-day=9"])
+            "--new-peers-per-day=9", "--total-bandwidth=0.5", "--single-bandwidth=0.4",
+            "--limit-speed=0.3", "--downgrade-threshold=0.5", "--downgrade-start-check=60"])
 
     def test_disabled_it_opens_no_instance_and_no_port(self):
         self.put("enabled", "option enabled '0'")
@@ -150,6 +175,9 @@ class Init(unittest.TestCase):
             ("max_peers", "option max_peers 'many'", "hbb.limits.max_peers=many"),
             ("enabled", "option enabled 'maybe'", "hbb.server.enabled=maybe"),
             ("port '21117'", "option port '65535'", "hbb.relay.port=65535"),
+            ("threads", "option threads '65'", "hbb.relay.threads=65"),
+            ("blocklist", "list blocklist 'a.example'", "hbb.lists.blocklist=a.example"),
+            ("downgrade_threshold", "option downgrade_threshold '2'", "--downgrade-threshold"),
         ]:
             with self.subTest(word):
                 shipped = self.root.read("etc/config/hbb")
@@ -195,22 +223,76 @@ class Init(unittest.TestCase):
     def test_reload_after_a_live_option_sends_a_signal(self):
         self.running()
         self.put("max_peers", "option max_peers '99'")
+        before = self.root.read(FIXED)
         # The ports are ours, so check finds them taken.
         self.root.write("tmp/procd", "")
         self.root.run(f"nc -l -p 21116 & sleep 1; {INIT} reload; kill $!")
         sent = message(self.root.read("tmp/procd"))
-        signal = ["hbb", "hbb", "HUP"]
-        self.assertEqual(sent, {"instances": {}, "triggers": [], "send_signal": signal})
+        # The same instance, which procd leaves running.
+        self.assertEqual((sent["instances"], self.root.read(FIXED)), ({"hbb": INSTANCE}, before))
+        self.assertEqual(sent["send_signal"], ["hbb", "hbb", "HUP"])
         self.assertIn("--max-peers=99", self.flags())
+
+    def test_it_is_announced_at_its_port_unless_it_shall_not_be(self):
+        for lines, want in [
+            ({"role": "option role 'relay'", "key ": "option key 'x'"},
+             ["hbb", "tcp", "21117", "role=relay"]),
+            ({"port '21117'": "option port '4443'"}, ["hbb", "tcp", "4443", "role=relay"]),
+            ({"mdns": "option mdns '0'"}, None),
+        ]:
+            for pattern, line in lines.items():
+                self.put(pattern, line)
+            self.put("public", "option public '192.0.2.1'")
+            self.assertEqual(self.act("start")[2]["instances"]["hbb"].get("mdns"), want)
+
+    def test_with_method_procd_the_rules_stand_while_it_runs(self):
+        self.running()
+        self.put("zone", "list zone 'wan'")
+        self.put("method", "option method 'procd'")
+        sent = self.act("reload")[2]
+        self.assertNotIn("hbb_", self.root.read("etc/config/firewall"))
+        self.assertEqual(sent["instances"]["hbb"]["data"], [
+            ["add_array", "firewall"],
+            *rule("tcp", "21115", "21116", "21118", "21117", "21119"), *rule("udp", "21116"),
+            ["close_array"]])
+        # Back, and the rules are those of the file.
+        self.put("method", "option method 'uci'")
+        self.assertEqual(self.act("reload")[2]["instances"], {"hbb": INSTANCE})
+        self.assertIn("hbb_wan_tcp", self.root.read("etc/config/firewall"))
+
+    def test_lists_of_the_configuration_become_files_and_go_with_it(self):
+        self.put("blacklist", "list blacklist '192.0.2.0/24'\n\tlist blacklist '2001:db8::1'")
+        self.root.write("etc/hbb/blocklist.txt", "198.51.100.7 by hand\n")
+        self.act("start")
+        black, block = "etc/hbb/blacklist.txt", "etc/hbb/blocklist.txt"
+        self.assertEqual(self.root.read(black), "192.0.2.0/24 from-uci\n2001:db8::1 from-uci\n")
+        self.assertEqual(self.root.read(block), "198.51.100.7 by hand\n")
+        written = (self.root.path / black).stat().st_mtime_ns
+        self.running()
+        self.act("reload")
+        self.assertEqual((self.root.path / black).stat().st_mtime_ns, written, "flash is spared")
+        self.root.write("etc/config/hbb", "config server 'server'\n")
+        self.act("reload")
+        self.assertEqual((self.root.read(black), self.root.read(block)),
+                         ("", "198.51.100.7 by hand\n"))
+
+    def test_a_link_in_place_of_a_list_is_not_written_through(self):
+        self.root.write("etc/hbb/blacklist.txt", "")
+        self.root.run("ln -sf /etc/passwd /etc/hbb/blacklist.txt")
+        self.put("blacklist", "list blacklist '192.0.2.0/24'")
+        self.act("start")
+        self.assertNotIn("192", self.root.read("etc/passwd"))
+        self.assertIn("192", self.root.read("etc/hbb/blacklist.txt"))
 
     def test_reload_after_another_port_lets_procd_restart_it(self):
         self.running()
-        before = self.root.read("tmp/run/hbb/fixed")
+        before = self.root.read(FIXED)
         self.put("port '21116'", "option port '4000'")
         sent = self.act("reload")[2]
         # The command is the same; that this file is another makes procd restart.
-        self.assertEqual(sent["instances"], {"hbb": INSTANCE})
-        self.assertNotEqual(self.root.read("tmp/run/hbb/fixed"), before)
+        moved = {"mdns": ["hbb", "tcp", "4000", "role=all"]}
+        self.assertEqual(sent["instances"], {"hbb": INSTANCE | moved})
+        self.assertNotEqual(self.root.read(FIXED), before)
         self.assertNotIn("send_signal", sent)
 
     def test_reload_with_a_mistake_leaves_what_runs(self):
@@ -232,7 +314,7 @@ class Init(unittest.TestCase):
     def test_a_network_that_is_down_is_waited_for(self):
         self.root.write("tmp/lan-is-down", "")
         self.act("start")
-        self.assertEqual(self.flags(), SHIPPED.splitlines()[:4] + SHIPPED.splitlines()[6:])
+        self.assertEqual(self.flags(), SHIPPED.splitlines()[:5] + SHIPPED.splitlines()[7:])
         self.put("interface", "option interface 'lan'")
         self.act("stop")
         self.refused("has no IPv4 address yet")
@@ -253,7 +335,7 @@ class Init(unittest.TestCase):
         self.root.write("proc/meminfo", "MemTotal: 32768 kB\n")
         self.put("max_sessions", "option max_sessions '9'")
         self.act("start")
-        self.assertEqual(self.flags(), SHIPPED.splitlines()[:6] + ["--max-sessions=9"])
+        self.assertEqual(self.flags(), SHIPPED.splitlines()[:7] + ["--max-sessions=9"])
 
     def test_the_configuration_stays_as_it_was_shipped(self):
         before = self.root.read("etc/config/hbb")
@@ -264,7 +346,8 @@ class Init(unittest.TestCase):
     def test_stop_leaves_nothing_in_memory(self):
         self.running()
         self.act("stop")
-        self.assertFalse((self.root.path / "tmp/run/hbb").exists())
+        for folder in ["tmp/run/hbb", "tmp/etc/hbb"]:
+            self.assertFalse((self.root.path / folder).exists())
 
 
 if __name__ == "__main__":
