@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use smol::Timer;
 
+use crate::base::atomic::AtomicU64;
 use crate::base::rates::Rates;
 use crate::relay::budget::{Meter, Total, Verdict};
 

@@ -4,11 +4,11 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Timer, future};
 
+use crate::base::atomic::AtomicU64;
 use crate::base::conn::Conn;
 use crate::base::counters::{Counters, DropReason};
 use crate::base::endpoint::Endpoint;

@@ -2,8 +2,9 @@
 //! Checks: tests/ctl.rs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
+use crate::base::atomic::AtomicU64;
 use crate::base::conn::Conn;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Time;

@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{LocalExecutor, Task};
 
+use crate::base::atomic::AtomicU64;
 use crate::base::conn::{Conn, Transport};
 use crate::base::limits::{
     CONDUITS_MAX, GATHERED_BYTES_MAX, INBOX_MAX, RELAY_STACK_BYTES, SESSION_IDLE_MS, TUNNEL_IDLE_MS,

@@ -3,13 +3,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use smol::channel::Sender;
 
+use crate::base::atomic::AtomicU64;
 use crate::base::conn::{Outcome, Ticket};
 use crate::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use crate::base::peer::Change;

@@ -2,9 +2,10 @@
 //! lower rate for who used much for long (protocol §7.3). Pure; the shell moves the bytes and
 //! asks after each turn. C72.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use crate::base::atomic::AtomicU64;
 use crate::base::rates::Rates;
 use crate::base::time::Time;
 

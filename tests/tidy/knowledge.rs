@@ -64,6 +64,7 @@ const TABLE: &[Row] = &[
     pure("src/identity/seal.rs", &["base"], &["ed25519_compact", "crypto_secretbox", "salsa20"]),
     pure("src/identity/", &["base"], &["ed25519_compact", "ct_codecs"]),
     pure("src/base/table.rs", &[], &["heapless", "siphasher", "hashbrown"]),
+    pure("src/base/atomic.rs", &[], &["portable_atomic"]),
     pure("src/base/nonce.rs", &[], &["siphasher"]),
     pure("src/base/", &[], &["heapless"]),
 ];
