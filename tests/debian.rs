@@ -37,6 +37,11 @@ fn a_booted_system_runs_it_confined() {
 }
 
 #[test]
+fn the_hosted_workflow_is_clean() {
+    passes("hosted.py", "Workflow");
+}
+
+#[test]
 fn the_container_names_what_is_there() {
     passes("container.py", "Container");
 }
