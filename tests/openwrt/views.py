@@ -20,6 +20,7 @@ from devices import Server, is_over  # noqa: E402
 from server import Router  # noqa: E402
 
 CHROMIUM = need("chromium", "chromium")
+ZBARIMG = need("zbarimg", "zbar-tools")
 LUCI = os.environ.get("HBB_LUCI")
 PLACES = ["modules/luci-base/htdocs", "themes/luci-theme-bootstrap/htdocs"]
 RUNTIME = [Path(LUCI) / place for place in PLACES] if LUCI else [HERE / "luci/runtime"]
@@ -96,6 +97,11 @@ class Views(unittest.TestCase):
                 for half, light in enumerate(["█▀", "█▄"]) if mark not in light}
         # The text has a row more than the code, as each line has two.
         self.assertEqual(drawn, {(x, y) for x, y in dark if y < len(lines[0])})
+        picture = self.root.path / "code.png"
+        self.browser.picture(picture)
+        read = subprocess.check_output([ZBARIMG, "-q", "--raw", picture], text=True)
+        self.assertIn("127.0.0.1", read)
+        self.assertIn(self.hbb.key(), read)
 
     def test_zones_say_what_is_reachable(self):
         self.root.write("etc/config/hbb", "config server server\nconfig firewall firewall\n"
