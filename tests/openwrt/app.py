@@ -60,7 +60,7 @@ class Package(unittest.TestCase):
     def test_it_fits_any_architecture_and_needs_hbb_and_luci(self):
         about = contents(contents(ipk())["control.tar.gz"])
         self.assertEqual({name for name, content in about.items() if content},
-                         {"control", "postinst", "prerm", "postinst-pkg", "prerm-pkg"})
+                         {"control", "postinst", "prerm", "postinst-pkg", "prerm-pkg", "postrm"})
         fields = dict(line.split(": ", 1) for line in about["control"].decode().splitlines())
         want = {"Package": "luci-app-hbb", "Version": "0.1.0-r1", "Architecture": "all",
                 "Depends": "hbb, libc, luci-base", "Section": "luci",
@@ -100,6 +100,20 @@ class Package(unittest.TestCase):
         self.assertEqual(root.run("sh /tmp/script"), (0, ""))
         self.assertEqual(root.calls("killall"), ["-HUP rpcd"] * 2)
         self.assertEqual(root.read("tmp/procd"), "", "hbb itself is left alone")
+
+    def test_removing_it_tells_rpcd_and_empties_luci_s_cache(self):
+        root = Scratch(self).install(app=True)
+        root.write("stubs/killall", '#!/bin/sh\necho "killall $*" >>/tmp/calls\n')
+        (root.path / "stubs/killall").chmod(0o755)
+        scripts = [contents(contents(ipk())["control.tar.gz"])["postrm"], Adb(apk()).root[2][4]]
+        for at, script in enumerate(scripts, 1):
+            root.write("tmp/luci-indexcache.1.json", "")
+            root.write("tmp/script", script.decode())
+            self.assertEqual(root.run("sh /tmp/script", IPKG_INSTROOT="/image"), (0, ""))
+            self.assertEqual(len(root.calls("killall")), at - 1)
+            self.assertEqual(root.run("sh /tmp/script"), (0, ""))
+            self.assertEqual(root.calls("killall"), ["-HUP rpcd"] * at)
+            self.assertFalse((root.path / "tmp/luci-indexcache.1.json").exists())
 
     def test_make_reads_the_makefile_of_the_feed(self):
         # Stubs of buildroot's and LuCI's rules, which print what they were told.

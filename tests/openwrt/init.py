@@ -175,6 +175,7 @@ class Init(unittest.TestCase):
             ("max_peers", "option max_peers 'many'", "hbb.limits.max_peers=many"),
             ("enabled", "option enabled 'maybe'", "hbb.server.enabled=maybe"),
             ("port '21117'", "option port '65535'", "hbb.relay.port=65535"),
+            ("method", "option method 'iptables'", "hbb.firewall.method=iptables"),
             ("threads", "option threads '65'", "hbb.relay.threads=65"),
             ("blocklist", "list blocklist 'a.example'", "hbb.lists.blocklist=a.example"),
             ("downgrade_threshold", "option downgrade_threshold '2'", "--downgrade-threshold"),

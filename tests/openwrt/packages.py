@@ -366,6 +366,9 @@ class Style(unittest.TestCase):
         about = contents(contents(ipk())["control.tar.gz"])
         scripts = {name: about[name].decode() for name in about if name.startswith("p")}
         scripts |= PACKER.apk_scripts(RECIPE)
+        app = PACKER.App((PACKER.APP / "Makefile").read_text())
+        for part in ["postinst", "postrm"]:
+            scripts[f"app's {part}"] = app.script(part)
         for path in [*(ROOT / "openwrt").rglob("*"), *(ROOT / "tests/openwrt/stubs").iterdir()]:
             if path.is_file() and path.read_bytes().startswith(b"#!/bin/sh"):
                 scripts[path.name] = path.read_text()
