@@ -285,6 +285,13 @@ class Init(unittest.TestCase):
         self.assertNotIn("192", self.root.read("etc/passwd"))
         self.assertIn("192", self.root.read("etc/hbb/blacklist.txt"))
 
+    def test_a_restart_is_for_what_the_program_names(self):
+        program = (ROOT / "src/config/mod.rs").read_text()
+        named = program[program.index("fn restart_needed"):program.index("into_iter().filter(|(_")]
+        script = (ROOT / "openwrt/files/hbb.init").read_text()
+        ours = re.search(r"^FIXED_NAMES='(.*)'$", script, re.M).group(1)
+        self.assertEqual(sorted(ours.split("|")), sorted(re.findall(r'"--([a-z-]+)"', named)))
+
     def test_reload_after_another_port_lets_procd_restart_it(self):
         self.running()
         before = self.root.read(FIXED)
