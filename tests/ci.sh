@@ -20,10 +20,10 @@ setup() {
   for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
-    qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs debootstrap:debootstrap \
-    lintian:lintian mandoc:mandoc ufw:ufw systemd-nspawn:systemd-container \
-    systemd-analyze:systemd yamllint:yamllint zopfli:zopfli zbarimg:zbar-tools \
-    ssh:openssh-client; do
+    qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
+    debootstrap:debootstrap lintian:lintian mandoc:mandoc ufw:ufw \
+    systemd-nspawn:systemd-container systemd-analyze:systemd yamllint:yamllint \
+    zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

@@ -27,6 +27,7 @@ use board::{AARCH64, ARMV7, Board};
 use crowd::{Crowd, is_online};
 use model::initiator::{Asks, Path};
 use model::target::Target;
+use power::FileSystem;
 use service::Service;
 use sessions::{Pair, Scene};
 
@@ -49,12 +50,22 @@ fn armv7_serves() {
 
 #[test]
 fn aarch64_survives_power_cuts() {
-    power::cut_again_and_again(&AARCH64);
+    power::cut_again_and_again(&AARCH64, FileSystem::Ext4);
+}
+
+#[test]
+fn aarch64_survives_power_cuts_on_f2fs() {
+    power::cut_again_and_again(&AARCH64, FileSystem::F2fs);
 }
 
 #[test]
 fn armv7_survives_power_cuts() {
-    power::cut_again_and_again(&ARMV7);
+    power::cut_again_and_again(&ARMV7, FileSystem::Ext4);
+}
+
+#[test]
+fn armv7_survives_power_cuts_on_f2fs() {
+    power::cut_again_and_again(&ARMV7, FileSystem::F2fs);
 }
 
 /// One machine from power on to power off.

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
+
+use ct_codecs::{Base64, Decoder as _};
 
 use crate::board::{Board, folder, need};
 use crate::chance::Chance;
@@ -14,7 +16,8 @@ use crate::service::Service;
 
 /// Devices that register at once.
 const DEVICES: u8 = 8;
-const DISK_BYTES: u64 = 32 << 20;
+/// What f2fs needs at least is 38 MiB.
+const DISK_BYTES: u64 = 64 << 20;
 /// One address is all devices, and none shows a key.
 const FLAGS: &str = "--max-peers 131072\n--registrations-per-minute 65535\n\
                      --new-peers-per-day 65535\n--key=\n";
@@ -24,29 +27,51 @@ fn cuts() -> u32 {
     if std::env::var("HBB_QEMU_LONG").is_ok_and(|long| long == "1") { 25 } else { 3 }
 }
 
+/// What the disk is formatted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileSystem {
+    Ext4,
+    /// Writes as flash likes it: never in place.
+    F2fs,
+}
+
+impl FileSystem {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::F2fs => "f2fs",
+        }
+    }
+}
+
 /// A file system in a file, removed when dropped.
-struct Disk(PathBuf);
+struct Disk {
+    path: PathBuf,
+    system: FileSystem,
+}
 
 impl Disk {
-    fn new(board: &Board) -> Self {
-        let disk = Self(folder().join(format!("{}.disk", board.triple)));
+    fn new(board: &Board, system: FileSystem) -> Self {
+        let path = folder().join(format!("{}.{}", board.triple, system.name()));
+        let disk = Self { path, system };
         std::fs::create_dir_all(folder()).unwrap();
-        File::create(&disk.0).unwrap().set_len(DISK_BYTES).unwrap();
-        run(Command::new(need("mkfs.ext4", "e2fsprogs")).args(["-q", "-F"]).arg(&disk.0));
+        File::create(&disk.path).unwrap().set_len(DISK_BYTES).unwrap();
+        let mut format = match system {
+            FileSystem::Ext4 => Command::new(need("mkfs.ext4", "e2fsprogs")),
+            FileSystem::F2fs => Command::new(need("mkfs.f2fs", "f2fs-tools")),
+        };
+        match system {
+            FileSystem::Ext4 => format.args(["-q", "-F"]),
+            FileSystem::F2fs => format.args(["-q", "-f"]),
+        };
+        run(format.arg(&disk.path));
         disk
-    }
-
-    /// Takes a file out of it while no machine has it.
-    fn copy(&self, name: &str, to: &Path) {
-        let request = format!("dump {name} {}", to.display());
-        let _ = std::fs::remove_file(to);
-        run(Command::new(need("debugfs", "e2fsprogs")).args(["-R", &request]).arg(&self.0));
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -57,9 +82,9 @@ fn run(command: &mut Command) {
 
 /// Cuts the power again and again: the store opens, the key stays, and whoever was told OK is
 /// known.
-pub(crate) fn cut_again_and_again(board: &Board) {
+pub(crate) fn cut_again_and_again(board: &Board, system: FileSystem) {
     let (mut chance, mut told) = (Chance::new(14), Told::default());
-    let disk = first_starts(board, &mut chance);
+    let disk = first_starts((board, system), &mut chance);
     let (mut new, mut key) = (Told::default(), None);
     for round in 0..cuts() {
         let mut service = start(board, &disk, &mut key);
@@ -83,31 +108,35 @@ pub(crate) fn cut_again_and_again(board: &Board) {
     assert_known(service.at(0), told.acknowledged.keys());
     assert_eq!(service.terminate().0, 0);
     service.machine.run("umount /data");
+    // From the disk, not from what the guest remembers of it.
+    let mount = format!("mount -t {} /dev/vda /data", system.name());
+    let text = service.machine.run(&format!("{mount} && base64 -w 0 /data/hbb.redb"));
     service.machine.cut();
-    let store = disk.0.with_extension("redb");
-    disk.copy("hbb.redb", &store);
+    let store = disk.path.with_extension("redb");
+    std::fs::write(&store, Base64::decode_to_vec(&text, None).unwrap()).unwrap();
     assert_stored(&store, &told);
     std::fs::remove_file(&store).unwrap();
     let (known, cut_off) = (told.acknowledged.len(), told.unanswered.len());
-    println!("{}: {known} acknowledged, {cut_off} cut off, {} cuts", board.triple, cuts());
+    let (triple, name, cuts) = (board.triple, system.name(), cuts());
+    println!("{triple} {name}: {known} acknowledged, {cut_off} cut off, {cuts} cuts, none lost");
     assert!(known > 0, "nobody was acknowledged at all");
     assert!(cut_off > 0, "no cut came while somebody registered");
 }
 
 /// New disks whose first start does not get far, and the next one does; the last of them.
-fn first_starts(board: &Board, chance: &mut Chance) -> Disk {
+fn first_starts((board, system): (&Board, FileSystem), chance: &mut Chance) -> Disk {
     for _ in 1..cuts().div_ceil(8) {
-        let disk = Disk::new(board);
+        let disk = Disk::new(board, system);
         start_and_cut(board, &disk, chance);
         start(board, &disk, &mut None);
     }
-    let disk = Disk::new(board);
+    let disk = Disk::new(board, system);
     start_and_cut(board, &disk, chance);
     disk
 }
 
 fn start_and_cut(board: &Board, disk: &Disk, chance: &mut Chance) {
-    let mut service = Service::boot(board, Some(&disk.0));
+    let mut service = Service::boot(board, Some(&disk.path));
     service.launch(FLAGS);
     // The console has waited for the start of the process alone.
     thread::sleep(Duration::from_millis(chance.below(300)));
@@ -116,8 +145,8 @@ fn start_and_cut(board: &Board, disk: &Disk, chance: &mut Chance) {
 
 /// The machine with its disk and the server ready, with the key it had before.
 fn start(board: &Board, disk: &Disk, key: &mut Option<String>) -> Service {
-    let mut service = Service::boot(board, Some(&disk.0));
-    service.machine.run("grep -q ' /data ext4' /proc/mounts");
+    let mut service = Service::boot(board, Some(&disk.path));
+    service.machine.run(&format!("grep -q ' /data {}' /proc/mounts", disk.system.name()));
     service.start(FLAGS);
     assert_eq!(*key.get_or_insert(service.key()), service.key(), "another key");
     service
