@@ -2,6 +2,7 @@
 entered by chroot or booted, systemd and all, by systemd-nspawn in namespaces of its own."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -58,17 +59,25 @@ def package(architecture="amd64"):
 def clean_root():
     """The untouched system; its packages' files are not kept."""
     made = TARGET / f"debian/{SUITE}"
-    if not (made / "complete").exists():
-        if os.geteuid():
-            sys.exit("debootstrap, chroot and systemd-nspawn are for root alone")
-        shutil.rmtree(made, ignore_errors=True)
-        (made / "root").mkdir(parents=True)
-        run(need("debootstrap", "debootstrap"), "--variant=minbase",
-            "--include=systemd,systemd-sysv,dbus", SUITE, made / "root")
-        for archive in (made / "root/var/cache/apt/archives").glob("*.deb"):
-            archive.unlink()
-        (made / "complete").touch()
+    made.mkdir(parents=True, exist_ok=True)
+    # Tests run side by side: the first makes it, the others wait.
+    with open(made / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "complete").exists():
+            make_clean_root(made / "root")
+            (made / "complete").touch()
     return made / "root"
+
+
+def make_clean_root(root):
+    if os.geteuid():
+        sys.exit("debootstrap, chroot and systemd-nspawn are for root alone")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    run(need("debootstrap", "debootstrap"), "--variant=minbase",
+        "--include=systemd,systemd-sysv,dbus", SUITE, root)
+    for archive in (root / "var/cache/apt/archives").glob("*.deb"):
+        archive.unlink()
 
 
 class Copy:
