@@ -31,7 +31,7 @@ pub(crate) struct Outside<'a> {
 impl Machine {
     /// Powers it on and waits until it listens to the console.
     pub(crate) fn boot(board: &Board, outside: &Outside) -> Self {
-        let mut command = board.command();
+        let mut command = board.command(outside.disk.is_some());
         for (network, door) in outside.doors.iter().enumerate() {
             command.arg("-netdev").arg(network_of(network, *door, outside.port));
             let mac = format!("52:54:00:00:00:0{}", network + 2);
