@@ -326,9 +326,13 @@ fn check_is_content_with_what_is_fine_and_changes_nothing() {
 #[test]
 fn check_finds_taken_ports() {
     let folder = Folder::new();
-    let port = free_port();
-    let _relay = TcpListener::bind(("::", port + 1)).unwrap();
-    let _ids = UdpSocket::bind(("::", port)).unwrap();
+    // Another test may start a program this moment, and until that runs it holds what we probed.
+    let taken = (0..20).find_map(|_| {
+        let port = free_port();
+        let relay = TcpListener::bind(("::", port + 1)).ok()?;
+        Some((port, relay, UdpSocket::bind(("::", port)).ok()?))
+    });
+    let (port, _relay, _ids) = taken.unwrap();
     let ended = folder.run(&["check", "--port", &port.to_string()]);
     ended.failed(1, &["2 problems"]);
     assert!(ended.out.contains(&format!("TCP port {} is taken", port + 1)), "{ended:?}");
