@@ -143,6 +143,9 @@ fn peers_are_listed_by_id_in_pages() {
     assert_eq!(text.lines().count(), 2);
     assert!(ctl(&server, &["peers", "last=x"]).unwrap_err().contains("after=ID"));
     drop((kept, over_tcp));
+    // What it spoke is not known of a connection that is closed.
+    let away = r#""id":"tcppeer1","online":false,"transport":null,"address":"127.0.0.8:"#;
+    until(|| page(&["part=tcp"]).contains(away), "the peer on a connection is away");
 }
 
 #[test]

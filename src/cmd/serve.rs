@@ -25,7 +25,8 @@ pub const STORE_FILE: &str = "hbb.redb";
 pub fn run(config: Config) -> Result<(), Exit> {
     init(level_filter(config.log_level), unix_secs);
     let keys = keygen::policy(&config)?;
-    let live = settings::live(&config, &keys, settings::bans(&config));
+    let bans = settings::bans(&config);
+    let live = settings::live(&config, &keys, bans.clone());
     let rendezvous = match config.role {
         Role::Relay => None,
         Role::All | Role::Rendezvous => Some(rendezvous(&config, &keys, &live)?),
@@ -39,7 +40,7 @@ pub fn run(config: Config) -> Result<(), Exit> {
     let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
     let sessions = Setting { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
-    let settings = Box::new(Steered::new(config, keys));
+    let settings = Box::new(Steered::new(config, keys, bans));
     let seed = seed()?;
     run_shell(Setup { ports, live, rendezvous, relay, sessions, seed, settings, control })
         .map_err(exit)

@@ -95,8 +95,7 @@ pub struct Steered {
 
 impl Steered {
     /// As they are at start.
-    pub fn new(config: Config, keys: KeyPolicy) -> Self {
-        let bans = bans(&config);
+    pub fn new(config: Config, keys: KeyPolicy, bans: Bans) -> Self {
         Self { config, keys, bans }
     }
 

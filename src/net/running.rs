@@ -98,7 +98,8 @@ impl Running {
 
     /// The session of this leg is over before it began.
     pub fn end_of(&mut self, conn: Conn) {
-        if let Some(number) = self.entries.iter().find(|e| e.conn == conn).map(|e| e.number) {
+        let found = self.entries.iter().find(|entry| entry.conn == conn);
+        if let Some(number) = found.map(|entry| entry.number) {
             self.end(number);
         }
     }

@@ -88,10 +88,8 @@ impl Rendezvous {
         target: &Given<PeerId>,
     ) -> Result<(PeerId, Presence), Failure> {
         let id = target.value().ok_or(Failure::IdNotExist)?;
-        let peer = self.registry.peer(id).ok_or(Failure::IdNotExist)?;
-        if self.policy.bans.has_id(id) {
-            return Err(Failure::IdNotExist);
-        }
+        let known = self.registry.peer(id).filter(|_| !self.policy.bans.has_id(id));
+        let peer = known.ok_or(Failure::IdNotExist)?;
         let presence = self.present(now, id, peer).ok_or(Failure::Offline)?;
         Ok((id.clone(), presence))
     }

@@ -15,8 +15,12 @@ use super::{Effect, Effects, Event, Rendezvous, push};
 pub struct Listed {
     /// Its id.
     pub id: PeerId,
-    /// Where it is or was last, and what it speaks there; None for UDP.
-    pub at: Option<(Endpoint, Option<Transport>)>,
+    /// Where it is or was last.
+    pub at: Option<Endpoint>,
+    /// How it is or was reached.
+    pub via: Option<Via>,
+    /// What its connection speaks, while that is open.
+    pub transport: Option<Transport>,
     /// Since it was last heard of; None if not since we started.
     pub seen_secs: Option<u64>,
     /// For how long it is here, if it is.
@@ -56,15 +60,14 @@ impl Rendezvous {
     fn listed(&self, now: Time, id: &PeerId) -> Option<Listed> {
         let peer = self.registry.peer(id)?;
         let last = peer.last();
-        let transport = |via| match via {
-            Via::Datagram(_) => None,
-            Via::Stream(conn) => self.callers.get(&conn).map(|caller| caller.transport),
-        };
+        let caller = peer.connection().and_then(|conn| self.callers.get(&conn));
         let here = self.present(now, id, peer);
         let now_secs = now.as_millis() / 1000;
         Some(Listed {
             id: id.clone(),
-            at: last.map(|last| (last.from, transport(last.via))),
+            at: last.map(|last| last.from),
+            via: last.map(|last| last.via),
+            transport: caller.map(|caller| caller.transport),
             seen_secs: last.map(|last| now.since_ms(last.seen) / 1000),
             online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
             first_seen_secs: peer.first_seen_secs,

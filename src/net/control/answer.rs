@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use smol::channel::bounded;
 
-use crate::base::conn::Transport;
+use crate::base::conn::{Transport, Via};
 use crate::base::counters::{Counters, DROP_REASONS, DropReason};
 use crate::base::limits::PEERS_PER_PAGE;
 use crate::base::peer::PeerId;
@@ -137,10 +137,9 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
         Value::Decimal(found.map_or("0", |(_, value)| value))
     };
     let version = VERSION.trim_start_matches("hbb ").trim_end();
-    let text = |text: &'static str| Value::Text(text);
-    sheet.field("version", text(version));
+    sheet.field("version", Value::Text(version));
     sheet.field("uptime_secs", Value::Number(desk.clock.now().as_millis() / 1000));
-    sheet.field("role", text(about.role));
+    sheet.field("role", Value::Text(about.role));
     sheet.field("public", about.public.as_deref().map_or(Value::Nothing, Value::Text));
     sheet.field("key", about.key.as_deref().map_or(Value::Nothing, Value::Text));
     let [port, relay_port] = about.ports;
@@ -204,8 +203,13 @@ fn peers(
     loop {
         // One more than is shown tells whether there are more.
         wanted.count = left.min(PEERS_PER_PAGE).saturating_add(1);
-        let asked = ask_rendezvous(desk, roll::Ask::Peers(wanted.clone()))?;
-        let Answer::Peers(mut page) = asked else { return odd() };
+        let mut page = match ask_rendezvous(desk, roll::Ask::Peers(wanted.clone())) {
+            Ok(Answer::Peers(page)) => page,
+            // What was said cannot be taken back: the answer breaks off, and has no end.
+            _ if started => return Ok(()),
+            Ok(_) => return odd(),
+            Err(said) => return Err(said),
+        };
         if !core::mem::replace(&mut started, true) {
             sheet.table("peers", PEER_COLUMNS);
             let _ = stream.write_all(&[DONE]);
@@ -258,12 +262,13 @@ fn next(sheet: &mut Sheet, after: Option<&PeerId>) {
 
 fn peer_row(sheet: &mut Sheet, peer: &Listed) {
     let number = |number: Option<u64>| number.map_or(Value::Nothing, Value::Number);
-    let transport = peer.at.map(|(_, transport)| match transport {
-        None => "udp",
-        Some(Transport::Tcp) => "tcp",
-        Some(Transport::WebSocket) => "websocket",
-    });
-    let address = peer.at.map(|(from, _)| from.to_string());
+    let transport = match (peer.via, peer.transport) {
+        (Some(Via::Datagram(_)), _) => Some("udp"),
+        (_, Some(Transport::Tcp)) => Some("tcp"),
+        (_, Some(Transport::WebSocket)) => Some("websocket"),
+        (_, None) => None,
+    };
+    let address = peer.at.map(|from| from.to_string());
     sheet.row(&[
         Value::Text(peer.id.as_str()),
         Value::Flag(peer.online_secs.is_some()),
