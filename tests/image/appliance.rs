@@ -3,15 +3,16 @@
 //! and reach is offered: its ports, its screen, its serial console, SSH.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use crate::card::Card;
+use crate::console::lines;
 use crate::model::server::free_ports;
 
 /// The port of the server, and the one of SSH.
@@ -62,16 +63,7 @@ impl Appliance {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut emulator = command.spawn().expect("install qemu-system-arm and util-linux");
         let console = emulator.stdin.take().unwrap();
-        let output = BufReader::new(emulator.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = lines(emulator.stdout.take().unwrap());
         let (seen, folder) = (Vec::new(), card.folder.clone());
         Self { emulator, console, lines, seen, doors, ssh, folder, powered_on }
     }

@@ -13,6 +13,8 @@ mod appliance;
 mod card;
 #[path = "../sim/chance.rs"]
 mod chance;
+#[path = "../qemu/console.rs"]
+mod console;
 #[path = "../qemu/crowd.rs"]
 #[allow(dead_code, reason = "no crowd comes here")]
 mod crowd;
@@ -63,6 +65,7 @@ fn the_appliance_serves() {
     assert!(is_known(appliance.at(0), DEVICE, &key), "it was acknowledged and is forgotten");
     assert!(!is_known(appliance.at(0), "nobody1", &key));
     assert_eq!(appliance.run("cat /data/hbb/id_ed25519.pub"), key, "another key");
+    answers_for_its_name(&appliance);
     is_shut(&appliance);
     has_grown(&appliance);
     let memory = appliance.run("sed -n 's/^VmRSS:[^0-9]*//p' /proc/$(pidof hbb)/status");

@@ -1,13 +1,14 @@
 //! A running machine: two networks, perhaps a disk, and its serial console, over which it does
 //! what it is told. Knows nothing of the program under test.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::board::Board;
+use crate::console::lines;
 
 /// The longest anything on the console may take; booting takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,16 +48,7 @@ impl Machine {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut emulator = command.spawn().unwrap();
         let console = emulator.stdin.take().unwrap();
-        let output = BufReader::new(emulator.stdout.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = lines(emulator.stdout.take().unwrap());
         let machine = Self { emulator, console, lines, powered_on };
         let (output, up) = machine.answer().unwrap();
         assert_eq!(up, "up", "{output}");

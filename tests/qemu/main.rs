@@ -11,6 +11,7 @@
 mod board;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod console;
 mod crowd;
 mod machine;
 #[path = "../model/mod.rs"]

@@ -3,29 +3,16 @@
 import json
 import socket
 import subprocess
+import sys
 import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "bench"))
+from wire import exactly, field, frame  # noqa: E402 (beside this folder's)
 
 SECONDS = 20
 DEVICE_KEY = bytes(range(32))
 PORTS = 5
-
-
-def field(number, data):
-    """One length-delimited protobuf field."""
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def varint(value):
-    out = b""
-    while value > 0x7F:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def frame(payload):
-    size = len(payload)
-    return (size << 2 | (size > 0x3F)).to_bytes(1 + (size > 0x3F), "little") + payload
 
 
 def free_port():
@@ -94,11 +81,7 @@ class Server:
         for leg in legs:
             leg.sendall(frame(wish))
         legs[0].sendall(b"x" * 5000)
-        got = b""
-        while len(got) < 5000:
-            more = legs[1].recv(5000)
-            assert more, "the session ended"
-            got += more
+        exactly(legs[1], 5000)
         return legs
 
 
