@@ -7,6 +7,8 @@ use hbb::cli::{self, Early};
 use hbb::cmd::{self, Exit};
 
 fn main() -> ExitCode {
+    #[cfg(panic = "unwind")]
+    cmd::abort_on_panic();
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size debian arm system image)
+stages=(setup format lint test cross size feed debian arm system image)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -27,6 +27,7 @@ setup() {
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  [ -e /lib/ld-musl-x86_64.so.1 ] || missing+=(musl)
   if ((${#missing[@]})); then
     as_root apt-get update -q
     as_root apt-get install -qy --no-install-recommends "${missing[@]}"
@@ -45,11 +46,14 @@ format() { cargo fmt --check; }
 lint() {
   cargo clippy --locked --all-targets -- -D warnings
   cargo clippy --locked --test qemu --test debian --test image -- -D warnings
-  git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu |
+  git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu \
+    tests/openwrt |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
 }
 test_all() { cargo test --locked; }
 cross() { cross/setup && cross/build --with debian all && cross/check all && openwrt/package; }
+# As OpenWrt's packages feed builds it.
+feed() { tests/openwrt/feed; }
 # Packages, as Debian's tools see them and on systems of their own.
 debian() { board/debian/package && cargo test --locked --test debian; }
 # The whole path of two clients through the release binaries of both ARM triples.
@@ -73,7 +77,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | cross | size | debian | arm | system | image) "$stage" ;;
+      setup | format | lint | cross | size | feed | debian | arm | system | image) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac

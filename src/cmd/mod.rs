@@ -12,6 +12,7 @@ pub mod settings;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
+use std::{panic, process};
 
 use crate::cli::{Command, ServeFlags};
 use crate::config::{Config, FlagsFile, LogLevel};
@@ -104,6 +105,17 @@ pub fn print(text: &str) -> Result<(), Exit> {
     }
 }
 
+/// Lets a panic of any thread end the process with SIGABRT, after its message: a server without
+/// one of its threads would seem to serve, and nobody would start it anew. Our own builds abort by
+/// themselves; those of OpenWrt's feed unwind.
+pub fn abort_on_panic() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        process::abort();
+    }));
+}
+
 /// The settings of a command line and the flags file it names.
 pub fn configure(flags: &ServeFlags) -> Result<Config, Exit> {
     let text = flags_text(flags.flags.as_deref())?;
@@ -151,4 +163,30 @@ fn read_text(path: &Path, max: u64) -> io::Result<String> {
         return Ok(text);
     }
     Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::Command;
+    use std::{env, thread};
+
+    /// Set for the process that is to end.
+    const VICTIM: &str = "HBB_TEST_PANICS";
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "it runs itself as another process")]
+    fn a_panic_of_any_thread_ends_the_process() {
+        if env::var_os(VICTIM).is_some() {
+            super::abort_on_panic();
+            let _ = thread::spawn(|| panic!("as it was asked to")).join();
+            return;
+        }
+        let name = thread::current().name().map(str::to_owned).unwrap();
+        let mut itself = Command::new(env::current_exe().unwrap());
+        let output = itself.args(["--exact", &name, "--nocapture"]).env(VICTIM, "1").output();
+        let output = output.unwrap();
+        assert_eq!(output.status.signal(), Some(6), "SIGABRT, not {}", output.status);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("as it was asked to"));
+    }
 }
