@@ -35,7 +35,7 @@ impl Folder {
     fn used(name: &str) -> Self {
         let folder = Self::new(name);
         let server = Server::start(&[]);
-        for file in ["id_ed25519", "id_ed25519.pub", "hbb.redb"] {
+        for file in ["id_ed25519", "id_ed25519.pub", "hbb.store"] {
             fs::copy(server.data().join(file), folder.0.join(file)).unwrap();
         }
         folder
@@ -103,16 +103,16 @@ fn an_unreadable_key_file_is_named_and_kept() {
 #[test]
 fn a_foreign_store_is_named_and_kept() {
     let folder = Folder::used("foreign");
-    fs::write(folder.file("hbb.redb"), "a shopping list").unwrap();
+    fs::write(folder.file("hbb.store"), "a shopping list").unwrap();
     let before = folder.contents();
-    refused(&serve(&folder.0, &[]), 3, &["hbb.redb", "not a store", "--data", "not changed"]);
+    refused(&serve(&folder.0, &[]), 3, &["hbb.store", "not a store", "--data", "not changed"]);
     assert_eq!(folder.contents(), before);
 }
 
 #[test]
 fn a_store_in_use_is_said() {
     let server = Server::start(&[]);
-    refused(&serve(server.data(), &[]), 1, &["hbb.redb", "open in another hbb", "--data"]);
+    refused(&serve(server.data(), &[]), 1, &["hbb.store", "open in another hbb", "--data"]);
 }
 
 #[test]
@@ -206,15 +206,15 @@ fn a_read_only_directory_with_keys_and_store_is_said() {
     let folder = Folder::used("read-only-used");
     let before = folder.contents();
     let mount = "mount --bind \"$dir\" \"$dir\"; mount -o remount,ro,bind \"$dir\"";
-    refused(&ended_in_own_mounts(&folder, mount), 3, &["hbb.redb", "read-only"]);
+    refused(&ended_in_own_mounts(&folder, mount), 3, &["hbb.store", "read-only"]);
     assert_eq!(folder.contents(), before);
 }
 
 #[test]
 fn a_disk_without_room_for_a_store_is_said() {
     let folder = Folder::new("tiny");
-    let ended = ended_in_own_mounts(&folder, "mount -t tmpfs -o size=16k tmpfs \"$dir\"");
-    refused(&ended, 3, &["hbb.redb", "disk is full", "space"]);
+    let ended = ended_in_own_mounts(&folder, "mount -t tmpfs -o size=8k tmpfs \"$dir\"");
+    refused(&ended, 3, &["hbb.store", "disk is full", "space"]);
 }
 
 /// A disk that fills up, a power cut, a start on the full disk, room again, a clean restart.

@@ -59,7 +59,7 @@ fn c014_whoever_was_acknowledged_is_known_after_a_kill() {
     // All of them, and not only those of the last round.
     assert_known(at, told.acknowledged.keys());
     server.kill();
-    assert_stored(&server.data().join("hbb.redb"), &told);
+    assert_stored(&server.data().join("hbb.store"), &told);
     let (known, cut_off) = (told.acknowledged.len(), told.unanswered.len());
     println!("{known} acknowledged, {cut_off} cut off, {} kills", kills());
     assert!(known > 100, "only {known} were acknowledged at all");

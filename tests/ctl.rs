@@ -301,7 +301,7 @@ fn a_banned_network_is_gone_at_once_and_stays_out() {
 #[test]
 fn bans_that_cannot_be_kept_are_refused() {
     let server = Server::start(&[]);
-    fs::create_dir(server.data().join("banned.new")).unwrap();
+    fs::create_dir(server.data().join("banned.txt.new")).unwrap();
     let said = ctl(&server, &["ban", "10.0.0.1"]).unwrap_err();
     assert!(said.contains("Cannot write banned.txt"), "{said}");
     assert_eq!(ctl(&server, &["--json", "bans"]).unwrap(), "{\"bans\":[]}\n");

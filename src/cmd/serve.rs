@@ -20,7 +20,7 @@ use crate::rendezvous::Rendezvous;
 use crate::store;
 
 /// The store's file name in the data directory.
-pub const STORE_FILE: &str = "hbb.redb";
+pub const STORE_FILE: &str = "hbb.store";
 /// `hbb serve`.
 pub fn run(config: Config) -> Result<(), Exit> {
     init(level_filter(config.log_level), unix_secs);
@@ -114,6 +114,9 @@ pub fn store_exit(path: &Path, error: store::Error) -> Exit {
             "Put it back from a backup; or move it away, and every device registers itself anew."
         }
         store::Error::Foreign => "Name another directory with --data, or move the file away.",
+        store::Error::OtherStore => {
+            "Install that build again; or move it away, and every device registers itself anew."
+        }
         store::Error::Io(ErrorKind::StorageFull) => "Free some space.",
         store::Error::Io(_) => "Let the user hbb runs as own the directory of --data.",
     };

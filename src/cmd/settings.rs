@@ -114,7 +114,7 @@ impl Steered {
 
 /// Writes a file anew: after a power cut it is the old one or the new one.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let draft = path.with_extension("new");
+    let draft = path.with_extension("txt.new");
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o640).open(&draft)?;
     file.write_all(text.as_bytes())?;

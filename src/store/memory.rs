@@ -1,4 +1,4 @@
-//! The reference: what redb must do, in a map. Tests run one script against both.
+//! The reference: what the others must do, in a map. Tests run one script against all.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,11 @@
-//! Where identities survive a restart: a trait, a reference in memory, and redb. It must not know
-//! who is present: presence lives in the rendezvous.
+//! Where identities survive a restart: a trait, a reference in memory, redb, and in builds without
+//! that a journal. It must not know who is present: presence lives in the rendezvous.
 
+mod batch;
+pub mod journal;
 pub mod memory;
 mod record;
+#[cfg(feature = "redb")]
 pub mod redb;
 
 use core::fmt;
@@ -37,7 +40,11 @@ pub trait Store: Send {
 /// # Errors
 /// [`Error`]; a file that is no store of ours is left as it is, byte for byte.
 pub fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
-    Ok(Box::new(redb::Redb::open(path)?))
+    #[cfg(feature = "redb")]
+    use self::redb::Redb as Kept;
+    #[cfg(not(feature = "redb"))]
+    use journal::Journal as Kept;
+    Ok(Box::new(Kept::open(path)?))
 }
 
 /// Why a store cannot be used.
@@ -49,6 +56,8 @@ pub enum Error {
     Damaged,
     /// It is something else.
     Foreign,
+    /// A build with the other kind of store wrote it.
+    OtherStore,
     /// Another process has it open.
     InUse,
     /// The file system refuses.
@@ -61,6 +70,7 @@ impl fmt::Display for Error {
             Self::NewerFormat => out.write_str("it was written by a newer version of hbb"),
             Self::Damaged => out.write_str("it is damaged"),
             Self::Foreign => out.write_str("it is not a store of hbb"),
+            Self::OtherStore => out.write_str("a build of hbb with another kind of store wrote it"),
             Self::InUse => out.write_str("it is in use by another process"),
             Self::Io(ErrorKind::StorageFull) => out.write_str("the disk is full"),
             Self::Io(ErrorKind::ReadOnlyFilesystem) => out.write_str("the disk is read-only"),

@@ -132,7 +132,7 @@ fn write_version(database: &Database) -> Result<(), Error> {
 
 /// Makes a whole store under another name, then gives it its own: a power cut leaves no half.
 fn create(path: &Path) -> Result<(), Error> {
-    let draft = path.with_extension("new");
+    let draft = path.with_extension("store.new");
     let made = OpenOptions::new()
         .read(true)
         .write(true)
@@ -163,6 +163,7 @@ fn check_begin(mut file: File) -> Result<(), Error> {
     let mut begin = [0; MAGIC.len()];
     match file.read_exact(&mut begin) {
         Ok(()) if begin == MAGIC => Ok(()),
+        Ok(()) if super::journal::MAGIC.starts_with(&begin) => Err(Error::OtherStore),
         Ok(()) => Err(Error::Foreign),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Error::Foreign),
         Err(error) => Err(error.into()),

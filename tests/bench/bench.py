@@ -135,7 +135,7 @@ def show(state, target, running, data, began, seconds=None):
 
 
 def store_mib(data):
-    return (Path(data) / "hbb.redb").stat().st_size / 1024 / 1024
+    return (Path(data) / "hbb.store").stat().st_size / 1024 / 1024
 
 
 def registration(count=10_000):

@@ -28,7 +28,7 @@ fn registers(device: &Device, id: &str, uuid: &[u8], key: &[u8]) -> String {
 fn c006_garbage_is_not_answered_and_leaves_nothing() {
     let server = open();
     let device = Device::at(B_IP, &server);
-    let store = || fs::read(server.data().join("hbb.redb")).unwrap();
+    let store = || fs::read(server.data().join("hbb.store")).unwrap();
     let (before, mut chance) = (store(), Chance::new(6));
     device.say(&[]);
     for len in [1, 2, 3, 64, 1499, 1500, 1501, 9000, 60_000] {

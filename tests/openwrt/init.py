@@ -206,6 +206,12 @@ class Init(unittest.TestCase):
                 self.root.write("etc/config/hbb", shipped)
         self.assertEqual(self.root.calls("chown"), [])
 
+    def test_what_a_power_cut_leaves_is_its_own(self):
+        self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")
+        for draft in ["id_ed25519.new", "hbb.store.new", "banned.txt.new"]:
+            self.root.write(f"etc/hbb/{draft}", "")
+        self.assertIn("hbb", self.act("start")[2]["instances"])
+
     def test_a_mounted_disk_is_waited_for_and_used(self):
         self.put("data", "option data '/mnt/sda1/hbb'")
         trigger = ["add_restart_mount_trigger", "/mnt/sda1/hbb"]

@@ -8,5 +8,6 @@ mod chance;
 mod codec;
 mod convert;
 mod disk;
+mod journal;
 mod store;
 mod table;

@@ -1,11 +1,12 @@
-//! redb against the reference in memory, through reopening, and through power cuts after every
-//! write and sync: the old or the new state, never another, never an unopenable file.
+//! The stores against the reference in memory, through reopening; redb through power cuts after
+//! every write and sync: the old or the new state, never another, never an unopenable file.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hbb::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb::store::journal::Journal;
 use hbb::store::memory::Memory;
 use hbb::store::redb::Redb;
 use hbb::store::{Error, Store, open};
@@ -13,21 +14,21 @@ use hbb::store::{Error, Store, open};
 use crate::chance::Chance;
 use crate::disk::Disk;
 
-type State = BTreeMap<PeerId, Record>;
+pub(crate) type State = BTreeMap<PeerId, Record>;
 
 /// A directory of its own, gone when dropped.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("hbb-prop-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn file(&self) -> PathBuf {
-        self.0.join("hbb.redb")
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("hbb.store")
     }
 }
 
@@ -59,19 +60,31 @@ fn change(chance: &mut Chance) -> Change {
     }
 }
 
-fn batch(chance: &mut Chance) -> Vec<Change> {
+pub(crate) fn batch(chance: &mut Chance) -> Vec<Change> {
     (0..=chance.index(12)).map(|_| change(chance)).collect()
 }
 
-fn state(store: &mut dyn Store) -> State {
+pub(crate) fn state(store: &mut dyn Store) -> State {
     let mut state = State::new();
     store.load(&mut |record| assert!(state.insert(record.id.clone(), record).is_none())).unwrap();
     state
 }
 
+/// Opens a store in a file.
+type Opens = fn(&Path) -> Result<Box<dyn Store>, Error>;
+
 #[test]
 fn redb_does_what_memory_does_through_reopening() {
-    let folder = Folder::new("model");
+    does_what_memory_does("redb", |path| Ok(Box::new(Redb::open(path)?)));
+}
+
+#[test]
+fn a_journal_does_what_memory_does_through_reopening() {
+    does_what_memory_does("journal", |path| Ok(Box::new(Journal::open(path)?)));
+}
+
+fn does_what_memory_does(name: &str, open: Opens) {
+    let folder = Folder::new(name);
     let mut chance = Chance::new(1);
     let mut model = Memory::default();
     for round in 0..60 {
@@ -84,6 +97,7 @@ fn redb_does_what_memory_does_through_reopening() {
         }
         if chance.one_in(3) {
             store.compact().unwrap();
+            assert_eq!(state(store.as_mut()), state(&mut model), "compacted, round {round}");
         }
     }
 }
@@ -132,13 +146,14 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
     cut_short.truncate(700);
     let mut flipped = fs::read(folder.file()).unwrap();
     flipped.iter_mut().skip(64).step_by(3).for_each(|byte| *byte = !*byte);
-    let cases: [(&str, &[u8], Option<Error>); 6] = [
+    let cases: [(&str, &[u8], Option<Error>); 7] = [
         ("empty", b"", Some(Error::Foreign)),
         ("text", b"hello, this is my shopping list", Some(Error::Foreign)),
         ("sqlite", b"SQLite format 3\0 and more", Some(Error::Foreign)),
         ("cut short", &cut_short, None),
         ("flipped", &flipped, None),
         ("newer", &newer, Some(Error::NewerFormat)),
+        ("journal", b"hbbjrnl\x01", Some(Error::OtherStore)),
     ];
     for (name, bytes, expected) in cases {
         fs::write(folder.file(), bytes).unwrap();
@@ -176,6 +191,6 @@ fn one_store_has_one_owner() {
 fn a_directory_in_its_place_or_none_around_it_is_said() {
     let folder = Folder::new("place");
     assert!(matches!(open(&folder.0).map(|_| ()), Err(Error::Io(_))));
-    let nowhere = folder.0.join("nowhere").join("hbb.redb");
+    let nowhere = folder.0.join("nowhere").join("hbb.store");
     assert_eq!(open(&nowhere).map(|_| ()), Err(Error::Io(std::io::ErrorKind::NotFound)));
 }

@@ -55,6 +55,7 @@ const TABLE: &[Row] = &[
     shell("src/cli.rs", &["config", "base"], &["argh"]),
     shell("src/log.rs", &["base"], &["log"]),
     shell("src/store/redb.rs", &["identity", "base"], &["redb"]),
+    shell("src/store/batch.rs", &["identity", "base"], &["siphasher"]),
     shell("src/store/", &["identity", "base"], &[]),
     pure("src/rendezvous/", &["wire", "identity", "base"], &["heapless"]),
     pure("src/relay/", &["wire", "base"], &["heapless"]),
