@@ -51,17 +51,27 @@ lint() {
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
 }
 test_all() { cargo test --locked; }
-cross() { cross/setup && cross/build --with debian all && cross/check all && openwrt/package; }
+cross() {
+  local store
+  cross/setup
+  for store in redb journal; do
+    cross/build --with debian --store "$store" all
+    cross/check --store "$store" all
+  done
+  openwrt/package
+}
 # As OpenWrt's packages feed builds it.
 feed() { tests/openwrt/feed; }
 # Packages, as Debian's tools see them and on systems of their own.
 debian() { board/debian/package && cargo test --locked --test debian; }
-# The whole path of two clients through the release binaries of both ARM triples.
+# The whole path of two clients through the release binaries of both ARM triples and stores.
 arm() {
-  local machine
+  local machine folder
   for machine in aarch64:aarch64-unknown-linux-musl arm:armv7-unknown-linux-musleabihf; do
-    HBB_BIN=$PWD/dist/${machine#*:}/hbb HBB_RUNNER=qemu-${machine%%:*}-static \
-      cargo test --locked --test e2e
+    for folder in dist dist/journal; do
+      HBB_BIN=$PWD/$folder/${machine#*:}/hbb HBB_RUNNER=qemu-${machine%%:*}-static \
+        cargo test --locked --test e2e
+    done
   done
 }
 # The same binaries as programs of real kernels, in machines of their own.
