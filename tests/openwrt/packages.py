@@ -30,15 +30,23 @@ MODES = {
 }
 
 
+def run_packer(dist, program, *architectures):
+    """openwrt/package with the same program for all triples."""
+    for triple in PACKER.TRIPLES.values():
+        folder = Path(dist) / "journal" / triple
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hbb").write_bytes(program)
+    env = os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": EPOCH}
+    return subprocess.run([ROOT / "openwrt/package", *architectures], env=env, text=True,
+                          capture_output=True, check=False)
+
+
 def made():
     """Packages and lists of all architectures by path, of a program that is a few bytes."""
     with tempfile.TemporaryDirectory() as dist:
-        for triple in PACKER.TRIPLES.values():
-            program = Path(dist) / triple / "hbb"
-            program.parent.mkdir(exist_ok=True)
-            program.write_bytes(PROGRAM)
-        env = os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": EPOCH}
-        subprocess.run([ROOT / "openwrt/package"], env=env, stdout=subprocess.DEVNULL, check=True)
+        ended = run_packer(dist, PROGRAM)
+        if ended.returncode:
+            raise AssertionError(ended.stderr)
         top = Path(dist) / "openwrt"
         return {str(path.relative_to(top)): path.read_bytes()
                 for path in top.rglob("*") if path.is_file()}
@@ -189,6 +197,13 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
             self.assertEqual(fields["Size"], str(len(ipk(name))))
             self.assertEqual(fields["SHA256sum"], hashlib.sha256(ipk(name)).hexdigest())
             self.assertEqual(rest, "")
+
+    def test_no_package_is_larger_than_400_kib(self):
+        with tempfile.TemporaryDirectory() as dist:
+            ended = run_packer(dist, os.urandom(400 << 10), "x86_64")
+            self.assertEqual(ended.returncode, 1)
+            self.assertRegex(ended.stderr, r"^hbb_0.1.0-r1_x86_64.ipk: [\d,]+ bytes over")
+            self.assertFalse((Path(dist) / "openwrt").exists())
 
     def test_the_same_input_gives_the_same_bytes(self):
         self.assertEqual(made(), MADE)
