@@ -31,7 +31,7 @@ fn cuts() -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileSystem {
     Ext4,
-    /// Writes as flash likes it: never in place.
+    /// Writes as flash likes it, never in place: what routers lay over their firmware.
     F2fs,
 }
 
@@ -110,15 +110,17 @@ pub(crate) fn cut_again_and_again(board: &Board, system: FileSystem) {
     service.machine.run("umount /data");
     // From the disk, not from what the guest remembers of it.
     let mount = format!("mount -t {} /dev/vda /data", system.name());
-    let text = service.machine.run(&format!("{mount} && base64 -w 0 /data/hbb.redb"));
+    let text = service.machine.run(&format!("{mount} && base64 -w 0 /data/hbb.store"));
     service.machine.cut();
-    let store = disk.path.with_extension("redb");
+    let store = disk.path.with_extension("store");
     std::fs::write(&store, Base64::decode_to_vec(&text, None).unwrap()).unwrap();
     assert_stored(&store, &told);
     std::fs::remove_file(&store).unwrap();
     let (known, cut_off) = (told.acknowledged.len(), told.unanswered.len());
-    let (triple, name, cuts) = (board.triple, system.name(), cuts());
-    println!("{triple} {name}: {known} acknowledged, {cut_off} cut off, {cuts} cuts, none lost");
+    let (triple, store, name, cuts) = (board.triple, board.store, system.name(), cuts());
+    println!(
+        "{triple} {store} {name}: {known} acknowledged, {cut_off} cut off, {cuts} cuts, none lost"
+    );
     assert!(known > 0, "nobody was acknowledged at all");
     assert!(cut_off > 0, "no cut came while somebody registered");
 }
