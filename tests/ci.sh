@@ -45,6 +45,7 @@ as_root() {
 format() { cargo fmt --check; }
 lint() {
   cargo clippy --locked --all-targets -- -D warnings
+  cargo clippy --locked --no-default-features -- -D warnings
   cargo clippy --locked --test qemu --test debian --test image -- -D warnings
   git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu \
     tests/openwrt |

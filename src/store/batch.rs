@@ -60,7 +60,7 @@ fn checksum(at: u64, entries: &[u8]) -> [u8; 8] {
     hasher.finish().to_le_bytes()
 }
 
-/// Gives every entry from `at` to the first batch that is not whole before `end`, and where that is.
+/// Gives every entry from `at` to the first batch that is not whole before `end`; where that is.
 pub(super) fn batches(
     mut file: &File,
     mut at: u64,
