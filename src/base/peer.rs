@@ -105,6 +105,17 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The id that is gone first, and the record that is here then.
+    pub const fn gone_and_here(&self) -> (Option<&PeerId>, Option<&Record>) {
+        match self {
+            Self::Put(record) => (None, Some(record)),
+            Self::Remove(id) => (Some(id), None),
+            Self::Rename { from, to } => (Some(from), Some(to)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::batch::{CHANGE_BYTES_MAX, ENTRIES_BYTES_MAX, Each, append, batches, goes_on, put};
+use super::file::{begin, draft_of, sync_folder};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
 use crate::base::peer::{Change, PeerId, Record};
@@ -22,6 +23,9 @@ const BEGIN_BYTES: usize = MAGIC.len() + 1;
 const BEGIN: u64 = BEGIN_BYTES as u64;
 /// What a journal may grow, beyond twice its size, before what is past is looked for.
 const GROWTH_BYTES: u64 = 64 * 1024;
+
+/// Of each id that is not gone: which of all entries is its last, and the bytes of that.
+type Last = BTreeMap<PeerId, (u64, u64)>;
 
 /// A journal in a file of its own, locked.
 pub struct Journal {
@@ -85,58 +89,48 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives the entries that count, and the bytes they take.
-    fn live(&self, each: Each<'_>) -> Result<u64, Error> {
-        // By id, which of all entries is the last.
-        let mut last = BTreeMap::new();
-        let mut count = 0_u64;
+    /// Which entries count.
+    fn last(&self) -> Result<Last, Error> {
+        let (mut last, mut number) = (Last::new(), 0);
         batches(&self.file, BEGIN, self.end, &mut |id, record| {
-            count += 1;
+            let (id, bytes) = (peer(id)?, (2 + id.len() + record.len()) as u64);
+            number += 1;
             match record {
-                [] => last.remove(&peer(id)?),
-                _ => last.insert(peer(id)?, count),
+                [] => last.remove(&id),
+                _ => last.insert(id, (number, bytes)),
             };
             Ok(())
         })?;
-        let (mut at, mut bytes) = (0_u64, 0_u64);
-        batches(&self.file, BEGIN, self.end, &mut |id, record| {
-            at += 1;
-            if last.get(&peer(id)?) == Some(&at) {
-                bytes += (2 + id.len() + record.len()) as u64;
-                each(id, record)?;
-            }
-            Ok(())
-        })?;
-        Ok(bytes)
+        Ok(last)
     }
 
-    /// Writes what counts to a new file, which takes this one's place.
-    fn renew(&mut self) -> Result<(), Error> {
-        let draft = Draft::new(&self.path)?;
-        let fill = |draft: &mut Draft| self.live(&mut |id, record| draft.put(id, record)).map(drop);
-        *self = draft.publish(&self.path, fill)?;
+    /// Gives them.
+    fn live(&self, last: &Last, each: Each<'_>) -> Result<(), Error> {
+        let mut number = 0;
+        batches(&self.file, BEGIN, self.end, &mut |id, record| {
+            number += 1;
+            match last.get(&peer(id)?) {
+                Some((last, _)) if *last == number => each(id, record),
+                _ => Ok(()),
+            }
+        })?;
         Ok(())
     }
 }
 
 impl Store for Journal {
     fn load(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-        self.live(&mut |id, record| {
+        self.live(&self.last()?, &mut |id, record| {
             each(decode(id, record)?);
             Ok(())
-        })?;
-        Ok(())
+        })
     }
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
         self.tidy()?;
         let mut entries = Vec::new();
         for change in batch {
-            let (gone, here) = match change {
-                Change::Put(record) => (None, Some(record)),
-                Change::Remove(id) => (Some(id), None),
-                Change::Rename { from, to } => (Some(from), Some(to)),
-            };
+            let (gone, here) = change.gone_and_here();
             if let Some(id) = gone {
                 put(&mut entries, id.as_str(), &[])?;
             }
@@ -152,15 +146,22 @@ impl Store for Journal {
         if self.end > 2 * self.swept + GROWTH_BYTES {
             // The batch is there; without room for another file this one goes on growing.
             let _ = self.compact();
-            self.swept = self.swept.max(self.end);
+            self.swept = self.end;
         }
         Ok(())
     }
 
     fn compact(&mut self) -> Result<(), Error> {
-        let live = self.live(&mut |_, _| Ok(()))?;
+        let last = self.last()?;
+        let live: u64 = last.values().map(|(_, bytes)| bytes).sum();
         // Writing everything costs more flash than a little of it that is past.
-        if live < self.end / 4 * 3 { self.renew() } else { Ok(()) }
+        if live >= self.end / 4 * 3 {
+            return Ok(());
+        }
+        let draft = Draft::new(&self.path)?;
+        let fill = |draft: &mut Draft| self.live(&last, &mut |id, record| draft.put(id, record));
+        *self = draft.publish(&self.path, fill)?;
+        Ok(())
     }
 }
 
@@ -174,7 +175,7 @@ struct Draft {
 
 impl Draft {
     fn new(path: &Path) -> Result<Self, Error> {
-        let path = path.with_extension("store.new");
+        let path = draft_of(path);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path)?;
@@ -232,18 +233,8 @@ fn lock(file: &File) -> Result<(), Error> {
     })
 }
 
-fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    Ok(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
-}
-
 fn check_begin(file: &File) -> Result<(), Error> {
-    let mut begin = [0; BEGIN_BYTES];
-    match file.read_exact_at(&mut begin, 0) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Error::Foreign),
-        Err(error) => return Err(error.into()),
-    }
+    let begin: [u8; BEGIN_BYTES] = begin(file)?;
     match begin.split_at(MAGIC.len()) {
         (magic, [VERSION]) if magic == MAGIC => Ok(()),
         (magic, [0]) if magic == MAGIC => Err(Error::Damaged),

@@ -19,17 +19,12 @@ impl Store for Memory {
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
         for change in batch {
-            match change {
-                Change::Put(record) => {
-                    self.records.insert(record.id.clone(), record.clone());
-                }
-                Change::Remove(id) => {
-                    self.records.remove(id);
-                }
-                Change::Rename { from, to } => {
-                    self.records.remove(from);
-                    self.records.insert(to.id.clone(), to.clone());
-                }
+            let (gone, here) = change.gone_and_here();
+            if let Some(id) = gone {
+                self.records.remove(id);
+            }
+            if let Some(record) = here {
+                self.records.insert(record.id.clone(), record.clone());
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! that a journal. It must not know who is present: presence lives in the rendezvous.
 
 mod batch;
+mod file;
 pub mod journal;
 pub mod memory;
 mod record;

@@ -2,7 +2,7 @@
 //! empty id, which no peer can have. C14; the cuts of tests/prop prove its durability.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use ::redb::{
     TransactionError,
 };
 
+use super::file::{begin, draft_of, sync_folder};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
 use crate::base::peer::{Change, Record};
@@ -37,7 +38,7 @@ impl Redb {
     /// [`Error`]; a file that is no store of ours is left as it is.
     pub fn open(path: &Path) -> Result<Self, Error> {
         match File::open(path) {
-            Ok(file) => check_begin(file)?,
+            Ok(file) => check_begin(&file)?,
             Err(error) if error.kind() == ErrorKind::NotFound => create(path)?,
             Err(error) => return Err(error.into()),
         }
@@ -108,11 +109,7 @@ fn write(database: &Database, batch: &[Change]) -> Result<(), Error> {
     {
         let mut table = transaction.open_table(PEERS)?;
         for change in batch {
-            let (gone, here) = match change {
-                Change::Put(record) => (None, Some(record)),
-                Change::Remove(id) => (Some(id), None),
-                Change::Rename { from, to } => (Some(from), Some(to)),
-            };
+            let (gone, here) = change.gone_and_here();
             if let Some(id) = gone {
                 table.remove(id.as_str())?;
             }
@@ -132,7 +129,7 @@ fn write_version(database: &Database) -> Result<(), Error> {
 
 /// Makes a whole store under another name, then gives it its own: a power cut leaves no half.
 fn create(path: &Path) -> Result<(), Error> {
-    let draft = path.with_extension("store.new");
+    let draft = draft_of(path);
     let made = OpenOptions::new()
         .read(true)
         .write(true)
@@ -153,20 +150,15 @@ fn create(path: &Path) -> Result<(), Error> {
         return Err(error);
     }
     fs::rename(&draft, path)?;
-    let directory = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
-    Ok(())
+    sync_folder(path)
 }
 
 /// Refuses a file that redb would take for empty or overwrite.
-fn check_begin(mut file: File) -> Result<(), Error> {
-    let mut begin = [0; MAGIC.len()];
-    match file.read_exact(&mut begin) {
-        Ok(()) if begin == MAGIC => Ok(()),
-        Ok(()) if super::journal::MAGIC.starts_with(&begin) => Err(Error::OtherStore),
-        Ok(()) => Err(Error::Foreign),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(Error::Foreign),
-        Err(error) => Err(error.into()),
+fn check_begin(file: &File) -> Result<(), Error> {
+    match begin(file)? {
+        MAGIC => Ok(()),
+        begin if super::journal::MAGIC.starts_with(&begin) => Err(Error::OtherStore),
+        _ => Err(Error::Foreign),
     }
 }
 
