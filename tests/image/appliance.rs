@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::card::Card;
 use crate::console::lines;
 use crate::model::server::free_ports;
+use crate::network::network_of;
 
 /// The port of the server, and the one of SSH.
 const PORT: u16 = 21116;
@@ -229,17 +230,11 @@ fn networks_of_virt(command: &mut Command, card: &Card, doors: [u16; 2], ssh: u1
     command.args(["-object", &dump]);
 }
 
-/// A network in which the guest gets `.15` and this machine is `.2`.
+/// A network of the guest, perhaps with a way in for its owner.
 fn network(number: usize, door: u16, ssh: Option<u16>) -> String {
-    let net = format!("10.0.{}", number + 2);
-    let mut words = format!("user,id=n{number},net={net}.0/24,host={net}.2");
-    words += &format!(",hostfwd=udp:127.0.0.1:{door}-{net}.15:{PORT}");
-    for next in 0..=4 {
-        let (here, there) = (door - 1 + next, PORT - 1 + next);
-        words += &format!(",hostfwd=tcp:127.0.0.1:{here}-{net}.15:{there}");
-    }
+    let mut words = network_of(number, door, PORT);
     if let Some(ssh) = ssh {
-        words += &format!(",hostfwd=tcp:127.0.0.1:{ssh}-{net}.15:22");
+        words += &format!(",hostfwd=tcp:127.0.0.1:{ssh}-10.0.{}.15:22", number + 2);
     }
     words
 }

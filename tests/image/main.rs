@@ -20,6 +20,8 @@ mod console;
 mod crowd;
 #[path = "../model/mod.rs"]
 mod model;
+#[path = "../qemu/network.rs"]
+mod network;
 #[path = "../conformance/say.rs"]
 mod say;
 #[path = "../qemu/sessions.rs"]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::Board;
 use crate::console::lines;
+use crate::network::network_of;
 
 /// The longest anything on the console may take; booting takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,16 +101,4 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.cut();
     }
-}
-
-/// A network in which the guest is `.15` and this machine `.2`.
-fn network_of(number: usize, door: u16, port: u16) -> String {
-    let net = format!("10.0.{}", number + 2);
-    let mut words = format!("user,id=n{number},net={net}.0/24,host={net}.2");
-    words += &format!(",hostfwd=udp:127.0.0.1:{door}-{net}.15:{port}");
-    for next in 0..=4 {
-        let (here, there) = (door - 1 + next, port - 1 + next);
-        words += &format!(",hostfwd=tcp:127.0.0.1:{here}-{net}.15:{there}");
-    }
-    words
 }

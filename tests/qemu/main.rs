@@ -16,6 +16,7 @@ mod crowd;
 mod machine;
 #[path = "../model/mod.rs"]
 mod model;
+mod network;
 mod power;
 #[path = "../conformance/say.rs"]
 mod say;
