@@ -115,6 +115,21 @@ fn a_store_in_use_is_said() {
     refused(&serve(server.data(), &[]), 1, &["hbb.store", "open in another hbb", "--data"]);
 }
 
+/// 256 connections, 32 sessions of two legs, and some of its own: more than either limit here.
+#[test]
+fn the_limit_of_open_files_is_raised_or_said() {
+    let behind = |limit| ["sh", "-c", limit, "sh"];
+    let soft = Server::start_behind(&behind(r#"ulimit -S -n 64; exec "$@""#), &[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", soft.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let raised: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!(raised >= 256 + 2 * 32, "{line}");
+    assert!(!soft.log().contains("file-limit-low"), "{}", soft.log());
+    let mut hard = Server::start_behind(&behind(r#"ulimit -n 128; exec "$@""#), &[]);
+    let said = hard.wait_log("warn file-limit-low limit=128 needed=");
+    assert!(said.ends_with("help=raise-nofile"), "{said}");
+}
+
 #[test]
 fn a_taken_port_is_named_and_a_restart_helps() {
     let folder = Folder::new("port");
