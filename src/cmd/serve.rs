@@ -114,9 +114,7 @@ pub fn store_exit(path: &Path, error: store::Error) -> Exit {
             "Put it back from a backup; or move it away, and every device registers itself anew."
         }
         store::Error::Foreign => "Name another directory with --data, or move the file away.",
-        store::Error::OtherStore => {
-            "Install that build again; or move it away, and every device registers itself anew."
-        }
+        store::Error::Journal => "Move it away, and every device registers itself anew.",
         store::Error::Io(ErrorKind::StorageFull) => "Free some space.",
         store::Error::Io(_) => "Let the user hbb runs as own the directory of --data.",
     };

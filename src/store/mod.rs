@@ -1,12 +1,9 @@
-//! Where identities survive a restart: a trait, a reference in memory, redb, and in builds without
-//! that a journal. It must not know who is present: presence lives in the rendezvous.
+//! Where identities survive a restart: a trait, redb, and for tests a reference in memory. It must
+//! not know who is present: presence lives in the rendezvous.
 
-mod batch;
 mod file;
-pub mod journal;
 pub mod memory;
 mod record;
-#[cfg(feature = "redb")]
 pub mod redb;
 
 use core::fmt;
@@ -41,11 +38,7 @@ pub trait Store: Send {
 /// # Errors
 /// [`Error`]; a file that is no store of ours is left as it is, byte for byte.
 pub fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
-    #[cfg(feature = "redb")]
-    use self::redb::Redb as Kept;
-    #[cfg(not(feature = "redb"))]
-    use journal::Journal as Kept;
-    Ok(Box::new(Kept::open(path)?))
+    Ok(Box::new(redb::Redb::open(path)?))
 }
 
 /// Why a store cannot be used.
@@ -57,8 +50,8 @@ pub enum Error {
     Damaged,
     /// It is something else.
     Foreign,
-    /// A build with the other kind of store wrote it.
-    OtherStore,
+    /// A journal, as builds for OpenWrt wrote it before 0.1.0.
+    Journal,
     /// Another process has it open.
     InUse,
     /// The file system refuses.
@@ -71,7 +64,9 @@ impl fmt::Display for Error {
             Self::NewerFormat => out.write_str("it was written by a newer version of hbb"),
             Self::Damaged => out.write_str("it is damaged"),
             Self::Foreign => out.write_str("it is not a store of hbb"),
-            Self::OtherStore => out.write_str("a build of hbb with another kind of store wrote it"),
+            Self::Journal => {
+                out.write_str("it is a journal, which only earlier builds of hbb read")
+            }
             Self::InUse => out.write_str("it is in use by another process"),
             Self::Io(ErrorKind::StorageFull) => out.write_str("the disk is full"),
             Self::Io(ErrorKind::ReadOnlyFilesystem) => out.write_str("the disk is read-only"),

@@ -2,14 +2,10 @@
 //! (the rest, 1 to 64 bytes). The id is the key of the table.
 
 use super::Error;
-use crate::base::limits::DEVICE_ID_BYTES_MAX;
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
 
 /// The version this program writes, and the only one it reads.
 pub(super) const VERSION: u8 = 1;
-
-/// The longest of them.
-pub(super) const RECORD_BYTES_MAX: usize = 1 + 8 + 32 + DEVICE_ID_BYTES_MAX;
 
 /// The value stored under the record's id.
 pub(super) fn encode(record: &Record) -> Vec<u8> {
@@ -44,6 +40,7 @@ fn parse(id: &str, bytes: &[u8]) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::DEVICE_ID_BYTES_MAX;
 
     #[test]
     fn refuses_other_versions_and_lengths() {

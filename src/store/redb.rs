@@ -24,6 +24,8 @@ const FORMAT: &str = "";
 const CACHE_BYTES: usize = 256 * 1024;
 /// How every redb file begins.
 const MAGIC: [u8; 4] = *b"redb";
+/// How the journals of earlier builds begin.
+const JOURNAL: [u8; 4] = *b"hbbj";
 
 /// A redb database, reopened after a failed commit.
 pub struct Redb {
@@ -157,7 +159,7 @@ fn create(path: &Path) -> Result<(), Error> {
 fn check_begin(file: &File) -> Result<(), Error> {
     match begin(file)? {
         MAGIC => Ok(()),
-        begin if super::journal::MAGIC.starts_with(&begin) => Err(Error::OtherStore),
+        JOURNAL => Err(Error::Journal),
         _ => Err(Error::Foreign),
     }
 }

@@ -8,8 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::base::peer::{PeerKey, Record};
-use hbb::store::Error;
-use hbb::store::journal::Journal;
 
 use super::wire::{receive, send};
 use crate::say::{self, Body, take};
@@ -108,11 +106,7 @@ fn failure(control: &mut TcpStream, id: &str) -> i32 {
 /// Every acknowledged id is in the store with its device and a key it was told, and nothing is
 /// that nobody asked for.
 pub(crate) fn assert_stored(store: &Path, told: &Told) {
-    // Of whichever kind the binary under test keeps.
-    let mut store = match hbb::store::open(store) {
-        Err(Error::OtherStore) => Box::new(Journal::open(store).unwrap()),
-        store => store.unwrap(),
-    };
+    let mut store = hbb::store::open(store).unwrap();
     let mut stored = 0;
     let mut each = |record: Record| {
         let id = record.id.as_str();

@@ -8,6 +8,5 @@ mod chance;
 mod codec;
 mod convert;
 mod disk;
-mod journal;
 mod store;
 mod table;
