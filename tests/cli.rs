@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hbb::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
+use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 
 const SECRET: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";

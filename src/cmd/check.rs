@@ -11,8 +11,8 @@ use super::serve::{STORE_FILE, store_exit};
 use super::{Cause, Exit, flags_file, flags_text, keygen, print};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, Role};
-use crate::identity::KeyChoice;
 use crate::store;
+use hbb_core::identity::KeyChoice;
 
 /// `hbb check`.
 pub fn run(flags: &ServeFlags) -> Result<(), Exit> {

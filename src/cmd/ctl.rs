@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Exit, configure, print};
-use crate::base::limits::CONTROL_BYTES_MAX;
 use crate::cli::{CtlFlags, ServeFlags};
 use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
+use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
 /// Where the packages put the socket.
 const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];

@@ -11,10 +11,10 @@ use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::{Exit, configure, keygen, print};
-use crate::base::host::{host, host_port, with_port};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, PORT};
-use crate::identity::KeyChoice;
+use hbb_core::base::host::{host, host_port, with_port};
+use hbb_core::identity::KeyChoice;
 
 const FORMATS: [&str; 6] = ["text", "string", "qr", "exe", "toml", "json"];
 /// Longest file name of Windows.

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Exit, print, read_text};
-use crate::base::date::Utc;
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
-use crate::identity::{KeyChoice, KeyPolicy, ServerKey};
 use crate::log::warn;
+use hbb_core::base::date::Utc;
+use hbb_core::identity::{KeyChoice, KeyPolicy, ServerKey};
 
 /// The secret key's file in the data directory.
 pub const SECRET_FILE: &str = "id_ed25519";

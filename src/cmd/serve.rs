@@ -6,18 +6,18 @@ use std::path::Path;
 
 use super::settings::{self, Steered};
 use super::{Exit, keygen, level_filter, print};
-use crate::base::host::with_port;
-use crate::base::table::Seed;
 use crate::config::{Config, PORT, Role};
-use crate::identity::KeyPolicy;
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
 use crate::net::session::Setting;
 use crate::net::signalling::Live;
-use crate::relay::Relay;
-use crate::rendezvous::Rendezvous;
 use crate::store;
+use hbb_core::base::host::with_port;
+use hbb_core::base::table::Seed;
+use hbb_core::identity::KeyPolicy;
+use hbb_core::relay::Relay;
+use hbb_core::rendezvous::Rendezvous;
 
 /// The store's file name in the data directory.
 pub const STORE_FILE: &str = "hbb.store";

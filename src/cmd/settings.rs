@@ -7,17 +7,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::{level_filter, read_text, reconfigure};
-use crate::base::bans::{Banned, Bans};
-use crate::base::endpoint::Network;
-use crate::base::host::with_port;
-use crate::base::limits::BANS_MAX;
 use crate::config::{Config, PORT, Role};
-use crate::identity::KeyPolicy;
 use crate::log::{set_level, warn};
 use crate::net::control::{About, Settings};
 use crate::net::signalling::Live;
-use crate::relay::Lists;
-use crate::rendezvous::{Lan, Policy};
+use hbb_core::base::bans::{Banned, Bans};
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::host::with_port;
+use hbb_core::base::limits::BANS_MAX;
+use hbb_core::identity::KeyPolicy;
+use hbb_core::relay::Lists;
+use hbb_core::rendezvous::{Lan, Policy};
 
 /// Addresses whose sessions get the limited rate.
 const BLACKLIST_FILE: &str = "blacklist.txt";

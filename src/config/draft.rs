@@ -10,11 +10,11 @@ use super::value::{
     socket, threads,
 };
 use super::{CONTROL_FILE, Config, FlagsFile, Lan, LogLevel, PORT, PORT_MAX, PORT_MIN, Role};
-use crate::base::endpoint::Network;
-use crate::base::host::{host, with_port};
-use crate::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
-use crate::base::rates::Rates;
 use crate::cli::{self, ServeFlags};
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::host::{host, with_port};
+use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
+use hbb_core::base::rates::Rates;
 
 /// A configuration in the making.
 pub(super) struct Draft {

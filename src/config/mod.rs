@@ -10,10 +10,10 @@ use core::fmt;
 use core::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::base::endpoint::Network;
-use crate::base::limits::Limits;
-use crate::base::rates::Rates;
 use crate::cli::{ServeFlags, parse_line};
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::limits::Limits;
+use hbb_core::base::rates::Rates;
 
 use draft::Draft;
 pub use value::relays;

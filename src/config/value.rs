@@ -4,10 +4,10 @@
 use core::net::IpAddr;
 
 use super::{LogLevel, RELAY_SERVERS_MAX, Role, TRUSTED_PROXIES_MAX};
-use crate::base::endpoint::Network;
-use crate::base::host::host_port;
-use crate::base::limits::RELAY_THREADS_CEILING;
-use crate::base::rates::MEGABIT;
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::host::host_port;
+use hbb_core::base::limits::RELAY_THREADS_CEILING;
+use hbb_core::base::rates::MEGABIT;
 
 /// A list of relays, with commas between.
 pub fn relays(text: &str) -> Option<Vec<String>> {

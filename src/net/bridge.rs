@@ -14,10 +14,10 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Async, future};
 
-use crate::base::conn::Transport;
-use crate::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
-use crate::wire::convert::Converter;
-use crate::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
+use hbb_core::base::conn::Transport;
+use hbb_core::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
+use hbb_core::wire::convert::Converter;
+use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
 use super::lane::{Flow, Outcome};
 use super::link::{Link, readable};

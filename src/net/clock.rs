@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::base::time::Time;
+use hbb_core::base::time::Time;
 
 /// Counts from the moment it was made, by the monotonic clock.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
-use crate::base::limits::CONDUIT_BYTES;
+use hbb_core::base::limits::CONDUIT_BYTES;
 
 /// Lends pipes, a bounded number of them. One is made when none rests here, so a relay that was
 /// never busy has none.

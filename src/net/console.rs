@@ -4,8 +4,8 @@
 
 use smol::channel::bounded;
 
-use crate::base::counters::DropReason;
-use crate::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
 use super::link::{Link, readable, within};
 use super::tcp::{FromStream, Owner};

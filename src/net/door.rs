@@ -6,15 +6,15 @@ use std::net::TcpStream;
 use smol::Async;
 use smol::channel::bounded;
 
-use crate::base::conn::Transport;
-use crate::base::counters::DropReason;
-use crate::base::endpoint::Endpoint;
-use crate::base::limits::{
+use hbb_core::base::conn::Transport;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{
     FRAME_BYTES_MAX, IDLE_MS, OFFER_DELAY_SHARED_MS, OUTBOX_MAX, RELAY_FRAME_BYTES_MAX,
 };
-use crate::wire::handshake::Path;
-use crate::wire::message::decode;
-use crate::wire::request::Request;
+use hbb_core::wire::handshake::Path;
+use hbb_core::wire::message::decode;
+use hbb_core::wire::request::Request;
 
 use super::console;
 use super::link::{Link, readable, within};

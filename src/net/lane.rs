@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::{Async, future};
 
-use crate::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
+use hbb_core::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
 
 use super::conduit::{Conduit, Conduits, is_refusal};
 use super::link::{readable, writable};

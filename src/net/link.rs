@@ -9,11 +9,11 @@ use std::time::Duration;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
-use crate::base::conn::Transport;
-use crate::base::counters::DropReason;
-use crate::base::limits::WRITE_MS;
-use crate::wire::websocket::{self, Assembly, CLOSE_NORMAL, Item, Kind};
-use crate::wire::{Error, frame};
+use hbb_core::base::conn::Transport;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::WRITE_MS;
+use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, Item, Kind};
+use hbb_core::wire::{Error, frame};
 
 /// Bytes read at once; a longer payload takes several reads.
 const READ_BYTES: usize = 2048;

@@ -3,16 +3,72 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use smol::Timer;
 
-use crate::base::atomic::AtomicU64;
-use crate::base::rates::Rates;
-use crate::relay::budget::{Meter, Total, Verdict};
+use hbb_core::base::rates::Rates;
+use hbb_core::base::time::Time;
+use hbb_core::relay::budget::{All, Bucket, Meter, Verdict};
 
 use super::clock::Clock;
+use crate::atomic::AtomicU64;
+
+/// What all sessions have used: shared by the threads that move bytes, without a lock.
+#[derive(Debug, Default)]
+pub struct Total {
+    used: AtomicU64,
+    sessions: AtomicUsize,
+}
+
+/// What one session has used. It counts among the sessions of its [`Total`] until it is dropped.
+#[derive(Debug)]
+pub struct SharedMeter {
+    total: Arc<Total>,
+    meter: Meter,
+}
+
+impl Total {
+    /// A session that starts; `limited` ones get the limited rate from the beginning.
+    pub fn meter(self: &Arc<Self>, now: Time, limited: bool) -> SharedMeter {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+        SharedMeter { total: Arc::clone(self), meter: Meter::new(now, limited) }
+    }
+
+    /// How many sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, now: Time, bytes: u64, rate: u64) -> All {
+        let taken = |old: u64| Bucket::from_ns(old).taken(now, bytes, rate);
+        let old = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(taken(old).as_ns()));
+        let wait_ms = taken(old.unwrap_or_default()).wait_ms(now);
+        All { wait_ms, sessions: self.sessions() as u64 }
+    }
+}
+
+impl SharedMeter {
+    /// Charges bytes that were moved to this session and to all together.
+    pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates) -> Verdict {
+        let all = self.total.take(now, bytes, rates.total);
+        self.meter.spend(now, bytes, rates, all)
+    }
+
+    /// The session's own account.
+    pub const fn own(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+impl Drop for SharedMeter {
+    fn drop(&mut self) {
+        self.total.sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What all sessions of a thread share; clones are the same.
 #[derive(Clone)]
@@ -28,7 +84,7 @@ struct Shared {
 /// The pace of one session.
 pub struct Pace {
     shared: Rc<Shared>,
-    meter: RefCell<Meter>,
+    meter: RefCell<SharedMeter>,
     /// Bytes that were moved and not yet charged.
     due: Cell<u64>,
     /// All bytes that were moved, for who runs no session but wants to know.
@@ -62,7 +118,7 @@ impl Pace {
 
     /// For how long the session lasts.
     pub fn age_secs(&self) -> u64 {
-        self.meter.borrow().age_ms(self.shared.clock.now()) / 1000
+        self.meter.borrow().own().age_ms(self.shared.clock.now()) / 1000
     }
 
     /// Takes down what either direction moved.

@@ -2,7 +2,7 @@
 
 use smol::channel::{Receiver, Sender, unbounded};
 
-use crate::base::conn::Conn;
+use hbb_core::base::conn::Conn;
 
 /// Hands out places; clones share them.
 #[derive(Clone)]

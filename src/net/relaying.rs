@@ -8,14 +8,13 @@ use std::sync::Arc;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Timer, future};
 
-use crate::base::atomic::AtomicU64;
-use crate::base::conn::Conn;
-use crate::base::counters::{Counters, DropReason};
-use crate::base::endpoint::Endpoint;
-use crate::base::limits::{Limits, RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
-use crate::base::rates::Rates;
-use crate::relay::{Effect, Effects, Input, Lists, Relay, Terms};
-use crate::wire::message::decode;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::{Counters, DropReason};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{Limits, RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
+use hbb_core::base::rates::Rates;
+use hbb_core::relay::{Effect, Effects, Input, Lists, Relay, Terms};
+use hbb_core::wire::message::decode;
 
 use super::clock::Clock;
 use super::control::{Answer, To};
@@ -25,6 +24,7 @@ use super::report;
 use super::running::Running;
 use super::session::{Session, Sessions};
 use super::splice::{self, Ended};
+use crate::atomic::AtomicU64;
 
 /// What legs tell the owner of the relay.
 pub enum FromLeg {

@@ -3,10 +3,10 @@
 
 use log::{debug, info, warn};
 
-use crate::base::conn::{Conn, Via};
-use crate::base::counters::DropReason;
-use crate::base::endpoint::Endpoint;
-use crate::rendezvous::Event;
+use hbb_core::base::conn::{Conn, Via};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::rendezvous::Event;
 
 use super::splice::Ended;
 

@@ -1,8 +1,8 @@
 //! What an operator asks of the owner of the rendezvous, and what it answers.
 
-use crate::base::counters::Counters;
-use crate::base::peer::PeerId;
-use crate::rendezvous::{Occupancy, Wanted};
+use hbb_core::base::counters::Counters;
+use hbb_core::base::peer::PeerId;
+use hbb_core::rendezvous::{Occupancy, Wanted};
 
 /// A question.
 pub enum Ask {

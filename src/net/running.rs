@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::base::atomic::AtomicU64;
-use crate::base::conn::Conn;
-use crate::base::endpoint::Endpoint;
-use crate::base::time::Time;
-use crate::relay::Terms;
-use crate::wire::ConnType;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::time::Time;
+use hbb_core::relay::Terms;
+use hbb_core::wire::ConnType;
+
+use crate::atomic::AtomicU64;
 
 /// What the count of a session reads that an operator ended.
 pub const DISMISSED: u64 = u64::MAX;

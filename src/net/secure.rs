@@ -4,13 +4,13 @@
 
 use std::cell::RefCell;
 
-use crate::base::counters::DropReason;
-use crate::base::limits::{EXCHANGES_PER_SECOND, OFFER_REUSE_MS};
-use crate::base::time::Time;
-use crate::identity::ServerKey;
-use crate::identity::seal::{Channel, Offer, Secrets};
-use crate::wire::message::{decode, key_exchange_offer};
-use crate::wire::request::{KeyExchange, Request};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{EXCHANGES_PER_SECOND, OFFER_REUSE_MS};
+use hbb_core::base::time::Time;
+use hbb_core::identity::ServerKey;
+use hbb_core::identity::seal::{Channel, Offer, Secrets};
+use hbb_core::wire::message::{decode, key_exchange_offer};
+use hbb_core::wire::request::{KeyExchange, Request};
 
 use super::clock::Clock;
 

@@ -14,17 +14,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, bounded, unbounded};
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
-use crate::base::endpoint::Endpoint;
-use crate::base::limits::{
+use crate::store::Store;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{
     ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
     SAVES_PENDING_MAX,
 };
-use crate::base::rates::Rates;
-use crate::base::table::Seed;
-use crate::identity::ServerKey;
-use crate::relay::Relay;
-use crate::rendezvous::Rendezvous;
-use crate::store::Store;
+use hbb_core::base::rates::Rates;
+use hbb_core::base::table::Seed;
+use hbb_core::identity::ServerKey;
+use hbb_core::relay::Relay;
+use hbb_core::rendezvous::Rendezvous;
 
 use super::clock::Clock;
 use super::control::{self, Desk, Settings};

@@ -11,26 +11,25 @@ use std::thread::Builder;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{LocalExecutor, Task};
 
-use crate::base::atomic::AtomicU64;
-use crate::base::conn::{Conn, Transport};
-use crate::base::limits::{
+use hbb_core::base::conn::{Conn, Transport};
+use hbb_core::base::limits::{
     CONDUITS_MAX, GATHERED_BYTES_MAX, INBOX_MAX, RELAY_STACK_BYTES, SESSION_IDLE_MS, TUNNEL_IDLE_MS,
 };
-use crate::base::rates::Rates;
-use crate::relay::Terms;
-use crate::relay::budget::Total;
-use crate::wire::ConnType;
+use hbb_core::base::rates::Rates;
+use hbb_core::relay::Terms;
+use hbb_core::wire::ConnType;
 
 use super::bridge::{self, Room};
 use super::clock::Clock;
 use super::conduit::Conduits;
 use super::link::Link;
-use super::pace::Paces;
+use super::pace::{Paces, Total};
 use super::relaying::FromLeg;
 use super::report;
 use super::running::DISMISSED;
 use super::socket::mark;
 use super::splice::{self, Ended, Leg};
+use crate::atomic::AtomicU64;
 
 /// Two legs that found each other.
 pub struct Session {

@@ -8,16 +8,16 @@ use log::debug;
 use smol::channel::{Receiver, Sender};
 use smol::{Timer, future};
 
-use crate::base::conn::{Conn, Outcome, Ticket, Via};
-use crate::base::counters::{Counters, DropReason};
-use crate::base::endpoint::Network;
-use crate::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
-use crate::base::peer::PeerId;
-use crate::base::rates::Rates;
 use crate::config::relays;
-use crate::relay::Lists;
-use crate::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
-use crate::wire::message::{decode, encode};
+use hbb_core::base::conn::{Conn, Outcome, Ticket, Via};
+use hbb_core::base::counters::{Counters, DropReason};
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
+use hbb_core::base::peer::PeerId;
+use hbb_core::base::rates::Rates;
+use hbb_core::relay::Lists;
+use hbb_core::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
+use hbb_core::wire::message::{decode, encode};
 
 use super::clock::Clock;
 use super::control::{Answer, To};

@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv, sockopt};
 use smol::{Async, Timer, future};
 
-use crate::base::counters::DropReason;
-use crate::base::limits::{PARKED_BYTES_MAX, RESET_PAUSE_MS, WRITE_MS};
-use crate::base::time::Time;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{PARKED_BYTES_MAX, RESET_PAUSE_MS, WRITE_MS};
+use hbb_core::base::time::Time;
 
 use super::conduit::Conduits;
 use super::lane::{Flow, Lane, Outcome};

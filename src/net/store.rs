@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use smol::channel::Sender;
 
-use crate::base::atomic::AtomicU64;
-use crate::base::conn::{Outcome, Ticket};
-use crate::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
-use crate::base::peer::Change;
+use crate::atomic::AtomicU64;
 use crate::log::warn;
 use crate::store::Store;
+use hbb_core::base::conn::{Outcome, Ticket};
+use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
+use hbb_core::base::peer::Change;
 
 use super::clock::Clock;
 

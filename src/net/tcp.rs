@@ -7,10 +7,10 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender};
 use smol::{Timer, future};
 
-use crate::base::conn::{Conn, Transport};
-use crate::base::counters::DropReason;
-use crate::base::endpoint::Endpoint;
-use crate::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
+use hbb_core::base::conn::{Conn, Transport};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
 use super::control::To;
 use super::link::{Link, readable};

@@ -12,8 +12,8 @@ use nix::sys::socket::{
 };
 use smol::Async;
 
-use crate::base::endpoint::{Endpoint, canonical};
-use crate::base::table::{Seed, Table};
+use hbb_core::base::endpoint::{Endpoint, canonical};
+use hbb_core::base::table::{Seed, Table};
 
 /// Room for one control message, an address of either kind.
 const CONTROL_BYTES: usize = 64;

@@ -5,12 +5,12 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::base::conn::Conn;
-use crate::base::counters::DropReason;
-use crate::base::endpoint::{Endpoint, Network, canonical};
-use crate::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS};
-use crate::wire::handshake::{Opening, Path, parse};
-use crate::wire::websocket::Assembly;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::{Endpoint, Network, canonical};
+use hbb_core::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS};
+use hbb_core::wire::handshake::{Opening, Path, parse};
+use hbb_core::wire::websocket::Assembly;
 
 use super::link::{Codec, Link, within};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Error, Store};
-use crate::base::peer::{Change, PeerId, Record};
+use hbb_core::base::peer::{Change, PeerId, Record};
 
 /// A store that lives as long as the process.
 #[derive(Clone, Debug, Default)]

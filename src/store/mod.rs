@@ -10,7 +10,7 @@ use core::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::base::peer::{Change, Record};
+use hbb_core::base::peer::{Change, Record};
 
 /// Keeps records. Everything is loaded at start, nothing is read afterwards.
 pub trait Store: Send {

@@ -2,7 +2,7 @@
 //! (the rest, 1 to 64 bytes). The id is the key of the table.
 
 use super::Error;
-use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record};
 
 /// The version this program writes, and the only one it reads.
 pub(super) const VERSION: u8 = 1;
@@ -40,7 +40,7 @@ fn parse(id: &str, bytes: &[u8]) -> Option<Record> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::limits::DEVICE_ID_BYTES_MAX;
+    use hbb_core::base::limits::DEVICE_ID_BYTES_MAX;
 
     #[test]
     fn refuses_other_versions_and_lengths() {

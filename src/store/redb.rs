@@ -15,7 +15,7 @@ use ::redb::{
 use super::file::{begin, draft_of, sync_folder};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
-use crate::base::peer::{Change, Record};
+use hbb_core::base::peer::{Change, Record};
 
 const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("peers");
 /// The key the format's version lies under.

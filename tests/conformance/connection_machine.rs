@@ -1,10 +1,10 @@
 //! Registration on a connection, and the change of an id, asked of the machine: C27, C30-C33.
 //! Refusals first.
 
-use hbb::base::conn::{Conn, Via};
-use hbb::base::counters::DropReason;
-use hbb::base::limits::{KEEP_ALIVE_SECS, Limits};
-use hbb::rendezvous::{Event, Policy};
+use hbb_core::base::conn::{Conn, Via};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{KEEP_ALIVE_SECS, Limits};
+use hbb_core::rendezvous::{Event, Policy};
 
 use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store, at};
 use crate::say::{self, hex, take, unhex};
@@ -198,8 +198,8 @@ fn c033_a_peer_renamed_while_connected_leaves_with_its_connection() {
     assert!(!online(&mut drive, "newname1"));
 }
 
-fn peer_id(text: &str) -> hbb::base::peer::PeerId {
-    hbb::base::peer::PeerId::new(text).unwrap()
+fn peer_id(text: &str) -> hbb_core::base::peer::PeerId {
+    hbb_core::base::peer::PeerId::new(text).unwrap()
 }
 
 #[test]

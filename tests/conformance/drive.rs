@@ -1,16 +1,16 @@
 //! Drives the rendezvous machine alone: a virtual clock, payload bytes in and out, and a store
 //! that keeps, refuses or holds back what it is given. It must not know any check.
 
-use hbb::base::conn::{Conn, Outcome, Ticket, Transport, Via};
-use hbb::base::counters::DropReason;
-use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::Limits;
-use hbb::base::peer::{Change, Record};
-use hbb::base::table::Seed;
-use hbb::base::time::Time;
-use hbb::identity::ServerKey;
-use hbb::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
-use hbb::wire::message::{decode, encode};
+use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::Limits;
+use hbb_core::base::peer::{Change, Record};
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
+use hbb_core::identity::ServerKey;
+use hbb_core::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
+use hbb_core::wire::message::{decode, encode};
 
 /// A registered target and where it usually is.
 pub(crate) const B1: &str = "123456789";

@@ -10,7 +10,7 @@ use hbb::cmd::export::{Handout, config_string};
 use hbb::cmd::keygen::{load_or_create, policy};
 use hbb::cmd::{Cause, Exit};
 use hbb::config::Config;
-use hbb::identity::{KeyPolicy, ServerKey};
+use hbb_core::identity::{KeyPolicy, ServerKey};
 
 const SECRET: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";

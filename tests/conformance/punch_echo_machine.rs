@@ -1,9 +1,9 @@
 //! Who may answer a punch, and for how long, asked of the machine: C47, C48, C52, C55.
 //! Refusals first.
 
-use hbb::base::conn::Via;
-use hbb::base::counters::DropReason;
-use hbb::wire::addr::Mangled;
+use hbb_core::base::conn::Via;
+use hbb_core::base::counters::DropReason;
+use hbb_core::wire::addr::Mangled;
 
 use crate::drive::{A_AT, B1, B1_AT, Drive, at, server_key};
 use crate::punch_machine::{NEAR_B1, answer, asked, one_shot, told, with_b1};

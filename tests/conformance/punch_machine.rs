@@ -1,12 +1,12 @@
 //! Punching, asked of the machine: C39-C46, C49-C51. Refusals first.
 //! Who may answer whom stands in `punch_echo_machine.rs`.
 
-use hbb::base::conn::Conn;
-use hbb::base::counters::DropReason;
-use hbb::base::endpoint::Network;
-use hbb::base::limits::Limits;
-use hbb::rendezvous::{Lan, Policy};
-use hbb::wire::addr::{Mangled, demangle};
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::limits::Limits;
+use hbb_core::rendezvous::{Lan, Policy};
+use hbb_core::wire::addr::{Mangled, demangle};
 
 use crate::drive::{A_AT, B1, B1_AT, Deeds, Drive, KEY, at, server_key};
 use crate::say::proto::punch_hole_response::Path;

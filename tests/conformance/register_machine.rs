@@ -1,9 +1,9 @@
 //! Registration over UDP, asked of the machine: C11-C25. Refusals first.
 
-use hbb::base::conn::Via;
-use hbb::base::counters::DropReason;
-use hbb::base::limits::Limits;
-use hbb::rendezvous::{Event, Policy};
+use hbb_core::base::conn::Via;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::Limits;
+use hbb_core::rendezvous::{Event, Policy};
 
 use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store, at, server_key};
 use crate::say::{self, hex, take};
@@ -241,7 +241,7 @@ fn c017_another_device_is_a_mismatch_and_changes_nothing() {
     for (from, key) in [(B1_AT, KEY), (B1_MOVED, KEY), (B1_AT, OTHER_KEY)] {
         let deeds = drive.datagram(from, &say::register_pk(B1, OTHER_DEVICE, &key));
         assert_eq!(hex(deeds.datagram_to(from)), UUID_MISMATCH);
-        let id = hbb::base::peer::PeerId::new(B1).unwrap();
+        let id = hbb_core::base::peer::PeerId::new(B1).unwrap();
         assert!(deeds.reported(&Event::PeerChangeRefused { id, from: at(from) }));
     }
     assert_eq!(drive.durable, before);

@@ -6,14 +6,14 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hbb::base::conn::Transport::{self, Tcp, WebSocket};
-use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb::base::limits::GATHERED_BYTES_MAX;
 use hbb::net::bridge::{self, Room};
 use hbb::net::clock::Clock;
 use hbb::net::link::{Codec, Link};
 use hbb::net::splice::Ended;
-use hbb::wire::websocket::Assembly;
+use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
+use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
+use hbb_core::base::limits::GATHERED_BYTES_MAX;
+use hbb_core::wire::websocket::Assembly;
 
 use crate::chance::Chance;
 use crate::model::{wire, ws};

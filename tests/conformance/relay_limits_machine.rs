@@ -1,10 +1,10 @@
 //! How many legs the relay machine takes and who gives way: tests of its limits, and a long run
 //! against a plain model. No numbered check covers them.
 
-use hbb::base::conn::Conn;
-use hbb::base::counters::DropReason::{TableFull, Unpaired};
-use hbb::base::limits::{Limits, PARKED_MS};
-use hbb::relay::Effect;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason::{TableFull, Unpaired};
+use hbb_core::base::limits::{Limits, PARKED_MS};
+use hbb_core::relay::Effect;
 
 use crate::chance::Chance;
 use crate::relay_machine::{A, B, Legs, closed, paired, wish};

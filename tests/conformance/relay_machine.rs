@@ -1,17 +1,17 @@
 //! What the relay machine does with legs: pairing, waiting, refusing. C65-C67, C69, C71.
 //! What legs carry once they are joined is asked in `relay_pump`.
 
-use hbb::base::conn::Conn;
-use hbb::base::counters::DropReason::{
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason::{
     self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
 };
-use hbb::base::endpoint::Network;
-use hbb::base::limits::{IDLE_MS, Limits, PARKED_MS};
-use hbb::base::table::Seed;
-use hbb::base::time::Time;
-use hbb::relay::{Effect, Effects, Input, Lists, Relay, Terms};
-use hbb::wire::ConnType;
-use hbb::wire::message::decode;
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::limits::{IDLE_MS, Limits, PARKED_MS};
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
+use hbb_core::relay::{Effect, Effects, Input, Lists, Relay, Terms};
+use hbb_core::wire::ConnType;
+use hbb_core::wire::message::decode;
 
 use crate::drive::at;
 use crate::say;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
-use hbb::base::rates::Rates;
 use hbb::net::clock::Clock;
 use hbb::net::conduit::Conduits;
 use hbb::net::link::Link;
 use hbb::net::pace::{Pace, Paces};
 use hbb::net::splice::{Ended, join, watch_parked};
+use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
+use hbb_core::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
+use hbb_core::base::rates::Rates;
 use smol::{Async, Timer, future};
 
 use crate::chance::Chance;

@@ -1,11 +1,11 @@
 //! Relay signalling, asked of the machine: C55-C59, C52 where it concerns relays. Refusals first.
 
-use hbb::base::conn::Conn;
-use hbb::base::counters::DropReason;
-use hbb::base::endpoint::Network;
-use hbb::base::limits::Limits;
-use hbb::rendezvous::{Lan, Policy};
-use hbb::wire::addr::{Mangled, demangle};
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::limits::Limits;
+use hbb_core::rendezvous::{Lan, Policy};
+use hbb_core::wire::addr::{Mangled, demangle};
 
 use crate::drive::{A_AT, B1, B1_AT, Deeds, Drive, KEY, at, server_key};
 use crate::say::proto::{

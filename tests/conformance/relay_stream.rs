@@ -6,12 +6,12 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use hbb::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb::base::limits::{CONDUIT_BYTES, CONDUITS_MAX, STREAM_BYTES_MIN};
 use hbb::net::clock::Clock;
 use hbb::net::conduit::Conduits;
 use hbb::net::link::Link;
 use hbb::net::splice::{Ended, join};
+use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
+use hbb_core::base::limits::{CONDUIT_BYTES, CONDUITS_MAX, STREAM_BYTES_MIN};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use smol::LocalExecutor;
 

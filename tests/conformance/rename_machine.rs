@@ -1,9 +1,9 @@
 //! Connections and id changes where they meet a slow store, a long absence or each other, asked of
 //! the machine: C14, C32, C33. Refusals first.
 
-use hbb::base::conn::Conn;
-use hbb::base::limits::Limits;
-use hbb::rendezvous::Policy;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::limits::Limits;
+use hbb_core::rendezvous::Policy;
 
 use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store};
 use crate::say::{self, hex, take};

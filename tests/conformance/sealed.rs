@@ -1,9 +1,9 @@
 //! The sealed channel: vectors of protocol §4.8 on the pure channel, and the real port with a
 //! client of NaCl's making (PyNaCl) in tests/interop. C26-C29, C60-C64.
 
-use hbb::identity::seal::{Channel, Error, Offer};
-use hbb::wire::message::{decode, key_exchange_offer};
-use hbb::wire::request::{KeyExchange, Request};
+use hbb_core::identity::seal::{Channel, Error, Offer};
+use hbb_core::wire::message::{decode, key_exchange_offer};
+use hbb_core::wire::request::{KeyExchange, Request};
 
 use crate::drive::server_key;
 use crate::say::{hex, unhex};

@@ -3,14 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hbb::base::endpoint::Endpoint;
-use hbb::base::peer::PeerId;
-use hbb::wire::addr::{Mangled, demangle};
-use hbb::wire::frame::{header_for, split};
-use hbb::wire::message::{decode, encode};
-use hbb::wire::reply::{Failure, Path, PunchAnswer, Registered, Reply};
-use hbb::wire::request::{Given, Request};
-use hbb::wire::{Error, NatType};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::peer::PeerId;
+use hbb_core::wire::addr::{Mangled, demangle};
+use hbb_core::wire::frame::{header_for, split};
+use hbb_core::wire::message::{decode, encode};
+use hbb_core::wire::reply::{Failure, Path, PunchAnswer, Registered, Reply};
+use hbb_core::wire::request::{Given, Request};
+use hbb_core::wire::{Error, NatType};
 
 use crate::chance::Chance;
 use crate::drive::at;

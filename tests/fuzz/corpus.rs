@@ -1,8 +1,8 @@
 //! The generated part of the corpus: edge cases by hand and cases under one seed, as small files.
 //! Whoever finds a crash adds its bytes as a file of any other name.
 
-use hbb::wire::addr::Mangled;
-use hbb::wire::frame::header_for;
+use hbb_core::wire::addr::Mangled;
+use hbb_core::wire::frame::header_for;
 
 use crate::chance::Chance;
 use crate::say;
@@ -81,7 +81,7 @@ fn handshakes() -> Vec<Vec<u8>> {
 }
 
 fn messages(chance: &mut Chance) -> Vec<Vec<u8>> {
-    let (id, echo) = ("123456789", Mangled::new(hbb::wire::addr::demangle(&[1; 10]), 5));
+    let (id, echo) = ("123456789", Mangled::new(hbb_core::wire::addr::demangle(&[1; 10]), 5));
     let echo = echo.as_bytes();
     let mut cases = vec![
         say::register_peer(id),

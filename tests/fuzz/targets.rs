@@ -1,18 +1,18 @@
 //! What the corpora are thrown at: each takes any bytes, and panics only where the code does or
 //! where what it gives back contradicts itself.
 
-use hbb::base::conn::Transport::{Tcp, WebSocket};
-use hbb::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
-use hbb::identity::KeyChoice;
-use hbb::wire::addr::{Mangled, demangle};
-use hbb::wire::convert::Converter;
-use hbb::wire::frame::split;
-use hbb::wire::handshake;
-use hbb::wire::message::{decode, forward_relay_answer, forward_relay_request};
-use hbb::wire::request::{Given, Request};
-use hbb::wire::websocket::Assembly;
+use hbb_core::base::conn::Transport::{Tcp, WebSocket};
+use hbb_core::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
+use hbb_core::identity::KeyChoice;
+use hbb_core::wire::addr::{Mangled, demangle};
+use hbb_core::wire::convert::Converter;
+use hbb_core::wire::frame::split;
+use hbb_core::wire::handshake;
+use hbb_core::wire::message::{decode, forward_relay_answer, forward_relay_request};
+use hbb_core::wire::request::{Given, Request};
+use hbb_core::wire::websocket::Assembly;
 
 /// A stream, cut into frames until one is incomplete or refused.
 pub(crate) fn frame(bytes: &[u8]) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hbb::base::peer::{PeerKey, Record};
+use hbb_core::base::peer::{PeerKey, Record};
 
 use super::wire::{receive, send};
 use crate::say::{self, Body, take};

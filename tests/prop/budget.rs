@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use hbb::base::rates::{MEGABIT, Rates};
-use hbb::base::time::Time;
-use hbb::relay::budget::{Meter, Total, Verdict};
+use hbb::net::pace::{SharedMeter, Total};
+use hbb_core::base::rates::{MEGABIT, Rates};
+use hbb_core::base::time::Time;
+use hbb_core::relay::budget::Verdict;
 
 use crate::chance::Chance;
 
 /// A session that moves `chunk` bytes whenever it may, at most every `pause_ms`.
 struct Session {
-    meter: Meter,
+    meter: SharedMeter,
     chunk: u64,
     pause_ms: u64,
     next: Time,
@@ -44,7 +45,7 @@ fn run(sessions: &mut [Session], rates: &Rates, ms: u64) -> Vec<u64> {
         }
         first.step(rates);
     }
-    sessions.iter().map(|session| session.meter.moved()).collect()
+    sessions.iter().map(|session| session.meter.own().moved()).collect()
 }
 
 fn near(value: u64, wanted: u64, percent: u64) -> bool {
@@ -98,14 +99,14 @@ fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
     let paced = |hundredths: u64| rates.single * hundredths / 100 / 100;
     let mut pairs = [Session::new(&total, paced(70), 10), Session::new(&total, paced(60), 10)];
     run(&mut pairs, &rates, 59_000);
-    assert!(!pairs[0].meter.is_limited(), "before its time");
+    assert!(!pairs[0].meter.own().is_limited(), "before its time");
     let before = run(&mut pairs, &rates, 61_000);
-    assert!(pairs[0].meter.is_limited() && !pairs[1].meter.is_limited());
+    assert!(pairs[0].meter.own().is_limited() && !pairs[1].meter.own().is_limited());
     let after = run(&mut pairs, &rates, 71_000);
     assert!(near(after[0] - before[0], 10 * rates.limited, 5), "{}", after[0] - before[0]);
     // A blacklisted address is slow from its first second on.
     let mut meter = total.meter(Time::START, true);
-    assert!(meter.is_limited());
+    assert!(meter.own().is_limited());
     assert_ne!(meter.spend(Time::START, rates.limited, &rates), Verdict::Go);
 }
 

@@ -3,14 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hbb::base::endpoint::Endpoint;
-use hbb::wire::addr::{Mangled, demangle};
-use hbb::wire::frame::{header_for, split};
-use hbb::wire::message::{decode, encode, forward_relay_answer, forward_relay_request};
-use hbb::wire::patch::{Fields, append, copy_without, last_member};
-use hbb::wire::reply::{Path, Punch, PunchAnswer, Reply};
-use hbb::wire::request::{Given, Request};
-use hbb::wire::{NatType, SocketV6};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::wire::addr::{Mangled, demangle};
+use hbb_core::wire::frame::{header_for, split};
+use hbb_core::wire::message::{decode, encode, forward_relay_answer, forward_relay_request};
+use hbb_core::wire::patch::{Fields, append, copy_without, last_member};
+use hbb_core::wire::reply::{Path, Punch, PunchAnswer, Reply};
+use hbb_core::wire::request::{Given, Request};
+use hbb_core::wire::{NatType, SocketV6};
 
 #[path = "../conformance/say.rs"]
 mod say;

@@ -1,11 +1,11 @@
 //! The converter between relay legs: whatever messages go in, cut anywhere, through whatever
 //! room, come out whole and in order. C68.
 
-use hbb::base::conn::Transport::{self, Tcp, WebSocket};
-use hbb::wire::Error;
-use hbb::wire::convert::Converter;
-use hbb::wire::frame;
-use hbb::wire::websocket::{Assembly, Item, Kind, header_for, unmask};
+use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
+use hbb_core::wire::Error;
+use hbb_core::wire::convert::Converter;
+use hbb_core::wire::frame;
+use hbb_core::wire::websocket::{Assembly, Item, Kind, header_for, unmask};
 
 use crate::chance::Chance;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use hbb::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use hbb::store::memory::Memory;
 use hbb::store::redb::Redb;
 use hbb::store::{Error, Store, open};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 
 use crate::chance::Chance;
 use crate::disk::Disk;

@@ -1,6 +1,6 @@
 //! The bounded table against a vector of entries, oldest first.
 
-use hbb::base::table::{Full, Seed, Table};
+use hbb_core::base::table::{Full, Seed, Table};
 
 use crate::chance::Chance;
 

@@ -1,10 +1,10 @@
 //! A device as the protocol page describes it (§4.1, §4.4, §4.5): it registers, roams, loses its
 //! id to a mismatch, and answers those who ask for it.
 
-use hbb::base::conn::Conn;
-use hbb::base::endpoint::Endpoint;
-use hbb::base::peer::PeerId;
-use hbb::wire::addr::{Mangled, demangle};
+use hbb_core::base::conn::Conn;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::peer::PeerId;
+use hbb_core::wire::addr::{Mangled, demangle};
 
 use crate::chance::Chance;
 use crate::ledger::Author;

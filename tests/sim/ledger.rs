@@ -4,16 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hbb::base::conn::{Conn, Ticket, Via};
-use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::{DATAGRAM_BYTES_MAX, FORGET_ABSENT_MS, GRANT_MS, ONLINE_MS, PUNCH_MS};
-use hbb::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
-use hbb::identity::ServerKey;
-use hbb::rendezvous::Policy;
-use hbb::wire::addr::Mangled;
-use hbb::wire::message::{encode, id_pk};
-use hbb::wire::reply::{Failure, Registered, Reply};
-use hbb::wire::request::{Given, Registration, Request};
+use hbb_core::base::conn::{Conn, Ticket, Via};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, FORGET_ABSENT_MS, GRANT_MS, ONLINE_MS, PUNCH_MS};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::identity::ServerKey;
+use hbb_core::rendezvous::Policy;
+use hbb_core::wire::addr::Mangled;
+use hbb_core::wire::message::{encode, id_pk};
+use hbb_core::wire::reply::{Failure, Registered, Reply};
+use hbb_core::wire::request::{Given, Registration, Request};
 
 use crate::say::proto::relay_response;
 use crate::say::{self, Body};

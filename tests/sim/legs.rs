@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use hbb::base::conn::Conn;
-use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::{EFFECTS_MAX, IDLE_MS, Limits, PARKED_MS};
-use hbb::base::table::Seed;
-use hbb::base::time::Time;
-use hbb::relay::{Effect, Effects, Input, Relay};
-use hbb::wire::message::decode;
-use hbb::wire::request::{Given, Request};
+use hbb_core::base::conn::Conn;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{EFFECTS_MAX, IDLE_MS, Limits, PARKED_MS};
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
+use hbb_core::relay::{Effect, Effects, Input, Relay};
+use hbb_core::wire::message::decode;
+use hbb_core::wire::request::{Given, Request};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {

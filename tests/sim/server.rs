@@ -4,16 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use hbb::base::conn::{Conn, Outcome, Ticket, Transport, Via};
-use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
-use hbb::base::peer::{Change, PeerId, Record};
-use hbb::base::table::Seed;
-use hbb::base::time::Time;
-use hbb::identity::ServerKey;
-use hbb::rendezvous::{Effect, Effects, Input, Occupancy, Policy, Rendezvous};
-use hbb::wire::message::{decode, encode};
-use hbb::wire::reply::Reply;
+use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
+use hbb_core::base::peer::{Change, PeerId, Record};
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
+use hbb_core::identity::ServerKey;
+use hbb_core::rendezvous::{Effect, Effects, Input, Occupancy, Policy, Rendezvous};
+use hbb_core::wire::message::{decode, encode};
+use hbb_core::wire::reply::Reply;
 
 use crate::ledger::{Author, Cause, Kind, Ledger};
 

@@ -4,8 +4,8 @@
 
 use std::net::Ipv4Addr;
 
-use hbb::base::endpoint::Endpoint;
-use hbb::wire::addr::Mangled;
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::wire::addr::Mangled;
 
 use crate::ledger::Author;
 use crate::say;

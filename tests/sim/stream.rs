@@ -1,7 +1,7 @@
 //! A device that registers on a connection (protocol §4.1.5, §4.1.6), and one that changes its id
 //! (§4.1.4). A kept connection is its presence, and the server's heartbeats find it there or not.
 
-use hbb::base::conn::Conn;
+use hbb_core::base::conn::Conn;
 
 use crate::device::{INTERVAL_MS, RETRY_MS};
 use crate::ledger::Author;

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hbb::base::conn::{Conn, Via};
-use hbb::base::endpoint::Endpoint;
-use hbb::base::limits::{HEARTBEAT_MS, IDLE_MS, Limits};
-use hbb::base::table::Seed;
-use hbb::identity::ServerKey;
-use hbb::rendezvous::Policy;
+use hbb_core::base::conn::{Conn, Via};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::{HEARTBEAT_MS, IDLE_MS, Limits};
+use hbb_core::base::table::Seed;
+use hbb_core::identity::ServerKey;
+use hbb_core::rendezvous::Policy;
 
 use crate::chance::Chance;
 use crate::device::{Device, RETRY_MS};

@@ -6,12 +6,12 @@ use std::os::unix::net::UnixStream;
 
 use smol::channel::bounded;
 
-use crate::base::conn::{Transport, Via};
-use crate::base::counters::{Counters, DROP_REASONS, DropReason};
-use crate::base::limits::PEERS_PER_PAGE;
-use crate::base::peer::PeerId;
 use crate::cli::VERSION;
-use crate::rendezvous::{Listed, Wanted};
+use hbb_core::base::conn::{Transport, Via};
+use hbb_core::base::counters::{Counters, DROP_REASONS, DropReason};
+use hbb_core::base::limits::PEERS_PER_PAGE;
+use hbb_core::base::peer::PeerId;
+use hbb_core::rendezvous::{Listed, Wanted};
 
 use super::super::relaying::{self, FromLeg};
 use super::super::roll::{self, Forgotten};

@@ -16,8 +16,8 @@ use std::time::Duration;
 use log::warn;
 use smol::channel::Sender;
 
-use crate::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
-use crate::rendezvous::Listed;
+use hbb_core::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
+use hbb_core::rendezvous::Listed;
 
 use super::clock::Clock;
 use super::relaying::{self, FromLeg};

@@ -5,10 +5,16 @@
 
 pub mod seal;
 
+use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 
 use ct_codecs::{Base64, Base64NoPadding, Decoder, Encoder};
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
+
+/// Bytes of a pair's text: base64 of 64 bytes, padded.
+const SECRET_TEXT_BYTES: usize = 88;
 
 /// Why a key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +159,18 @@ impl KeyPolicy {
     }
 }
 
-/// Standard base64 with padding. It cannot fail at these lengths: encoding fails on overflow only.
+/// Standard base64 with padding, of a key or a pair. It cannot fail: there is room for a pair.
 fn encode(bytes: &[u8]) -> String {
-    Base64::encode_to_string(bytes).unwrap_or_default()
+    let mut text = [0; SECRET_TEXT_BYTES];
+    Base64::encode_to_str(&mut text, bytes).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::borrow::ToOwned as _;
+    use alloc::format;
+    use alloc::vec::Vec;
+
     use super::*;
 
     const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJul\

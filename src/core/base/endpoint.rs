@@ -2,7 +2,7 @@
 //! Covers C09's normalisation; `wire/addr.rs` gives endpoints their bytes.
 
 use core::fmt;
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 /// A canonical IP address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

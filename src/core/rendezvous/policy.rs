@@ -1,6 +1,9 @@
 //! What an operator decided about access, relays and the LAN, and the choice of path that follows
 //! from it (protocol §4.6). C39, C41-C43.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::base::bans::Bans;
@@ -128,6 +131,9 @@ fn is_private(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use alloc::borrow::ToOwned as _;
+    use alloc::vec;
+
     use super::*;
 
     const NAT: NatType = NatType::ASYMMETRIC;

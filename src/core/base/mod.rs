@@ -1,7 +1,6 @@
 //! The words all other files speak: time, endpoints, peers, bounded tables, limits, counters.
 //! Nothing here knows a socket, a message or a file.
 
-pub mod atomic;
 pub mod bans;
 pub mod conn;
 pub mod counters;

@@ -1,6 +1,9 @@
 //! What an operator asks of the rendezvous: who is registered, and to forget or shut out some.
 //! Checks: tests/ctl.rs.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;

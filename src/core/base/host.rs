@@ -1,6 +1,8 @@
 //! Host names as an operator types them and clients dial them: a DNS name or an address, and
 //! perhaps a port. Nothing here resolves anything.
 
+use alloc::format;
+use alloc::string::String;
 use core::net::{IpAddr, Ipv6Addr};
 
 /// Longest DNS name.

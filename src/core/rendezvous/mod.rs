@@ -11,6 +11,9 @@ mod registry;
 mod rename;
 mod roster;
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use heapless::Deque;
 
 use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};

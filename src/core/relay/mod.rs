@@ -4,6 +4,9 @@
 pub mod budget;
 mod pairing;
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use heapless::Deque;
 
 use crate::base::conn::Conn;

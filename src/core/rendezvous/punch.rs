@@ -1,6 +1,10 @@
 //! Punching (protocol §4.4, §4.7): an initiator asks, the target is told, its answer goes back.
 //! C39-C52.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::base::conn::{Conn, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::endpoint::Endpoint;

@@ -2,6 +2,8 @@
 //! fields survive (prost would drop them) and confidential ones do not (C55). Protobuf wire
 //! format, <https://protobuf.dev/programming-guides/encoding>. It must not know any message.
 
+use alloc::vec::Vec;
+
 /// One field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -104,6 +106,8 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     #[test]

@@ -2,6 +2,8 @@
 //! message boundaries stay, payloads stream through, nothing is held but what came in fragments
 //! and must leave as one frame. Pure over bytes. C68, C73.
 
+use alloc::vec::Vec;
+
 use heapless::Vec as Short;
 
 use crate::base::conn::Transport;

@@ -1,5 +1,9 @@
 //! What this server says, before encoding: the values machines make.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::addr::Mangled;
 use super::{NatType, SocketV6};
 

@@ -1,6 +1,8 @@
 //! WebSocket frames (RFC 6455 §5): headers both ways, masks, and whole messages put together from
 //! fragments. Pure over bytes; it must not know what a message means. C31, C73.
 
+use alloc::vec::Vec;
+
 use heapless::Vec as Short;
 
 use super::Error;
@@ -210,6 +212,8 @@ impl Assembly {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]

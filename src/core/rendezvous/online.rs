@@ -1,5 +1,7 @@
 //! Which peers are here (protocol §4.3). C36-C38.
 
+use alloc::vec::Vec;
+
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
 use crate::base::limits::ONLINE_IDS_MAX;

@@ -1,6 +1,7 @@
 //! The HTTP request that opens a WebSocket (RFC 6455 §4.2) and our answer to it. Pure over bytes;
 //! it must not know whom to believe about forwarded addresses. C31, C53, C54.
 
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use ct_codecs::{Base64, Encoder};
@@ -145,6 +146,8 @@ fn answer(key: &str) -> Option<String<160>> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
 
     const RFC: &str = "GET /chat HTTP/1.1\r\nHost: example.org\r\nUpgrade: WebSocket\r\n\

@@ -1,6 +1,8 @@
 //! Calendar dates of the wall clock, for people: log lines on a terminal, names of kept files.
 //! Nothing here reads a clock; machines work by [`super::time::Time`].
 
+use alloc::string::String;
+use alloc::string::ToString as _;
 use core::fmt;
 
 const DAY_SECS: u64 = 24 * 3_600;

@@ -3,6 +3,7 @@
 //! are XSalsa20-Poly1305 boxes with a counter in each direction. Bytes in, bytes out: it must not
 //! know messages or connections. C26, C27, C29, C60-C64.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crypto_secretbox::aead::{AeadInPlace as _, KeyInit as _};
@@ -156,6 +157,8 @@ impl Secrets {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     fn offer() -> Offer {

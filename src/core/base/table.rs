@@ -4,6 +4,7 @@
 //! given at `new` (strangers cannot choose collisions; a run under one seed repeats exactly), and
 //! a list from oldest to newest. Lookup, insert, touch, remove and evict are O(1).
 
+use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use hashbrown::HashTable;

@@ -2,6 +2,9 @@
 //! A payload is one RendezvousMessage; the last member it holds is the one that counts.
 //! C06, C07, C10, C46, C51, C55-C57.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use prost::Message;
 
 use crate::base::peer::{DeviceId, PeerId, PeerKey, RelayToken};
@@ -16,7 +19,7 @@ use super::request::{
 use super::{ConnType, Error, NatType, SocketV6};
 
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub, reason = "made by prost")]
-#[path = "../../proto/rendezvous.rs"]
+#[path = "../../../proto/rendezvous.rs"]
 mod proto;
 
 /// Member numbers of RendezvousMessage (protocol §2.1).

@@ -1,6 +1,7 @@
 //! Whom an operator shuts out: peer ids, addresses and networks. Settings like any other, kept in
 //! a file by `cmd/settings.rs`; both machines obey. Checks: tests/ctl.rs.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
@@ -88,6 +89,9 @@ impl Bans {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString as _;
+
     use super::*;
 
     #[test]

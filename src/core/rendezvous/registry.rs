@@ -1,5 +1,7 @@
 //! The table of peers: identity from the store, presence in memory. C13, C14, C18-C23.
 
+use alloc::vec::Vec;
+
 use static_assertions::const_assert;
 
 use crate::base::conn::{Conn, Via};

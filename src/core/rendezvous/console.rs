@@ -1,6 +1,10 @@
 //! The words of upstream's console that this server understands, for scripts that know it
 //! (protocol §6.1). It must not know who may speak to it: the shell asks. C76.
 
+use alloc::string::String;
+use alloc::string::ToString as _;
+use alloc::vec::Vec;
+
 use super::Rendezvous;
 
 /// What `h` prints.

@@ -1,6 +1,9 @@
 //! Legs by their token: who waits, for how long, and how many may. It must not know messages.
 //! C66, C67.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use static_assertions::const_assert;
 
 use crate::base::conn::Conn;

@@ -1,5 +1,8 @@
 //! What peers ask, after parsing: the values machines decide on.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::base::endpoint::Endpoint;
 use crate::base::peer::{DeviceId, PeerId, PeerKey, RelayToken};
 

@@ -1,0 +1,17 @@
+//! What hbb decides, as machines that a test can hold in its hand: who is registered, who meets
+//! whom, which legs of the relay belong together. There is no clock, socket, file, lock or thread
+//! here, because this crate has no standard library to take one from; time, bytes and seeds come
+//! in as arguments, and what is to be done goes out as values.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod base;
+pub mod identity;
+pub mod relay;
+pub mod rendezvous;
+pub mod wire;

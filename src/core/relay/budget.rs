@@ -1,0 +1,127 @@
+//! How fast sessions may go: a rate for each, one for all together, a fair share of that, and a
+//! lower rate for who used much for long (protocol §7.3). The shell moves the bytes, keeps what all
+//! have used together, and asks after each turn. C72.
+
+use crate::base::rates::Rates;
+use crate::base::time::Time;
+
+/// What a session may do after it moved some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Go,
+    /// Move nothing before this.
+    WaitUntil(Time),
+}
+
+/// A rate kept by the time at which everything taken so far is paid for, in nanoseconds since
+/// start (the generic cell rate algorithm). A second's tenth may be taken ahead.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bucket {
+    paid_ns: u64,
+}
+
+const AHEAD_NS: u64 = 100_000_000;
+const NS_PER_MS: u64 = 1_000_000;
+const NS_PER_SEC: u64 = 1_000_000_000;
+
+impl Bucket {
+    /// The bucket as one number, for who keeps it where threads share it.
+    pub const fn as_ns(self) -> u64 {
+        self.paid_ns
+    }
+
+    /// The bucket that [`Self::as_ns`] told.
+    pub const fn from_ns(paid_ns: u64) -> Self {
+        Self { paid_ns }
+    }
+
+    /// After `bytes` were taken at a rate of bytes a second.
+    #[must_use]
+    pub fn taken(self, now: Time, bytes: u64, rate: u64) -> Self {
+        let cost = bytes.saturating_mul(NS_PER_SEC) / rate.max(1);
+        Self { paid_ns: self.paid_ns.max(ns(now)).saturating_add(cost) }
+    }
+
+    /// Milliseconds until more may be taken.
+    pub const fn wait_ms(self, now: Time) -> u64 {
+        self.paid_ns.saturating_sub(ns(now).saturating_add(AHEAD_NS)).div_ceil(NS_PER_MS)
+    }
+
+    fn take(&mut self, now: Time, bytes: u64, rate: u64) -> u64 {
+        *self = self.taken(now, bytes, rate);
+        self.wait_ms(now)
+    }
+}
+
+const fn ns(now: Time) -> u64 {
+    now.as_millis().saturating_mul(NS_PER_MS)
+}
+
+/// All sessions together, after the bytes in question were charged to them.
+#[derive(Clone, Copy, Debug)]
+pub struct All {
+    /// Milliseconds until they are within the total rate.
+    pub wait_ms: u64,
+    /// How many there are.
+    pub sessions: u64,
+}
+
+/// What one session has used.
+#[derive(Debug)]
+pub struct Meter {
+    own: Bucket,
+    share: Bucket,
+    started: Time,
+    moved: u64,
+    limited: bool,
+}
+
+impl Meter {
+    /// A session that starts; `blacklisted` ones get the limited rate from the beginning.
+    pub fn new(now: Time, blacklisted: bool) -> Self {
+        let (own, share) = (Bucket::default(), Bucket::default());
+        Self { own, share, started: now, moved: 0, limited: blacklisted }
+    }
+
+    /// Charges bytes that were moved. When all together use too much, a session waits only if it
+    /// also used more than its fair share: a mouse does not wait for a download.
+    pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates, all: All) -> Verdict {
+        self.moved += bytes;
+        self.downgrade(now, rates);
+        let own_rate = if self.limited { rates.limited } else { rates.single };
+        let own_ms = self.own.take(now, bytes, own_rate);
+        let share_ms = self.share.take(now, bytes, rates.total / all.sessions.max(1));
+        match own_ms.max(all.wait_ms.min(share_ms)) {
+            0 => Verdict::Go,
+            wait_ms => Verdict::WaitUntil(now.after_ms(wait_ms)),
+        }
+    }
+
+    /// Milliseconds since it started.
+    pub const fn age_ms(&self, now: Time) -> u64 {
+        now.since_ms(self.started)
+    }
+
+    /// Bytes moved so far.
+    pub const fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether it was downgraded or is blacklisted.
+    pub const fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Once and for good.
+    fn downgrade(&mut self, now: Time, rates: &Rates) {
+        let age_ms = self.age_ms(now);
+        if self.limited || age_ms < rates.downgrade_after_ms {
+            return;
+        }
+        let allowed =
+            u128::from(age_ms) * u128::from(rates.single) * u128::from(rates.downgrade_threshold)
+                / 100_000;
+        self.limited = u128::from(self.moved) > allowed;
+    }
+}
