@@ -8,7 +8,7 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::endpoint::Endpoint;
 use hbb_core::rendezvous::Event;
 
-use super::splice::Ended;
+use crate::net::session::splice::Ended;
 
 /// Words what the rendezvous reports.
 pub fn rendezvous(event: &Event) {

@@ -26,23 +26,23 @@ use hbb_core::identity::ServerKey;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
 
-use super::clock::Clock;
-use super::control::{self, Desk, Settings};
-use super::door::{self, Door};
-use super::health;
-use super::notify::Supervisor;
-use super::pool::Pool;
-use super::relaying::{Legs, LiveRelay, Relaying};
-use super::secure::Offers;
-use super::session::{Sessions, Setting};
-use super::signal::Listener;
-use super::signalling::{Live, Queues, Signalling};
-use super::socket;
-use super::steward::Steward;
-use super::store::StoreThread;
-use super::tcp::Owner;
-use super::udp::Datagrams;
-use super::ws::Proxies;
+use crate::net::accept::{self, Door};
+use crate::net::clock::Clock;
+use crate::net::conn::pool::Pool;
+use crate::net::conn::secrecy::Offers;
+use crate::net::conn::socket;
+use crate::net::conn::udp::Datagrams;
+use crate::net::conn::websocket::Proxies;
+use crate::net::control::reload::Steward;
+use crate::net::control::{self, Desk, Settings};
+use crate::net::health;
+use crate::net::process::signal::Listener;
+use crate::net::process::supervisor::Supervisor;
+use crate::net::relaying::{Legs, LiveRelay, Relaying};
+use crate::net::session::{Sessions, Setting};
+use crate::net::signalling::conversation::Owner;
+use crate::net::signalling::{Live, Queues, Signalling};
+use crate::net::store::StoreThread;
 
 /// Which ports to open, of which address.
 #[derive(Clone, Copy, Debug)]
@@ -348,7 +348,7 @@ async fn accept(
             Ok((stream, from)) => {
                 let _ = stream.get_ref().set_nodelay(true);
                 let from = Endpoint::from(from);
-                executor.spawn(door::enter(door.clone(), stream, (from, place))).detach();
+                executor.spawn(accept::enter(door.clone(), stream, (from, place))).detach();
             }
             Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
             Err(cause) => {

@@ -17,7 +17,7 @@ use hbb_core::base::conn::{Outcome, Ticket};
 use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
 
-use super::clock::Clock;
+use crate::net::clock::Clock;
 
 /// Hands changes to the thread that owns the store.
 pub struct StoreThread {

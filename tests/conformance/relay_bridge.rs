@@ -6,10 +6,10 @@ use std::net::{Shutdown, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hbb::net::bridge::{self, Room};
 use hbb::net::clock::Clock;
-use hbb::net::link::{Codec, Link};
-use hbb::net::splice::Ended;
+use hbb::net::conn::link::{Codec, Link};
+use hbb::net::session::splice::Ended;
+use hbb::net::session::websocket::{self, Room};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::GATHERED_BYTES_MAX;
@@ -36,7 +36,7 @@ fn leg(transport: Transport) -> (TcpStream, Link) {
 fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
     thread::spawn(move || {
         let room = Room::new(GATHERED_BYTES_MAX);
-        smol::block_on(bridge::join(first, second, (idle_ms, &unhurried()), room))
+        smol::block_on(websocket::join(first, second, (idle_ms, &unhurried()), room))
     })
 }
 

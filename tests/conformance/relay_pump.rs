@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
-use hbb::net::conduit::Conduits;
-use hbb::net::link::Link;
-use hbb::net::pace::{Pace, Paces};
-use hbb::net::splice::{Ended, join, watch_parked};
+use hbb::net::conn::link::Link;
+use hbb::net::session::pipe::Conduits;
+use hbb::net::session::rate::{Pace, Paces};
+use hbb::net::session::splice::{Ended, join, watch_parked};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
 use hbb_core::base::rates::Rates;

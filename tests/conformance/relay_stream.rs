@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
-use hbb::net::conduit::Conduits;
-use hbb::net::link::Link;
-use hbb::net::splice::{Ended, join};
+use hbb::net::conn::link::Link;
+use hbb::net::session::pipe::Conduits;
+use hbb::net::session::splice::{Ended, join};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::{CONDUIT_BYTES, CONDUITS_MAX, STREAM_BYTES_MIN};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};

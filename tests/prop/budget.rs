@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hbb::net::pace::{SharedMeter, Total};
+use hbb::net::session::rate::{SharedMeter, Total};
 use hbb_core::base::rates::{MEGABIT, Rates};
 use hbb_core::base::time::Time;
 use hbb_core::relay::budget::Verdict;

@@ -13,11 +13,11 @@ use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{Listed, Wanted};
 
-use super::super::relaying::{self, FromLeg};
-use super::super::roll::{self, Forgotten};
-use super::super::tcp::FromStream;
-use super::sheet::{Form, Sheet, Value};
+use super::format::{Form, Sheet, Value};
 use super::{Answer, DONE, Desk, Order, To};
+use crate::net::relaying::{self, FromLeg};
+use crate::net::roll::{self, Forgotten};
+use crate::net::signalling::conversation::FromStream;
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
     ("id", 17),

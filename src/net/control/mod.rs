@@ -3,7 +3,9 @@
 //! other side; openwrt/README.md and README.md document the answers. Checks: tests/ctl.rs.
 
 mod answer;
-pub mod sheet;
+pub mod console;
+pub mod format;
+pub mod reload;
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -19,14 +21,14 @@ use smol::channel::Sender;
 use hbb_core::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
 use hbb_core::rendezvous::Listed;
 
-use super::clock::Clock;
-use super::relaying::{self, FromLeg};
-use super::roll::{self, Forgotten};
-use super::running::Shown;
-use super::signalling::Live;
-use super::tcp::FromStream;
+use crate::net::clock::Clock;
+use crate::net::relaying::{self, FromLeg};
+use crate::net::roll::{self, Forgotten};
+use crate::net::session::list::Shown;
+use crate::net::signalling::Live;
+use crate::net::signalling::conversation::FromStream;
 use answer::answer;
-use sheet::{Form, Sheet, Value};
+use format::{Form, Sheet, Value};
 
 /// The answer begins with this if the command was carried out.
 pub const DONE: u8 = b'+';

@@ -11,9 +11,9 @@ use smol::{Async, future};
 
 use hbb_core::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
 
-use super::conduit::{Conduit, Conduits, is_refusal};
-use super::link::{readable, writable};
-use super::pace::Pace;
+use crate::net::conn::link::{readable, writable};
+use crate::net::session::pipe::{Conduit, Conduits, is_refusal};
+use crate::net::session::rate::Pace;
 
 /// What others may see of a direction while it runs.
 pub struct Flow<'a> {

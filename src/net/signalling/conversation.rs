@@ -12,10 +12,10 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
-use super::control::To;
-use super::link::{Link, readable};
-use super::roll::Ask;
-use super::secure::{Offers, Secrecy};
+use crate::net::conn::link::{Link, readable};
+use crate::net::conn::secrecy::{Offers, Secrecy};
+use crate::net::control::To;
+use crate::net::roll::Ask;
 
 /// What connections tell the owner of the rendezvous.
 pub enum FromStream {

@@ -15,10 +15,10 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{PARKED_BYTES_MAX, RESET_PAUSE_MS, WRITE_MS};
 use hbb_core::base::time::Time;
 
-use super::conduit::Conduits;
-use super::lane::{Flow, Lane, Outcome};
-use super::link::{Link, readable, within, writable};
-use super::pace::Pace;
+use crate::net::conn::link::{Link, readable, within, writable};
+use crate::net::session::copy::{Flow, Lane, Outcome};
+use crate::net::session::pipe::Conduits;
+use crate::net::session::rate::Pace;
 
 /// A connection and what was read of it but not passed on.
 pub struct Leg {

@@ -12,8 +12,8 @@ use hbb_core::base::rates::Rates;
 use hbb_core::base::time::Time;
 use hbb_core::relay::budget::{All, Bucket, Meter, Verdict};
 
-use super::clock::Clock;
 use crate::atomic::AtomicU64;
+use crate::net::clock::Clock;
 
 /// What all sessions have used: shared by the threads that move bytes, without a lock.
 #[derive(Debug, Default)]

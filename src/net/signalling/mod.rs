@@ -1,6 +1,8 @@
 //! The task that owns the rendezvous: datagrams, streams, saves and timeouts go in, effects come
 //! out. It decides nothing; the machine does.
 
+pub mod conversation;
+
 use std::io;
 use std::sync::mpsc;
 
@@ -19,13 +21,13 @@ use hbb_core::relay::Lists;
 use hbb_core::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
 use hbb_core::wire::message::{decode, encode};
 
-use super::clock::Clock;
-use super::control::{Answer, To};
-use super::report;
-use super::roll::{Ask, Forgotten, Load};
-use super::store::StoreThread;
-use super::tcp::{FromStream, Outgoing};
-use super::udp::Datagrams;
+use crate::net::clock::Clock;
+use crate::net::conn::udp::Datagrams;
+use crate::net::control::{Answer, To};
+use crate::net::report;
+use crate::net::roll::{Ask, Forgotten, Load};
+use crate::net::signalling::conversation::{FromStream, Outgoing};
+use crate::net::store::StoreThread;
 
 /// What a reload changes while everything runs on.
 #[derive(Clone, Debug)]

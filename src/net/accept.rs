@@ -16,12 +16,12 @@ use hbb_core::wire::handshake::Path;
 use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
-use super::console;
-use super::link::{Link, readable, within};
-use super::pool::Place;
-use super::relaying::{self, Legs};
-use super::tcp::{self, FromStream, Owner};
-use super::ws::{self, Proxies};
+use crate::net::conn::link::{Link, readable, within};
+use crate::net::conn::pool::Place;
+use crate::net::conn::websocket::{self, Proxies};
+use crate::net::control::console;
+use crate::net::relaying::{self, Legs};
+use crate::net::signalling::conversation::{self, FromStream, Owner};
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
 const GET: &[u8] = b"GET ";
@@ -91,7 +91,7 @@ async fn signal(
     let (outbox_in, outbox) = bounded(OUTBOX_MAX);
     let opened = FromStream::Opened { conn, from, transport, outbox: outbox_in };
     if owner.inbox.send(opened).await.is_ok() {
-        let reason = tcp::converse(link, first, (conn, &owner), outbox).await;
+        let reason = conversation::converse(link, first, (conn, &owner), outbox).await;
         let _ = owner.inbox.send(FromStream::Closed { conn, reason }).await;
     }
 }
@@ -138,7 +138,7 @@ async fn open_websocket(
     place: &Place,
     proxies: &Proxies,
 ) -> Result<Path, DropReason> {
-    let (from, path) = ws::greet(&mut guest.link, (guest.from, place.conn()), proxies).await?;
+    let (from, path) = websocket::greet(&mut guest.link, (guest.from, place.conn()), proxies).await?;
     guest.from = from;
     Ok(path)
 }

@@ -1,6 +1,13 @@
 //! Where sessions run: on the thread that owns the machines, or spread over threads of their own,
 //! each session on one of them to its end. Between threads go values, never locks. C65, C68, C72.
 
+pub mod copy;
+pub mod list;
+pub mod pipe;
+pub mod rate;
+pub mod splice;
+pub mod websocket;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -19,17 +26,17 @@ use hbb_core::base::rates::Rates;
 use hbb_core::relay::Terms;
 use hbb_core::wire::ConnType;
 
-use super::bridge::{self, Room};
-use super::clock::Clock;
-use super::conduit::Conduits;
-use super::link::Link;
-use super::pace::{Paces, Total};
-use super::relaying::FromLeg;
-use super::report;
-use super::running::DISMISSED;
-use super::socket::mark;
-use super::splice::{self, Ended, Leg};
 use crate::atomic::AtomicU64;
+use crate::net::clock::Clock;
+use crate::net::conn::link::Link;
+use crate::net::conn::socket::mark;
+use crate::net::relaying::FromLeg;
+use crate::net::report;
+use crate::net::session::list::DISMISSED;
+use crate::net::session::pipe::Conduits;
+use crate::net::session::rate::{Paces, Total};
+use crate::net::session::splice::{Ended, Leg};
+use crate::net::session::websocket::Room;
 
 /// Two legs that found each other.
 pub struct Session {
@@ -237,7 +244,7 @@ impl Bench {
         }
         let room = self.room.clone();
         let session = async move {
-            let ended = bridge::join(waiting, joining, (idle_ms, &kept.0), room).await;
+            let ended = websocket::join(waiting, joining, (idle_ms, &kept.0), room).await;
             kept.1.tell(&ended).await;
         };
         self.keep(number, self.executor.spawn(session));

@@ -12,7 +12,7 @@ use hbb_core::identity::seal::{Channel, Offer, Secrets};
 use hbb_core::wire::message::{decode, key_exchange_offer};
 use hbb_core::wire::request::{KeyExchange, Request};
 
-use super::clock::Clock;
+use crate::net::clock::Clock;
 
 /// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and
 /// [`EXCHANGES_PER_SECOND`] key exchanges.

@@ -7,8 +7,8 @@ use smol::channel::bounded;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
-use super::link::{Link, readable, within};
-use super::tcp::{FromStream, Owner};
+use crate::net::conn::link::{Link, readable, within};
+use crate::net::signalling::conversation::{FromStream, Owner};
 
 /// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
 const TELLING_BYTES: usize = 5;

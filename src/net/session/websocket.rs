@@ -19,10 +19,10 @@ use hbb_core::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
-use super::lane::{Flow, Outcome};
-use super::link::{Link, readable};
-use super::pace::Pace;
-use super::splice::{Ended, quiet, until_over};
+use crate::net::conn::link::{Link, readable};
+use crate::net::session::copy::{Flow, Outcome};
+use crate::net::session::rate::Pace;
+use crate::net::session::splice::{Ended, quiet, until_over};
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
@@ -73,7 +73,7 @@ enum Word {
     Close,
 }
 
-/// Joins two legs like [`super::splice::join`], as messages.
+/// Joins two legs like [`crate::net::session::splice::join`], as messages.
 pub async fn join(
     mut first: Link,
     mut second: Link,

@@ -17,7 +17,7 @@ use rustix::net::{
 };
 use smol::Timer;
 
-use super::clock::monotonic_us;
+use crate::net::clock::monotonic_us;
 
 /// Who started us, if it wants to be told.
 pub struct Supervisor {

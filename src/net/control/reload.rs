@@ -7,13 +7,13 @@ use log::{info, warn};
 use smol::channel::{Receiver, Sender};
 use smol::future;
 
-use super::control::{Answer, Order, Settings, To};
-use super::notify::Supervisor;
-use super::pool::Pool;
-use super::relaying::LiveRelay;
-use super::signal::{Listener, Wish};
-use super::signalling::Live;
-use super::ws::Proxies;
+use crate::net::conn::pool::Pool;
+use crate::net::conn::websocket::Proxies;
+use crate::net::control::{Answer, Order, Settings, To};
+use crate::net::process::signal::{Listener, Wish};
+use crate::net::process::supervisor::Supervisor;
+use crate::net::relaying::LiveRelay;
+use crate::net::signalling::Live;
 
 /// Who hears of new settings: rendezvous, relay, and the watch over relays.
 pub type Hearers = (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>);

@@ -12,7 +12,7 @@ use hbb_core::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE
 use hbb_core::wire::handshake::{Opening, Path, parse};
 use hbb_core::wire::websocket::Assembly;
 
-use super::link::{Codec, Link, within};
+use crate::net::conn::link::{Codec, Link, within};
 
 /// The proxies whose word about addresses is taken; clones share them.
 #[derive(Clone, Default)]

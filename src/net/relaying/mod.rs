@@ -16,15 +16,15 @@ use hbb_core::base::rates::Rates;
 use hbb_core::relay::{Effect, Effects, Input, Lists, Relay, Terms};
 use hbb_core::wire::message::decode;
 
-use super::clock::Clock;
-use super::control::{Answer, To};
-use super::link::Link;
-use super::pool::Place;
-use super::report;
-use super::running::Running;
-use super::session::{Session, Sessions};
-use super::splice::{self, Ended};
 use crate::atomic::AtomicU64;
+use crate::net::clock::Clock;
+use crate::net::conn::link::Link;
+use crate::net::conn::pool::Place;
+use crate::net::control::{Answer, To};
+use crate::net::report;
+use crate::net::session::list::Running;
+use crate::net::session::splice::{self, Ended};
+use crate::net::session::{Session, Sessions};
 
 /// What legs tell the owner of the relay.
 pub enum FromLeg {
