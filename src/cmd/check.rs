@@ -8,9 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpS
 use std::path::Path;
 
 use super::serve::{STORE_FILE, store_exit};
-use super::{Cause, Exit, flags_file, flags_text, keygen, print};
+use super::{Cause, Exit, keygen, print};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, Role};
+use crate::settings;
 use crate::store;
 use hbb_core::identity::KeyChoice;
 
@@ -76,11 +77,7 @@ impl Report {
 /// The settings, with built-in ones wherever a flag was refused.
 fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
     let before = report.problems;
-    let text = flags_text(flags.flags.as_deref()).unwrap_or_else(|exit| {
-        report.exit(&exit);
-        String::new()
-    });
-    let (config, problems) = Config::survey(flags, flags_file(flags.flags.as_deref(), &text));
+    let (config, problems) = settings::survey(flags);
     for problem in &problems {
         report.problem(Cause::Flags, problem);
     }

@@ -5,14 +5,15 @@
 //! Checks: C74, C75.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Exit, print, read_text};
+use super::{Exit, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
+use crate::file::{draft_of, publish, read_text};
 use crate::log::warn;
 use hbb_core::base::date::Utc;
 use hbb_core::identity::{KeyChoice, KeyPolicy, ServerKey};
@@ -53,7 +54,7 @@ pub fn run(flags: &KeygenFlags) -> Result<(), Exit> {
         keep(&secret, &public).map_err(|error| cannot_write(dir, &error))?;
     }
     let key = make(dir)?;
-    publish(dir, &key).map_err(|error| cannot_write(dir, &error))?;
+    write_public(dir, &key).map_err(|error| cannot_write(dir, &error))?;
     let place = dir.display();
     print(&format!(
         "Made {place}/{SECRET_FILE} (secret: back it up, show it to nobody) and \
@@ -177,7 +178,7 @@ fn make(dir: &Path) -> Result<ServerKey, Exit> {
     for turn in 0..=WAITS_MAX {
         if turn == WAITS_MAX {
             // Nobody is that slow: the draft was left by a power cut.
-            drop(fs::remove_file(draft(dir, SECRET_FILE)));
+            drop(fs::remove_file(draft_of(&dir.join(SECRET_FILE))));
         }
         let key = generate()?;
         match create(dir, &key) {
@@ -197,17 +198,17 @@ fn make(dir: &Path) -> Result<ServerKey, Exit> {
 fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
     let file = open_draft(dir, SECRET_FILE, SECRET_MODE)?;
     if exists(&dir.join(SECRET_FILE)) {
-        drop(fs::remove_file(draft(dir, SECRET_FILE)));
+        drop(fs::remove_file(draft_of(&dir.join(SECRET_FILE))));
         return Err(ErrorKind::AlreadyExists.into());
     }
-    put(dir, SECRET_FILE, file, &key.secret_text())
+    publish(&dir.join(SECRET_FILE), file, &key.secret_text())
 }
 
 /// Writes the public key file, replacing what is there.
-fn publish(dir: &Path, key: &ServerKey) -> io::Result<()> {
-    drop(fs::remove_file(draft(dir, PUBLIC_FILE)));
+fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
+    drop(fs::remove_file(draft_of(&dir.join(PUBLIC_FILE))));
     let file = open_draft(dir, PUBLIC_FILE, PUBLIC_MODE)?;
-    put(dir, PUBLIC_FILE, file, &key.public_text())
+    publish(&dir.join(PUBLIC_FILE), file, &key.public_text())
 }
 
 /// People copy the public key from its file, so it must be that of the secret.
@@ -219,42 +220,22 @@ fn repair_public(dir: &Path, key: &ServerKey) {
     if exists(&path) {
         warn!("key-public-differs file={} now=rewritten", path.display());
     }
-    if let Err(error) = publish(dir, key) {
+    if let Err(error) = write_public(dir, key) {
         warn!("key-public-unwritable file={} cause='{error}'", path.display());
     }
-}
-
-fn draft(dir: &Path, name: &str) -> PathBuf {
-    dir.join([name, ".new"].concat())
 }
 
 /// Opens the draft of a file that nobody else has opened. It belongs to whom `dir` belongs, as
 /// root may be making it for the server's own user.
 fn open_draft(dir: &Path, name: &str, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(mode).open(draft(dir, name))?;
+    let file = options.write(true).create_new(true).mode(mode).open(draft_of(&dir.join(name)))?;
     let (owner, made) = (fs::metadata(dir)?, file.metadata()?);
     if owner.uid() != made.uid() {
         // Only root may; for everyone else the file is right as it is.
         drop(fchown(&file, Some(owner.uid()), Some(owner.gid())));
     }
     Ok(file)
-}
-
-/// Fills the draft and gives it its name; after a power cut there is all of it or nothing.
-fn put(dir: &Path, name: &str, mut file: File, text: &str) -> io::Result<()> {
-    let draft = draft(dir, name);
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let named = written.and_then(|()| fs::rename(&draft, dir.join(name)));
-    if let Err(error) = named {
-        drop(fs::remove_file(&draft));
-        return Err(error);
-    }
-    match File::open(dir)?.sync_all() {
-        // Some file systems know no such thing for a directory.
-        Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Renames both files to names that end in the date of the older key.

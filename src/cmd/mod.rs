@@ -7,19 +7,13 @@ pub mod ctl;
 pub mod export;
 pub mod keygen;
 pub mod serve;
-pub mod settings;
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use std::io::{self, ErrorKind, Write as _};
 use std::{panic, process};
 
 use crate::cli::{Command, ServeFlags};
-use crate::config::{Config, FlagsFile, LogLevel};
-use crate::log::LevelFilter;
-
-/// Largest flags file; a larger one is something else.
-const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
+use crate::config::Config;
+use crate::settings;
 
 /// Whose turn it is after a failure: the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,51 +112,7 @@ pub fn abort_on_panic() {
 
 /// The settings of a command line and the flags file it names.
 pub fn configure(flags: &ServeFlags) -> Result<Config, Exit> {
-    let text = flags_text(flags.flags.as_deref())?;
-    Config::new(flags, flags_file(flags.flags.as_deref(), &text)).map_err(wrong)
-}
-
-/// The settings of the same command line with the flags file read again (SIGHUP).
-pub fn reconfigure(config: &Config) -> Result<Config, Exit> {
-    let text = flags_text(config.flags_file())?;
-    config.again(flags_file(config.flags_file(), &text)).map_err(wrong)
-}
-
-/// What a level means to the logger.
-pub const fn level_filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::Error,
-        LogLevel::Warn => LevelFilter::Warn,
-        LogLevel::Info => LevelFilter::Info,
-        LogLevel::Debug => LevelFilter::Debug,
-        LogLevel::Trace => LevelFilter::Trace,
-    }
-}
-
-fn wrong(problems: Vec<String>) -> Exit {
-    Exit::flags(problems.join("\n"))
-}
-
-fn flags_file<'a>(name: Option<&'a str>, text: &'a str) -> Option<FlagsFile<'a>> {
-    name.map(|name| FlagsFile { name, text })
-}
-
-/// The text of the flags file, empty if there is none to read.
-fn flags_text(name: Option<&str>) -> Result<String, Exit> {
-    let Some(name) = name else { return Ok(String::new()) };
-    read_text(Path::new(name), FLAGS_FILE_BYTES_MAX).map_err(|error| {
-        Exit::flags(format!("--flags: cannot read {name}: {error}; name a readable text file"))
-    })
-}
-
-/// Reads a text file of at most `max` bytes.
-fn read_text(path: &Path, max: u64) -> io::Result<String> {
-    let mut text = String::new();
-    let length = File::open(path)?.take(max + 1).read_to_string(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length <= max) {
-        return Ok(text);
-    }
-    Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"))
+    settings::read(flags).map_err(Exit::flags)
 }
 
 #[cfg(test)]

@@ -4,14 +4,13 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::settings::{self, Steered};
-use super::{Exit, keygen, level_filter, print};
+use super::{Exit, keygen, print};
 use crate::config::{Config, PORT, Role};
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
 use crate::net::session::Setting;
-use crate::net::signalling::Live;
+use crate::settings::{self, LiveSettings, RunningSettings};
 use crate::store;
 use hbb_core::base::host::with_port;
 use hbb_core::base::table::Seed;
@@ -23,10 +22,10 @@ use hbb_core::rendezvous::Rendezvous;
 pub const STORE_FILE: &str = "hbb.store";
 /// `hbb serve`.
 pub fn run(config: Config) -> Result<(), Exit> {
-    init(level_filter(config.log_level), unix_secs);
+    init(settings::level(&config), unix_secs);
     let keys = keygen::policy(&config)?;
-    let bans = settings::bans(&config);
-    let live = settings::live(&config, &keys, bans.clone());
+    let settings = RunningSettings::new(config.clone(), keys.clone());
+    let live = settings.live();
     let rendezvous = match config.role {
         Role::Relay => None,
         Role::All | Role::Rendezvous => Some(rendezvous(&config, &keys, &live)?),
@@ -40,20 +39,23 @@ pub fn run(config: Config) -> Result<(), Exit> {
     let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
     let sessions = Setting { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
-    let settings = Box::new(Steered::new(config, keys, bans));
     let seed = seed()?;
     run_shell(Setup { ports, live, rendezvous, relay, sessions, seed, settings, control })
         .map_err(exit)
 }
 
-fn relay(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<Relay, Exit> {
+fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {
     let mut relay = Relay::new(config.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
     Ok(relay)
 }
 
 /// The machine with every stored peer, and the store.
-fn rendezvous(config: &Config, keys: &KeyPolicy, live: &Live) -> Result<RendezvousPart, Exit> {
+fn rendezvous(
+    config: &Config,
+    keys: &KeyPolicy,
+    live: &LiveSettings,
+) -> Result<RendezvousPart, Exit> {
     let path = config.data.join(STORE_FILE);
     let unusable = |error| store_exit(&path, error);
     let mut store = store::open(&path).map_err(unusable)?;

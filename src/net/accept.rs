@@ -20,8 +20,9 @@ use crate::net::conn::link::{Link, readable, within};
 use crate::net::conn::pool::Place;
 use crate::net::conn::websocket::{self, Proxies};
 use crate::net::control::console;
+use crate::net::message::ToRendezvous;
 use crate::net::relaying::{self, Legs};
-use crate::net::signalling::conversation::{self, FromStream, Owner};
+use crate::net::signalling::conversation::{self, Owner};
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
 const GET: &[u8] = b"GET ";
@@ -89,10 +90,10 @@ async fn signal(
     };
     let (conn, transport) = (place.conn(), link.transport());
     let (outbox_in, outbox) = bounded(OUTBOX_MAX);
-    let opened = FromStream::Opened { conn, from, transport, outbox: outbox_in };
+    let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if owner.inbox.send(opened).await.is_ok() {
         let reason = conversation::converse(link, first, (conn, &owner), outbox).await;
-        let _ = owner.inbox.send(FromStream::Closed { conn, reason }).await;
+        let _ = owner.inbox.send(ToRendezvous::Closed { conn, reason }).await;
     }
 }
 
@@ -138,7 +139,8 @@ async fn open_websocket(
     place: &Place,
     proxies: &Proxies,
 ) -> Result<Path, DropReason> {
-    let (from, path) = websocket::greet(&mut guest.link, (guest.from, place.conn()), proxies).await?;
+    let (from, path) =
+        websocket::greet(&mut guest.link, (guest.from, place.conn()), proxies).await?;
     guest.from = from;
     Ok(path)
 }

@@ -8,7 +8,7 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::endpoint::Endpoint;
 use hbb_core::rendezvous::Event;
 
-use crate::net::session::splice::Ended;
+use crate::net::message::SessionEnd;
 
 /// Words what the rendezvous reports.
 pub fn rendezvous(event: &Event) {
@@ -43,7 +43,7 @@ pub fn session_started(waiting: Endpoint, joining: Endpoint) {
 }
 
 /// A session is over.
-pub fn session_ended(ended: &Ended) {
-    let Ended { bytes, secs, reason } = ended;
+pub fn session_ended(ended: &SessionEnd) {
+    let SessionEnd { bytes, secs, reason } = ended;
     info!("relay-ended bytes={bytes} secs={secs} reason={}", reason.as_str());
 }

@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, bounded, unbounded};
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
+use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
 use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{
@@ -34,14 +35,15 @@ use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::conn::websocket::Proxies;
 use crate::net::control::reload::Steward;
-use crate::net::control::{self, Desk, Settings};
+use crate::net::control::{self, Desk};
 use crate::net::health;
+use crate::net::message::RelaySettings;
 use crate::net::process::signal::Listener;
 use crate::net::process::supervisor::Supervisor;
-use crate::net::relaying::{Legs, LiveRelay, Relaying};
+use crate::net::relaying::{Legs, Relaying};
 use crate::net::session::{Sessions, Setting};
 use crate::net::signalling::conversation::Owner;
-use crate::net::signalling::{Live, Queues, Signalling};
+use crate::net::signalling::{Queues, Signalling};
 use crate::net::store::StoreThread;
 
 /// Which ports to open, of which address.
@@ -75,7 +77,7 @@ pub struct Setup {
     /// Sockets.
     pub ports: Ports,
     /// Limits and policy as they are at start.
-    pub live: Live,
+    pub live: LiveSettings,
     /// The rendezvous, unless this process is a relay only.
     pub rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
@@ -85,7 +87,7 @@ pub struct Setup {
     /// Keys the shell's own tables: must be secret.
     pub seed: Seed,
     /// The settings, to be changed while everything runs.
-    pub settings: Box<dyn Settings>,
+    pub settings: RunningSettings,
     /// Where operators ask.
     pub control: PathBuf,
 }
@@ -176,7 +178,7 @@ fn open(setup: &Setup) -> Result<Sockets, Error> {
 }
 
 /// Raises the soft limit of open files to what the limits need, or says that it cannot.
-fn raise_file_limit(live: &Live) {
+fn raise_file_limit(live: &LiveSettings) {
     let need = (live.limits.connections + 2 * live.limits.sessions + FILES_SPARE) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= need) {
@@ -266,7 +268,7 @@ impl Shell {
         &self,
         part: RendezvousPart,
         (datagrams, offer_delay_ms): (Datagrams, u64),
-        (live, (relays, lists), stop): (Receiver<Live>, Watched, Receiver<()>),
+        (live, (relays, lists), stop): (Receiver<LiveSettings>, Watched, Receiver<()>),
     ) -> Result<(Task<StoreThread>, Owner), Error> {
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in).map_err(Error::System)?;
@@ -289,7 +291,7 @@ impl Shell {
         &self,
         (machine, setting): (Relay, Setting),
         rates: Rates,
-        live: Receiver<LiveRelay>,
+        live: Receiver<RelaySettings>,
     ) -> Result<Legs, Error> {
         let sessions = Sessions::new(setting, &self.executor, (self.clock, rates));
         let sessions = Rc::new(sessions.map_err(Error::System)?);

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ::redb::{
@@ -12,9 +12,9 @@ use ::redb::{
     TransactionError,
 };
 
-use super::file::{begin, draft_of, sync_folder};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
+use crate::file::{draft_of, sync_folder};
 use hbb_core::base::peer::{Change, Record};
 
 const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("peers");
@@ -152,12 +152,18 @@ fn create(path: &Path) -> Result<(), Error> {
         return Err(error);
     }
     fs::rename(&draft, path)?;
-    sync_folder(path)
+    Ok(sync_folder(path)?)
 }
 
 /// Refuses a file that redb would take for empty or overwrite.
 fn check_begin(file: &File) -> Result<(), Error> {
-    match begin(file)? {
+    let mut begin = [0; 4];
+    match file.read_exact_at(&mut begin, 0) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Error::Foreign),
+        Err(error) => return Err(error.into()),
+    }
+    match begin {
         MAGIC => Ok(()),
         JOURNAL => Err(Error::Journal),
         _ => Err(Error::Foreign),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::{Codec, Link};
-use hbb::net::session::splice::Ended;
+use hbb::net::message::SessionEnd;
 use hbb::net::session::websocket::{self, Room};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
@@ -33,7 +33,7 @@ fn leg(transport: Transport) -> (TcpStream, Link) {
     (peer, link)
 }
 
-fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
+fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let room = Room::new(GATHERED_BYTES_MAX);
         smol::block_on(websocket::join(first, second, (idle_ms, &unhurried()), room))
@@ -44,7 +44,7 @@ fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
 fn session(
     [one, other]: [Transport; 2],
     idle_ms: u64,
-) -> (TcpStream, TcpStream, JoinHandle<Ended>) {
+) -> (TcpStream, TcpStream, JoinHandle<SessionEnd>) {
     let ((a, first), (b, second)) = (leg(one), leg(other));
     (a, b, start(first, second, idle_ms))
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
+use hbb::net::message::SessionEnd;
 use hbb::net::session::pipe::Conduits;
 use hbb::net::session::rate::{Pace, Paces};
-use hbb::net::session::splice::{Ended, join, watch_parked};
+use hbb::net::session::splice::{join, watch_parked};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
 use hbb_core::base::rates::Rates;
@@ -37,7 +38,7 @@ pub(crate) fn unhurried() -> Pace {
     Paces::new(Clock::start(), Arc::default(), rates).session(false, Arc::default())
 }
 
-pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended> {
+pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let conduits = Conduits::new(CONDUITS_MAX);
         let ended = smol::block_on(join(first, second, (idle_ms, &unhurried()), &conduits));
@@ -47,7 +48,7 @@ pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<Ended
 }
 
 /// Two peers whose legs are joined.
-pub(crate) fn session(idle_ms: u64) -> (TcpStream, TcpStream, JoinHandle<Ended>) {
+pub(crate) fn session(idle_ms: u64) -> (TcpStream, TcpStream, JoinHandle<SessionEnd>) {
     let ((a, first), (b, second)) = (connect(), connect());
     (a, b, start(first, second, idle_ms))
 }

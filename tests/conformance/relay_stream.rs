@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
+use hbb::net::message::SessionEnd;
 use hbb::net::session::pipe::Conduits;
-use hbb::net::session::splice::{Ended, join};
+use hbb::net::session::splice::join;
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::{CONDUIT_BYTES, CONDUITS_MAX, STREAM_BYTES_MIN};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -22,7 +23,10 @@ use crate::relay_pump::{
 
 /// Runs `pairs` on one thread with one pool of `limit` pipes; how they ended, and the pipes lent
 /// and at rest then.
-fn run(pairs: Vec<(Link, Link)>, limit: usize) -> thread::JoinHandle<(Vec<Ended>, (usize, usize))> {
+fn run(
+    pairs: Vec<(Link, Link)>,
+    limit: usize,
+) -> thread::JoinHandle<(Vec<SessionEnd>, (usize, usize))> {
     thread::spawn(move || {
         let (conduits, pace) = (Conduits::new(limit), unhurried());
         let executor = LocalExecutor::new();

@@ -14,10 +14,11 @@ use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{Listed, Wanted};
 
 use super::format::{Form, Sheet, Value};
-use super::{Answer, DONE, Desk, Order, To};
-use crate::net::relaying::{self, FromLeg};
-use crate::net::roll::{self, Forgotten};
-use crate::net::signalling::conversation::FromStream;
+use super::{DONE, Desk};
+use crate::net::message::{
+    Answer, AnswerTo, Forgotten, RelayQuestion, RendezvousQuestion, SettingsQuestion, ToRelay,
+    ToRendezvous,
+};
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
     ("id", 17),
@@ -86,39 +87,39 @@ fn change(words: &[&str], desk: &Desk) -> Result<Answer, String> {
     let order = match *words {
         ["disconnect", number] => {
             let number = number.parse().map_err(|_| NO_SESSION)?;
-            return ask_relay(desk, relaying::Ask::End(number));
+            return ask_relay(desk, RelayQuestion::End(number));
         }
         ["forget", id] => {
             let id = PeerId::new(id).ok_or(NO_PEER)?;
-            return ask_rendezvous(desk, roll::Ask::Forget(id));
+            return ask_rendezvous(desk, RendezvousQuestion::Forget(id));
         }
-        ["bans"] => Order::Bans,
-        ["ban", what] => Order::Ban(what.into(), true),
-        ["unban", what] => Order::Ban(what.into(), false),
-        ["limits"] => Order::Limits,
-        ["limits", name, value] => Order::SetLimit([name, value].map(String::from)),
-        ["reload"] => Order::Reload,
+        ["bans"] => SettingsQuestion::Bans,
+        ["ban", what] => SettingsQuestion::Ban(what.into(), true),
+        ["unban", what] => SettingsQuestion::Ban(what.into(), false),
+        ["limits"] => SettingsQuestion::Limits,
+        ["limits", name, value] => SettingsQuestion::SetLimit([name, value].map(String::from)),
+        ["reload"] => SettingsQuestion::Reload,
         _ => return Err(UNKNOWN.into()),
     };
     ask_settings(desk, order)
 }
 
-fn ask_settings(desk: &Desk, order: Order) -> Result<Answer, String> {
+fn ask_settings(desk: &Desk, order: SettingsQuestion) -> Result<Answer, String> {
     ask(|to| desk.settings.try_send((order, to)).is_ok())
 }
 
-fn ask_rendezvous(desk: &Desk, question: roll::Ask) -> Result<Answer, String> {
+fn ask_rendezvous(desk: &Desk, question: RendezvousQuestion) -> Result<Answer, String> {
     let owner = desk.rendezvous.as_ref().ok_or(NO_RENDEZVOUS)?;
-    ask(|to| owner.try_send(FromStream::Asked(question, to)).is_ok())
+    ask(|to| owner.try_send(ToRendezvous::Asked(question, to)).is_ok())
 }
 
-fn ask_relay(desk: &Desk, question: relaying::Ask) -> Result<Answer, String> {
+fn ask_relay(desk: &Desk, question: RelayQuestion) -> Result<Answer, String> {
     let owner = desk.relay.as_ref().ok_or(NO_RELAY)?;
-    ask(|to| owner.try_send(FromLeg::Asked(question, to)).is_ok())
+    ask(|to| owner.try_send(ToRelay::Asked(question, to)).is_ok())
 }
 
 /// Waits for the answer to what `put` hands to its owner.
-fn ask(put: impl FnOnce(To) -> bool) -> Result<Answer, String> {
+fn ask(put: impl FnOnce(AnswerTo) -> bool) -> Result<Answer, String> {
     let (to, answer) = bounded(1);
     let answered = put(to).then(|| smol::block_on(answer.recv()).ok()).flatten();
     answered.ok_or_else(|| BUSY.into())
@@ -130,8 +131,10 @@ fn odd<T>() -> Result<T, String> {
 }
 
 fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
-    let Answer::About(about) = ask_settings(desk, Order::About)? else { return odd() };
-    let Answer::Limits(limits) = ask_settings(desk, Order::Limits)? else { return odd() };
+    let Answer::Info(about) = ask_settings(desk, SettingsQuestion::Info)? else { return odd() };
+    let Answer::Limits(limits) = ask_settings(desk, SettingsQuestion::Limits)? else {
+        return odd();
+    };
     let limit = |wanted| {
         let found = limits.iter().find(|(name, _)| *name == wanted);
         Value::Decimal(found.map_or("0", |(_, value)| value))
@@ -149,7 +152,9 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
     sheet.field("udp_ports", Value::Numbers(&about.udp_ports));
     let mut dropped = Vec::new();
     if desk.rendezvous.is_some() {
-        let Answer::Load(load) = ask_rendezvous(desk, roll::Ask::Load)? else { return odd() };
+        let Answer::RendezvousLoad(load) = ask_rendezvous(desk, RendezvousQuestion::Load)? else {
+            return odd();
+        };
         let (commits, changes, failures) = load.store;
         let count = |count: usize| Value::Number(count as u64);
         let peers = [
@@ -165,7 +170,7 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
         dropped.extend(load.dropped);
     }
     if desk.relay.is_some() {
-        let asked = ask_relay(desk, relaying::Ask::Load)?;
+        let asked = ask_relay(desk, RelayQuestion::Load)?;
         let Answer::RelayLoad(load) = asked else { return odd() };
         let sessions = [
             ("running", Value::Number(load.running as u64)),
@@ -203,7 +208,7 @@ fn peers(
     loop {
         // One more than is shown tells whether there are more.
         wanted.count = left.min(PEERS_PER_PAGE).saturating_add(1);
-        let mut page = match ask_rendezvous(desk, roll::Ask::Peers(wanted.clone())) {
+        let mut page = match ask_rendezvous(desk, RendezvousQuestion::Peers(wanted.clone())) {
             Ok(Answer::Peers(page)) => page,
             // What was said cannot be taken back: the answer breaks off, and has no end.
             _ if started => return Ok(()),
@@ -281,7 +286,7 @@ fn peer_row(sheet: &mut Sheet, peer: &Listed) {
 }
 
 fn sessions(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
-    let Answer::Sessions(shown) = ask_relay(desk, relaying::Ask::Sessions)? else { return odd() };
+    let Answer::Sessions(shown) = ask_relay(desk, RelayQuestion::Sessions)? else { return odd() };
     sheet.table("sessions", SESSION_COLUMNS);
     for session in &shown {
         let [from, to] = session.ends.map(|end| end.to_string());

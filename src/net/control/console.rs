@@ -8,7 +8,8 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
 use crate::net::conn::link::{Link, readable, within};
-use crate::net::signalling::conversation::{FromStream, Owner};
+use crate::net::message::ToRendezvous;
+use crate::net::signalling::conversation::Owner;
 
 /// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
 const TELLING_BYTES: usize = 5;
@@ -58,6 +59,6 @@ pub async fn serve(mut link: Link, owner: Option<Owner>) {
 
 async fn ask(owner: &Owner, line: String) -> String {
     let (answer, told) = bounded(1);
-    let asked = owner.inbox.send(FromStream::Console { line, answer }).await;
+    let asked = owner.inbox.send(ToRendezvous::Console { line, answer }).await;
     if asked.is_ok() { told.recv().await.unwrap_or_default() } else { String::new() }
 }

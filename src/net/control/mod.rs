@@ -19,14 +19,9 @@ use log::warn;
 use smol::channel::Sender;
 
 use hbb_core::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
-use hbb_core::rendezvous::Listed;
 
 use crate::net::clock::Clock;
-use crate::net::relaying::{self, FromLeg};
-use crate::net::roll::{self, Forgotten};
-use crate::net::session::list::Shown;
-use crate::net::signalling::Live;
-use crate::net::signalling::conversation::FromStream;
+use crate::net::message::{AnswerTo, SettingsQuestion, ToRelay, ToRendezvous};
 use answer::answer;
 use format::{Form, Sheet, Value};
 
@@ -37,100 +32,15 @@ pub const REFUSED: u8 = b'-';
 /// Owner and group.
 const MODE: u32 = 0o660;
 
-/// What does not change while we run, and what clients are told.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// `all`, `rendezvous` or `relay`.
-    pub role: &'static str,
-    /// The name clients reach us by, if it is known.
-    pub public: Option<Box<str>>,
-    /// The public key, if there is one to show.
-    pub key: Option<Box<str>>,
-    /// The ID server's port and the relay's.
-    pub ports: [u16; 2],
-    /// All ports that are open.
-    pub tcp_ports: Vec<u16>,
-    /// All ports that are open.
-    pub udp_ports: Vec<u16>,
-}
-
-/// The settings as an operator changes them while everything runs. An error is what to tell.
-pub trait Settings {
-    /// What to say about this server.
-    fn about(&self) -> About;
-    /// Reads flags file and lists again. With the settings comes what only a restart changes.
-    ///
-    /// # Errors
-    /// Nothing was changed; why.
-    fn reload(&mut self) -> Result<(Live, Vec<&'static str>), String>;
-    /// Changes a limit until the next reload or start.
-    ///
-    /// # Errors
-    /// As above.
-    fn set_limit(&mut self, name: &str, value: &str) -> Result<Live, String>;
-    /// The limits by their names.
-    fn limits(&self) -> Vec<(&'static str, String)>;
-    /// Shuts somebody out or lets them in again, and keeps that on disk.
-    ///
-    /// # Errors
-    /// As above.
-    fn ban(&mut self, what: &str, banned: bool) -> Result<Live, String>;
-    /// Who is shut out.
-    fn bans(&self) -> Vec<String>;
-}
-
-/// What the owner of the settings is asked.
-pub enum Order {
-    /// See [`Settings::about`].
-    About,
-    /// See [`Settings::reload`].
-    Reload,
-    /// See [`Settings::limits`].
-    Limits,
-    /// See [`Settings::set_limit`].
-    SetLimit([String; 2]),
-    /// See [`Settings::ban`].
-    Ban(String, bool),
-    /// See [`Settings::bans`].
-    Bans,
-}
-
-/// What any owner answers: one type, as each costs the code of a queue.
-pub enum Answer {
-    /// Of the owner of the settings.
-    About(About),
-    /// Names and values.
-    Limits(Vec<(&'static str, String)>),
-    /// Who is shut out.
-    Bans(Vec<String>),
-    /// What was done, or why it was not.
-    Said(Result<String, String>),
-    /// Of the owner of the rendezvous.
-    Load(roll::Load),
-    /// Registered peers.
-    Peers(Vec<Listed>),
-    /// What became of one.
-    Forgotten(Forgotten),
-    /// Of the owner of the relay.
-    RelayLoad(relaying::Load),
-    /// Sessions.
-    Sessions(Vec<Shown>),
-    /// Whether there was one to end.
-    Ended(bool),
-}
-
-/// Where an answer goes.
-pub type To = Sender<Answer>;
-
 /// Who answers what is asked here.
 #[derive(Clone)]
 pub struct Desk {
     /// The owner of the settings.
-    pub settings: Sender<(Order, To)>,
+    pub settings: Sender<(SettingsQuestion, AnswerTo)>,
     /// The owner of the rendezvous, if there is one.
-    pub rendezvous: Option<Sender<FromStream>>,
+    pub rendezvous: Option<Sender<ToRendezvous>>,
     /// The owner of the relay, if there is one.
-    pub relay: Option<Sender<FromLeg>>,
+    pub relay: Option<Sender<ToRelay>>,
     /// Since when we run.
     pub clock: Clock,
 }

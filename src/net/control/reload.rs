@@ -9,19 +9,18 @@ use smol::future;
 
 use crate::net::conn::pool::Pool;
 use crate::net::conn::websocket::Proxies;
-use crate::net::control::{Answer, Order, Settings, To};
+use crate::net::message::{Answer, AnswerTo, RelaySettings, SettingsQuestion};
 use crate::net::process::signal::{Listener, Wish};
 use crate::net::process::supervisor::Supervisor;
-use crate::net::relaying::LiveRelay;
-use crate::net::signalling::Live;
+use crate::settings::{LiveSettings, RunningSettings};
 
 /// Who hears of new settings: rendezvous, relay, and the watch over relays.
-pub type Hearers = (Sender<Live>, Sender<LiveRelay>, mpsc::Sender<Vec<String>>);
+pub type Hearers = (Sender<LiveSettings>, Sender<RelaySettings>, mpsc::Sender<Vec<String>>);
 
 /// Owns the settings while we run, and has changes carried out.
 pub struct Steward<'a> {
     /// What may change.
-    pub settings: Box<dyn Settings>,
+    pub settings: RunningSettings,
     /// Grows with the limit of connections.
     pub pool: Pool,
     /// How many it has.
@@ -36,7 +35,11 @@ pub struct Steward<'a> {
 
 impl Steward<'_> {
     /// Applies what signals and operators ask for until a signal says stop.
-    pub async fn until_stop(mut self, mut signals: Listener, orders: &Receiver<(Order, To)>) {
+    pub async fn until_stop(
+        mut self,
+        mut signals: Listener,
+        orders: &Receiver<(SettingsQuestion, AnswerTo)>,
+    ) {
         loop {
             let signal = async { Ok(signals.next().await) };
             let order = async {
@@ -54,18 +57,18 @@ impl Steward<'_> {
         }
     }
 
-    fn carry_out(&mut self, order: Order) -> Answer {
+    fn carry_out(&mut self, order: SettingsQuestion) -> Answer {
         match order {
-            Order::About => Answer::About(self.settings.about()),
-            Order::Limits => Answer::Limits(self.settings.limits()),
-            Order::Bans => Answer::Bans(self.settings.bans()),
-            Order::Reload => Answer::Said(self.reload()),
-            Order::SetLimit([name, value]) => {
+            SettingsQuestion::Info => Answer::Info(self.settings.about()),
+            SettingsQuestion::Limits => Answer::Limits(self.settings.limits()),
+            SettingsQuestion::Bans => Answer::Bans(self.settings.bans()),
+            SettingsQuestion::Reload => Answer::Said(self.reload()),
+            SettingsQuestion::SetLimit([name, value]) => {
                 let live = self.settings.set_limit(&name, &value);
                 let said = [&name, " is ", &value, " until the next reload or start."].concat();
                 Answer::Said(live.map(|live| self.apply(live)).map(|()| said))
             }
-            Order::Ban(what, banned) => {
+            SettingsQuestion::Ban(what, banned) => {
                 let live = self.settings.ban(&what, banned);
                 let now = if banned { " is shut out." } else { " is let in again." };
                 let said = [&what, now].concat();
@@ -99,7 +102,7 @@ impl Steward<'_> {
         }
     }
 
-    fn apply(&mut self, live: Live) {
+    fn apply(&mut self, live: LiveSettings) {
         let (rendezvous, relay, lists) = &self.senders;
         self.pool.grow(self.places, live.limits.connections);
         self.places = self.places.max(live.limits.connections);
@@ -108,7 +111,7 @@ impl Steward<'_> {
         let access_key = live.policy.access_key.clone();
         let limits = live.limits;
         let changed =
-            LiveRelay { limits, access_key, lists: live.lists.clone(), rates: live.rates };
+            RelaySettings { limits, access_key, lists: live.lists.clone(), rates: live.rates };
         let _ = relay.try_send(changed);
         let _ = rendezvous.try_send(live);
     }

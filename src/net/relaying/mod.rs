@@ -3,7 +3,6 @@
 //! leg that must wait gets it back, a leg that completes a pair does not. C65-C67, C69-C71.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Timer, future};
@@ -11,108 +10,20 @@ use smol::{Timer, future};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::endpoint::Endpoint;
-use hbb_core::base::limits::{Limits, RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
-use hbb_core::base::rates::Rates;
-use hbb_core::relay::{Effect, Effects, Input, Lists, Relay, Terms};
+use hbb_core::base::limits::{RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
+use hbb_core::relay::{Effect, Effects, Input, Relay, Terms};
 use hbb_core::wire::message::decode;
 
-use crate::atomic::AtomicU64;
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::conn::pool::Place;
-use crate::net::control::{Answer, To};
+use crate::net::message::{
+    Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
+};
 use crate::net::report;
 use crate::net::session::list::Running;
-use crate::net::session::splice::{self, Ended};
+use crate::net::session::splice;
 use crate::net::session::{Session, Sessions};
-
-/// What legs tell the owner of the relay.
-pub enum FromLeg {
-    /// A new connection; closing `orders` ends it.
-    Opened {
-        /// Its handle.
-        conn: Conn,
-        /// Where it came from.
-        from: Endpoint,
-        /// What it is to do.
-        orders: Sender<Order>,
-    },
-    /// Its first message, with the stream.
-    Joined {
-        /// Which one.
-        conn: Conn,
-        /// The message.
-        payload: Vec<u8>,
-        /// The stream and what came behind the message.
-        leg: Link,
-    },
-    /// It is gone without a session.
-    Closed {
-        /// Which one.
-        conn: Conn,
-    },
-    /// Its session is over.
-    Ended {
-        /// The session.
-        number: u64,
-        /// The leg that waited.
-        conn: Conn,
-    },
-    /// An operator asks.
-    Asked(Ask, To),
-}
-
-/// What an operator asks of the relay.
-pub enum Ask {
-    /// How much there is to do.
-    Load,
-    /// Who is in a session.
-    Sessions,
-    /// End a session; whether there was one.
-    End(u64),
-}
-
-/// How much the relay has to do.
-#[derive(Clone, Debug)]
-pub struct Load {
-    /// Sessions that run.
-    pub running: usize,
-    /// Legs that wait for their partner.
-    pub waiting: usize,
-    /// Bytes moved since start.
-    pub bytes: u64,
-    /// What was dropped.
-    pub dropped: [Counters; 2],
-}
-
-/// What the owner tells a leg.
-pub enum Order {
-    /// Wait with your stream for a partner.
-    Park(Link),
-    /// Here is your partner.
-    Pair(Box<Paired>),
-}
-
-/// What a leg needs to begin its session.
-pub struct Paired {
-    partner: Link,
-    terms: Terms,
-    number: u64,
-    moved: Arc<AtomicU64>,
-}
-
-/// What a reload changes of the relay.
-#[derive(Clone, Debug)]
-pub struct LiveRelay {
-    /// Limits.
-    pub limits: Limits,
-    /// What legs must show, if anything.
-    pub access_key: Option<Box<str>>,
-    /// Addresses singled out.
-    pub lists: Lists,
-    /// How fast sessions may go.
-    pub rates: Rates,
-}
 
 /// The machine and the legs it decides about.
 pub struct Relaying {
@@ -128,14 +39,14 @@ pub struct Relaying {
 struct Held {
     conn: Conn,
     from: Endpoint,
-    orders: Sender<Order>,
+    outbox: Sender<ToLeg>,
     /// Boxed, as most of the time there is none.
     leg: Option<Box<Link>>,
 }
 
 enum Wake {
-    Leg(FromLeg),
-    Live(LiveRelay),
+    Leg(ToRelay),
+    Live(RelaySettings),
     Due,
 }
 
@@ -148,7 +59,7 @@ impl Relaying {
     }
 
     /// Runs until every queue into it is closed.
-    pub async fn run(&mut self, inbox: &Receiver<FromLeg>, live: &Receiver<LiveRelay>) {
+    pub async fn run(&mut self, inbox: &Receiver<ToRelay>, live: &Receiver<RelaySettings>) {
         loop {
             let wake = {
                 let leg = async { inbox.recv().await.ok().map(Wake::Leg) };
@@ -177,7 +88,7 @@ impl Relaying {
         }
     }
 
-    async fn reconfigure(&mut self, live: LiveRelay) {
+    async fn reconfigure(&mut self, live: RelaySettings) {
         self.machine.reconfigure(live.limits, live.access_key);
         self.sessions.set_rates(live.rates).await;
         let blocked = |end: Endpoint| live.lists.block.iter().any(|net| net.contains(end.ip()));
@@ -194,22 +105,22 @@ impl Relaying {
         let (bytes, secs) = (entry.bytes(), entry.secs(now));
         entry.dismiss();
         self.sessions.end(number).await;
-        report::session_ended(&Ended { bytes, secs, reason: DropReason::Dismissed });
+        report::session_ended(&SessionEnd { bytes, secs, reason: DropReason::Dismissed });
         self.machine.handle(now, Input::Closed { conn: entry.conn }, &mut self.effects);
         self.carry_out();
         true
     }
 
-    async fn asked(&mut self, ask: Ask) -> Answer {
-        match ask {
-            Ask::Load => {
+    async fn asked(&mut self, question: RelayQuestion) -> Answer {
+        match question {
+            RelayQuestion::Load => {
                 let (_, waiting, running) = self.machine.occupancy();
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let bytes = self.running.bytes();
-                Answer::RelayLoad(Load { running, waiting, bytes, dropped })
+                Answer::RelayLoad(RelayLoad { running, waiting, bytes, dropped })
             }
-            Ask::Sessions => Answer::Sessions(self.running.show(self.clock.now())),
-            Ask::End(number) => Answer::Ended(self.end(number).await),
+            RelayQuestion::Sessions => Answer::Sessions(self.running.show(self.clock.now())),
+            RelayQuestion::End(number) => Answer::Ended(self.end(number).await),
         }
     }
 
@@ -221,24 +132,24 @@ impl Relaying {
         }
     }
 
-    async fn message(&mut self, message: FromLeg) {
+    async fn message(&mut self, message: ToRelay) {
         let now = self.clock.now();
         match message {
-            FromLeg::Opened { conn, from, orders } => {
-                self.hold(Held { conn, from, orders, leg: None });
+            ToRelay::Opened { conn, from, outbox } => {
+                self.hold(Held { conn, from, outbox, leg: None });
                 self.machine.handle(now, Input::Opened { conn, from }, &mut self.effects);
             }
-            FromLeg::Closed { conn } => {
+            ToRelay::Closed { conn } => {
                 self.release(conn);
                 self.running.end_of(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
-            FromLeg::Ended { number, conn } => {
+            ToRelay::Ended { number, conn } => {
                 self.running.end(number);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
-            FromLeg::Asked(ask, to) => drop(to.try_send(self.asked(ask).await)),
-            FromLeg::Joined { conn, payload, leg } => match decode(&payload) {
+            ToRelay::Asked(question, to) => drop(to.try_send(self.asked(question).await)),
+            ToRelay::Joined { conn, payload, leg } => match decode(&payload) {
                 Ok(request) => {
                     let Some(held) = self.held(conn) else { return };
                     held.leg = Some(Box::new(leg));
@@ -262,7 +173,7 @@ impl Relaying {
                     if let Some(held) = self.held(conn)
                         && let Some(leg) = held.leg.take()
                     {
-                        let _ = held.orders.try_send(Order::Park(*leg));
+                        let _ = held.outbox.try_send(ToLeg::Park(*leg));
                     }
                 }
                 Effect::Pair { waiting, joining, terms } => {
@@ -288,7 +199,7 @@ impl Relaying {
             let between = ([held.from, joining_from], terms);
             let (number, moved) = self.running.start(self.clock.now(), waiting, between);
             let paired = Paired { partner: *leg, terms, number, moved };
-            if held.orders.try_send(Order::Pair(Box::new(paired))).is_err() {
+            if held.outbox.try_send(ToLeg::Pair(Box::new(paired))).is_err() {
                 self.running.end(number);
             }
         }
@@ -319,7 +230,7 @@ impl Relaying {
 #[derive(Clone)]
 pub struct Legs {
     /// The owner of the relay.
-    pub inbox: Sender<FromLeg>,
+    pub inbox: Sender<ToRelay>,
     /// Where they go in pairs.
     pub sessions: Rc<Sessions>,
 }
@@ -334,8 +245,8 @@ pub async fn serve(
 ) {
     let (conn, inbox) = (place.conn(), &legs.inbox);
     // Two orders at most are ever sent: park, then pair.
-    let (orders, mut next) = bounded(2);
-    if inbox.send(FromLeg::Opened { conn, from, orders }).await.is_err() {
+    let (outbox, mut next) = bounded(2);
+    if inbox.send(ToRelay::Opened { conn, from, outbox }).await.is_err() {
         return;
     }
     let first = match first {
@@ -343,13 +254,13 @@ pub async fn serve(
         None => first_message(&mut link, &next).await,
     };
     let Some(payload) = first else {
-        let _ = inbox.send(FromLeg::Closed { conn }).await;
+        let _ = inbox.send(ToRelay::Closed { conn }).await;
         return;
     };
-    if inbox.send(FromLeg::Joined { conn, payload, leg: link }).await.is_err() {
+    if inbox.send(ToRelay::Joined { conn, payload, leg: link }).await.is_err() {
         return;
     }
-    let Ok(Order::Park(mut leg)) = next.recv().await else { return };
+    let Ok(ToLeg::Park(mut leg)) = next.recv().await else { return };
     match parked(&mut leg, &mut next).await {
         Parked::Paired(paired) => {
             let Paired { partner: joining, terms, number, moved } = *paired;
@@ -358,7 +269,7 @@ pub async fn serve(
             legs.sessions.start(session).await;
         }
         Parked::Gone => {
-            let _ = inbox.send(FromLeg::Closed { conn }).await;
+            let _ = inbox.send(ToRelay::Closed { conn }).await;
         }
         Parked::Dismissed => {}
     }
@@ -371,11 +282,11 @@ enum Parked {
     Dismissed,
 }
 
-async fn parked(leg: &mut Link, next: &mut Receiver<Order>) -> Parked {
+async fn parked(leg: &mut Link, next: &mut Receiver<ToLeg>) -> Parked {
     let order = async {
         match next.recv().await {
-            Ok(Order::Pair(paired)) => Parked::Paired(paired),
-            Ok(Order::Park(_)) | Err(_) => Parked::Dismissed,
+            Ok(ToLeg::Pair(paired)) => Parked::Paired(paired),
+            Ok(ToLeg::Park(_)) | Err(_) => Parked::Dismissed,
         }
     };
     let gone = async {
@@ -386,7 +297,7 @@ async fn parked(leg: &mut Link, next: &mut Receiver<Order>) -> Parked {
 }
 
 /// The first message; None if the peer or the owner ends it before.
-async fn first_message(leg: &mut Link, next: &Receiver<Order>) -> Option<Vec<u8>> {
+async fn first_message(leg: &mut Link, next: &Receiver<ToLeg>) -> Option<Vec<u8>> {
     let dismissed = async {
         let _ = next.recv().await;
         None

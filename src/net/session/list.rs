@@ -11,6 +11,7 @@ use hbb_core::relay::Terms;
 use hbb_core::wire::ConnType;
 
 use crate::atomic::AtomicU64;
+use crate::net::message::SessionRow;
 
 /// What the count of a session reads that an operator ended.
 pub const DISMISSED: u64 = u64::MAX;
@@ -32,25 +33,6 @@ pub struct Entry {
     /// When the rate was last asked for, and what had been moved by then.
     asked: (Time, u64),
     rate: u64,
-}
-
-/// One session as an operator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// Names it.
-    pub number: u64,
-    /// Where its legs are.
-    pub ends: [Endpoint; 2],
-    /// Since it began.
-    pub secs: u64,
-    /// Bytes of both directions.
-    pub bytes: u64,
-    /// Bytes a second since it was last asked for, or since it began.
-    pub rate: u64,
-    /// Its rate is the limited one because of an address.
-    pub limited: bool,
-    /// It may be quiet for an hour.
-    pub tunnel: bool,
 }
 
 /// All of them, in the order of their numbers.
@@ -112,7 +94,7 @@ impl Running {
     }
 
     /// All of them; what was moved meanwhile gives their rates.
-    pub fn show(&mut self, now: Time) -> Vec<Shown> {
+    pub fn show(&mut self, now: Time) -> Vec<SessionRow> {
         self.entries.iter_mut().map(|entry| entry.show(now)).collect()
     }
 
@@ -138,14 +120,14 @@ impl Entry {
         now.since_ms(self.since) / 1000
     }
 
-    fn show(&mut self, now: Time) -> Shown {
+    fn show(&mut self, now: Time) -> SessionRow {
         let (bytes, (asked, before)) = (self.bytes(), self.asked);
         let span = now.since_ms(asked);
         if span >= RATE_MS_MIN {
             self.rate = bytes.saturating_sub(before).saturating_mul(1000) / span;
             self.asked = (now, bytes);
         }
-        Shown {
+        SessionRow {
             number: self.number,
             ends: self.ends,
             secs: self.secs(now),

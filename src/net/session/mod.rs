@@ -30,12 +30,12 @@ use crate::atomic::AtomicU64;
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::conn::socket::mark;
-use crate::net::relaying::FromLeg;
+use crate::net::message::{SessionEnd, ToRelay};
 use crate::net::report;
 use crate::net::session::list::DISMISSED;
 use crate::net::session::pipe::Conduits;
 use crate::net::session::rate::{Paces, Total};
-use crate::net::session::splice::{Ended, Leg};
+use crate::net::session::splice::Leg;
 use crate::net::session::websocket::Room;
 
 /// Two legs that found each other.
@@ -53,7 +53,7 @@ pub struct Session {
     /// The handle the session ends under, and who wants to know.
     pub conn: Conn,
     /// The owner of the relay.
-    pub inbox: Sender<FromLeg>,
+    pub inbox: Sender<ToRelay>,
 }
 
 /// How sessions run.
@@ -273,13 +273,13 @@ fn take(tasks: &Tasks, number: u64) -> Option<Task<()>> {
 struct Over {
     number: u64,
     conn: Conn,
-    inbox: Sender<FromLeg>,
+    inbox: Sender<ToRelay>,
     running: Option<Arc<AtomicUsize>>,
     tasks: Tasks,
 }
 
 impl Over {
-    async fn tell(&self, ended: &Ended) {
+    async fn tell(&self, ended: &SessionEnd) {
         if let Some(task) = take(&self.tasks, self.number) {
             task.detach();
         }
@@ -288,6 +288,6 @@ impl Over {
         }
         report::session_ended(ended);
         let (number, conn) = (self.number, self.conn);
-        let _ = self.inbox.send(FromLeg::Ended { number, conn }).await;
+        let _ = self.inbox.send(ToRelay::Ended { number, conn }).await;
     }
 }

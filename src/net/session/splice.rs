@@ -16,6 +16,7 @@ use hbb_core::base::limits::{PARKED_BYTES_MAX, RESET_PAUSE_MS, WRITE_MS};
 use hbb_core::base::time::Time;
 
 use crate::net::conn::link::{Link, readable, within, writable};
+use crate::net::message::SessionEnd;
 use crate::net::session::copy::{Flow, Lane, Outcome};
 use crate::net::session::pipe::Conduits;
 use crate::net::session::rate::Pace;
@@ -32,17 +33,6 @@ impl From<Link> for Leg {
     }
 }
 
-/// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Bytes moved, both directions together.
-    pub bytes: u64,
-    /// How long it lasted.
-    pub secs: u64,
-    /// `Done`, `Idle`, `SendFailed` if a leg broke, `Malformed` if it sent what is no message.
-    pub reason: DropReason,
-}
-
 /// Joins two legs until both have sent all, one breaks, or nothing moves for `idle_ms`, which is
 /// noticed up to a tenth late. A leg's end of file reaches the other after the last byte, and the
 /// reverse direction goes on; a leg that breaks breaks the other one, after the last byte as well.
@@ -52,7 +42,7 @@ pub fn join(
     second: impl Into<Leg>,
     (idle_ms, pace): (u64, &Pace),
     conduits: &Conduits,
-) -> impl Future<Output = Ended> {
+) -> impl Future<Output = SessionEnd> {
     let (first, second) = (first.into(), second.into());
     // An async function would keep its arguments twice.
     async move {
@@ -84,7 +74,7 @@ impl Over {
         [one, other]: [&Async<TcpStream>; 2],
         flows: &[Flow<'_>; 2],
         pace: &Pace,
-    ) -> Ended {
+    ) -> SessionEnd {
         let secs = pace.age_secs();
         match self.gone() {
             (true, false) => reset(other).await,
@@ -92,7 +82,7 @@ impl Over {
             _ => {}
         }
         let bytes = flows.iter().map(Flow::moved).sum();
-        Ended { bytes, secs, reason: self.reason() }
+        SessionEnd { bytes, secs, reason: self.reason() }
     }
 
     const fn reason(self) -> DropReason {

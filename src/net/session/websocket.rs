@@ -20,9 +20,10 @@ use hbb_core::wire::convert::Converter;
 use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
 use crate::net::conn::link::{Link, readable};
+use crate::net::message::SessionEnd;
 use crate::net::session::copy::{Flow, Outcome};
 use crate::net::session::rate::Pace;
-use crate::net::session::splice::{Ended, quiet, until_over};
+use crate::net::session::splice::{quiet, until_over};
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
@@ -79,7 +80,7 @@ pub async fn join(
     mut second: Link,
     (idle_ms, pace): (u64, &Pace),
     room: Room,
-) -> Ended {
+) -> SessionEnd {
     let flows = [Flow::new(pace), Flow::new(pace)];
     let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
     let over = {

@@ -1,5 +1,5 @@
 //! One conversation with port P, P-1 or P+2: payloads in, payloads out, deadlines. It knows
-//! nothing of what the payloads say but the key exchange of `secure.rs`. C03-C05, C26-C29, C31.
+//! nothing of what the payloads say but the key exchange of `conn/secrecy.rs`. C03-C05, C26-C29, C31.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,61 +7,13 @@ use std::time::Duration;
 use smol::channel::{Receiver, Sender};
 use smol::{Timer, future};
 
-use hbb_core::base::conn::{Conn, Transport};
+use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{FRAME_BYTES_MAX, HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS};
 
 use crate::net::conn::link::{Link, readable};
 use crate::net::conn::secrecy::{Offers, Secrecy};
-use crate::net::control::To;
-use crate::net::roll::Ask;
-
-/// What connections tell the owner of the rendezvous.
-pub enum FromStream {
-    /// A new connection; its answers go to `outbox`, closing that closes it.
-    Opened {
-        /// Its handle.
-        conn: Conn,
-        /// Where it came from.
-        from: Endpoint,
-        /// What it speaks.
-        transport: Transport,
-        /// Payloads for it.
-        outbox: Sender<Outgoing>,
-    },
-    /// One payload.
-    Payload {
-        /// From which connection.
-        conn: Conn,
-        /// The bytes.
-        payload: Vec<u8>,
-    },
-    /// A line on the console.
-    Console {
-        /// The line.
-        line: String,
-        /// Takes the answer.
-        answer: Sender<String>,
-    },
-    /// An operator asks.
-    Asked(Ask, To),
-    /// It is gone.
-    Closed {
-        /// Which one.
-        conn: Conn,
-        /// Why.
-        reason: DropReason,
-    },
-}
-
-/// What the owner of the rendezvous tells a connection.
-pub enum Outgoing {
-    /// Send this.
-    Payload(Vec<u8>),
-    /// You are a peer's presence: send heartbeats, and end when they are not answered (C28).
-    Keep,
-}
+use crate::net::message::{ToConnection, ToRendezvous};
 
 /// What the time of a connection is up for.
 enum Due {
@@ -128,7 +80,7 @@ impl Patience {
 #[derive(Clone)]
 pub struct Owner {
     /// Takes what comes.
-    pub inbox: Sender<FromStream>,
+    pub inbox: Sender<ToRendezvous>,
     /// Makes offers; None where clients do not expect any (C37).
     pub offers: Option<Rc<Offers>>,
     /// How long a client may stay silent before the offer.
@@ -149,7 +101,7 @@ pub async fn converse(
     link: Link,
     first: Option<Vec<u8>>,
     (conn, owner): (Conn, &Owner),
-    outbox: Receiver<Outgoing>,
+    outbox: Receiver<ToConnection>,
 ) -> DropReason {
     let offers = owner.offers.is_some() && first.is_none();
     let mut patience = Patience::new(offers.then_some(owner.offer_delay_ms));
@@ -170,8 +122,8 @@ pub async fn converse(
                 patience.heard();
                 talk.receive().await
             }
-            Wake::Outgoing(Outgoing::Payload(payload)) => talk.send(payload).await,
-            Wake::Outgoing(Outgoing::Keep) => {
+            Wake::Outgoing(ToConnection::Payload(payload)) => talk.send(payload).await,
+            Wake::Outgoing(ToConnection::Keep) => {
                 patience.keep();
                 Ok(())
             }
@@ -187,7 +139,7 @@ pub async fn converse(
 
 enum Wake {
     Readable(bool),
-    Outgoing(Outgoing),
+    Outgoing(ToConnection),
     Finished,
     Elapsed,
 }
@@ -230,7 +182,7 @@ impl Talk<'_> {
         let Some(payload) = self.secrecy.incoming(payload, self.owner.offers.as_deref())? else {
             return Ok(());
         };
-        let message = FromStream::Payload { conn: self.conn, payload };
+        let message = ToRendezvous::Payload { conn: self.conn, payload };
         self.owner.inbox.send(message).await.map_err(|_| DropReason::Done)
     }
 

@@ -13,36 +13,19 @@ use smol::{Timer, future};
 use crate::config::relays;
 use hbb_core::base::conn::{Conn, Outcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
-use hbb_core::base::endpoint::Network;
-use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, Limits, STREAMS_PER_TURN};
+use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
 use hbb_core::base::peer::PeerId;
-use hbb_core::base::rates::Rates;
-use hbb_core::relay::Lists;
-use hbb_core::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
+use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous};
 use hbb_core::wire::message::{decode, encode};
 
 use crate::net::clock::Clock;
 use crate::net::conn::udp::Datagrams;
-use crate::net::control::{Answer, To};
+use crate::net::message::{
+    Answer, AnswerTo, Forgotten, RendezvousLoad, RendezvousQuestion, ToConnection, ToRendezvous,
+};
 use crate::net::report;
-use crate::net::roll::{Ask, Forgotten, Load};
-use crate::net::signalling::conversation::{FromStream, Outgoing};
 use crate::net::store::StoreThread;
-
-/// What a reload changes while everything runs on.
-#[derive(Clone, Debug)]
-pub struct Live {
-    /// Limits; places for connections only grow until the next start.
-    pub limits: Limits,
-    /// Access, relays, LAN.
-    pub policy: Policy,
-    /// Proxies that are believed where their clients are.
-    pub proxies: Vec<Network>,
-    /// How fast relayed sessions may go.
-    pub rates: Rates,
-    /// Addresses the relay singles out.
-    pub lists: Lists,
-}
+use crate::settings::LiveSettings;
 
 /// The machine and all it talks through.
 pub struct Signalling {
@@ -56,27 +39,27 @@ pub struct Signalling {
     lists: mpsc::Sender<Vec<String>>,
     outboxes: Outboxes,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
-    forgetting: Option<(PeerId, To)>,
+    forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
 }
 
 /// The three queues into this task.
 pub struct Queues {
     /// From connections.
-    pub inbox: Receiver<FromStream>,
+    pub inbox: Receiver<ToRendezvous>,
     /// From the store thread.
     pub saved: Receiver<(Ticket, Outcome)>,
     /// From the signal handler.
-    pub live: Receiver<Live>,
+    pub live: Receiver<LiveSettings>,
     /// From the watch over relays: those that can be reached.
     pub relays: Receiver<Vec<String>>,
 }
 
 enum Wake {
     Datagram,
-    Stream(FromStream),
+    Stream(ToRendezvous),
     Saved((Ticket, Outcome)),
-    Live(Box<Live>),
+    Live(Box<LiveSettings>),
     Relays(Vec<String>),
     Due,
 }
@@ -196,28 +179,28 @@ impl Signalling {
         true
     }
 
-    fn stream(&mut self, message: FromStream) {
+    fn stream(&mut self, message: ToRendezvous) {
         let now = self.clock.now();
         match message {
-            FromStream::Opened { conn, from, transport, outbox } => {
+            ToRendezvous::Opened { conn, from, transport, outbox } => {
                 self.outboxes.open(conn, outbox);
                 let input = Input::Opened { conn, from, transport };
                 self.machine.handle(now, input, &mut self.effects);
             }
-            FromStream::Closed { conn, reason } => {
+            ToRendezvous::Closed { conn, reason } => {
                 self.counters.count(reason);
                 self.outboxes.close(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
-            FromStream::Asked(ask, to) => self.asked(ask, to),
-            FromStream::Console { line, answer } => {
+            ToRendezvous::Asked(question, to) => self.asked(question, to),
+            ToRendezvous::Console { line, answer } => {
                 let told = self.machine.console(&line, relays);
                 if let Some(relays) = told.relays {
                     let _ = self.lists.send(relays);
                 }
                 let _ = answer.try_send(told.answer);
             }
-            FromStream::Payload { conn, payload } => match decode(&payload) {
+            ToRendezvous::Payload { conn, payload } => match decode(&payload) {
                 Ok(request) => {
                     let input = Input::Request { via: Via::Stream(conn), request };
                     self.machine.handle(now, input, &mut self.effects);
@@ -232,7 +215,7 @@ impl Signalling {
     }
 
     /// New limits and policy; whoever is shut out by it goes at once.
-    fn reconfigure(&mut self, live: Live) {
+    fn reconfigure(&mut self, live: LiveSettings) {
         self.machine.reconfigure(live.limits, live.policy);
         while let Some(conn) = self.machine.banned_caller() {
             self.counters.count(DropReason::Blocked);
@@ -241,18 +224,18 @@ impl Signalling {
         }
     }
 
-    fn asked(&mut self, ask: Ask, to: To) {
+    fn asked(&mut self, question: RendezvousQuestion, to: AnswerTo) {
         let now = self.clock.now();
-        let answer = match ask {
-            Ask::Load => {
+        let answer = match question {
+            RendezvousQuestion::Load => {
                 let occupancy = self.machine.occupancy();
                 let online = self.machine.online_peers(now);
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let store = self.store.stats();
-                Answer::Load(Load { occupancy, online, store, dropped })
+                Answer::RendezvousLoad(RendezvousLoad { occupancy, online, store, dropped })
             }
-            Ask::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
-            Ask::Forget(id) => {
+            RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
+            RendezvousQuestion::Forget(id) => {
                 self.forgetting = Some((id.clone(), to));
                 self.machine.handle(now, Input::Forget { id }, &mut self.effects);
                 return;
@@ -291,9 +274,9 @@ impl Signalling {
                     }
                 }
                 Effect::Reply { via: Via::Stream(conn), reply } => {
-                    self.tell(conn, Outgoing::Payload(encode(&reply)));
+                    self.tell(conn, ToConnection::Payload(encode(&reply)));
                 }
-                Effect::Keep { conn } => self.tell(conn, Outgoing::Keep),
+                Effect::Keep { conn } => self.tell(conn, ToConnection::Keep),
                 Effect::Close { conn, reason } => {
                     debug!("connection-closing slot={} reason={}", conn.slot, reason.as_str());
                     self.outboxes.close(conn);
@@ -312,7 +295,7 @@ impl Signalling {
         }
     }
 
-    fn tell(&mut self, conn: Conn, message: Outgoing) {
+    fn tell(&mut self, conn: Conn, message: ToConnection) {
         if !self.outboxes.send(conn, message) {
             self.counters.count(DropReason::SlowReader);
         }
@@ -321,10 +304,10 @@ impl Signalling {
 
 /// The way to each open connection.
 #[derive(Default)]
-struct Outboxes(Vec<Option<(Conn, Sender<Outgoing>)>>);
+struct Outboxes(Vec<Option<(Conn, Sender<ToConnection>)>>);
 
 impl Outboxes {
-    fn open(&mut self, conn: Conn, outbox: Sender<Outgoing>) {
+    fn open(&mut self, conn: Conn, outbox: Sender<ToConnection>) {
         let slot = conn.slot as usize;
         if self.0.len() <= slot {
             self.0.resize_with(slot + 1, || None);
@@ -336,7 +319,7 @@ impl Outboxes {
 
     /// False if the peer does not read; it is closed then. A connection gone meanwhile is none
     /// of this message's business.
-    fn send(&mut self, conn: Conn, message: Outgoing) -> bool {
+    fn send(&mut self, conn: Conn, message: ToConnection) -> bool {
         let Some(outbox) = self.find(conn) else { return true };
         let full = outbox.try_send(message).is_err_and(|error| error.is_full());
         if full {
@@ -355,7 +338,7 @@ impl Outboxes {
         }
     }
 
-    fn find(&self, conn: Conn) -> Option<&Sender<Outgoing>> {
+    fn find(&self, conn: Conn) -> Option<&Sender<ToConnection>> {
         let (tenant, outbox) = self.0.get(conn.slot as usize)?.as_ref()?;
         (*tenant == conn).then_some(outbox)
     }

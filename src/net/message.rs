@@ -1,0 +1,263 @@
+//! What the queues of the shell carry: to the owners of rendezvous, relay and settings, from them
+//! to connections and legs, and what operators ask and hear. Values only; nothing here acts.
+
+use std::sync::Arc;
+
+use hbb_core::base::conn::{Conn, Transport};
+use hbb_core::base::counters::{Counters, DropReason};
+use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::limits::Limits;
+use hbb_core::base::peer::PeerId;
+use hbb_core::base::rates::Rates;
+use hbb_core::relay::{Lists, Terms};
+use hbb_core::rendezvous::{Listed, Occupancy, Wanted};
+use smol::channel::Sender;
+
+use crate::atomic::AtomicU64;
+use crate::net::conn::link::Link;
+use crate::settings::ServerInfo;
+
+/// What the owner of the rendezvous is told.
+pub enum ToRendezvous {
+    /// A new connection; closing `outbox` closes it.
+    Opened {
+        /// Its handle.
+        conn: Conn,
+        /// Where it came from.
+        from: Endpoint,
+        /// What it speaks.
+        transport: Transport,
+        /// What it is to send.
+        outbox: Sender<ToConnection>,
+    },
+    /// One payload of a connection.
+    Payload {
+        /// The connection's handle.
+        conn: Conn,
+        /// The bytes, in clear.
+        payload: Vec<u8>,
+    },
+    /// A line typed into upstream's console.
+    Console {
+        /// The line, without its end.
+        line: String,
+        /// Takes the answer.
+        answer: Sender<String>,
+    },
+    /// An operator asks.
+    Asked(RendezvousQuestion, AnswerTo),
+    /// A connection is gone.
+    Closed {
+        /// Its handle, free for another from now on.
+        conn: Conn,
+        /// Whose doing it was.
+        reason: DropReason,
+    },
+}
+
+/// What the owner of the rendezvous tells a connection.
+pub enum ToConnection {
+    /// Send this.
+    Payload(Vec<u8>),
+    /// You are a peer's presence: send heartbeats, and end when they are not answered (C28).
+    Keep,
+}
+
+/// What the owner of the relay is told.
+pub enum ToRelay {
+    /// A new connection; closing `outbox` ends it.
+    Opened {
+        /// Its handle.
+        conn: Conn,
+        /// Where it came from.
+        from: Endpoint,
+        /// What it is to do.
+        outbox: Sender<ToLeg>,
+    },
+    /// A leg's first message, with the connection itself.
+    Joined {
+        /// The connection's handle.
+        conn: Conn,
+        /// The message.
+        payload: Vec<u8>,
+        /// The connection and what came behind the message.
+        leg: Link,
+    },
+    /// A leg is gone without a session.
+    Closed {
+        /// Its handle.
+        conn: Conn,
+    },
+    /// A session is over.
+    Ended {
+        /// The session's number.
+        number: u64,
+        /// The handle of the leg that waited.
+        conn: Conn,
+    },
+    /// An operator asks.
+    Asked(RelayQuestion, AnswerTo),
+}
+
+/// What the owner of the relay tells a leg.
+pub enum ToLeg {
+    /// Wait with your connection for a partner.
+    Park(Link),
+    /// Here is your partner.
+    Pair(Box<Paired>),
+}
+
+/// What a leg that waited needs to begin its session.
+pub struct Paired {
+    /// The leg that came.
+    pub partner: Link,
+    /// What holds for both.
+    pub terms: Terms,
+    /// The session's number.
+    pub number: u64,
+    /// What the session's bytes are counted in.
+    pub moved: Arc<AtomicU64>,
+}
+
+/// What a reload changes of the relay.
+#[derive(Clone, Debug)]
+pub struct RelaySettings {
+    /// Limits.
+    pub limits: Limits,
+    /// What legs must show, if anything.
+    pub access_key: Option<Box<str>>,
+    /// Addresses singled out.
+    pub lists: Lists,
+    /// How fast sessions may go.
+    pub rates: Rates,
+}
+
+/// What an operator asks of the rendezvous.
+pub enum RendezvousQuestion {
+    /// How much there is to do.
+    Load,
+    /// Who is registered, some of them at a time.
+    Peers(Wanted),
+    /// Forget a peer.
+    Forget(PeerId),
+}
+
+/// What an operator asks of the relay.
+pub enum RelayQuestion {
+    /// How much there is to do.
+    Load,
+    /// Who is in a session.
+    Sessions,
+    /// End the session of this number.
+    End(u64),
+}
+
+/// What an operator asks of the settings.
+pub enum SettingsQuestion {
+    /// What this server is.
+    Info,
+    /// Read flags file and lists again.
+    Reload,
+    /// What the limits are.
+    Limits,
+    /// Change a limit: its name and value.
+    SetLimit([String; 2]),
+    /// Shut somebody out, or with `false` let them in again.
+    Ban(String, bool),
+    /// Who is shut out.
+    Bans,
+}
+
+/// What any owner answers: one type, as each costs the code of a queue.
+pub enum Answer {
+    /// What this server is.
+    Info(ServerInfo),
+    /// Names and values.
+    Limits(Vec<(&'static str, String)>),
+    /// Who is shut out.
+    Bans(Vec<String>),
+    /// What was done, or why it was not.
+    Said(Result<String, String>),
+    /// Of the owner of the rendezvous.
+    RendezvousLoad(RendezvousLoad),
+    /// Registered peers.
+    Peers(Vec<Listed>),
+    /// What became of one.
+    Forgotten(Forgotten),
+    /// Of the owner of the relay.
+    RelayLoad(RelayLoad),
+    /// Sessions that run.
+    Sessions(Vec<SessionRow>),
+    /// Whether there was one to end.
+    Ended(bool),
+}
+
+/// Where an answer goes.
+pub type AnswerTo = Sender<Answer>;
+
+/// How much the rendezvous has to do.
+#[derive(Clone, Debug)]
+pub struct RendezvousLoad {
+    /// Of its tables.
+    pub occupancy: Occupancy,
+    /// Peers that are here.
+    pub online: usize,
+    /// Commits, changes in them, failed commits, since start.
+    pub store: (u64, u64, u64),
+    /// What was dropped, by the machine and by the shell.
+    pub dropped: [Counters; 2],
+}
+
+/// How much the relay has to do.
+#[derive(Clone, Debug)]
+pub struct RelayLoad {
+    /// Sessions that run.
+    pub running: usize,
+    /// Legs that wait for their partner.
+    pub waiting: usize,
+    /// Bytes moved since start.
+    pub bytes: u64,
+    /// What was dropped, by the machine and by the shell.
+    pub dropped: [Counters; 2],
+}
+
+/// What became of a peer that was to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is, on disk too.
+    Durably,
+    /// There is none.
+    Unknown,
+    /// The store did not do it, or is at work on it.
+    Failed,
+}
+
+/// One session as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Names it; counts up from 1 since start.
+    pub number: u64,
+    /// Where the leg that waited is, and the one that came.
+    pub ends: [Endpoint; 2],
+    /// Seconds since it began.
+    pub secs: u64,
+    /// Bytes of both directions.
+    pub bytes: u64,
+    /// Bytes a second since it was last asked for, or since it began.
+    pub rate: u64,
+    /// Its rate is the limited one because of an address.
+    pub limited: bool,
+    /// It may be quiet for an hour (C69).
+    pub tunnel: bool,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// Bytes moved, both directions together.
+    pub bytes: u64,
+    /// How long it lasted.
+    pub secs: u64,
+    /// `Done`, `Idle`, `SendFailed` if a leg broke, `Malformed` if it sent what is no message.
+    pub reason: DropReason,
+}

@@ -1,0 +1,222 @@
+//! The settings of a running server: what its parts hold of them, what a reload reads again, what
+//! an operator changes meanwhile. Checks: tests/ctl.rs, C71 and C72 in tests/conformance.
+
+mod lists;
+
+use std::path::Path;
+
+use hbb_core::base::bans::{Banned, Bans};
+use hbb_core::base::endpoint::Network;
+use hbb_core::base::host::with_port;
+use hbb_core::base::limits::{BANS_MAX, Limits};
+use hbb_core::base::rates::Rates;
+use hbb_core::identity::KeyPolicy;
+use hbb_core::relay::Lists;
+use hbb_core::rendezvous::{Lan, Policy};
+
+use crate::cli::ServeFlags;
+use crate::config::{Config, FlagsFile, LogLevel, PORT, Role};
+use crate::file::read_text;
+use crate::log::{LevelFilter, set_level};
+pub use lists::BANNED_FILE;
+use lists::{bans, relay_lists, write_bans};
+
+/// Largest flags file in bytes; a larger one is something else.
+const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// The relay's port clients assume where none is named.
+const RELAY_PORT: u16 = PORT + 1;
+
+/// What a reload changes while everything runs on.
+#[derive(Clone, Debug)]
+pub struct LiveSettings {
+    /// Limits; places for connections only grow until the next start.
+    pub limits: Limits,
+    /// Access, relays, LAN.
+    pub policy: Policy,
+    /// Proxies that are believed where their clients are.
+    pub proxies: Vec<Network>,
+    /// How fast relayed sessions may go.
+    pub rates: Rates,
+    /// Addresses the relay singles out.
+    pub lists: Lists,
+}
+
+/// What does not change while we run, and what clients are told.
+#[derive(Clone, Debug)]
+pub struct ServerInfo {
+    /// `all`, `rendezvous` or `relay`.
+    pub role: &'static str,
+    /// The name clients reach us by, if it is known.
+    pub public: Option<Box<str>>,
+    /// The public key, if there is one to show.
+    pub key: Option<Box<str>>,
+    /// The ID server's port and the relay's.
+    pub ports: [u16; 2],
+    /// All TCP ports that are open.
+    pub tcp_ports: Vec<u16>,
+    /// All UDP ports that are open.
+    pub udp_ports: Vec<u16>,
+}
+
+/// The settings, and what they were read from.
+pub struct RunningSettings {
+    config: Config,
+    keys: KeyPolicy,
+    bans: Bans,
+}
+
+impl RunningSettings {
+    /// As they are at start; reads the lists.
+    pub fn new(config: Config, keys: KeyPolicy) -> Self {
+        let bans = bans(&config.data);
+        Self { config, keys, bans }
+    }
+
+    /// What the parts of a running server hold of them.
+    pub fn live(&self) -> LiveSettings {
+        live(&self.config, &self.keys, self.bans.clone())
+    }
+}
+
+impl RunningSettings {
+    /// What to say about this server.
+    pub fn about(&self) -> ServerInfo {
+        let config = &self.config;
+        let signing = self.keys.signing.as_ref().map(|key| key.public_text().into());
+        // A word that clients must show is a secret; the public key is none.
+        let role = match config.role {
+            Role::All => "all",
+            Role::Rendezvous => "rendezvous",
+            Role::Relay => "relay",
+        };
+        ServerInfo {
+            role,
+            public: config.public.clone(),
+            key: signing,
+            ports: [config.port, config.relay_port],
+            tcp_ports: config.tcp_ports(),
+            udp_ports: config.udp_port().into_iter().collect(),
+        }
+    }
+
+    /// Reads flags file and lists again. With the settings come the flags that only a restart changes.
+    ///
+    /// # Errors
+    /// What to tell the operator; nothing was changed.
+    pub fn reload(&mut self) -> Result<(LiveSettings, Vec<&'static str>), String> {
+        let new = read_again(&self.config)?;
+        let fixed = self.config.restart_needed(&new);
+        set_level(level(&new));
+        self.bans = bans(&new.data);
+        self.config = new;
+        Ok((self.live(), fixed))
+    }
+
+    /// Changes a limit until the next reload or start.
+    ///
+    /// # Errors
+    /// As for [`Self::reload`].
+    pub fn set_limit(&mut self, name: &str, value: &str) -> Result<LiveSettings, String> {
+        self.config = self.config.with_limit(name, value)?;
+        Ok(self.live())
+    }
+
+    /// The limits by the names of their flags.
+    pub fn limits(&self) -> Vec<(&'static str, String)> {
+        self.config.limit_texts()
+    }
+
+    /// Shuts somebody out or lets them in again, and keeps that on disk.
+    ///
+    /// # Errors
+    /// As for [`Self::reload`].
+    pub fn ban(&mut self, what: &str, banned: bool) -> Result<LiveSettings, String> {
+        let is = "' must be an id, an address, or a network such as 192.0.2.0/24.";
+        let subject = Banned::parse(what).ok_or_else(|| ["'", what, is].concat())?;
+        let mut bans = self.bans.clone();
+        if !banned && !bans.remove(&subject) {
+            return Err(["'", what, "' is not shut out; 'hbb ctl bans' lists who is."].concat());
+        }
+        if banned && !bans.add(subject) {
+            return Err(format!("{BANS_MAX} are shut out, which is the most; ban a network."));
+        }
+        write_bans(&self.config.data, &bans).map_err(|cause| {
+            format!("Cannot write {BANNED_FILE} in the directory of --data: {cause}.")
+        })?;
+        self.bans = bans;
+        Ok(self.live())
+    }
+
+    /// Who is shut out.
+    pub fn bans(&self) -> Vec<String> {
+        self.bans.iter().map(Banned::to_string).collect()
+    }
+}
+
+/// What the parts of a running server hold of the settings.
+fn live(config: &Config, keys: &KeyPolicy, bans: Bans) -> LiveSettings {
+    let lan = config.lan.map(|lan| Lan { network: lan.network, relay: lan.local_ip.to_string() });
+    let policy = Policy {
+        access_key: keys.enforced.clone(),
+        relays: config.relay_servers.clone(),
+        public_relay: config.public.as_deref().map(|host| match config.relay_port {
+            RELAY_PORT => host.to_owned(),
+            port => with_port(host, port),
+        }),
+        always_relay: config.always_use_relay,
+        lan,
+        bans,
+    };
+    let lists = relay_lists(&config.data, &policy.bans);
+    let proxies = config.trusted_proxies.clone();
+    LiveSettings { limits: config.limits, policy, proxies, rates: config.rates, lists }
+}
+
+/// The settings of a command line and the flags file it names.
+///
+/// # Errors
+/// Every mistake, one a line, with what is allowed.
+pub fn read(flags: &ServeFlags) -> Result<Config, String> {
+    let text = flags_text(flags.flags.as_deref())?;
+    Config::new(flags, flags_file(flags.flags.as_deref(), &text)).map_err(|all| all.join("\n"))
+}
+
+/// The same with built-in values in place of refused ones, and every mistake.
+pub fn survey(flags: &ServeFlags) -> (Config, Vec<String>) {
+    let name = flags.flags.as_deref();
+    let (text, unreadable) = match flags_text(name) {
+        Ok(text) => (text, None),
+        Err(said) => (String::new(), Some(said)),
+    };
+    let (config, mut problems) = Config::survey(flags, flags_file(name, &text));
+    problems.extend(unreadable);
+    (config, problems)
+}
+
+/// The settings of the same command line with the flags file read again.
+fn read_again(config: &Config) -> Result<Config, String> {
+    let text = flags_text(config.flags_file())?;
+    config.again(flags_file(config.flags_file(), &text)).map_err(|all| all.join("\n"))
+}
+
+fn flags_file<'a>(name: Option<&'a str>, text: &'a str) -> Option<FlagsFile<'a>> {
+    name.map(|name| FlagsFile { name, text })
+}
+
+/// The text of the flags file, empty if there is none to read.
+fn flags_text(name: Option<&str>) -> Result<String, String> {
+    let Some(name) = name else { return Ok(String::new()) };
+    read_text(Path::new(name), FLAGS_FILE_BYTES_MAX)
+        .map_err(|error| format!("--flags: cannot read {name}: {error}; name a readable text file"))
+}
+
+/// What is logged, as the logger knows it.
+pub const fn level(config: &Config) -> LevelFilter {
+    match config.log_level {
+        LogLevel::Error => LevelFilter::Error,
+        LogLevel::Warn => LevelFilter::Warn,
+        LogLevel::Info => LevelFilter::Info,
+        LogLevel::Debug => LevelFilter::Debug,
+        LogLevel::Trace => LevelFilter::Trace,
+    }
+}
