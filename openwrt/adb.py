@@ -2,8 +2,8 @@
 """Packages and indexes of apk-tools 3: a tree of values ("adb"), then the files' contents.
 
 Written from the manual page apk-v3(5). Values are laid out in the order apk itself writes them,
-so that a package is the same, byte for byte, as one made by 'apk mkpkg', but for how well it is
-compressed. Knows nothing of hbb.
+so that packages and indexes are the same, byte for byte, as those of 'apk mkpkg' and 'apk mkndx',
+but for how well they are compressed; tests/openwrt/reference.py compares. Knows nothing of hbb.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ BLOCK_ADB, BLOCK_DATA = 0, 2
 INT, INT_32, INT_64, BLOB_8, BLOB_16, BLOB_32, OBJECT = 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xE
 NULL = 0
 INFO = ["name", "version", "hashes", "description", "arch", "license", "origin", "maintainer",
-        "url", "repo-commit", "build-time", "installed-size", "file-size", "provider-priority",
-        "depends"]
+        "url", "repo-commit", "build-time", "installed-size", "file-size", "provider-priority"]
+RELATIONS = ["depends", "provides"]
 SCRIPTS = ["trigger", "pre-install", "post-install", "pre-deinstall", "post-deinstall",
            "pre-upgrade", "post-upgrade"]
 IDENTITY_BYTES = 20
@@ -42,7 +42,7 @@ class Tree:
         return len(self.data) - len(raw)
 
     def blob(self, content, once=True):
-        """Bytes or text. The same content is kept once, unless it will be written over."""
+        """Bytes or text. The same content is kept once, unless it has to be apart."""
         content = content.encode() if isinstance(content, str) else bytes(content)
         if not content:
             return NULL
@@ -86,10 +86,15 @@ def container(schema, blocks):
 
 
 def _info(tree, info):
-    """The words of a package's facts, as far as they are texts, and of the packages it needs."""
-    words = [tree.blob(info.get(name, "")) for name in INFO if name != "depends"]
-    return [*words, tree.object(tree.object([tree.blob(name)])
-                                for name in sorted(info.get("depends", [])))]
+    """The words of a package's facts, as far as they are texts, and of the lists of RELATIONS."""
+    words = [tree.blob(info.get(name, "")) for name in INFO]
+    return words + [_names(tree, info.get(name, [])) for name in RELATIONS]
+
+
+def _names(tree, names):
+    """A list of packages without versions: written as given, listed sorted and once."""
+    words = {name: tree.object([tree.blob(name)]) for name in names}
+    return tree.object(words[name] for name in sorted(words))
 
 
 def _acl(tree, mode):
@@ -112,11 +117,11 @@ def _folder(tree, path, files, mtime):
 
 
 def _tree_of(folders, info, scripts, mtime):
-    """The package's tree, with a hash of itself with zeros in that place, and its size."""
+    """The package's tree, its hash with zeros in the place of that hash, and the files' size."""
     tree = Tree()
     texts = _info(tree, info)
     paths = [_folder(tree, path, files, mtime) for path, files in folders]
-    size = sum(len(entry.content) for _, files in folders for _, entry in files)
+    size = sum(len(entry.content) for _, files in folders for _, entry in files) or 1
     texts[INFO.index("installed-size")] = tree.int(size)
     identity = tree.blob(bytes(IDENTITY_BYTES), once=False)
     texts[INFO.index("hashes")] = identity
@@ -126,17 +131,18 @@ def _tree_of(folders, info, scripts, mtime):
     digest = hashlib.sha256(tree.data).digest()[:IDENTITY_BYTES]
     at = tree.offset(identity)
     tree.data[at:at + IDENTITY_BYTES] = digest
-    return tree, size
+    return tree, digest, size
 
 
 def package(info, files, scripts, mtime):
     """A package: its bytes, and its facts as an index tells them.
 
-    info is texts by the names of INFO; files has entries with content and mode by path, without a
-    leading slash; scripts has texts by the names of SCRIPTS.
+    info is texts by the names of INFO, and lists of names by those of RELATIONS; files has entries
+    with content and mode by path, without a leading slash; scripts has texts by the names of
+    SCRIPTS. A package of no bytes counts as one byte, as apk counts it.
     """
     folders = _folders(files)
-    tree, size = _tree_of(folders, info, scripts, mtime)
+    tree, identity, size = _tree_of(folders, info, scripts, mtime)
     blocks = [block(BLOCK_ADB, bytes(tree.data))]
     for at, (_, members) in enumerate(folders, 1):
         for number, (_, entry) in enumerate(members, 1):
@@ -144,7 +150,8 @@ def package(info, files, scripts, mtime):
                 blocks.append(block(BLOCK_DATA, struct.pack("<II", at, number) + entry.content))
     raw = container(b"pckg", blocks)
     digest = hashlib.sha256(tree.data).digest()
-    facts = {"info": info, "hash": digest, "installed-size": size, "file-size": len(raw)}
+    facts = {"info": info, "identity": identity, "hash": digest, "installed-size": size,
+             "file-size": len(raw)}
     return raw, facts
 
 
@@ -163,12 +170,21 @@ def _folders(files):
 def index(all_facts, description):
     """packages.adb, the list of a repository."""
     tree = Tree()
-    packages = []
-    for facts in sorted(all_facts, key=lambda facts: facts["info"]["name"]):
-        words = _info(tree, facts["info"])
-        words[INFO.index("installed-size")] = tree.int(facts["installed-size"])
+    packages = {}
+    for facts in all_facts:
+        words = _listed(tree, facts)
         words[INFO.index("file-size")] = tree.int(facts["file-size"])
         words[INFO.index("hashes")] = tree.blob(facts["hash"])
-        packages.append(tree.object(words))
-    tree.root(tree.object([tree.blob(description), tree.object(packages)]))
+        packages[facts["info"]["name"]] = tree.object(words)
+    about = tree.blob(description, once=False)  # apk shares no text with those it copied
+    tree.root(tree.object([about, tree.object(packages[name] for name in sorted(packages))]))
     return container(b"indx", [block(BLOCK_ADB, bytes(tree.data))])
+
+
+def _listed(tree, facts):
+    """The words of a package's own facts. apk copies all of them, the identity too, though it
+    then puts the package's hash in that place."""
+    relations = {name: sorted(facts["info"].get(name, [])) for name in RELATIONS}
+    words = _info(tree, facts["info"] | relations | {"hashes": facts["identity"]})
+    words[INFO.index("installed-size")] = tree.int(facts["installed-size"])
+    return words

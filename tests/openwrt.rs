@@ -1,5 +1,6 @@
 //! The packages for OpenWrt, their scripts, their firewall and the LuCI app: runs `openwrt/*.py`,
-//! which have the real program, busybox, nft and Chromium, and stubs of our own for the rest.
+//! which have the real program, busybox, nft and Chromium, files of the real apk, and stubs of our
+//! own for the rest.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,6 +21,11 @@ fn ipk_packages_are_as_opkg_reads_them() {
 #[test]
 fn apk_packages_are_of_the_third_format() {
     passes("openwrt/packages.py", "Apk");
+}
+
+#[test]
+fn apk_packages_and_lists_are_those_of_apk_itself() {
+    passes("openwrt/reference.py", "Reference");
 }
 
 #[test]
