@@ -300,6 +300,12 @@ class Apk(unittest.TestCase):
             self.assertEqual((info[0], info[4], info[12]), (b"hbb", name.encode(), len(apk(name))))
             self.assertEqual(info[2], hashlib.sha256(Adb(apk(name)).tree).digest())
 
+    def test_the_index_tells_what_a_package_needs_and_stands_for(self):
+        info, app = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        self.assertEqual(info[14:], [None, [[b"hbb-any"]]])
+        self.assertEqual(app[14:], [[[b"hbb"], [b"libc"], [b"luci-base"]],
+                                    [[b"luci-app-hbb-any"]]])
+
 
 class Scripts(unittest.TestCase):
     """Under busybox, with stubs of OpenWrt's functions, in a scratch root."""
