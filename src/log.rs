@@ -12,7 +12,7 @@ pub use ::log::LevelFilter;
 use ::log::{Level, Log, Metadata, Record};
 pub use ::log::{debug, error, info, trace, warn};
 
-use hbb_core::base::date::Utc;
+use hbb_core::base::time::Utc;
 
 /// Longest line; the rest of a longer one is cut.
 const LINE_BYTES_MAX: usize = 1024;

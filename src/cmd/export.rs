@@ -13,7 +13,7 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use super::{Exit, configure, keygen, print};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, PORT};
-use hbb_core::base::host::{host, host_port, with_port};
+use hbb_core::base::address::{host, host_port, with_port};
 use hbb_core::identity::KeyChoice;
 
 const FORMATS: [&str; 6] = ["text", "string", "qr", "exe", "toml", "json"];

@@ -15,7 +15,7 @@ use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
 use crate::file::{draft_of, publish, read_text};
 use crate::log::warn;
-use hbb_core::base::date::Utc;
+use hbb_core::base::time::Utc;
 use hbb_core::identity::{KeyChoice, KeyPolicy, ServerKey};
 
 /// The secret key's file in the data directory.

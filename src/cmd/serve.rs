@@ -12,7 +12,7 @@ use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
 use crate::net::session::Setting;
 use crate::settings::{self, LiveSettings, RunningSettings};
 use crate::store;
-use hbb_core::base::host::with_port;
+use hbb_core::base::address::with_port;
 use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::Relay;

@@ -11,8 +11,7 @@ use super::value::{
 };
 use super::{CONTROL_FILE, Config, FlagsFile, Lan, LogLevel, PORT, PORT_MAX, PORT_MIN, Role};
 use crate::cli::{self, ServeFlags};
-use hbb_core::base::endpoint::Network;
-use hbb_core::base::host::{host, with_port};
+use hbb_core::base::address::{Network, host, with_port};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 use hbb_core::base::rates::Rates;
 

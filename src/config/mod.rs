@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::cli::{ServeFlags, parse_line};
-use hbb_core::base::endpoint::Network;
+use hbb_core::base::address::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 

@@ -4,8 +4,7 @@
 use core::net::IpAddr;
 
 use super::{LogLevel, RELAY_SERVERS_MAX, Role, TRUSTED_PROXIES_MAX};
-use hbb_core::base::endpoint::Network;
-use hbb_core::base::host::host_port;
+use hbb_core::base::address::{Network, host_port};
 use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
 

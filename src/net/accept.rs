@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use smol::Async;
 use smol::channel::bounded;
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Transport;
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{
     FRAME_BYTES_MAX, IDLE_MS, OFFER_DELAY_SHARED_MS, OUTBOX_MAX, RELAY_FRAME_BYTES_MAX,
 };

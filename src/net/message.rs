@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Transport};
 use hbb_core::base::counters::{Counters, DropReason};
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::rates::Rates;

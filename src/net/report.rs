@@ -3,9 +3,9 @@
 
 use log::{debug, info, warn};
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::rendezvous::Event;
 
 use crate::net::message::SessionEnd;

@@ -16,7 +16,7 @@ use smol::{Async, LocalExecutor, Task, Timer, future};
 
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
-use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::{
     ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
     SAVES_PENDING_MAX,

@@ -4,8 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use hbb_core::base::bans::{Banned, Bans};
-use hbb_core::base::endpoint::Network;
+use hbb_core::base::address::{Banned, Bans, Network};
 use hbb_core::relay::Lists;
 
 use crate::file::{read_text, replace};

@@ -5,9 +5,7 @@ mod lists;
 
 use std::path::Path;
 
-use hbb_core::base::bans::{Banned, Bans};
-use hbb_core::base::endpoint::Network;
-use hbb_core::base::host::with_port;
+use hbb_core::base::address::{Banned, Bans, Network, with_port};
 use hbb_core::base::limits::{BANS_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;

@@ -1,9 +1,9 @@
 //! Drives the rendezvous machine alone: a virtual clock, payload bytes in and out, and a store
 //! that keeps, refuses or holds back what it is given. It must not know any check.
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::{Change, Record};
 use hbb_core::base::table::Seed;

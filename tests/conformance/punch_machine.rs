@@ -1,9 +1,9 @@
 //! Punching, asked of the machine: C39-C46, C49-C51. Refusals first.
 //! Who may answer whom stands in `punch_echo_machine.rs`.
 
+use hbb_core::base::address::Network;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::rendezvous::{Lan, Policy};
 use hbb_core::wire::addr::{Mangled, demangle};

@@ -1,11 +1,11 @@
 //! What the relay machine does with legs: pairing, waiting, refusing. C65-C67, C69, C71.
 //! What legs carry once they are joined is asked in `relay_pump`.
 
+use hbb_core::base::address::Network;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason::{
     self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
 };
-use hbb_core::base::endpoint::Network;
 use hbb_core::base::limits::{IDLE_MS, Limits, PARKED_MS};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;

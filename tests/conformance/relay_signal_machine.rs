@@ -1,8 +1,8 @@
 //! Relay signalling, asked of the machine: C55-C59, C52 where it concerns relays. Refusals first.
 
+use hbb_core::base::address::Network;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::rendezvous::{Lan, Policy};
 use hbb_core::wire::addr::{Mangled, demangle};

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::peer::PeerId;
 use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::frame::{header_for, split};

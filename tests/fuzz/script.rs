@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hbb_core::base::bans::{Banned, Bans};
+use hbb_core::base::address::{Banned, Bans, Endpoint};
 use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::table::Seed;

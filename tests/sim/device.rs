@@ -1,8 +1,8 @@
 //! A device as the protocol page describes it (§4.1, §4.4, §4.5): it registers, roams, loses its
 //! id to a mismatch, and answers those who ask for it.
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::peer::PeerId;
 use hbb_core::wire::addr::{Mangled, demangle};
 

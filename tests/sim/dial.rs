@@ -1,8 +1,8 @@
 //! A device that dials another (protocol §4.4, §4.5): asks up to three times on one connection,
 //! then tries the relay with a new connection and a new token.
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
-use hbb_core::base::endpoint::Endpoint;
 
 use crate::ledger::Author;
 use crate::say::{self, Body};

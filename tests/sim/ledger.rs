@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Ticket, Via};
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, FORGET_ABSENT_MS, GRANT_MS, ONLINE_MS, PUNCH_MS};
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use hbb_core::identity::ServerKey;

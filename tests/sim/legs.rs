@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{EFFECTS_MAX, IDLE_MS, Limits, PARKED_MS};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;

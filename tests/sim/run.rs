@@ -1,8 +1,8 @@
 //! The plan of a run: sixty days of quiet, busy windows in bad weather, and calm after each, in
 //! which everybody must be present and dial each other.
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Via;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{IDLE_MS, ONLINE_MS, PUNCH_MS};
 
 use crate::device::{INTERVAL_MS, RETRY_MS};

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
 use hbb_core::base::peer::{Change, PeerId, Record};
 use hbb_core::base::table::Seed;

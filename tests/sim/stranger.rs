@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use hbb_core::base::endpoint::Endpoint;
+use hbb_core::base::address::Endpoint;
 use hbb_core::wire::addr::Mangled;
 
 use crate::ledger::Author;

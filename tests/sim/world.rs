@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{HEARTBEAT_MS, IDLE_MS, Limits};
 use hbb_core::base::table::Seed;
 use hbb_core::identity::ServerKey;

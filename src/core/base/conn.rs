@@ -1,7 +1,7 @@
 //! Handles the shell and the machines name connections and saves by. They are never addresses:
 //! two clients can share one address behind a proxy.
 
-use super::endpoint::Endpoint;
+use super::address::Endpoint;
 
 /// One live connection: a slot in the shell's pool and the generation of its tenant, so that a
 /// late message for a closed connection cannot reach the next one in the same slot.

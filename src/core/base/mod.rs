@@ -1,17 +1,13 @@
 //! The words all other files speak: time, endpoints, peers, bounded tables, limits, counters.
 //! Nothing here knows a socket, a message or a file.
 
-pub mod bans;
+pub mod address;
 pub mod conn;
 pub mod counters;
-pub mod date;
-pub mod endpoint;
-pub mod host;
 pub mod limits;
 pub mod nonce;
 pub mod peer;
 pub mod rates;
 pub mod table;
-pub mod throttle;
 pub mod time;
 pub mod trap;

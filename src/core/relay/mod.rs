@@ -9,9 +9,9 @@ use alloc::vec::Vec;
 
 use heapless::Deque;
 
+use crate::base::address::{Endpoint, Network};
 use crate::base::conn::Conn;
 use crate::base::counters::{Counters, DropReason};
-use crate::base::endpoint::{Endpoint, Network};
 use crate::base::limits::{EFFECTS_MAX, Limits};
 use crate::base::table::Seed;
 use crate::base::time::Time;

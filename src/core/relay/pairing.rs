@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use static_assertions::const_assert;
 
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
-use crate::base::endpoint::{Endpoint, Prefix};
 use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX};
 use crate::base::peer::RelayToken;
 use crate::base::table::{Full, Seed, Table};

@@ -1,9 +1,9 @@
 //! Relay signalling (protocol §4.5): bringing initiator and target to one relay when no direct
 //! path opens. C52, C55-C59.
 
+use crate::base::address::Prefix;
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
-use crate::base::endpoint::Prefix;
 use crate::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS};
 use crate::base::peer::PeerId;
 use crate::base::time::Time;

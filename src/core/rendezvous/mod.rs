@@ -16,17 +16,16 @@ use alloc::vec::Vec;
 
 use heapless::Deque;
 
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
-use crate::base::endpoint::{Endpoint, Prefix};
 use crate::base::limits::{
     EFFECTS_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
 use crate::base::peer::{Change, PeerId, Record};
 use crate::base::table::{Seed, Table};
-use crate::base::throttle::Throttle;
-use crate::base::time::Time;
+use crate::base::time::{Throttle, Time};
 use crate::identity::ServerKey;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;

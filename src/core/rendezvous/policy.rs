@@ -6,8 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::base::bans::Bans;
-use crate::base::endpoint::{Network, canonical};
+use crate::base::address::{Bans, Network, canonical};
 use crate::wire::NatType;
 
 /// Decisions that change at runtime without a session dropping.

@@ -5,9 +5,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Transport, Via};
 use crate::base::counters::DropReason;
-use crate::base::endpoint::Endpoint;
 use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::wire::NatType;

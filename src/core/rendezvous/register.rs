@@ -2,9 +2,9 @@
 //! A registration is acknowledged when it is durable. One that comes on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Outcome, Ticket, Via};
 use crate::base::counters::DropReason;
-use crate::base::endpoint::Endpoint;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
 use crate::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use crate::base::time::Time;

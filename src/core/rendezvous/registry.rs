@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use static_assertions::const_assert;
 
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
-use crate::base::endpoint::Endpoint;
 use crate::base::limits::{
     FORGET_ABSENT_MS, ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID,
 };

@@ -4,9 +4,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
 use crate::base::counters::DropReason;
-use crate::base::endpoint::Endpoint;
 use crate::base::peer::{Change, PeerId};
 use crate::base::time::Time;
 

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use heapless::Vec;
 
-use crate::base::endpoint::Endpoint;
+use crate::base::address::Endpoint;
 
 /// An encoded endpoint: at most 11 bytes for IPv4, exactly 18 for IPv6.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

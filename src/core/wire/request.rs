@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::base::endpoint::Endpoint;
+use crate::base::address::Endpoint;
 use crate::base::peer::{DeviceId, PeerId, PeerKey, RelayToken};
 
 use super::addr::Mangled;

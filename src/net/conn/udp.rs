@@ -12,7 +12,7 @@ use nix::sys::socket::{
 };
 use smol::Async;
 
-use hbb_core::base::endpoint::{Endpoint, canonical};
+use hbb_core::base::address::{Endpoint, canonical};
 use hbb_core::base::table::{Seed, Table};
 
 /// Room for one control message, an address of either kind.

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use hbb_core::base::address::{Endpoint, Network, canonical};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::endpoint::{Endpoint, Network, canonical};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS};
 use hbb_core::wire::handshake::{Opening, Path, parse};
 use hbb_core::wire::websocket::Assembly;

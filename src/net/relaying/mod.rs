@@ -7,9 +7,9 @@ use std::rc::Rc;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::{Timer, future};
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::{Counters, DropReason};
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::limits::{RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
 use hbb_core::relay::{Effect, Effects, Input, Relay, Terms};
 use hbb_core::wire::message::decode;

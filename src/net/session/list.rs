@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
-use hbb_core::base::endpoint::Endpoint;
 use hbb_core::base::time::Time;
 use hbb_core::relay::Terms;
 use hbb_core::wire::ConnType;

@@ -1,6 +1,12 @@
 //! Milliseconds since the process started. Only `net/clock.rs` makes one from a real clock;
 //! tests and the simulator make them from numbers.
 
+mod date;
+mod throttle;
+
+pub use date::Utc;
+pub use throttle::Throttle;
+
 /// A moment, in milliseconds since start. 64 bits: 32 would wrap after 49.7 days of uptime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(u64);

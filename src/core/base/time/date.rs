@@ -1,5 +1,5 @@
 //! Calendar dates of the wall clock, for people: log lines on a terminal, names of kept files.
-//! Nothing here reads a clock; machines work by [`super::time::Time`].
+//! Nothing here reads a clock; machines work by [`super::Time`].
 
 use alloc::string::String;
 use alloc::string::ToString as _;

@@ -1,9 +1,9 @@
 //! Counts what one source does in a window of time (C20): bounded, oldest source forgotten first.
 
-use super::endpoint::Prefix;
-use super::limits::THROTTLED_MAX;
-use super::table::{Seed, Table};
-use super::time::Time;
+use super::Time;
+use crate::base::address::Prefix;
+use crate::base::limits::THROTTLED_MAX;
+use crate::base::table::{Seed, Table};
 
 /// Lets each source do a number of things per window; the window starts with the first.
 pub struct Throttle {

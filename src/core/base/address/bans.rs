@@ -6,8 +6,8 @@ use core::fmt;
 use core::net::IpAddr;
 
 use super::endpoint::Network;
-use super::limits::BANS_MAX;
-use super::peer::PeerId;
+use crate::base::limits::BANS_MAX;
+use crate::base::peer::PeerId;
 
 /// An id, or an address or network.
 #[derive(Clone, Debug, PartialEq, Eq)]
