@@ -17,7 +17,7 @@ use hbb_core::wire::websocket::Assembly;
 
 use crate::chance::Chance;
 use crate::model::{wire, ws};
-use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, unhurried};
+use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, unlimited};
 use crate::relay_stream::fill;
 
 /// What the two legs of a session speak.
@@ -36,7 +36,7 @@ fn leg(transport: Transport) -> (TcpStream, Link) {
 fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let room = Room::new(GATHERED_BYTES_MAX);
-        smol::block_on(websocket::join(first, second, (idle_ms, &unhurried()), room))
+        smol::block_on(websocket::join(first, second, (idle_ms, &unlimited()), room))
     })
 }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
 use hbb::net::message::SessionEnd;
-use hbb::net::session::pipe::Conduits;
-use hbb::net::session::rate::{Pace, Paces};
-use hbb::net::session::splice::{join, watch_parked};
+use hbb::net::session::pair::{join, watch_parked};
+use hbb::net::session::pipe::PipePool;
+use hbb::net::session::rate::{RateLimit, RateLimits};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb_core::base::limits::{CONDUITS_MAX, PARKED_BYTES_MAX};
+use hbb_core::base::limits::{PARKED_BYTES_MAX, PIPES_MAX};
 use hbb_core::base::rates::Rates;
 use smol::{Async, Timer, future};
 
@@ -32,17 +32,17 @@ pub(crate) fn connect() -> (TcpStream, Link) {
     (peer, Link::new(Async::new(listener.accept().unwrap().0).unwrap()))
 }
 
-/// A pace nobody can reach.
-pub(crate) fn unhurried() -> Pace {
+/// A rate limit nobody can reach.
+pub(crate) fn unlimited() -> RateLimit {
     let rates = Rates { total: u64::MAX, single: u64::MAX, limited: u64::MAX, ..Rates::default() };
-    Paces::new(Clock::start(), Arc::default(), rates).session(false, Arc::default())
+    RateLimits::new(Clock::start(), Arc::default(), rates).session(false, Arc::default())
 }
 
 pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
-        let conduits = Conduits::new(CONDUITS_MAX);
-        let ended = smol::block_on(join(first, second, (idle_ms, &unhurried()), &conduits));
-        assert_eq!(conduits.count().0, 0, "all pipes came back");
+        let pipes = PipePool::new(PIPES_MAX);
+        let ended = smol::block_on(join(first, second, (idle_ms, &unlimited()), &pipes));
+        assert_eq!(pipes.count().0, 0, "all pipes came back");
         ended
     })
 }

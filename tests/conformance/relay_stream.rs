@@ -9,16 +9,16 @@ use std::time::Duration;
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
 use hbb::net::message::SessionEnd;
-use hbb::net::session::pipe::Conduits;
-use hbb::net::session::splice::join;
+use hbb::net::session::pair::join;
+use hbb::net::session::pipe::PipePool;
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb_core::base::limits::{CONDUIT_BYTES, CONDUITS_MAX, STREAM_BYTES_MIN};
+use hbb_core::base::limits::{PIPE_BYTES, PIPES_MAX, STREAM_BYTES_MIN};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use smol::LocalExecutor;
 
 use crate::chance::Chance;
 use crate::relay_pump::{
-    NEVER_MS, connect, receive_all, reset, send_in_pieces, session, unhurried,
+    NEVER_MS, connect, receive_all, reset, send_in_pieces, session, unlimited,
 };
 
 /// Runs `pairs` on one thread with one pool of `limit` pipes; how they ended, and the pipes lent
@@ -28,12 +28,12 @@ fn run(
     limit: usize,
 ) -> thread::JoinHandle<(Vec<SessionEnd>, (usize, usize))> {
     thread::spawn(move || {
-        let (conduits, pace) = (Conduits::new(limit), unhurried());
+        let (pipes, rate_limit) = (PipePool::new(limit), unlimited());
         let executor = LocalExecutor::new();
         let running: Vec<_> = pairs
             .into_iter()
             .map(|(first, second)| {
-                executor.spawn(join(first, second, (NEVER_MS, &pace), &conduits))
+                executor.spawn(join(first, second, (NEVER_MS, &rate_limit), &pipes))
             })
             .collect();
         let ended = smol::block_on(executor.run(async {
@@ -44,7 +44,7 @@ fn run(
             ended
         }));
         drop(executor);
-        (ended, conduits.count())
+        (ended, pipes.count())
     })
 }
 
@@ -91,7 +91,7 @@ fn exchange_all(peers: &[(TcpStream, TcpStream)], len: usize) {
 
 #[test]
 fn c065_streams_pass_with_any_number_of_pipes() {
-    for limit in [0, 1, 2, CONDUITS_MAX] {
+    for limit in [0, 1, 2, PIPES_MAX] {
         let (peers, legs): (Vec<_>, Vec<_>) = (0..3).map(|_| pair()).unzip();
         let running = run(legs, limit);
         exchange_all(&peers, 6 << 20);
@@ -107,7 +107,7 @@ fn c065_streams_pass_with_any_number_of_pipes() {
 #[test]
 fn c065_small_messages_need_no_pipe() {
     let ((mut a, mut b), legs) = pair();
-    let running = run(vec![legs], CONDUITS_MAX);
+    let running = run(vec![legs], PIPES_MAX);
     for len in [1, 1_400, STREAM_BYTES_MIN - 1] {
         let (said, mut got) = (vec![7; len], vec![0; len]);
         a.write_all(&said).unwrap();
@@ -139,7 +139,7 @@ fn c065_stalled_streams_leave_the_others_their_pace() {
 
 #[test]
 fn c065_a_reverse_stream_passes_a_stalled_one() {
-    for limit in [1, CONDUITS_MAX] {
+    for limit in [1, PIPES_MAX] {
         let ((mut a, b), legs) = pair();
         let running = run(vec![legs], limit);
         let said = Chance::new(12).bytes(64 << 20);
@@ -161,7 +161,7 @@ fn c065_bytes_are_copied_where_the_kernel_will_not_splice() {
     // The kernel does not splice into what is open for appending: EINVAL, bytes in the pipe.
     let flags = fcntl_getfl(&second.stream).unwrap();
     fcntl_setfl(&second.stream, flags | OFlags::APPEND).unwrap();
-    let running = run(vec![(first, second)], CONDUITS_MAX);
+    let running = run(vec![(first, second)], PIPES_MAX);
     exchange_all(&[(a, b)], 6 << 20);
     let (ended, count) = running.join().unwrap();
     assert_eq!((ended[0].bytes, ended[0].reason), (12 << 20, Done));
@@ -171,10 +171,10 @@ fn c065_bytes_are_copied_where_the_kernel_will_not_splice() {
 #[test]
 fn c070_a_break_comes_after_all_that_was_passed_on() {
     let ((mut a, mut b), legs) = pair();
-    let running = run(vec![legs], CONDUITS_MAX);
+    let running = run(vec![legs], PIPES_MAX);
     let said = Chance::new(15).bytes(64 << 20);
     let sent = fill(&mut a, &said);
-    assert!(sent > CONDUIT_BYTES);
+    assert!(sent > PIPE_BYTES);
     reset(a);
     // What the relay had of it arrives, slowly taken or not, then the break.
     let (mut got, mut buffer) = (Vec::new(), vec![0; 50_000]);
@@ -191,13 +191,13 @@ fn c070_a_break_comes_after_all_that_was_passed_on() {
     assert_eq!(end, Some(ErrorKind::ConnectionReset));
     let (ended, (lent, _)) = running.join().unwrap();
     assert_eq!((ended[0].bytes, ended[0].reason, lent), (got.len() as u64, SendFailed, 0));
-    assert!(got == said[..got.len()] && got.len() > CONDUIT_BYTES);
+    assert!(got == said[..got.len()] && got.len() > PIPE_BYTES);
 }
 
 #[test]
 fn c070_a_receiver_that_breaks_ends_its_pair_alone() {
     let (mut peers, legs): (Vec<_>, Vec<_>) = (0..2).map(|_| pair()).unzip();
-    let running = run(legs, CONDUITS_MAX);
+    let running = run(legs, PIPES_MAX);
     let (mut a, mut b) = peers.pop().unwrap();
     let said = vec![7; 64 << 20];
     fill(&mut a, &said);
@@ -238,8 +238,8 @@ fn c069_a_receiver_that_takes_nothing_ends_its_pair() {
 #[test]
 fn an_idle_session_keeps_little() {
     let (_peers, (first, second)) = pair();
-    let conduits = Conduits::new(CONDUITS_MAX);
-    let pace = unhurried();
-    let kept = size_of_val(&join(first, second, (NEVER_MS, &pace), &conduits));
+    let pipes = PipePool::new(PIPES_MAX);
+    let rate_limit = unlimited();
+    let kept = size_of_val(&join(first, second, (NEVER_MS, &rate_limit), &pipes));
     assert!(kept <= 704, "{kept} bytes");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hbb::net::session::rate::{SharedMeter, Total};
+use hbb::net::session::rate::{SessionMeter, TotalMeter};
 use hbb_core::base::rates::{MEGABIT, Rates};
 use hbb_core::base::time::Time;
 use hbb_core::relay::budget::Verdict;
@@ -12,7 +12,7 @@ use crate::chance::Chance;
 
 /// A session that moves `chunk` bytes whenever it may, at most every `pause_ms`.
 struct Session {
-    meter: SharedMeter,
+    meter: SessionMeter,
     chunk: u64,
     pause_ms: u64,
     next: Time,
@@ -21,7 +21,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(total: &Arc<Total>, chunk: u64, pause_ms: u64) -> Self {
+    fn new(total: &Arc<TotalMeter>, chunk: u64, pause_ms: u64) -> Self {
         let meter = total.meter(Time::START, false);
         Self { meter, chunk, pause_ms, next: Time::START, waited_ms: 0 }
     }
@@ -55,7 +55,7 @@ fn near(value: u64, wanted: u64, percent: u64) -> bool {
 #[test]
 fn c072_a_pair_of_8_megabits_moves_a_mebibyte_a_second() {
     let (total, rates) =
-        (Arc::<Total>::default(), Rates { single: 8 * MEGABIT, ..Rates::default() });
+        (Arc::<TotalMeter>::default(), Rates { single: 8 * MEGABIT, ..Rates::default() });
     for chunk in [1_400, 65_536, 262_144] {
         let mut pair = [Session::new(&total, chunk, 0)];
         let moved = run(&mut pair, &rates, 20_000)[0];
@@ -66,7 +66,7 @@ fn c072_a_pair_of_8_megabits_moves_a_mebibyte_a_second() {
 #[test]
 fn c072_two_pairs_share_the_total_within_a_second() {
     let (total, rates) =
-        (Arc::<Total>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
+        (Arc::<TotalMeter>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
     let mut pairs = [(); 2].map(|()| Session::new(&total, 65_536, 0));
     let first = run(&mut pairs, &rates, 1_000);
     let second = run(&mut pairs, &rates, 2_000);
@@ -83,7 +83,7 @@ fn c072_two_pairs_share_the_total_within_a_second() {
 #[test]
 fn c072_small_talk_does_not_wait_beside_bulk() {
     let (total, rates) =
-        (Arc::<Total>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
+        (Arc::<TotalMeter>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
     let mut pairs: Vec<_> = (0..5).map(|_| Session::new(&total, 65_536, 0)).collect();
     pairs.push(Session::new(&total, 200, 10));
     let moved = run(&mut pairs, &rates, 10_000);
@@ -94,7 +94,7 @@ fn c072_small_talk_does_not_wait_beside_bulk() {
 #[test]
 fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
     let rates = Rates { downgrade_after_ms: 60_000, ..Rates::default() };
-    let total = Arc::<Total>::default();
+    let total = Arc::<TotalMeter>::default();
     // Two thirds of the single rate for a minute is enough; a little less is not.
     let paced = |hundredths: u64| rates.single * hundredths / 100 / 100;
     let mut pairs = [Session::new(&total, paced(70), 10), Session::new(&total, paced(60), 10)];
@@ -113,7 +113,7 @@ fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
 #[test]
 fn nobody_overspends_whatever_the_chunks() {
     for seed in 0..100 {
-        let (total, mut chance) = (Arc::<Total>::default(), Chance::new(seed));
+        let (total, mut chance) = (Arc::<TotalMeter>::default(), Chance::new(seed));
         let rates = Rates {
             total: MEGABIT * (1 + chance.below(100)),
             single: MEGABIT * (1 + chance.below(100)),

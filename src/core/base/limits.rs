@@ -142,14 +142,14 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub const STREAM_BYTES_MIN: usize = 16 * 1024;
 /// Bytes in a pipe at most; a direction whose receiver stalls keeps no more than this. Twice as
 /// much costs the same per byte, and an echo beside four bulk pairs then takes twice as long.
-pub const CONDUIT_BYTES: usize = 128 * 1024;
+pub const PIPE_BYTES: usize = 128 * 1024;
 /// Pipes lent to sessions at a time: for a moment while bytes flow, for longer while a receiver
 /// stalls, 4 MiB in all then. When all are lent, further sessions copy.
-pub const CONDUITS_MAX: usize = 32;
+pub const PIPES_MAX: usize = 32;
 /// Chunks a direction of a session converts before others get their turn.
 pub const CHUNKS_PER_TURN: usize = 4;
 /// Bytes after which a direction of a session lets others have their turn.
-pub const TURN_BYTES: usize = CONDUIT_BYTES;
+pub const TURN_BYTES: usize = PIPE_BYTES;
 /// A leg whose partner broke off is broken off this long after its last byte was sent, so that
 /// it is there before.
 pub const RESET_PAUSE_MS: u64 = 200;
@@ -159,11 +159,11 @@ pub const PARKED_BYTES_MAX: usize = 16 * 1024;
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// File descriptors needed besides connections and sessions: both ends of pipes, listeners,
 /// store, reactor, log.
-pub const FILES_SPARE: usize = 2 * CONDUITS_MAX + 32;
+pub const FILES_SPARE: usize = 2 * PIPES_MAX + 32;
 
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
-const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= CONDUIT_BYTES);
+const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= PIPE_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);
 const_assert!(HEARTBEAT_MS < KEEP_ALIVE_SECS as u64 * 1000);
 

@@ -22,7 +22,7 @@ use crate::net::message::{
 };
 use crate::net::report;
 use crate::net::session::list::Running;
-use crate::net::session::splice;
+use crate::net::session::pair;
 use crate::net::session::{Session, Sessions};
 
 /// The machine and the legs it decides about.
@@ -290,7 +290,7 @@ async fn parked(leg: &mut Link, next: &mut Receiver<ToLeg>) -> Parked {
         }
     };
     let gone = async {
-        splice::watch_parked(leg).await;
+        pair::watch_parked(leg).await;
         Parked::Gone
     };
     future::or(order, gone).await

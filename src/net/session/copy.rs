@@ -12,8 +12,8 @@ use smol::{Async, future};
 use hbb_core::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
 
 use crate::net::conn::link::{readable, writable};
-use crate::net::session::pipe::{Conduit, Conduits, is_refusal};
-use crate::net::session::rate::Pace;
+use crate::net::session::pipe::{Pipe, PipePool, is_refusal};
+use crate::net::session::rate::RateLimit;
 
 /// What others may see of a direction while it runs.
 pub struct Flow<'a> {
@@ -22,13 +22,13 @@ pub struct Flow<'a> {
     /// The receiver takes none at the moment, though there are some.
     stalled: Cell<bool>,
     /// Of its session.
-    pace: &'a Pace,
+    limit: &'a RateLimit,
 }
 
 impl<'a> Flow<'a> {
     /// One that has moved nothing.
-    pub const fn new(pace: &'a Pace) -> Self {
-        Self { moved: Cell::new(0), stalled: Cell::new(false), pace }
+    pub const fn new(limit: &'a RateLimit) -> Self {
+        Self { moved: Cell::new(0), stalled: Cell::new(false), limit }
     }
 
     /// Bytes that the receiver took.
@@ -44,7 +44,7 @@ impl<'a> Flow<'a> {
     /// The receiver took some.
     pub fn count(&self, bytes: usize) {
         self.moved.set(self.moved.get() + bytes as u64);
-        self.pace.count(bytes as u64);
+        self.limit.count(bytes as u64);
     }
 
     /// Waits until the receiver takes bytes again; false if it is gone.
@@ -56,14 +56,14 @@ impl<'a> Flow<'a> {
     }
 
     /// Waits until more may be moved.
-    pub async fn keep_pace(&self) {
-        self.pace.keep().await;
+    pub async fn obey_limit(&self) {
+        self.limit.keep().await;
     }
 }
 
 /// How a direction ended. Nothing that was read is left unsent, unless `Refused`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DirectionEnd {
     /// The sender has sent all, and the receiver knows.
     Finished,
     /// The sender broke off.
@@ -77,7 +77,7 @@ pub enum Outcome {
 }
 
 /// One direction of a session.
-pub struct Lane<'a> {
+pub struct Copier<'a> {
     /// The sender.
     pub from: &'a Async<TcpStream>,
     /// The receiver.
@@ -85,7 +85,7 @@ pub struct Lane<'a> {
     /// What it reports.
     pub flow: &'a Flow<'a>,
     /// Where pipes come from.
-    pub conduits: &'a Conduits,
+    pub pipes: &'a PipePool,
 }
 
 /// What a direction does next.
@@ -98,13 +98,13 @@ enum Step<'a> {
     /// stops this direction alone.
     Rest(Rest<'a>),
     /// It is over.
-    End(Outcome),
+    End(DirectionEnd),
 }
 
 /// Bytes on their way.
 enum Rest<'a> {
     Copied(Vec<u8>),
-    Piped(Conduit<'a>),
+    Piped(Pipe<'a>),
 }
 
 impl Step<'_> {
@@ -117,14 +117,14 @@ impl Rest<'_> {
     fn is_empty(&self) -> bool {
         match self {
             Self::Copied(bytes) => bytes.is_empty(),
-            Self::Piped(conduit) => conduit.held() == 0,
+            Self::Piped(pipe) => pipe.held() == 0,
         }
     }
 }
 
-impl<'a> Lane<'a> {
+impl<'a> Copier<'a> {
     /// Passes on `leftover` and all that comes after it.
-    pub fn run(self, leftover: Vec<u8>) -> impl Future<Output = Outcome> {
+    pub fn run(self, leftover: Vec<u8>) -> impl Future<Output = DirectionEnd> {
         let (mut streams, mut step) = (false, Step::start(leftover));
         // An idle pair costs what this keeps; an async function would keep its arguments twice.
         async move {
@@ -133,12 +133,12 @@ impl<'a> Lane<'a> {
                 match step {
                     Step::More(_) => {}
                     Step::Wait if readable(self.from).await.is_ok() => {}
-                    Step::Wait => return Outcome::Broken,
+                    Step::Wait => return DirectionEnd::Broken,
                     Step::Rest(_) if self.flow.takes_again(self.to).await => {}
-                    Step::Rest(_) => return Outcome::Refused,
+                    Step::Rest(_) => return DirectionEnd::Refused,
                     Step::End(outcome) => return outcome,
                 }
-                self.flow.keep_pace().await;
+                self.flow.obey_limit().await;
                 if streams {
                     // Those who are ready and send little go first.
                     future::yield_now().await;
@@ -155,15 +155,13 @@ impl<'a> Lane<'a> {
     fn deliver(&self, mut rest: Rest<'a>) -> Step<'a> {
         let given = match &mut rest {
             Rest::Copied(bytes) => self.give(bytes).map(|given| drop(bytes.drain(..given))),
-            Rest::Piped(conduit) => self.pour(conduit),
+            Rest::Piped(pipe) => self.pour(pipe),
         };
         match (given, rest) {
             (Ok(()), rest) if rest.is_empty() => Step::More(0),
             (Ok(()) | Err(Errno::AGAIN), rest) => Step::Rest(rest),
-            (Err(errno), Rest::Piped(conduit)) if is_refusal(errno) => {
-                Step::Rest(self.unpipe(conduit))
-            }
-            (Err(_), _) => Step::End(Outcome::Refused),
+            (Err(errno), Rest::Piped(pipe)) if is_refusal(errno) => Step::Rest(self.unpipe(pipe)),
+            (Err(_), _) => Step::End(DirectionEnd::Refused),
         }
     }
 
@@ -172,9 +170,9 @@ impl<'a> Lane<'a> {
     fn turn(&self, streams: &mut bool) -> Step<'a> {
         let mut left = TURN_BYTES;
         while left > 0 {
-            let conduit = if *streams { self.conduits.lend() } else { None };
-            let step = match conduit {
-                Some(conduit) => self.splice(conduit),
+            let pipe = if *streams { self.pipes.lend() } else { None };
+            let step = match pipe {
+                Some(pipe) => self.splice(pipe),
                 None => self.copy(),
             };
             let Step::More(bytes) = step else { return step };
@@ -188,23 +186,23 @@ impl<'a> Lane<'a> {
         Step::Wait
     }
 
-    fn splice(&self, mut conduit: Conduit<'a>) -> Step<'a> {
-        match conduit.fill(self.from.get_ref()) {
+    fn splice(&self, mut pipe: Pipe<'a>) -> Step<'a> {
+        match pipe.fill(self.from.get_ref()) {
             Ok(0) => return self.finish(),
             Ok(_) => {}
             Err(Errno::AGAIN) => return Step::Wait,
             Err(errno) if is_refusal(errno) => {
-                self.conduits.retire();
+                self.pipes.retire();
                 return Step::More(0);
             }
-            Err(_) => return Step::End(Outcome::Broken),
+            Err(_) => return Step::End(DirectionEnd::Broken),
         }
-        let taken = conduit.held();
-        match self.pour(&mut conduit) {
-            Ok(()) if conduit.held() == 0 => Step::More(taken),
-            Ok(()) | Err(Errno::AGAIN) => Step::Rest(Rest::Piped(conduit)),
-            Err(errno) if is_refusal(errno) => Step::Rest(self.unpipe(conduit)),
-            Err(_) => Step::End(Outcome::Refused),
+        let taken = pipe.held();
+        match self.pour(&mut pipe) {
+            Ok(()) if pipe.held() == 0 => Step::More(taken),
+            Ok(()) | Err(Errno::AGAIN) => Step::Rest(Rest::Piped(pipe)),
+            Err(errno) if is_refusal(errno) => Step::Rest(self.unpipe(pipe)),
+            Err(_) => Step::End(DirectionEnd::Refused),
         }
     }
 
@@ -216,7 +214,7 @@ impl<'a> Lane<'a> {
         let chunk = match recv(self.from.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
             Ok(((chunk, _), _)) => chunk,
             Err(Errno::AGAIN) => return Step::Wait,
-            Err(_) => return Step::End(Outcome::Broken),
+            Err(_) => return Step::End(DirectionEnd::Broken),
         };
         if chunk.is_empty() {
             return self.finish();
@@ -228,18 +226,18 @@ impl<'a> Lane<'a> {
                 Step::Rest(Rest::Copied(rest.to_vec()))
             }
             Err(Errno::AGAIN) => Step::Rest(Rest::Copied(chunk.to_vec())),
-            Err(_) => Step::End(Outcome::Refused),
+            Err(_) => Step::End(DirectionEnd::Refused),
         }
     }
 
-    fn unpipe(&self, conduit: Conduit<'a>) -> Rest<'a> {
-        self.conduits.retire();
-        Rest::Copied(conduit.into_bytes())
+    fn unpipe(&self, pipe: Pipe<'a>) -> Rest<'a> {
+        self.pipes.retire();
+        Rest::Copied(pipe.into_bytes())
     }
 
     fn finish(&self) -> Step<'a> {
         let _ = self.to.get_ref().shutdown(Shutdown::Write);
-        Step::End(Outcome::Finished)
+        Step::End(DirectionEnd::Finished)
     }
 
     fn give(&self, bytes: &[u8]) -> Result<usize, Errno> {
@@ -248,8 +246,8 @@ impl<'a> Lane<'a> {
         Ok(given)
     }
 
-    fn pour(&self, conduit: &mut Conduit<'a>) -> Result<(), Errno> {
-        let given = conduit.pour(self.to.get_ref())?;
+    fn pour(&self, pipe: &mut Pipe<'a>) -> Result<(), Errno> {
+        let given = pipe.pour(self.to.get_ref())?;
         self.flow.count(given);
         Ok(())
     }

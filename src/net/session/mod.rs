@@ -3,9 +3,9 @@
 
 pub mod copy;
 pub mod list;
+pub mod pair;
 pub mod pipe;
 pub mod rate;
-pub mod splice;
 pub mod websocket;
 
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ use smol::{LocalExecutor, Task};
 
 use hbb_core::base::conn::{Conn, Transport};
 use hbb_core::base::limits::{
-    CONDUITS_MAX, GATHERED_BYTES_MAX, INBOX_MAX, RELAY_STACK_BYTES, SESSION_IDLE_MS, TUNNEL_IDLE_MS,
+    GATHERED_BYTES_MAX, INBOX_MAX, PIPES_MAX, RELAY_STACK_BYTES, SESSION_IDLE_MS, TUNNEL_IDLE_MS,
 };
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::Terms;
@@ -33,9 +33,9 @@ use crate::net::conn::socket::mark;
 use crate::net::message::{SessionEnd, ToRelay};
 use crate::net::report;
 use crate::net::session::list::DISMISSED;
-use crate::net::session::pipe::Conduits;
-use crate::net::session::rate::{Paces, Total};
-use crate::net::session::splice::Leg;
+use crate::net::session::pair::Leg;
+use crate::net::session::pipe::PipePool;
+use crate::net::session::rate::{RateLimits, TotalMeter};
 use crate::net::session::websocket::Room;
 
 /// Two legs that found each other.
@@ -77,8 +77,8 @@ pub enum Sessions {
 pub struct Bench {
     executor: Rc<LocalExecutor<'static>>,
     room: Room,
-    conduits: Rc<Conduits>,
-    paces: Paces,
+    pipes: Rc<PipePool>,
+    limits: RateLimits,
     dscp: Option<u8>,
     tasks: Tasks,
 }
@@ -109,7 +109,7 @@ impl Sessions {
         executor: &Rc<LocalExecutor<'static>>,
         (clock, rates): (Clock, Rates),
     ) -> io::Result<Self> {
-        let total = Arc::new(Total::default());
+        let total = Arc::new(TotalMeter::default());
         if threads <= 1 {
             let setting = Setting { threads: 1, dscp };
             let bench = Bench::new(Rc::clone(executor), setting, (clock, total, rates));
@@ -155,7 +155,7 @@ impl Sessions {
     /// Changes the rates of all.
     pub async fn set_rates(&self, rates: Rates) {
         match self {
-            Self::Here(bench) => bench.paces.set(rates),
+            Self::Here(bench) => bench.limits.set(rates),
             Self::Spread(workers) => {
                 for worker in workers {
                     let _ = worker.orders.send(Order::Rates(rates)).await;
@@ -174,7 +174,7 @@ impl Worker {
 fn work(
     orders: &Receiver<Order>,
     setting: Setting,
-    shared: (Clock, Arc<Total>, Rates),
+    shared: (Clock, Arc<TotalMeter>, Rates),
     running: &Arc<AtomicUsize>,
 ) {
     let executor = Rc::new(LocalExecutor::new());
@@ -183,7 +183,7 @@ fn work(
         while let Ok(order) = orders.recv().await {
             match order {
                 Order::Start(session) => bench.start(*session, Some(Arc::clone(running))),
-                Order::Rates(rates) => bench.paces.set(rates),
+                Order::Rates(rates) => bench.limits.set(rates),
                 Order::End(number) => {
                     if bench.end(number).is_some() {
                         running.fetch_sub(1, Ordering::Relaxed);
@@ -199,12 +199,12 @@ impl Bench {
     fn new(
         executor: Rc<LocalExecutor<'static>>,
         Setting { threads, dscp }: Setting,
-        (clock, total, rates): (Clock, Arc<Total>, Rates),
+        (clock, total, rates): (Clock, Arc<TotalMeter>, Rates),
     ) -> Self {
         let room = Room::new(GATHERED_BYTES_MAX / threads);
-        let conduits = Rc::new(Conduits::new((CONDUITS_MAX / threads).max(1)));
-        let paces = Paces::new(clock, total, rates);
-        Self { executor, room, conduits, paces, dscp, tasks: Tasks::default() }
+        let pipes = Rc::new(PipePool::new((PIPES_MAX / threads).max(1)));
+        let limits = RateLimits::new(clock, total, rates);
+        Self { executor, room, pipes, limits, dscp, tasks: Tasks::default() }
     }
 
     /// The two kinds of sessions are two kinds of tasks: one that converts messages is several
@@ -227,15 +227,15 @@ impl Bench {
             mark(joining.stream.get_ref(), dscp);
         }
         let over = Over { number, conn, inbox, running, tasks: Rc::clone(&self.tasks) };
-        let pace = self.paces.session(terms.limited, moved);
-        let kept = Box::new((pace, over, Rc::clone(&self.conduits)));
+        let limit = self.limits.session(terms.limited, moved);
+        let kept = Box::new((limit, over, Rc::clone(&self.pipes)));
         if let (Transport::Tcp, Transport::Tcp) = (waiting.transport(), joining.transport()) {
             let legs = Box::new((Leg::from(waiting), Leg::from(joining)));
             let session = async move {
                 // What is moved in here stays to the end: that shall be a pointer, not both legs.
                 let ended = {
                     let (first, second) = *{ legs };
-                    splice::join(first, second, (idle_ms, &kept.0), &kept.2)
+                    pair::join(first, second, (idle_ms, &kept.0), &kept.2)
                 };
                 let ended = ended.await;
                 kept.1.tell(&ended).await;

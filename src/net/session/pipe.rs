@@ -9,30 +9,30 @@ use std::os::fd::OwnedFd;
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
-use hbb_core::base::limits::CONDUIT_BYTES;
+use hbb_core::base::limits::PIPE_BYTES;
 
 /// Lends pipes, a bounded number of them. One is made when none rests here, so a relay that was
 /// never busy has none.
-pub struct Conduits {
-    resting: RefCell<Vec<Ends>>,
+pub struct PipePool {
+    resting: RefCell<Vec<PipeEnds>>,
     lent: Cell<usize>,
     limit: Cell<usize>,
 }
 
 /// A pipe; empty while it rests.
-struct Ends {
+struct PipeEnds {
     inlet: OwnedFd,
     outlet: OwnedFd,
 }
 
 /// A lent pipe. Dropped empty it rests in the pool, with bytes inside it is closed.
-pub struct Conduit<'a> {
-    ends: Option<Ends>,
+pub struct Pipe<'a> {
+    ends: Option<PipeEnds>,
     held: usize,
-    pool: &'a Conduits,
+    pool: &'a PipePool,
 }
 
-impl Conduits {
+impl PipePool {
     /// A pool of at most `limit` pipes; without any, every byte is copied.
     pub fn new(limit: usize) -> Self {
         let (resting, lent) = (RefCell::new(Vec::new()), Cell::new(0));
@@ -40,14 +40,14 @@ impl Conduits {
     }
 
     /// An empty pipe; None if all are lent or the system gives no more: then copy.
-    pub fn lend(&self) -> Option<Conduit<'_>> {
+    pub fn lend(&self) -> Option<Pipe<'_>> {
         if self.lent.get() >= self.limit.get() {
             return None;
         }
         let resting = self.resting.borrow_mut().pop();
-        let ends = resting.or_else(Ends::open)?;
+        let ends = resting.or_else(PipeEnds::open)?;
         self.lent.set(self.lent.get() + 1);
-        Some(Conduit { ends: Some(ends), held: 0, pool: self })
+        Some(Pipe { ends: Some(ends), held: 0, pool: self })
     }
 
     /// How many pipes are lent and how many rest.
@@ -62,23 +62,23 @@ impl Conduits {
     }
 }
 
-impl Ends {
+impl PipeEnds {
     fn open() -> Option<Self> {
         let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         // If the system allows no more it keeps its default, and takes less at once.
-        let _ = fcntl_setpipe_size(&inlet, CONDUIT_BYTES);
+        let _ = fcntl_setpipe_size(&inlet, PIPE_BYTES);
         Some(Self { inlet, outlet })
     }
 }
 
-impl Conduit<'_> {
+impl Pipe<'_> {
     /// Takes what fits out of a socket; 0 at its end.
     ///
     /// # Errors
     /// `AGAIN` if there are none for now; one for which [`is_refusal`] holds; or the socket broke.
     pub fn fill(&mut self, from: &TcpStream) -> Result<usize, Errno> {
         let Some(ends) = &self.ends else { return Ok(0) };
-        let room = CONDUIT_BYTES.saturating_sub(self.held);
+        let room = PIPE_BYTES.saturating_sub(self.held);
         let taken = splice(from, None, &ends.inlet, None, room, SpliceFlags::NONBLOCK)?;
         self.held += taken;
         Ok(taken)
@@ -115,7 +115,7 @@ impl Conduit<'_> {
     }
 }
 
-impl Drop for Conduit<'_> {
+impl Drop for Pipe<'_> {
     fn drop(&mut self) {
         let pool = self.pool;
         pool.lent.set(pool.lent.get().saturating_sub(1));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn no_more_are_lent_than_the_limit() {
-        let pool = Conduits::new(2);
+        let pool = PipePool::new(2);
         assert_eq!(pool.count(), (0, 0), "none is made before it is needed");
         let (one, other) = (pool.lend(), pool.lend());
         assert!(one.is_some() && other.is_some() && pool.lend().is_none());
@@ -162,31 +162,31 @@ mod tests {
 
     #[test]
     fn bytes_pass_or_come_out_again() {
-        let pool = Conduits::new(1);
+        let pool = PipePool::new(1);
         let ((mut a, from), (to, mut b)) = (pair(), pair());
         a.write_all(&[7; 10_000]).unwrap();
-        let mut conduit = pool.lend().unwrap();
-        while conduit.held() < 10_000 {
-            conduit.fill(&from).unwrap();
+        let mut pipe = pool.lend().unwrap();
+        while pipe.held() < 10_000 {
+            pipe.fill(&from).unwrap();
         }
-        assert_eq!(conduit.pour(&to), Ok(10_000));
+        assert_eq!(pipe.pour(&to), Ok(10_000));
         let mut got = [0; 10_000];
         b.read_exact(&mut got).unwrap();
         assert_eq!(got, [7; 10_000]);
         a.write_all(b"rest").unwrap();
-        assert_eq!(conduit.fill(&from), Ok(4));
-        assert_eq!(conduit.into_bytes(), b"rest");
+        assert_eq!(pipe.fill(&from), Ok(4));
+        assert_eq!(pipe.into_bytes(), b"rest");
         assert_eq!(pool.count(), (0, 1), "it is empty again");
     }
 
     #[test]
     fn one_with_bytes_inside_is_not_lent_again() {
-        let pool = Conduits::new(1);
+        let pool = PipePool::new(1);
         let (mut a, from) = pair();
         a.write_all(b"of another session").unwrap();
-        let mut conduit = pool.lend().unwrap();
-        conduit.fill(&from).unwrap();
-        drop(conduit);
+        let mut pipe = pool.lend().unwrap();
+        pipe.fill(&from).unwrap();
+        drop(pipe);
         assert_eq!(pool.count(), (0, 0));
     }
 }

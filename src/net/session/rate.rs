@@ -17,23 +17,23 @@ use crate::net::clock::Clock;
 
 /// What all sessions have used: shared by the threads that move bytes, without a lock.
 #[derive(Debug, Default)]
-pub struct Total {
+pub struct TotalMeter {
     used: AtomicU64,
     sessions: AtomicUsize,
 }
 
-/// What one session has used. It counts among the sessions of its [`Total`] until it is dropped.
+/// What one session has used. It counts among the sessions of its [`TotalMeter`] until it is dropped.
 #[derive(Debug)]
-pub struct SharedMeter {
-    total: Arc<Total>,
+pub struct SessionMeter {
+    total: Arc<TotalMeter>,
     meter: Meter,
 }
 
-impl Total {
+impl TotalMeter {
     /// A session that starts; `limited` ones get the limited rate from the beginning.
-    pub fn meter(self: &Arc<Self>, now: Time, limited: bool) -> SharedMeter {
+    pub fn meter(self: &Arc<Self>, now: Time, limited: bool) -> SessionMeter {
         self.sessions.fetch_add(1, Ordering::Relaxed);
-        SharedMeter { total: Arc::clone(self), meter: Meter::new(now, limited) }
+        SessionMeter { total: Arc::clone(self), meter: Meter::new(now, limited) }
     }
 
     /// How many sessions there are.
@@ -51,7 +51,7 @@ impl Total {
     }
 }
 
-impl SharedMeter {
+impl SessionMeter {
     /// Charges bytes that were moved to this session and to all together.
     pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates) -> Verdict {
         let all = self.total.take(now, bytes, rates.total);
@@ -64,7 +64,7 @@ impl SharedMeter {
     }
 }
 
-impl Drop for SharedMeter {
+impl Drop for SessionMeter {
     fn drop(&mut self) {
         self.total.sessions.fetch_sub(1, Ordering::Relaxed);
     }
@@ -72,28 +72,28 @@ impl Drop for SharedMeter {
 
 /// What all sessions of a thread share; clones are the same.
 #[derive(Clone)]
-pub struct Paces(Rc<Shared>);
+pub struct RateLimits(Rc<Shared>);
 
 struct Shared {
     clock: Clock,
     /// Of all threads.
-    total: Arc<Total>,
+    total: Arc<TotalMeter>,
     rates: Cell<Rates>,
 }
 
-/// The pace of one session.
-pub struct Pace {
+/// The limit of one session.
+pub struct RateLimit {
     shared: Rc<Shared>,
-    meter: RefCell<SharedMeter>,
+    meter: RefCell<SessionMeter>,
     /// Bytes that were moved and not yet charged.
     due: Cell<u64>,
     /// All bytes that were moved, for who runs no session but wants to know.
     moved: Arc<AtomicU64>,
 }
 
-impl Paces {
+impl RateLimits {
     /// With these rates for a start.
-    pub fn new(clock: Clock, total: Arc<Total>, rates: Rates) -> Self {
+    pub fn new(clock: Clock, total: Arc<TotalMeter>, rates: Rates) -> Self {
         Self(Rc::new(Shared { clock, total, rates: Cell::new(rates) }))
     }
 
@@ -103,14 +103,14 @@ impl Paces {
     }
 
     /// A session that starts; what it moves is added to `moved`.
-    pub fn session(&self, limited: bool, moved: Arc<AtomicU64>) -> Pace {
+    pub fn session(&self, limited: bool, moved: Arc<AtomicU64>) -> RateLimit {
         let shared = Rc::clone(&self.0);
         let meter = RefCell::new(shared.total.meter(shared.clock.now(), limited));
-        Pace { shared, meter, due: Cell::new(0), moved }
+        RateLimit { shared, meter, due: Cell::new(0), moved }
     }
 }
 
-impl Pace {
+impl RateLimit {
     /// What it reads the time from.
     pub fn clock(&self) -> Clock {
         self.shared.clock

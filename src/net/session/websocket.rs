@@ -1,4 +1,4 @@
-//! Moves the messages of a session of which at least one leg speaks WebSocket. Like `splice.rs`
+//! Moves the messages of a session of which at least one leg speaks WebSocket. Like `pair.rs`
 //! each direction goes by itself; unlike there, bytes are converted, pings answered and closing
 //! is said. C68-C70, C73.
 
@@ -21,9 +21,9 @@ use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
 
 use crate::net::conn::link::{Link, readable};
 use crate::net::message::SessionEnd;
-use crate::net::session::copy::{Flow, Outcome};
-use crate::net::session::rate::Pace;
-use crate::net::session::splice::{quiet, until_over};
+use crate::net::session::copy::{DirectionEnd, Flow};
+use crate::net::session::pair::{quiet, until_over};
+use crate::net::session::rate::RateLimit;
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
@@ -74,14 +74,14 @@ enum Word {
     Close,
 }
 
-/// Joins two legs like [`crate::net::session::splice::join`], as messages.
+/// Joins two legs like [`crate::net::session::pair::join`], as messages.
 pub async fn join(
     mut first: Link,
     mut second: Link,
-    (idle_ms, pace): (u64, &Pace),
+    (idle_ms, limit): (u64, &RateLimit),
     room: Room,
 ) -> SessionEnd {
-    let flows = [Flow::new(pace), Flow::new(pace)];
+    let flows = [Flow::new(limit), Flow::new(limit)];
     let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
     let over = {
         let sides = [Side::new(&first), Side::new(&second)];
@@ -89,10 +89,10 @@ pub async fn join(
         let [from_first, from_second] = unfed;
         let mut forth = Way::new((one, other), from_first, ahead, &room);
         let mut back = Way::new((other, one), from_second, behind, &room);
-        let quiet = pin!(quiet(&flows, idle_ms, pace));
+        let quiet = pin!(quiet(&flows, idle_ms, limit));
         until_over(pin!(forth.run()), pin!(back.run()), quiet).await
     };
-    over.settle([&first.stream, &second.stream], &flows, pace).await
+    over.settle([&first.stream, &second.stream], &flows, limit).await
 }
 
 /// A leg, and what the direction that reads it and the one that writes to it tell each other.
@@ -156,7 +156,7 @@ impl<'a> Way<'a> {
     }
 
     /// Moves messages until it is over, and tells how.
-    async fn run(&mut self) -> Outcome {
+    async fn run(&mut self) -> DirectionEnd {
         loop {
             if let Err(over) = self.step().await {
                 return over;
@@ -168,10 +168,10 @@ impl<'a> Way<'a> {
     ///
     /// # Errors
     /// How it ended.
-    async fn step(&mut self) -> Result<(), Outcome> {
+    async fn step(&mut self) -> Result<(), DirectionEnd> {
         let step = self.turn();
         self.answer();
-        self.flow.keep_pace().await;
+        self.flow.obey_limit().await;
         match step? {
             Step::Wait => match self.pause().await? {
                 None => {}
@@ -189,23 +189,23 @@ impl<'a> Way<'a> {
             Step::End => {
                 self.finish().await;
                 let said = self.converter.is_closed();
-                return Err(if said { Outcome::Closed } else { Outcome::Finished });
+                return Err(if said { DirectionEnd::Closed } else { DirectionEnd::Finished });
             }
         }
         Ok(())
     }
 
     /// Waits without any memory but what it needs.
-    async fn pause(&mut self) -> Result<Option<Word>, Outcome> {
+    async fn pause(&mut self) -> Result<Option<Word>, DirectionEnd> {
         self.rest = Vec::new();
         self.wait().await
     }
 
     /// Waits for bytes, or for a word that may be said now.
-    async fn wait(&self) -> Result<Option<Word>, Outcome> {
+    async fn wait(&self) -> Result<Option<Word>, DirectionEnd> {
         let readable = async {
             let readable = readable(self.from.stream()).await;
-            readable.map(|()| None).map_err(|_| Outcome::Broken)
+            readable.map(|()| None).map_err(|_| DirectionEnd::Broken)
         };
         let word = async {
             match self.to.words.recv().await {
@@ -240,14 +240,14 @@ impl<'a> Way<'a> {
 
     /// Reads on for nothing: closing a connection with unread bytes would reset it, and what was
     /// sent to it before could be lost.
-    async fn drain(&self) -> Outcome {
+    async fn drain(&self) -> DirectionEnd {
         loop {
             let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
             match self.receive(&mut buffer) {
-                Ok(Some([])) => return Outcome::Finished,
+                Ok(Some([])) => return DirectionEnd::Finished,
                 Ok(Some(_)) => future::yield_now().await,
                 Ok(None) if readable(self.from.stream()).await.is_ok() => {}
-                Ok(None) => return Outcome::Broken,
+                Ok(None) => return DirectionEnd::Broken,
                 Err(outcome) => return outcome,
             }
         }
@@ -256,7 +256,7 @@ impl<'a> Way<'a> {
     /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. No session has a buffer of its
     /// own: one is on the stack of this call, never cleared, and all share the other.
     #[inline(never)]
-    fn turn(&mut self) -> Result<Step, Outcome> {
+    fn turn(&mut self) -> Result<Step, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
         let scratch = Rc::clone(&self.share.room.scratch);
         let mut out = scratch.borrow_mut();
@@ -280,7 +280,7 @@ impl<'a> Way<'a> {
             out.clear();
             let limit = self.share.limit();
             let fed = self.converter.feed(input, &mut out, limit);
-            let taken = fed.map_err(|_| Outcome::Malformed)?;
+            let taken = fed.map_err(|_| DirectionEnd::Malformed)?;
             self.share.hold(self.converter.gathered_len());
             self.unfed = input.get(taken..).unwrap_or_default().to_vec();
             if !self.pass_on(&out)? {
@@ -294,7 +294,7 @@ impl<'a> Way<'a> {
     }
 
     /// Sends converted bytes, and behind them a gathered message; false if some are left.
-    fn pass_on(&mut self, out: &[u8]) -> Result<bool, Outcome> {
+    fn pass_on(&mut self, out: &[u8]) -> Result<bool, DirectionEnd> {
         let sent = if out.is_empty() { 0 } else { self.send_some(out)? };
         self.rest.clear();
         self.rest.extend_from_slice(out.get(sent..).unwrap_or_default());
@@ -302,20 +302,20 @@ impl<'a> Way<'a> {
         Ok(self.rest.is_empty())
     }
 
-    async fn send_all(&self, bytes: &[u8]) -> Result<(), Outcome> {
+    async fn send_all(&self, bytes: &[u8]) -> Result<(), DirectionEnd> {
         let mut unsent = bytes;
         while !unsent.is_empty() {
             let sent = self.send_some(unsent)?;
             unsent = unsent.get(sent..).unwrap_or_default();
             if sent == 0 && !self.flow.takes_again(self.to.stream()).await {
-                return Err(Outcome::Refused);
+                return Err(DirectionEnd::Refused);
             }
         }
         Ok(())
     }
 
     /// Sends what fits and tells how much that is.
-    fn send_some(&self, bytes: &[u8]) -> Result<usize, Outcome> {
+    fn send_some(&self, bytes: &[u8]) -> Result<usize, DirectionEnd> {
         match send(self.to.stream().get_ref(), bytes, SendFlags::NOSIGNAL) {
             Ok(sent) => {
                 self.flow.count(sent);
@@ -325,21 +325,24 @@ impl<'a> Way<'a> {
             Err(errno) => {
                 // This one comes behind a real end.
                 self.to.broke.set(errno != Errno::PIPE);
-                Err(Outcome::Refused)
+                Err(DirectionEnd::Refused)
             }
         }
     }
 
     /// What is there to read; empty at the end, None for nothing yet.
-    fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<Option<&'b [u8]>, Outcome> {
+    fn receive<'b>(
+        &self,
+        buffer: &'b mut [MaybeUninit<u8>],
+    ) -> Result<Option<&'b [u8]>, DirectionEnd> {
         let received = recv(self.from.stream().get_ref(), buffer, RecvFlags::empty());
         match received.map(|((chunk, _), _)| &*chunk) {
-            Ok([]) if self.from.broke.get() && !self.from.told.get() => Err(Outcome::Broken),
+            Ok([]) if self.from.broke.get() && !self.from.told.get() => Err(DirectionEnd::Broken),
             Ok(chunk) => Ok(Some(chunk)),
             Err(Errno::AGAIN) => Ok(None),
             // It went without reading our last word; there is no more to come either.
             Err(Errno::CONNRESET) if self.from.told.get() => Ok(Some(&[])),
-            Err(_) => Err(Outcome::Broken),
+            Err(_) => Err(DirectionEnd::Broken),
         }
     }
 }

@@ -17,9 +17,9 @@ use hbb_core::base::time::Time;
 
 use crate::net::conn::link::{Link, readable, within, writable};
 use crate::net::message::SessionEnd;
-use crate::net::session::copy::{Flow, Lane, Outcome};
-use crate::net::session::pipe::Conduits;
-use crate::net::session::rate::Pace;
+use crate::net::session::copy::{Copier, DirectionEnd, Flow};
+use crate::net::session::pipe::PipePool;
+use crate::net::session::rate::RateLimit;
 
 /// A connection and what was read of it but not passed on.
 pub struct Leg {
@@ -40,31 +40,31 @@ impl From<Link> for Leg {
 pub fn join(
     first: impl Into<Leg>,
     second: impl Into<Leg>,
-    (idle_ms, pace): (u64, &Pace),
-    conduits: &Conduits,
+    (idle_ms, limit): (u64, &RateLimit),
+    pipes: &PipePool,
 ) -> impl Future<Output = SessionEnd> {
     let (first, second) = (first.into(), second.into());
     // An async function would keep its arguments twice.
     async move {
-        let flows = [Flow::new(pace), Flow::new(pace)];
+        let flows = [Flow::new(limit), Flow::new(limit)];
         let (one, other) = (&first.stream, &second.stream);
         let over = {
             let [ahead, behind] = &flows;
-            let forth = Lane { from: one, to: other, flow: ahead, conduits };
-            let back = Lane { from: other, to: one, flow: behind, conduits };
+            let forth = Copier { from: one, to: other, flow: ahead, pipes };
+            let back = Copier { from: other, to: one, flow: behind, pipes };
             let forth = pin!(forth.run(first.leftover));
             let back = pin!(back.run(second.leftover));
-            until_over(forth, back, pin!(quiet(&flows, idle_ms, pace))).await
+            until_over(forth, back, pin!(quiet(&flows, idle_ms, limit))).await
         };
-        over.settle([one, other], &flows, pace).await
+        over.settle([one, other], &flows, limit).await
     }
 }
 
 /// How both directions ended, if they did.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Over {
-    forth: Option<Outcome>,
-    back: Option<Outcome>,
+    forth: Option<DirectionEnd>,
+    back: Option<DirectionEnd>,
 }
 
 impl Over {
@@ -73,9 +73,9 @@ impl Over {
         self,
         [one, other]: [&Async<TcpStream>; 2],
         flows: &[Flow<'_>; 2],
-        pace: &Pace,
+        limit: &RateLimit,
     ) -> SessionEnd {
-        let secs = pace.age_secs();
+        let secs = limit.age_secs();
         match self.gone() {
             (true, false) => reset(other).await,
             (false, true) => reset(one).await,
@@ -87,8 +87,12 @@ impl Over {
 
     const fn reason(self) -> DropReason {
         match (self.forth, self.back) {
-            (Some(Outcome::Malformed), _) | (_, Some(Outcome::Malformed)) => DropReason::Malformed,
-            (Some(Outcome::Broken), _) | (_, Some(Outcome::Broken)) => DropReason::SendFailed,
+            (Some(DirectionEnd::Malformed), _) | (_, Some(DirectionEnd::Malformed)) => {
+                DropReason::Malformed
+            }
+            (Some(DirectionEnd::Broken), _) | (_, Some(DirectionEnd::Broken)) => {
+                DropReason::SendFailed
+            }
             (Some(_), Some(_)) => DropReason::Done,
             _ => DropReason::Idle,
         }
@@ -97,9 +101,9 @@ impl Over {
     /// Whether the first leg broke, and whether the second did.
     fn gone(self) -> (bool, bool) {
         let gone = |as_sender, as_receiver| match as_sender {
-            Some(Outcome::Broken) => true,
-            Some(Outcome::Closed) => false,
-            _ => as_receiver == Some(Outcome::Refused),
+            Some(DirectionEnd::Broken) => true,
+            Some(DirectionEnd::Closed) => false,
+            _ => as_receiver == Some(DirectionEnd::Refused),
         };
         (gone(self.forth, self.back), gone(self.back, self.forth))
     }
@@ -109,8 +113,8 @@ impl Over {
 /// pair is quiet. The futures stay where they are: combinators would keep a second copy of each,
 /// and this is what an idle pair costs.
 pub(super) async fn until_over(
-    mut forth: Pin<&mut impl Future<Output = Outcome>>,
-    mut back: Pin<&mut impl Future<Output = Outcome>>,
+    mut forth: Pin<&mut impl Future<Output = DirectionEnd>>,
+    mut back: Pin<&mut impl Future<Output = DirectionEnd>>,
     mut quiet: Pin<&mut impl Future<Output = ()>>,
 ) -> Over {
     let mut over = Over::default();
@@ -126,8 +130,8 @@ pub(super) async fn until_over(
 }
 
 fn advance(
-    outcome: &mut Option<Outcome>,
-    way: Pin<&mut impl Future<Output = Outcome>>,
+    outcome: &mut Option<DirectionEnd>,
+    way: Pin<&mut impl Future<Output = DirectionEnd>>,
     context: &mut Context<'_>,
 ) {
     if outcome.is_none()
@@ -142,7 +146,11 @@ const TICKS: u32 = 10;
 /// Ready when nothing moved either way for `idle_ms`, or a receiver took nothing for so long of
 /// what waits for it; up to a tenth late. No timer is touched by traffic, and all sessions look in
 /// the same moments, so that a thousand idle ones wake the processor as often as one.
-pub(super) fn quiet(flows: &[Flow<'_>; 2], idle_ms: u64, pace: &Pace) -> impl Future<Output = ()> {
+pub(super) fn quiet(
+    flows: &[Flow<'_>; 2],
+    idle_ms: u64,
+    limit: &RateLimit,
+) -> impl Future<Output = ()> {
     let tick_ms = (idle_ms / u64::from(TICKS)).max(1);
     // The first look, in the middle of a tick, counts for nothing.
     let mut watches = flows.each_ref().map(|_| Watch { moved: u64::MAX, still: 0, stuck: 0 });
@@ -150,7 +158,7 @@ pub(super) fn quiet(flows: &[Flow<'_>; 2], idle_ms: u64, pace: &Pace) -> impl Fu
         while watches.iter().any(|watch| watch.still < TICKS)
             && watches.iter().all(|watch| watch.stuck <= TICKS)
         {
-            let clock = pace.clock();
+            let clock = limit.clock();
             let next = (clock.now().as_millis() / tick_ms + 1) * tick_ms;
             match clock.instant(Time::from_millis(next)) {
                 Some(at) => Timer::at(at).await,
