@@ -4,6 +4,7 @@
 pub mod link;
 pub mod pool;
 pub mod secrecy;
+pub(crate) mod slots;
 pub mod socket;
 pub mod udp;
 pub mod websocket;

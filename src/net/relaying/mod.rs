@@ -17,6 +17,7 @@ use hbb_core::wire::message::decode;
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::conn::pool::Place;
+use crate::net::conn::slots::SlotTable;
 use crate::net::message::{
     Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
 };
@@ -31,13 +32,12 @@ pub struct Relaying {
     sessions: Rc<Sessions>,
     effects: Effects,
     clock: Clock,
-    legs: Vec<Option<Held>>,
+    legs: SlotTable<Held>,
     running: Running,
     counters: Counters,
 }
 
 struct Held {
-    conn: Conn,
     from: Endpoint,
     outbox: Sender<ToLeg>,
     /// Boxed, as most of the time there is none.
@@ -54,7 +54,7 @@ impl Relaying {
     /// Takes over a machine.
     pub fn new(machine: Relay, sessions: Rc<Sessions>, clock: Clock) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
-        let (legs, running) = (Vec::new(), Running::default());
+        let (legs, running) = (SlotTable::new(), Running::default());
         Self { machine, sessions, effects, clock, legs, running, counters }
     }
 
@@ -136,11 +136,11 @@ impl Relaying {
         let now = self.clock.now();
         match message {
             ToRelay::Opened { conn, from, outbox } => {
-                self.hold(Held { conn, from, outbox, leg: None });
+                self.legs.insert(conn, Held { from, outbox, leg: None });
                 self.machine.handle(now, Input::Opened { conn, from }, &mut self.effects);
             }
             ToRelay::Closed { conn } => {
-                self.release(conn);
+                self.legs.remove(conn);
                 self.running.end_of(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
@@ -151,14 +151,14 @@ impl Relaying {
             ToRelay::Asked(question, to) => drop(to.try_send(self.asked(question).await)),
             ToRelay::Joined { conn, payload, leg } => match decode(&payload) {
                 Ok(request) => {
-                    let Some(held) = self.held(conn) else { return };
+                    let Some(held) = self.legs.get_mut(conn) else { return };
                     held.leg = Some(Box::new(leg));
                     let input = Input::Request { conn, request };
                     self.machine.handle(now, input, &mut self.effects);
                 }
                 Err(_) => {
                     self.counters.count(DropReason::Malformed);
-                    self.release(conn);
+                    self.legs.remove(conn);
                     self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
                 }
             },
@@ -170,7 +170,7 @@ impl Relaying {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Park { conn } => {
-                    if let Some(held) = self.held(conn)
+                    if let Some(held) = self.legs.get_mut(conn)
                         && let Some(leg) = held.leg.take()
                     {
                         let _ = held.outbox.try_send(ToLeg::Park(*leg));
@@ -182,19 +182,19 @@ impl Relaying {
                 Effect::Close { conn, reason } => {
                     self.counters.count(reason);
                     report::leg_closed(conn, reason);
-                    self.release(conn);
+                    self.legs.remove(conn);
                 }
             }
         }
     }
 
     fn pair(&mut self, waiting: Conn, joining: Conn, terms: Terms) {
-        let partner = self.release(joining).and_then(|mut held| {
+        let partner = self.legs.remove(joining).and_then(|mut held| {
             let leg = held.leg.take()?;
             Some((leg, held.from))
         });
         let Some((leg, joining_from)) = partner else { return };
-        if let Some(held) = self.release(waiting) {
+        if let Some(held) = self.legs.remove(waiting) {
             report::session_started(held.from, joining_from);
             let between = ([held.from, joining_from], terms);
             let (number, moved) = self.running.start(self.clock.now(), waiting, between);
@@ -203,26 +203,6 @@ impl Relaying {
                 self.running.end(number);
             }
         }
-    }
-
-    fn hold(&mut self, held: Held) {
-        let slot = held.conn.slot as usize;
-        if self.legs.len() <= slot {
-            self.legs.resize_with(slot + 1, || None);
-        }
-        if let Some(place) = self.legs.get_mut(slot) {
-            *place = Some(held);
-        }
-    }
-
-    fn held(&mut self, conn: Conn) -> Option<&mut Held> {
-        self.legs.get_mut(conn.slot as usize)?.as_mut().filter(|held| held.conn == conn)
-    }
-
-    /// Lets go of a leg; its task ends unless an order is still waiting for it.
-    fn release(&mut self, conn: Conn) -> Option<Held> {
-        self.held(conn)?;
-        self.legs.get_mut(conn.slot as usize)?.take()
     }
 }
 

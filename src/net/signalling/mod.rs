@@ -19,6 +19,7 @@ use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous};
 use hbb_core::wire::message::{decode, encode};
 
 use crate::net::clock::Clock;
+use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::Datagrams;
 use crate::net::message::{
     Answer, AnswerTo, Forgotten, RendezvousLoad, RendezvousQuestion, ToConnection, ToRendezvous,
@@ -37,7 +38,7 @@ pub struct Signalling {
     store: StoreThread,
     /// To the watch over relays.
     lists: mpsc::Sender<Vec<String>>,
-    outboxes: Outboxes,
+    outboxes: SlotTable<Sender<ToConnection>>,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
@@ -81,7 +82,7 @@ impl Signalling {
             buffer: vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice(),
             store,
             lists,
-            outboxes: Outboxes::default(),
+            outboxes: SlotTable::new(),
             forgetting: None,
             counters: Counters::default(),
         }
@@ -183,13 +184,13 @@ impl Signalling {
         let now = self.clock.now();
         match message {
             ToRendezvous::Opened { conn, from, transport, outbox } => {
-                self.outboxes.open(conn, outbox);
+                self.outboxes.insert(conn, outbox);
                 let input = Input::Opened { conn, from, transport };
                 self.machine.handle(now, input, &mut self.effects);
             }
             ToRendezvous::Closed { conn, reason } => {
                 self.counters.count(reason);
-                self.outboxes.close(conn);
+                self.hang_up(conn);
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
             ToRendezvous::Asked(question, to) => self.asked(question, to),
@@ -207,7 +208,7 @@ impl Signalling {
                 }
                 Err(_) => {
                     self.counters.count(DropReason::Malformed);
-                    self.outboxes.close(conn);
+                    self.hang_up(conn);
                 }
             },
         }
@@ -219,7 +220,7 @@ impl Signalling {
         self.machine.reconfigure(live.limits, live.policy);
         while let Some(conn) = self.machine.banned_caller() {
             self.counters.count(DropReason::Blocked);
-            self.outboxes.close(conn);
+            self.hang_up(conn);
             self.machine.handle(self.clock.now(), Input::Closed { conn }, &mut self.effects);
         }
     }
@@ -279,7 +280,7 @@ impl Signalling {
                 Effect::Keep { conn } => self.tell(conn, ToConnection::Keep),
                 Effect::Close { conn, reason } => {
                     debug!("connection-closing slot={} reason={}", conn.slot, reason.as_str());
-                    self.outboxes.close(conn);
+                    self.hang_up(conn);
                 }
                 Effect::Save { ticket, change } => {
                     if self.store.save(ticket, change).is_err() {
@@ -295,51 +296,20 @@ impl Signalling {
         }
     }
 
+    /// A peer that does not read is closed. A connection gone meanwhile is none of this message's
+    /// business.
     fn tell(&mut self, conn: Conn, message: ToConnection) {
-        if !self.outboxes.send(conn, message) {
+        let Some(outbox) = self.outboxes.get_mut(conn) else { return };
+        if outbox.try_send(message).is_err_and(|error| error.is_full()) {
+            self.hang_up(conn);
             self.counters.count(DropReason::SlowReader);
         }
     }
-}
-
-/// The way to each open connection.
-#[derive(Default)]
-struct Outboxes(Vec<Option<(Conn, Sender<ToConnection>)>>);
-
-impl Outboxes {
-    fn open(&mut self, conn: Conn, outbox: Sender<ToConnection>) {
-        let slot = conn.slot as usize;
-        if self.0.len() <= slot {
-            self.0.resize_with(slot + 1, || None);
-        }
-        if let Some(place) = self.0.get_mut(slot) {
-            *place = Some((conn, outbox));
-        }
-    }
-
-    /// False if the peer does not read; it is closed then. A connection gone meanwhile is none
-    /// of this message's business.
-    fn send(&mut self, conn: Conn, message: ToConnection) -> bool {
-        let Some(outbox) = self.find(conn) else { return true };
-        let full = outbox.try_send(message).is_err_and(|error| error.is_full());
-        if full {
-            self.close(conn);
-        }
-        !full
-    }
 
     /// The connection flushes what waits for it, then ends.
-    fn close(&mut self, conn: Conn) {
-        if let Some(outbox) = self.find(conn) {
+    fn hang_up(&mut self, conn: Conn) {
+        if let Some(outbox) = self.outboxes.remove(conn) {
             outbox.close();
-            if let Some(place) = self.0.get_mut(conn.slot as usize) {
-                *place = None;
-            }
         }
-    }
-
-    fn find(&self, conn: Conn) -> Option<&Sender<ToConnection>> {
-        let (tenant, outbox) = self.0.get(conn.slot as usize)?.as_ref()?;
-        (*tenant == conn).then_some(outbox)
     }
 }
