@@ -1,4 +1,5 @@
-"""The workflow for hosted runners, which no one runs here: linted, and held to what it names."""
+"""What GitHub reads, which no one runs here: the workflow and the forms, linted, and held to what
+they name."""
 
 import os
 import re
@@ -16,8 +17,22 @@ def steps(workflow):
 
 class Workflow(unittest.TestCase):
     def test_it_is_clean(self):
-        self.assertEqual(lint(WORKFLOW), "")
+        self.assertEqual(lint(ROOT / ".github"), "")
         self.assertEqual(lint(ROOT / "board/debian/nfpm.yaml"), "")
+
+    def test_forms_for_issues_ask_for_what_is_needed_and_no_id_twice(self):
+        forms = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml"))
+        self.assertGreaterEqual(len(forms), 2)
+        for path in forms:
+            form = loaded(path)
+            self.assertTrue(form["name"] and form["description"], path)
+            asked = [field for field in form["body"] if field["type"] != "markdown"]
+            ids = [field["id"] for field in asked]
+            self.assertEqual(len(ids), len(set(ids)), path)
+            self.assertTrue(any(field.get("validations", {}).get("required") for field in asked))
+        bug = (ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text()
+        for needed in ("hbb --version", "hbb ctl status", "SECURITY.md"):
+            self.assertIn(needed, bug)
 
     def test_a_job_may_write_only_where_it_publishes(self):
         workflow = loaded(WORKFLOW)

@@ -3,12 +3,14 @@
 use crate::{Finding, checks};
 
 /// The agreed folders, and beside them support files only.
-const TOP: [&str; 20] = [
+const TOP: [&str; 22] = [
+    "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
+    "SECURITY.md",
     "clippy.toml",
     "rustfmt.toml",
     ".cargo",
