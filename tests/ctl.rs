@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -111,6 +112,39 @@ fn status_counts_who_is_there_in_both_forms() {
         assert!(json.contains(member), "{member}: {json}");
     }
     assert!(json.starts_with('{') && json.ends_with("}\n"));
+}
+
+/// The names of all members of a JSON object, at any depth.
+fn members(json: &str) -> BTreeSet<&str> {
+    let ends = json.match_indices("\":").filter_map(|(end, _)| json.get(..end));
+    ends.filter_map(|text| text.rsplit('"').next()).collect()
+}
+
+/// What the manual says a command's JSON has.
+fn explained(command: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/board/manual.md");
+    let page = fs::read_to_string(page).unwrap();
+    let row = page.lines().find(|line| line.starts_with(&format!("| `{command}")));
+    row.and_then(|row| row.split(" | ").nth(2)).expect("the manual has a row for it").to_owned()
+}
+
+#[test]
+fn the_manual_names_every_member_of_the_json() {
+    let server = Server::start(&[]);
+    let _peer = register(&server, "127.0.0.9", "123456789");
+    for command in ["status", "peers"] {
+        let json = ctl(&server, &["--json", command]).unwrap();
+        let (json, dropped) = json.split_once("\"dropped\":").unwrap_or((&json, "{}"));
+        assert!(dropped.trim_end().ends_with('}') && !dropped.contains('['), "{dropped}");
+        let explained = explained(command);
+        let words: BTreeSet<_> =
+            explained.split(|c: char| c != '_' && !c.is_ascii_lowercase()).collect();
+        let named = members(json);
+        assert!(named.len() > 5, "{json}");
+        for name in named {
+            assert!(words.contains(name), "{command}: {name} is not in {explained}");
+        }
+    }
 }
 
 #[test]
