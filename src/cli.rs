@@ -2,6 +2,8 @@
 //! line and for the flags file. Must not know what a value means: that is `config/`.
 //! Checks: tests/cli.rs runs the binary on every command.
 
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
+
 use core::fmt;
 
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};

@@ -50,6 +50,17 @@ lint() {
   git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu \
     tests/openwrt |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
+  RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
+  deny
+}
+
+# Of a pinned version; building it takes two minutes, once.
+deny_version=0.20.2
+deny() {
+  local tool=${CARGO_TARGET_DIR:-target}/cargo-deny-$deny_version
+  [ -x "$tool/bin/cargo-deny" ] ||
+    cargo install --quiet --locked --root "$tool" "cargo-deny@$deny_version"
+  "$tool/bin/cargo-deny" --locked check licenses bans sources
 }
 test_all() { cargo test --locked; }
 cross() {

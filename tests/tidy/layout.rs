@@ -3,7 +3,7 @@
 use crate::{Finding, checks};
 
 /// The agreed folders, and beside them support files only.
-const TOP: [&str; 22] = [
+const TOP: [&str; 23] = [
     "CHANGELOG.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -12,6 +12,7 @@ const TOP: [&str; 22] = [
     "README.md",
     "SECURITY.md",
     "clippy.toml",
+    "deny.toml",
     "rustfmt.toml",
     ".cargo",
     ".ci",
