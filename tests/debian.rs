@@ -33,6 +33,11 @@ fn the_hosted_workflow_is_clean() {
 }
 
 #[test]
+fn a_release_is_whole_signed_and_billed() {
+    passes("debian/release.py", "Release");
+}
+
+#[test]
 fn the_container_names_what_is_there() {
     passes("debian/container.py", "Container");
 }
