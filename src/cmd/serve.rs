@@ -8,7 +8,7 @@ use super::{Exit, keygen, print};
 use crate::config::{Config, PORT, Role};
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
-use crate::net::serve::{Error, Ports, RendezvousPart, Setup, run as run_shell};
+use crate::net::serve::{Ports, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::Setting;
 use crate::settings::{self, LiveSettings, RunningSettings};
 use crate::store;
@@ -125,18 +125,18 @@ pub fn store_exit(path: &Path, error: store::Error) -> Exit {
 }
 
 /// A shell that could not start, in the operator's words.
-fn exit(error: Error) -> Exit {
+fn exit(error: ServeError) -> Exit {
     match error {
-        Error::Port { protocol, port, cause } if cause.kind() == ErrorKind::AddrInUse => {
+        ServeError::Port { protocol, port, cause } if cause.kind() == ErrorKind::AddrInUse => {
             Exit::running(format!(
                 "{protocol} port {port} is taken by another program. See which with 'netstat -lnp \
                  | grep {port}' and stop it, or choose other ports with --port and --relay-port."
             ))
         }
-        Error::Port { protocol, port, cause } => Exit::running(format!(
+        ServeError::Port { protocol, port, cause } => Exit::running(format!(
             "Cannot listen on {protocol} port {port}: {cause}. Check --bind and --port; ports \
              below 1024 need the capability net_bind_service."
         )),
-        Error::System(cause) => Exit::running(format!("Cannot start: {cause}")),
+        ServeError::System(cause) => Exit::running(format!("Cannot start: {cause}")),
     }
 }

@@ -22,7 +22,7 @@ use crate::net::conn::websocket::{self, Proxies};
 use crate::net::control::console;
 use crate::net::message::ToRendezvous;
 use crate::net::relaying::{self, Legs};
-use crate::net::signalling::conversation::{self, Owner};
+use crate::net::signalling::conversation::{self, SignallingHandle};
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
 const GET: &[u8] = b"GET ";
@@ -31,17 +31,17 @@ const GET: &[u8] = b"GET ";
 #[derive(Clone)]
 pub enum Door {
     /// Signalling in frames.
-    Signalling(Owner),
+    Signalling(SignallingHandle),
     /// NAT tests and online queries; perhaps the console.
-    Asking(Owner, bool),
+    Asking(SignallingHandle, bool),
     /// Signalling over WebSocket.
-    SignallingWs(Owner, Proxies),
+    SignallingWs(SignallingHandle, Proxies),
     /// The relay, its first message in a frame; perhaps the console.
     Relay(Legs, bool),
     /// The relay over WebSocket.
     RelayWs(Legs, Proxies),
     /// All of these.
-    Every(Owner, Legs, Proxies),
+    Every(SignallingHandle, Legs, Proxies),
 }
 
 /// A connection from accept to close.
@@ -66,7 +66,7 @@ pub async fn enter(door: Door, stream: Async<TcpStream>, (from, place): (Endpoin
 }
 
 impl Door {
-    fn behind(self) -> (Option<Owner>, Option<Legs>) {
+    fn behind(self) -> (Option<SignallingHandle>, Option<Legs>) {
         match self {
             Self::Signalling(owner) | Self::SignallingWs(owner, _) => (Some(owner), None),
             Self::Asking(owner, _) => (Some(owner.without_offers()), None),
@@ -81,7 +81,7 @@ async fn signal(
     link: Link,
     first: Option<Vec<u8>>,
     (from, place): (Endpoint, Place),
-    owner: Owner,
+    owner: SignallingHandle,
 ) {
     // Over WebSocket nobody expects an offer.
     let owner = match link.transport() {
@@ -140,7 +140,7 @@ async fn open_websocket(
     proxies: &Proxies,
 ) -> Result<Path, DropReason> {
     let (from, path) =
-        websocket::greet(&mut guest.link, (guest.from, place.conn()), proxies).await?;
+        websocket::upgrade(&mut guest.link, (guest.from, place.conn()), proxies).await?;
     guest.from = from;
     Ok(path)
 }

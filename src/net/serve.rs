@@ -38,11 +38,11 @@ use crate::net::control::reload::Steward;
 use crate::net::control::{self, Desk};
 use crate::net::health;
 use crate::net::message::RelaySettings;
-use crate::net::process::signal::Listener;
+use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
 use crate::net::relaying::{Legs, Relaying};
 use crate::net::session::{Sessions, Setting};
-use crate::net::signalling::conversation::Owner;
+use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling};
 use crate::net::store::StoreThread;
 
@@ -94,7 +94,7 @@ pub struct Setup {
 
 /// Why the shell could not start or had to stop.
 #[derive(Debug)]
-pub enum Error {
+pub enum ServeError {
     /// A port could not be opened.
     Port {
         /// `TCP` or `UDP`.
@@ -151,24 +151,24 @@ impl Ports {
 /// Serves until SIGTERM or SIGINT; registrations on their way are durable on return.
 ///
 /// # Errors
-/// [`Error`] if a socket cannot be opened; nothing was served then.
-pub fn run(setup: Setup) -> Result<(), Error> {
+/// [`ServeError`] if a socket cannot be opened; nothing was served then.
+pub fn run(setup: Setup) -> Result<(), ServeError> {
     let sockets = open(&setup)?;
     let executor = Rc::new(LocalExecutor::new());
     raise_file_limit(&setup.live);
     smol::block_on(executor.run(serve(setup, sockets, Rc::clone(&executor))))
 }
 
-fn open(setup: &Setup) -> Result<Sockets, Error> {
+fn open(setup: &Setup) -> Result<Sockets, ServeError> {
     let (ip, main) = (setup.ports.ip, setup.ports.main);
     let udp = |port| {
         socket::udp(ip, port)
             .and_then(|socket| Datagrams::new(socket, setup.live.limits.peers, setup.seed))
-            .map_err(|cause| Error::Port { protocol: "UDP", port, cause })
+            .map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
     let tcp = |(entrance, port)| match socket::tcp(ip, port) {
         Ok(listener) => Ok((entrance, listener)),
-        Err(cause) => Err(Error::Port { protocol: "TCP", port, cause }),
+        Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
     };
     let entrances = setup.ports.entrances(setup.rendezvous.is_some(), setup.relay.is_some());
     Ok(Sockets {
@@ -195,9 +195,9 @@ async fn serve(
     setup: Setup,
     sockets: Sockets,
     executor: Rc<LocalExecutor<'static>>,
-) -> Result<(), Error> {
+) -> Result<(), ServeError> {
     let Setup { ports, live, rendezvous, relay, sessions, settings, control, .. } = setup;
-    let signals = Listener::new().map_err(Error::System)?;
+    let signals = SignalListener::new().map_err(ServeError::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
     let shell = Shell { executor, pool, clock: Clock::start(), proxies };
@@ -205,7 +205,7 @@ async fn serve(
     let (live_relay_in, live_relay_out) = unbounded();
     let (stop_in, stop_out) = bounded::<()>(1);
     let (reachable, relays) = bounded(1);
-    let lists = health::watch(reachable).map_err(Error::System)?;
+    let lists = health::watch(reachable).map_err(ServeError::System)?;
     let _ = lists.send(live.policy.relays.clone());
     let (mut store, mut owner, mut legs) = (None, None, None);
     if let (Some(part), Some(datagrams)) = (rendezvous, sockets.datagrams) {
@@ -269,13 +269,13 @@ impl Shell {
         part: RendezvousPart,
         (datagrams, offer_delay_ms): (Datagrams, u64),
         (live, (relays, lists), stop): (Receiver<LiveSettings>, Watched, Receiver<()>),
-    ) -> Result<(Task<StoreThread>, Owner), Error> {
+    ) -> Result<(Task<StoreThread>, SignallingHandle), ServeError> {
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
-        let store = StoreThread::start(part.store, saved_in).map_err(Error::System)?;
+        let store = StoreThread::start(part.store, saved_in).map_err(ServeError::System)?;
         let mut signalling = Signalling::new(part.machine, (datagrams, store), lists, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let offers = part.seal.map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed)));
-        let owner = Owner { inbox: inbox_in, offers, offer_delay_ms };
+        let owner = SignallingHandle { inbox: inbox_in, offers, offer_delay_ms };
         let queues = Queues { inbox, saved, live, relays };
         let task = self.executor.spawn(async move {
             let stopped = async {
@@ -292,9 +292,9 @@ impl Shell {
         (machine, setting): (Relay, Setting),
         rates: Rates,
         live: Receiver<RelaySettings>,
-    ) -> Result<Legs, Error> {
+    ) -> Result<Legs, ServeError> {
         let sessions = Sessions::new(setting, &self.executor, (self.clock, rates));
-        let sessions = Rc::new(sessions.map_err(Error::System)?);
+        let sessions = Rc::new(sessions.map_err(ServeError::System)?);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
@@ -305,7 +305,7 @@ impl Shell {
     fn door(
         &self,
         (entrance, console): (Entrance, bool),
-        owner: Option<Owner>,
+        owner: Option<SignallingHandle>,
         legs: Option<Legs>,
     ) -> Option<Door> {
         let proxies = self.proxies.clone();

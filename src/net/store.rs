@@ -36,7 +36,7 @@ struct Stats {
 
 /// More changes wait than [`SAVES_PENDING_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct QueueFull;
 
 impl StoreThread {
     /// Starts the thread; `saved` hears of every change.
@@ -57,9 +57,9 @@ impl StoreThread {
     /// Queues a change.
     ///
     /// # Errors
-    /// [`Full`] if too many wait; the change is not queued then.
-    pub fn save(&self, ticket: Ticket, change: Change) -> Result<(), Full> {
-        self.changes.try_send((ticket, change)).map_err(|_| Full)
+    /// [`QueueFull`] if too many wait; the change is not queued then.
+    pub fn save(&self, ticket: Ticket, change: Change) -> Result<(), QueueFull> {
+        self.changes.try_send((ticket, change)).map_err(|_| QueueFull)
     }
 
     /// Commits, changes in them and failed commits since start.

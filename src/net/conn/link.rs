@@ -78,12 +78,14 @@ impl Link {
     pub async fn payload(&mut self, payload_max: usize) -> Result<Option<Vec<u8>>, DropReason> {
         loop {
             let (item, consumed) = match &mut self.codec {
-                Codec::Frames => match frame::split(&self.leftover, payload_max).map_err(sin)? {
-                    Some(frame) => (Item::Message(frame.payload.to_vec()), frame.consumed),
-                    None => return Ok(None),
-                },
+                Codec::Frames => {
+                    match frame::split(&self.leftover, payload_max).map_err(drop_reason)? {
+                        Some(frame) => (Item::Message(frame.payload.to_vec()), frame.consumed),
+                        None => return Ok(None),
+                    }
+                }
                 Codec::WebSocket(assembly) => {
-                    match assembly.next(&mut self.leftover, payload_max).map_err(sin)? {
+                    match assembly.next(&mut self.leftover, payload_max).map_err(drop_reason)? {
                         Some(found) => found,
                         None => return Ok(None),
                     }
@@ -181,7 +183,7 @@ pub async fn writable(stream: &Async<TcpStream>) -> io::Result<()> {
     future::poll_fn(|context| stream.poll_writable(context)).await
 }
 
-fn sin(error: Error) -> DropReason {
+fn drop_reason(error: Error) -> DropReason {
     match error {
         Error::Malformed => DropReason::Malformed,
         Error::Oversized => DropReason::Oversized,

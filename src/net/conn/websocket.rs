@@ -31,7 +31,7 @@ impl Proxies {
     /// Where a client is, or None if it is where its connection comes from. A proxy appends to
     /// one header and may pass the other as the client sent it; where the two differ nobody can
     /// tell which is the forged one, and neither is believed.
-    fn told(&self, from: Endpoint, opening: &Opening) -> Option<IpAddr> {
+    fn forwarded(&self, from: Endpoint, opening: &Opening) -> Option<IpAddr> {
         if !self.trust(from.ip()) {
             return None;
         }
@@ -49,7 +49,7 @@ impl Proxies {
 ///
 /// # Errors
 /// Why the connection must end; a request that opens no WebSocket was answered.
-pub async fn greet(
+pub async fn upgrade(
     link: &mut Link,
     (from, conn): (Endpoint, Conn),
     proxies: &Proxies,
@@ -57,7 +57,7 @@ pub async fn greet(
     let opening = within(HANDSHAKE_MS, Err(DropReason::Idle), opening(link)).await?;
     link.write(opening.answer.as_bytes()).await?;
     link.codec = Codec::WebSocket(Assembly::default());
-    let from = match proxies.told(from, &opening) {
+    let from = match proxies.forwarded(from, &opening) {
         Some(ip) => Endpoint::new(ip, own_port(conn)),
         None => from,
     };
@@ -106,7 +106,7 @@ mod tests {
             forwarded_for: forwarded_for.iter().map(|ip| ip.parse().unwrap()).collect(),
             consumed: 0,
         };
-        proxies.told(Endpoint::new(from.parse().unwrap(), 1), &opening)
+        proxies.forwarded(Endpoint::new(from.parse().unwrap(), 1), &opening)
     }
 
     #[test]

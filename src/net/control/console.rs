@@ -9,7 +9,7 @@ use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
 use crate::net::conn::link::{Link, readable, within};
 use crate::net::message::ToRendezvous;
-use crate::net::signalling::conversation::Owner;
+use crate::net::signalling::conversation::SignallingHandle;
 
 /// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
 const TELLING_BYTES: usize = 5;
@@ -38,7 +38,7 @@ pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
 }
 
 /// Carries out one line and closes; `owner` is that of the rendezvous on its port.
-pub async fn serve(mut link: Link, owner: Option<Owner>) {
+pub async fn serve(mut link: Link, owner: Option<SignallingHandle>) {
     let whole = async {
         while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
             if link.read_more().await.is_err() {
@@ -57,7 +57,7 @@ pub async fn serve(mut link: Link, owner: Option<Owner>) {
     let _ = link.write(answer.as_bytes()).await;
 }
 
-async fn ask(owner: &Owner, line: String) -> String {
+async fn ask(owner: &SignallingHandle, line: String) -> String {
     let (answer, told) = bounded(1);
     let asked = owner.inbox.send(ToRendezvous::Console { line, answer }).await;
     if asked.is_ok() { told.recv().await.unwrap_or_default() } else { String::new() }

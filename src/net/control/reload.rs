@@ -10,7 +10,7 @@ use smol::future;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::websocket::Proxies;
 use crate::net::message::{Answer, AnswerTo, RelaySettings, SettingsQuestion};
-use crate::net::process::signal::{Listener, Wish};
+use crate::net::process::signal::{SignalAction, SignalListener};
 use crate::net::process::supervisor::Supervisor;
 use crate::settings::{LiveSettings, RunningSettings};
 
@@ -37,7 +37,7 @@ impl Steward<'_> {
     /// Applies what signals and operators ask for until a signal says stop.
     pub async fn until_stop(
         mut self,
-        mut signals: Listener,
+        mut signals: SignalListener,
         orders: &Receiver<(SettingsQuestion, AnswerTo)>,
     ) {
         loop {
@@ -50,8 +50,8 @@ impl Steward<'_> {
                 }
             };
             match future::or(signal, order).await {
-                Ok(Wish::Stop) => return,
-                Ok(Wish::Reload) => drop(self.reload()),
+                Ok(SignalAction::Stop) => return,
+                Ok(SignalAction::Reload) => drop(self.reload()),
                 Err((order, to)) => drop(to.try_send(self.carry_out(order))),
             }
         }

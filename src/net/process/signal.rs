@@ -7,7 +7,7 @@ use smol::stream::StreamExt;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum SignalAction {
     /// Finish and exit 0.
     Stop,
     /// Read the flags file again.
@@ -15,9 +15,9 @@ pub enum Wish {
 }
 
 /// The signals this process answers to.
-pub struct Listener(Signals);
+pub struct SignalListener(Signals);
 
-impl Listener {
+impl SignalListener {
     /// Takes over SIGTERM, SIGINT and SIGHUP.
     ///
     /// # Errors
@@ -26,11 +26,11 @@ impl Listener {
         Signals::new([Signal::Term, Signal::Int, Signal::Hup]).map(Self)
     }
 
-    /// The next wish; a broken signal source reads as stop.
-    pub async fn next(&mut self) -> Wish {
+    /// What the next signal asks for; a broken signal source reads as stop.
+    pub async fn next(&mut self) -> SignalAction {
         match self.0.next().await {
-            Some(Ok(Signal::Hup)) => Wish::Reload,
-            _ => Wish::Stop,
+            Some(Ok(Signal::Hup)) => SignalAction::Reload,
+            _ => SignalAction::Stop,
         }
     }
 }

@@ -26,7 +26,7 @@ enum Due {
 }
 
 /// When to make the offer, when to send a heartbeat, and when to end a silent connection.
-struct Patience {
+struct IdleTimer {
     timer: Timer,
     offers: bool,
     kept: bool,
@@ -36,7 +36,7 @@ struct Patience {
     silent: u64,
 }
 
-impl Patience {
+impl IdleTimer {
     /// `offer_ms` is when to make an offer, if at all.
     fn new(offer_ms: Option<u64>) -> Self {
         let (offers, first_ms) = (offer_ms.is_some(), offer_ms.unwrap_or(IDLE_MS));
@@ -78,7 +78,7 @@ impl Patience {
 
 /// Where a conversation goes on: its owner and, on port P, the offers of a sealed channel.
 #[derive(Clone)]
-pub struct Owner {
+pub struct SignallingHandle {
     /// Takes what comes.
     pub inbox: Sender<ToRendezvous>,
     /// Makes offers; None where clients do not expect any (C37).
@@ -87,7 +87,7 @@ pub struct Owner {
     pub offer_delay_ms: u64,
 }
 
-impl Owner {
+impl SignallingHandle {
     /// The same for clients that do not expect an offer.
     #[must_use]
     pub fn without_offers(&self) -> Self {
@@ -100,35 +100,36 @@ impl Owner {
 pub async fn converse(
     link: Link,
     first: Option<Vec<u8>>,
-    (conn, owner): (Conn, &Owner),
+    (conn, owner): (Conn, &SignallingHandle),
     outbox: Receiver<ToConnection>,
 ) -> DropReason {
     let offers = owner.offers.is_some() && first.is_none();
-    let mut patience = Patience::new(offers.then_some(owner.offer_delay_ms));
+    let mut idle = IdleTimer::new(offers.then_some(owner.offer_delay_ms));
     let mut talk = Talk { link, conn, owner, secrecy: Secrecy::Silent };
     let mut step = talk.begin(first).await;
     while step.is_ok() {
         let wake = {
-            let readable = async { Wake::Readable(readable(&talk.link.stream).await.is_ok()) };
-            let outgoing = async { outbox.recv().await.map_or(Wake::Finished, Wake::Outgoing) };
+            let readable = async { Happening::Readable(readable(&talk.link.stream).await.is_ok()) };
+            let outgoing =
+                async { outbox.recv().await.map_or(Happening::Finished, Happening::Outgoing) };
             let elapsed = async {
-                (&mut patience.timer).await;
-                Wake::Elapsed
+                (&mut idle.timer).await;
+                Happening::Elapsed
             };
             future::or(outgoing, future::or(readable, elapsed)).await
         };
         step = match wake {
-            Wake::Readable(true) => {
-                patience.heard();
+            Happening::Readable(true) => {
+                idle.heard();
                 talk.receive().await
             }
-            Wake::Outgoing(ToConnection::Payload(payload)) => talk.send(payload).await,
-            Wake::Outgoing(ToConnection::Keep) => {
-                patience.keep();
+            Happening::Outgoing(ToConnection::Payload(payload)) => talk.send(payload).await,
+            Happening::Outgoing(ToConnection::Keep) => {
+                idle.keep();
                 Ok(())
             }
-            Wake::Readable(false) | Wake::Finished => Err(DropReason::Done),
-            Wake::Elapsed => match patience.elapsed() {
+            Happening::Readable(false) | Happening::Finished => Err(DropReason::Done),
+            Happening::Elapsed => match idle.elapsed() {
                 Ok(due) => talk.due(due).await,
                 Err(reason) => Err(reason),
             },
@@ -137,7 +138,7 @@ pub async fn converse(
     step.err().unwrap_or(DropReason::Done)
 }
 
-enum Wake {
+enum Happening {
     Readable(bool),
     Outgoing(ToConnection),
     Finished,
@@ -148,7 +149,7 @@ enum Wake {
 struct Talk<'a> {
     link: Link,
     conn: Conn,
-    owner: &'a Owner,
+    owner: &'a SignallingHandle,
     secrecy: Secrecy,
 }
 
