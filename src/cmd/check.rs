@@ -178,10 +178,10 @@ fn check_ports(config: &Config, report: &mut Report) {
         let said = format!("--bind {ip} is no address of this machine; 'ip addr' lists them");
         return report.problem(Cause::Flags, &said);
     }
-    for port in config.tcp_ports() {
+    for (_, port) in config.ports.tcp(config.role) {
         check_port("TCP", port, listen(config.bind, port, bind_tcp), report);
     }
-    if let Some(port) = config.udp_port() {
+    if let Some(port) = config.ports.udp(config.role) {
         check_port("UDP", port, listen(config.bind, port, bind_udp), report);
     }
     if report.problems == before {

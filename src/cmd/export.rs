@@ -12,8 +12,8 @@ use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::{Exit, configure, keygen, print};
 use crate::cli::{ExportFlags, ServeFlags};
-use crate::config::{Config, PORT};
-use hbb_core::base::address::{host, host_port, with_port};
+use crate::config::Config;
+use hbb_core::base::address::{host, host_port};
 use hbb_core::identity::KeyChoice;
 
 const FORMATS: [&str; 6] = ["text", "string", "qr", "exe", "toml", "json"];
@@ -74,7 +74,7 @@ fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {
         ));
     };
     Ok(Handout {
-        host: if config.port == PORT { host.into() } else { with_port(host, config.port) },
+        host: config.ports.id_server(host),
         relay: flags.relay.clone().unwrap_or_default(),
         api: flags.api.clone().unwrap_or_default(),
         key: client_key(&config)?,

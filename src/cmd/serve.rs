@@ -5,14 +5,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::{Exit, keygen, print};
-use crate::config::{Config, PORT, Role};
+use crate::config::{Config, Role};
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
-use crate::net::serve::{Ports, RendezvousPart, ServeError, Setup, run as run_shell};
+use crate::net::serve::{Listening, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::Setting;
 use crate::settings::{self, LiveSettings, RunningSettings};
 use crate::store;
-use hbb_core::base::address::with_port;
 use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::Relay;
@@ -35,12 +34,12 @@ pub fn run(config: Config) -> Result<(), Exit> {
         Role::All | Role::Relay => Some(relay(&config, &keys, &live)?),
     };
     print(&greeting(&config, &keys))?;
-    let (main, relay_port, single) = (config.port, config.relay_port, config.single_port);
-    let ports = Ports { ip: config.bind, main, relay: relay_port, single, console: config.console };
+    let (ip, role, console) = (config.bind, config.role, config.console);
+    let listening = Listening { ip, ports: config.ports, role, console };
     let sessions = Setting { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
     let seed = seed()?;
-    run_shell(Setup { ports, live, rendezvous, relay, sessions, seed, settings, control })
+    run_shell(Setup { listening, live, rendezvous, relay, sessions, seed, settings, control })
         .map_err(exit)
 }
 
@@ -86,10 +85,7 @@ fn seed() -> Result<Seed, Exit> {
 /// What a newcomer needs to see: where the key is and what to type into the client.
 fn greeting(config: &Config, keys: &KeyPolicy) -> String {
     let host = config.public.as_deref().unwrap_or("ADDRESS-OF-THIS-MACHINE");
-    let server = match config.port {
-        PORT => host.to_owned(),
-        port => with_port(host, port),
-    };
+    let server = config.ports.id_server(host);
     let mut text = String::new();
     let key = keys.signing.as_ref().map(|key| key.public_text());
     text.push_str("In the client, under Settings, Network, ID/Relay server, enter\n");

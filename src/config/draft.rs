@@ -5,11 +5,12 @@
 use core::net::IpAddr;
 use std::path::PathBuf;
 
+use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
 use super::value::{
     bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, relays, role, small,
     socket, threads,
 };
-use super::{CONTROL_FILE, Config, FlagsFile, Lan, LogLevel, PORT, PORT_MAX, PORT_MIN, Role};
+use super::{CONTROL_FILE, Config, FlagsFile, Lan, LogLevel};
 use crate::cli::{self, ServeFlags};
 use hbb_core::base::address::{Network, host, with_port};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
@@ -32,11 +33,9 @@ impl Draft {
             data: PathBuf::from("."),
             control: PathBuf::new(),
             bind: None,
-            port: PORT,
-            relay_port: PORT + 1,
+            ports: Ports::new(PORT),
             relay_servers: Vec::new(),
             console: false,
-            single_port: false,
             trusted_proxies: proxies("127.0.0.0/8,::1").unwrap_or_default(),
             key: None,
             lan: None,
@@ -111,9 +110,9 @@ impl Draft {
         }
         let bounds = (PORT_MIN.into(), PORT_MAX.into());
         if let Some(port) = self.number("--port", &flags.port, bounds) {
-            self.config.port = small(port);
+            self.config.ports.main = small(port);
         }
-        let bounds = (1, (u16::MAX - 2).into());
+        let bounds = (1, RELAY_PORT_MAX.into());
         if let Some(port) = self.number("--relay-port", &flags.relay_port, bounds) {
             self.relay_port = Some(small(port));
         }
@@ -130,7 +129,7 @@ impl Draft {
     /// Which path sessions take.
     fn apply_paths(&mut self, flags: &ServeFlags) {
         self.config.always_use_relay |= flags.always_use_relay;
-        self.config.single_port |= flags.single_port;
+        self.config.ports.single |= flags.single_port;
         self.config.console |= flags.console;
         let is = "addresses or networks such as 10.0.0.0/8, with commas between, at most 64";
         if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
@@ -212,18 +211,18 @@ impl Draft {
         if self.config.control.as_os_str().is_empty() {
             self.config.control = self.config.data.join(CONTROL_FILE);
         }
-        let derived = self.config.port + 1;
-        self.config.relay_port = self.relay_port.unwrap_or(derived);
+        let derived = Ports::new(self.config.ports.main);
+        self.config.ports.relay = self.relay_port.unwrap_or(derived.relay);
         self.relate_ports();
         self.relate_lan();
-        if self.config.single_port {
+        if self.config.ports.single {
             return self.relate_single_port();
         }
         let config = &mut self.config;
-        let unexpected = config.relay_port != derived && config.role == Role::All;
+        let unexpected = !config.ports.relay_is_expected() && config.role == Role::All;
         if unexpected && config.relay_servers.is_empty() {
             match &config.public {
-                Some(host) => config.relay_servers.push(with_port(host, config.relay_port)),
+                Some(host) => config.relay_servers.push(with_port(host, config.ports.relay)),
                 None => self.problem(
                     "--relay-port: clients expect the relay on --port + 1 and must be told that \
                      it is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
@@ -241,10 +240,10 @@ impl Draft {
         if self.relay_port.is_some() {
             return self.problem("--single-port: the relay is on --port; leave out --relay-port");
         }
-        config.relay_port = config.port;
+        config.ports = config.ports.on_one();
         match &config.public {
             _ if !config.relay_servers.is_empty() => {}
-            Some(host) => config.relay_servers.push(with_port(host, config.port)),
+            Some(host) => config.relay_servers.push(with_port(host, config.ports.main)),
             None => self.problem(
                 "--single-port: clients expect the relay on --port + 1 and must be told that it \
                  is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
@@ -253,9 +252,10 @@ impl Draft {
     }
 
     fn relate_ports(&mut self) {
-        let mut ports = self.config.tcp_ports();
-        ports.sort_unstable();
-        if ports.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        let ports = self.config.ports.tcp(self.config.role);
+        let mut numbers: Vec<u16> = ports.into_iter().map(|(_, port)| port).collect();
+        numbers.sort_unstable();
+        if numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
             self.problem(
                 "--relay-port: it and the second port above it must differ from the ID server's \
                  ports, which are --port, the one below and the second above",

@@ -4,6 +4,7 @@
 //! Checks: the refusals below; tests/cli.rs shows them as operators see them.
 
 mod draft;
+mod ports;
 mod value;
 
 use core::fmt;
@@ -16,32 +17,16 @@ use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
 use draft::Draft;
+pub use ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role, Service};
 pub use value::relays;
 use value::{in_hundredths, megabits};
 
 /// The control socket's name in the data directory.
 pub const CONTROL_FILE: &str = "hbb.sock";
-/// The port clients assume if none is typed.
-pub const PORT: u16 = 21116;
-/// The lowest port whose derived ports all exist: HTTP is 2 below.
-pub const PORT_MIN: u16 = 3;
-/// The highest port whose derived ports all exist: the relay's WebSocket port is 3 above.
-pub const PORT_MAX: u16 = u16::MAX - 3;
 /// Most relays in a list; more cannot be told from a mistake.
 pub const RELAY_SERVERS_MAX: usize = 32;
 /// Most proxies in a list: every address of a content network fits.
 pub const TRUSTED_PROXIES_MAX: usize = 64;
-
-/// Which servers this process is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// ID server and relay.
-    All,
-    /// The ID server alone.
-    Rendezvous,
-    /// The relay alone.
-    Relay,
-}
 
 /// The least important line that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,17 +70,13 @@ pub struct Config {
     pub control: PathBuf,
     /// The only address to listen on; None is all of IPv6 and IPv4.
     pub bind: Option<IpAddr>,
-    /// The ID server's port, [`PORT_MIN`] to [`PORT_MAX`].
-    pub port: u16,
-    /// The relay's port, 1 to 65533.
-    pub relay_port: u16,
+    /// The ports, which do not overlap.
+    pub ports: Ports,
     /// Relays clients are told, `host` or `host:port`, at most [`RELAY_SERVERS_MAX`].
-    /// Empty: clients use their ID server's host with the port above.
+    /// Empty: clients use their ID server's host with the port above P.
     pub relay_servers: Vec<String>,
     /// Whether upstream's console answers on this machine.
     pub console: bool,
-    /// Whether the ID server's port serves all and no other TCP port is opened.
-    pub single_port: bool,
     /// Proxies that are believed where their clients are, at most [`TRUSTED_PROXIES_MAX`].
     pub trusted_proxies: Vec<Network>,
     /// The text of `--key`; None if it was not given. May be a secret: never log it.
@@ -193,36 +174,16 @@ impl Config {
             ("--data", self.data != new.data),
             ("--control", self.control != new.control),
             ("--bind", self.bind != new.bind),
-            ("--port", self.port != new.port),
-            ("--relay-port", self.relay_port != new.relay_port),
+            ("--port", self.ports.main != new.ports.main),
+            ("--relay-port", self.ports.relay != new.ports.relay),
             ("--console", self.console != new.console),
-            ("--single-port", self.single_port != new.single_port),
+            ("--single-port", self.ports.single != new.ports.single),
             ("--relay-threads", self.relay_threads != new.relay_threads),
             ("--dscp", self.dscp != new.dscp),
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
         ];
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(flag, _)| flag).collect()
-    }
-
-    /// The TCP ports of this role: NAT test, ID server and its WebSocket, relay and its WebSocket.
-    pub fn tcp_ports(&self) -> Vec<u16> {
-        if self.single_port {
-            return vec![self.port];
-        }
-        let mut ports = Vec::with_capacity(5);
-        if self.role != Role::Relay {
-            ports.extend([self.port - 1, self.port, self.port + 2]);
-        }
-        if self.role != Role::Rendezvous {
-            ports.extend([self.relay_port, self.relay_port + 2]);
-        }
-        ports
-    }
-
-    /// The UDP port of this role, if it has one.
-    pub fn udp_port(&self) -> Option<u16> {
-        (self.role != Role::Relay).then_some(self.port)
     }
 }
 
@@ -279,11 +240,10 @@ mod tests {
         let flags = ServeFlags { port: Some("4000".into()), ..ServeFlags::default() };
         let text = "\u{feff}--port 3000\r\n--max-sessions 7\r\n";
         let config = Config::new(&flags, Some(FlagsFile { name: "flags", text })).unwrap();
-        assert_eq!((config.port, config.relay_port, config.limits.sessions), (4000, 4001, 7));
+        assert_eq!((config.ports, config.limits.sessions), (Ports::new(4000), 7));
         assert_eq!(config.limits.peers, Limits::default().peers);
-        assert_eq!(config.tcp_ports(), [3999, 4000, 4002, 4001, 4003]);
         let again = config.again(Some(FlagsFile { name: "flags", text: "--key=" })).unwrap();
-        assert_eq!((again.port, again.limits.sessions), (4000, 32));
+        assert_eq!((again.ports.main, again.limits.sessions), (4000, 32));
         assert_eq!(config.restart_needed(&again), ["--key"]);
     }
 

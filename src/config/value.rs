@@ -3,8 +3,10 @@
 
 use core::net::IpAddr;
 
-use super::{LogLevel, RELAY_SERVERS_MAX, Role, TRUSTED_PROXIES_MAX};
-use hbb_core::base::address::{Network, host_port};
+use super::ports::Role;
+use super::{LogLevel, RELAY_SERVERS_MAX, TRUSTED_PROXIES_MAX};
+use hbb_core::base::address::Network;
+use hbb_core::base::address::host_port;
 use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
 
@@ -86,12 +88,7 @@ pub(super) fn socket(text: &str) -> Option<String> {
 }
 
 pub(super) fn role(text: &str) -> Option<Role> {
-    Some(match text {
-        "all" => Role::All,
-        "rendezvous" => Role::Rendezvous,
-        "relay" => Role::Relay,
-        _ => return None,
-    })
+    [Role::All, Role::Rendezvous, Role::Relay].into_iter().find(|role| role.name() == text)
 }
 
 pub(super) fn log_level(text: &str) -> Option<LogLevel> {

@@ -14,6 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, bounded, unbounded};
 use smol::{Async, LocalExecutor, Task, Timer, future};
 
+use crate::config::{Ports, Role, Service};
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
 use hbb_core::base::address::Endpoint;
@@ -46,17 +47,15 @@ use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling};
 use crate::net::store::StoreThread;
 
-/// Which ports to open, of which address.
+/// Where to listen, and for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Ports {
+pub struct Listening {
     /// One local address, or None for all of them.
     pub ip: Option<IpAddr>,
-    /// P: UDP and TCP signalling; P-1 is the NAT test's second port.
-    pub main: u16,
-    /// The relay; its WebSocket port is the second above, as that of P is.
-    pub relay: u16,
-    /// P serves all, and no other port is opened.
-    pub single: bool,
+    /// The ports.
+    pub ports: Ports,
+    /// Which of them to open.
+    pub role: Role,
     /// The console is on.
     pub console: bool,
 }
@@ -75,7 +74,7 @@ pub struct RendezvousPart {
 /// Everything `run` needs.
 pub struct Setup {
     /// Sockets.
-    pub ports: Ports,
+    pub listening: Listening,
     /// Limits and policy as they are at start.
     pub live: LiveSettings,
     /// The rendezvous, unless this process is a relay only.
@@ -111,41 +110,7 @@ pub enum ServeError {
 /// Opened sockets.
 struct Sockets {
     datagrams: Option<Datagrams>,
-    listeners: Vec<(Entrance, Async<TcpListener>)>,
-}
-
-/// What a TCP port is there for.
-#[derive(Clone, Copy)]
-enum Entrance {
-    /// P.
-    Signalling,
-    /// P-1: NAT test and online queries, by clients that expect no offer.
-    Asking,
-    /// P+2.
-    SignallingWs,
-    Relay,
-    RelayWs,
-    /// The only one.
-    Every,
-}
-
-impl Ports {
-    fn entrances(self, rendezvous: bool, relay: bool) -> Vec<(Entrance, u16)> {
-        if self.single {
-            return vec![(Entrance::Every, self.main)];
-        }
-        let mut entrances = Vec::with_capacity(5);
-        if rendezvous {
-            entrances.push((Entrance::Signalling, self.main));
-            entrances.push((Entrance::Asking, self.main.saturating_sub(1)));
-            entrances.push((Entrance::SignallingWs, self.main.saturating_add(2)));
-        }
-        if relay {
-            entrances.push((Entrance::Relay, self.relay));
-            entrances.push((Entrance::RelayWs, self.relay.saturating_add(2)));
-        }
-        entrances
-    }
+    listeners: Vec<(Service, Async<TcpListener>)>,
 }
 
 /// Serves until SIGTERM or SIGINT; registrations on their way are durable on return.
@@ -160,20 +125,19 @@ pub fn run(setup: Setup) -> Result<(), ServeError> {
 }
 
 fn open(setup: &Setup) -> Result<Sockets, ServeError> {
-    let (ip, main) = (setup.ports.ip, setup.ports.main);
+    let Listening { ip, ports, role, .. } = setup.listening;
     let udp = |port| {
         socket::udp(ip, port)
             .and_then(|socket| Datagrams::new(socket, setup.live.limits.peers, setup.seed))
             .map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
-    let tcp = |(entrance, port)| match socket::tcp(ip, port) {
-        Ok(listener) => Ok((entrance, listener)),
+    let tcp = |(service, port)| match socket::tcp(ip, port) {
+        Ok(listener) => Ok((service, listener)),
         Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
     };
-    let entrances = setup.ports.entrances(setup.rendezvous.is_some(), setup.relay.is_some());
     Ok(Sockets {
-        datagrams: setup.rendezvous.is_some().then(|| udp(main)).transpose()?,
-        listeners: entrances.into_iter().map(tcp).collect::<Result<_, _>>()?,
+        datagrams: ports.udp(role).map(udp).transpose()?,
+        listeners: ports.tcp(role).into_iter().map(tcp).collect::<Result<_, _>>()?,
     })
 }
 
@@ -196,7 +160,8 @@ async fn serve(
     sockets: Sockets,
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), ServeError> {
-    let Setup { ports, live, rendezvous, relay, sessions, settings, control, .. } = setup;
+    let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
+    let Listening { ports, console, .. } = listening;
     let signals = SignalListener::new().map_err(ServeError::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
@@ -218,8 +183,8 @@ async fn serve(
         let relay = (machine, sessions);
         legs = Some(shell.start_relay(relay, live.rates, live_relay_out)?);
     }
-    for (entrance, listener) in sockets.listeners {
-        if let Some(door) = shell.door((entrance, ports.console), owner.clone(), legs.clone()) {
+    for (service, listener) in sockets.listeners {
+        if let Some(door) = shell.door((service, console), owner.clone(), legs.clone()) {
             shell.accept(listener, door);
         }
     }
@@ -301,21 +266,21 @@ impl Shell {
         Ok(Legs { inbox: inbox_in, sessions })
     }
 
-    /// What stands behind an entrance; None if nobody serves it.
+    /// What stands behind a port; None if nobody serves it.
     fn door(
         &self,
-        (entrance, console): (Entrance, bool),
+        (service, console): (Service, bool),
         owner: Option<SignallingHandle>,
         legs: Option<Legs>,
     ) -> Option<Door> {
         let proxies = self.proxies.clone();
-        Some(match entrance {
-            Entrance::Signalling => Door::Signalling(owner?),
-            Entrance::Asking => Door::Asking(owner?, console),
-            Entrance::SignallingWs => Door::SignallingWs(owner?, proxies),
-            Entrance::Relay => Door::Relay(legs?, console),
-            Entrance::RelayWs => Door::RelayWs(legs?, proxies),
-            Entrance::Every => Door::Every(owner?, legs?, proxies),
+        Some(match service {
+            Service::Signalling => Door::Signalling(owner?),
+            Service::NatTest => Door::Asking(owner?, console),
+            Service::SignallingWs => Door::SignallingWs(owner?, proxies),
+            Service::Relay => Door::Relay(legs?, console),
+            Service::RelayWs => Door::RelayWs(legs?, proxies),
+            Service::Every => Door::Every(owner?, legs?, proxies),
         })
     }
 

@@ -5,7 +5,7 @@ mod lists;
 
 use std::path::Path;
 
-use hbb_core::base::address::{Banned, Bans, Network, with_port};
+use hbb_core::base::address::{Banned, Bans, Network};
 use hbb_core::base::limits::{BANS_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
@@ -13,7 +13,7 @@ use hbb_core::relay::Lists;
 use hbb_core::rendezvous::{Lan, Policy};
 
 use crate::cli::ServeFlags;
-use crate::config::{Config, FlagsFile, LogLevel, PORT, Role};
+use crate::config::{Config, FlagsFile, LogLevel};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 pub use lists::BANNED_FILE;
@@ -21,8 +21,6 @@ use lists::{bans, relay_lists, write_bans};
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
-/// The relay's port clients assume where none is named.
-const RELAY_PORT: u16 = PORT + 1;
 
 /// What a reload changes while everything runs on.
 #[derive(Clone, Debug)]
@@ -82,18 +80,14 @@ impl RunningSettings {
         let config = &self.config;
         let signing = self.keys.signing.as_ref().map(|key| key.public_text().into());
         // A word that clients must show is a secret; the public key is none.
-        let role = match config.role {
-            Role::All => "all",
-            Role::Rendezvous => "rendezvous",
-            Role::Relay => "relay",
-        };
+        let tcp_ports = config.ports.tcp(config.role);
         ServerInfo {
-            role,
+            role: config.role.name(),
             public: config.public.clone(),
             key: signing,
-            ports: [config.port, config.relay_port],
-            tcp_ports: config.tcp_ports(),
-            udp_ports: config.udp_port().into_iter().collect(),
+            ports: [config.ports.main, config.ports.relay],
+            tcp_ports: tcp_ports.into_iter().map(|(_, port)| port).collect(),
+            udp_ports: config.ports.udp(config.role).into_iter().collect(),
         }
     }
 
@@ -157,10 +151,7 @@ fn live(config: &Config, keys: &KeyPolicy, bans: Bans) -> LiveSettings {
     let policy = Policy {
         access_key: keys.enforced.clone(),
         relays: config.relay_servers.clone(),
-        public_relay: config.public.as_deref().map(|host| match config.relay_port {
-            RELAY_PORT => host.to_owned(),
-            port => with_port(host, port),
-        }),
+        public_relay: config.public.as_deref().map(|host| config.ports.relay_server(host)),
         always_relay: config.always_use_relay,
         lan,
         bans,
