@@ -9,7 +9,7 @@ use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::rates::Rates;
-use hbb_core::relay::{Lists, Terms};
+use hbb_core::relay::{SessionTerms, SourceLists};
 use hbb_core::rendezvous::{Listed, Occupancy, Wanted};
 use smol::channel::Sender;
 
@@ -112,7 +112,7 @@ pub struct Paired {
     /// The leg that came.
     pub partner: Link,
     /// What holds for both.
-    pub terms: Terms,
+    pub terms: SessionTerms,
     /// The session's number.
     pub number: u64,
     /// What the session's bytes are counted in.
@@ -127,7 +127,7 @@ pub struct RelaySettings {
     /// What legs must show, if anything.
     pub access_key: Option<Box<str>>,
     /// Addresses singled out.
-    pub lists: Lists,
+    pub lists: SourceLists,
     /// How fast sessions may go.
     pub rates: Rates,
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use hbb_core::base::address::{Banned, Bans, Network};
-use hbb_core::relay::Lists;
+use hbb_core::relay::SourceLists;
 
 use crate::file::{read_text, replace};
 use crate::log::warn;
@@ -25,10 +25,10 @@ pub const BANNED_FILE: &str = "banned.txt";
 const MODE: u32 = 0o640;
 
 /// The relay's two lists; whoever is shut out is refused there too.
-pub(super) fn relay_lists(data: &Path, bans: &Bans) -> Lists {
+pub(super) fn relay_lists(data: &Path, bans: &Bans) -> SourceLists {
     let mut block = list(data, BLOCKLIST_FILE, Network::parse);
     block.extend(bans.networks());
-    Lists { black: list(data, BLACKLIST_FILE, Network::parse), block }
+    SourceLists { black: list(data, BLACKLIST_FILE, Network::parse), block }
 }
 
 /// Who is shut out according to the file.

@@ -9,7 +9,7 @@ use hbb_core::base::address::{Banned, Bans, Network};
 use hbb_core::base::limits::{BANS_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
-use hbb_core::relay::Lists;
+use hbb_core::relay::SourceLists;
 use hbb_core::rendezvous::{Lan, Policy};
 
 use crate::cli::ServeFlags;
@@ -34,7 +34,7 @@ pub struct LiveSettings {
     /// How fast relayed sessions may go.
     pub rates: Rates,
     /// Addresses the relay singles out.
-    pub lists: Lists,
+    pub lists: SourceLists,
 }
 
 /// What does not change while we run, and what clients are told.

@@ -4,7 +4,7 @@
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason::{TableFull, Unpaired};
 use hbb_core::base::limits::{Limits, PARKED_MS};
-use hbb_core::relay::Effect;
+use hbb_core::relay::{Effect, LegCounts};
 
 use crate::chance::Chance;
 use crate::relay_machine::{A, B, Legs, closed, paired, wish};
@@ -19,7 +19,7 @@ fn a_source_pushes_out_only_its_own_oldest_leg() {
     assert_eq!(did, [Effect::Park { conn }, closed(oldest, TableFull)]);
     let (partner, did) = legs.ask(B, "b");
     assert_eq!(did, [paired(elder, partner)], "another source is not touched");
-    assert_eq!(legs.machine.occupancy(), (0, 2, 1));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 2, sessions: 1 });
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn with_all_places_taken_the_longest_silent_gives_way() {
     let silent = legs.connect(A);
     legs.connect(A);
     assert_eq!(legs.accept(B).1, [closed(silent, TableFull)]);
-    assert_eq!(legs.machine.occupancy(), (2, 0, 0));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 2, parked: 0, sessions: 0 });
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_pair_beyond_the_limit_loses_both_legs() {
     let third = legs.park(A, "u");
     let (fourth, did) = legs.ask(B, "u");
     assert_eq!(did, [closed(third, TableFull), closed(fourth, TableFull)]);
-    assert_eq!(legs.machine.occupancy(), (0, 0, 1));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 0, sessions: 1 });
 
     // Either leg's end frees the place, once.
     legs.hang_up(second);
@@ -196,7 +196,7 @@ impl Run {
         let fresh = count(|state| matches!(state, State::Fresh));
         let parked = count(|state| matches!(state, State::Parked(_)));
         let joined = count(|state| matches!(state, State::Joined(_)));
-        assert_eq!(self.legs.machine.occupancy(), (fresh, parked, joined / 2));
+        assert_eq!(self.legs.machine.counts(), LegCounts { fresh, parked, sessions: joined / 2 });
         assert!(fresh.max(parked) <= limits.connections && joined <= 2 * limits.sessions);
         assert_eq!(self.legs.machine.next_timeout().is_some(), fresh + parked > 0);
     }

@@ -9,7 +9,7 @@ use hbb_core::base::counters::DropReason::{
 use hbb_core::base::limits::{IDLE_MS, Limits, PARKED_MS};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
-use hbb_core::relay::{Effect, Effects, Input, Lists, Relay, Terms};
+use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay, SessionTerms, SourceLists};
 use hbb_core::wire::ConnType;
 use hbb_core::wire::message::decode;
 
@@ -98,7 +98,7 @@ pub(crate) fn closed(conn: Conn, reason: DropReason) -> Effect {
 }
 
 pub(crate) fn paired(waiting: Conn, joining: Conn) -> Effect {
-    let terms = Terms { conn_type: ConnType::Interactive, limited: false };
+    let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false };
     Effect::Pair { waiting, joining, terms }
 }
 
@@ -112,7 +112,7 @@ fn c065_two_legs_of_one_token_are_paired() {
     let other = legs.park(A, "u");
     let (second, did) = legs.ask(B, "t");
     assert_eq!(did, [paired(first, second)]);
-    assert_eq!(legs.machine.occupancy(), (0, 1, 1));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 1, sessions: 1 });
     let (last, did) = legs.ask(A, "u");
     assert_eq!(did, [paired(other, last)]);
     assert_eq!(legs.wait(10 * PARKED_MS), [], "sessions do not expire here");
@@ -139,7 +139,7 @@ fn c066_a_wrong_key_closes_without_a_word() {
     let conn = legs.connect(A);
     assert_eq!(legs.request(conn, &wish("t", "secret", 0)), [Effect::Park { conn }]);
     assert_eq!(legs.machine.counters().of(WrongKey), 3);
-    assert_eq!(legs.machine.occupancy(), (0, 1, 0));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 1, sessions: 0 });
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn c066_any_other_message_closes() {
         let conn = legs.connect(A);
         assert_eq!(legs.request(conn, &payload), [closed(conn, Unexpected)]);
     }
-    assert_eq!(legs.machine.occupancy(), (0, 0, 0));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 0, sessions: 0 });
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn c066_a_second_message_closes_the_leg_and_its_partner() {
     let (third, _) = legs.ask(B, "t");
     let did = legs.request(third, &wish("v", "", 0));
     assert_eq!(did, [closed(third, Unexpected), closed(second, Unexpected)]);
-    assert_eq!(legs.machine.occupancy(), (0, 0, 0));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 0, sessions: 0 });
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn c067_a_parked_leg_that_leaves_breaks_no_later_pair() {
     let (third, did) = legs.ask(B, "t");
     assert_eq!(did, [paired(second, third)]);
     legs.hang_up(gone);
-    assert_eq!(legs.machine.occupancy(), (0, 0, 1));
+    assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 0, sessions: 1 });
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn c069_either_leg_makes_the_pair_long_lived() {
         let joining = legs.connect(B);
         let did = legs.request(joining, &wish("t", "", second_type));
         let conn_type = if tunnel { ConnType::Tunnel } else { ConnType::Interactive };
-        let terms = Terms { conn_type, limited: false };
+        let terms = SessionTerms { conn_type, limited: false };
         assert_eq!(did, [Effect::Pair { waiting, joining, terms }]);
     }
 }
@@ -283,14 +283,14 @@ fn c071_loopback_is_a_source_like_any_other() {
 fn c072_blacklisted_legs_make_the_pair_limited_and_blocked_ones_are_closed() {
     let mut legs = Legs::open();
     let network = |text| vec![Network::parse(text).unwrap()];
-    let lists = Lists { black: network("203.0.113.0/24"), block: network("192.0.2.7") };
+    let lists = SourceLists { black: network("203.0.113.0/24"), block: network("192.0.2.7") };
     legs.machine.set_lists(lists);
     for (first, second) in [(A, B), (B, A)] {
         let waiting = legs.connect(first);
         legs.request(waiting, &wish("t", "", 0));
         let joining = legs.connect(second);
         let did = legs.request(joining, &wish("t", "", 0));
-        let terms = Terms { conn_type: ConnType::Interactive, limited: true };
+        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: true };
         assert_eq!(did, [Effect::Pair { waiting, joining, terms }]);
     }
     let (conn, did) = legs.accept("192.0.2.7:1");

@@ -10,7 +10,7 @@ use hbb_core::base::peer::PeerId;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::identity::ServerKey;
-use hbb_core::relay;
+use hbb_core::relay::{self, LegCounts};
 use hbb_core::rendezvous::{Effect, Effects, Input, Policy, Rendezvous, Wanted};
 use hbb_core::wire::message::{decode, encode};
 use hbb_core::wire::reply::Reply;
@@ -352,7 +352,7 @@ impl Stage<'_> {
         assert!(full.asks <= full.callers && full.saving <= 2 * self.saves.len(), "{full:?}");
         assert!(full.asks <= LIMITS.connections && full.grants <= GRANTS_MAX, "{full:?}");
         assert!(full.throttled <= THROTTLED_MAX && full.callers == self.open.len(), "{full:?}");
-        let (fresh, parked, sessions) = self.relay.occupancy();
+        let LegCounts { fresh, parked, sessions } = self.relay.counts();
         assert!(fresh <= LIMITS.connections && parked <= LIMITS.connections);
         assert!(sessions <= LIMITS.sessions && sessions == self.partners.len() / 2);
         assert_eq!(fresh + parked + 2 * sessions, self.legs.len());

@@ -8,7 +8,7 @@ use hbb_core::base::conn::Conn;
 use hbb_core::base::limits::{EFFECTS_MAX, IDLE_MS, Limits, PARKED_MS};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
-use hbb_core::relay::{Effect, Effects, Input, Relay};
+use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay};
 use hbb_core::wire::message::decode;
 use hbb_core::wire::request::{Given, Request};
 
@@ -118,11 +118,11 @@ impl Legs {
     }
 
     pub(crate) fn run_timeout(&mut self, now: u64) {
-        let (due, full) = (self.machine.next_timeout(), self.machine.occupancy());
+        let (due, full) = (self.machine.next_timeout(), self.machine.counts());
         let mut effects = Effects::new();
         self.machine.handle_timeout(self.time(now), &mut effects);
         self.carry_out(now, &mut effects, None);
-        let moved = self.machine.next_timeout() != due || self.machine.occupancy() != full;
+        let moved = self.machine.next_timeout() != due || self.machine.counts() != full;
         assert!(moved, "a timeout at {due:?} did nothing");
     }
 
@@ -184,7 +184,7 @@ impl Legs {
         let fresh = self.count(|stage| *stage == Stage::Fresh);
         let parked = self.count(|stage| matches!(stage, Stage::Parked { .. }));
         let joined = self.count(|stage| matches!(stage, Stage::Joined { .. }));
-        assert_eq!(self.machine.occupancy(), (fresh, parked, joined / 2));
+        assert_eq!(self.machine.counts(), LegCounts { fresh, parked, sessions: joined / 2 });
         for leg in self.legs.values() {
             match leg.stage {
                 Stage::Fresh => assert!(now - leg.since <= IDLE_MS, "silent for too long"),
@@ -196,7 +196,7 @@ impl Legs {
 
     /// Nothing is left once everybody has gone.
     pub(crate) fn is_empty(&self) -> bool {
-        self.machine.occupancy() == (0, 0, 0)
+        self.machine.counts() == LegCounts::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! How fast sessions may go: a rate for each, one for all together, a fair share of that, and a
-//! lower rate for who used much for long (protocol §7.3). The shell moves the bytes, keeps what all
-//! have used together, and asks after each turn. C72.
+//! lower rate for those that used much for long (protocol §7.3). The shell moves the bytes, keeps
+//! the account of all sessions together, and asks after each turn. C72.
 
 use crate::base::rates::Rates;
 use crate::base::time::Time;
@@ -14,8 +14,8 @@ pub enum Verdict {
     WaitUntil(Time),
 }
 
-/// A rate kept by the time at which everything taken so far is paid for, in nanoseconds since
-/// start (the generic cell rate algorithm). A second's tenth may be taken ahead.
+/// A token bucket, kept as the time at which everything taken so far is paid for, in nanoseconds
+/// since start (the generic cell rate algorithm). A tenth of a second may be taken ahead.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
     paid_ns: u64,
@@ -26,17 +26,17 @@ const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_SEC: u64 = 1_000_000_000;
 
 impl Bucket {
-    /// The bucket as one number, for who keeps it where threads share it.
+    /// The bucket as one number, to be shared between threads.
     pub const fn as_ns(self) -> u64 {
         self.paid_ns
     }
 
-    /// The bucket that [`Self::as_ns`] told.
+    /// The bucket for a number from [`Self::as_ns`].
     pub const fn from_ns(paid_ns: u64) -> Self {
         Self { paid_ns }
     }
 
-    /// After `bytes` were taken at a rate of bytes a second.
+    /// The bucket after `bytes` were taken; `rate` is in bytes a second.
     #[must_use]
     pub fn taken(self, now: Time, bytes: u64, rate: u64) -> Self {
         let cost = bytes.saturating_mul(NS_PER_SEC) / rate.max(1);
@@ -58,12 +58,12 @@ const fn ns(now: Time) -> u64 {
     now.as_millis().saturating_mul(NS_PER_MS)
 }
 
-/// All sessions together, after the bytes in question were charged to them.
+/// What all sessions together have used, with the bytes in question charged.
 #[derive(Clone, Copy, Debug)]
-pub struct All {
-    /// Milliseconds until they are within the total rate.
+pub struct TotalUse {
+    /// Milliseconds until that is within the total rate.
     pub wait_ms: u64,
-    /// How many there are.
+    /// How many sessions there are.
     pub sessions: u64,
 }
 
@@ -78,7 +78,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A session that starts; `blacklisted` ones get the limited rate from the beginning.
+    /// An account for a session that starts now; one that is `blacklisted` has the limited rate
+    /// from the beginning.
     pub fn new(now: Time, blacklisted: bool) -> Self {
         let (own, share) = (Bucket::default(), Bucket::default());
         Self { own, share, started: now, moved: 0, limited: blacklisted }
@@ -86,7 +87,7 @@ impl Meter {
 
     /// Charges bytes that were moved. When all together use too much, a session waits only if it
     /// also used more than its fair share: a mouse does not wait for a download.
-    pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates, all: All) -> Verdict {
+    pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates, all: TotalUse) -> Verdict {
         self.moved += bytes;
         self.downgrade(now, rates);
         let own_rate = if self.limited { rates.limited } else { rates.single };
@@ -109,11 +110,12 @@ impl Meter {
     }
 
     /// Whether it was downgraded or is blacklisted.
+    #[cfg(feature = "testing")]
     pub const fn is_limited(&self) -> bool {
         self.limited
     }
 
-    /// Once and for good.
+    /// Lowers the rate of a session that used too much, once and for good.
     fn downgrade(&mut self, now: Time, rates: &Rates) {
         let age_ms = self.age_ms(now);
         if self.limited || age_ms < rates.downgrade_after_ms {

@@ -1,5 +1,5 @@
-//! Which relay legs belong together: a pure machine. It must not know sockets, clocks or logs,
-//! nor the rendezvous. C65-C67, C69-C71.
+//! Which relay legs belong together: a pure machine. It must not know sockets, clocks, logs or
+//! the rendezvous. C65-C67, C69-C71.
 
 pub mod budget;
 mod pairing;
@@ -17,8 +17,8 @@ use crate::base::table::Seed;
 use crate::base::time::Time;
 use crate::wire::request::{Given, Request};
 
-pub use pairing::Terms;
-use pairing::{Joined, Pairing};
+use pairing::{Fresh, Joined, Pairing};
+pub use pairing::{LegCounts, SessionTerms};
 
 /// What happens to the relay.
 #[derive(Clone, Debug)]
@@ -32,14 +32,14 @@ pub enum Input<'a> {
     },
     /// Its first message arrived.
     Request {
-        /// On which connection.
+        /// The connection it came on.
         conn: Conn,
-        /// What it says.
+        /// The message.
         request: Request<'a>,
     },
-    /// The connection is gone, for whatever reason, before or after pairing.
+    /// A connection is gone, for whatever reason, before or after pairing.
     Closed {
-        /// Which one.
+        /// Its handle, free for another from now on.
         conn: Conn,
     },
 }
@@ -58,14 +58,14 @@ pub enum Effect {
         waiting: Conn,
         /// The leg that completed the pair.
         joining: Conn,
-        /// What holds for the session.
-        terms: Terms,
+        /// The rules of the session.
+        terms: SessionTerms,
     },
-    /// Close the connection without a word (C66).
+    /// Close the connection silently (C66).
     Close {
-        /// Which one.
+        /// The connection.
         conn: Conn,
-        /// Why.
+        /// Why, for log and counters.
         reason: DropReason,
     },
 }
@@ -73,9 +73,9 @@ pub enum Effect {
 /// What one input or timeout led to, in order.
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
-/// Addresses an operator singled out.
+/// Addresses to slow down or to shut out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lists {
+pub struct SourceLists {
     /// Sessions from here get the limited rate.
     pub black: Vec<Network>,
     /// Connections from here are closed at once.
@@ -85,26 +85,27 @@ pub struct Lists {
 /// The relay machine.
 pub struct Relay {
     pairing: Pairing,
-    lists: Lists,
+    lists: SourceLists,
     access_key: Option<Box<str>>,
     counters: Counters,
 }
 
 impl Relay {
-    /// A relay without legs. With `access_key` both legs must show it; `seed` keys its tables.
+    /// A relay without legs. Legs must present `access_key` if there is one; `seed` keys the
+    /// tables.
     pub fn new(limits: Limits, access_key: Option<Box<str>>, seed: Seed) -> Self {
         let pairing = Pairing::new(limits, seed);
-        Self { pairing, lists: Lists::default(), access_key, counters: Counters::default() }
+        Self { pairing, lists: SourceLists::default(), access_key, counters: Counters::default() }
     }
 
-    /// Changes limits and access key; nothing that is there is lost.
+    /// Changes limits and access key; no leg and no session is lost.
     pub fn reconfigure(&mut self, limits: Limits, access_key: Option<Box<str>>) {
         self.pairing.set_limits(limits);
         self.access_key = access_key;
     }
 
     /// Changes the lists, for connections to come.
-    pub fn set_lists(&mut self, lists: Lists) {
+    pub fn set_lists(&mut self, lists: SourceLists) {
         self.lists = lists;
     }
 
@@ -113,9 +114,9 @@ impl Relay {
         &self.counters
     }
 
-    /// Connections waiting for their first message, legs waiting for a partner, and sessions.
-    pub fn occupancy(&self) -> (usize, usize, usize) {
-        self.pairing.occupancy()
+    /// How many connections there are, by what they wait for.
+    pub fn counts(&self) -> LegCounts {
+        self.pairing.counts()
     }
 
     /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
@@ -123,7 +124,7 @@ impl Relay {
         match input {
             Input::Opened { conn, from } => self.opened(now, conn, from, effects),
             Input::Request { conn, request } => self.requested(now, conn, &request, effects),
-            // The shell ends both legs of a session itself.
+            // The shell closes both legs of a session itself.
             Input::Closed { conn } => {
                 let _ = self.pairing.closed(conn);
             }
@@ -148,12 +149,13 @@ impl Relay {
             return self.push(effects, Effect::Close { conn, reason: DropReason::Blocked });
         }
         let limited = on(&self.lists.black);
-        if let Some(conn) = self.pairing.opened(now, conn, (from, limited)) {
+        let fresh = Fresh { source: from.prefix(), since: now, limited };
+        if let Some(conn) = self.pairing.opened(conn, fresh) {
             self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
         }
     }
 
-    /// A leg that breaks a rule is closed without a word, and its partner if it had one.
+    /// A leg that breaks a rule is closed silently, and its partner if it had one.
     fn requested(&mut self, now: Time, conn: Conn, request: &Request<'_>, effects: &mut Effects) {
         let Err(reason) = self.join(now, conn, request, effects) else { return };
         let partner = self.pairing.closed(conn);
@@ -169,16 +171,16 @@ impl Relay {
         request: &Request<'_>,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        let Request::RequestRelay(wish) = request else { return Err(DropReason::Unexpected) };
-        if self.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
+        let Request::RequestRelay(asked) = request else { return Err(DropReason::Unexpected) };
+        if self.access_key.as_deref().is_some_and(|key| key != asked.access_key) {
             return Err(DropReason::WrongKey);
         }
-        let token = match &wish.token {
+        let token = match &asked.token {
             Given::Value(token) => token,
             Given::Nothing => return Err(DropReason::Incomplete),
             Given::Unusable => return Err(DropReason::Malformed),
         };
-        match self.pairing.join(now, conn, (token, wish.conn_type))? {
+        match self.pairing.join(now, conn, token, asked.conn_type)? {
             Joined::Parked { evicted } => {
                 self.push(effects, Effect::Park { conn });
                 if let Some(conn) = evicted {

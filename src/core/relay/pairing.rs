@@ -1,4 +1,4 @@
-//! Legs by their token: who waits, for how long, and how many may. It must not know messages.
+//! Legs by their token: which wait, for how long, and how many may. It must not know messages.
 //! C66, C67.
 
 use alloc::vec;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use static_assertions::const_assert;
 
-use crate::base::address::{Endpoint, Prefix};
+use crate::base::address::Prefix;
 use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
 use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX};
@@ -15,16 +15,16 @@ use crate::base::table::{Full, Seed, Table};
 use crate::base::time::Time;
 use crate::wire::ConnType;
 
-/// What the two legs of a session brought into it.
+/// The rules a session runs under, which follow from its two legs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// The longer-lived kind of the two decides the idle rule (C69).
+pub struct SessionTerms {
+    /// Decides how long the session may be idle (C69): a tunnel if either leg is one.
     pub conn_type: ConnType,
-    /// One of them is blacklisted: the session gets the limited rate (C72).
+    /// Whether the session gets the limited rate: one of its legs is blacklisted (C72).
     pub limited: bool,
 }
 
-impl Terms {
+impl SessionTerms {
     const fn with(self, other: Self) -> Self {
         let conn_type = match (self.conn_type, other.conn_type) {
             (ConnType::Interactive, ConnType::Interactive) => ConnType::Interactive,
@@ -34,51 +34,65 @@ impl Terms {
     }
 }
 
-/// A connection that has not said what it wants.
-struct Fresh {
-    source: Prefix,
-    since: Time,
-    limited: bool,
+/// A connection that has not yet sent its first message.
+pub(super) struct Fresh {
+    /// The source it counts against.
+    pub(super) source: Prefix,
+    /// When it was accepted.
+    pub(super) since: Time,
+    /// Whether its address is blacklisted.
+    pub(super) limited: bool,
 }
 
 /// A leg that waits for its partner.
-struct Parked {
+struct ParkedLeg {
     conn: Conn,
     source: Prefix,
-    terms: Terms,
+    terms: SessionTerms,
     since: Time,
 }
 
-const_assert!(size_of::<Parked>() <= 40);
+const_assert!(size_of::<ParkedLeg>() <= 40);
 const_assert!(size_of::<RelayToken>() <= RELAY_TOKEN_BYTES_MAX + 8);
 
-/// Every connection of the relay is in exactly one of fresh, parked and sessions. `tokens` finds
-/// a parked leg by its connection, `crowds` those of one source, oldest first.
+/// Every connection of the relay is in exactly one of `fresh`, `parked` and `sessions`. `tokens`
+/// finds a parked leg by its connection, `by_source` those of one source, oldest first.
 pub(super) struct Pairing {
     fresh: Table<Conn, Fresh>,
-    parked: Table<RelayToken, Parked>,
+    parked: Table<RelayToken, ParkedLeg>,
     tokens: Table<Conn, RelayToken>,
-    crowds: Table<Prefix, Vec<Conn>>,
+    by_source: Table<Prefix, Vec<Conn>>,
     sessions: Table<Conn, Conn>,
     limits: Limits,
 }
 
-/// What became of a leg that named its token.
+/// How many connections a relay has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegCounts {
+    /// Connections that have not sent their first message.
+    pub fresh: usize,
+    /// Legs that wait for a partner.
+    pub parked: usize,
+    /// Sessions, of two legs each.
+    pub sessions: usize,
+}
+
+/// What became of a leg that sent its token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined {
-    /// Nobody waits under it: the leg does now; `evicted` made room for it.
+    /// No leg waits under this token: now this one does.
     Parked {
-        /// The leg that waited longest, if room had to be made.
+        /// The leg that gave way to it, if room had to be made.
         evicted: Option<Conn>,
     },
     /// Its partner waited.
     Paired {
         /// The partner.
         waiting: Conn,
-        /// Of both.
-        terms: Terms,
+        /// The session's rules.
+        terms: SessionTerms,
     },
-    /// Its partner waited, but there is no room for a session; both are forgotten.
+    /// Its partner waited, but there is no room for a session; both legs are forgotten.
     Refused {
         /// The partner.
         waiting: Conn,
@@ -86,53 +100,47 @@ pub(super) enum Joined {
 }
 
 impl Pairing {
-    /// No legs; every table hashes under `seed`.
+    /// Starts without legs; every table hashes under `seed`.
     pub(super) fn new(limits: Limits, seed: Seed) -> Self {
         Self {
             fresh: Table::new(limits.connections, seed),
             parked: Table::new(limits.connections, seed),
             tokens: Table::new(limits.connections, seed),
-            crowds: Table::new(limits.connections, seed),
+            by_source: Table::new(limits.connections, seed),
             sessions: Table::new(limits.sessions.saturating_mul(2), seed),
             limits,
         }
     }
 
-    /// Lower limits drop nobody who is there; they let nobody in until there is room again.
+    /// Changes the limits. Lower ones drop nobody; they let nobody in until there is room again.
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.fresh.set_limit(limits.connections);
         self.parked.set_limit(limits.connections);
         self.tokens.set_limit(limits.connections);
-        self.crowds.set_limit(limits.connections);
+        self.by_source.set_limit(limits.connections);
         self.sessions.set_limit(limits.sessions.saturating_mul(2));
         self.limits = limits;
     }
 
-    /// Fresh connections, parked legs, sessions.
-    pub(super) fn occupancy(&self) -> (usize, usize, usize) {
-        (self.fresh.len(), self.parked.len(), self.sessions.len() / 2)
+    pub(super) fn counts(&self) -> LegCounts {
+        let (fresh, parked) = (self.fresh.len(), self.parked.len());
+        LegCounts { fresh, parked, sessions: self.sessions.len() / 2 }
     }
 
-    /// A new connection; gives back the one to close if it found no room: whoever was silent
-    /// longest, or itself while a lowered limit is exceeded.
-    pub(super) fn opened(
-        &mut self,
-        now: Time,
-        conn: Conn,
-        (from, limited): (Endpoint, bool),
-    ) -> Option<Conn> {
+    /// Adds a connection. If there is no room, gives back the one to close: whoever was silent
+    /// longest, or the new one while a lowered limit is exceeded.
+    pub(super) fn opened(&mut self, conn: Conn, fresh: Fresh) -> Option<Conn> {
         let evicted = match self.fresh.len() == self.fresh.limit() {
             true => self.fresh.pop_oldest().map(|(evicted, _)| evicted),
             false => None,
         };
-        let fresh = Fresh { source: from.prefix(), since: now, limited };
         match self.fresh.insert(conn, fresh) {
             Ok(_) => evicted,
             Err(Full) => Some(conn),
         }
     }
 
-    /// A connection is gone; the session it was part of is over. Gives back the partner.
+    /// Forgets a connection and the session it was part of; gives back its partner.
     pub(super) fn closed(&mut self, conn: Conn) -> Option<Conn> {
         self.fresh.remove(&conn);
         self.unpark(conn);
@@ -141,20 +149,21 @@ impl Pairing {
         Some(partner)
     }
 
-    /// A connection names its token, its first message and its only one.
+    /// Takes the token of a connection, which is its first message and its only one.
     ///
     /// # Errors
-    /// `Unexpected` if it spoke before, `TableFull` if there is no place to wait in.
+    /// `Unexpected` if it sent one before, `TableFull` if there is no place to wait in.
     pub(super) fn join(
         &mut self,
         now: Time,
         conn: Conn,
-        (token, conn_type): (&RelayToken, ConnType),
+        token: &RelayToken,
+        conn_type: ConnType,
     ) -> Result<Joined, DropReason> {
         let fresh = self.fresh.remove(&conn).ok_or(DropReason::Unexpected)?;
-        let (source, terms) = (fresh.source, Terms { conn_type, limited: fresh.limited });
+        let (source, terms) = (fresh.source, SessionTerms { conn_type, limited: fresh.limited });
         let Some(waiting) = self.parked.get(token).map(|parked| parked.conn) else {
-            let parked = Parked { conn, source, terms, since: now };
+            let parked = ParkedLeg { conn, source, terms, since: now };
             return self.park(token, parked);
         };
         let terms = self.unpark(waiting).map_or(terms, |parked| parked.terms.with(terms));
@@ -167,17 +176,17 @@ impl Pairing {
         Ok(Joined::Paired { waiting, terms })
     }
 
-    /// Parks a leg. A source with too many waiting legs loses its own oldest, so that it cannot
-    /// push out those of others; when all places are taken, the oldest leg of all gives way.
-    fn park(&mut self, token: &RelayToken, parked: Parked) -> Result<Joined, DropReason> {
+    /// Parks a leg. A source with too many parked legs loses its own oldest, so that it cannot
+    /// push out those of others; when all places are taken, the oldest of all gives way.
+    fn park(&mut self, token: &RelayToken, parked: ParkedLeg) -> Result<Joined, DropReason> {
         let per_source = self.limits.parked_per_source;
         if per_source == 0 || self.parked.len() > self.parked.limit() {
-            // Lowered limits: those who wait leave within PARKED_MS, nobody joins them.
+            // The limits were lowered: those who wait leave within PARKED_MS, nobody joins them.
             return Err(DropReason::TableFull);
         }
-        let crowd = self.crowds.get(&parked.source);
-        let evicted = match crowd.filter(|crowd| crowd.len() >= per_source) {
-            Some(crowd) => crowd.first().copied(),
+        let legs = self.by_source.get(&parked.source);
+        let evicted = match legs.filter(|legs| legs.len() >= per_source) {
+            Some(legs) => legs.first().copied(),
             None if self.parked.is_full() => self.parked.oldest().map(|(_, oldest)| oldest.conn),
             None => None,
         };
@@ -188,27 +197,27 @@ impl Pairing {
         self.parked.insert(token.clone(), parked).map_err(|_| DropReason::TableFull)?;
         // Neither has more entries than `parked` nor a lower limit: there is room.
         let _ = self.tokens.insert(conn, token.clone());
-        match self.crowds.get_mut(&source) {
-            Some(crowd) => crowd.push(conn),
+        match self.by_source.get_mut(&source) {
+            Some(legs) => legs.push(conn),
             None => {
-                let _ = self.crowds.insert(source, vec![conn]);
+                let _ = self.by_source.insert(source, vec![conn]);
             }
         }
         Ok(Joined::Parked { evicted })
     }
 
-    fn unpark(&mut self, conn: Conn) -> Option<Parked> {
+    fn unpark(&mut self, conn: Conn) -> Option<ParkedLeg> {
         let token = self.tokens.remove(&conn)?;
         let parked = self.parked.remove(&token)?;
-        let crowd = self.crowds.get_mut(&parked.source)?;
-        crowd.retain(|other| *other != conn);
-        if crowd.is_empty() {
-            self.crowds.remove(&parked.source);
+        let legs = self.by_source.get_mut(&parked.source)?;
+        legs.retain(|other| *other != conn);
+        if legs.is_empty() {
+            self.by_source.remove(&parked.source);
         }
         Some(parked)
     }
 
-    /// When the first of those who must say or wait for something has run out of time.
+    /// When the next fresh connection or parked leg runs out of time.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let fresh = self.fresh.oldest().map(|(_, fresh)| fresh.since.after_ms(IDLE_MS));
         let parked = self.parked.oldest().map(|(_, parked)| parked.since.after_ms(PARKED_MS));
@@ -218,7 +227,7 @@ impl Pairing {
         }
     }
 
-    /// Takes out one connection whose time is up.
+    /// Removes one connection whose time is up.
     pub(super) fn expire(&mut self, now: Time) -> Option<(Conn, DropReason)> {
         if let Some((conn, fresh)) = self.fresh.oldest()
             && now.since_ms(fresh.since) >= IDLE_MS

@@ -11,7 +11,7 @@ use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{RELAY_FRAME_BYTES_MAX, STREAMS_PER_TURN};
-use hbb_core::relay::{Effect, Effects, Input, Relay, Terms};
+use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay, SessionTerms};
 use hbb_core::wire::message::decode;
 
 use crate::net::clock::Clock;
@@ -114,7 +114,7 @@ impl Relaying {
     async fn asked(&mut self, question: RelayQuestion) -> Answer {
         match question {
             RelayQuestion::Load => {
-                let (_, waiting, running) = self.machine.occupancy();
+                let LegCounts { parked: waiting, sessions: running, .. } = self.machine.counts();
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let bytes = self.running.bytes();
                 Answer::RelayLoad(RelayLoad { running, waiting, bytes, dropped })
@@ -188,7 +188,7 @@ impl Relaying {
         }
     }
 
-    fn pair(&mut self, waiting: Conn, joining: Conn, terms: Terms) {
+    fn pair(&mut self, waiting: Conn, joining: Conn, terms: SessionTerms) {
         let partner = self.legs.remove(joining).and_then(|mut held| {
             let leg = held.leg.take()?;
             Some((leg, held.from))

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::time::Time;
-use hbb_core::relay::Terms;
+use hbb_core::relay::SessionTerms;
 use hbb_core::wire::ConnType;
 
 use crate::atomic::AtomicU64;
@@ -27,7 +27,7 @@ pub struct Entry {
     /// Where the leg that waited is, and the one that came.
     pub ends: [Endpoint; 2],
     since: Time,
-    terms: Terms,
+    terms: SessionTerms,
     /// Bytes both directions moved; whoever runs the session counts.
     moved: Arc<AtomicU64>,
     /// When the rate was last asked for, and what had been moved by then.
@@ -50,7 +50,7 @@ impl Running {
         &mut self,
         now: Time,
         conn: Conn,
-        (ends, terms): ([Endpoint; 2], Terms),
+        (ends, terms): ([Endpoint; 2], SessionTerms),
     ) -> (u64, Arc<AtomicU64>) {
         self.last += 1;
         let (number, moved) = (self.last, Arc::new(AtomicU64::new(0)));
@@ -148,7 +148,7 @@ mod tests {
         let mut running = Running::default();
         let ends = ["127.0.0.1:1", "127.0.0.1:2"]
             .map(|end| Endpoint::from(end.parse::<std::net::SocketAddr>().unwrap()));
-        let terms = Terms { conn_type: ConnType::Interactive, limited: false };
+        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false };
         let conn = Conn { slot: 1, generation: 0 };
         let (number, moved) = running.start(Time::START, conn, (ends, terms));
         moved.fetch_add(4000, Ordering::Relaxed);

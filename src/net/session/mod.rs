@@ -23,7 +23,7 @@ use hbb_core::base::limits::{
     GATHERED_BYTES_MAX, INBOX_MAX, PIPES_MAX, RELAY_STACK_BYTES, SESSION_IDLE_MS, TUNNEL_IDLE_MS,
 };
 use hbb_core::base::rates::Rates;
-use hbb_core::relay::Terms;
+use hbb_core::relay::SessionTerms;
 use hbb_core::wire::ConnType;
 
 use crate::atomic::AtomicU64;
@@ -45,7 +45,7 @@ pub struct Session {
     /// The leg that came.
     pub joining: Link,
     /// What holds for them.
-    pub terms: Terms,
+    pub terms: SessionTerms,
     /// Names it.
     pub number: u64,
     /// What its bytes are counted in.

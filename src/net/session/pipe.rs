@@ -51,6 +51,7 @@ impl PipePool {
     }
 
     /// How many pipes are lent and how many rest.
+    #[cfg(any(test, feature = "testing"))]
     pub fn count(&self) -> (usize, usize) {
         (self.lent.get(), self.resting.borrow().len())
     }

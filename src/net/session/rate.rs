@@ -10,7 +10,7 @@ use smol::Timer;
 
 use hbb_core::base::rates::Rates;
 use hbb_core::base::time::Time;
-use hbb_core::relay::budget::{All, Bucket, Meter, Verdict};
+use hbb_core::relay::budget::{Bucket, Meter, TotalUse, Verdict};
 
 use crate::atomic::AtomicU64;
 use crate::net::clock::Clock;
@@ -41,13 +41,13 @@ impl TotalMeter {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    fn take(&self, now: Time, bytes: u64, rate: u64) -> All {
+    fn take(&self, now: Time, bytes: u64, rate: u64) -> TotalUse {
         let taken = |old: u64| Bucket::from_ns(old).taken(now, bytes, rate);
         let old = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(taken(old).as_ns()));
         let wait_ms = taken(old.unwrap_or_default()).wait_ms(now);
-        All { wait_ms, sessions: self.sessions() as u64 }
+        TotalUse { wait_ms, sessions: self.sessions() as u64 }
     }
 }
 
