@@ -157,6 +157,12 @@ fn check_log(server: &Server, found: &[Option<Path>]) {
 }
 
 /// Two hosts behind NATs and a server between.
+/// The next of `all`, and its number.
+fn turn<'a, T>(next: &AtomicUsize, all: &'a [T]) -> Option<(usize, &'a T)> {
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    Some((number, all.get(number)?))
+}
+
 struct Scene {
     networks: Networks,
     over: Over,
@@ -170,18 +176,13 @@ impl Scene {
         let pairs: Vec<_> =
             ASKS.iter().flat_map(|asks| REGISTERS.map(|registers| (*asks, registers))).collect();
         let (next, found) = (AtomicUsize::new(0), Mutex::new(vec![None; pairs.len()]));
-        thread::scope(|scope| {
-            for _ in 0..AT_ONCE {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((asks, registers)) = pairs.get(number) else { break };
-                        let path = self.play(number, *asks, *registers);
-                        found.lock().unwrap()[number] = path;
-                    }
-                });
+        let play = || {
+            while let Some((number, (asks, registers))) = turn(&next, &pairs) {
+                let path = self.play(number, *asks, *registers);
+                found.lock().unwrap()[number] = path;
             }
-        });
+        };
+        thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(play))));
         found.into_inner().unwrap()
     }
 

@@ -234,7 +234,8 @@ impl Bench {
             let session = async move {
                 // What is moved in here stays to the end: that shall be a pointer, not both legs.
                 let ended = {
-                    let (first, second) = *{ legs };
+                    let legs = legs;
+                    let (first, second) = *legs;
                     pair::join(first, second, (idle_ms, &kept.0), &kept.2)
                 };
                 let ended = ended.await;
