@@ -1,7 +1,7 @@
 //! hbb: a RustDesk ID server and relay in one small binary.
 //!
-//! `main`, `cmd`, `net`, `settings`, `config`, `cli`, with `store`, `log` and `file` beside them, are
-//! the shell around the machines of `hbb-core`. Knowledge runs downward only, in that order.
+//! `main`, `cmd`, `net`, `settings`, `config`, `cli`, with `store`, `log` and `file` beside them,
+//! are the shell around the machines of `hbb-core`. Knowledge runs downward only, in that order.
 
 pub mod atomic;
 pub mod cli;

@@ -91,7 +91,8 @@ impl RunningSettings {
         }
     }
 
-    /// Reads flags file and lists again. With the settings come the flags that only a restart changes.
+    /// Reads flags file and lists again. With the settings come the flags that only a restart
+    /// changes.
     ///
     /// # Errors
     /// What to tell the operator; nothing was changed.

@@ -22,7 +22,7 @@ pub struct TotalMeter {
     sessions: AtomicUsize,
 }
 
-/// What one session has used. It counts among the sessions of its [`TotalMeter`] until it is dropped.
+/// What one session has used. It counts in its [`TotalMeter`] until it is dropped.
 #[derive(Debug)]
 pub struct SessionMeter {
     total: Arc<TotalMeter>,

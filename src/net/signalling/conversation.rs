@@ -1,5 +1,6 @@
 //! One conversation with port P, P-1 or P+2: payloads in, payloads out, deadlines. It knows
-//! nothing of what the payloads say but the key exchange of `conn/secrecy.rs`. C03-C05, C26-C29, C31.
+//! nothing of what the payloads say but the key exchange of `conn/secrecy.rs`.
+//! C03-C05, C26-C29, C31.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,0 +1,308 @@
+//! Which file may know which: layers from top to bottom, no circle, few files to a folder, and
+//! the outside crates each in its place.
+
+use crate::source::{File, Named};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Top to bottom. What stands in one row knows what is below and its own folder, not its
+/// neighbours; what ends in `/` is a folder.
+const LAYERS: &[&[&str]] = &[
+    &["src/main.rs"],
+    &["src/lib.rs"],
+    &["src/cmd/"],
+    &["src/net/mod.rs"],
+    &["src/net/serve.rs"],
+    &["src/net/accept.rs"],
+    &["src/net/control/"],
+    &["src/net/relaying/", "src/net/signalling/"],
+    &["src/net/session/", "src/net/store.rs", "src/net/health.rs", "src/net/process/"],
+    &["src/net/report.rs"],
+    &["src/net/message.rs"],
+    &["src/net/conn/"],
+    &["src/net/clock.rs"],
+    &["src/settings/"],
+    &["src/config/"],
+    &["src/cli.rs"],
+    &["src/store/"],
+    &["src/log.rs", "src/file.rs", "src/atomic.rs"],
+    &["src/core/lib.rs"],
+    &["src/core/rendezvous/", "src/core/relay/"],
+    &["src/core/wire/", "src/core/identity/"],
+    &["src/core/base/"],
+];
+
+/// Who may name an outside crate; static_assertions leaves nothing in the binary.
+const CRATES: &[(&str, &[&str])] = &[
+    ("argh", &["src/cli.rs"]),
+    ("async_signal", &["src/net/process/signal.rs"]),
+    ("crypto_secretbox", &["src/core/identity/seal.rs"]),
+    ("ct_codecs", &["src/cmd/export.rs", "src/core/identity/", "src/core/wire/handshake.rs"]),
+    ("ed25519_compact", &["src/core/identity/"]),
+    ("getrandom", &["src/cmd/keygen.rs"]),
+    ("hashbrown", &["src/core/base/"]),
+    ("heapless", &["src/core/", "src/net/conn/", "src/net/session/"]),
+    ("httparse", &["src/core/wire/handshake.rs"]),
+    ("log", &["src/log.rs", "src/cmd/", "src/net/", "src/settings/"]),
+    ("nix", &["src/net/clock.rs", "src/net/conn/"]),
+    ("portable_atomic", &["src/atomic.rs"]),
+    ("prost", &["src/core/wire/message.rs"]),
+    ("qrcodegen", &["src/cmd/export.rs"]),
+    ("redb", &["src/store/redb.rs"]),
+    ("rustix", &["src/net/"]),
+    ("salsa20", &["src/core/identity/seal.rs"]),
+    ("sha1_smol", &["src/core/wire/handshake.rs"]),
+    ("siphasher", &["src/core/base/"]),
+    ("smol", &["src/net/"]),
+    ("static_assertions", &["src/"]),
+];
+const FILES_MAX: usize = 10;
+
+/// `a` names something of `b`.
+struct Edge<'a> {
+    from: &'a str,
+    line: usize,
+    to: &'a str,
+}
+
+fn is_below(path: &str, place: &str) -> bool {
+    path == place || (place.ends_with('/') && path.starts_with(place))
+}
+
+fn layer(path: &str) -> Option<(usize, usize)> {
+    LAYERS
+        .iter()
+        .enumerate()
+        .find_map(|(depth, row)| Some((depth, row.iter().position(|place| is_below(path, place))?)))
+}
+
+/// The module a file is: `hbb::net::accept` for src/net/accept.rs.
+fn module(path: &str) -> Vec<String> {
+    let (root, inner) = match path.strip_prefix("src/core/") {
+        Some(inner) => ("hbb_core", inner),
+        None => ("hbb", path.trim_start_matches("src/")),
+    };
+    let inner = inner.trim_end_matches(".rs");
+    let inner = inner.strip_suffix("/mod").unwrap_or(inner);
+    let parts = inner.split('/').filter(|part| *part != "lib");
+    std::iter::once(root).chain(parts).map(Into::into).collect()
+}
+
+struct Modules<'a>(BTreeMap<Vec<String>, &'a File>);
+
+impl<'a> Modules<'a> {
+    fn new(files: &'a [File]) -> Self {
+        let own = |file: &&File| file.path.starts_with("src/") && file.path.ends_with(".rs");
+        Self(files.iter().filter(own).map(|file| (module(&file.path), file)).collect())
+    }
+
+    /// Every path in `file`, from the root of a crate.
+    fn named(&self, file: &File) -> Vec<Named> {
+        let imports = file.imports.iter().map(|(_, named)| named.clone());
+        let bound: BTreeMap<_, _> =
+            file.imports.iter().map(|(name, named)| (name, named)).collect();
+        let through = |(path, line): &Named| match bound.get(&path[0]) {
+            Some((import, _)) => (import.iter().chain(&path[1..]).cloned().collect(), *line),
+            None => (path.clone(), *line),
+        };
+        let all = imports.chain(file.paths.iter().map(through));
+        all.map(|(path, line)| (self.absolute(&module(&file.path), path), line)).collect()
+    }
+
+    fn absolute(&self, own: &[String], path: Vec<String>) -> Vec<String> {
+        let ups = path.iter().take_while(|part| *part == "super").count();
+        let child = [own, &path[..1]].concat();
+        match path[0].as_str() {
+            "crate" => [&own[..1], &path[1..]].concat(),
+            "self" => [own, &path[1..]].concat(),
+            "super" => [&own[..own.len() - ups], &path[ups..]].concat(),
+            _ if self.0.contains_key(&child) => [own, &path].concat(),
+            _ => path,
+        }
+    }
+
+    /// What the files of src/ know of each other.
+    fn edges(&self) -> Vec<Edge<'_>> {
+        let mut edges = Vec::new();
+        for file in self.0.values() {
+            for (path, line) in self.named(file) {
+                let known = (1..=path.len()).rev().find_map(|end| self.0.get(&path[..end]));
+                if let Some(to) = known.filter(|to| to.path != file.path) {
+                    edges.push(Edge { from: &file.path, line, to: &to.path });
+                }
+            }
+        }
+        edges
+    }
+}
+
+/// Knowledge runs downward.
+pub(crate) fn upward(files: &[File]) -> Vec<String> {
+    let modules = Modules::new(files);
+    let mut found = Vec::new();
+    for Edge { from, line, to } in modules.edges() {
+        let (Some(upper), Some(lower)) = (layer(from), layer(to)) else {
+            found.push(format!("{from}:{line}: {from} or {to} is in no layer"));
+            continue;
+        };
+        if upper != lower && upper.0 >= lower.0 {
+            found.push(format!("{from}:{line}: {to} is not below; pass what is needed as a value"));
+        }
+    }
+    found
+}
+
+/// Whatever stands in one folder, files and folders, knows each other without a circle. A file may
+/// know the `mod.rs` of its own folders, whose words it speaks.
+pub(crate) fn circles(files: &[File]) -> Vec<String> {
+    let modules = Modules::new(files);
+    let mut folders: BTreeMap<String, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    for Edge { from, to, .. } in modules.edges() {
+        let same = from.split('/').zip(to.split('/')).take_while(|(a, b)| a == b).count();
+        let (Some(a), Some(b)) = (from.split('/').nth(same), to.split('/').nth(same)) else {
+            continue;
+        };
+        if b != "mod.rs" {
+            let folder = from.split('/').take(same).collect::<Vec<_>>().join("/");
+            folders.entry(folder).or_default().entry(a).or_default().insert(b);
+        }
+    }
+    let mut found = Vec::new();
+    for (folder, mut knows) in folders {
+        // Whoever knows nothing that is left is in no circle.
+        while let Some(done) =
+            knows.keys().copied().find(|a| knows[a].iter().all(|b| !knows.contains_key(b)))
+        {
+            knows.remove(done);
+        }
+        let left: Vec<_> = knows.keys().copied().collect();
+        if !left.is_empty() {
+            found.push(format!("{folder}/: a circle goes through {}", left.join(", ")));
+        }
+    }
+    found
+}
+
+/// A folder can be taken in at a glance.
+pub(crate) fn crowds(files: &[File]) -> Vec<String> {
+    let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.path.starts_with("src/")) {
+        *folders.entry(file.path.rsplit_once('/').unwrap_or_default().0).or_default() += 1;
+    }
+    let many = folders.into_iter().filter(|(_, count)| *count > FILES_MAX);
+    many.map(|(folder, count)| format!("{folder}: {count} files, at most {FILES_MAX}")).collect()
+}
+
+/// The names of a manifest's dependencies, as they are written in code.
+fn dependencies(files: &[File]) -> BTreeSet<String> {
+    let manifests = files.iter().filter(|file| file.path.ends_with("Cargo.toml"));
+    let mut names = BTreeSet::new();
+    for line in manifests.flat_map(|file| file.text.split("dependencies]").skip(1)) {
+        let table = line.lines().take_while(|line| !line.starts_with('['));
+        let keys =
+            table.filter_map(|line| line.split(['=', '.']).next()?.split_whitespace().next());
+        names.extend(keys.filter(|key| !key.starts_with('#')).map(|key| key.replace('-', "_")));
+    }
+    names
+}
+
+/// An outside crate is used through the file that has it.
+pub(crate) fn outside(files: &[File]) -> Vec<String> {
+    let known = dependencies(files);
+    let modules = Modules::new(files);
+    let mut found = Vec::new();
+    for file in modules.0.values() {
+        for (path, line) in
+            modules.named(file).into_iter().filter(|(path, _)| known.contains(&path[0]))
+        {
+            let name = &path[0];
+            let homes = CRATES.iter().find(|(known, _)| known == name).map_or(&[][..], |row| row.1);
+            let own = name == "hbb_core" || homes.iter().any(|home| is_below(&file.path, home));
+            if !own {
+                found.push(format!("{}:{line}: {name} belongs to {homes:?}", file.path));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(rule: fn(&[File]) -> Vec<String>, files: &[(&str, &str)]) -> Vec<String> {
+        rule(&files.iter().map(|(path, text)| File::new(path, text)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn an_arrow_upward_is_found() {
+        let name = |code: &str| {
+            let files = [
+                ("src/core/base/time.rs", code),
+                ("src/core/wire/mod.rs", "use crate::base::time::Time; use self::frame::X;"),
+                (
+                    "src/core/wire/frame.rs",
+                    "use super::Y; fn f() { super::super::base::time::z(); }",
+                ),
+                ("src/core/rendezvous/mod.rs", "use crate::wire; fn f(a: wire::frame::X) {}"),
+                ("src/core/relay/mod.rs", "#[cfg(test)] mod t { use crate::rendezvous::X; }"),
+                ("src/net/accept.rs", "use hbb_core::{relay, wire::*};"),
+            ];
+            found(upward, &files).len()
+        };
+        assert_eq!(name("use std::time; fn f() { g::<u8>(h.i::<J>()); }"), 0);
+        assert_eq!(name("use crate::{wire as w, wire::frame::{self, X}};"), 3);
+        assert_eq!(name("fn f() { crate::wire::go() }"), 1, "code");
+        assert_eq!(name("fn f() { log!(1, super::super::relay::X) }"), 1, "a macro's argument");
+        assert_eq!(name("fn f(a: impl T<crate::rendezvous::X>) {}"), 1, "a type");
+        assert_eq!(
+            found(
+                upward,
+                &[
+                    ("src/core/relay/mod.rs", "use crate::rendezvous::X;"),
+                    ("src/core/rendezvous/mod.rs", "")
+                ]
+            )
+            .len(),
+            1,
+            "a neighbour"
+        );
+        assert_eq!(
+            found(upward, &[("src/odd/mod.rs", ""), ("src/main.rs", "use hbb::odd;")]).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_circle_is_found() {
+        let a = ("src/net/a.rs", "use super::b::B;");
+        let over = |b: &str, c: &str| {
+            let files =
+                [a, ("src/net/b.rs", b), ("src/net/c/d.rs", c), ("src/net/c/mod.rs", "use d;")];
+            found(circles, &files)
+        };
+        assert!(over("use crate::net::c::d::D;", "use super::D;").is_empty());
+        assert_eq!(over("use super::a::A;", ""), ["src/net/: a circle goes through a.rs, b.rs"]);
+        let three = over("fn f() { super::c::d::g() }", "use crate::net::a;");
+        assert_eq!(three, ["src/net/: a circle goes through a.rs, b.rs, c"]);
+    }
+
+    #[test]
+    fn an_eleventh_file_is_found() {
+        let paths: Vec<_> = (0..11).map(|at| format!("src/net/f{at}.rs")).collect();
+        let files: Vec<_> = paths.iter().map(|path| (path.as_str(), "")).collect();
+        assert!(found(crowds, &files[1..]).is_empty());
+        assert_eq!(found(crowds, &files), ["src/net: 11 files, at most 10"]);
+    }
+
+    #[test]
+    fn a_crate_outside_its_file_is_found() {
+        let manifest =
+            ("Cargo.toml", "[dependencies]\nredb = \"4\"\nhbb-core.path = \"src/core\"\n");
+        let uses = |path: &str, code: &str| found(outside, &[manifest, (path, code)]).len();
+        assert_eq!(uses("src/store/redb.rs", "use ::redb::Database; use hbb_core::x;"), 0);
+        assert_eq!(uses("src/store/mod.rs", "fn f() { redb::open() }"), 1);
+        assert_eq!(uses("src/cmd/serve.rs", "use {redb as db, std::fs};"), 1);
+        let own = [manifest, ("src/store/mod.rs", "use redb::Redb;"), ("src/store/redb.rs", "")];
+        assert!(found(outside, &own).is_empty(), "its own module of that name");
+    }
+}
