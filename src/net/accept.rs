@@ -12,7 +12,7 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
     FRAME_BYTES_MAX, IDLE_MS, OFFER_DELAY_SHARED_MS, OUTBOX_MAX, RELAY_FRAME_BYTES_MAX,
 };
-use hbb_core::wire::handshake::Path;
+use hbb_core::wire::handshake::Service;
 use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
@@ -138,11 +138,11 @@ async fn open_websocket(
     guest: &mut Guest,
     place: &Place,
     proxies: &Proxies,
-) -> Result<Path, DropReason> {
-    let (from, path) =
+) -> Result<Service, DropReason> {
+    let (from, service) =
         websocket::upgrade(&mut guest.link, (guest.from, place.conn()), proxies).await?;
     guest.from = from;
-    Ok(path)
+    Ok(service)
 }
 
 /// The first bytes tell, or their absence: who is silent waits for the offer of a sealed channel.
@@ -157,9 +157,9 @@ async fn first_words(
     }
     if begins_with_get(&mut guest.link).await? {
         match open_websocket(guest, place, proxies).await? {
-            Path::Signalling => return Ok(Asked::Signalling),
-            Path::Relay => return Ok(Asked::Relay),
-            Path::Other => {}
+            Service::Signalling => return Ok(Asked::Signalling),
+            Service::Relay => return Ok(Asked::Relay),
+            Service::Other => {}
         }
     }
     let payload = guest.link.next_payload(FRAME_BYTES_MAX).await?;

@@ -10,7 +10,7 @@ use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::{SessionTerms, SourceLists};
-use hbb_core::rendezvous::{Listed, Occupancy, Wanted};
+use hbb_core::rendezvous::{Occupancy, PeerQuery, PeerRow};
 use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
@@ -137,7 +137,7 @@ pub enum RendezvousQuestion {
     /// How much there is to do.
     Load,
     /// Who is registered, some of them at a time.
-    Peers(Wanted),
+    Peers(PeerQuery),
     /// Forget a peer.
     Forget(PeerId),
 }
@@ -181,7 +181,7 @@ pub enum Answer {
     /// Of the owner of the rendezvous.
     RendezvousLoad(RendezvousLoad),
     /// Registered peers.
-    Peers(Vec<Listed>),
+    Peers(Vec<PeerRow>),
     /// What became of one.
     Forgotten(Forgotten),
     /// Of the owner of the relay.

@@ -13,7 +13,7 @@ use smol::channel::Sender;
 use crate::atomic::AtomicU64;
 use crate::log::warn;
 use crate::store::Store;
-use hbb_core::base::conn::{Outcome, Ticket};
+use hbb_core::base::conn::{SaveOutcome, Ticket};
 use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
 
@@ -43,7 +43,7 @@ impl StoreThread {
     ///
     /// # Errors
     /// What the system says if it has no thread to give.
-    pub fn start(store: Box<dyn Store>, saved: Sender<(Ticket, Outcome)>) -> io::Result<Self> {
+    pub fn start(store: Box<dyn Store>, saved: Sender<(Ticket, SaveOutcome)>) -> io::Result<Self> {
         let (changes, queue) = sync_channel(SAVES_PENDING_MAX);
         let stats = Arc::new(Stats::default());
         let counted = Arc::clone(&stats);
@@ -78,17 +78,17 @@ impl StoreThread {
 fn work(
     mut store: Box<dyn Store>,
     queue: &Receiver<(Ticket, Change)>,
-    saved: &Sender<(Ticket, Outcome)>,
+    saved: &Sender<(Ticket, SaveOutcome)>,
     stats: &Stats,
 ) {
     let (mut tickets, mut batch) = (Vec::new(), Vec::new());
     while gather(queue, &mut tickets, &mut batch) {
         let outcome = match store.commit(&batch) {
-            Ok(()) => Outcome::Durable,
+            Ok(()) => SaveOutcome::Durable,
             Err(error) => {
                 warn!("store-failed cause='{error}' changes={}", batch.len());
                 stats.failures.fetch_add(1, Ordering::Relaxed);
-                Outcome::Failed
+                SaveOutcome::Failed
             }
         };
         stats.commits.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use hbb_core::base::limits::{BANS_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::SourceLists;
-use hbb_core::rendezvous::{Lan, Policy};
+use hbb_core::rendezvous::{LocalNetwork, Policy};
 
 use crate::cli::ServeFlags;
 use crate::config::{Config, FlagsFile, LogLevel};
@@ -148,7 +148,9 @@ impl RunningSettings {
 
 /// What the parts of a running server hold of the settings.
 fn live(config: &Config, keys: &KeyPolicy, bans: Bans) -> LiveSettings {
-    let lan = config.lan.map(|lan| Lan { network: lan.network, relay: lan.local_ip.to_string() });
+    let lan = config
+        .lan
+        .map(|lan| LocalNetwork { network: lan.network, relay: lan.local_ip.to_string() });
     let policy = Policy {
         access_key: keys.enforced.clone(),
         relays: config.relay_servers.clone(),

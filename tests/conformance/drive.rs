@@ -2,7 +2,7 @@
 //! that keeps, refuses or holds back what it is given. It must not know any check.
 
 use hbb_core::base::address::Endpoint;
-use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::{Change, Record};
@@ -200,7 +200,7 @@ impl Drive {
         let mut deeds = Deeds::default();
         for (ticket, change) in std::mem::take(&mut self.held) {
             self.keep(change);
-            deeds.0.extend(self.input(Input::Saved { ticket, outcome: Outcome::Durable }).0);
+            deeds.0.extend(self.input(Input::Saved { ticket, outcome: SaveOutcome::Durable }).0);
         }
         deeds
     }
@@ -244,9 +244,9 @@ impl Drive {
                 Effect::Save { ticket, change } => match self.store {
                     Store::Keeps => {
                         self.keep(change);
-                        saved.push((ticket, Outcome::Durable));
+                        saved.push((ticket, SaveOutcome::Durable));
                     }
-                    Store::Fails => saved.push((ticket, Outcome::Failed)),
+                    Store::Fails => saved.push((ticket, SaveOutcome::Failed)),
                     Store::Holds => self.held.push((ticket, change)),
                 },
             }

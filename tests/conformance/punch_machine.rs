@@ -5,7 +5,7 @@ use hbb_core::base::address::Network;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::Limits;
-use hbb_core::rendezvous::{Lan, Policy};
+use hbb_core::rendezvous::{LocalNetwork, Policy};
 use hbb_core::wire::addr::{Mangled, demangle};
 
 use crate::drive::{A_AT, B1, B1_AT, Deeds, Drive, KEY, at, server_key};
@@ -181,7 +181,7 @@ fn c042_one_address_over_tcp_asks_for_the_local_address() {
 #[test]
 fn c042_members_of_the_lan_meet_there_and_others_at_the_relay() {
     let network = Network::parse("203.0.0.0/8").unwrap();
-    let lan = Some(Lan { network, relay: "203.0.113.1".into() });
+    let lan = Some(LocalNetwork { network, relay: "203.0.113.1".into() });
     let mut drive = with_policy(Policy { lan, ..Policy::default() });
     let inside = drive.connect("203.7.7.7:40001");
     told_local(&mut drive, inside, &say::punch(B1, |_| ()));

@@ -4,7 +4,7 @@ use hbb_core::base::address::Network;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::Limits;
-use hbb_core::rendezvous::{Lan, Policy};
+use hbb_core::rendezvous::{LocalNetwork, Policy};
 use hbb_core::wire::addr::{Mangled, demangle};
 
 use crate::drive::{A_AT, B1, B1_AT, Deeds, Drive, KEY, at, server_key};
@@ -251,7 +251,7 @@ fn c057_relay_requests_and_answers_over_udp_are_dropped() {
 #[test]
 fn c057_an_initiator_in_the_lan_is_told_the_lans_relay() {
     let network = Network::parse("198.51.100.0/24").unwrap();
-    let lan = Some(Lan { network, relay: "198.51.100.1".into() });
+    let lan = Some(LocalNetwork { network, relay: "198.51.100.1".into() });
     let mut drive = with_b1(Drive::new(Limits::default(), Policy { lan, ..Policy::default() }));
     let conn = drive.connect(A_AT);
     let push = take!(drive.stream(conn, &say::punch(B1, |_| ())).datagram_to(B1_AT), PunchHole);

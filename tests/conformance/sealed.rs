@@ -1,7 +1,7 @@
 //! The sealed channel: vectors of protocol §4.8 on the pure channel, and the real port with a
 //! client of NaCl's making (PyNaCl) in tests/interop. C26-C29, C60-C64.
 
-use hbb_core::identity::seal::{Channel, Error, Offer};
+use hbb_core::identity::seal::{Channel, Offer, SealError};
 use hbb_core::wire::message::{decode, key_exchange_offer};
 use hbb_core::wire::request::{KeyExchange, Request};
 
@@ -94,15 +94,15 @@ fn c063_a_box_that_was_changed_or_comes_twice_is_refused() {
     for at in 0..boxed.len() {
         let mut other = boxed;
         other[at] ^= 1;
-        assert_eq!(offer().accept(public, other).map(|_| ()), Err(Error::Forged), "byte {at}");
+        assert_eq!(offer().accept(public, other).map(|_| ()), Err(SealError::Forged), "byte {at}");
     }
     let first = unhex("3ff25e8ed6dd6017422004d4b8670482ee0d75");
     for at in 0..first.len() {
         let mut other = first.clone();
         other[at] ^= 0x80;
-        assert_eq!(channel().open(other), Err(Error::Forged), "byte {at}");
+        assert_eq!(channel().open(other), Err(SealError::Forged), "byte {at}");
     }
     let mut channel = channel();
     channel.open(first.clone()).unwrap();
-    assert_eq!(channel.open(first), Err(Error::Forged));
+    assert_eq!(channel.open(first), Err(SealError::Forged));
 }

@@ -8,9 +8,9 @@ use hbb_core::base::peer::PeerId;
 use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::frame::{header_for, split};
 use hbb_core::wire::message::{decode, encode};
-use hbb_core::wire::reply::{Failure, Path, PunchAnswer, Registered, Reply};
+use hbb_core::wire::reply::{DirectPath, Failure, PunchAnswer, Registered, Reply};
 use hbb_core::wire::request::{Given, Request};
-use hbb_core::wire::{Error, NatType};
+use hbb_core::wire::{NatType, WireError};
 
 use crate::chance::Chance;
 use crate::drive::at;
@@ -34,8 +34,8 @@ const HEADERS: [(usize, &str); 12] = [
 
 #[test]
 fn c001_payloads_above_30_bits_have_no_header() {
-    assert_eq!(header_for(1_073_741_824), Err(Error::Oversized));
-    assert_eq!(header_for(usize::MAX), Err(Error::Oversized));
+    assert_eq!(header_for(1_073_741_824), Err(WireError::Oversized));
+    assert_eq!(header_for(usize::MAX), Err(WireError::Oversized));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn c001_header_vectors_encode_and_decode() {
             payload_is_missing
         );
         if let Some(below) = len.checked_sub(1) {
-            assert_eq!(split(&bytes, below), Err(Error::Oversized), "{len}");
+            assert_eq!(split(&bytes, below), Err(WireError::Oversized), "{len}");
         }
     }
 }
@@ -91,9 +91,9 @@ fn c002_a_longer_header_than_needed_is_accepted() {
 
 #[test]
 fn c004_the_header_alone_refuses_what_is_above_the_cap() {
-    assert_eq!(split(&unhex("ffffffff"), 64 * 1024), Err(Error::Oversized));
+    assert_eq!(split(&unhex("ffffffff"), 64 * 1024), Err(WireError::Oversized));
     let above = header_for(64 * 1024 + 1).unwrap();
-    assert_eq!(split(&above, 64 * 1024), Err(Error::Oversized));
+    assert_eq!(split(&above, 64 * 1024), Err(WireError::Oversized));
     let exactly = header_for(64 * 1024).unwrap();
     assert_eq!(split(&exactly, 64 * 1024), Ok(None));
 }
@@ -102,7 +102,7 @@ fn c004_the_header_alone_refuses_what_is_above_the_cap() {
 fn c007_no_known_member_is_no_message() {
     for payload in ["", "9a0600", "0a00", "2a00", "ea0100", "3008", "ff", "32", "3205", "320d0a09"]
     {
-        assert_eq!(decode(&unhex(payload)), Err(Error::Malformed), "{payload}");
+        assert_eq!(decode(&unhex(payload)), Err(WireError::Malformed), "{payload}");
     }
 }
 
@@ -257,9 +257,9 @@ fn c010_answer_vectors_encode() {
         (Reply::Online(vec![0x80, 0x80]), "c201040a028080"),
         (Reply::PunchRefused(Failure::Offline), "5a021802"),
         (Reply::PunchRefused(Failure::KeyMismatch), "5a021803"),
-        (punched(Path::Nat(NatType::ASYMMETRIC)), "5a0e0a0af4a8f0ac682470fe89642801"),
-        (punched(Path::Nat(NatType::UNKNOWN)), "5a0e0a0af4a8f0ac682470fe89642800"),
-        (punched(Path::Local), "5a0e0a0af4a8f0ac682470fe89643001"),
+        (punched(DirectPath::Nat(NatType::ASYMMETRIC)), "5a0e0a0af4a8f0ac682470fe89642801"),
+        (punched(DirectPath::Nat(NatType::UNKNOWN)), "5a0e0a0af4a8f0ac682470fe89642800"),
+        (punched(DirectPath::Local), "5a0e0a0af4a8f0ac682470fe89643001"),
     ];
     for (reply, expected) in vectors {
         assert_eq!(hex(&encode(&reply)), expected, "{reply:?}");

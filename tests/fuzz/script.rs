@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hbb_core::base::address::{Banned, Bans, Endpoint};
-use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use hbb_core::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::identity::ServerKey;
 use hbb_core::relay::{self, LegCounts};
-use hbb_core::rendezvous::{Effect, Effects, Input, Policy, Rendezvous, Wanted};
+use hbb_core::rendezvous::{Effect, Effects, Input, PeerQuery, Policy, Rendezvous};
 use hbb_core::wire::message::{decode, encode};
 use hbb_core::wire::reply::Reply;
 
@@ -92,7 +92,7 @@ impl Stage<'_> {
                 nth(&self.open, number).into_iter().for_each(|conn| self.hang_up(conn));
             }
             6 | 7 => {
-                let outcome = if deed == 6 { Outcome::Durable } else { Outcome::Failed };
+                let outcome = if deed == 6 { SaveOutcome::Durable } else { SaveOutcome::Failed };
                 for ticket in std::mem::take(&mut self.saves) {
                     self.input(Input::Saved { ticket, outcome });
                 }
@@ -143,11 +143,11 @@ impl Stage<'_> {
         };
         assert!(bans.add(Banned::parse(&text).unwrap()));
         self.machine.reconfigure(LIMITS, Policy { bans, ..Policy::default() });
-        while let Some(conn) = self.machine.banned_caller() {
+        while let Some(conn) = self.machine.banned_connection() {
             assert!(self.open.contains_key(&conn.slot), "a caller nobody opened");
             self.hang_up(conn);
         }
-        let wanted = Wanted { count: usize::from(byte), ..Wanted::default() };
+        let wanted = PeerQuery { count: usize::from(byte), ..PeerQuery::default() };
         let listed = self.machine.list(self.now, &wanted);
         assert!(listed.len() <= wanted.count && listed.is_sorted_by(|a, b| a.id < b.id));
         if byte >= 128 {
@@ -349,9 +349,9 @@ impl Stage<'_> {
     fn check(&self) {
         let full = self.machine.occupancy();
         assert!(full.peers <= LIMITS.peers && full.saving <= SAVES_PENDING_MAX, "{full:?}");
-        assert!(full.asks <= full.callers && full.saving <= 2 * self.saves.len(), "{full:?}");
-        assert!(full.asks <= LIMITS.connections && full.grants <= GRANTS_MAX, "{full:?}");
-        assert!(full.throttled <= THROTTLED_MAX && full.callers == self.open.len(), "{full:?}");
+        assert!(full.dials <= full.connections && full.saving <= 2 * self.saves.len(), "{full:?}");
+        assert!(full.dials <= LIMITS.connections && full.grants <= GRANTS_MAX, "{full:?}");
+        assert!(full.throttled <= THROTTLED_MAX && full.connections == self.open.len(), "{full:?}");
         let LegCounts { fresh, parked, sessions } = self.relay.counts();
         assert!(fresh <= LIMITS.connections && parked <= LIMITS.connections);
         assert!(sessions <= LIMITS.sessions && sessions == self.partners.len() / 2);

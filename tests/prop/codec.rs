@@ -8,7 +8,7 @@ use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::frame::{header_for, split};
 use hbb_core::wire::message::{decode, encode, forward_relay_answer, forward_relay_request};
 use hbb_core::wire::patch::{Fields, append, copy_without, last_member};
-use hbb_core::wire::reply::{Path, Punch, PunchAnswer, Reply};
+use hbb_core::wire::reply::{DirectPath, Punch, PunchAnswer, Reply};
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::{NatType, SocketV6};
 
@@ -226,7 +226,7 @@ fn punch_answers_are_written_as_the_generated_code_reads_them() {
             addr: blob(&mut chance, 18),
             signed_key: Some(blob(&mut chance, 120)).filter(|key| !key.is_empty()),
             relay: text(&mut chance, 300),
-            path: if chance.one_in(2) { Path::Local } else { Path::Nat(nat) },
+            path: if chance.one_in(2) { DirectPath::Local } else { DirectPath::Nat(nat) },
             is_udp: chance.one_in(2),
             upnp_port: number(&mut chance),
             v6: socket_v6(&mut chance),
@@ -238,8 +238,8 @@ fn punch_answers_are_written_as_the_generated_code_reads_them() {
         assert_eq!((read.socket_addr, read.relay_server), (answer.addr, answer.relay));
         assert_eq!(read.pk, answer.signed_key.unwrap_or_default());
         let path = match answer.path {
-            Path::Local => punch_hole_response::Path::IsLocal(true),
-            Path::Nat(nat) => punch_hole_response::Path::NatType(nat.0),
+            DirectPath::Local => punch_hole_response::Path::IsLocal(true),
+            DirectPath::Nat(nat) => punch_hole_response::Path::NatType(nat.0),
         };
         assert!(read.path == Some(path) && read.failure == 0 && read.other_failure.is_empty());
         assert_eq!((read.is_udp, read.upnp_port), (answer.is_udp, answer.upnp_port));

@@ -2,17 +2,17 @@
 //! room, come out whole and in order. C68.
 
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
-use hbb_core::wire::Error;
+use hbb_core::wire::WireError;
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::frame;
-use hbb_core::wire::websocket::{Assembly, Item, Kind, header_for, unmask};
+use hbb_core::wire::websocket::{Assembly, FrameKind, Received, header_for, unmask};
 
 use crate::chance::Chance;
 
 const GATHER_MAX: usize = 4096;
 
 /// A masked frame.
-fn masked(chance: &mut Chance, kind: Kind, (last, payload): (bool, &[u8])) -> Vec<u8> {
+fn masked(chance: &mut Chance, kind: FrameKind, (last, payload): (bool, &[u8])) -> Vec<u8> {
     let mut bytes = header_for(kind, last, payload.len() as u64).to_vec();
     bytes[1] |= 0x80;
     let mask = [chance.byte(), chance.byte(), chance.byte(), chance.byte()];
@@ -29,9 +29,9 @@ fn sent(chance: &mut Chance, from: Transport, message: &[u8]) -> Vec<u8> {
         return [&frame::header_for(message.len()).unwrap()[..], message].concat();
     }
     if chance.one_in(2) {
-        return masked(chance, Kind::Binary, (true, message));
+        return masked(chance, FrameKind::Binary, (true, message));
     }
-    let (mut bytes, mut rest, mut kind) = (Vec::new(), message, Kind::Binary);
+    let (mut bytes, mut rest, mut kind) = (Vec::new(), message, FrameKind::Binary);
     loop {
         let (part, later) = rest.split_at(chance.index(rest.len() + 1));
         let last = later.is_empty();
@@ -40,9 +40,9 @@ fn sent(chance: &mut Chance, from: Transport, message: &[u8]) -> Vec<u8> {
             return bytes;
         }
         if chance.one_in(3) {
-            bytes.extend(masked(chance, Kind::Ping, (true, b"?")));
+            bytes.extend(masked(chance, FrameKind::Ping, (true, b"?")));
         }
-        (rest, kind) = (later, Kind::Continuation);
+        (rest, kind) = (later, FrameKind::Continuation);
     }
 }
 
@@ -88,7 +88,7 @@ fn received(to: Transport, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
             };
             bytes.splice(at..at, [0; 4]);
             let (item, consumed) = assembly.next(&mut bytes, usize::MAX).unwrap().expect("whole");
-            if let Item::Message(message) = item {
+            if let Received::Message(message) = item {
                 messages.push(message);
             }
             consumed
@@ -122,13 +122,13 @@ fn messages_come_out_as_they_went_in() {
 fn what_must_be_gathered_is_refused_beyond_its_room() {
     let mut chance = Chance::new(1);
     let half = vec![7; GATHER_MAX / 2 + 1];
-    let mut bytes = masked(&mut chance, Kind::Binary, (false, &half));
-    bytes.extend(masked(&mut chance, Kind::Continuation, (true, &half)));
+    let mut bytes = masked(&mut chance, FrameKind::Binary, (false, &half));
+    bytes.extend(masked(&mut chance, FrameKind::Continuation, (true, &half)));
     let mut out = Vec::with_capacity(64);
     let fed = Converter::new(WebSocket, Tcp).feed(&bytes, &mut out, GATHER_MAX);
-    assert_eq!(fed, Err(Error::Oversized));
+    assert_eq!(fed, Err(WireError::Oversized));
     // What is not gathered has no such limit: it streams through.
-    let whole = masked(&mut chance, Kind::Binary, (true, &vec![7; 10 * GATHER_MAX]));
+    let whole = masked(&mut chance, FrameKind::Binary, (true, &vec![7; 10 * GATHER_MAX]));
     let heard = converted(&mut chance, Converter::new(WebSocket, Tcp), &whole);
     assert_eq!(heard.len(), 3 + 10 * GATHER_MAX);
 }

@@ -1,6 +1,6 @@
 //! The bounded table against a vector of entries, oldest first.
 
-use hbb_core::base::table::{Full, Seed, Table};
+use hbb_core::base::table::{Seed, Table, TableFull};
 
 use crate::chance::Chance;
 
@@ -15,10 +15,10 @@ impl Model {
         self.entries.iter().position(|(other, _)| *other == key)
     }
 
-    fn insert(&mut self, key: u16, value: u32) -> Result<Option<u32>, Full> {
+    fn insert(&mut self, key: u16, value: u32) -> Result<Option<u32>, TableFull> {
         let old = self.at(key).map(|at| self.entries.remove(at).1);
         if old.is_none() && self.entries.len() >= self.limit {
-            return Err(Full);
+            return Err(TableFull);
         }
         self.entries.push((key, value));
         Ok(old)

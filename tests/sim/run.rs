@@ -174,7 +174,7 @@ impl World {
         }
         self.compare_presence();
         let full = self.server.machine.occupancy();
-        assert_eq!((full.saving, full.callers, full.asks), (0, 0, 0), "{full:?}");
+        assert_eq!((full.saving, full.connections, full.dials), (0, 0, 0), "{full:?}");
         assert!(self.legs.is_empty());
     }
 

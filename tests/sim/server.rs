@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hbb_core::base::address::Endpoint;
-use hbb_core::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use hbb_core::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
 use hbb_core::base::peer::{Change, PeerId, Record};
 use hbb_core::base::table::Seed;
@@ -194,7 +194,7 @@ impl Server {
             self.apply(change);
         }
         let cause = Cause { from, kind: Kind::Saved(ticket), ..Cause::NONE };
-        let outcome = if fails { Outcome::Failed } else { Outcome::Durable };
+        let outcome = if fails { SaveOutcome::Failed } else { SaveOutcome::Durable };
         let deeds = self.handle(now, Input::Saved { ticket, outcome }, &cause);
         if let Some(Via::Stream(conn)) = via
             && !fails
@@ -294,12 +294,12 @@ impl Server {
         let (now, before, limits) = (self.machine.occupancy(), self.before, self.limits);
         let within = |now: usize, before: usize, limit: usize| now <= limit.max(before);
         assert!(within(now.peers, before.peers, limits.peers), "{now:?}");
-        assert!(within(now.callers, before.callers, limits.connections), "{now:?}");
-        assert!(within(now.asks, before.asks, limits.connections), "{now:?}");
+        assert!(within(now.connections, before.connections, limits.connections), "{now:?}");
+        assert!(within(now.dials, before.dials, limits.connections), "{now:?}");
         assert!(now.saving <= SAVES_PENDING_MAX && now.grants <= GRANTS_MAX, "{now:?}");
         assert!(now.throttled <= THROTTLED_MAX, "{now:?}");
-        assert_eq!(now.callers, self.callers.len());
-        assert!(now.asks <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
+        assert_eq!(now.connections, self.callers.len());
+        assert!(now.dials <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
         self.before = now;
     }
 }

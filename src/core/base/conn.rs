@@ -37,7 +37,7 @@ pub struct Ticket(pub u64);
 
 /// What became of a change handed to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SaveOutcome {
     /// It will be there after a power cut.
     Durable,
     /// It was not stored.

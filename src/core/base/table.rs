@@ -37,7 +37,7 @@ pub struct Table<K, V> {
 
 /// The table is at its limit; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct TableFull;
 
 impl<K: Hash + Eq, V> Table<K, V> {
     /// An empty table that allocates nothing until the first insert.
@@ -102,17 +102,17 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// Puts `value` under `key` as the newest entry; gives back what was there.
     ///
     /// # Errors
-    /// [`Full`] if the key is new and the table at its limit.
-    pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, Full> {
+    /// [`TableFull`] if the key is new and the table at its limit.
+    pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, TableFull> {
         if let Some(at) = self.find(&key) {
-            let slot = self.slot_mut(at).ok_or(Full)?;
+            let slot = self.slot_mut(at).ok_or(TableFull)?;
             let old = slot.entry.replace((key, value)).map(|(_, old)| old);
             self.unlink(at);
             self.link_newest(at);
             return Ok(old);
         }
         if self.is_full() {
-            return Err(Full);
+            return Err(TableFull);
         }
         self.insert_new(key, value)
     }
@@ -156,10 +156,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
     }
 
     /// Puts a key that is not there; the caller saw to the limit.
-    fn insert_new(&mut self, key: K, value: V) -> Result<Option<V>, Full> {
+    fn insert_new(&mut self, key: K, value: V) -> Result<Option<V>, TableFull> {
         let hash = self.hash(&key);
         let at = self.take_free();
-        self.slot_mut(at).ok_or(Full)?.entry = Some((key, value));
+        self.slot_mut(at).ok_or(TableFull)?.entry = Some((key, value));
         self.link_newest(at);
         let Self { index, steps, seed, .. } = self;
         index.insert_unique(hash, at, |at| {
@@ -278,7 +278,7 @@ mod tests {
         let mut table = table(2);
         assert_eq!(table.insert(1, 10), Ok(None));
         assert_eq!(table.insert(2, 20), Ok(None));
-        assert_eq!(table.insert(3, 30), Err(Full));
+        assert_eq!(table.insert(3, 30), Err(TableFull));
         assert_eq!(table.insert(1, 11), Ok(Some(10)));
         assert_eq!(table.iter().collect::<Vec<_>>(), [(&2, &20), (&1, &11)]);
     }

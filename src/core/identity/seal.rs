@@ -22,14 +22,14 @@ pub const OFFER_BYTES: usize = 64 + 32;
 
 /// Why a channel cannot open or go on. Always the peer's fault, always fatal for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum SealError {
     /// The client's public key leads to no secret.
     WeakKey,
     /// A box was not made with this key, at this place in the order, or was changed on its way.
     Forged,
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SealError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::WeakKey => "a key that leads to no secret",
@@ -66,13 +66,13 @@ impl Offer {
     /// Opens the channel a client asks for with its public key and the boxed symmetric key.
     ///
     /// # Errors
-    /// [`Error`] if either is not what it should be (C63).
-    pub fn accept(&self, public: [u8; 32], boxed: [u8; 48]) -> Result<Channel, Error> {
-        let shared = PublicKey::new(public).dh(&self.secret).map_err(|_| Error::WeakKey)?;
+    /// [`SealError`] if either is not what it should be (C63).
+    pub fn accept(&self, public: [u8; 32], boxed: [u8; 48]) -> Result<Channel, SealError> {
+        let shared = PublicKey::new(public).dh(&self.secret).map_err(|_| SealError::WeakKey)?;
         // NaCl's box: the X25519 secret through HSalsa20 is the key of a secretbox.
         let key = hsalsa::<U10>((&*shared).into(), &Default::default());
         let symmetric = open(&key.into(), 0, &boxed)?;
-        let key = symmetric.try_into().map_err(|_| Error::Forged)?;
+        let key = symmetric.try_into().map_err(|_| SealError::Forged)?;
         Ok(Channel { key, received: 0, sent: 0 })
     }
 }
@@ -88,8 +88,8 @@ impl Channel {
     /// The payload in a received box.
     ///
     /// # Errors
-    /// [`Error::Forged`]; the connection must end.
-    pub fn open(&mut self, payload: Vec<u8>) -> Result<Vec<u8>, Error> {
+    /// [`SealError::Forged`]; the connection must end.
+    pub fn open(&mut self, payload: Vec<u8>) -> Result<Vec<u8>, SealError> {
         if payload.len() <= 1 {
             return Ok(payload);
         }
@@ -114,12 +114,12 @@ fn nonce(count: u64) -> Nonce {
     nonce.into()
 }
 
-fn open(key: &[u8; 32], count: u64, boxed: &[u8]) -> Result<Vec<u8>, Error> {
-    let (tag, sealed) = boxed.split_at_checked(TAG_BYTES).ok_or(Error::Forged)?;
+fn open(key: &[u8; 32], count: u64, boxed: &[u8]) -> Result<Vec<u8>, SealError> {
+    let (tag, sealed) = boxed.split_at_checked(TAG_BYTES).ok_or(SealError::Forged)?;
     let mut payload = sealed.to_vec();
     XSalsa20Poly1305::new(key.into())
         .decrypt_in_place_detached(&nonce(count), &[], &mut payload, Tag::from_slice(tag))
-        .map_err(|_| Error::Forged)?;
+        .map_err(|_| SealError::Forged)?;
     Ok(payload)
 }
 
@@ -168,11 +168,11 @@ mod tests {
 
     #[test]
     fn refuses_weak_keys_and_foreign_boxes() {
-        assert_eq!(offer().accept([0; 32], [0; 48]).map(|_| ()), Err(Error::WeakKey));
-        assert_eq!(offer().accept([9; 32], [0; 48]).map(|_| ()), Err(Error::Forged));
+        assert_eq!(offer().accept([0; 32], [0; 48]).map(|_| ()), Err(SealError::WeakKey));
+        assert_eq!(offer().accept([9; 32], [0; 48]).map(|_| ()), Err(SealError::Forged));
         let mut channel = Channel { key: [3; 32], received: 0, sent: 0 };
         for len in [2, 15, 16, 17, 100] {
-            assert_eq!(channel.open(vec![0; len]), Err(Error::Forged), "{len}");
+            assert_eq!(channel.open(vec![0; len]), Err(SealError::Forged), "{len}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
 use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX};
 use crate::base::peer::RelayToken;
-use crate::base::table::{Full, Seed, Table};
+use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::Time;
 use crate::wire::ConnType;
 
@@ -136,7 +136,7 @@ impl Pairing {
         };
         match self.fresh.insert(conn, fresh) {
             Ok(_) => evicted,
-            Err(Full) => Some(conn),
+            Err(TableFull) => Some(conn),
         }
     }
 

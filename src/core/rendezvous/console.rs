@@ -12,9 +12,9 @@ const HELP: &str = "h\nrelay-servers(rs) <separated by ,>\nalways-use-relay(aur)
 
 /// What a console command led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct ConsoleAnswer {
     /// The text to answer; empty for setters and for what is not understood.
-    pub answer: String,
+    pub text: String,
     /// Relays to hand out from now on, if the command changed them.
     pub relays: Option<Vec<String>>,
 }
@@ -22,10 +22,14 @@ pub struct Told {
 impl Rendezvous {
     /// Carries out one line. `relays` reads a list as the flag does. A reload of the flags file
     /// undoes what was set here.
-    pub fn console(&mut self, line: &str, relays: fn(&str) -> Option<Vec<String>>) -> Told {
+    pub fn console(
+        &mut self,
+        line: &str,
+        relays: fn(&str) -> Option<Vec<String>>,
+    ) -> ConsoleAnswer {
         let mut words = line.split_whitespace();
         let (command, argument) = (words.next().unwrap_or_default(), words.next());
-        let answer = |answer: String| Told { answer, relays: None };
+        let answer = |text: String| ConsoleAnswer { text, relays: None };
         match (command, argument) {
             ("h", _) => answer(HELP.into()),
             ("relay-servers" | "rs", None) => {
@@ -33,18 +37,18 @@ impl Rendezvous {
                 answer(lines.collect())
             }
             ("relay-servers" | "rs", Some(list)) => {
-                let Some(relays) = relays(list) else { return Told::default() };
+                let Some(relays) = relays(list) else { return ConsoleAnswer::default() };
                 self.policy.relays.clone_from(&relays);
-                Told { answer: String::new(), relays: Some(relays) }
+                ConsoleAnswer { text: String::new(), relays: Some(relays) }
             }
             ("always-use-relay" | "aur", None) => {
                 answer(["ALWAYS_USE_RELAY: ", &self.policy.always_relay.to_string(), "\n"].concat())
             }
             ("always-use-relay" | "aur", Some(word)) => {
                 self.policy.always_relay = word == "Y";
-                Told::default()
+                ConsoleAnswer::default()
             }
-            _ => Told::default(),
+            _ => ConsoleAnswer::default(),
         }
     }
 }

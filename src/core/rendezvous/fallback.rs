@@ -11,7 +11,7 @@ use crate::wire::message::{forward_relay_answer, forward_relay_request};
 use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
-use super::punch::{Want, finish};
+use super::punch::{TargetTask, finish};
 use super::{Effects, Rendezvous, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
@@ -28,7 +28,7 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
-        let from = self.caller(conn)?.from;
+        let from = self.connection(conn)?.from;
         if self.policy.access_key.is_some() && !self.granted(now, from.prefix(), &wish.target) {
             self.counters.count(DropReason::NotGranted);
             reply(effects, via, Reply::RelayRefused(NOT_GRANTED));
@@ -42,7 +42,7 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let told = self.ask(now, conn, from, (id, Want::Relay, false));
+        let told = self.dial(now, conn, from, (id, TargetTask::Relay, false));
         let payload = forward_relay_request(wish.raw, &told);
         if matches!(presence.via, Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
@@ -68,15 +68,15 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let own_account = answer.id != Given::Nothing;
-        let want = if own_account { Want::Punch } else { Want::Relay };
-        let ask = self.answered(&answer.echo, &answer.id, want)?;
-        let signed =
-            own_account.then(|| self.signed_key(&ask.target, answer.versioned).unwrap_or_default());
+        let task = if own_account { TargetTask::Punch } else { TargetTask::Relay };
+        let dial = self.answered(&answer.echo, &answer.id, task)?;
+        let signed = own_account
+            .then(|| self.signed_key(&dial.target, answer.versioned).unwrap_or_default());
         let turn = self.take_turn();
         let initiator = answer.echo.endpoint.ip();
         let relay = self.policy.relay_instead(initiator, &answer.relay, turn);
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
-        reply(effects, Via::Stream(ask.conn), Reply::Forward(payload));
+        reply(effects, Via::Stream(dial.conn), Reply::Forward(payload));
         finish(via, effects);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Who is registered, who is here, and who is asking for whom: a pure machine. It must not know
 //! sockets, clocks, files or logs, nor the relay. C11-C52, C55-C59.
 
+mod admin;
 mod console;
 mod fallback;
 mod online;
@@ -9,7 +10,6 @@ mod punch;
 mod register;
 mod registry;
 mod rename;
-mod roster;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use heapless::Deque;
 
 use crate::base::address::{Endpoint, Prefix};
-use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use crate::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
     EFFECTS_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
@@ -30,12 +30,12 @@ use crate::identity::ServerKey;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
-pub use console::Told;
-pub use policy::{Lan, Policy};
-use punch::Ask;
+pub use admin::{PeerQuery, PeerRow};
+pub use console::ConsoleAnswer;
+pub use policy::{LocalNetwork, Policy};
+use punch::Dial;
 use register::Pending;
 use registry::Registry;
-pub use roster::{Listed, Wanted};
 
 /// What happens to the rendezvous.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub enum Input<'a> {
         /// Which one.
         ticket: Ticket,
         /// How it went.
-        outcome: Outcome,
+        outcome: SaveOutcome,
     },
 }
 
@@ -172,9 +172,9 @@ pub struct Occupancy {
     /// Registrations waiting for the store.
     pub saving: usize,
     /// Open connections.
-    pub callers: usize,
+    pub connections: usize,
     /// Initiators waiting for a target.
-    pub asks: usize,
+    pub dials: usize,
     /// Sources that showed the access key for a target.
     pub grants: usize,
     /// Addresses in the fuller one of the two throttles.
@@ -185,7 +185,7 @@ pub struct Occupancy {
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
 /// An open connection.
-struct Caller {
+struct Connection {
     from: Endpoint,
     transport: Transport,
     /// The peer whose presence it is.
@@ -201,9 +201,9 @@ pub struct Rendezvous {
     saving: Table<PeerId, Ticket>,
     pending: Table<Ticket, Pending>,
     tickets: u64,
-    callers: Table<Conn, Caller>,
-    registered_callers: usize,
-    asks: Table<Endpoint, Ask>,
+    connections: Table<Conn, Connection>,
+    registered_connections: usize,
+    dials: Table<Endpoint, Dial>,
     grants: Table<(Prefix, PeerId), Time>,
     sources: Throttle,
     newcomers: Throttle,
@@ -222,9 +222,9 @@ impl Rendezvous {
             saving: Table::new(SAVES_PENDING_MAX, seed),
             pending: Table::new(SAVES_PENDING_MAX, seed),
             tickets: 0,
-            callers: Table::new(limits.connections, seed),
-            registered_callers: 0,
-            asks: Table::new(limits.connections, seed),
+            connections: Table::new(limits.connections, seed),
+            registered_connections: 0,
+            dials: Table::new(limits.connections, seed),
             grants: Table::new(GRANTS_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
@@ -246,8 +246,8 @@ impl Rendezvous {
     /// Changes limits and policy; nothing that is there is lost.
     pub fn reconfigure(&mut self, limits: Limits, policy: Policy) {
         self.registry.set_limit(limits.peers);
-        self.callers.set_limit(limits.connections);
-        self.asks.set_limit(limits.connections);
+        self.connections.set_limit(limits.connections);
+        self.dials.set_limit(limits.connections);
         self.limits = limits;
         self.policy = policy;
     }
@@ -277,8 +277,8 @@ impl Rendezvous {
         Occupancy {
             peers: self.registry.len(),
             saving: self.pending.len().max(self.saving.len()),
-            callers: self.callers.len(),
-            asks: self.asks.len(),
+            connections: self.connections.len(),
+            dials: self.dials.len(),
             grants: self.grants.len(),
             throttled: self.sources.remembered().max(self.newcomers.remembered()),
         }
@@ -293,7 +293,8 @@ impl Rendezvous {
                     return;
                 }
                 // The shell's pool is never larger than this table.
-                let _ = self.callers.insert(conn, Caller { from, transport, registered: None });
+                let _ =
+                    self.connections.insert(conn, Connection { from, transport, registered: None });
             }
             Input::Closed { conn } => self.handle_closed(now, conn),
             Input::Forget { id } => self.forget(id, effects),
@@ -308,13 +309,13 @@ impl Rendezvous {
 
     /// The next moment `handle_timeout` has something to do.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.asks.oldest().map(|(_, ask)| ask.asked.after_ms(PUNCH_MS))
+        self.dials.oldest().map(|(_, dial)| dial.asked.after_ms(PUNCH_MS))
     }
 
     /// Forgets one punch that nobody answered.
     pub fn handle_timeout(&mut self, now: Time, _effects: &mut Effects) {
         if self.next_timeout().is_some_and(|due| due <= now) {
-            self.asks.pop_oldest();
+            self.dials.pop_oldest();
         }
     }
 
@@ -355,13 +356,13 @@ impl Rendezvous {
     }
 
     fn handle_closed(&mut self, now: Time, conn: Conn) {
-        let Some(caller) = self.callers.remove(&conn) else { return };
-        if let Some(id) = &caller.registered {
-            self.registered_callers = self.registered_callers.saturating_sub(1);
+        let Some(connection) = self.connections.remove(&conn) else { return };
+        if let Some(id) = &connection.registered {
+            self.registered_connections = self.registered_connections.saturating_sub(1);
             self.registry.left(now, id, conn);
         }
-        if self.asks.get(&caller.from).is_some_and(|ask| ask.conn == conn) {
-            self.asks.remove(&caller.from);
+        if self.dials.get(&connection.from).is_some_and(|dial| dial.conn == conn) {
+            self.dials.remove(&connection.from);
         }
     }
 
@@ -369,12 +370,12 @@ impl Rendezvous {
     fn source(&self, via: Via) -> Result<Endpoint, DropReason> {
         match via {
             Via::Datagram(from) => Ok(from),
-            Via::Stream(conn) => self.caller(conn).map(|caller| caller.from),
+            Via::Stream(conn) => self.connection(conn).map(|connection| connection.from),
         }
     }
 
-    fn caller(&self, conn: Conn) -> Result<&Caller, DropReason> {
-        self.callers.get(&conn).ok_or(DropReason::Bug)
+    fn connection(&self, conn: Conn) -> Result<&Connection, DropReason> {
+        self.connections.get(&conn).ok_or(DropReason::Bug)
     }
 }
 

@@ -22,14 +22,14 @@ pub struct Policy {
     /// Every session goes through a relay (C43).
     pub always_relay: bool,
     /// The network whose members reach each other directly.
-    pub lan: Option<Lan>,
+    pub lan: Option<LocalNetwork>,
     /// Who is not served.
     pub bans: Bans,
 }
 
 /// A local network and this server's name in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lan {
+pub struct LocalNetwork {
     /// Who belongs to it.
     pub network: Network,
     /// The relay its members use: this server's address there.
@@ -143,7 +143,7 @@ mod tests {
 
     fn with_lan() -> Policy {
         let network = Network::parse("192.168.0.0/16").unwrap();
-        let lan = Some(Lan { network, relay: "192.168.0.1".into() });
+        let lan = Some(LocalNetwork { network, relay: "192.168.0.1".into() });
         Policy { lan, relays: vec!["one".into(), "two:1".into()], ..Policy::default() }
     }
 

@@ -12,7 +12,7 @@ use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::wire::NatType;
 use crate::wire::addr::Mangled;
-use crate::wire::reply::{Failure, Path, Punch, PunchAnswer, Reply};
+use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Reply};
 use crate::wire::request::{Echo, Given, LocalAddr, PunchRequest, PunchSent};
 
 use super::policy::Route;
@@ -20,7 +20,7 @@ use super::registry::Presence;
 use super::{Effect, Effects, Rendezvous, push, reply};
 
 /// An initiator that waits for its target.
-pub(super) struct Ask {
+pub(super) struct Dial {
     /// Where the answer goes.
     pub(super) conn: Conn,
     /// Who was asked.
@@ -28,7 +28,7 @@ pub(super) struct Ask {
     /// The initiator's address as the target was told it.
     pub(super) told: Mangled,
     /// What the target was asked to do.
-    pub(super) want: Want,
+    pub(super) task: TargetTask,
     /// When it last asked.
     pub(super) asked: Time,
     /// Only the relay will do: IPv6 sockets stay untold.
@@ -38,7 +38,7 @@ pub(super) struct Ask {
 /// What a target is asked to do, which decides what its answer must echo (C52): the answers to
 /// `Local` and `Relay` may spell the initiator's address anew, all others repeat the very bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum TargetTask {
     /// Open a path, or choose a relay.
     Punch,
     /// Tell its address in the initiator's network.
@@ -57,8 +57,8 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
-        let caller = self.caller(conn)?;
-        let (from, nearby) = (caller.from, caller.transport == Transport::Tcp);
+        let connection = self.connection(conn)?;
+        let (from, nearby) = (connection.from, connection.transport == Transport::Tcp);
         if self.policy.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
             self.counters.count(DropReason::WrongKey);
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
@@ -79,8 +79,8 @@ impl Rendezvous {
         };
         let turn = self.take_turn();
         let relay = self.policy.relay_for(ips.0, ips.1, turn);
-        let want = if route == Route::Local { Want::Local } else { Want::Punch };
-        let told = self.ask(now, conn, from, (id, want, route == Route::Relay));
+        let task = if route == Route::Local { TargetTask::Local } else { TargetTask::Punch };
+        let told = self.dial(now, conn, from, (id, task, route == Route::Relay));
         reply(effects, presence.via, push_to_target(wish, route, told, relay));
         Ok(())
     }
@@ -100,41 +100,41 @@ impl Rendezvous {
 
     /// Remembers that `conn` waits for a target, and gives the bytes to tell that target. Asking
     /// again keeps them, so that the answer to either push is good (C47).
-    pub(super) fn ask(
+    pub(super) fn dial(
         &mut self,
         now: Time,
         conn: Conn,
         from: Endpoint,
-        (target, want, relay_only): (PeerId, Want, bool),
+        (target, task, relay_only): (PeerId, TargetTask, bool),
     ) -> Mangled {
-        let told = match self.asks.get(&from) {
-            Some(ask) if ask.conn == conn && ask.target == target => ask.told.clone(),
+        let told = match self.dials.get(&from) {
+            Some(dial) if dial.conn == conn && dial.target == target => dial.told.clone(),
             _ => Mangled::new(from, self.nonces.draw()),
         };
-        let ask = Ask { conn, target, told: told.clone(), want, asked: now, relay_only };
-        self.asks.insert_evicting(from, ask);
+        let dial = Dial { conn, target, told: told.clone(), task, asked: now, relay_only };
+        self.dials.insert_evicting(from, dial);
         told
     }
 
-    /// Takes out the ask that an answer to `want` is for. It must echo the very bytes told, unless
+    /// Takes out the dial that an answer to `task` is for. It must echo the very bytes told, unless
     /// the target was asked for the kind of answer that need not (C52).
     pub(super) fn answered(
         &mut self,
         echo: &Echo,
         id: &Given<PeerId>,
-        want: Want,
-    ) -> Result<Ask, DropReason> {
-        let ask = self.asks.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
-        let exact = want == Want::Punch || want != ask.want;
+        task: TargetTask,
+    ) -> Result<Dial, DropReason> {
+        let dial = self.dials.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
+        let exact = task == TargetTask::Punch || task != dial.task;
         let from_another = match id {
-            Given::Value(id) => *id != ask.target,
+            Given::Value(id) => *id != dial.target,
             Given::Nothing => false,
             Given::Unusable => true,
         };
-        if from_another || (exact && echo.exact.as_ref() != Some(&ask.told)) {
+        if from_another || (exact && echo.exact.as_ref() != Some(&dial.told)) {
             return Err(DropReason::Unasked);
         }
-        self.asks.remove(&echo.endpoint).ok_or(DropReason::Bug)
+        self.dials.remove(&echo.endpoint).ok_or(DropReason::Bug)
     }
 
     /// The target opened its NAT: its address is where this message came from (C44, C50).
@@ -145,18 +145,18 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
-        let ask = self.answered(&sent.echo, &sent.id, Want::Punch)?;
+        let dial = self.answered(&sent.echo, &sent.id, TargetTask::Punch)?;
         let relay = self.reachable_relay(&sent.echo, sent.relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
-            signed_key: self.signed_key(&ask.target, sent.versioned),
+            signed_key: self.signed_key(&dial.target, sent.versioned),
             relay,
-            path: Path::Nat(sent.nat),
+            path: DirectPath::Nat(sent.nat),
             is_udp: matches!(via, Via::Datagram(_)),
             upnp_port: sent.upnp_port,
-            v6: sent.v6.filter(|_| !ask.relay_only),
+            v6: sent.v6.filter(|_| !dial.relay_only),
         };
-        reply(effects, Via::Stream(ask.conn), Reply::PunchAnswer(Box::new(answer)));
+        reply(effects, Via::Stream(dial.conn), Reply::PunchAnswer(Box::new(answer)));
         finish(via, effects);
         Ok(())
     }
@@ -169,18 +169,18 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
-        let ask = self.answered(&local.echo, &local.id, Want::Local)?;
+        let dial = self.answered(&local.echo, &local.id, TargetTask::Local)?;
         let relay = self.reachable_relay(&local.echo, local.relay);
         let answer = PunchAnswer {
             addr: local.local,
-            signed_key: self.signed_key(&ask.target, local.versioned),
+            signed_key: self.signed_key(&dial.target, local.versioned),
             relay,
-            path: Path::Local,
+            path: DirectPath::Local,
             is_udp: false,
             upnp_port: 0,
-            v6: local.v6.filter(|_| !ask.relay_only),
+            v6: local.v6.filter(|_| !dial.relay_only),
         };
-        reply(effects, Via::Stream(ask.conn), Reply::PunchAnswer(Box::new(answer)));
+        reply(effects, Via::Stream(dial.conn), Reply::PunchAnswer(Box::new(answer)));
         finish(via, effects);
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
 use crate::base::address::Endpoint;
-use crate::base::conn::{Conn, Outcome, Ticket, Via};
+use crate::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
 use crate::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
@@ -216,7 +216,7 @@ impl Rendezvous {
         &mut self,
         now: Time,
         ticket: Ticket,
-        outcome: Outcome,
+        outcome: SaveOutcome,
         effects: &mut Effects,
     ) {
         let Some(Pending { record, presence, kind }) = self.pending.remove(&ticket) else {
@@ -232,11 +232,13 @@ impl Rendezvous {
         let newest = here.is_none();
         let here = here.unwrap_or(Presence { seen: now, ..presence });
         let kept = match (outcome, &kind) {
-            (Outcome::Durable, Kind::Renamed(from)) => self.registry.rename(from, record).is_ok(),
-            (Outcome::Durable, Kind::New) => self.registry.put(record, Some(here)).is_ok(),
+            (SaveOutcome::Durable, Kind::Renamed(from)) => {
+                self.registry.rename(from, record).is_ok()
+            }
+            (SaveOutcome::Durable, Kind::New) => self.registry.put(record, Some(here)).is_ok(),
             // Whom this registration replaces is for `arrive` to see.
-            (Outcome::Durable, Kind::Rekeyed) => self.registry.put(record, None).is_ok(),
-            (Outcome::Failed, _) => false,
+            (SaveOutcome::Durable, Kind::Rekeyed) => self.registry.put(record, None).is_ok(),
+            (SaveOutcome::Failed, _) => false,
         };
         if !kept {
             self.counters.count(DropReason::StoreFailed);
@@ -274,36 +276,37 @@ impl Rendezvous {
             Some(other) if other != *id => self.registry.left(presence.seen, &other, conn),
             _ => {}
         }
-        let Some(caller) = self.callers.get_mut(&conn) else {
+        let Some(connection) = self.connections.get_mut(&conn) else {
             // It was closed while the store was at work.
             self.registry.left(presence.seen, id, conn);
             return;
         };
-        caller.registered = Some(id.clone());
-        self.registered_callers += 1;
+        connection.registered = Some(id.clone());
+        self.registered_connections += 1;
         push(effects, Effect::Keep { conn });
     }
 
     /// The connection a renamed peer is present on is that of its new id.
     fn carry_name(&mut self, id: &PeerId) {
         let conn = self.registry.peer(id).and_then(|peer| peer.connection());
-        if let Some(caller) = conn.and_then(|conn| self.callers.get_mut(&conn)) {
-            caller.registered = Some(id.clone());
+        if let Some(connection) = conn.and_then(|conn| self.connections.get_mut(&conn)) {
+            connection.registered = Some(id.clone());
         }
     }
 
     /// A connection is no peer's presence any more; whose it was.
     fn release(&mut self, conn: Conn) -> Option<PeerId> {
-        let id = self.callers.get_mut(&conn)?.registered.take()?;
-        self.registered_callers = self.registered_callers.saturating_sub(1);
+        let id = self.connections.get_mut(&conn)?.registered.take()?;
+        self.registered_connections = self.registered_connections.saturating_sub(1);
         Some(id)
     }
 
     /// Whether a further connection must not be kept: some places stay for those who only ask.
     fn is_crowded(&self, via: Via) -> bool {
         let Via::Stream(conn) = via else { return false };
-        let kept = self.callers.get(&conn).is_some_and(|caller| caller.registered.is_some());
-        !kept && self.registered_callers >= self.limits.connections * 3 / 4
+        let kept =
+            self.connections.get(&conn).is_some_and(|connection| connection.registered.is_some());
+        !kept && self.registered_connections >= self.limits.connections * 3 / 4
     }
 
     pub(super) fn too_frequent(

@@ -10,7 +10,7 @@ use crate::base::limits::{
     FORGET_ABSENT_MS, ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID,
 };
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
-use crate::base::table::{Full, Seed, Table};
+use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::Time;
 use crate::identity::{ServerKey, Signature};
 use crate::wire::message::id_pk;
@@ -133,7 +133,11 @@ impl Registry {
     /// Inserts or replaces a durable record, past the limit if need be: it is on disk, and were it
     /// not known here, another device could take its id. New ids are held to the limit before
     /// they are stored, by `is_full_with`. A signature over another key is dropped.
-    pub(super) fn put(&mut self, record: Record, presence: Option<Presence>) -> Result<(), Full> {
+    pub(super) fn put(
+        &mut self,
+        record: Record,
+        presence: Option<Presence>,
+    ) -> Result<(), TableFull> {
         let Record { id, device, key, first_seen_secs } = record;
         let old = self.peers.get(&id);
         let peer = Peer {
@@ -188,7 +192,7 @@ impl Registry {
     }
 
     /// Moves a peer to another id, where `record` is durable now.
-    pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), Full> {
+    pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), TableFull> {
         let old = self.peers.remove(from).and_then(|peer| Some((peer.presence?, peer.left)));
         let id = record.id.clone();
         self.put(record, old.map(|(presence, _)| presence))?;

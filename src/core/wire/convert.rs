@@ -8,8 +8,8 @@ use heapless::Vec as Short;
 
 use crate::base::conn::Transport;
 
-use super::websocket::{CONTROL_BYTES_MAX, Kind, header, header_for, unmask};
-use super::{Error, frame};
+use super::websocket::{CONTROL_BYTES_MAX, FrameKind, header, header_for, unmask};
+use super::{WireError, frame};
 
 /// The longest header of either kind.
 const HEADER_BYTES_MAX: usize = 14;
@@ -25,7 +25,7 @@ pub struct Converter {
     begin: Short<u8, HEADER_BYTES_MAX>,
     payload: Option<Payload>,
     /// The kind of the WebSocket message whose last fragment has not come.
-    open: Option<Kind>,
+    open: Option<FrameKind>,
     /// Fragments of a message that must leave as one frame, and whether that is whole.
     gathered: Vec<u8>,
     whole: bool,
@@ -50,7 +50,7 @@ enum Fate {
     /// It is a fragment; `last` tells whether of a message that is whole then.
     Gather { last: bool },
     /// It is for us.
-    Control(Kind),
+    Control(FrameKind),
     /// Text, which nobody here sends.
     Drop,
 }
@@ -77,14 +77,14 @@ impl Converter {
     /// ([`Converter::take_whole`] first), or if the peer said that it closes.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for what is no frame, [`Error::Oversized`] for a message longer than
+    /// [`WireError::Malformed`] for what is no frame, [`WireError::Oversized`] for a message longer than
     /// the partner's header can tell or, if it must be gathered, than `gather_max` bytes.
     pub fn feed(
         &mut self,
         input: &[u8],
         out: &mut Vec<u8>,
         gather_max: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, WireError> {
         let mut rest = input;
         while !self.whole && !self.closed {
             let taken = match self.payload {
@@ -140,7 +140,7 @@ impl Converter {
         input: &[u8],
         out: &mut Vec<u8>,
         gather_max: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, WireError> {
         let known = self.begin.len();
         let more = input.get(..HEADER_BYTES_MAX - known).unwrap_or(input);
         let _ = self.begin.extend_from_slice(more);
@@ -156,7 +156,7 @@ impl Converter {
                     let held = self.gathered.len() as u64;
                     let gathers = matches!(fate, Fate::Gather { .. });
                     if gathers && held.saturating_add(left) > gather_max as u64 {
-                        return Err(Error::Oversized);
+                        return Err(WireError::Oversized);
                     }
                     (Payload { left, done: 0, mask: found.mask, fate }, header_len)
                 }
@@ -169,9 +169,9 @@ impl Converter {
     }
 
     /// A frame begins; an empty one goes no further.
-    fn frame(&self, left: u64, out: &mut Vec<u8>) -> Result<Payload, Error> {
+    fn frame(&self, left: u64, out: &mut Vec<u8>) -> Result<Payload, WireError> {
         if left > 0 {
-            self.announce(Kind::Binary, (true, left), out)?;
+            self.announce(FrameKind::Binary, (true, left), out)?;
         }
         Ok(Payload { left, done: 0, mask: [0; 4], fate: Fate::Forward })
     }
@@ -179,22 +179,22 @@ impl Converter {
     /// What becomes of a WebSocket frame; its header is out if it goes on.
     fn fate(
         &mut self,
-        kind: Kind,
+        kind: FrameKind,
         (last, len): (bool, u64),
         out: &mut Vec<u8>,
-    ) -> Result<Fate, Error> {
+    ) -> Result<Fate, WireError> {
         if kind.is_control() {
             self.control.clear();
             return Ok(Fate::Control(kind));
         }
         let message = match (kind, self.open) {
-            (Kind::Continuation, Some(message)) => message,
-            (Kind::Text | Kind::Binary, None) => kind,
-            _ => return Err(Error::Malformed),
+            (FrameKind::Continuation, Some(message)) => message,
+            (FrameKind::Text | FrameKind::Binary, None) => kind,
+            _ => return Err(WireError::Malformed),
         };
         let alone = last && self.open.is_none();
         self.open = if last { None } else { Some(message) };
-        if message == Kind::Text || (alone && len == 0) {
+        if message == FrameKind::Text || (alone && len == 0) {
             return Ok(Fate::Drop);
         }
         if self.to == Transport::Tcp && !alone {
@@ -207,15 +207,15 @@ impl Converter {
     /// Writes the partner's header.
     fn announce(
         &self,
-        kind: Kind,
+        kind: FrameKind,
         (last, len): (bool, u64),
         out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), WireError> {
         // Room was there for the longest header.
         match self.to {
             Transport::WebSocket => out.extend_from_slice(&header_for(kind, last, len)),
             Transport::Tcp => {
-                let len = usize::try_from(len).map_err(|_| Error::Oversized)?;
+                let len = usize::try_from(len).map_err(|_| WireError::Oversized)?;
                 out.extend_from_slice(&frame::header_for(len)?);
             }
         }
@@ -254,8 +254,8 @@ impl Converter {
     /// The payload at hand is complete.
     fn end(&mut self) {
         match self.payload.take().map(|payload| payload.fate) {
-            Some(Fate::Control(Kind::Ping)) => self.ping = true,
-            Some(Fate::Control(Kind::Close)) => self.closed = true,
+            Some(Fate::Control(FrameKind::Ping)) => self.ping = true,
+            Some(Fate::Control(FrameKind::Close)) => self.closed = true,
             Some(Fate::Gather { last: true }) => self.whole = !self.gathered.is_empty(),
             _ => {}
         }

@@ -3,7 +3,7 @@
 
 use heapless::Vec;
 
-use super::Error;
+use super::WireError;
 
 /// Longest payload a header can announce.
 const HEADER_PAYLOAD_MAX: usize = 0x3fff_ffff;
@@ -21,11 +21,11 @@ pub struct Frame<'a> {
 /// accepted (C02).
 ///
 /// # Errors
-/// [`Error::Oversized`] as soon as the header announces more than `payload_max` (C04).
-pub fn split(buffer: &[u8], payload_max: usize) -> Result<Option<Frame<'_>>, Error> {
+/// [`WireError::Oversized`] as soon as the header announces more than `payload_max` (C04).
+pub fn split(buffer: &[u8], payload_max: usize) -> Result<Option<Frame<'_>>, WireError> {
     let Some((header_len, payload_len)) = header(buffer) else { return Ok(None) };
     if payload_len > payload_max {
-        return Err(Error::Oversized);
+        return Err(WireError::Oversized);
     }
     let consumed = header_len + payload_len;
     Ok(buffer.get(header_len..consumed).map(|payload| Frame { payload, consumed }))
@@ -42,16 +42,17 @@ pub(super) fn header(buffer: &[u8]) -> Option<(usize, usize)> {
 /// The shortest header for a payload of `payload_len` bytes.
 ///
 /// # Errors
-/// [`Error::Oversized`] above 0x3fffffff.
-pub fn header_for(payload_len: usize) -> Result<Vec<u8, 4>, Error> {
+/// [`WireError::Oversized`] above 0x3fffffff.
+pub fn header_for(payload_len: usize) -> Result<Vec<u8, 4>, WireError> {
     let extra: u8 = match payload_len {
         0..=0x3f => 0,
         0x40..=0x3fff => 1,
         0x4000..=0x3f_ffff => 2,
         0x40_0000..=HEADER_PAYLOAD_MAX => 3,
-        _ => return Err(Error::Oversized),
+        _ => return Err(WireError::Oversized),
     };
-    let value = u32::try_from(payload_len).map_err(|_| Error::Oversized)? << 2 | u32::from(extra);
+    let value =
+        u32::try_from(payload_len).map_err(|_| WireError::Oversized)? << 2 | u32::from(extra);
     let mut header = Vec::from_array(value.to_le_bytes());
     header.truncate(usize::from(extra) + 1);
     Ok(header)
@@ -63,9 +64,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_announced_above_the_cap_before_it_arrives() {
-        assert_eq!(split(&[0xff, 0xff, 0xff, 0xff], 65_536), Err(Error::Oversized));
+        assert_eq!(split(&[0xff, 0xff, 0xff, 0xff], 65_536), Err(WireError::Oversized));
         assert_eq!(split(&[0xff, 0xff, 0xff], 65_536), Ok(None));
-        assert_eq!(header_for(HEADER_PAYLOAD_MAX + 1), Err(Error::Oversized));
+        assert_eq!(header_for(HEADER_PAYLOAD_MAX + 1), Err(WireError::Oversized));
     }
 
     #[test]

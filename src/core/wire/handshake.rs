@@ -14,9 +14,9 @@ const HEADERS_MAX: usize = 48;
 /// What RFC 6455 §4.2.2 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// What the path asks for, where one port serves all.
+/// What the path names, where one port serves all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub enum Service {
     /// `/ws/id`: signalling.
     Signalling,
     /// `/ws/relay`: a leg of the relay.
@@ -28,8 +28,8 @@ pub enum Path {
 /// A request to open a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
-    /// What for.
-    pub path: Path,
+    /// What the client wants to talk to.
+    pub service: Service,
     /// The whole answer that accepts it.
     pub answer: String<160>,
     /// `X-Real-IP`, as one proxy writes it.
@@ -96,7 +96,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
     let hops: Option<Vec<IpAddr>> =
         values("x-forwarded-for").flat_map(|value| value.split(',')).map(address).collect();
     Ok(Some(Opening {
-        path: path(request.path.unwrap_or_default()),
+        service: service(request.path.unwrap_or_default()),
         answer: answer(key).ok_or(Refusal::Malformed)?,
         real_ip: values("x-real-ip").next().and_then(address),
         forwarded_for: hops.unwrap_or_default(),
@@ -104,12 +104,12 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
     }))
 }
 
-fn path(text: &str) -> Path {
+fn service(text: &str) -> Service {
     let path = text.split(['?', '#']).next().unwrap_or_default();
     match path.trim_end_matches('/') {
-        "/ws/id" => Path::Signalling,
-        "/ws/relay" => Path::Relay,
-        _ => Path::Other,
+        "/ws/id" => Service::Signalling,
+        "/ws/relay" => Service::Relay,
+        _ => Service::Other,
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
     fn the_example_of_the_rfc_is_accepted_with_its_answer() {
         let opening = parse_with("").unwrap().unwrap();
         assert!(opening.answer.contains("Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
-        assert_eq!((opening.path, opening.consumed), (Path::Other, RFC.len() + 2));
+        assert_eq!((opening.service, opening.consumed), (Service::Other, RFC.len() + 2));
         assert_eq!((opening.real_ip, opening.forwarded_for), (None, Vec::new()));
         for cut in 0..RFC.len() {
             assert_eq!(parse(&RFC.as_bytes()[..cut]), Ok(None), "cut at {cut}");
@@ -200,12 +200,12 @@ mod tests {
     #[test]
     fn paths_tell_the_service() {
         for (text, meant) in [
-            ("/ws/id", Path::Signalling),
-            ("/ws/relay/?x=1", Path::Relay),
-            ("/", Path::Other),
-            ("/ws/identity", Path::Other),
+            ("/ws/id", Service::Signalling),
+            ("/ws/relay/?x=1", Service::Relay),
+            ("/", Service::Other),
+            ("/ws/identity", Service::Other),
         ] {
-            assert_eq!(path(text), meant, "{text}");
+            assert_eq!(service(text), meant, "{text}");
         }
     }
 }

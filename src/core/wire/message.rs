@@ -11,12 +11,12 @@ use crate::base::peer::{DeviceId, PeerId, PeerKey, RelayToken};
 
 use super::addr::{Mangled, demangle};
 use super::patch::{Fields, append, copy_without, last_member};
-use super::reply::{Failure, Path, Punch, PunchAnswer, Registered, Reply};
+use super::reply::{DirectPath, Failure, Punch, PunchAnswer, Registered, Reply};
 use super::request::{
     Echo, Given, KeyExchange, LocalAddr, OnlineQuery, PunchRequest, PunchSent, Registration,
     RelayAnswer, RelayRequest, Request,
 };
-use super::{ConnType, Error, NatType, SocketV6};
+use super::{ConnType, NatType, SocketV6, WireError};
 
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub, reason = "made by prost")]
 #[path = "../../../proto/rendezvous.rs"]
@@ -49,12 +49,12 @@ mod member {
 /// Reads one payload.
 ///
 /// # Errors
-/// [`Error::Malformed`] if it is not well-formed or holds no member we know (C06, C07).
-pub fn decode(payload: &[u8]) -> Result<Request<'_>, Error> {
+/// [`WireError::Malformed`] if it is not well-formed or holds no member we know (C06, C07).
+pub fn decode(payload: &[u8]) -> Result<Request<'_>, WireError> {
     if !Fields::new(payload).is_complete() {
-        return Err(Error::Malformed);
+        return Err(WireError::Malformed);
     }
-    let (number, body) = last_member(payload, member::ALL).ok_or(Error::Malformed)?;
+    let (number, body) = last_member(payload, member::ALL).ok_or(WireError::Malformed)?;
     Ok(match number {
         member::REGISTER_PEER => {
             Request::RegisterPeer { id: peer_id(&parse::<proto::RegisterPeer>(body)?.id) }
@@ -71,7 +71,7 @@ pub fn decode(payload: &[u8]) -> Result<Request<'_>, Error> {
         member::ONLINE_REQUEST if Fields::new(body).is_complete() => {
             Request::Online(OnlineQuery::new(body))
         }
-        member::ONLINE_REQUEST => return Err(Error::Malformed),
+        member::ONLINE_REQUEST => return Err(WireError::Malformed),
         member::KEY_EXCHANGE => Request::KeyExchange(key_exchange(&parse(body)?)?),
         member::HEALTH_CHECK => Request::HealthCheck,
         member::HTTP_PROXY_REQUEST => Request::HttpProxy,
@@ -79,8 +79,8 @@ pub fn decode(payload: &[u8]) -> Result<Request<'_>, Error> {
     })
 }
 
-fn parse<M: Message + Default>(body: &[u8]) -> Result<M, Error> {
-    M::decode(body).map_err(|_| Error::Malformed)
+fn parse<M: Message + Default>(body: &[u8]) -> Result<M, WireError> {
+    M::decode(body).map_err(|_| WireError::Malformed)
 }
 
 fn peer_id(text: &str) -> Given<PeerId> {
@@ -176,10 +176,10 @@ fn relay_answer(message: proto::RelayResponse, raw: &[u8]) -> RelayAnswer<'_> {
     }
 }
 
-fn key_exchange(message: &proto::KeyExchange) -> Result<KeyExchange, Error> {
-    let [public, boxed] = message.keys.as_slice() else { return Err(Error::Malformed) };
-    let public = public.as_slice().try_into().map_err(|_| Error::Malformed)?;
-    let boxed = boxed.as_slice().try_into().map_err(|_| Error::Malformed)?;
+fn key_exchange(message: &proto::KeyExchange) -> Result<KeyExchange, WireError> {
+    let [public, boxed] = message.keys.as_slice() else { return Err(WireError::Malformed) };
+    let public = public.as_slice().try_into().map_err(|_| WireError::Malformed)?;
+    let boxed = boxed.as_slice().try_into().map_err(|_| WireError::Malformed)?;
     Ok(KeyExchange { public, boxed })
 }
 
@@ -264,8 +264,8 @@ fn punch_response(answer: &PunchAnswer) -> proto::PunchHoleResponse {
         pk: answer.signed_key.clone().unwrap_or_default(),
         relay_server: answer.relay.clone(),
         path: Some(match answer.path {
-            Path::Nat(nat) => proto::punch_hole_response::Path::NatType(nat.0),
-            Path::Local => proto::punch_hole_response::Path::IsLocal(true),
+            DirectPath::Nat(nat) => proto::punch_hole_response::Path::NatType(nat.0),
+            DirectPath::Local => proto::punch_hole_response::Path::IsLocal(true),
         }),
         is_udp: answer.is_udp,
         upnp_port: answer.upnp_port,

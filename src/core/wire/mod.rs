@@ -17,16 +17,16 @@ use static_assertions::const_assert;
 
 /// Why bytes are no message of ours. Always the peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
+pub enum WireError {
     /// Not decodable, or nothing we know inside (C06, C07).
     Malformed,
     /// Announces more than the cap (C04).
     Oversized,
 }
 
-const_assert!(size_of::<Error>() <= 4);
+const_assert!(size_of::<WireError>() <= 4);
 
-impl fmt::Display for Error {
+impl fmt::Display for WireError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Malformed => "not a message of this protocol",

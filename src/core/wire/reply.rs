@@ -81,7 +81,7 @@ pub struct PunchAnswer {
     /// The relay to fall back to.
     pub relay: String,
     /// How the address is to be reached.
-    pub path: Path,
+    pub path: DirectPath,
     /// The address is the target's UDP socket.
     pub is_udp: bool,
     /// Unused by clients, copied.
@@ -92,7 +92,7 @@ pub struct PunchAnswer {
 
 /// The two kinds of direct path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub enum DirectPath {
     /// Through the NATs; this is the target's.
     Nat(NatType),
     /// Inside one network.

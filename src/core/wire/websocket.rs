@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use heapless::Vec as Short;
 
-use super::Error;
+use super::WireError;
 
 /// Longest payload of a control frame (RFC 6455 §5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
@@ -17,7 +17,7 @@ const MASKED: u8 = 0x80;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FrameKind {
     /// A further fragment of a message.
     Continuation,
     /// Text, or the first fragment of one.
@@ -32,7 +32,7 @@ pub enum Kind {
     Pong,
 }
 
-impl Kind {
+impl FrameKind {
     fn from_opcode(opcode: u8) -> Option<Self> {
         Some(match opcode {
             0 => Self::Continuation,
@@ -66,7 +66,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// What the frame is.
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// Whether it is the last of its message.
     pub last: bool,
     /// Bytes that follow.
@@ -78,15 +78,15 @@ pub struct Header {
 /// The header at the front of `buffer` and its length, at most 14; None while it is incomplete.
 ///
 /// # Errors
-/// [`Error::Malformed`] for what a client may not send: no mask, extension bits, an unknown kind,
+/// [`WireError::Malformed`] for what a client may not send: no mask, extension bits, an unknown kind,
 /// a long or fragmented control frame.
-pub fn header(buffer: &[u8]) -> Result<Option<(Header, usize)>, Error> {
+pub fn header(buffer: &[u8]) -> Result<Option<(Header, usize)>, WireError> {
     let Some((&[first, second], rest)) = buffer.split_first_chunk() else { return Ok(None) };
-    let kind = Kind::from_opcode(first & 0x0f).ok_or(Error::Malformed)?;
+    let kind = FrameKind::from_opcode(first & 0x0f).ok_or(WireError::Malformed)?;
     let (last, short) = (first & FIN != 0, second & !MASKED);
     let control_fits = last && usize::from(short) <= CONTROL_BYTES_MAX;
     if first & 0x70 != 0 || second & MASKED == 0 || (kind.is_control() && !control_fits) {
-        return Err(Error::Malformed);
+        return Err(WireError::Malformed);
     }
     let (payload_len, rest, len_len) = match short {
         126 => match rest.split_first_chunk() {
@@ -104,7 +104,7 @@ pub fn header(buffer: &[u8]) -> Result<Option<(Header, usize)>, Error> {
 }
 
 /// Our header, without a mask as servers write it, for `payload_len` bytes.
-pub fn header_for(kind: Kind, last: bool, payload_len: u64) -> Short<u8, 10> {
+pub fn header_for(kind: FrameKind, last: bool, payload_len: u64) -> Short<u8, 10> {
     let mut header = Short::new();
     let _ = header.push(kind.opcode() | if last { FIN } else { 0 });
     if let Some(short) = u8::try_from(payload_len).ok().filter(|len| *len < 126) {
@@ -120,7 +120,7 @@ pub fn header_for(kind: Kind, last: bool, payload_len: u64) -> Short<u8, 10> {
 }
 
 /// A control frame of ours; of a longer payload than allowed the front.
-pub fn control(kind: Kind, payload: &[u8]) -> Short<u8, { 2 + CONTROL_BYTES_MAX }> {
+pub fn control(kind: FrameKind, payload: &[u8]) -> Short<u8, { 2 + CONTROL_BYTES_MAX }> {
     let payload = payload.get(..CONTROL_BYTES_MAX).unwrap_or(payload);
     let mut frame = Short::new();
     let _ = frame.extend_from_slice(&header_for(kind, true, payload.len() as u64));
@@ -146,7 +146,7 @@ pub fn unmask(mask: [u8; 4], done: u64, bytes: &mut [u8]) {
 
 /// What a frame led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum Received {
     /// A whole binary message.
     Message(Vec<u8>),
     /// Nothing yet, or nothing for us: a fragment, a pong, a text message.
@@ -162,7 +162,7 @@ pub enum Item {
 pub struct Assembly {
     fragments: Vec<u8>,
     /// The kind of the message that is not whole yet.
-    open: Option<Kind>,
+    open: Option<FrameKind>,
 }
 
 impl Assembly {
@@ -170,17 +170,17 @@ impl Assembly {
     /// None while it is incomplete.
     ///
     /// # Errors
-    /// [`Error::Oversized`] as soon as a header announces more than `message_max` with what is
-    /// there already; [`Error::Malformed`] as [`header`], or fragments out of order.
+    /// [`WireError::Oversized`] as soon as a header announces more than `message_max` with what is
+    /// there already; [`WireError::Malformed`] as [`header`], or fragments out of order.
     pub fn next(
         &mut self,
         buffer: &mut [u8],
         message_max: usize,
-    ) -> Result<Option<(Item, usize)>, Error> {
+    ) -> Result<Option<(Received, usize)>, WireError> {
         let Some((header, header_len)) = header(buffer)? else { return Ok(None) };
-        let len = usize::try_from(header.payload_len).map_err(|_| Error::Oversized)?;
+        let len = usize::try_from(header.payload_len).map_err(|_| WireError::Oversized)?;
         if !header.kind.is_control() && len > message_max.saturating_sub(self.fragments.len()) {
-            return Err(Error::Oversized);
+            return Err(WireError::Oversized);
         }
         let consumed = header_len + len;
         let Some(payload) = buffer.get_mut(header_len..consumed) else { return Ok(None) };
@@ -188,25 +188,27 @@ impl Assembly {
         Ok(Some((self.take(header, payload)?, consumed)))
     }
 
-    fn take(&mut self, header: Header, payload: &[u8]) -> Result<Item, Error> {
+    fn take(&mut self, header: Header, payload: &[u8]) -> Result<Received, WireError> {
         let kind = match header.kind {
-            Kind::Ping => return Ok(Item::Ping(Short::from_slice(payload).unwrap_or_default())),
-            Kind::Pong => return Ok(Item::Nothing),
-            Kind::Close => return Ok(Item::Close),
-            Kind::Continuation => self.open.take(),
-            Kind::Text | Kind::Binary if self.open.is_some() => None,
-            kind @ (Kind::Text | Kind::Binary) => Some(kind),
+            FrameKind::Ping => {
+                return Ok(Received::Ping(Short::from_slice(payload).unwrap_or_default()));
+            }
+            FrameKind::Pong => return Ok(Received::Nothing),
+            FrameKind::Close => return Ok(Received::Close),
+            FrameKind::Continuation => self.open.take(),
+            FrameKind::Text | FrameKind::Binary if self.open.is_some() => None,
+            kind @ (FrameKind::Text | FrameKind::Binary) => Some(kind),
         };
-        let kind = kind.ok_or(Error::Malformed)?;
-        if kind == Kind::Binary {
+        let kind = kind.ok_or(WireError::Malformed)?;
+        if kind == FrameKind::Binary {
             self.fragments.extend_from_slice(payload);
         }
         if !header.last {
             self.open = Some(kind);
-            return Ok(Item::Nothing);
+            return Ok(Received::Nothing);
         }
         let message = core::mem::take(&mut self.fragments);
-        Ok(if kind == Kind::Binary { Item::Message(message) } else { Item::Nothing })
+        Ok(if kind == FrameKind::Binary { Received::Message(message) } else { Received::Nothing })
     }
 }
 
@@ -219,20 +221,24 @@ mod tests {
     #[test]
     fn refuses_what_clients_may_not_send() {
         for bad in [[0x82, 0x01], [0xc2, 0x81], [0x83, 0x81], [0x09, 0x80], [0x88, 0xfe]] {
-            assert_eq!(header(&bad), Err(Error::Malformed), "{bad:02x?}");
+            assert_eq!(header(&bad), Err(WireError::Malformed), "{bad:02x?}");
         }
     }
 
     #[test]
     fn headers_tell_every_length() {
         for (len, bytes) in [(0, 2), (125, 2), (126, 4), (0xffff, 4), (0x1_0000, 10)] {
-            let mut frame = header_for(Kind::Binary, true, len).to_vec();
+            let mut frame = header_for(FrameKind::Binary, true, len).to_vec();
             assert_eq!(frame.len(), bytes, "{len}");
             frame[1] |= MASKED;
             assert_eq!(header(&frame), Ok(None), "the mask is not there yet");
             frame.extend_from_slice(&[1, 2, 3, 4]);
-            let whole =
-                Header { kind: Kind::Binary, last: true, payload_len: len, mask: [1, 2, 3, 4] };
+            let whole = Header {
+                kind: FrameKind::Binary,
+                last: true,
+                payload_len: len,
+                mask: [1, 2, 3, 4],
+            };
             assert_eq!(header(&frame), Ok(Some((whole, bytes + 4))));
             for cut in 0..frame.len() {
                 assert_eq!(header(&frame[..cut]), Ok(None), "{len} cut at {cut}");
@@ -263,14 +269,14 @@ mod tests {
         let masked = |first: u8, payload: &[u8]| {
             [&[first, 0x80 | u8::try_from(payload.len()).unwrap(), 0, 0, 0, 0], payload].concat()
         };
-        assert_eq!(next(&masked(0x02, b"ab")), Ok(Some(Item::Nothing)));
-        let ping = Item::Ping(Short::from_slice(b"hi").unwrap());
+        assert_eq!(next(&masked(0x02, b"ab")), Ok(Some(Received::Nothing)));
+        let ping = Received::Ping(Short::from_slice(b"hi").unwrap());
         assert_eq!(next(&masked(0x89, b"hi")), Ok(Some(ping)));
-        assert_eq!(next(&masked(0x80, b"cde")), Err(Error::Oversized));
-        assert_eq!(next(&masked(0x80, b"cd")), Ok(Some(Item::Message(b"abcd".to_vec()))));
-        assert_eq!(next(&masked(0x80, b"x")), Err(Error::Malformed));
-        assert_eq!(next(&masked(0x01, b"text")), Ok(Some(Item::Nothing)));
-        assert_eq!(next(&masked(0x80, b"more")), Ok(Some(Item::Nothing)));
-        assert_eq!(next(&masked(0x82, b"")), Ok(Some(Item::Message(Vec::new()))));
+        assert_eq!(next(&masked(0x80, b"cde")), Err(WireError::Oversized));
+        assert_eq!(next(&masked(0x80, b"cd")), Ok(Some(Received::Message(b"abcd".to_vec()))));
+        assert_eq!(next(&masked(0x80, b"x")), Err(WireError::Malformed));
+        assert_eq!(next(&masked(0x01, b"text")), Ok(Some(Received::Nothing)));
+        assert_eq!(next(&masked(0x80, b"more")), Ok(Some(Received::Nothing)));
+        assert_eq!(next(&masked(0x82, b"")), Ok(Some(Received::Message(Vec::new()))));
     }
 }

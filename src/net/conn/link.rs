@@ -12,8 +12,8 @@ use smol::{Async, Timer, future};
 use hbb_core::base::conn::Transport;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::WRITE_MS;
-use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, Item, Kind};
-use hbb_core::wire::{Error, frame};
+use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, FrameKind, Received};
+use hbb_core::wire::{WireError, frame};
 
 /// Bytes read at once; a longer payload takes several reads.
 const READ_BYTES: usize = 2048;
@@ -80,7 +80,7 @@ impl Link {
             let (item, consumed) = match &mut self.codec {
                 Codec::Frames => {
                     match frame::split(&self.leftover, payload_max).map_err(drop_reason)? {
-                        Some(frame) => (Item::Message(frame.payload.to_vec()), frame.consumed),
+                        Some(frame) => (Received::Message(frame.payload.to_vec()), frame.consumed),
                         None => return Ok(None),
                     }
                 }
@@ -96,12 +96,14 @@ impl Link {
                 self.leftover = Vec::new();
             }
             match item {
-                Item::Message(payload) => return Ok(Some(payload)),
-                Item::Nothing => {}
-                Item::Ping(said) => self.write(&websocket::control(Kind::Pong, &said)).await?,
-                Item::Close => {
+                Received::Message(payload) => return Ok(Some(payload)),
+                Received::Nothing => {}
+                Received::Ping(said) => {
+                    self.write(&websocket::control(FrameKind::Pong, &said)).await?
+                }
+                Received::Close => {
                     let said = CLOSE_NORMAL.to_be_bytes();
-                    self.write(&websocket::control(Kind::Close, &said)).await?;
+                    self.write(&websocket::control(FrameKind::Close, &said)).await?;
                     return Err(DropReason::Done);
                 }
             }
@@ -140,7 +142,7 @@ impl Link {
                 frame::header_for(payload.len()).map_err(|_| DropReason::Bug)?.to_vec()
             }
             Codec::WebSocket(_) => {
-                websocket::header_for(Kind::Binary, true, payload.len() as u64).to_vec()
+                websocket::header_for(FrameKind::Binary, true, payload.len() as u64).to_vec()
             }
         };
         self.write(&[&header, payload].concat()).await
@@ -183,9 +185,9 @@ pub async fn writable(stream: &Async<TcpStream>) -> io::Result<()> {
     future::poll_fn(|context| stream.poll_writable(context)).await
 }
 
-fn drop_reason(error: Error) -> DropReason {
+fn drop_reason(error: WireError) -> DropReason {
     match error {
-        Error::Malformed => DropReason::Malformed,
-        Error::Oversized => DropReason::Oversized,
+        WireError::Malformed => DropReason::Malformed,
+        WireError::Oversized => DropReason::Oversized,
     }
 }

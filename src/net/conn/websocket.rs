@@ -9,7 +9,7 @@ use hbb_core::base::address::{Endpoint, Network, canonical};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS};
-use hbb_core::wire::handshake::{Opening, Path, parse};
+use hbb_core::wire::handshake::{Opening, Service, parse};
 use hbb_core::wire::websocket::Assembly;
 
 use crate::net::conn::link::{Codec, Link, within};
@@ -53,7 +53,7 @@ pub async fn upgrade(
     link: &mut Link,
     (from, conn): (Endpoint, Conn),
     proxies: &Proxies,
-) -> Result<(Endpoint, Path), DropReason> {
+) -> Result<(Endpoint, Service), DropReason> {
     let opening = within(HANDSHAKE_MS, Err(DropReason::Idle), opening(link)).await?;
     link.write(opening.answer.as_bytes()).await?;
     link.codec = Codec::WebSocket(Assembly::default());
@@ -61,7 +61,7 @@ pub async fn upgrade(
         Some(ip) => Endpoint::new(ip, own_port(conn)),
         None => from,
     };
-    Ok((from, opening.path))
+    Ok((from, opening.service))
 }
 
 async fn opening(link: &mut Link) -> Result<Opening, DropReason> {
@@ -100,7 +100,7 @@ mod tests {
         let proxies = Proxies::default();
         proxies.set(["10.0.0.0/8", "::1/128"].map(|text| Network::parse(text).unwrap()).to_vec());
         let opening = Opening {
-            path: Path::Other,
+            service: Service::Other,
             answer: heapless::String::new(),
             real_ip: real_ip.parse().ok(),
             forwarded_for: forwarded_for.iter().map(|ip| ip.parse().unwrap()).collect(),

@@ -11,7 +11,7 @@ use hbb_core::base::conn::{Transport, Via};
 use hbb_core::base::counters::{Counters, DROP_REASONS, DropReason};
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
-use hbb_core::rendezvous::{Listed, Wanted};
+use hbb_core::rendezvous::{PeerQuery, PeerRow};
 
 use super::format::{Form, Sheet, Value};
 use super::{DONE, Desk};
@@ -163,7 +163,7 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
             ("limit", limit("max-peers")),
         ];
         sheet.group("peers", &peers);
-        let open = count(load.occupancy.callers);
+        let open = count(load.occupancy.connections);
         sheet.group("connections", &[("open", open), ("limit", limit("max-connections"))]);
         let store = [("commits", commits), ("changes", changes), ("failures", failures)];
         sheet.group("store", &store.map(|(name, count)| (name, Value::Number(count))));
@@ -238,8 +238,8 @@ fn peers(
 }
 
 /// Which peers are wanted, and how many.
-fn wish(words: &[&str]) -> Result<(Wanted, usize), String> {
-    let (mut wanted, mut most) = (Wanted::default(), usize::MAX);
+fn wish(words: &[&str]) -> Result<(PeerQuery, usize), String> {
+    let (mut wanted, mut most) = (PeerQuery::default(), usize::MAX);
     for word in words {
         let refusal = || ["'", word, "': must be after=ID, count=NUMBER or part=TEXT"].concat();
         match word.split_once('=') {
@@ -265,7 +265,7 @@ fn next(sheet: &mut Sheet, after: Option<&PeerId>) {
     }
 }
 
-fn peer_row(sheet: &mut Sheet, peer: &Listed) {
+fn peer_row(sheet: &mut Sheet, peer: &PeerRow) {
     let number = |number: Option<u64>| number.map_or(Value::Nothing, Value::Number);
     let transport = match (peer.via, peer.transport) {
         (Some(Via::Datagram(_)), _) => Some("udp"),

@@ -17,7 +17,7 @@ use smol::{Async, future};
 use hbb_core::base::conn::Transport;
 use hbb_core::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
 use hbb_core::wire::convert::Converter;
-use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, Kind, control};
+use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, FrameKind, control};
 
 use crate::net::conn::link::{Link, readable};
 use crate::net::message::SessionEnd;
@@ -175,7 +175,7 @@ impl<'a> Way<'a> {
         match step? {
             Step::Wait => match self.pause().await? {
                 None => {}
-                Some(Word::Pong(said)) => self.send_all(&control(Kind::Pong, &said)).await?,
+                Some(Word::Pong(said)) => self.send_all(&control(FrameKind::Pong, &said)).await?,
                 Some(Word::Close) => {
                     self.finish().await;
                     return Err(self.drain().await);
@@ -232,7 +232,7 @@ impl<'a> Way<'a> {
     /// Tells the receiver that no more comes; it may be gone by now.
     async fn finish(&self) {
         if self.to.link.transport() == Transport::WebSocket && self.converter.is_between_frames() {
-            let _ = self.send_all(&control(Kind::Close, &CLOSE_NORMAL.to_be_bytes())).await;
+            let _ = self.send_all(&control(FrameKind::Close, &CLOSE_NORMAL.to_be_bytes())).await;
         }
         let _ = self.to.stream().get_ref().shutdown(Shutdown::Write);
         self.to.told.set(true);

@@ -11,7 +11,7 @@ use smol::channel::{Receiver, Sender};
 use smol::{Timer, future};
 
 use crate::config::relays;
-use hbb_core::base::conn::{Conn, Outcome, Ticket, Via};
+use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
 use hbb_core::base::peer::PeerId;
@@ -49,7 +49,7 @@ pub struct Queues {
     /// From connections.
     pub inbox: Receiver<ToRendezvous>,
     /// From the store thread.
-    pub saved: Receiver<(Ticket, Outcome)>,
+    pub saved: Receiver<(Ticket, SaveOutcome)>,
     /// From the signal handler.
     pub live: Receiver<LiveSettings>,
     /// From the watch over relays: those that can be reached.
@@ -59,7 +59,7 @@ pub struct Queues {
 enum Wake {
     Datagram,
     Stream(ToRendezvous),
-    Saved((Ticket, Outcome)),
+    Saved((Ticket, SaveOutcome)),
     Live(Box<LiveSettings>),
     Relays(Vec<String>),
     Due,
@@ -199,7 +199,7 @@ impl Signalling {
                 if let Some(relays) = told.relays {
                     let _ = self.lists.send(relays);
                 }
-                let _ = answer.try_send(told.answer);
+                let _ = answer.try_send(told.text);
             }
             ToRendezvous::Payload { conn, payload } => match decode(&payload) {
                 Ok(request) => {
@@ -218,7 +218,7 @@ impl Signalling {
     /// New limits and policy; whoever is shut out by it goes at once.
     fn reconfigure(&mut self, live: LiveSettings) {
         self.machine.reconfigure(live.limits, live.policy);
-        while let Some(conn) = self.machine.banned_caller() {
+        while let Some(conn) = self.machine.banned_connection() {
             self.counters.count(DropReason::Blocked);
             self.hang_up(conn);
             self.machine.handle(self.clock.now(), Input::Closed { conn }, &mut self.effects);
@@ -258,7 +258,7 @@ impl Signalling {
         }
     }
 
-    fn saved(&mut self, (ticket, outcome): (Ticket, Outcome)) {
+    fn saved(&mut self, (ticket, outcome): (Ticket, SaveOutcome)) {
         let input = Input::Saved { ticket, outcome };
         self.machine.handle(self.clock.now(), input, &mut self.effects);
         self.carry_out();
@@ -284,7 +284,7 @@ impl Signalling {
                 }
                 Effect::Save { ticket, change } => {
                     if self.store.save(ticket, change).is_err() {
-                        let failed = Input::Saved { ticket, outcome: Outcome::Failed };
+                        let failed = Input::Saved { ticket, outcome: SaveOutcome::Failed };
                         self.machine.handle(self.clock.now(), failed, &mut self.effects);
                     }
                 }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::base::address::Endpoint;
-use crate::base::conn::{Conn, Outcome, Ticket, Transport, Via};
+use crate::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::peer::{Change, PeerId};
 use crate::base::time::Time;
@@ -15,7 +15,7 @@ use super::{Effect, Effects, Event, Rendezvous, push};
 
 /// One registered peer, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct PeerRow {
     /// Its id.
     pub id: PeerId,
     /// Where it is or was last.
@@ -34,7 +34,7 @@ pub struct Listed {
 
 /// Which peers to list.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct PeerQuery {
     /// Those whose ids come after this one.
     pub after: Option<PeerId>,
     /// Those whose ids hold this.
@@ -46,7 +46,7 @@ pub struct Wanted {
 impl Rendezvous {
     /// The next peers in the order of their ids. Looks at every peer, so that those who come and
     /// go between two calls neither hide nor repeat another.
-    pub fn list(&self, now: Time, wanted: &Wanted) -> Vec<Listed> {
+    pub fn list(&self, now: Time, wanted: &PeerQuery) -> Vec<PeerRow> {
         let mut ids: Vec<&PeerId> = Vec::with_capacity(wanted.count.saturating_add(1));
         for (id, _) in self.registry.iter() {
             let after = wanted.after.as_ref().is_none_or(|after| id > after);
@@ -60,17 +60,17 @@ impl Rendezvous {
         ids.into_iter().filter_map(|id| self.listed(now, id)).collect()
     }
 
-    fn listed(&self, now: Time, id: &PeerId) -> Option<Listed> {
+    fn listed(&self, now: Time, id: &PeerId) -> Option<PeerRow> {
         let peer = self.registry.peer(id)?;
         let last = peer.last();
-        let caller = peer.connection().and_then(|conn| self.callers.get(&conn));
+        let connection = peer.connection().and_then(|conn| self.connections.get(&conn));
         let here = self.present(now, id, peer);
         let now_secs = now.as_millis() / 1000;
-        Some(Listed {
+        Some(PeerRow {
             id: id.clone(),
             at: last.map(|last| last.from),
             via: last.map(|last| last.via),
-            transport: caller.map(|caller| caller.transport),
+            transport: connection.map(|connection| connection.transport),
             seen_secs: last.map(|last| now.since_ms(last.seen) / 1000),
             online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
             first_seen_secs: peer.first_seen_secs,
@@ -89,11 +89,11 @@ impl Rendezvous {
     }
 
     /// A connection of somebody who is shut out by now; the shell closes it and asks again.
-    pub fn banned_caller(&self) -> Option<Conn> {
+    pub fn banned_connection(&self) -> Option<Conn> {
         let bans = &self.policy.bans;
-        let banned = self.callers.iter().find(|(_, caller)| {
-            let id = caller.registered.as_ref();
-            bans.has_ip(caller.from.ip()) || id.is_some_and(|id| bans.has_id(id))
+        let banned = self.connections.iter().find(|(_, connection)| {
+            let id = connection.registered.as_ref();
+            bans.has_ip(connection.from.ip()) || id.is_some_and(|id| bans.has_id(id))
         });
         banned.map(|(conn, _)| *conn)
     }
@@ -119,13 +119,13 @@ impl Rendezvous {
         &mut self,
         now: Time,
         ticket: Ticket,
-        outcome: Outcome,
+        outcome: SaveOutcome,
         effects: &mut Effects,
     ) {
         let waiting = self.saving.iter().find(|(_, waiting)| **waiting == ticket);
         let Some(id) = waiting.map(|(id, _)| id.clone()) else { return };
         self.saving.remove(&id);
-        if outcome == Outcome::Failed {
+        if outcome == SaveOutcome::Failed {
             self.counters.count(DropReason::StoreFailed);
             return push(effects, Effect::Report(Event::SaveFailed { id }));
         }
