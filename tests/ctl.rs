@@ -114,6 +114,22 @@ fn status_counts_who_is_there_in_both_forms() {
     assert!(json.starts_with('{') && json.ends_with("}\n"));
 }
 
+#[test]
+fn connections_that_never_became_anything_are_counted() {
+    let server = Server::start(&[]);
+    for port in [server.port + 2, server.port + 3] {
+        let mut caller =
+            Host::local("127.0.0.9").connect(0, ([127, 0, 0, 1], port).into()).unwrap();
+        caller.write_all(b"no request\r\n\r\n").unwrap();
+        caller.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    let counted = || ctl(&server, &["--json", "status"]).unwrap().contains(r#""malformed":2"#);
+    until(counted, "one refused handshake of the ID server, one of the relay");
+}
+
 /// The names of all members of a JSON object, at any depth.
 fn members(json: &str) -> BTreeSet<&str> {
     let ends = json.match_indices("\":").filter_map(|(end, _)| json.get(..end));

@@ -17,7 +17,7 @@ use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
 use draft::Draft;
-pub use ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role, Service};
+pub use ports::{PORT, PORT_MAX, PORT_MIN, PortService, Ports, RELAY_PORT_MAX, Role};
 pub use value::relays;
 use value::{in_hundredths, megabits};
 

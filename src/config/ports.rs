@@ -36,7 +36,7 @@ impl Role {
 
 /// What a TCP port is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub enum PortService {
     /// P: the ID server.
     Signalling,
     /// P-1: NAT test and online queries, by clients that expect no offer of a sealed channel.
@@ -79,19 +79,19 @@ impl Ports {
     }
 
     /// The TCP ports of a role and what stands behind each.
-    pub fn tcp(self, role: Role) -> Vec<(Service, u16)> {
+    pub fn tcp(self, role: Role) -> Vec<(PortService, u16)> {
         if self.single {
-            return vec![(Service::Every, self.main)];
+            return vec![(PortService::Every, self.main)];
         }
         let mut ports = Vec::with_capacity(5);
         if role != Role::Relay {
-            ports.push((Service::NatTest, self.main.saturating_sub(1)));
-            ports.push((Service::Signalling, self.main));
-            ports.push((Service::SignallingWs, self.main.saturating_add(2)));
+            ports.push((PortService::NatTest, self.main.saturating_sub(1)));
+            ports.push((PortService::Signalling, self.main));
+            ports.push((PortService::SignallingWs, self.main.saturating_add(2)));
         }
         if role != Role::Rendezvous {
-            ports.push((Service::Relay, self.relay));
-            ports.push((Service::RelayWs, self.relay.saturating_add(2)));
+            ports.push((PortService::Relay, self.relay));
+            ports.push((PortService::RelayWs, self.relay.saturating_add(2)));
         }
         ports
     }
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(numbers(ports, Role::All), [3999, 4000, 4002, 4001, 4003]);
         assert_eq!(numbers(ports, Role::Rendezvous), [3999, 4000, 4002]);
         assert_eq!(numbers(Ports { relay: 443, ..ports }, Role::Relay), [443, 445]);
-        assert_eq!(ports.on_one().tcp(Role::All), [(Service::Every, 4000)]);
+        assert_eq!(ports.on_one().tcp(Role::All), [(PortService::Every, 4000)]);
         assert_eq!((ports.udp(Role::All), ports.udp(Role::Relay)), (Some(4000), None));
     }
 

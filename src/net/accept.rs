@@ -1,171 +1,188 @@
-//! From accept to the task that serves: what a connection is, by its port and, where one port
-//! serves all, by its first bytes. C31, C37.
+//! From accept to who serves: what a connection is, by its port and by the first bytes it sends.
+//! Each connection is looked at once and handed over with its owner. C26, C31, C37.
 
-use std::net::TcpStream;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::Duration;
 
-use smol::Async;
-use smol::channel::bounded;
+use log::warn;
+use smol::{Async, LocalExecutor, Timer};
 
 use hbb_core::base::address::Endpoint;
-use hbb_core::base::conn::Transport;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    FRAME_BYTES_MAX, IDLE_MS, OFFER_DELAY_SHARED_MS, OUTBOX_MAX, RELAY_FRAME_BYTES_MAX,
+    ACCEPT_PAUSE_MS, FRAME_BYTES_MAX, IDLE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
 };
 use hbb_core::wire::handshake::Service;
 use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
+use crate::net::conn::Connection;
 use crate::net::conn::link::{Link, readable, within};
-use crate::net::conn::pool::Place;
-use crate::net::conn::websocket::{self, Proxies};
+use crate::net::conn::pool::Pool;
+use crate::net::conn::websocket::{Proxies, upgrade};
 use crate::net::control::console;
-use crate::net::message::ToRendezvous;
+use crate::net::message::{ToRelay, ToRendezvous};
 use crate::net::relaying::{self, Legs};
-use crate::net::signalling::conversation::{self, SignallingHandle};
+use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
 const GET: &[u8] = b"GET ";
 
-/// What a port serves.
+/// Who takes the connections of a port.
+pub(super) struct Acceptor {
+    pub(super) executor: Rc<LocalExecutor<'static>>,
+    pub(super) pool: Pool,
+    pub(super) entrance: Entrance,
+}
+
+impl Acceptor {
+    /// Accepts as long as there are places; when the kernel refuses (no file descriptors), waits.
+    pub(super) async fn run(self, listener: Async<TcpListener>) {
+        loop {
+            // A place is taken only for a connection that is there: listeners do not hoard them.
+            let _ = listener.readable().await;
+            let Some(place) = self.pool.place().await else { return };
+            match listener.get_ref().accept().and_then(|(s, from)| Ok((Async::new(s)?, from))) {
+                Ok((stream, from)) => {
+                    let _ = stream.get_ref().set_nodelay(true);
+                    let (link, from) = (Link::new(stream), Endpoint::from(from));
+                    let connection = Connection { link, from, place };
+                    self.executor.spawn(serve(connection, self.entrance.clone())).detach();
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
+                Err(cause) => {
+                    warn!("accept-failed cause={}", cause.kind());
+                    Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                }
+            }
+        }
+    }
+}
+
+/// What a port serves, and whose connections those are.
 #[derive(Clone)]
-pub enum Door {
-    /// Signalling in frames.
+pub(super) enum Entrance {
+    /// P: signalling in frames, with an offer for the silent (C26).
     Signalling(SignallingHandle),
-    /// NAT tests and online queries; perhaps the console.
-    Asking(SignallingHandle, bool),
-    /// Signalling over WebSocket.
-    SignallingWs(SignallingHandle, Proxies),
+    /// P-1: NAT tests and online queries, never an offer (C37); perhaps the console.
+    NatTest { rendezvous: SignallingHandle, console: bool },
+    /// P+2: signalling over WebSocket, never an offer (C31).
+    SignallingWs { rendezvous: SignallingHandle, proxies: Proxies },
     /// The relay, its first message in a frame; perhaps the console.
-    Relay(Legs, bool),
+    Relay { relay: Legs, console: bool },
     /// The relay over WebSocket.
-    RelayWs(Legs, Proxies),
-    /// All of these.
-    Every(SignallingHandle, Legs, Proxies),
+    RelayWs { relay: Legs, proxies: Proxies },
+    /// The only port: all of these but NAT tests' second port and the console.
+    Single(SinglePort),
 }
 
-/// A connection from accept to close.
-pub async fn enter(door: Door, stream: Async<TcpStream>, (from, place): (Endpoint, Place)) {
-    let mut guest = Guest { link: Link::new(stream), from, first: None };
-    let Ok(asked) = asked_for(&mut guest, &place, &door).await else { return };
-    let Guest { link, from, first } = guest;
-    let (owner, legs) = door.behind();
-    match asked {
-        Asked::Signalling => {
-            if let Some(owner) = owner {
-                signal(link, first, (from, place), owner).await;
-            }
+/// Who is behind the only port.
+#[derive(Clone)]
+pub(super) struct SinglePort {
+    pub(super) rendezvous: SignallingHandle,
+    pub(super) relay: Legs,
+    pub(super) proxies: Proxies,
+}
+
+/// What a connection turned out to be, with its owner.
+enum Accepted {
+    Signalling(SignallingHandle, Beginning),
+    /// Its first message, if that was read already.
+    Relay(Legs, Option<Vec<u8>>),
+    /// On the relay's port nobody is asked.
+    Console(Option<SignallingHandle>),
+}
+
+/// Serves a connection to its end.
+async fn serve(mut connection: Connection, entrance: Entrance) {
+    match entrance.decide(&mut connection).await {
+        Ok(Accepted::Signalling(rendezvous, beginning)) => {
+            conversation::serve(connection, beginning, rendezvous).await;
         }
-        Asked::Console => console::serve(link, owner).await,
-        Asked::Relay => {
-            if let Some(legs) = legs {
-                relaying::serve(link, first, (from, place), legs).await;
-            }
-        }
+        Ok(Accepted::Relay(relay, first)) => relaying::serve(connection, first, relay).await,
+        Ok(Accepted::Console(rendezvous)) => console::serve(connection.link, rendezvous).await,
+        Err(reason) => entrance.count(reason).await,
     }
 }
 
-impl Door {
-    fn behind(self) -> (Option<SignallingHandle>, Option<Legs>) {
+impl Entrance {
+    async fn decide(&self, connection: &mut Connection) -> Result<Accepted, DropReason> {
         match self {
-            Self::Signalling(owner) | Self::SignallingWs(owner, _) => (Some(owner), None),
-            Self::Asking(owner, _) => (Some(owner.without_offers()), None),
-            Self::Relay(legs, _) | Self::RelayWs(legs, _) => (None, Some(legs)),
-            Self::Every(owner, legs, _) => (Some(owner), Some(legs)),
+            Self::Signalling(rendezvous) => {
+                Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Fresh))
+            }
+            Self::NatTest { rendezvous, console } => {
+                Ok(match *console && is_console(connection).await? {
+                    true => Accepted::Console(Some(rendezvous.clone())),
+                    false => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
+                })
+            }
+            Self::SignallingWs { rendezvous, proxies } => {
+                upgrade(connection, proxies).await?;
+                Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
+            }
+            Self::Relay { relay, console } => {
+                Ok(match *console && is_console(connection).await? {
+                    true => Accepted::Console(None),
+                    false => Accepted::Relay(relay.clone(), None),
+                })
+            }
+            Self::RelayWs { relay, proxies } => {
+                upgrade(connection, proxies).await?;
+                Ok(Accepted::Relay(relay.clone(), None))
+            }
+            Self::Single(port) => {
+                within(IDLE_MS, Err(DropReason::Idle), port.decide(connection)).await
+            }
+        }
+    }
+
+    /// Has the owner count why a connection ended before it was anything.
+    async fn count(&self, reason: DropReason) {
+        match self {
+            Self::Signalling(rendezvous)
+            | Self::NatTest { rendezvous, .. }
+            | Self::SignallingWs { rendezvous, .. }
+            | Self::Single(SinglePort { rendezvous, .. }) => {
+                let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
+            }
+            Self::Relay { relay, .. } | Self::RelayWs { relay, .. } => {
+                let _ = relay.inbox.send(ToRelay::Refused(reason)).await;
+            }
         }
     }
 }
 
-/// One signalling connection.
-async fn signal(
-    link: Link,
-    first: Option<Vec<u8>>,
-    (from, place): (Endpoint, Place),
-    owner: SignallingHandle,
-) {
-    // Over WebSocket nobody expects an offer.
-    let owner = match link.transport() {
-        Transport::Tcp => owner,
-        Transport::WebSocket => owner.without_offers(),
-    };
-    let (conn, transport) = (place.conn(), link.transport());
-    let (outbox_in, outbox) = bounded(OUTBOX_MAX);
-    let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
-    if owner.inbox.send(opened).await.is_ok() {
-        let reason = conversation::converse(link, first, (conn, &owner), outbox).await;
-        let _ = owner.inbox.send(ToRendezvous::Closed { conn, reason }).await;
-    }
-}
-
-struct Guest {
-    link: Link,
-    from: Endpoint,
-    first: Option<Vec<u8>>,
-}
-
-enum Asked {
-    Signalling,
-    Relay,
-    Console,
-}
-
-/// What a connection wants, its handshake done and, where one port serves all, its first message
-/// read.
-async fn asked_for(guest: &mut Guest, place: &Place, door: &Door) -> Result<Asked, DropReason> {
-    let (asked, proxies) = match door {
-        Door::Signalling(_) => return Ok(Asked::Signalling),
-        Door::Asking(_, console) => return text_or(guest, *console, Asked::Signalling).await,
-        Door::Relay(_, console) => return text_or(guest, *console, Asked::Relay).await,
-        Door::SignallingWs(_, proxies) => (Asked::Signalling, proxies),
-        Door::RelayWs(_, proxies) => (Asked::Relay, proxies),
-        Door::Every(_, _, proxies) => {
-            let words = first_words(guest, place, proxies);
-            return within(IDLE_MS, Err(DropReason::Idle), words).await;
+impl SinglePort {
+    /// The first bytes tell, or their absence: who is silent waits for the offer of a sealed
+    /// channel.
+    async fn decide(&self, connection: &mut Connection) -> Result<Accepted, DropReason> {
+        let signalling = |beginning| Accepted::Signalling(self.rendezvous.clone(), beginning);
+        let relay = |first| Accepted::Relay(self.relay.clone(), first);
+        let spoke = async { readable(&connection.link.stream).await.is_ok() };
+        if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
+            return Ok(signalling(Beginning::Silent));
         }
-    };
-    open_websocket(guest, place, proxies).await?;
-    Ok(asked)
-}
-
-/// The console, if it is on and somebody on this machine begins with text.
-async fn text_or(guest: &mut Guest, console: bool, other: Asked) -> Result<Asked, DropReason> {
-    let may = console && guest.from.is_loopback();
-    let text = may && console::begins_with_text(&mut guest.link).await?;
-    Ok(if text { Asked::Console } else { other })
-}
-
-async fn open_websocket(
-    guest: &mut Guest,
-    place: &Place,
-    proxies: &Proxies,
-) -> Result<Service, DropReason> {
-    let (from, service) =
-        websocket::upgrade(&mut guest.link, (guest.from, place.conn()), proxies).await?;
-    guest.from = from;
-    Ok(service)
-}
-
-/// The first bytes tell, or their absence: who is silent waits for the offer of a sealed channel.
-async fn first_words(
-    guest: &mut Guest,
-    place: &Place,
-    proxies: &Proxies,
-) -> Result<Asked, DropReason> {
-    let spoke = async { readable(&guest.link.stream).await.is_ok() };
-    if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
-        return Ok(Asked::Signalling);
-    }
-    if begins_with_get(&mut guest.link).await? {
-        match open_websocket(guest, place, proxies).await? {
-            Service::Signalling => return Ok(Asked::Signalling),
-            Service::Relay => return Ok(Asked::Relay),
-            Service::Other => {}
+        if begins_with_get(&mut connection.link).await? {
+            match upgrade(connection, &self.proxies).await? {
+                Service::Signalling => return Ok(signalling(Beginning::Unoffered)),
+                Service::Relay => return Ok(relay(None)),
+                Service::Other => {}
+            }
         }
+        let payload = connection.link.next_payload(FRAME_BYTES_MAX).await?;
+        Ok(match payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload) {
+            true => relay(Some(payload)),
+            false => signalling(Beginning::Spoke(payload)),
+        })
     }
-    let payload = guest.link.next_payload(FRAME_BYTES_MAX).await?;
-    let leg = payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload);
-    guest.first = Some(payload);
-    Ok(if leg { Asked::Relay } else { Asked::Signalling })
+}
+
+/// Whether it is somebody on this machine who begins with text.
+async fn is_console(connection: &mut Connection) -> Result<bool, DropReason> {
+    Ok(connection.from.is_loopback() && console::begins_with_text(&mut connection.link).await?)
 }
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
@@ -181,5 +198,5 @@ async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
 /// Whether a first message is meant for the relay: asking a server for a relay names one, coming
 /// to a relay does not.
 fn is_leg(payload: &[u8]) -> bool {
-    matches!(decode(payload), Ok(Request::RequestRelay(wish)) if !wish.names_relay)
+    matches!(decode(payload), Ok(Request::RequestRelay(request)) if !request.names_relay)
 }

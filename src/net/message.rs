@@ -46,6 +46,8 @@ pub enum ToRendezvous {
     },
     /// An operator asks.
     Asked(RendezvousQuestion, AnswerTo),
+    /// A connection ended before it was known what it is; why.
+    Refused(DropReason),
     /// A connection is gone.
     Closed {
         /// Its handle, free for another from now on.
@@ -83,6 +85,8 @@ pub enum ToRelay {
         /// The connection and what came behind the message.
         leg: Link,
     },
+    /// A connection ended before it was known what it is; why.
+    Refused(DropReason),
     /// A leg is gone without a session.
     Closed {
         /// Its handle.

@@ -7,20 +7,17 @@ use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::time::Duration;
 
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, bounded, unbounded};
-use smol::{Async, LocalExecutor, Task, Timer, future};
+use smol::{Async, LocalExecutor, Task, future};
 
-use crate::config::{Ports, Role, Service};
+use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
-use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::{
-    ACCEPT_PAUSE_MS, FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS,
-    SAVES_PENDING_MAX,
+    FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX,
 };
 use hbb_core::base::rates::Rates;
 use hbb_core::base::table::Seed;
@@ -28,7 +25,7 @@ use hbb_core::identity::ServerKey;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
 
-use crate::net::accept::{self, Door};
+use crate::net::accept::{Acceptor, Entrance, SinglePort};
 use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::secrecy::Offers;
@@ -110,7 +107,7 @@ pub enum ServeError {
 /// Opened sockets.
 struct Sockets {
     datagrams: Option<Datagrams>,
-    listeners: Vec<(Service, Async<TcpListener>)>,
+    listeners: Vec<(PortService, Async<TcpListener>)>,
 }
 
 /// Serves until SIGTERM or SIGINT; registrations on their way are durable on return.
@@ -184,9 +181,7 @@ async fn serve(
         legs = Some(shell.start_relay(relay, live.rates, live_relay_out)?);
     }
     for (service, listener) in sockets.listeners {
-        if let Some(door) = shell.door((service, console), owner.clone(), legs.clone()) {
-            shell.accept(listener, door);
-        }
+        shell.accept(listener, (service, console), owner.clone(), legs.clone());
     }
     let (orders_in, orders) = bounded(INBOX_MAX);
     let desk = Desk {
@@ -239,8 +234,10 @@ impl Shell {
         let store = StoreThread::start(part.store, saved_in).map_err(ServeError::System)?;
         let mut signalling = Signalling::new(part.machine, (datagrams, store), lists, self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        let offers = part.seal.map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed)));
-        let owner = SignallingHandle { inbox: inbox_in, offers, offer_delay_ms };
+        let offers = part
+            .seal
+            .map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed, offer_delay_ms)));
+        let owner = SignallingHandle { inbox: inbox_in, offers };
         let queues = Queues { inbox, saved, live, relays };
         let task = self.executor.spawn(async move {
             let stopped = async {
@@ -266,27 +263,32 @@ impl Shell {
         Ok(Legs { inbox: inbox_in, sessions })
     }
 
-    /// What stands behind a port; None if nobody serves it.
-    fn door(
+    /// Has the connections of a port accepted, if somebody here serves it.
+    fn accept(
         &self,
-        (service, console): (Service, bool),
-        owner: Option<SignallingHandle>,
-        legs: Option<Legs>,
-    ) -> Option<Door> {
+        listener: Async<TcpListener>,
+        (service, console): (PortService, bool),
+        rendezvous: Option<SignallingHandle>,
+        relay: Option<Legs>,
+    ) -> Option<()> {
         let proxies = self.proxies.clone();
-        Some(match service {
-            Service::Signalling => Door::Signalling(owner?),
-            Service::NatTest => Door::Asking(owner?, console),
-            Service::SignallingWs => Door::SignallingWs(owner?, proxies),
-            Service::Relay => Door::Relay(legs?, console),
-            Service::RelayWs => Door::RelayWs(legs?, proxies),
-            Service::Every => Door::Every(owner?, legs?, proxies),
-        })
-    }
-
-    fn accept(&self, listener: Async<TcpListener>, door: Door) {
-        let (pool, executor) = (self.pool.clone(), Rc::clone(&self.executor));
-        self.executor.spawn(accept(listener, pool, (executor, door))).detach();
+        let entrance = match service {
+            PortService::Signalling => Entrance::Signalling(rendezvous?),
+            PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous?, console },
+            PortService::SignallingWs => {
+                Entrance::SignallingWs { rendezvous: rendezvous?, proxies }
+            }
+            PortService::Relay => Entrance::Relay { relay: relay?, console },
+            PortService::RelayWs => Entrance::RelayWs { relay: relay?, proxies },
+            PortService::Every => {
+                let (rendezvous, relay) = (rendezvous?, relay?);
+                Entrance::Single(SinglePort { rendezvous, relay, proxies })
+            }
+        };
+        let (executor, pool) = (Rc::clone(&self.executor), self.pool.clone());
+        let acceptor = Acceptor { executor, pool, entrance };
+        self.executor.spawn(acceptor.run(listener)).detach();
+        Some(())
     }
 }
 
@@ -297,31 +299,6 @@ fn start_control(path: PathBuf, desk: Desk) -> Option<PathBuf> {
         Err(cause) => {
             warn!("control-unavailable path={} cause='{cause}'", path.display());
             None
-        }
-    }
-}
-
-/// Accepts as long as there are places; when the kernel refuses (no file descriptors), waits.
-async fn accept(
-    listener: Async<TcpListener>,
-    pool: Pool,
-    (executor, door): (Rc<LocalExecutor<'static>>, Door),
-) {
-    loop {
-        // A place is taken only for a connection that is there: listeners do not hoard them.
-        let _ = listener.readable().await;
-        let Some(place) = pool.place().await else { return };
-        match listener.get_ref().accept().and_then(|(s, from)| Ok((Async::new(s)?, from))) {
-            Ok((stream, from)) => {
-                let _ = stream.get_ref().set_nodelay(true);
-                let from = Endpoint::from(from);
-                executor.spawn(accept::enter(door.clone(), stream, (from, place))).detach();
-            }
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
-            Err(cause) => {
-                warn!("accept-failed cause={}", cause.kind());
-                Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-            }
         }
     }
 }

@@ -274,7 +274,10 @@ fn one_port_serves_signalling_over_websockets_and_offers_to_the_silent() {
         assert_eq!(hex(&asker.ask(&say::punch("987654321", |_| ()))), "5a00");
     }
     let mut silent = Caller::from(A_IP, main_port(&server));
+    let silence = Watch::start();
     let offer = crate::model::wire::receive(&mut silent.0).unwrap();
     assert!(matches!(say::read(&offer), say::Body::KeyExchange(_)));
+    let secs = silence.secs();
+    assert!((0.9..1.9).contains(&secs), "after {secs} s");
     assert_eq!(hex(&silent.ask(&say::punch("987654321", |_| ()))), "5a00");
 }

@@ -8,3 +8,18 @@ pub(crate) mod slots;
 pub mod socket;
 pub mod udp;
 pub mod websocket;
+
+use hbb_core::base::address::Endpoint;
+
+use link::Link;
+use pool::Place;
+
+/// A connection that was accepted.
+pub(crate) struct Connection {
+    /// Its stream, and what was read of it.
+    pub(crate) link: Link,
+    /// Where its client is: where it came from, unless a trusted proxy knows better (C54).
+    pub(crate) from: Endpoint,
+    /// Kept to its end.
+    pub(crate) place: Place,
+}

@@ -3,6 +3,7 @@
 //! the client's next message tells what it chose. C26, C27, C61-C64.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{EXCHANGES_PER_SECOND, OFFER_REUSE_MS};
@@ -19,6 +20,7 @@ use crate::net::clock::Clock;
 pub struct Offers {
     clock: Clock,
     key: ServerKey,
+    delay_ms: u64,
     state: RefCell<State>,
 }
 
@@ -30,11 +32,17 @@ struct State {
 }
 
 impl Offers {
-    /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know.
-    pub fn new(clock: Clock, key: ServerKey, seed: [u8; 32]) -> Self {
+    /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know; they
+    /// are made to whoever is silent for `delay_ms`.
+    pub fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
         let secrets = Secrets::new(seed);
         let state = State { secrets, current: None, second: 0, exchanges: 0 };
-        Self { clock, key, state: RefCell::new(state) }
+        Self { clock, key, delay_ms, state: RefCell::new(state) }
+    }
+
+    /// How long a connection is silent before an offer, in milliseconds.
+    pub fn delay_ms(&self) -> u64 {
+        self.delay_ms
     }
 
     fn offer(&self) -> Option<Offer> {
@@ -65,7 +73,7 @@ pub enum Secrecy {
     /// Nothing was said yet.
     Silent,
     /// We made an offer; the next message answers it or ignores it.
-    Offered(Box<Offer>),
+    Offered(Box<(Offer, Rc<Offers>)>),
     /// Everything in clear.
     Plain,
     /// Everything sealed.
@@ -74,11 +82,11 @@ pub enum Secrecy {
 
 impl Secrecy {
     /// The payload that makes the offer, if nothing was said yet and there is a key to sign with.
-    pub fn offer(&mut self, offers: &Offers) -> Option<Vec<u8>> {
+    pub fn offer(&mut self, offers: &Rc<Offers>) -> Option<Vec<u8>> {
         let Self::Silent = self else { return None };
         let offer = offers.offer()?;
         let payload = key_exchange_offer(offer.signed());
-        *self = Self::Offered(Box::new(offer));
+        *self = Self::Offered(Box::new((offer, Rc::clone(offers))));
         Some(payload)
     }
 
@@ -87,11 +95,7 @@ impl Secrecy {
     /// # Errors
     /// Why the connection must end: a box or an exchange that is not what it should be (C63), or
     /// too many exchanges at once.
-    pub fn incoming(
-        &mut self,
-        payload: Vec<u8>,
-        offers: Option<&Offers>,
-    ) -> Result<Option<Vec<u8>>, DropReason> {
+    pub fn incoming(&mut self, payload: Vec<u8>) -> Result<Option<Vec<u8>>, DropReason> {
         match self {
             Self::Plain => Ok(Some(payload)),
             Self::Sealed(channel) => {
@@ -101,14 +105,15 @@ impl Secrecy {
                 *self = Self::Plain;
                 Ok(Some(payload))
             }
-            Self::Offered(offer) => {
+            Self::Offered(offered) => {
+                let (offer, offers) = &**offered;
                 let Request::KeyExchange(KeyExchange { public, boxed }) =
                     decode(&payload).map_err(|_| DropReason::Malformed)?
                 else {
                     *self = Self::Plain;
                     return Ok(Some(payload));
                 };
-                if !offers.is_some_and(Offers::allow) {
+                if !offers.allow() {
                     return Err(DropReason::TooFrequent);
                 }
                 let channel = offer.accept(public, boxed).map_err(|_| DropReason::Malformed)?;

@@ -12,6 +12,7 @@ use hbb_core::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE
 use hbb_core::wire::handshake::{Opening, Service, parse};
 use hbb_core::wire::websocket::Assembly;
 
+use crate::net::conn::Connection;
 use crate::net::conn::link::{Codec, Link, within};
 
 /// The proxies whose word about addresses is taken; clones share them.
@@ -45,23 +46,23 @@ impl Proxies {
     }
 }
 
-/// Turns a fresh connection into a WebSocket: where the client is, and what it asked for.
+/// Turns a fresh connection into a WebSocket; what it asks for is returned. From now on it comes
+/// from where its client is.
 ///
 /// # Errors
 /// Why the connection must end; a request that opens no WebSocket was answered.
-pub async fn upgrade(
-    link: &mut Link,
-    (from, conn): (Endpoint, Conn),
+pub(crate) async fn upgrade(
+    connection: &mut Connection,
     proxies: &Proxies,
-) -> Result<(Endpoint, Service), DropReason> {
+) -> Result<Service, DropReason> {
+    let link = &mut connection.link;
     let opening = within(HANDSHAKE_MS, Err(DropReason::Idle), opening(link)).await?;
     link.write(opening.answer.as_bytes()).await?;
     link.codec = Codec::WebSocket(Assembly::default());
-    let from = match proxies.forwarded(from, &opening) {
-        Some(ip) => Endpoint::new(ip, own_port(conn)),
-        None => from,
-    };
-    Ok((from, opening.service))
+    if let Some(ip) = proxies.forwarded(connection.from, &opening) {
+        connection.from = Endpoint::new(ip, own_port(connection.place.conn()));
+    }
+    Ok(opening.service)
 }
 
 async fn opening(link: &mut Link) -> Result<Opening, DropReason> {

@@ -20,7 +20,7 @@ const RELAY_HELP: &str = "h\n";
 ///
 /// # Errors
 /// The connection is over, or silent.
-pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
+pub(crate) async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
     let spoke = async { readable(&link.stream).await.map_err(|_| DropReason::Done) };
     within(IDLE_MS, Err(DropReason::Idle), spoke).await?;
     let whole = async {
@@ -38,7 +38,7 @@ pub async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
 }
 
 /// Carries out one line and closes; `owner` is that of the rendezvous on its port.
-pub async fn serve(mut link: Link, owner: Option<SignallingHandle>) {
+pub(crate) async fn serve(mut link: Link, owner: Option<SignallingHandle>) {
     let whole = async {
         while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
             if link.read_more().await.is_err() {

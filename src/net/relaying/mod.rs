@@ -15,8 +15,8 @@ use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay, SessionTerms};
 use hbb_core::wire::message::decode;
 
 use crate::net::clock::Clock;
+use crate::net::conn::Connection;
 use crate::net::conn::link::Link;
-use crate::net::conn::pool::Place;
 use crate::net::conn::slots::SlotTable;
 use crate::net::message::{
     Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
@@ -139,6 +139,7 @@ impl Relaying {
                 self.legs.insert(conn, Held { from, outbox, leg: None });
                 self.machine.handle(now, Input::Opened { conn, from }, &mut self.effects);
             }
+            ToRelay::Refused(reason) => self.counters.count(reason),
             ToRelay::Closed { conn } => {
                 self.legs.remove(conn);
                 self.running.end_of(conn);
@@ -217,12 +218,8 @@ pub struct Legs {
 
 /// A leg of the relay, from its first message, which may have been read already, to the end of
 /// its session.
-pub async fn serve(
-    mut link: Link,
-    first: Option<Vec<u8>>,
-    (from, place): (Endpoint, Place),
-    legs: Legs,
-) {
+pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, legs: Legs) {
+    let Connection { mut link, from, place } = connection;
     let (conn, inbox) = (place.conn(), &legs.inbox);
     // Two orders at most are ever sent: park, then pair.
     let (outbox, mut next) = bounded(2);

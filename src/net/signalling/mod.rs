@@ -1,7 +1,8 @@
 //! The task that owns the rendezvous: datagrams, streams, saves and timeouts go in, effects come
 //! out. It decides nothing; the machine does.
 
-pub mod conversation;
+pub(crate) mod conversation;
+mod idle_timer;
 
 use std::io;
 use std::sync::mpsc;
@@ -188,6 +189,7 @@ impl Signalling {
                 let input = Input::Opened { conn, from, transport };
                 self.machine.handle(now, input, &mut self.effects);
             }
+            ToRendezvous::Refused(reason) => self.counters.count(reason),
             ToRendezvous::Closed { conn, reason } => {
                 self.counters.count(reason);
                 self.hang_up(conn);
