@@ -1,5 +1,6 @@
 //! Which ports a server opens and what stands behind each, worked out here and nowhere else.
-//! Must not know what listens there. Checks: the tests below; tests/cli.rs and tests/e2e.rs find them open.
+//! Must not know what listens there. Checks: the tests below; tests/cli.rs and tests/e2e.rs find
+//! them open.
 
 use hbb_core::base::address::with_port;
 

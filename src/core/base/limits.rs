@@ -15,8 +15,6 @@ pub const CHOSEN_ID_CHARS_MAX: usize = 16;
 pub const DEVICE_ID_BYTES_MAX: usize = 64;
 /// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
 pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
-/// Longest relay name (`host:port`) taken from a peer: a DNS name's 253 bytes, brackets, a port.
-pub const RELAY_NAME_BYTES_MAX: usize = 263;
 
 /// Most peers any setting allows: 40 MiB of table.
 pub const PEERS_CEILING: usize = 131_072;

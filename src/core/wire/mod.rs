@@ -43,6 +43,7 @@ impl NatType {
     /// Not tested yet.
     pub const UNKNOWN: Self = Self(0);
     /// The outer port is the same towards two server ports: punchable.
+    #[cfg(any(test, feature = "testing"))]
     pub const ASYMMETRIC: Self = Self(1);
     /// On the wire this always means "do not try, use the relay".
     pub const SYMMETRIC: Self = Self(2);

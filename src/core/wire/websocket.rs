@@ -78,8 +78,8 @@ pub struct Header {
 /// The header at the front of `buffer` and its length, at most 14; None while it is incomplete.
 ///
 /// # Errors
-/// [`WireError::Malformed`] for what a client may not send: no mask, extension bits, an unknown kind,
-/// a long or fragmented control frame.
+/// [`WireError::Malformed`] for what a client may not send: no mask, extension bits, an unknown
+/// kind, a long or fragmented control frame.
 pub fn header(buffer: &[u8]) -> Result<Option<(Header, usize)>, WireError> {
     let Some((&[first, second], rest)) = buffer.split_first_chunk() else { return Ok(None) };
     let kind = FrameKind::from_opcode(first & 0x0f).ok_or(WireError::Malformed)?;

@@ -1,5 +1,5 @@
 //! Whom an operator shuts out: peer ids, addresses and networks. Settings like any other, kept in
-//! a file by `cmd/settings.rs`; both machines obey. Checks: tests/ctl.rs.
+//! a file by `settings/lists.rs`; both machines obey. Checks: tests/ctl.rs.
 
 use alloc::vec::Vec;
 use core::fmt;
