@@ -57,22 +57,21 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 const FILES_MAX: usize = 10;
 
-/// `a` names something of `b`.
+/// `from` names something of `to`.
 struct Edge<'a> {
     from: &'a str,
     line: usize,
     to: &'a str,
 }
 
-fn is_below(path: &str, place: &str) -> bool {
-    path == place || (place.ends_with('/') && path.starts_with(place))
+fn is_below(path: &str, place: &&str) -> bool {
+    path == *place || (place.ends_with('/') && path.starts_with(place))
 }
 
+/// The row of a file and its place there.
 fn layer(path: &str) -> Option<(usize, usize)> {
-    LAYERS
-        .iter()
-        .enumerate()
-        .find_map(|(depth, row)| Some((depth, row.iter().position(|place| is_below(path, place))?)))
+    let place = |row: &&[&str]| row.iter().position(|place| is_below(path, place));
+    LAYERS.iter().enumerate().find_map(|(depth, row)| Some((depth, place(row)?)))
 }
 
 /// The module a file is: `hbb::net::accept` for src/net/accept.rs.
@@ -155,28 +154,28 @@ pub(crate) fn upward(files: &[File]) -> Vec<String> {
 /// know the `mod.rs` of its own folders, whose words it speaks.
 pub(crate) fn circles(files: &[File]) -> Vec<String> {
     let modules = Modules::new(files);
-    let mut folders: BTreeMap<String, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+    let mut folders: BTreeMap<Vec<&str>, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
     for Edge { from, to, .. } in modules.edges() {
-        let same = from.split('/').zip(to.split('/')).take_while(|(a, b)| a == b).count();
-        let (Some(a), Some(b)) = (from.split('/').nth(same), to.split('/').nth(same)) else {
-            continue;
-        };
-        if b != "mod.rs" {
-            let folder = from.split('/').take(same).collect::<Vec<_>>().join("/");
-            folders.entry(folder).or_default().entry(a).or_default().insert(b);
+        let (from, to): (Vec<_>, Vec<_>) = (from.split('/').collect(), to.split('/').collect());
+        let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+        if to[same] != "mod.rs" {
+            let knows = folders.entry(from[..same].to_vec()).or_default();
+            knows.entry(from[same]).or_default().insert(to[same]);
         }
     }
     let mut found = Vec::new();
     for (folder, mut knows) in folders {
         // Whoever knows nothing that is left is in no circle.
-        while let Some(done) =
-            knows.keys().copied().find(|a| knows[a].iter().all(|b| !knows.contains_key(b)))
-        {
-            knows.remove(done);
+        let free = |knows: &BTreeMap<&str, BTreeSet<&'_ str>>| {
+            let free = |a: &&&str| knows[**a].iter().all(|b| !knows.contains_key(b));
+            knows.keys().find(free).map(|name| name.to_string())
+        };
+        while let Some(name) = free(&knows) {
+            knows.remove(&*name);
         }
-        let left: Vec<_> = knows.keys().copied().collect();
-        if !left.is_empty() {
-            found.push(format!("{folder}/: a circle goes through {}", left.join(", ")));
+        if !knows.is_empty() {
+            let left: Vec<_> = knows.keys().copied().collect();
+            found.push(format!("{}: a circle goes through {}", folder.join("/"), left.join(", ")));
         }
     }
     found
@@ -192,46 +191,41 @@ pub(crate) fn crowds(files: &[File]) -> Vec<String> {
     many.map(|(folder, count)| format!("{folder}: {count} files, at most {FILES_MAX}")).collect()
 }
 
-/// The names of a manifest's dependencies, as they are written in code.
-fn dependencies(files: &[File]) -> BTreeSet<String> {
-    let manifests = files.iter().filter(|file| file.path.ends_with("Cargo.toml"));
-    let mut names = BTreeSet::new();
-    for line in manifests.flat_map(|file| file.text.split("dependencies]").skip(1)) {
-        let table = line.lines().take_while(|line| !line.starts_with('['));
-        let keys =
-            table.filter_map(|line| line.split(['=', '.']).next()?.split_whitespace().next());
-        names.extend(keys.filter(|key| !key.starts_with('#')).map(|key| key.replace('-', "_")));
-    }
-    names
-}
-
 /// An outside crate is used through the file that has it.
 pub(crate) fn outside(files: &[File]) -> Vec<String> {
-    let known = dependencies(files);
     let modules = Modules::new(files);
     let mut found = Vec::new();
     for file in modules.0.values() {
-        for (path, line) in
-            modules.named(file).into_iter().filter(|(path, _)| known.contains(&path[0]))
-        {
-            let name = &path[0];
-            let homes = CRATES.iter().find(|(known, _)| known == name).map_or(&[][..], |row| row.1);
-            let own = name == "hbb_core" || homes.iter().any(|home| is_below(&file.path, home));
-            if !own {
-                found.push(format!("{}:{line}: {name} belongs to {homes:?}", file.path));
+        for (path, line) in modules.named(file) {
+            let homes = CRATES.iter().find(|(name, _)| *name == path[0]).map(|row| row.1);
+            let home = |homes: &[&str]| homes.iter().any(|home| is_below(&file.path, home));
+            if let Some(homes) = homes.filter(|homes| !home(homes)) {
+                found.push(format!("{}:{line}: {} belongs to {homes:?}", file.path, path[0]));
             }
         }
     }
     found
 }
 
+/// Every dependency has its row in the table.
+pub(crate) fn dependencies(files: &[File]) -> Vec<String> {
+    let manifests = files.iter().filter(|file| file.path.ends_with("Cargo.toml"));
+    let tables =
+        manifests.flat_map(|file| file.text.split("\n[").map(|table| table.split_once(']')));
+    let ours = tables.flatten().filter(|(head, _)| head.ends_with("dependencies"));
+    let rows =
+        ours.filter(|(head, _)| *head != "dev-dependencies").flat_map(|(_, rows)| rows.lines());
+    let names = rows.filter_map(|row| row.split(['=', '.', '#', ' ']).next());
+    let lost = |name: &String| !CRATES.iter().any(|(known, _)| known == name);
+    let names = names.map(|name| name.replace('-', "_")).filter(lost);
+    let named = names.filter(|name| !name.is_empty() && name != "hbb_core");
+    named.map(|name| format!("Cargo.toml: {name} has no row in tests/tidy/layers.rs")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(rule: fn(&[File]) -> Vec<String>, files: &[(&str, &str)]) -> Vec<String> {
-        rule(&files.iter().map(|(path, text)| File::new(path, text)).collect::<Vec<_>>())
-    }
+    use crate::found;
 
     #[test]
     fn an_arrow_upward_is_found() {
@@ -281,9 +275,9 @@ mod tests {
             found(circles, &files)
         };
         assert!(over("use crate::net::c::d::D;", "use super::D;").is_empty());
-        assert_eq!(over("use super::a::A;", ""), ["src/net/: a circle goes through a.rs, b.rs"]);
+        assert_eq!(over("use super::a::A;", ""), ["src/net: a circle goes through a.rs, b.rs"]);
         let three = over("fn f() { super::c::d::g() }", "use crate::net::a;");
-        assert_eq!(three, ["src/net/: a circle goes through a.rs, b.rs, c"]);
+        assert_eq!(three, ["src/net: a circle goes through a.rs, b.rs, c"]);
     }
 
     #[test]
@@ -296,13 +290,19 @@ mod tests {
 
     #[test]
     fn a_crate_outside_its_file_is_found() {
-        let manifest =
-            ("Cargo.toml", "[dependencies]\nredb = \"4\"\nhbb-core.path = \"src/core\"\n");
-        let uses = |path: &str, code: &str| found(outside, &[manifest, (path, code)]).len();
+        let uses = |path: &str, code: &str| found(outside, &[(path, code)]).len();
         assert_eq!(uses("src/store/redb.rs", "use ::redb::Database; use hbb_core::x;"), 0);
         assert_eq!(uses("src/store/mod.rs", "fn f() { redb::open() }"), 1);
         assert_eq!(uses("src/cmd/serve.rs", "use {redb as db, std::fs};"), 1);
-        let own = [manifest, ("src/store/mod.rs", "use redb::Redb;"), ("src/store/redb.rs", "")];
+        let own = [("src/store/mod.rs", "use redb::Redb;"), ("src/store/redb.rs", "")];
         assert!(found(outside, &own).is_empty(), "its own module of that name");
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_found() {
+        let rows = "[package]\na = 1\n[dependencies]\nredb = \"4\"\nhbb-core.path = \"b\"\n# c\n";
+        assert!(found(dependencies, &[("Cargo.toml", rows)]).is_empty());
+        let odd = [rows, "odd = \"1\"\n[dev-dependencies]\nsyn = \"2\"\n"].concat();
+        assert_eq!(found(dependencies, &[("src/core/Cargo.toml", &odd)]).len(), 1);
     }
 }

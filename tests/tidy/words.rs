@@ -25,48 +25,41 @@ pub(crate) fn shape(files: &[File]) -> Vec<String> {
     found
 }
 
-const VAGUE_FILES: [&str; 8] =
-    ["util", "utils", "common", "helper", "helpers", "misc", "types", "manager"];
+const VAGUE_FILES: &str = " util utils common helper helpers misc types manager ";
 
 /// A file or folder is named after what is inside.
 pub(crate) fn file_names(files: &[File]) -> Vec<String> {
     let stem = |part: &str| part.split('.').next().unwrap_or_default().to_lowercase();
-    let vague = |file: &&File| file.path.split('/').any(|part| VAGUE_FILES.contains(&&*stem(part)));
+    let is_vague = |part: &str| VAGUE_FILES.contains(&format!(" {} ", stem(part)));
+    let vague = |file: &&File| file.path.split('/').any(is_vague);
     let advice = |file: &File| format!("{}: the name says nothing; name what it owns", file.path);
     files.iter().filter(vague).map(advice).collect()
 }
 
 /// Words for types and what to say instead; words of the wire stay inside `wire/`.
-const VOCABULARY: [(&str, &str); 13] = [
-    ("Client", "Peer, Initiator or Target"),
-    ("Node", "Peer"),
-    ("Hole", "Punch"),
-    ("P2p", "Punch"),
-    ("Tunnel", "Relay, Leg or Session"),
-    ("Sockaddr", "Endpoint"),
-    ("SockAddr", "Endpoint"),
-    ("Licence", "AccessKey or ServerKey"),
-    ("License", "AccessKey or ServerKey"),
-    ("Manager", "a noun for what it owns"),
-    ("Helper", "a noun for what it owns"),
-    ("Conduit", "Pipe"),
-    ("Lane", "what it copies"),
+const VOCABULARY: [(&[&str], &str); 6] = [
+    (&["Client", "Node"], "Peer, Initiator or Target"),
+    (&["Hole", "P2p"], "Punch"),
+    (&["Tunnel", "Conduit"], "Leg, Session or Pipe"),
+    (&["Sockaddr", "SockAddr"], "Endpoint"),
+    (&["Licence", "License"], "AccessKey or ServerKey"),
+    (&["Manager", "Helper", "Lane"], "what it does"),
 ];
 
 /// Types are nouns of the vocabulary; functions do not `get`.
 pub(crate) fn identifiers(files: &[File]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
+        let wire = file.path.starts_with("src/core/wire/");
         for (keyword, name, line, _) in &file.defined {
             let place = format!("{}:{line}: `{name}`", file.path);
             // `get_mut` stands beside `get` as in every collection of std.
             if keyword == "fn" && name.starts_with("get_") && name != "get_mut" {
                 found.push(format!("{place}: drop `get_`, or say what it does"));
             }
-            let shell = file.path.starts_with("src/") && !file.path.starts_with("src/core/wire/");
-            let wrong = VOCABULARY.iter().find(|(word, _)| holds_word(name, word));
-            if let Some((word, instead)) = wrong.filter(|_| shell) {
-                found.push(format!("{place}: not `{word}` but {instead}"));
+            let wrong = |row: &&(&[&str], &str)| row.0.iter().any(|word| holds_word(name, word));
+            if let Some((_, instead)) = VOCABULARY.iter().find(wrong).filter(|_| !wire) {
+                found.push(format!("{place}: say {instead}"));
             }
         }
     }
@@ -82,41 +75,36 @@ fn holds_word(name: &str, word: &str) -> bool {
     })
 }
 
-/// Spelled in two halves, as this file is searched too.
-const UNFINISHED: [&str; 4] =
-    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX"), concat!("HA", "CK")];
+/// The words of a list, each spelled in two halves there, as this file is searched too.
+fn whole(list: &str) -> Vec<String> {
+    list.split(' ').map(|word| word.replace('|', "")).collect()
+}
+
+const UNFINISHED: &str = "TO|DO FIX|ME X|XX HA|CK";
+const FOLDERS: &str = "/ro|ot/ /wo|rk/ /ho|me/";
+const REGISTRIES: &str = "crates|.io pypi|.org python|hosted.org registry|.npmjs deb|.debian.org \
+    archive|.ubuntu.com proxy|.golang.org";
 
 /// Comments describe what is; plans live elsewhere.
 pub(crate) fn unfinished(files: &[File]) -> Vec<String> {
-    let mut found = Vec::new();
+    let (banned, mut found) = (whole(UNFINISHED), Vec::new());
     for (file, at, line) in files.iter().flat_map(File::prose) {
         let mut words = line.split(|next: char| !next.is_alphanumeric());
-        if let Some(word) = words.find(|word| UNFINISHED.contains(word)) {
+        if let Some(word) = words.find(|word| banned.iter().any(|banned| banned == word)) {
             found.push(format!("{}:{at}: `{word}`: do it, or describe what is", file.path));
         }
     }
     found
 }
 
-const FOLDERS: [&str; 3] = [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/")];
-const REGISTRIES: [&str; 7] = [
-    concat!("crates", ".io"),
-    concat!("pypi", ".org"),
-    concat!("python", "hosted.org"),
-    concat!("registry.", "npmjs"),
-    concat!("deb.", "debian.org"),
-    concat!("archive.", "ubuntu.com"),
-    concat!("proxy.", "golang.org"),
-];
-
 /// The tree builds anywhere: it names no machine's folders and no registry's host.
 pub(crate) fn places(files: &[File]) -> Vec<String> {
-    let mut found = Vec::new();
+    let (folders, hosts, mut found) = (whole(FOLDERS), whole(REGISTRIES), Vec::new());
     // The lock file's format holds the registry's address.
     for File { path, text, .. } in files.iter().filter(|file| file.path != "Cargo.lock") {
         for (at, line) in text.lines().enumerate() {
-            let folder = FOLDERS.iter().find(|folder| starts_there(line, folder));
-            let host = REGISTRIES.iter().find(|host| line.contains(**host));
+            let folder = folders.iter().find(|folder| starts_there(line, folder));
+            let host = hosts.iter().find(|host| line.contains(*host));
             if let Some(place) = folder.or(host) {
                 found.push(format!("{path}:{}: `{place}` is a place of one machine", at + 1));
             }
@@ -145,9 +133,10 @@ fn starts_there(line: &str, folder: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Rule, found};
 
-    fn count(rule: fn(&[File]) -> Vec<String>, path: &str, text: &str) -> usize {
-        rule(&[File::new(path, text)]).len()
+    fn count(rule: Rule, path: &str, text: &str) -> usize {
+        found(rule, &[(path, text)]).len()
     }
 
     #[test]
@@ -178,7 +167,7 @@ mod tests {
 
     #[test]
     fn unfinished_work_is_found() {
-        let [word, ..] = UNFINISHED;
+        let word = &whole(UNFINISHED)[0];
         assert_eq!(count(unfinished, "src/a.rs", &format!("const A: u8 = 1; // {word}: b")), 1);
         assert_eq!(count(unfinished, "tests/ci.sh", &format!("# {word}(me)")), 1);
         assert_eq!(count(unfinished, "src/a.rs", &format!("const A: &str = \"{word}\";")), 0);
@@ -188,11 +177,11 @@ mod tests {
     #[test]
     fn machines_and_registries_are_found() {
         let found = |line: &str| count(places, "board/rpi/build.sh", line) == 1;
-        for folder in FOLDERS {
+        for folder in whole(FOLDERS) {
             assert!(found(&format!("cd {folder}x")) && found(&format!("X=\"{folder}x\"")));
             assert!(!found(&format!("cp a \"$stage\"{folder}x")));
             assert!(!found(&format!("cp a out{folder}x {folder}$user")));
         }
-        assert!(found(&format!("https://{}/x", REGISTRIES[0])));
+        assert!(found(&format!("https://{}/x", whole(REGISTRIES)[0])));
     }
 }
