@@ -8,7 +8,7 @@ use super::{Exit, keygen, print};
 use crate::config::{Config, Role};
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
-use crate::net::serve::{Listening, RendezvousPart, ServeError, Setup, run as run_shell};
+use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::Setting;
 use crate::settings::{self, LiveSettings, RunningSettings};
 use crate::store;
@@ -70,11 +70,11 @@ fn rendezvous(
         warn!("peers-left-out count={left_out} limit={} help=--max-peers", config.limits.peers);
     }
     info!("peers-loaded count={peers}");
-    let seal = match keys.signing.clone() {
-        Some(key) => Some((key, keygen::entropy()?)),
+    let offering = match keys.signing.clone() {
+        Some(key) => Some(Offering { key, entropy: keygen::entropy()? }),
         None => None,
     };
-    Ok(RendezvousPart { machine, store, seal })
+    Ok(RendezvousPart { machine, store, offering })
 }
 
 fn seed() -> Result<Seed, Exit> {

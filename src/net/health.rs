@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use smol::channel::Sender;
 
+use crate::config::{PORT, Ports};
 use crate::log::warn;
 use hbb_core::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
 
 /// The port of a relay whose name tells none.
-const RELAY_PORT: u16 = 21117;
+const RELAY_PORT: u16 = Ports::new(PORT).relay;
 
 /// Starts the watch; lists sent to what it returns are watched from then on, and those of their
 /// relays that answer go to `reachable`.

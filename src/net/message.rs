@@ -206,10 +206,21 @@ pub struct RendezvousLoad {
     pub occupancy: Occupancy,
     /// Peers that are here.
     pub online: usize,
-    /// Commits, changes in them, failed commits, since start.
-    pub store: (u64, u64, u64),
+    /// What the store did.
+    pub store: StoreCounts,
     /// What was dropped, by the machine and by the shell.
     pub dropped: [Counters; 2],
+}
+
+/// What the store did since start.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreCounts {
+    /// Commits, failed ones too.
+    pub commits: u64,
+    /// Changes in them.
+    pub changes: u64,
+    /// Commits that failed.
+    pub failures: u64,
 }
 
 /// How much the relay has to do.

@@ -41,7 +41,7 @@ use crate::net::process::supervisor::Supervisor;
 use crate::net::relaying::{Legs, Relaying};
 use crate::net::session::{Sessions, Setting};
 use crate::net::signalling::conversation::SignallingHandle;
-use crate::net::signalling::{Queues, Signalling};
+use crate::net::signalling::{Queues, Signalling, SignallingIo};
 use crate::net::store::StoreThread;
 
 /// Where to listen, and for what.
@@ -63,9 +63,16 @@ pub struct RendezvousPart {
     pub machine: Rendezvous,
     /// Where its changes go.
     pub store: Box<dyn Store>,
-    /// Signs offers of a sealed channel, with 32 bytes nobody can guess for their secrets; None
-    /// if there is no key to sign with.
-    pub seal: Option<(ServerKey, [u8; 32])>,
+    /// What offers of a sealed channel are made with; None if there is no key to sign them.
+    pub offering: Option<Offering>,
+}
+
+/// What offers of a sealed channel are made with.
+pub struct Offering {
+    /// Signs them.
+    pub key: ServerKey,
+    /// Their secrets come from it: must be secret.
+    pub entropy: [u8; 32],
 }
 
 /// Everything `run` needs.
@@ -158,45 +165,46 @@ async fn serve(
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), ServeError> {
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
-    let Listening { ports, console, .. } = listening;
     let signals = SignalListener::new().map_err(ServeError::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
-    let shell = Shell { executor, pool, clock: Clock::start(), proxies };
+    let shell = Shell { executor, pool, clock: Clock::start(), proxies, listening };
     let (live_in, live_out) = unbounded();
     let (live_relay_in, live_relay_out) = unbounded();
-    let (stop_in, stop_out) = bounded::<()>(1);
+    let (stop_in, stop) = bounded::<()>(1);
     let (reachable, relays) = bounded(1);
-    let lists = health::watch(reachable).map_err(ServeError::System)?;
-    let _ = lists.send(live.policy.relays.clone());
-    let (mut store, mut owner, mut legs) = (None, None, None);
-    if let (Some(part), Some(datagrams)) = (rendezvous, sockets.datagrams) {
-        let queues = (live_out, (relays, lists.clone()), stop_out);
-        let offer_ms = if ports.single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
-        let (task, started) = shell.start_signalling(part, (datagrams, offer_ms), queues)?;
-        (store, owner) = (Some(task), Some(started));
+    let watch = health::watch(reachable).map_err(ServeError::System)?;
+    let _ = watch.send(live.policy.relays.clone());
+    let (mut store, mut servers) = (None, Servers::default());
+    if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
+        let watch = watch.clone();
+        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, stop };
+        let (task, handle) = shell.start_signalling(part, inputs)?;
+        (store, servers.rendezvous) = (Some(task), Some(handle));
     }
     if let Some(machine) = relay {
-        let relay = (machine, sessions);
-        legs = Some(shell.start_relay(relay, live.rates, live_relay_out)?);
+        let inputs = RelayInputs { setting: sessions, rates: live.rates, live: live_relay_out };
+        servers.relay = Some(shell.start_relay(machine, inputs)?);
     }
     for (service, listener) in sockets.listeners {
-        shell.accept(listener, (service, console), owner.clone(), legs.clone());
+        if let Some(entrance) = shell.entrance(service, &servers) {
+            shell.accept(listener, entrance);
+        }
     }
     let (orders_in, orders) = bounded(INBOX_MAX);
     let desk = Desk {
         settings: orders_in,
-        rendezvous: owner.map(|owner| owner.inbox),
-        relay: legs.map(|legs| legs.inbox),
+        rendezvous: servers.rendezvous.map(|handle| handle.inbox),
+        relay: servers.relay.map(|legs| legs.inbox),
         clock: shell.clock,
     };
     let control = start_control(control, desk);
-    info!("ready port={} relay-port={}", ports.main, ports.relay);
+    info!("ready port={} relay-port={}", listening.ports.main, listening.ports.relay);
     let supervisor = Supervisor::find();
     supervisor.ready();
     let places = live.limits.connections;
     let (pool, proxies) = (shell.pool.clone(), shell.proxies.clone());
-    let senders = (live_in, live_relay_in, lists);
+    let senders = (live_in, live_relay_in, watch);
     let steward = Steward { settings, pool, places, proxies, senders, supervisor: &supervisor };
     future::or(steward.until_stop(signals, &orders), supervisor.beat()).await;
     info!("stopping");
@@ -211,8 +219,31 @@ async fn serve(
     Ok(())
 }
 
-/// Relays that answer, and the way to have others watched.
-type Watched = (Receiver<Vec<String>>, mpsc::Sender<Vec<String>>);
+/// What the owner of the rendezvous works with.
+struct SignallingInputs {
+    datagrams: Datagrams,
+    live: Receiver<LiveSettings>,
+    /// Relays that answer.
+    relays: Receiver<Vec<String>>,
+    /// Has other relays watched.
+    watch: mpsc::Sender<Vec<String>>,
+    /// Closed when it shall end.
+    stop: Receiver<()>,
+}
+
+/// What the owner of the relay works with.
+struct RelayInputs {
+    setting: Setting,
+    rates: Rates,
+    live: Receiver<RelaySettings>,
+}
+
+/// The servers that were started.
+#[derive(Default)]
+struct Servers {
+    rendezvous: Option<SignallingHandle>,
+    relay: Option<Legs>,
+}
 
 /// What every part of the shell shares.
 struct Shell {
@@ -220,6 +251,7 @@ struct Shell {
     pool: Pool,
     clock: Clock,
     proxies: Proxies,
+    listening: Listening,
 }
 
 impl Shell {
@@ -227,17 +259,15 @@ impl Shell {
     fn start_signalling(
         &self,
         part: RendezvousPart,
-        (datagrams, offer_delay_ms): (Datagrams, u64),
-        (live, (relays, lists), stop): (Receiver<LiveSettings>, Watched, Receiver<()>),
+        inputs: SignallingInputs,
     ) -> Result<(Task<StoreThread>, SignallingHandle), ServeError> {
+        let SignallingInputs { datagrams, live, relays, watch, stop } = inputs;
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in).map_err(ServeError::System)?;
-        let mut signalling = Signalling::new(part.machine, (datagrams, store), lists, self.clock);
+        let io = SignallingIo { datagrams, store, watch, clock: self.clock };
+        let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        let offers = part
-            .seal
-            .map(|(key, seed)| Rc::new(Offers::new(self.clock, key, seed, offer_delay_ms)));
-        let owner = SignallingHandle { inbox: inbox_in, offers };
+        let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
         let queues = Queues { inbox, saved, live, relays };
         let task = self.executor.spawn(async move {
             let stopped = async {
@@ -246,15 +276,18 @@ impl Shell {
             future::or(signalling.run(&queues), stopped).await;
             signalling.into_store()
         });
-        Ok((task, owner))
+        Ok((task, handle))
     }
 
-    fn start_relay(
-        &self,
-        (machine, setting): (Relay, Setting),
-        rates: Rates,
-        live: Receiver<RelaySettings>,
-    ) -> Result<Legs, ServeError> {
+    fn offers(&self, offering: Option<Offering>) -> Option<Rc<Offers>> {
+        let Offering { key, entropy } = offering?;
+        let single = self.listening.ports.single;
+        let delay_ms = if single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
+        Some(Rc::new(Offers::new(self.clock, key, entropy, delay_ms)))
+    }
+
+    fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<Legs, ServeError> {
+        let RelayInputs { setting, rates, live } = inputs;
         let sessions = Sessions::new(setting, &self.executor, (self.clock, rates));
         let sessions = Rc::new(sessions.map_err(ServeError::System)?);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
@@ -263,32 +296,30 @@ impl Shell {
         Ok(Legs { inbox: inbox_in, sessions })
     }
 
-    /// Has the connections of a port accepted, if somebody here serves it.
-    fn accept(
-        &self,
-        listener: Async<TcpListener>,
-        (service, console): (PortService, bool),
-        rendezvous: Option<SignallingHandle>,
-        relay: Option<Legs>,
-    ) -> Option<()> {
-        let proxies = self.proxies.clone();
-        let entrance = match service {
-            PortService::Signalling => Entrance::Signalling(rendezvous?),
-            PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous?, console },
+    /// What stands behind a port; None if nobody here serves it.
+    fn entrance(&self, service: PortService, servers: &Servers) -> Option<Entrance> {
+        let (proxies, console) = (self.proxies.clone(), self.listening.console);
+        let rendezvous = || servers.rendezvous.clone();
+        let relay = || servers.relay.clone();
+        Some(match service {
+            PortService::Signalling => Entrance::Signalling(rendezvous()?),
+            PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous()?, console },
             PortService::SignallingWs => {
-                Entrance::SignallingWs { rendezvous: rendezvous?, proxies }
+                Entrance::SignallingWs { rendezvous: rendezvous()?, proxies }
             }
-            PortService::Relay => Entrance::Relay { relay: relay?, console },
-            PortService::RelayWs => Entrance::RelayWs { relay: relay?, proxies },
+            PortService::Relay => Entrance::Relay { relay: relay()?, console },
+            PortService::RelayWs => Entrance::RelayWs { relay: relay()?, proxies },
             PortService::Every => {
-                let (rendezvous, relay) = (rendezvous?, relay?);
+                let (rendezvous, relay) = (rendezvous()?, relay()?);
                 Entrance::Single(SinglePort { rendezvous, relay, proxies })
             }
-        };
+        })
+    }
+
+    fn accept(&self, listener: Async<TcpListener>, entrance: Entrance) {
         let (executor, pool) = (Rc::clone(&self.executor), self.pool.clone());
         let acceptor = Acceptor { executor, pool, entrance };
         self.executor.spawn(acceptor.run(listener)).detach();
-        Some(())
     }
 }
 

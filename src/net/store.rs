@@ -18,6 +18,7 @@ use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STO
 use hbb_core::base::peer::Change;
 
 use crate::net::clock::Clock;
+use crate::net::message::StoreCounts;
 
 /// Hands changes to the thread that owns the store.
 pub struct StoreThread {
@@ -62,10 +63,11 @@ impl StoreThread {
         self.changes.try_send((ticket, change)).map_err(|_| QueueFull)
     }
 
-    /// Commits, changes in them and failed commits since start.
-    pub fn stats(&self) -> (u64, u64, u64) {
+    /// What was done since start.
+    pub fn counts(&self) -> StoreCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        (load(&self.stats.commits), load(&self.stats.changes), load(&self.stats.failures))
+        let Stats { commits, changes, failures } = &*self.stats;
+        StoreCounts { commits: load(commits), changes: load(changes), failures: load(failures) }
     }
 
     /// Commits what is queued, compacts and closes the store.

@@ -16,8 +16,8 @@ use hbb_core::rendezvous::{PeerQuery, PeerRow};
 use super::format::{Form, Sheet, Value};
 use super::{DONE, Desk};
 use crate::net::message::{
-    Answer, AnswerTo, Forgotten, RelayQuestion, RendezvousQuestion, SettingsQuestion, ToRelay,
-    ToRendezvous,
+    Answer, AnswerTo, Forgotten, RelayQuestion, RendezvousQuestion, SettingsQuestion, StoreCounts,
+    ToRelay, ToRendezvous,
 };
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
@@ -155,7 +155,7 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
         let Answer::RendezvousLoad(load) = ask_rendezvous(desk, RendezvousQuestion::Load)? else {
             return odd();
         };
-        let (commits, changes, failures) = load.store;
+        let StoreCounts { commits, changes, failures } = load.store;
         let count = |count: usize| Value::Number(count as u64);
         let peers = [
             ("registered", count(load.occupancy.peers)),

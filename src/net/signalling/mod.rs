@@ -38,14 +38,23 @@ pub struct Signalling {
     buffer: Box<[u8]>,
     store: StoreThread,
     /// To the watch over relays.
-    lists: mpsc::Sender<Vec<String>>,
+    watch: mpsc::Sender<Vec<String>>,
     outboxes: SlotTable<Sender<ToConnection>>,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
 }
 
-/// The three queues into this task.
+/// What the machine acts through.
+pub(crate) struct SignallingIo {
+    pub(crate) datagrams: Datagrams,
+    pub(crate) store: StoreThread,
+    /// Has relays watched.
+    pub(crate) watch: mpsc::Sender<Vec<String>>,
+    pub(crate) clock: Clock,
+}
+
+/// The queues into this task.
 pub struct Queues {
     /// From connections.
     pub inbox: Receiver<ToRendezvous>,
@@ -67,13 +76,9 @@ enum Wake {
 }
 
 impl Signalling {
-    /// Joins a machine to its socket and its store.
-    pub fn new(
-        machine: Rendezvous,
-        (datagrams, store): (Datagrams, StoreThread),
-        lists: mpsc::Sender<Vec<String>>,
-        clock: Clock,
-    ) -> Self {
+    /// Joins a machine to what it acts through.
+    pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
+        let SignallingIo { datagrams, store, watch, clock } = io;
         Self {
             machine,
             effects: Effects::new(),
@@ -82,7 +87,7 @@ impl Signalling {
             // One byte more than the limit, so that longer datagrams show.
             buffer: vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice(),
             store,
-            lists,
+            watch,
             outboxes: SlotTable::new(),
             forgetting: None,
             counters: Counters::default(),
@@ -199,7 +204,7 @@ impl Signalling {
             ToRendezvous::Console { line, answer } => {
                 let told = self.machine.console(&line, relays);
                 if let Some(relays) = told.relays {
-                    let _ = self.lists.send(relays);
+                    let _ = self.watch.send(relays);
                 }
                 let _ = answer.try_send(told.text);
             }
@@ -234,7 +239,7 @@ impl Signalling {
                 let occupancy = self.machine.occupancy();
                 let online = self.machine.online_peers(now);
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
-                let store = self.store.stats();
+                let store = self.store.counts();
                 Answer::RendezvousLoad(RendezvousLoad { occupancy, online, store, dropped })
             }
             RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
