@@ -132,3 +132,27 @@ fn what_must_be_gathered_is_refused_beyond_its_room() {
     let heard = converted(&mut chance, Converter::new(WebSocket, Tcp), &whole);
     assert_eq!(heard.len(), 3 + 10 * GATHER_MAX);
 }
+
+#[test]
+fn a_ping_is_answered_with_its_own_bytes_whatever_comes_behind_it() {
+    let mut chance = Chance::new(2);
+    for to in [Tcp, WebSocket] {
+        let mut converter = Converter::new(WebSocket, to);
+        let mut bytes = masked(&mut chance, FrameKind::Ping, (true, b"are you there"));
+        bytes.extend(masked(&mut chance, FrameKind::Pong, (true, b"here I am")));
+        bytes.extend(masked(&mut chance, FrameKind::Binary, (true, b"a message")));
+        let mut out = Vec::with_capacity(64);
+        assert_eq!(converter.feed(&bytes, &mut out, GATHER_MAX), Ok(bytes.len()));
+        assert_eq!(converter.take_ping().as_deref(), Some(&b"are you there"[..]));
+        assert_eq!(converter.take_ping(), None);
+        // The latest one counts, and none that has not come whole.
+        let first = masked(&mut chance, FrameKind::Ping, (true, b"first"));
+        let second = masked(&mut chance, FrameKind::Ping, (true, b"second"));
+        converter.feed(&first, &mut out, GATHER_MAX).unwrap();
+        converter.feed(&second[..9], &mut out, GATHER_MAX).unwrap();
+        assert_eq!(converter.take_ping(), None);
+        converter.feed(&second[9..], &mut out, GATHER_MAX).unwrap();
+        assert_eq!(converter.take_ping().as_deref(), Some(&b"second"[..]));
+        assert_eq!(converter.take_ping(), None);
+    }
+}

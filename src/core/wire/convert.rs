@@ -8,7 +8,7 @@ use heapless::Vec as Short;
 
 use crate::base::conn::Transport;
 
-use super::websocket::{CONTROL_BYTES_MAX, FrameKind, header, header_for, unmask};
+use super::websocket::{CONTROL_BYTES_MAX, FrameKind, Header, header, header_for, unmask};
 use super::{WireError, frame};
 
 /// The longest header of either kind.
@@ -21,17 +21,29 @@ const STRIDE_BYTES: usize = 4096;
 pub struct Converter {
     from: Transport,
     to: Transport,
-    /// The begin of a header that is not whole yet.
-    begin: Short<u8, HEADER_BYTES_MAX>,
-    payload: Option<Payload>,
+    state: State,
     /// The kind of the WebSocket message whose last fragment has not come.
     open: Option<FrameKind>,
-    /// Fragments of a message that must leave as one frame, and whether that is whole.
+    /// Fragments of a message that must leave as one frame.
     gathered: Vec<u8>,
-    whole: bool,
-    control: Short<u8, CONTROL_BYTES_MAX>,
-    ping: bool,
-    closed: bool,
+    ping: Ping,
+}
+
+/// What comes next of the sender's bytes.
+#[derive(Debug)]
+enum State {
+    /// A header, of which this much is known.
+    Header(Short<u8, HEADER_BYTES_MAX>),
+    /// The payload behind a header.
+    Payload(Payload),
+    /// Nothing before the gathered message, which is whole, is taken.
+    Whole,
+    /// Nothing any more: the sender closed.
+    Closed,
+}
+
+impl State {
+    const START: Self = Self::Header(Short::new());
 }
 
 /// The payload at hand.
@@ -39,6 +51,7 @@ pub struct Converter {
 struct Payload {
     left: u64,
     done: u64,
+    /// Zeros for a frame, which has no mask.
     mask: [u8; 4],
     fate: Fate,
 }
@@ -49,26 +62,43 @@ enum Fate {
     Forward,
     /// It is a fragment; `last` tells whether of a message that is whole then.
     Gather { last: bool },
-    /// It is for us.
-    Control(FrameKind),
-    /// Text, which nobody here sends.
-    Drop,
+    /// A ping, to be answered with the same bytes.
+    Answer,
+    /// A close, whose payload does not matter.
+    Close,
+    /// Nobody needs it: a pong, or text, which no client sends.
+    Skip,
+}
+
+/// The sender's latest ping.
+#[derive(Debug)]
+enum Ping {
+    /// There is none to be answered.
+    Answered,
+    /// Its payload is on its way.
+    Coming(Short<u8, CONTROL_BYTES_MAX>),
+    /// It is complete.
+    Unanswered(Short<u8, CONTROL_BYTES_MAX>),
+}
+
+/// What a header of either kind tells, seen from WebSocket, of which a frame is a whole message.
+#[derive(Clone, Copy)]
+struct Piece {
+    kind: FrameKind,
+    last: bool,
+    len: u64,
 }
 
 impl Converter {
-    /// From the first way of cutting bytes to the second.
+    /// A converter of what `from` frames into what `to` frames.
     pub const fn new(from: Transport, to: Transport) -> Self {
         Self {
             from,
             to,
-            begin: Short::new(),
-            payload: None,
+            state: State::START,
             open: None,
             gathered: Vec::new(),
-            whole: false,
-            control: Short::new(),
-            ping: false,
-            closed: false,
+            ping: Ping::Answered,
         }
     }
 
@@ -86,18 +116,18 @@ impl Converter {
         gather_max: usize,
     ) -> Result<usize, WireError> {
         let mut rest = input;
-        while !self.whole && !self.closed {
-            let taken = match self.payload {
-                Some(payload) => self.payload(payload, rest, out),
-                None if out.capacity() - out.len() < HEADER_BYTES_MAX => break,
-                None => self.header(rest, out, gather_max)?,
+        loop {
+            let taken = match self.state {
+                State::Header(_) if out.capacity() - out.len() < HEADER_BYTES_MAX => break,
+                State::Header(_) => self.header(rest, out, gather_max)?,
+                State::Payload(payload) => self.payload(payload, rest, out),
+                State::Whole | State::Closed => break,
             };
             rest = rest.get(taken..).unwrap_or_default();
-            let ended = self.payload.is_some_and(|payload| payload.left == 0);
-            if ended {
-                self.end();
-            } else if taken == 0 {
-                break;
+            match self.state {
+                State::Payload(Payload { left: 0, fate, .. }) => self.end(fate),
+                _ if taken == 0 => break,
+                _ => {}
             }
         }
         Ok(input.len() - rest.len())
@@ -110,28 +140,30 @@ impl Converter {
 
     /// The message gathered from fragments, as a frame, once it is whole.
     pub fn take_whole(&mut self) -> Option<Vec<u8>> {
-        if !core::mem::take(&mut self.whole) {
-            return None;
-        }
+        let State::Whole = self.state else { return None };
+        self.state = State::START;
         let mut whole = core::mem::take(&mut self.gathered);
         let header = frame::header_for(whole.len()).ok()?;
         whole.splice(0..0, header);
         Some(whole)
     }
 
-    /// What the latest ping said, once.
+    /// The payload of the latest ping, once.
     pub fn take_ping(&mut self) -> Option<Short<u8, CONTROL_BYTES_MAX>> {
-        core::mem::take(&mut self.ping).then(|| core::mem::take(&mut self.control))
+        let Ping::Unanswered(said) = &mut self.ping else { return None };
+        let said = core::mem::take(said);
+        self.ping = Ping::Answered;
+        Some(said)
     }
 
     /// Whether the peer said that it closes; nothing it sends counts from then on.
     pub const fn is_closed(&self) -> bool {
-        self.closed
+        matches!(self.state, State::Closed)
     }
 
     /// Whether something else may be put between the bytes that came out and those to come.
-    pub fn is_between_frames(&self) -> bool {
-        !self.payload.is_some_and(|payload| payload.fate == Fate::Forward)
+    pub const fn is_between_frames(&self) -> bool {
+        !matches!(self.state, State::Payload(Payload { fate: Fate::Forward, .. }))
     }
 
     /// Takes a header, or what there is of it.
@@ -141,53 +173,57 @@ impl Converter {
         out: &mut Vec<u8>,
         gather_max: usize,
     ) -> Result<usize, WireError> {
-        let known = self.begin.len();
+        let State::Header(begin) = &mut self.state else { return Ok(0) };
+        let known = begin.len();
         let more = input.get(..HEADER_BYTES_MAX - known).unwrap_or(input);
-        let _ = self.begin.extend_from_slice(more);
+        let _ = begin.extend_from_slice(more);
         let (payload, header_len) = match self.from {
-            Transport::Tcp => match frame::header(&self.begin) {
-                Some((header_len, len)) => (self.frame(len as u64, out)?, header_len),
-                None => return Ok(more.len()),
-            },
-            Transport::WebSocket => match header(&self.begin)? {
-                Some((found, header_len)) => {
-                    let fate = self.fate(found.kind, (found.last, found.payload_len), out)?;
-                    let left = found.payload_len;
-                    let held = self.gathered.len() as u64;
-                    let gathers = matches!(fate, Fate::Gather { .. });
-                    if gathers && held.saturating_add(left) > gather_max as u64 {
-                        return Err(WireError::Oversized);
-                    }
-                    (Payload { left, done: 0, mask: found.mask, fate }, header_len)
-                }
-                None => return Ok(more.len()),
-            },
+            Transport::Tcp => {
+                let Some((header_len, len)) = frame::header(begin) else { return Ok(more.len()) };
+                (self.frame(len as u64, out)?, header_len)
+            }
+            Transport::WebSocket => {
+                let Some((found, header_len)) = header(begin)? else { return Ok(more.len()) };
+                (self.fragment(&found, out, gather_max)?, header_len)
+            }
         };
-        self.begin.clear();
-        self.payload = Some(payload);
+        self.state = State::Payload(payload);
         Ok(header_len.saturating_sub(known))
     }
 
     /// A frame begins; an empty one goes no further.
-    fn frame(&self, left: u64, out: &mut Vec<u8>) -> Result<Payload, WireError> {
-        if left > 0 {
-            self.announce(FrameKind::Binary, (true, left), out)?;
+    fn frame(&self, len: u64, out: &mut Vec<u8>) -> Result<Payload, WireError> {
+        if len > 0 {
+            self.announce(Piece { kind: FrameKind::Binary, last: true, len }, out)?;
         }
-        Ok(Payload { left, done: 0, mask: [0; 4], fate: Fate::Forward })
+        Ok(Payload { left: len, done: 0, mask: [0; 4], fate: Fate::Forward })
     }
 
-    /// What becomes of a WebSocket frame; its header is out if it goes on.
-    fn fate(
+    /// A WebSocket frame begins; its header is out if it goes on.
+    fn fragment(
         &mut self,
-        kind: FrameKind,
-        (last, len): (bool, u64),
+        found: &Header,
         out: &mut Vec<u8>,
-    ) -> Result<Fate, WireError> {
-        if kind.is_control() {
-            self.control.clear();
-            return Ok(Fate::Control(kind));
+        gather_max: usize,
+    ) -> Result<Payload, WireError> {
+        let fate = self.fate(found, out)?;
+        let held = self.gathered.len() as u64;
+        let gathers = matches!(fate, Fate::Gather { .. });
+        if gathers && held.saturating_add(found.payload_len) > gather_max as u64 {
+            return Err(WireError::Oversized);
         }
+        Ok(Payload { left: found.payload_len, done: 0, mask: found.mask, fate })
+    }
+
+    fn fate(&mut self, found: &Header, out: &mut Vec<u8>) -> Result<Fate, WireError> {
+        let &Header { kind, last, payload_len: len, .. } = found;
         let message = match (kind, self.open) {
+            (FrameKind::Ping, _) => {
+                self.ping = Ping::Coming(Short::new());
+                return Ok(Fate::Answer);
+            }
+            (FrameKind::Pong, _) => return Ok(Fate::Skip),
+            (FrameKind::Close, _) => return Ok(Fate::Close),
             (FrameKind::Continuation, Some(message)) => message,
             (FrameKind::Text | FrameKind::Binary, None) => kind,
             _ => return Err(WireError::Malformed),
@@ -195,23 +231,18 @@ impl Converter {
         let alone = last && self.open.is_none();
         self.open = if last { None } else { Some(message) };
         if message == FrameKind::Text || (alone && len == 0) {
-            return Ok(Fate::Drop);
+            return Ok(Fate::Skip);
         }
         if self.to == Transport::Tcp && !alone {
             return Ok(Fate::Gather { last });
         }
-        self.announce(kind, (last, len), out)?;
+        self.announce(Piece { kind, last, len }, out)?;
         Ok(Fate::Forward)
     }
 
-    /// Writes the partner's header.
-    fn announce(
-        &self,
-        kind: FrameKind,
-        (last, len): (bool, u64),
-        out: &mut Vec<u8>,
-    ) -> Result<(), WireError> {
-        // Room was there for the longest header.
+    /// Writes the partner's header, for which there is room.
+    fn announce(&self, piece: Piece, out: &mut Vec<u8>) -> Result<(), WireError> {
+        let Piece { kind, last, len } = piece;
         match self.to {
             Transport::WebSocket => out.extend_from_slice(&header_for(kind, last, len)),
             Transport::Tcp => {
@@ -227,42 +258,43 @@ impl Converter {
         let len = usize::try_from(payload.left).unwrap_or(usize::MAX).min(input.len());
         let len = match payload.fate {
             Fate::Forward => len.min(out.capacity() - out.len()),
-            Fate::Gather { .. } | Fate::Control(_) | Fate::Drop => len,
+            Fate::Gather { .. } | Fate::Answer | Fate::Close | Fate::Skip => len,
         };
         let (mut done, part) = (payload.done, input.get(..len).unwrap_or_default());
         for stride in part.chunks(STRIDE_BYTES) {
-            let added = match payload.fate {
-                Fate::Forward => append(out, stride),
-                Fate::Gather { .. } => append(&mut self.gathered, stride),
-                Fate::Control(_) => {
-                    let before = self.control.len();
-                    let _ = self.control.extend_from_slice(stride);
-                    self.control.get_mut(before..).unwrap_or_default()
+            let added = match (payload.fate, &mut self.ping) {
+                (Fate::Forward, _) => append(out, stride),
+                (Fate::Gather { .. }, _) => append(&mut self.gathered, stride),
+                (Fate::Answer, Ping::Coming(said)) => {
+                    let before = said.len();
+                    let _ = said.extend_from_slice(stride);
+                    said.get_mut(before..).unwrap_or_default()
                 }
-                Fate::Drop => &mut [],
+                (Fate::Answer | Fate::Close | Fate::Skip, _) => &mut [],
             };
-            // Frames have no mask.
             if self.from == Transport::WebSocket {
                 unmask(payload.mask, done, added);
             }
             done += stride.len() as u64;
         }
-        self.payload = Some(Payload { left: payload.left - len as u64, done, ..payload });
+        self.state = State::Payload(Payload { left: payload.left - len as u64, done, ..payload });
         len
     }
 
     /// The payload at hand is complete.
-    fn end(&mut self) {
-        match self.payload.take().map(|payload| payload.fate) {
-            Some(Fate::Control(FrameKind::Ping)) => self.ping = true,
-            Some(Fate::Control(FrameKind::Close)) => self.closed = true,
-            Some(Fate::Gather { last: true }) => self.whole = !self.gathered.is_empty(),
-            _ => {}
+    fn end(&mut self, fate: Fate) {
+        self.state = match fate {
+            Fate::Close => State::Closed,
+            Fate::Gather { last: true } if !self.gathered.is_empty() => State::Whole,
+            Fate::Forward | Fate::Gather { .. } | Fate::Answer | Fate::Skip => State::START,
+        };
+        if let (Fate::Answer, Ping::Coming(said)) = (fate, &mut self.ping) {
+            self.ping = Ping::Unanswered(core::mem::take(said));
         }
     }
 }
 
-/// What was added.
+/// Adds bytes; gives them where they are now.
 fn append<'a>(bytes: &'a mut Vec<u8>, more: &[u8]) -> &'a mut [u8] {
     let before = bytes.len();
     bytes.extend_from_slice(more);
