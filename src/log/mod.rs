@@ -1,11 +1,15 @@
 //! Where log lines go: `level event key=value ...`, info and below to stdout, warn and error to
-//! stderr. A supervisor adds the time; on a terminal we do. A warning is written once a minute
-//! per event, the next one counting those left out. A line that cannot be written is dropped:
-//! a closed pipe or a full disk must not end a server.
-//! Must not know any event. Written by hand because a printing macro panics when stdout is gone.
+//! stderr, because procd takes a line's priority from the stream. Started by hand at a terminal,
+//! simple_logger writes them there, with the time, which a supervisor adds by itself.
+//! A warning is written once a minute per event, the next one counting those left out. A line that
+//! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.
+//! Must not know any event. Checks: the tests below, tests/terminal.rs.
+
+mod terminal;
 
 use core::fmt::{self, Write as _};
-use std::io::{self, IsTerminal, Write as _};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 pub use ::log::LevelFilter;
@@ -13,6 +17,7 @@ use ::log::{Level, Log, Metadata, Record};
 pub use ::log::{debug, error, info, trace, warn};
 
 use hbb_core::base::time::Utc;
+use terminal::Terminal;
 
 /// Longest line; the rest of a longer one is cut.
 const LINE_BYTES_MAX: usize = 1024;
@@ -23,8 +28,9 @@ const EVENTS_MAX: usize = 16;
 
 /// Starts logging. `now` gives seconds since 1970; it may jump. A second call changes nothing.
 pub fn init(level: LevelFilter, now: fn() -> u64) {
-    let stamped = io::stdout().is_terminal();
-    let logger = Logger { now, stamped, repeats: Mutex::new(Repeats::default()) };
+    let terminal = Terminal::find().map(Mutex::new);
+    let stamped = terminal.is_none() && io::stdout().is_terminal();
+    let logger = Logger { now, terminal, stamped, repeats: Mutex::new(Repeats::default()) };
     if ::log::set_logger(Box::leak(Box::new(logger))).is_ok() {
         set_level(level);
     }
@@ -37,6 +43,9 @@ pub fn set_level(level: LevelFilter) {
 
 struct Logger {
     now: fn() -> u64,
+    /// Where lines go; None: to the two streams.
+    terminal: Option<Mutex<Terminal>>,
+    /// Whether lines for the streams carry the time: one of them is a terminal.
     stamped: bool,
     repeats: Mutex<Repeats>,
 }
@@ -51,29 +60,33 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let now = (self.now)();
+        let (level, now) = (record.level(), (self.now)());
+        let time = Utc { unix_secs: now };
         let mut line = Line::new();
         if self.stamped {
-            line.add(format_args!("{} ", Utc { unix_secs: now }));
+            line.add(format_args!("{time} "));
         }
-        line.add(format_args!("{} ", word(record.level())));
+        if self.terminal.is_none() {
+            line.add(format_args!("{} ", word(level)));
+        }
         let start = line.length;
         line.add(*record.args());
-        if record.level() == Level::Warn {
-            let event = line.word_at(start);
+        if level == Level::Warn {
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            match repeats.admit(event, now) {
+            match repeats.admit(line.word_at(start), now) {
                 None => return,
                 Some(0) => {}
                 Some(left_out) => line.add(format_args!(" repeated={left_out}")),
             }
         }
-        let written = if record.level() <= Level::Warn {
-            io::stderr().write_all(line.end())
-        } else {
-            io::stdout().write_all(line.end())
-        };
-        drop(written);
+        drop(match &self.terminal {
+            Some(terminal) => {
+                let mut terminal = terminal.lock().unwrap_or_else(PoisonError::into_inner);
+                terminal.write(level, &time.to_string(), &line.text())
+            }
+            None if level <= Level::Warn => io::stderr().write_all(line.end()),
+            None => io::stdout().write_all(line.end()),
+        });
     }
 
     fn flush(&self) {}
@@ -112,6 +125,10 @@ impl Line {
         word.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         })
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.bytes.get(..self.length).unwrap_or_default())
     }
 
     fn end(&mut self) -> &[u8] {

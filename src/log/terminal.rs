@@ -1,0 +1,58 @@
+//! Lines for a person at a terminal, written by simple_logger, which colours their levels.
+//! simple_logger prints with a macro that panics when stdout fails, and a terminal does that as
+//! soon as it is closed, before SIGHUP is even delivered. So stdout is a pipe of our own, which
+//! cannot fail, while it prints; what comes out of that is copied to the terminal, if there still
+//! is one. Must not know any event. Checks: tests/terminal.rs.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::LazyLock;
+
+use ::log::{Level, Log as _, Record};
+use colored::control::SHOULD_COLORIZE;
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::stdio::dup2_stdout;
+use simple_logger::SimpleLogger;
+
+/// Room for one line with time, level and colours: the smallest pipe holds 4096 bytes.
+const PRINTED_BYTES_MAX: usize = 2048;
+
+/// A terminal that both streams lead to.
+pub(super) struct Terminal {
+    printer: SimpleLogger,
+    /// Stdout as it was found.
+    terminal: OwnedFd,
+    printed_in: OwnedFd,
+    printed: File,
+}
+
+impl Terminal {
+    /// The terminal this process was started at; None if a stream leads anywhere else, so that
+    /// whoever sorts lines by stream finds them there.
+    pub(super) fn find() -> Option<Self> {
+        if !io::stdout().is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        // While it prints, stdout is no terminal: colours are decided now.
+        LazyLock::force(&SHOULD_COLORIZE);
+        let terminal = fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).ok()?;
+        let (printed, printed_in) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
+        Some(Self { printer: SimpleLogger::new(), terminal, printed_in, printed: printed.into() })
+    }
+
+    /// Writes one line; `time` takes the place of a module's name.
+    ///
+    /// # Errors
+    /// What the terminal says, which may be gone.
+    pub(super) fn write(&mut self, level: Level, time: &str, line: &str) -> io::Result<()> {
+        dup2_stdout(&self.printed_in)?;
+        self.printer
+            .log(&Record::builder().level(level).target(time).args(format_args!("{line}")).build());
+        dup2_stdout(&self.terminal)?;
+        let mut bytes = [0; PRINTED_BYTES_MAX];
+        let length = self.printed.read(&mut bytes)?;
+        io::stdout().write_all(bytes.get(..length).unwrap_or_default())
+    }
+}

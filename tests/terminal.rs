@@ -1,0 +1,173 @@
+//! The real binary started by hand: what a terminal shows of it, and that closing the terminal
+//! neither ends the server nor stops a reload.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server with a terminal of its own, as a shell would start it; killed when dropped.
+struct ByHand {
+    child: Child,
+    /// The terminal's other side, until it is closed.
+    screen: Option<File>,
+    shown: String,
+    port: u16,
+    folder: PathBuf,
+}
+
+impl ByHand {
+    /// Stderr goes to the terminal too, or to the file `err`.
+    fn start(err_to_file: bool) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hbb-terminal-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("flags"), "--max-peers 9").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = openpt(flags).unwrap();
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).unwrap();
+        let terminal = || Stdio::from(ioctl_tiocgptpeer(&screen, flags).unwrap());
+        let err = match err_to_file {
+            true => File::create(folder.join("err")).unwrap().into(),
+            false => terminal(),
+        };
+        let child = Command::new("setsid")
+            .args(["--ctty", env!("CARGO_BIN_EXE_hbb"), "serve", "--flags", "flags"])
+            .args(["--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"])
+            .args(["--port", &port.to_string()])
+            .current_dir(&folder)
+            .envs([("TERM", "xterm")])
+            .env_remove("NO_COLOR")
+            .stdin(terminal())
+            .stdout(terminal())
+            .stderr(err)
+            .spawn()
+            .expect("setsid of the package util-linux");
+        rustix::io::ioctl_fionbio(&screen, true).unwrap();
+        let mut server =
+            Self { child, screen: Some(screen.into()), shown: String::new(), port, folder };
+        server.shows("ready port=");
+        server
+    }
+
+    /// Waits until the terminal has shown this.
+    #[track_caller]
+    fn shows(&mut self, wanted: &str) {
+        let start = Instant::now();
+        while !self.look().contains(wanted) {
+            assert!(start.elapsed() < PATIENCE, "no {wanted:?} in {:?}", self.shown);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn look(&mut self) -> &str {
+        let mut bytes = [0; 4096];
+        match self.screen.as_mut().unwrap().read(&mut bytes) {
+            Ok(length) => self.shown.push_str(&String::from_utf8_lossy(&bytes[..length])),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{:?}", self.shown),
+        }
+        &self.shown
+    }
+
+    /// The line that has this in it.
+    fn line(&self, part: &str) -> &str {
+        self.shown.lines().find(|line| line.contains(part)).unwrap()
+    }
+
+    /// What `hbb ctl reload` gets for an answer, which comes once the reload is over.
+    fn reload(&self, flags: &str) -> Output {
+        fs::write(self.folder.join("flags"), flags).unwrap();
+        let mut ctl = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        ctl.args(["ctl", "--data", ".", "reload"]).current_dir(&self.folder).output().unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    #[track_caller]
+    fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("still there {PATIENCE:?} after SIGTERM");
+    }
+}
+
+impl Drop for ByHand {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+#[test]
+fn levels_are_coloured_and_lines_dated_and_in_order() {
+    let mut server = ByHand::start(false);
+    let ready = server.line("ready port=");
+    assert!(ready.starts_with("\u{1b}[36mINFO \u{1b}[0m [20"), "{ready:?}");
+    assert!(ready.contains(&format!("] ready port={}", server.port)), "{ready:?}");
+    let greeting = server.shown.find("In the client,").unwrap();
+    assert!(server.shown.find("peers-loaded").unwrap() < greeting);
+    assert!(greeting < server.shown.find("ready port=").unwrap());
+    assert!(server.terminate().success());
+    server.shows("stopping");
+}
+
+#[test]
+fn a_repeated_warning_is_left_out_wherever_it_goes() {
+    for err_to_file in [false, true] {
+        let mut server = ByHand::start(err_to_file);
+        for _ in 0..3 {
+            assert_eq!(server.reload("--max-peers 0").status.code(), Some(1));
+        }
+        assert!(server.reload("--max-peers 8").status.success());
+        server.shows("reloaded");
+        let (plain, coloured) = ("warn reload-refused", "\u{1b}[33mWARN \u{1b}[0m [20");
+        let err = fs::read_to_string(server.folder.join("err")).unwrap_or_default();
+        let (text, start) = if err_to_file { (&err, plain) } else { (&server.shown, coloured) };
+        assert_eq!(text.matches("reload-refused").count(), 1, "{text:?}");
+        let line = text.lines().find(|line| line.contains("reload-refused")).unwrap();
+        assert!(line.contains(start), "{line:?}");
+        let info = if err_to_file { " info reloaded" } else { "\u{1b}[36mINFO \u{1b}[0m [20" };
+        assert!(server.line("reloaded").contains(info), "{:?}", server.shown);
+    }
+}
+
+#[test]
+fn a_closed_terminal_does_not_end_the_server() {
+    for err_to_file in [false, true] {
+        let mut server = ByHand::start(err_to_file);
+        // The kernel sends SIGHUP, and whatever is written from now on fails.
+        server.screen = None;
+        for turn in 0..20 {
+            server.signal(Signal::HUP);
+            let flags = format!("--max-peers {}", turn % 2);
+            assert_eq!(server.reload(&flags).status.success(), turn % 2 == 1, "{turn}");
+        }
+        TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        assert!(server.terminate().success());
+    }
+}
