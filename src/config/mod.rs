@@ -3,7 +3,7 @@
 //! Must not know what a key is or read a file: texts come in, problems go out as sentences.
 //! Checks: the refusals below; tests/cli.rs shows them as operators see them.
 
-mod draft;
+mod builder;
 mod ports;
 mod value;
 
@@ -11,37 +11,17 @@ use core::fmt;
 use core::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::cli::{ServeFlags, parse_line};
+use crate::cli::ServeFlags;
 use hbb_core::base::address::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
-use draft::Draft;
 pub use ports::{PORT, PORT_MAX, PORT_MIN, PortService, Ports, RELAY_PORT_MAX, Role};
-pub use value::relays;
+pub use value::{LogLevel, RELAY_SERVERS_MAX, TRUSTED_PROXIES_MAX, relays};
 use value::{in_hundredths, megabits};
 
 /// The control socket's name in the data directory.
 pub const CONTROL_FILE: &str = "hbb.sock";
-/// Most relays in a list; more cannot be told from a mistake.
-pub const RELAY_SERVERS_MAX: usize = 32;
-/// Most proxies in a list: every address of a content network fits.
-pub const TRUSTED_PROXIES_MAX: usize = 64;
-
-/// The least important line that is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// We are stopping or cannot serve.
-    Error,
-    /// It works, an operator should look.
-    Warn,
-    /// Rare and wanted.
-    Info,
-    /// One line per decision.
-    Debug,
-    /// The same with addresses; compiled out of release builds.
-    Trace,
-}
 
 /// The local network and this machine's address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +41,7 @@ pub struct FlagsFile<'a> {
     pub text: &'a str,
 }
 
-/// All settings. Only this file makes one, so every value is in its bounds.
+/// All settings. Only `builder.rs` makes one, so every value is in its bounds.
 #[derive(Clone)]
 pub struct Config {
     /// Where key files and store live.
@@ -103,52 +83,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Merges and judges. The error is every problem found, each a sentence with the way out.
-    pub fn new(
-        command_line: &ServeFlags,
-        file: Option<FlagsFile<'_>>,
-    ) -> Result<Self, Vec<String>> {
-        let (config, problems) = Self::survey(command_line, file);
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
-    }
-
-    /// The same for `check`: beside the problems, a configuration that has the built-in value
-    /// wherever one was refused. How flags go together is judged only if each is right by itself.
-    pub fn survey(command_line: &ServeFlags, file: Option<FlagsFile<'_>>) -> (Self, Vec<String>) {
-        let mut draft = Draft::new(command_line);
-        if let Some(file) = file {
-            draft.apply_file(file);
-        }
-        draft.place.clear();
-        draft.apply(command_line);
-        if draft.problems.is_empty() {
-            draft.relate();
-        }
-        (draft.config, draft.problems)
-    }
-
-    /// Judges the same command line with another text of the flags file (SIGHUP).
-    pub fn again(&self, file: Option<FlagsFile<'_>>) -> Result<Self, Vec<String>> {
-        Self::new(&self.command_line, file)
-    }
-
     /// The flags file named on the command line.
     pub fn flags_file(&self) -> Option<&str> {
         self.command_line.flags.as_deref()
-    }
-
-    /// The same with another limit or rate, which holds until the file is judged again.
-    ///
-    /// # Errors
-    /// The name or the value is wrong; what is allowed.
-    pub fn with_limit(&self, name: &str, value: &str) -> Result<Self, String> {
-        if !self.limit_texts().iter().any(|(known, _)| *known == name) {
-            return Err(["'", name, "' is no limit; 'hbb ctl limits' lists them."].concat());
-        }
-        let flags = parse_line(&["--", name, " ", value].concat())?;
-        let mut draft = Draft::again(self.clone());
-        draft.apply(&flags);
-        if draft.problems.is_empty() { Ok(draft.config) } else { Err(draft.problems.concat()) }
     }
 
     /// Limits and rates by the names of their flags, in the units of these.

@@ -4,11 +4,30 @@
 use core::net::IpAddr;
 
 use super::ports::Role;
-use super::{LogLevel, RELAY_SERVERS_MAX, TRUSTED_PROXIES_MAX};
 use hbb_core::base::address::Network;
 use hbb_core::base::address::host_port;
 use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
+
+/// Most relays in a list; more cannot be told from a mistake.
+pub const RELAY_SERVERS_MAX: usize = 32;
+/// Most proxies in a list: every address of a content network fits.
+pub const TRUSTED_PROXIES_MAX: usize = 64;
+
+/// The least important line that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// We are stopping or cannot serve.
+    Error,
+    /// It works, an operator should look.
+    Warn,
+    /// Rare and wanted.
+    Info,
+    /// One line per decision.
+    Debug,
+    /// The same with addresses; compiled out of release builds.
+    Trace,
+}
 
 /// A list of relays, with commas between.
 pub fn relays(text: &str) -> Option<Vec<String>> {

@@ -7,28 +7,77 @@ use std::path::PathBuf;
 
 use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
 use super::value::{
-    bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, relays, role, small,
-    socket, threads,
+    LogLevel, bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, relays, role,
+    small, socket, threads,
 };
-use super::{CONTROL_FILE, Config, FlagsFile, Lan, LogLevel};
+use super::{CONTROL_FILE, Config, FlagsFile, Lan};
 use crate::cli::{self, ServeFlags};
 use hbb_core::base::address::{Network, host, with_port};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 use hbb_core::base::rates::Rates;
 
+impl Config {
+    /// Merges and judges. The error is every problem found, each a sentence with the way out.
+    pub fn new(
+        command_line: &ServeFlags,
+        file: Option<FlagsFile<'_>>,
+    ) -> Result<Self, Vec<String>> {
+        let (config, problems) = Self::survey(command_line, file);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// The same for `check`: beside the problems, a configuration that has the built-in value
+    /// wherever one was refused. How flags go together is judged only if each is right by itself.
+    pub fn survey(command_line: &ServeFlags, file: Option<FlagsFile<'_>>) -> (Self, Vec<String>) {
+        let mut builder = Builder::new(command_line);
+        if let Some(file) = file {
+            builder.apply_file(file);
+        }
+        builder.place.clear();
+        builder.apply(command_line);
+        if builder.problems.is_empty() {
+            builder.relate();
+        }
+        (builder.config, builder.problems)
+    }
+
+    /// Judges the same command line with another text of the flags file (SIGHUP).
+    pub fn again(&self, file: Option<FlagsFile<'_>>) -> Result<Self, Vec<String>> {
+        Self::new(&self.command_line, file)
+    }
+
+    /// The same with another limit or rate, which holds until the file is judged again.
+    ///
+    /// # Errors
+    /// The name or the value is wrong; what is allowed.
+    pub fn with_limit(&self, name: &str, value: &str) -> Result<Self, String> {
+        if !self.limit_texts().iter().any(|(known, _)| *known == name) {
+            return Err(["'", name, "' is no limit; 'hbb ctl limits' lists them."].concat());
+        }
+        let flags = cli::parse_line(&["--", name, " ", value].concat())?;
+        let mut builder = Builder::again(self.clone());
+        builder.apply(&flags);
+        if builder.problems.is_empty() {
+            Ok(builder.config)
+        } else {
+            Err(builder.problems.concat())
+        }
+    }
+}
+
 /// A configuration in the making.
-pub(super) struct Draft {
-    pub(super) config: Config,
+struct Builder {
+    config: Config,
     relay_port: Option<u16>,
     network: Option<Network>,
     local_ip: Option<IpAddr>,
     /// Put in front of problems: empty, or `FILE line N: `.
-    pub(super) place: String,
-    pub(super) problems: Vec<String>,
+    place: String,
+    problems: Vec<String>,
 }
 
-impl Draft {
-    pub(super) fn new(command_line: &ServeFlags) -> Self {
+impl Builder {
+    fn new(command_line: &ServeFlags) -> Self {
         let config = Config {
             data: PathBuf::from("."),
             control: PathBuf::new(),
@@ -53,12 +102,12 @@ impl Draft {
     }
 
     /// One that was judged and may change in some things.
-    pub(super) fn again(config: Config) -> Self {
+    fn again(config: Config) -> Self {
         let (place, problems) = (String::new(), Vec::new());
         Self { config, relay_port: None, network: None, local_ip: None, place, problems }
     }
 
-    pub(super) fn apply_file(&mut self, file: FlagsFile<'_>) {
+    fn apply_file(&mut self, file: FlagsFile<'_>) {
         let mut seen: Vec<(&str, usize)> = Vec::new();
         let text = file.text.strip_prefix('\u{feff}').unwrap_or(file.text);
         for (line, number) in text.lines().map(str::trim).zip(1..) {
@@ -79,7 +128,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn apply(&mut self, flags: &ServeFlags) {
+    fn apply(&mut self, flags: &ServeFlags) {
         self.apply_place(flags);
         self.apply_paths(flags);
         self.apply_limits(flags);
@@ -207,7 +256,7 @@ impl Draft {
     }
 
     /// Judges how flags go together.
-    pub(super) fn relate(&mut self) {
+    fn relate(&mut self) {
         if self.config.control.as_os_str().is_empty() {
             self.config.control = self.config.data.join(CONTROL_FILE);
         }
