@@ -7,8 +7,9 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::path::Path;
 
+use super::exit::{Exit, ExitReason, print};
+use super::keygen;
 use super::serve::{STORE_FILE, store_exit};
-use super::{Cause, Exit, keygen, print};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, Role};
 use crate::settings;
@@ -32,7 +33,7 @@ pub fn run(flags: &ServeFlags) -> Result<(), Exit> {
 struct Report {
     text: String,
     problems: usize,
-    worst: Option<Cause>,
+    worst: Option<ExitReason>,
 }
 
 impl Report {
@@ -45,14 +46,14 @@ impl Report {
         self.line("doubt    ", what);
     }
 
-    fn problem(&mut self, cause: Cause, what: &str) {
+    fn problem(&mut self, reason: ExitReason, what: &str) {
         self.problems += 1;
-        self.worst = self.worst.max(Some(cause));
+        self.worst = self.worst.max(Some(reason));
         self.line("problem  ", what);
     }
 
     fn exit(&mut self, exit: &Exit) {
-        self.problem(exit.cause(), exit.message());
+        self.problem(exit.reason(), exit.message());
     }
 
     fn line(&mut self, label: &str, what: &str) {
@@ -65,12 +66,7 @@ impl Report {
             1 => "1 problem, see above".into(),
             many => format!("{many} problems, see above"),
         };
-        match self.worst {
-            None => Ok(()),
-            Some(Cause::Running) => Err(Exit::running(said)),
-            Some(Cause::Flags) => Err(Exit::flags(said)),
-            Some(Cause::Unusable) => Err(Exit::unusable(said)),
-        }
+        self.worst.map_or(Ok(()), |reason| Err(Exit::new(reason, said)))
     }
 }
 
@@ -79,7 +75,7 @@ fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
     let before = report.problems;
     let (config, problems) = settings::survey(flags);
     for problem in &problems {
-        report.problem(Cause::Flags, problem);
+        report.problem(ExitReason::Flags, problem);
     }
     if report.problems == before {
         report.fine("flags");
@@ -95,7 +91,7 @@ fn check_directory(dir: &Path, report: &mut Report) {
             report.fine(&format!("directory {} can be written to", dir.display()));
         }
         Err(error) => report.problem(
-            Cause::Unusable,
+            ExitReason::Unusable,
             &format!(
                 "Cannot write to the directory {}: {error}. Name another with --data, or let the \
                  user hbb runs as own it.",
@@ -107,7 +103,7 @@ fn check_directory(dir: &Path, report: &mut Report) {
 
 fn check_key(config: &Config, report: &mut Report) {
     match KeyChoice::parse(config.key.as_deref()) {
-        Err(why) => report.problem(Cause::Flags, &format!("--key: {why}")),
+        Err(why) => report.problem(ExitReason::Flags, &format!("--key: {why}")),
         Ok(KeyChoice::Secret(key)) => {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
         }
@@ -176,7 +172,7 @@ fn check_ports(config: &Config, report: &mut Report) {
     let before = report.problems;
     if let Some(ip) = config.bind.filter(|ip| !is_ours(*ip)) {
         let said = format!("--bind {ip} is no address of this machine; 'ip addr' lists them");
-        return report.problem(Cause::Flags, &said);
+        return report.problem(ExitReason::Flags, &said);
     }
     for (_, port) in config.ports.tcp(config.role) {
         check_port("TCP", port, listen(config.bind, port, bind_tcp), report);
@@ -223,21 +219,21 @@ fn is_final(error: &io::Error) -> bool {
 fn check_port(protocol: &str, port: u16, outcome: io::Result<()>, report: &mut Report) {
     let Err(error) = outcome else { return };
     let place = format!("{protocol} port {port}");
-    let (cause, said) = match error.kind() {
+    let (reason, said) = match error.kind() {
         ErrorKind::AddrInUse => (
-            Cause::Running,
+            ExitReason::Running,
             format!(
                 "{place} is taken, by a running hbb perhaps; see by whom with 'netstat -lnp | \
                  grep {port}' or 'ss -lnp | grep {port}', or choose others with --port"
             ),
         ),
         ErrorKind::PermissionDenied => (
-            Cause::Flags,
+            ExitReason::Flags,
             format!("{place} is for root alone; choose 1024 or above with --port, --relay-port"),
         ),
-        _ => (Cause::Running, format!("{place} cannot be opened: {error}")),
+        _ => (ExitReason::Running, format!("{place} cannot be opened: {error}")),
     };
-    report.problem(cause, &said);
+    report.problem(reason, &said);
 }
 
 fn check_names(config: &Config, report: &mut Report) {
@@ -249,7 +245,7 @@ fn check_names(config: &Config, report: &mut Report) {
         match found {
             Ok(_) => report.fine(&[flag, " ", name].concat()),
             Err(error) => report.problem(
-                Cause::Running,
+                ExitReason::Running,
                 &format!("{flag}: {name} is not known to the name server: {error}"),
             ),
         }
@@ -265,10 +261,10 @@ mod tests {
         let mut report = Report::default();
         report.doubt("a");
         assert_eq!(report.worst, None);
-        report.problem(Cause::Unusable, "b");
-        report.problem(Cause::Running, "c");
+        report.problem(ExitReason::Unusable, "b");
+        report.problem(ExitReason::Running, "c");
         report.fine("d");
-        assert_eq!((report.worst, report.problems), (Some(Cause::Unusable), 2));
+        assert_eq!((report.worst, report.problems), (Some(ExitReason::Unusable), 2));
         assert_eq!(report.text, "doubt    a\nproblem  b\nproblem  c\nok       d\n");
     }
 

@@ -6,10 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Exit, configure, print};
+use super::exit::{Exit, print};
 use crate::cli::{CtlFlags, ServeFlags};
 use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
+use crate::settings;
 use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
 /// Where the packages put the socket.
@@ -67,7 +68,7 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
             data: flags.data.clone(),
             ..ServeFlags::default()
         };
-        return Ok(configure(&named)?.control);
+        return Ok(settings::read(&named).map_err(Exit::flags)?.control);
     }
     let usual = USUAL.iter().map(PathBuf::from).find(|path| path.exists());
     Ok(usual.unwrap_or_else(|| CONTROL_FILE.into()))

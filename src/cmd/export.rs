@@ -10,9 +10,11 @@ use std::path::Path;
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
 
-use super::{Exit, configure, keygen, print};
+use super::exit::{Exit, print};
+use super::keygen;
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
+use crate::settings;
 use hbb_core::base::address::{host, host_port};
 use hbb_core::identity::KeyChoice;
 
@@ -61,13 +63,14 @@ fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {
     checked("--host", &flags.host, |text| host(text).is_some(), host_is)?;
     checked("--relay", &flags.relay, |text| host_port(text).is_some(), relay_is)?;
     checked("--api", &flags.api, is_web_address, api_is)?;
-    let config = configure(&ServeFlags {
+    let config = settings::read(&ServeFlags {
         data: flags.data.clone(),
         flags: flags.flags.clone(),
         port: flags.port.clone(),
         public: flags.host.clone().or_else(|| flags.public.clone()),
         ..ServeFlags::default()
-    })?;
+    })
+    .map_err(Exit::flags)?;
     let Some(host) = config.public.as_deref() else {
         return Err(Exit::flags(
             "Say how clients reach this server: add --host with a name or an IP address",

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Exit, print};
+use super::exit::{Exit, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
 use crate::file::{draft_of, publish, read_text};

@@ -4,7 +4,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Exit, keygen, print};
+use super::exit::{Exit, print};
+use super::keygen;
 use crate::config::{Config, Role};
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;

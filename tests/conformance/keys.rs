@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use hbb::cli::ServeFlags;
 use hbb::cmd::export::{Handout, config_string};
 use hbb::cmd::keygen::{load_or_create, policy};
-use hbb::cmd::{Cause, Exit};
+use hbb::cmd::{Exit, ExitReason};
 use hbb::config::Config;
 use hbb_core::identity::{KeyPolicy, ServerKey};
 
@@ -75,7 +75,7 @@ fn refused(files: &[(&str, &str)]) -> Exit {
     for (name, text) in files {
         assert_eq!(folder.read(name), *text);
     }
-    assert_eq!(exit.cause(), Cause::Unusable, "{}", exit.message());
+    assert_eq!(exit.reason(), ExitReason::Unusable, "{}", exit.message());
     exit
 }
 
@@ -215,7 +215,7 @@ fn c075_row_secret_text_leaves_the_files_alone() {
         assert_eq!(folder.names().len(), files.len());
     }
     let exit = Folder::new().policy(Some(&SECRET.replace("AAEC", "BAEC")), "all").unwrap_err();
-    assert_eq!(exit.cause(), Cause::Flags);
+    assert_eq!(exit.reason(), ExitReason::Flags);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn c075_row_other_text_is_enforced_and_nothing_signed() {
 #[test]
 fn c075_relay_alone_makes_no_key_of_its_own() {
     let folder = Folder::new();
-    assert_eq!(folder.policy(None, "relay").unwrap_err().cause(), Cause::Flags);
+    assert_eq!(folder.policy(None, "relay").unwrap_err().reason(), ExitReason::Flags);
     let open = KeyPolicy { signing: None, enforced: None };
     assert_eq!(folder.policy(Some(""), "relay"), Ok(open));
     assert!(folder.names().is_empty());
