@@ -24,15 +24,14 @@ pub const BANNED_FILE: &str = "banned.txt";
 /// Who may read what we write of them: owner and group.
 const MODE: u32 = 0o640;
 
-/// The relay's two lists; whoever is shut out is refused there too.
-pub(super) fn relay_lists(data: &Path, bans: &Bans) -> SourceLists {
-    let mut block = list(data, BLOCKLIST_FILE, Network::parse);
-    block.extend(bans.networks());
-    SourceLists { black: list(data, BLACKLIST_FILE, Network::parse), block }
+/// The relay's two lists.
+pub(super) fn read_lists(data: &Path) -> SourceLists {
+    let read = |file| list(data, file, Network::parse);
+    SourceLists { black: read(BLACKLIST_FILE), block: read(BLOCKLIST_FILE) }
 }
 
 /// Who is shut out according to the file.
-pub(super) fn bans(data: &Path) -> Bans {
+pub(super) fn read_bans(data: &Path) -> Bans {
     let mut bans = Bans::default();
     for banned in list(data, BANNED_FILE, Banned::parse) {
         // A list has no more lines than there is room.

@@ -17,7 +17,7 @@ use crate::config::{Config, FlagsFile, LogLevel};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 pub use lists::BANNED_FILE;
-use lists::{bans, relay_lists, write_bans};
+use lists::{read_bans, read_lists, write_bans};
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -54,27 +54,37 @@ pub struct ServerInfo {
     pub udp_ports: Vec<u16>,
 }
 
-/// The settings, and what they were read from.
+/// The settings, with the files they were read from. Files are read at start and by
+/// [`Self::reload`] alone.
 pub struct RunningSettings {
     config: Config,
     keys: KeyPolicy,
+    /// As the files have them: whoever is banned is not in it.
+    lists: SourceLists,
     bans: Bans,
 }
 
 impl RunningSettings {
-    /// As they are at start; reads the lists.
+    /// The settings at start; reads the lists.
     pub fn new(config: Config, keys: KeyPolicy) -> Self {
-        let bans = bans(&config.data);
-        Self { config, keys, bans }
+        let (lists, bans) = (read_lists(&config.data), read_bans(&config.data));
+        Self { config, keys, lists, bans }
     }
 
     /// What the parts of a running server hold of them.
     pub fn live(&self) -> LiveSettings {
-        live(&self.config, &self.keys, self.bans.clone())
+        let config = &self.config;
+        let mut lists = self.lists.clone();
+        lists.block.extend(self.bans.networks());
+        LiveSettings {
+            limits: config.limits,
+            policy: policy(config, &self.keys, self.bans.clone()),
+            proxies: config.trusted_proxies.clone(),
+            rates: config.rates,
+            lists,
+        }
     }
-}
 
-impl RunningSettings {
     /// What to say about this server.
     pub fn about(&self) -> ServerInfo {
         let config = &self.config;
@@ -100,7 +110,7 @@ impl RunningSettings {
         let new = read_again(&self.config)?;
         let fixed = self.config.restart_needed(&new);
         set_level(level(&new));
-        self.bans = bans(&new.data);
+        (self.lists, self.bans) = (read_lists(&new.data), read_bans(&new.data));
         self.config = new;
         Ok((self.live(), fixed))
     }
@@ -146,22 +156,18 @@ impl RunningSettings {
     }
 }
 
-/// What the parts of a running server hold of the settings.
-fn live(config: &Config, keys: &KeyPolicy, bans: Bans) -> LiveSettings {
+fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
     let lan = config
         .lan
         .map(|lan| LocalNetwork { network: lan.network, relay: lan.local_ip.to_string() });
-    let policy = Policy {
+    Policy {
         access_key: keys.enforced.clone(),
         relays: config.relay_servers.clone(),
         public_relay: config.public.as_deref().map(|host| config.ports.relay_server(host)),
         always_relay: config.always_use_relay,
         lan,
         bans,
-    };
-    let lists = relay_lists(&config.data, &policy.bans);
-    let proxies = config.trusted_proxies.clone();
-    LiveSettings { limits: config.limits, policy, proxies, rates: config.rates, lists }
+    }
 }
 
 /// The settings of a command line and the flags file it names.
