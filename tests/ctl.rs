@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 #[path = "sim/chance.rs"]
 mod chance;
+#[path = "ctl/files.rs"]
+mod files;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;

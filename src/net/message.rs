@@ -15,7 +15,6 @@ use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
 use crate::net::conn::link::Link;
-use crate::settings::ServerInfo;
 
 /// What the owner of the rendezvous is told.
 pub enum ToRendezvous {
@@ -136,6 +135,14 @@ pub struct RelaySettings {
     pub rates: Rates,
 }
 
+/// New settings on their way to a machine.
+pub struct Update<T> {
+    /// All of them, changed or not.
+    pub settings: T,
+    /// Whoever changed them waits here for [`Answer::InForce`] of each machine.
+    pub in_force: AnswerTo,
+}
+
 /// What an operator asks of the rendezvous.
 pub enum RendezvousQuestion {
     /// How much there is to do.
@@ -156,32 +163,10 @@ pub enum RelayQuestion {
     End(u64),
 }
 
-/// What an operator asks of the settings.
-pub enum SettingsQuestion {
-    /// What this server is.
-    Info,
-    /// Read flags file and lists again.
-    Reload,
-    /// What the limits are.
-    Limits,
-    /// Change a limit: its name and value.
-    SetLimit([String; 2]),
-    /// Shut somebody out, or with `false` let them in again.
-    Ban(String, bool),
-    /// Who is shut out.
-    Bans,
-}
-
 /// What any owner answers: one type, as each costs the code of a queue.
 pub enum Answer {
-    /// What this server is.
-    Info(ServerInfo),
-    /// Names and values.
-    Limits(Vec<(&'static str, String)>),
-    /// Who is shut out.
-    Bans(Vec<String>),
-    /// What was done, or why it was not.
-    Said(Result<String, String>),
+    /// New settings are obeyed from now on.
+    InForce,
     /// Of the owner of the rendezvous.
     RendezvousLoad(RendezvousLoad),
     /// Registered peers.

@@ -6,11 +6,11 @@ use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::channel::{Receiver, bounded, unbounded};
+use smol::channel::{Receiver, bounded};
 use smol::{Async, LocalExecutor, Task, future};
 
 use crate::config::{PortService, Ports, Role};
@@ -32,10 +32,9 @@ use crate::net::conn::secrecy::Offers;
 use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::conn::websocket::Proxies;
-use crate::net::control::reload::Steward;
-use crate::net::control::{self, Desk};
+use crate::net::control::{self, Control, Holders, Owners, Reload, SettingsOwner};
 use crate::net::health;
-use crate::net::message::RelaySettings;
+use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
 use crate::net::relaying::{Legs, Relaying};
@@ -169,8 +168,9 @@ async fn serve(
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
     let shell = Shell { executor, pool, clock: Clock::start(), proxies, listening };
-    let (live_in, live_out) = unbounded();
-    let (live_relay_in, live_relay_out) = unbounded();
+    // The control thread sends the next settings when these are obeyed.
+    let (live_in, live_out) = bounded(1);
+    let (live_relay_in, live_relay_out) = bounded(1);
     let (stop_in, stop) = bounded::<()>(1);
     let (reachable, relays) = bounded(1);
     let watch = health::watch(reachable).map_err(ServeError::System)?;
@@ -191,27 +191,31 @@ async fn serve(
             shell.accept(listener, entrance);
         }
     }
-    let (orders_in, orders) = bounded(INBOX_MAX);
-    let desk = Desk {
-        settings: orders_in,
-        rendezvous: servers.rendezvous.map(|handle| handle.inbox),
-        relay: servers.relay.map(|legs| legs.inbox),
-        clock: shell.clock,
+    let owners = servers.owners();
+    let supervisor = Arc::new(Supervisor::find());
+    let (updates_in, updates) = bounded(1);
+    let settings = SettingsOwner {
+        settings,
+        updates: updates_in,
+        machines: owners.machines(),
+        supervisor: Arc::clone(&supervisor),
     };
-    let control = start_control(control, desk);
+    let parts = Control { settings, owners, clock: shell.clock };
+    let (control, reload) = start_control(control, parts)?;
     info!("ready port={} relay-port={}", listening.ports.main, listening.ports.relay);
-    let supervisor = Supervisor::find();
     supervisor.ready();
-    let places = live.limits.connections;
-    let (pool, proxies) = (shell.pool.clone(), shell.proxies.clone());
-    let senders = (live_in, live_relay_in, watch);
-    let steward = Steward { settings, pool, places, proxies, senders, supervisor: &supervisor };
-    future::or(steward.until_stop(signals, &orders), supervisor.beat()).await;
+    let holders = Holders {
+        pool: shell.pool.clone(),
+        places: live.limits.connections,
+        proxies: shell.proxies.clone(),
+        watch,
+        rendezvous: live_in,
+        relay: live_relay_in,
+    };
+    future::or(holders.until_stop(signals, reload, updates), supervisor.beat()).await;
     info!("stopping");
     supervisor.stopping();
-    if let Some(path) = control {
-        let _ = fs::remove_file(path);
-    }
+    drop(control.map(fs::remove_file));
     drop(stop_in);
     if let Some(store) = store {
         store.await.stop();
@@ -222,7 +226,7 @@ async fn serve(
 /// What the owner of the rendezvous works with.
 struct SignallingInputs {
     datagrams: Datagrams,
-    live: Receiver<LiveSettings>,
+    live: Receiver<Update<LiveSettings>>,
     /// Relays that answer.
     relays: Receiver<Vec<String>>,
     /// Has other relays watched.
@@ -235,7 +239,7 @@ struct SignallingInputs {
 struct RelayInputs {
     setting: Setting,
     rates: Rates,
-    live: Receiver<RelaySettings>,
+    live: Receiver<Update<RelaySettings>>,
 }
 
 /// The servers that were started.
@@ -243,6 +247,15 @@ struct RelayInputs {
 struct Servers {
     rendezvous: Option<SignallingHandle>,
     relay: Option<Legs>,
+}
+
+impl Servers {
+    fn owners(self) -> Owners {
+        Owners {
+            rendezvous: self.rendezvous.map(|handle| handle.inbox),
+            relay: self.relay.map(|legs| legs.inbox),
+        }
+    }
 }
 
 /// What every part of the shell shares.
@@ -323,13 +336,15 @@ impl Shell {
     }
 }
 
-/// Opens the control socket. We serve without one, if need be.
-fn start_control(path: PathBuf, desk: Desk) -> Option<PathBuf> {
-    match control::start(&path, desk) {
-        Ok(()) => Some(path),
+/// Starts the control thread. We serve without its socket, if need be.
+fn start_control(path: PathBuf, parts: Control) -> Result<(Option<PathBuf>, Reload), ServeError> {
+    let (path, listener) = match control::open(&path) {
+        Ok(listener) => (Some(path), Some(listener)),
         Err(cause) => {
             warn!("control-unavailable path={} cause='{cause}'", path.display());
-            None
+            (None, None)
         }
-    }
+    };
+    let reload = control::start(parts, listener).map_err(ServeError::System)?;
+    Ok((path, reload))
 }

@@ -72,7 +72,7 @@ pub const CONSOLE_BYTES_MAX: usize = 1024;
 pub const CONTROL_BYTES_MAX: usize = 512;
 /// Whoever opens the control socket says what to do within this time: the next one waits so long.
 pub const CONTROL_READ_MS: u64 = 1_000;
-/// Stack of the thread that answers operators: the buffers of a line and of a list's page.
+/// Stack of the control thread: the buffers of a line and of a page of a list, a flags file read.
 pub const CONTROL_STACK_BYTES: usize = 128 * 1024;
 /// Peers listed before others get their turn.
 pub const PEERS_PER_PAGE: usize = 512;

@@ -1,11 +1,6 @@
 //! The commands of the control socket and their answers. Names of members are a documented
 //! schema: they may be added to, not changed.
 
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
-
-use smol::channel::bounded;
-
 use crate::cli::VERSION;
 use hbb_core::base::conn::{Transport, Via};
 use hbb_core::base::counters::{Counters, DROP_REASONS, DropReason};
@@ -13,12 +8,11 @@ use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{PeerQuery, PeerRow};
 
-use super::format::{Form, Sheet, Value};
-use super::{DONE, Desk};
-use crate::net::message::{
-    Answer, AnswerTo, Forgotten, RelayQuestion, RendezvousQuestion, SettingsQuestion, StoreCounts,
-    ToRelay, ToRendezvous,
-};
+use super::Control;
+use super::format::{Sheet, Value};
+use super::owners::{Owners, odd};
+use super::reply::Reply;
+use crate::net::message::{Answer, Forgotten, RelayQuestion, RendezvousQuestion, StoreCounts};
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
     ("id", 17),
@@ -43,105 +37,71 @@ const SESSION_COLUMNS: &[(&str, usize)] = &[
 const UNKNOWN: &str = "There is no such command. Those there are: status, peers, sessions, \
                        disconnect NUMBER, forget ID, ban WHAT, unban WHAT, bans, limits, limits \
                        NAME VALUE, reload.";
-const BUSY: &str = "hbb is stopping, or too busy to answer; try again.";
 const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
 const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
 const NOT_STORED: &str = "The store did not take the change; try again, and see the log if it \
                           fails again.";
-const NO_RENDEZVOUS: &str = "This hbb is a relay alone (--role); ask the one that has the peers.";
-const NO_RELAY: &str = "This hbb relays nothing (--role); ask the one that does.";
 
 /// Carries out a command and writes the answer.
 ///
 /// # Errors
-/// What to tell the operator if it was not carried out; nothing was written then.
+/// What to tell the operator if it was not carried out.
 pub(super) fn answer(
-    stream: &mut UnixStream,
-    form: Form,
-    (words, desk): (&[&str], &Desk),
+    words: &[&str],
+    control: &mut Control,
+    reply: &mut Reply,
 ) -> Result<(), String> {
-    let mut sheet = Sheet::new(form);
-    match words {
-        ["status"] => status(&mut sheet, desk)?,
-        ["peers", wanted @ ..] => return peers(stream, sheet, (wanted, desk)),
-        ["sessions"] => sessions(&mut sheet, desk)?,
-        _ => match change(words, desk)? {
-            Answer::Bans(bans) => values(&mut sheet, "bans", &bans),
-            Answer::Limits(values) => limits(&mut sheet, &values),
-            Answer::Said(said) => done(&mut sheet, &said?),
-            Answer::Ended(true) => done(&mut sheet, "The session was ended."),
-            Answer::Ended(false) => return Err(NO_SESSION.into()),
-            Answer::Forgotten(Forgotten::Durably) => done(&mut sheet, "The peer was forgotten."),
-            Answer::Forgotten(Forgotten::Unknown) => return Err(NO_PEER.into()),
-            _ => return Err(NOT_STORED.into()),
-        },
+    let mut sheet = Sheet::new(reply.form);
+    let (settings, owners) = (&mut control.settings, &control.owners);
+    match *words {
+        ["status"] => status(&mut sheet, control)?,
+        ["peers", ref wanted @ ..] => return peers(wanted, owners, reply),
+        ["sessions"] => sessions(&mut sheet, owners)?,
+        ["bans"] => values(&mut sheet, "bans", &settings.settings.bans()),
+        ["limits"] => limits(&mut sheet, &settings.settings.limits()),
+        ["disconnect", number] => done(&mut sheet, disconnect(number, owners)?),
+        ["forget", id] => done(&mut sheet, forget(id, owners)?),
+        ["ban", what] => done(&mut sheet, &settings.ban(what, true)?),
+        ["unban", what] => done(&mut sheet, &settings.ban(what, false)?),
+        ["limits", name, value] => done(&mut sheet, &settings.set_limit(name, value)?),
+        ["reload"] => done(&mut sheet, &settings.reload()?),
+        _ => return Err(UNKNOWN.into()),
     }
     sheet.end();
     // Whoever does not wait for the answer does not miss it.
-    let _ = stream.write_all(&[&[DONE], sheet.out.as_bytes()].concat());
+    drop(reply.write(&sheet.out));
     Ok(())
 }
 
-/// Has a command carried out; what its owner answers.
-fn change(words: &[&str], desk: &Desk) -> Result<Answer, String> {
-    let order = match *words {
-        ["disconnect", number] => {
-            let number = number.parse().map_err(|_| NO_SESSION)?;
-            return ask_relay(desk, RelayQuestion::End(number));
-        }
-        ["forget", id] => {
-            let id = PeerId::new(id).ok_or(NO_PEER)?;
-            return ask_rendezvous(desk, RendezvousQuestion::Forget(id));
-        }
-        ["bans"] => SettingsQuestion::Bans,
-        ["ban", what] => SettingsQuestion::Ban(what.into(), true),
-        ["unban", what] => SettingsQuestion::Ban(what.into(), false),
-        ["limits"] => SettingsQuestion::Limits,
-        ["limits", name, value] => SettingsQuestion::SetLimit([name, value].map(String::from)),
-        ["reload"] => SettingsQuestion::Reload,
-        _ => return Err(UNKNOWN.into()),
-    };
-    ask_settings(desk, order)
+fn disconnect(number: &str, owners: &Owners) -> Result<&'static str, String> {
+    let number = number.parse().map_err(|_| NO_SESSION)?;
+    match owners.ask_relay(RelayQuestion::End(number))? {
+        Answer::Ended(true) => Ok("The session was ended."),
+        Answer::Ended(false) => Err(NO_SESSION.into()),
+        _ => odd(),
+    }
 }
 
-fn ask_settings(desk: &Desk, order: SettingsQuestion) -> Result<Answer, String> {
-    ask(|to| desk.settings.try_send((order, to)).is_ok())
+fn forget(id: &str, owners: &Owners) -> Result<&'static str, String> {
+    let id = PeerId::new(id).ok_or(NO_PEER)?;
+    match owners.ask_rendezvous(RendezvousQuestion::Forget(id))? {
+        Answer::Forgotten(Forgotten::Durably) => Ok("The peer was forgotten."),
+        Answer::Forgotten(Forgotten::Unknown) => Err(NO_PEER.into()),
+        Answer::Forgotten(Forgotten::Failed) => Err(NOT_STORED.into()),
+        _ => odd(),
+    }
 }
 
-fn ask_rendezvous(desk: &Desk, question: RendezvousQuestion) -> Result<Answer, String> {
-    let owner = desk.rendezvous.as_ref().ok_or(NO_RENDEZVOUS)?;
-    ask(|to| owner.try_send(ToRendezvous::Asked(question, to)).is_ok())
-}
-
-fn ask_relay(desk: &Desk, question: RelayQuestion) -> Result<Answer, String> {
-    let owner = desk.relay.as_ref().ok_or(NO_RELAY)?;
-    ask(|to| owner.try_send(ToRelay::Asked(question, to)).is_ok())
-}
-
-/// Waits for the answer to what `put` hands to its owner.
-fn ask(put: impl FnOnce(AnswerTo) -> bool) -> Result<Answer, String> {
-    let (to, answer) = bounded(1);
-    let answered = put(to).then(|| smol::block_on(answer.recv()).ok()).flatten();
-    answered.ok_or_else(|| BUSY.into())
-}
-
-/// An owner answered another question: ours is the fault, and this conversation pays for it.
-fn odd<T>() -> Result<T, String> {
-    Err(BUSY.into())
-}
-
-fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
-    let Answer::Info(about) = ask_settings(desk, SettingsQuestion::Info)? else { return odd() };
-    let Answer::Limits(limits) = ask_settings(desk, SettingsQuestion::Limits)? else {
-        return odd();
-    };
+fn status(sheet: &mut Sheet, control: &Control) -> Result<(), String> {
+    let (settings, owners) = (&control.settings.settings, &control.owners);
+    let (about, limits) = (settings.about(), settings.limits());
     let limit = |wanted| {
         let found = limits.iter().find(|(name, _)| *name == wanted);
         Value::Decimal(found.map_or("0", |(_, value)| value))
     };
     let version = VERSION.trim_start_matches("hbb ").trim_end();
     sheet.field("version", Value::Text(version));
-    sheet.field("uptime_secs", Value::Number(desk.clock.now().as_millis() / 1000));
+    sheet.field("uptime_secs", Value::Number(control.clock.now().as_millis() / 1000));
     sheet.field("role", Value::Text(about.role));
     sheet.field("public", about.public.as_deref().map_or(Value::Nothing, Value::Text));
     sheet.field("key", about.key.as_deref().map_or(Value::Nothing, Value::Text));
@@ -151,8 +111,8 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
     sheet.field("tcp_ports", Value::Numbers(&about.tcp_ports));
     sheet.field("udp_ports", Value::Numbers(&about.udp_ports));
     let mut dropped = Vec::new();
-    if desk.rendezvous.is_some() {
-        let Answer::RendezvousLoad(load) = ask_rendezvous(desk, RendezvousQuestion::Load)? else {
+    if owners.rendezvous.is_some() {
+        let Answer::RendezvousLoad(load) = owners.ask_rendezvous(RendezvousQuestion::Load)? else {
             return odd();
         };
         let StoreCounts { commits, changes, failures } = load.store;
@@ -169,8 +129,8 @@ fn status(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
         sheet.group("store", &store.map(|(name, count)| (name, Value::Number(count))));
         dropped.extend(load.dropped);
     }
-    if desk.relay.is_some() {
-        let asked = ask_relay(desk, RelayQuestion::Load)?;
+    if owners.relay.is_some() {
+        let asked = owners.ask_relay(RelayQuestion::Load)?;
         let Answer::RelayLoad(load) = asked else { return odd() };
         let sessions = [
             ("running", Value::Number(load.running as u64)),
@@ -198,40 +158,27 @@ fn drops(sheet: &mut Sheet, counters: &[Counters]) {
 }
 
 /// Lists peers page by page, so that neither we nor others wait for all of them.
-fn peers(
-    stream: &mut UnixStream,
-    mut sheet: Sheet,
-    (words, desk): (&[&str], &Desk),
-) -> Result<(), String> {
-    let (mut wanted, most) = wish(words)?;
-    let (mut left, mut started) = (most, false);
+fn peers(words: &[&str], owners: &Owners, reply: &mut Reply) -> Result<(), String> {
+    let (mut wanted, mut left) = wish(words)?;
+    let mut sheet = Sheet::new(reply.form);
+    sheet.table("peers", PEER_COLUMNS);
     loop {
         // One more than is shown tells whether there are more.
         wanted.count = left.min(PEERS_PER_PAGE).saturating_add(1);
-        let mut page = match ask_rendezvous(desk, RendezvousQuestion::Peers(wanted.clone())) {
-            Ok(Answer::Peers(page)) => page,
-            // What was said cannot be taken back: the answer breaks off, and has no end.
-            _ if started => return Ok(()),
-            Ok(_) => return odd(),
-            Err(said) => return Err(said),
-        };
-        if !core::mem::replace(&mut started, true) {
-            sheet.table("peers", PEER_COLUMNS);
-            let _ = stream.write_all(&[DONE]);
-        }
+        let asked = owners.ask_rendezvous(RendezvousQuestion::Peers(wanted.clone()))?;
+        let Answer::Peers(mut page) = asked else { return odd() };
         let more = page.len() == wanted.count;
         page.truncate(wanted.count - 1);
         page.iter().for_each(|peer| peer_row(&mut sheet, peer));
         left -= page.len();
         wanted.after = page.last().map(|last| last.id.clone()).or(wanted.after);
-        if !more || left == 0 {
+        let last = !more || left == 0;
+        if last {
             sheet.end_table();
             next(&mut sheet, wanted.after.as_ref().filter(|_| more));
             sheet.end();
-            let _ = stream.write_all(sheet.out.as_bytes());
-            return Ok(());
         }
-        if stream.write_all(core::mem::take(&mut sheet.out).as_bytes()).is_err() {
+        if reply.write(&core::mem::take(&mut sheet.out)).is_err() || last {
             return Ok(());
         }
     }
@@ -285,8 +232,8 @@ fn peer_row(sheet: &mut Sheet, peer: &PeerRow) {
     ]);
 }
 
-fn sessions(sheet: &mut Sheet, desk: &Desk) -> Result<(), String> {
-    let Answer::Sessions(shown) = ask_relay(desk, RelayQuestion::Sessions)? else { return odd() };
+fn sessions(sheet: &mut Sheet, owners: &Owners) -> Result<(), String> {
+    let Answer::Sessions(shown) = owners.ask_relay(RelayQuestion::Sessions)? else { return odd() };
     sheet.table("sessions", SESSION_COLUMNS);
     for session in &shown {
         let [from, to] = session.ends.map(|end| end.to_string());

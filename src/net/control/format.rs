@@ -3,7 +3,7 @@
 
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// Lines and columns.
     Text,
     /// One JSON object.
@@ -12,7 +12,7 @@ pub enum Form {
 
 /// A value.
 #[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
+pub(super) enum Value<'a> {
     /// Text, escaped where need be.
     Text(&'a str),
     /// A number that is written as it is.
@@ -28,10 +28,10 @@ pub enum Value<'a> {
 }
 
 /// An answer in the making.
-pub struct Sheet {
+pub(super) struct Sheet {
     form: Form,
     /// What is written and not yet taken.
-    pub out: String,
+    pub(super) out: String,
     /// Whether nothing stands yet in the object or list that is open.
     first: bool,
     columns: &'static [(&'static str, usize)],
@@ -42,13 +42,13 @@ const NAME_CHARS: usize = 26;
 
 impl Sheet {
     /// An empty one.
-    pub fn new(form: Form) -> Self {
+    pub(super) fn new(form: Form) -> Self {
         let out = if form == Form::Json { "{".into() } else { String::new() };
         Self { form, out, first: true, columns: &[] }
     }
 
     /// A name and its value.
-    pub fn field(&mut self, name: &str, value: Value<'_>) {
+    pub(super) fn field(&mut self, name: &str, value: Value<'_>) {
         match self.form {
             Form::Json => {
                 self.name(name);
@@ -65,7 +65,7 @@ impl Sheet {
     }
 
     /// A name and what belongs together under it.
-    pub fn group(&mut self, name: &str, members: &[(&str, Value<'_>)]) {
+    pub(super) fn group(&mut self, name: &str, members: &[(&str, Value<'_>)]) {
         match self.form {
             Form::Json => {
                 self.name(name);
@@ -91,7 +91,7 @@ impl Sheet {
     }
 
     /// Begins a table of columns with their widths in text; one without columns is of values.
-    pub fn table(&mut self, name: &str, columns: &'static [(&'static str, usize)]) {
+    pub(super) fn table(&mut self, name: &str, columns: &'static [(&'static str, usize)]) {
         self.columns = columns;
         match self.form {
             Form::Json => {
@@ -107,7 +107,7 @@ impl Sheet {
     }
 
     /// One row, a value for each column.
-    pub fn row(&mut self, values: &[Value<'_>]) {
+    pub(super) fn row(&mut self, values: &[Value<'_>]) {
         if self.form == Form::Json {
             self.comma();
         }
@@ -134,21 +134,21 @@ impl Sheet {
     }
 
     /// Ends a table.
-    pub fn end_table(&mut self) {
+    pub(super) fn end_table(&mut self) {
         if self.form == Form::Json {
             self.close(']');
         }
     }
 
     /// Ends the answer.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if self.form == Form::Json {
             self.out.push_str("}\n");
         }
     }
 
     /// Whether people read it.
-    pub fn is_text(&self) -> bool {
+    pub(super) fn is_text(&self) -> bool {
         self.form == Form::Text
     }
 

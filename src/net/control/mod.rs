@@ -1,56 +1,70 @@
-//! The control socket: a line with a command comes in, the answer goes out, the connection ends.
-//! Whoever may open the socket, its owner and its group, is the operator. `cmd/ctl.rs` is the
-//! other side; openwrt/README.md and README.md document the answers. Checks: tests/ctl.rs.
+//! The control thread: it owns the settings, and answers operators at the control socket. A line
+//! with a command comes in, the answer goes out, the connection ends. Whoever may open the socket,
+//! its owner and its group, is the operator. Files are read and synced here, never on the thread
+//! that serves. `cmd/ctl.rs` is the other side; openwrt/README.md and README.md document the
+//! answers. Checks: tests/ctl.rs.
 
 mod answer;
 pub mod console;
-pub mod format;
-pub mod reload;
+mod format;
+mod holders;
+mod owners;
+mod reply;
+mod settings;
 
 use std::fs::{self, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
 use log::warn;
-use smol::channel::Sender;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use hbb_core::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
 
 use crate::net::clock::Clock;
-use crate::net::message::{AnswerTo, SettingsQuestion, ToRelay, ToRendezvous};
 use answer::answer;
-use format::{Form, Sheet, Value};
+use format::Form;
+pub use holders::Holders;
+pub use owners::Owners;
+pub use reply::DONE;
+use reply::Reply;
+pub use settings::SettingsOwner;
 
-/// The answer begins with this if the command was carried out.
-pub const DONE: u8 = b'+';
-/// The answer begins with this if it was not; why follows.
-pub const REFUSED: u8 = b'-';
 /// Owner and group.
 const MODE: u32 = 0o660;
 
-/// Who answers what is asked here.
-#[derive(Clone)]
-pub struct Desk {
-    /// The owner of the settings.
-    pub settings: Sender<(SettingsQuestion, AnswerTo)>,
-    /// The owner of the rendezvous, if there is one.
-    pub rendezvous: Option<Sender<ToRendezvous>>,
-    /// The owner of the relay, if there is one.
-    pub relay: Option<Sender<ToRelay>>,
+/// What the control thread owns.
+pub struct Control {
+    /// The settings, and whom to tell of changes.
+    pub settings: SettingsOwner,
+    /// Who answers for the rest.
+    pub owners: Owners,
     /// Since when we run.
     pub clock: Clock,
 }
 
-/// Opens the socket and answers on a thread of its own, one operator after the other, until the
-/// process ends. A socket that a server left behind is replaced.
+/// Has the control thread read the flags file and the lists again.
+pub struct Reload(Arc<OwnedFd>);
+
+impl Reload {
+    /// Asks for it; asked several times before it begins, it is done once.
+    pub fn ask(&self) {
+        // It fails only if it was asked for 2^64 times.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Opens the socket. One that a server left behind is replaced.
 ///
 /// # Errors
 /// What the system says; `AddrInUse` if another server answers there.
-pub fn start(path: &Path, desk: Desk) -> io::Result<()> {
+pub fn open(path: &Path) -> io::Result<UnixListener> {
     if UnixStream::connect(path).is_ok() {
         return Err(io::ErrorKind::AddrInUse.into());
     }
@@ -61,20 +75,46 @@ pub fn start(path: &Path, desk: Desk) -> io::Result<()> {
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(MODE))?;
+    Ok(listener)
+}
+
+/// Starts the control thread, which runs until the process ends. It answers one operator after
+/// the other, each within a bounded time; a reload waits for as long at most.
+///
+/// # Errors
+/// What the system says if it has no thread or no file descriptor to give.
+pub fn start(control: Control, listener: Option<UnixListener>) -> io::Result<Reload> {
+    let asked = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+    let reload = Reload(Arc::clone(&asked));
     let thread = Builder::new().name("control".into()).stack_size(CONTROL_STACK_BYTES);
     thread.spawn(move || {
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => drop(converse(stream, &desk)),
-                Err(cause) => return warn!("control-failed cause={}", cause.kind()),
-            }
+        if let Err(cause) = work(control, listener.as_ref(), &asked) {
+            warn!("control-failed cause={}", cause.kind());
         }
     })?;
-    Ok(())
+    Ok(reload)
+}
+
+fn work(mut control: Control, listener: Option<&UnixListener>, asked: &OwnedFd) -> io::Result<()> {
+    let sources = [Some(asked.as_fd()), listener.map(UnixListener::as_fd)];
+    let sources = sources.into_iter().flatten();
+    let mut sources: Vec<_> =
+        sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    loop {
+        poll(&mut sources, None)?;
+        let mut ready = sources.iter().map(|source| !source.revents().is_empty());
+        if ready.next() == Some(true) {
+            rustix::io::read(asked, &mut [0; 8])?;
+            drop(control.settings.reload());
+        }
+        if let (Some(true), Some(listener)) = (ready.next(), listener) {
+            drop(converse(listener.accept()?.0, &mut control));
+        }
+    }
 }
 
 /// One command.
-fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+fn converse(mut stream: UnixStream, control: &mut Control) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_millis(CONTROL_READ_MS)))?;
     stream.set_write_timeout(Some(Duration::from_millis(WRITE_MS)))?;
     let mut line = Vec::new();
@@ -89,12 +129,9 @@ fn converse(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
     let words: Vec<&str> = words.collect();
-    let Err(said) = answer(&mut stream, form, (&words, desk)) else { return Ok(()) };
-    let mut sheet = Sheet::new(form);
-    match form {
-        Form::Text => sheet.out.push_str(&said),
-        Form::Json => sheet.field("error", Value::Text(&said)),
+    let mut reply = Reply::new(stream, form);
+    match answer(&words, control, &mut reply) {
+        Ok(()) => Ok(()),
+        Err(said) => reply.refuse(&said),
     }
-    sheet.end();
-    stream.write_all(&[&[REFUSED], sheet.out.as_bytes()].concat())
 }

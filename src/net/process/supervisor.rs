@@ -39,7 +39,7 @@ impl Supervisor {
         self.tell("READY=1");
     }
 
-    /// The flags file is being read; [`Self::ready`] says when that is over, refused or not.
+    /// A reload began; [`Self::ready`] says when it is in force or refused.
     pub fn reloading(&self) {
         if self.place.is_some() {
             self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_us()));

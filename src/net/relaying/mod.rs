@@ -19,7 +19,7 @@ use crate::net::conn::Connection;
 use crate::net::conn::link::Link;
 use crate::net::conn::slots::SlotTable;
 use crate::net::message::{
-    Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
+    Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay, Update,
 };
 use crate::net::report;
 use crate::net::session::list::Running;
@@ -46,7 +46,7 @@ struct Held {
 
 enum Wake {
     Leg(ToRelay),
-    Live(RelaySettings),
+    Live(Update<RelaySettings>),
     Due,
 }
 
@@ -59,7 +59,7 @@ impl Relaying {
     }
 
     /// Runs until every queue into it is closed.
-    pub async fn run(&mut self, inbox: &Receiver<ToRelay>, live: &Receiver<RelaySettings>) {
+    pub async fn run(&mut self, inbox: &Receiver<ToRelay>, live: &Receiver<Update<RelaySettings>>) {
         loop {
             let wake = {
                 let leg = async { inbox.recv().await.ok().map(Wake::Leg) };
@@ -77,7 +77,10 @@ impl Relaying {
                 None => return,
                 Some(Wake::Due) => {}
                 Some(Wake::Leg(message)) => self.message(message).await,
-                Some(Wake::Live(live)) => self.reconfigure(live).await,
+                Some(Wake::Live(live)) => {
+                    self.reconfigure(live.settings).await;
+                    let _ = live.in_force.try_send(Answer::InForce);
+                }
             }
             for _ in 0..STREAMS_PER_TURN {
                 let Ok(message) = inbox.try_recv() else { break };

@@ -24,6 +24,7 @@ use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::Datagrams;
 use crate::net::message::{
     Answer, AnswerTo, Forgotten, RendezvousLoad, RendezvousQuestion, ToConnection, ToRendezvous,
+    Update,
 };
 use crate::net::report;
 use crate::net::store::StoreThread;
@@ -60,8 +61,8 @@ pub struct Queues {
     pub inbox: Receiver<ToRendezvous>,
     /// From the store thread.
     pub saved: Receiver<(Ticket, SaveOutcome)>,
-    /// From the signal handler.
-    pub live: Receiver<LiveSettings>,
+    /// From the owner of the settings.
+    pub live: Receiver<Update<LiveSettings>>,
     /// From the watch over relays: those that can be reached.
     pub relays: Receiver<Vec<String>>,
 }
@@ -70,7 +71,7 @@ enum Wake {
     Datagram,
     Stream(ToRendezvous),
     Saved((Ticket, SaveOutcome)),
-    Live(Box<LiveSettings>),
+    Live(Box<Update<LiveSettings>>),
     Relays(Vec<String>),
     Due,
 }
@@ -103,7 +104,10 @@ impl Signalling {
                 Wake::Datagram | Wake::Due => {}
                 Wake::Stream(message) => self.stream(message),
                 Wake::Saved(saved) => self.saved(saved),
-                Wake::Live(live) => self.reconfigure(*live),
+                Wake::Live(live) => {
+                    self.reconfigure(live.settings);
+                    let _ = live.in_force.try_send(Answer::InForce);
+                }
                 Wake::Relays(relays) => self.machine.set_relays(relays),
             }
             self.turn(queues);

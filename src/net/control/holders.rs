@@ -1,0 +1,75 @@
+//! Those on the serving thread who hold values of the settings: hands them new ones, and passes
+//! signals on. It touches no file. Checks: C71, C72, tests/ctl.rs.
+
+use std::sync::mpsc;
+
+use smol::channel::{Receiver, Sender};
+use smol::future;
+
+use super::Reload;
+use crate::net::conn::pool::Pool;
+use crate::net::conn::websocket::Proxies;
+use crate::net::message::{RelaySettings, Update};
+use crate::net::process::signal::{SignalAction, SignalListener};
+use crate::settings::LiveSettings;
+
+/// All of them.
+pub struct Holders {
+    /// Grows with the limit of connections.
+    pub pool: Pool,
+    /// How many places it has.
+    pub places: usize,
+    /// Those that are believed.
+    pub proxies: Proxies,
+    /// The watch over relays.
+    pub watch: mpsc::Sender<Vec<String>>,
+    /// The owner of the rendezvous.
+    pub rendezvous: Sender<Update<LiveSettings>>,
+    /// The owner of the relay.
+    pub relay: Sender<Update<RelaySettings>>,
+}
+
+impl Holders {
+    /// Applies new settings until a signal says stop.
+    pub async fn until_stop(
+        mut self,
+        mut signals: SignalListener,
+        reload: Reload,
+        updates: Receiver<Update<LiveSettings>>,
+    ) {
+        loop {
+            let signal = async { Ok(signals.next().await) };
+            let update = async {
+                match updates.recv().await {
+                    Ok(update) => Err(update),
+                    // The control thread is gone, and has said why.
+                    Err(_) => future::pending().await,
+                }
+            };
+            match future::or(signal, update).await {
+                Ok(SignalAction::Stop) => return,
+                Ok(SignalAction::Reload) => reload.ask(),
+                Err(update) => self.apply(update),
+            }
+        }
+    }
+
+    /// The machines answer when they obey; all else is in force on return.
+    fn apply(&mut self, update: Update<LiveSettings>) {
+        let live = &update.settings;
+        self.pool.grow(self.places, live.limits.connections);
+        self.places = self.places.max(live.limits.connections);
+        self.proxies.set(live.proxies.clone());
+        let _ = self.watch.send(live.policy.relays.clone());
+        let settings = RelaySettings {
+            limits: live.limits,
+            access_key: live.policy.access_key.clone(),
+            lists: live.lists.clone(),
+            rates: live.rates,
+        };
+        let in_force = update.in_force.clone();
+        // A machine that does not run has no queue.
+        let _ = self.relay.try_send(Update { settings, in_force });
+        let _ = self.rendezvous.try_send(update);
+    }
+}

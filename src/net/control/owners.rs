@@ -1,0 +1,50 @@
+//! Asks the owners of the machines and waits for what they say. Must not run on the thread that
+//! serves.
+
+use smol::channel::{Sender, bounded};
+
+use crate::net::message::{
+    Answer, AnswerTo, RelayQuestion, RendezvousQuestion, ToRelay, ToRendezvous,
+};
+
+pub(super) const BUSY: &str = "hbb is stopping, or too busy to answer; try again.";
+const NO_RENDEZVOUS: &str = "This hbb is a relay alone (--role); ask the one that has the peers.";
+const NO_RELAY: &str = "This hbb relays nothing (--role); ask the one that does.";
+
+/// The owners of the machines that run.
+#[derive(Clone)]
+pub struct Owners {
+    /// That of the rendezvous.
+    pub rendezvous: Option<Sender<ToRendezvous>>,
+    /// That of the relay.
+    pub relay: Option<Sender<ToRelay>>,
+}
+
+impl Owners {
+    /// How many there are.
+    pub fn machines(&self) -> usize {
+        usize::from(self.rendezvous.is_some()) + usize::from(self.relay.is_some())
+    }
+
+    pub(super) fn ask_rendezvous(&self, question: RendezvousQuestion) -> Result<Answer, String> {
+        let owner = self.rendezvous.as_ref().ok_or(NO_RENDEZVOUS)?;
+        ask(|to| owner.try_send(ToRendezvous::Asked(question, to)).is_ok())
+    }
+
+    pub(super) fn ask_relay(&self, question: RelayQuestion) -> Result<Answer, String> {
+        let owner = self.relay.as_ref().ok_or(NO_RELAY)?;
+        ask(|to| owner.try_send(ToRelay::Asked(question, to)).is_ok())
+    }
+}
+
+/// Waits for the answer to what `put` hands to its owner.
+fn ask(put: impl FnOnce(AnswerTo) -> bool) -> Result<Answer, String> {
+    let (to, answer) = bounded(1);
+    let answered = put(to).then(|| answer.recv_blocking().ok()).flatten();
+    answered.ok_or_else(|| BUSY.into())
+}
+
+/// An owner answered another question: ours is the fault, and this conversation pays for it.
+pub(super) fn odd<T>() -> Result<T, String> {
+    Err(BUSY.into())
+}

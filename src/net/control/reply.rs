@@ -1,0 +1,54 @@
+//! What goes back to an operator: whether the command was carried out, then the answer or why not.
+
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
+
+use super::format::{Form, Sheet, Value};
+
+/// The answer begins with this if the command was carried out.
+pub const DONE: u8 = b'+';
+/// The answer begins with this if it was not; why follows.
+const REFUSED: u8 = b'-';
+
+/// One operator's answer.
+pub(super) struct Reply {
+    stream: UnixStream,
+    /// What it is written as.
+    pub(super) form: Form,
+    begun: bool,
+}
+
+impl Reply {
+    pub(super) const fn new(stream: UnixStream, form: Form) -> Self {
+        Self { stream, form, begun: false }
+    }
+
+    /// Writes the answer, or its next part.
+    ///
+    /// # Errors
+    /// The operator went away, or reads nothing.
+    pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
+        if !core::mem::replace(&mut self.begun, true) {
+            self.stream.write_all(&[DONE])?;
+        }
+        self.stream.write_all(text.as_bytes())
+    }
+
+    /// Says why nothing was done. Once a part of an answer is written it cannot be taken back: the
+    /// answer breaks off, and has no end.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub(super) fn refuse(mut self, said: &str) -> io::Result<()> {
+        if self.begun {
+            return Ok(());
+        }
+        let mut sheet = Sheet::new(self.form);
+        match self.form {
+            Form::Text => sheet.out.push_str(said),
+            Form::Json => sheet.field("error", Value::Text(said)),
+        }
+        sheet.end();
+        self.stream.write_all(&[&[REFUSED], sheet.out.as_bytes()].concat())
+    }
+}

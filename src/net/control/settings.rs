@@ -1,0 +1,146 @@
+//! The owner of the settings: what signals and operators change is read, kept on disk and then
+//! sent to those who hold values of it. Nothing is done before all of them say so.
+//! Checks: C71, C72, tests/ctl.rs, tests/notify.rs.
+
+use std::sync::Arc;
+
+use log::{info, warn};
+use smol::channel::{Sender, bounded};
+
+use super::owners::BUSY;
+use crate::net::message::{Answer, Update};
+use crate::net::process::supervisor::Supervisor;
+use crate::settings::{LiveSettings, RunningSettings};
+
+/// Owns the settings while we run. It blocks: it belongs on a thread that serves nobody.
+pub struct SettingsOwner {
+    /// What may change.
+    pub settings: RunningSettings,
+    /// To the serving thread.
+    pub updates: Sender<Update<LiveSettings>>,
+    /// How many machines run, 1 or 2: each answers when it obeys.
+    pub machines: usize,
+    /// Who started us.
+    pub supervisor: Arc<Supervisor>,
+}
+
+impl SettingsOwner {
+    /// Reads flags file and lists again.
+    ///
+    /// # Errors
+    /// What to tell the operator; nothing was changed.
+    pub(super) fn reload(&mut self) -> Result<String, String> {
+        self.supervisor.reloading();
+        let reloaded = self.settings.reload().and_then(|(live, fixed)| {
+            self.put_in_force(live)?;
+            Ok(fixed)
+        });
+        self.supervisor.ready();
+        match reloaded {
+            Ok(fixed) => {
+                for flag in &fixed {
+                    warn!("restart-needed flag={flag}");
+                }
+                info!("reloaded");
+                Ok(match fixed.as_slice() {
+                    [] => "Reloaded.".into(),
+                    flags => ["Reloaded. Only a restart changes: ", &flags.join(" ")].concat(),
+                })
+            }
+            Err(said) => {
+                for line in said.lines() {
+                    warn!("reload-refused cause='{line}'");
+                }
+                Err(said)
+            }
+        }
+    }
+
+    /// Changes a limit until the next reload or start.
+    ///
+    /// # Errors
+    /// As for [`Self::reload`].
+    pub(super) fn set_limit(&mut self, name: &str, value: &str) -> Result<String, String> {
+        let live = self.settings.set_limit(name, value)?;
+        self.put_in_force(live)?;
+        Ok([name, " is ", value, " until the next reload or start."].concat())
+    }
+
+    /// Shuts somebody out or lets them in again, on disk first.
+    ///
+    /// # Errors
+    /// As for [`Self::reload`].
+    pub(super) fn ban(&mut self, what: &str, banned: bool) -> Result<String, String> {
+        let live = self.settings.ban(what, banned)?;
+        self.put_in_force(live)?;
+        Ok([what, if banned { " is shut out." } else { " is let in again." }].concat())
+    }
+
+    /// Hands out new settings and waits until every machine that runs obeys them.
+    fn put_in_force(&self, settings: LiveSettings) -> Result<(), String> {
+        let (in_force, answers) = bounded(self.machines.max(1));
+        let sent = self.updates.try_send(Update { settings, in_force });
+        let obeyed = |_| matches!(answers.recv_blocking(), Ok(Answer::InForce));
+        if sent.is_ok() && (0..self.machines).all(obeyed) { Ok(()) } else { Err(BUSY.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::thread::{self, JoinHandle};
+    use std::time::Duration;
+
+    use hbb_core::identity::KeyPolicy;
+    use smol::channel::Receiver;
+
+    use super::*;
+    use crate::cli::ServeFlags;
+    use crate::config::Config;
+    use crate::net::message::AnswerTo;
+
+    /// The owner of settings in an empty folder, and what it sends to the serving thread.
+    fn owner(name: &str) -> (SettingsOwner, Receiver<Update<LiveSettings>>) {
+        let data = std::env::temp_dir().join(format!("hbb-{name}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&data));
+        fs::create_dir(&data).unwrap();
+        let flags = ServeFlags { data: data.to_str().map(str::to_owned), ..ServeFlags::default() };
+        let keys = KeyPolicy { signing: None, enforced: None };
+        let settings = RunningSettings::new(Config::new(&flags, None).unwrap(), keys);
+        let (updates, serving) = bounded(1);
+        let supervisor = Arc::new(Supervisor::find());
+        (SettingsOwner { settings, updates, machines: 2, supervisor }, serving)
+    }
+
+    type Operator = JoinHandle<Result<String, String>>;
+
+    /// An operator bans somebody; those who wait for the two machines.
+    fn ban(name: &str) -> (Operator, [AnswerTo; 2]) {
+        let (mut owner, serving) = owner(name);
+        let operator = thread::spawn(move || owner.ban("192.0.2.1", true));
+        let Update { settings, in_force } = serving.recv_blocking().unwrap();
+        assert!(settings.policy.bans.has_ip("192.0.2.1".parse().unwrap()));
+        assert_eq!(settings.lists.block.len(), 1);
+        (operator, [in_force.clone(), in_force])
+    }
+
+    #[test]
+    fn nobody_is_shut_out_before_both_machines_say_so() {
+        let (operator, [rendezvous, relay]) = ban("both");
+        rendezvous.try_send(Answer::InForce).unwrap();
+        drop(rendezvous);
+        // The relay has not come to it yet.
+        thread::sleep(Duration::from_millis(200));
+        assert!(!operator.is_finished());
+        relay.try_send(Answer::InForce).unwrap();
+        assert_eq!(operator.join().unwrap().as_deref(), Ok("192.0.2.1 is shut out."));
+    }
+
+    #[test]
+    fn a_machine_that_ended_makes_no_promise() {
+        let (operator, [rendezvous, relay]) = ban("one");
+        rendezvous.try_send(Answer::InForce).unwrap();
+        drop((rendezvous, relay));
+        assert_eq!(operator.join().unwrap(), Err(BUSY.into()));
+    }
+}
