@@ -5,8 +5,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::Ipv6TClass;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use smol::Async;
 
@@ -37,7 +35,7 @@ pub fn mark(stream: &impl AsFd, dscp: u8) {
     let class = dscp << 2;
     // The first is for IPv4, mapped or not, the second for IPv6.
     let _ = sockopt::set_ip_tos(stream, class);
-    let _ = setsockopt(stream, Ipv6TClass, &i32::from(class));
+    let _ = sockopt::set_ipv6_tclass(stream, class.into());
 }
 
 fn open(ip: Option<IpAddr>, port: u16, kind: SocketType) -> io::Result<OwnedFd> {
