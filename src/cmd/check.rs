@@ -17,7 +17,7 @@ use crate::store;
 use hbb_core::identity::KeyChoice;
 
 /// `hbb check`.
-pub fn run(flags: &ServeFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
     let config = check_flags(flags, &mut report);
     check_directory(&config.data, &mut report);

@@ -40,7 +40,7 @@ pub struct Handout {
 }
 
 /// `hbb export`.
-pub fn run(flags: &ExportFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
     let format_is = "text, string, qr, exe, toml or json";
     checked("--format", &flags.format, |text| FORMATS.contains(&text), format_is)?;
     let handout = gather(flags)?;

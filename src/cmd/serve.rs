@@ -7,7 +7,7 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::keygen;
 use crate::config::{Config, Role};
-use crate::log::{info, init, warn};
+use crate::log::init;
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::Setting;
@@ -17,11 +17,13 @@ use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
+use log::{info, warn};
 
 /// The store's file name in the data directory.
-pub const STORE_FILE: &str = "hbb.store";
+pub(super) const STORE_FILE: &str = "hbb.store";
+
 /// `hbb serve`.
-pub fn run(config: Config) -> Result<(), Exit> {
+pub(super) fn run(config: Config) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     let keys = keygen::policy(&config)?;
     let settings = RunningSettings::new(config.clone(), keys.clone());
@@ -99,7 +101,7 @@ fn greeting(config: &Config, keys: &KeyPolicy) -> String {
 }
 
 /// A store that cannot be used, and the way out.
-pub fn store_exit(path: &Path, error: store::Error) -> Exit {
+pub(super) fn store_exit(path: &Path, error: store::Error) -> Exit {
     let way_out = match error {
         store::Error::InUse => {
             return Exit::running(format!(

@@ -3,6 +3,7 @@
 //! Checks: the refusals in `mod.rs`.
 
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
@@ -157,11 +158,11 @@ impl Builder {
         if let Some(ip) = self.value("--bind", &flags.bind, ip, is) {
             self.config.bind = Some(ip);
         }
-        let bounds = (PORT_MIN.into(), PORT_MAX.into());
+        let bounds = PORT_MIN.into()..=PORT_MAX.into();
         if let Some(port) = self.number("--port", &flags.port, bounds) {
             self.config.ports.main = small(port);
         }
-        let bounds = (1, RELAY_PORT_MAX.into());
+        let bounds = 1..=RELAY_PORT_MAX.into();
         if let Some(port) = self.number("--relay-port", &flags.relay_port, bounds) {
             self.relay_port = Some(small(port));
         }
@@ -200,22 +201,22 @@ impl Builder {
 
     fn apply_limits(&mut self, flags: &ServeFlags) {
         let mut limits = self.config.limits;
-        if let Some(max) = self.number("--max-peers", &flags.max_peers, (1, PEERS_CEILING)) {
+        if let Some(max) = self.number("--max-peers", &flags.max_peers, 1..=PEERS_CEILING) {
             limits.peers = max;
         }
-        let bounds = (1, CONNECTIONS_CEILING);
+        let bounds = 1..=CONNECTIONS_CEILING;
         if let Some(max) = self.number("--max-connections", &flags.max_connections, bounds) {
             limits.connections = max;
         }
-        let bounds = (1, SESSIONS_CEILING);
+        let bounds = 1..=SESSIONS_CEILING;
         if let Some(max) = self.number("--max-sessions", &flags.max_sessions, bounds) {
             limits.sessions = max;
         }
-        let (flag, bounds) = ("--registrations-per-minute", (1, u16::MAX.into()));
+        let (flag, bounds) = ("--registrations-per-minute", 1..=u16::MAX.into());
         if let Some(max) = self.number(flag, &flags.registrations_per_minute, bounds) {
             limits.registrations_per_source = small(max);
         }
-        let (flag, bounds) = ("--new-peers-per-day", (1, u16::MAX.into()));
+        let (flag, bounds) = ("--new-peers-per-day", 1..=u16::MAX.into());
         if let Some(max) = self.number(flag, &flags.new_peers_per_day, bounds) {
             limits.newcomers_per_source = small(max);
         }
@@ -227,7 +228,7 @@ impl Builder {
         if let Some(threads) = self.value("--relay-threads", &flags.relay_threads, threads, is) {
             self.config.relay_threads = threads;
         }
-        if let Some(dscp) = self.number("--dscp", &flags.dscp, (0, 63)) {
+        if let Some(dscp) = self.number("--dscp", &flags.dscp, 0..=63) {
             self.config.dscp = u8::try_from(dscp).ok();
         }
     }
@@ -248,7 +249,7 @@ impl Builder {
         if let Some(value) = self.value(flag, &flags.downgrade_threshold, hundredths, is) {
             rates.downgrade_threshold = value;
         }
-        let (flag, bounds) = ("--downgrade-start-check", (1, 1_000_000));
+        let (flag, bounds) = ("--downgrade-start-check", 1..=1_000_000);
         if let Some(secs) = self.number(flag, &flags.downgrade_start_check, bounds) {
             rates.downgrade_after_ms = secs as u64 * 1000;
         }
@@ -344,11 +345,12 @@ impl Builder {
         &mut self,
         flag: &str,
         text: &Option<String>,
-        (min, max): (usize, usize),
+        range: RangeInclusive<usize>,
     ) -> Option<usize> {
         let text = text.as_deref()?;
-        let value = text.parse().ok().filter(|number| (min..=max).contains(number));
+        let value = text.parse().ok().filter(|number| range.contains(number));
         if value.is_none() {
+            let (min, max) = range.into_inner();
             self.problem(&format!("{flag} '{text}': must be a whole number from {min} to {max}"));
         }
         value

@@ -16,8 +16,8 @@ use hbb_core::base::address::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
-pub use ports::{PORT, PORT_MAX, PORT_MIN, PortService, Ports, RELAY_PORT_MAX, Role};
-pub use value::{LogLevel, RELAY_SERVERS_MAX, TRUSTED_PROXIES_MAX, relays};
+pub use ports::{PORT, PortService, Ports, Role};
+pub use value::{LogLevel, relays};
 use value::{in_hundredths, megabits};
 
 /// The control socket's name in the data directory.
@@ -52,12 +52,12 @@ pub struct Config {
     pub bind: Option<IpAddr>,
     /// The ports, which do not overlap.
     pub ports: Ports,
-    /// Relays clients are told, `host` or `host:port`, at most [`RELAY_SERVERS_MAX`].
+    /// Relays clients are told, `host` or `host:port`, at most 32.
     /// Empty: clients use their ID server's host with the port above P.
     pub relay_servers: Vec<String>,
     /// Whether upstream's console answers on this machine.
     pub console: bool,
-    /// Proxies that are believed where their clients are, at most [`TRUSTED_PROXIES_MAX`].
+    /// Proxies that are believed where their clients are, at most 64.
     pub trusted_proxies: Vec<Network>,
     /// The text of `--key`; None if it was not given. May be a secret: never log it.
     pub key: Option<Box<str>>,

@@ -10,9 +10,9 @@ use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
 
 /// Most relays in a list; more cannot be told from a mistake.
-pub const RELAY_SERVERS_MAX: usize = 32;
+const RELAY_SERVERS_MAX: usize = 32;
 /// Most proxies in a list: every address of a content network fits.
-pub const TRUSTED_PROXIES_MAX: usize = 64;
+const TRUSTED_PROXIES_MAX: usize = 64;
 
 /// The least important line that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::time::Duration;
 use smol::channel::Sender;
 
 use crate::config::{PORT, Ports};
-use crate::log::warn;
 use hbb_core::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
+use log::warn;
 
 /// The port of a relay whose name tells none.
 const RELAY_PORT: u16 = Ports::new(PORT).relay;

@@ -11,11 +11,11 @@ use std::time::Duration;
 use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
-use crate::log::warn;
 use crate::store::Store;
 use hbb_core::base::conn::{SaveOutcome, Ticket};
 use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
+use log::warn;
 
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
