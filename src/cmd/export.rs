@@ -169,7 +169,7 @@ impl Handout {
             ["rustdesk-licensed-", &config_string(&self.json()), ".exe"].concat()
         };
         if name.chars().count() > FILE_NAME_CHARS_MAX {
-            return Err(Exit::flags("This is too much for a file name; use --format string"));
+            return Err(Exit::flags("This is too long for a file name; use --format string"));
         }
         Ok(name)
     }
@@ -249,7 +249,7 @@ fn quote(text: &mut String, value: &str, ascii: bool) {
 /// on a terminal the colours are set to make sure.
 fn qr_code(text: &str, colours: bool) -> Result<String, Exit> {
     let code = QrCode::encode_text(text, QrCodeEcc::Low)
-        .map_err(|_| Exit::flags("This is too much for a QR code; use --format string"))?;
+        .map_err(|_| Exit::flags("This is too long for a QR code; use --format string"))?;
     let (start, end) = if colours { ("\u{1b}[97;40m", "\u{1b}[0m\n") } else { ("", "\n") };
     let edge = code.size() + QR_MARGIN;
     let mut text = String::new();

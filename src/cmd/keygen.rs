@@ -108,8 +108,8 @@ pub(super) fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
     };
     ServerKey::parse(&text).map(Some).map_err(|why| {
         Exit::unusable(format!(
-            "The key file {} is damaged: {why}. Put it back from a backup; or make a new key with \
-             'hbb keygen --force', which every client must then be given. It was not changed.",
+            "The key file {} is damaged: {why}. Restore it from a backup, or make a new key with \
+             'hbb keygen --force', which every client then needs. It was not changed.",
             path.display()
         ))
     })
@@ -128,8 +128,8 @@ pub(super) fn refuse_orphan(dir: &Path) -> Result<(), Exit> {
         return Ok(());
     }
     Err(Exit::unusable(format!(
-        "There is {} but no {SECRET_FILE} beside it. Put that back from a backup; or make a new \
-         key with 'hbb keygen --force', which every client must then be given.",
+        "There is {} but no {SECRET_FILE} beside it. Restore that from a backup, or make a new \
+         key with 'hbb keygen --force', which every client then needs.",
         public.display()
     )))
 }
@@ -271,15 +271,15 @@ fn exists(path: &Path) -> bool {
 
 fn unreadable(path: &Path, error: &io::Error) -> Exit {
     Exit::unusable(format!(
-        "The key file {} cannot be read: {error}. Let the user hbb runs as own it, or name \
-         another directory with --data. It was not changed.",
+        "The key file {} cannot be read: {error}. Give it to the user that hbb runs as, or \
+         name another directory with --data. It was not changed.",
         path.display()
     ))
 }
 
 fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
     Exit::unusable(format!(
-        "Cannot write key files to {}: {error}. Name a directory with --data that exists and that \
+        "Cannot write key files to {}: {error}. Name an existing directory with --data that \
          the user hbb runs as may write to.",
         dir.display()
     ))

@@ -112,12 +112,12 @@ pub(super) fn store_exit(path: &Path, error: store::Error) -> Exit {
         }
         store::Error::NewerFormat => "Install that version again, or start with another --data.",
         store::Error::Damaged => {
-            "Put it back from a backup; or move it away, and every device registers itself anew."
+            "Restore it from a backup, or move it away; every device then registers again."
         }
         store::Error::Foreign => "Name another directory with --data, or move the file away.",
-        store::Error::Journal => "Move it away, and every device registers itself anew.",
+        store::Error::Journal => "Move it away; every device then registers again.",
         store::Error::Io(ErrorKind::StorageFull) => "Free some space.",
-        store::Error::Io(_) => "Let the user hbb runs as own the directory of --data.",
+        store::Error::Io(_) => "Give the directory of --data to the user that hbb runs as.",
     };
     let path = path.display();
     Exit::unusable(format!("Cannot use the store {path}: {error}. {way_out} It was not changed."))

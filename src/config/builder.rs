@@ -102,7 +102,7 @@ impl Builder {
         Self::again(config)
     }
 
-    /// One that was judged and may change in some things.
+    /// Starts from a configuration that was judged already.
     fn again(config: Config) -> Self {
         let (place, problems) = (String::new(), Vec::new());
         Self { config, relay_port: None, network: None, local_ip: None, place, problems }
@@ -118,7 +118,7 @@ impl Builder {
             self.place = format!("{} line {number}: ", file.name);
             let name = line.split(['=', ' ', '\t']).next().unwrap_or(line);
             if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == name) {
-                self.problem(&format!("{name} stands in line {first} already; remove one of them"));
+                self.problem(&format!("{name} is in line {first} already; remove one of them"));
                 continue;
             }
             seen.push((name, number));
@@ -144,7 +144,7 @@ impl Builder {
         }
     }
 
-    /// Where we are and listen.
+    /// Where files are, and where to listen.
     fn apply_place(&mut self, flags: &ServeFlags) {
         let is = "a directory";
         if let Some(data) = self.value("--data", &flags.data, not_empty, is) {
@@ -176,16 +176,16 @@ impl Builder {
         }
     }
 
-    /// Which path sessions take.
+    /// How clients are led to each other.
     fn apply_paths(&mut self, flags: &ServeFlags) {
         self.config.always_use_relay |= flags.always_use_relay;
         self.config.ports.single |= flags.single_port;
         self.config.console |= flags.console;
-        let is = "addresses or networks such as 10.0.0.0/8, with commas between, at most 64";
+        let is = "addresses or networks such as 10.0.0.0/8, separated by commas, at most 64";
         if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
             self.config.trusted_proxies = list;
         }
-        let is = "HOST or HOST:PORT, several with commas between, at most 32";
+        let is = "HOST or HOST:PORT, several separated by commas, at most 32";
         if let Some(list) = self.value("--relay-servers", &flags.relay_servers, relays, is) {
             self.config.relay_servers = list;
         }
@@ -285,7 +285,8 @@ impl Builder {
     fn relate_single_port(&mut self) {
         let config = &mut self.config;
         if config.role != Role::All {
-            return self.problem("--single-port: joins ID server and relay; leave out --role");
+            return self
+                .problem("--single-port: serves ID server and relay together; leave out --role");
         }
         if self.relay_port.is_some() {
             return self.problem("--single-port: the relay is on --port; leave out --relay-port");
@@ -308,7 +309,7 @@ impl Builder {
         if numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
             self.problem(
                 "--relay-port: it and the second port above it must differ from the ID server's \
-                 ports, which are --port, the one below and the second above",
+                 ports: --port, the one below it and the second above it",
             );
         }
     }

@@ -154,7 +154,7 @@ mod tests {
                 "flags line 4: --max-peers '131073': must be a whole number from 1 to 131072",
                 "flags line 5: --mask '10.0.0.0': must be an IPv4 network such as 192.168.0.0/16",
                 "flags line 6: Unrecognized argument: --prot",
-                "flags line 7: --port stands in line 1 already; remove one of them",
+                "flags line 7: --port is in line 1 already; remove one of them",
             ]
         );
     }
