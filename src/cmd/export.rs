@@ -2,7 +2,6 @@
 //! nothing. Must not know how a key signs.
 //! Checks: C77 (config strings), tests/cli.rs (the other forms).
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _};
 use std::path::Path;
@@ -14,6 +13,7 @@ use super::exit::{Exit, print};
 use super::keygen;
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
+use crate::json::quote;
 use crate::settings;
 use hbb_core::base::address::{host, host_port};
 use hbb_core::identity::KeyChoice;
@@ -223,26 +223,6 @@ impl Handout {
 pub fn config_string(json: &str) -> String {
     let text = Base64UrlSafeNoPadding::encode_to_string(json).unwrap_or_default();
     text.chars().rev().collect()
-}
-
-/// Adds `value` in double quotes as JSON has it; `ascii` also spells out what is not ASCII, in
-/// pairs of 16 bits where needed, which TOML does not know.
-fn quote(text: &mut String, value: &str, ascii: bool) {
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            ' '..='~' => text.push(c),
-            _ if !ascii && !c.is_control() => text.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string cannot fail.
-                    let _ = write!(text, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    text.push('"');
 }
 
 /// A QR code in half blocks, two rows a line. Light modules are drawn, as most terminals are dark;

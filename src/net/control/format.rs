@@ -1,6 +1,8 @@
 //! Answers as text for people and as JSON for programs, from one description. The names are part
 //! of the documented schema. It must not know what it shows.
 
+use crate::json::quote;
+
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -154,7 +156,7 @@ impl Sheet {
 
     fn name(&mut self, name: &str) {
         self.comma();
-        self.quote(name);
+        quote(&mut self.out, name, false);
         self.out.push(':');
     }
 
@@ -177,7 +179,7 @@ impl Sheet {
     fn value(&mut self, value: Value<'_>) {
         let json = self.form == Form::Json;
         match value {
-            Value::Text(text) if json => self.quote(text),
+            Value::Text(text) if json => quote(&mut self.out, text, false),
             Value::Text(text) | Value::Decimal(text) => self.out.push_str(text),
             Value::Number(number) => self.out.push_str(&number.to_string()),
             Value::Flag(yes) if json => self.out.push_str(if yes { "true" } else { "false" }),
@@ -192,19 +194,6 @@ impl Sheet {
                 }
             }
         }
-    }
-
-    /// A string as RFC 8259 has it, without control characters: nobody gives us any.
-    fn quote(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' | '\\' => self.out.extend(['\\', c]),
-                c if c.is_control() => self.out.push(' '),
-                c => self.out.push(c),
-            }
-        }
-        self.out.push('"');
     }
 
     /// Fills up to `width` characters since `from`, and at least one.
@@ -240,7 +229,7 @@ mod tests {
     fn one_description_gives_json_and_text() {
         assert_eq!(
             sample(Form::Json),
-            "{\"a_b\":\"x\\\"\\\\ \",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
+            "{\"a_b\":\"x\\\"\\\\\\u000a\",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
              \"t\":[{\"id\":\"abcdef\",\"on\":true},{\"id\":\"x\",\"on\":false}],\"e\":[\"y\"],\
              \"z\":0.66}\n"
         );
