@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use smol::channel::{Receiver, Sender};
 use smol::future;
 
-use super::Reload;
+use super::reload::Reload;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::websocket::Proxies;
 use crate::net::message::{RelaySettings, Update};
