@@ -48,9 +48,11 @@ lint() {
   # Without the tests and what is there for them: nothing unused is left in either package.
   cargo clippy --locked -- -D warnings
   cargo clippy --locked -p hbb-core -- -D warnings
+  # Nor behind what one shows to the other.
+  tests/unused
   cargo clippy --locked --test qemu --test debian --test image -- -D warnings
   git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu \
-    tests/openwrt |
+    tests/openwrt tests/unused |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
   RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
   deny
@@ -64,7 +66,7 @@ deny() {
     cargo install --quiet --locked --root "$tool" "cargo-deny@$deny_version"
   "$tool/bin/cargo-deny" --locked check licenses bans sources
 }
-test_all() { cargo test --locked; }
+test_all() { cargo test --locked --workspace; }
 cross() {
   local store
   cross/setup

@@ -1,12 +1,12 @@
 //! The commands, one a file, and how they end.
 //! Checks: tests/cli.rs runs every command; C74, C75 and C77 in tests/conformance/keys.rs.
 
-mod check;
-mod ctl;
+pub mod check;
+pub mod ctl;
 mod exit;
 pub mod export;
 pub mod keygen;
-mod serve;
+pub mod serve;
 
 use crate::cli::Command;
 use crate::settings;

@@ -10,9 +10,9 @@ use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
 
 /// Most relays in a list; more cannot be told from a mistake.
-const RELAY_SERVERS_MAX: usize = 32;
+pub const RELAY_SERVERS_MAX: usize = 32;
 /// Most proxies in a list: every address of a content network fits.
-const TRUSTED_PROXIES_MAX: usize = 64;
+pub const TRUSTED_PROXIES_MAX: usize = 64;
 
 /// The least important line that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// A list of relays, separated by commas; at most [`RELAY_SERVERS_MAX`].
+/// A list of relays, with commas between.
 pub fn relays(text: &str) -> Option<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let list: Option<Vec<String>> = names.map(host_port).collect();

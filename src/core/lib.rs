@@ -5,6 +5,8 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+// With `testing` it is checked; without, what tests reach is rightly out of reach.
+#![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 
 extern crate alloc;
 #[cfg(test)]

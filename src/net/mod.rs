@@ -1,16 +1,16 @@
 //! The shell: sockets, clock, signals, store thread, and the tasks that own the machines. It
 //! decides nothing about the protocol.
 
-mod accept;
+pub mod accept;
 pub mod clock;
 pub mod conn;
 pub mod control;
-pub(crate) mod health;
+pub mod health;
 pub mod message;
-pub(crate) mod process;
+pub mod process;
 pub mod relaying;
 pub mod report;
-pub(crate) mod serve;
+pub mod serve;
 pub mod session;
-pub(crate) mod signalling;
-pub(crate) mod store;
+pub mod signalling;
+pub mod store;

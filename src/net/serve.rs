@@ -45,58 +45,58 @@ use crate::net::store::StoreThread;
 
 /// Where to listen, and for what.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Listening {
+pub struct Listening {
     /// One local address, or None for all of them.
-    pub(crate) ip: Option<IpAddr>,
+    pub ip: Option<IpAddr>,
     /// The ports.
-    pub(crate) ports: Ports,
+    pub ports: Ports,
     /// Which of them to open.
-    pub(crate) role: Role,
+    pub role: Role,
     /// The console is on.
-    pub(crate) console: bool,
+    pub console: bool,
 }
 
 /// The rendezvous to run and its store.
-pub(crate) struct RendezvousPart {
+pub struct RendezvousPart {
     /// The machine, peers restored.
-    pub(crate) machine: Rendezvous,
+    pub machine: Rendezvous,
     /// Where its changes go.
-    pub(crate) store: Box<dyn Store>,
+    pub store: Box<dyn Store>,
     /// What offers of a sealed channel are made with; None if there is no key to sign them.
-    pub(crate) offering: Option<Offering>,
+    pub offering: Option<Offering>,
 }
 
 /// What offers of a sealed channel are made with.
-pub(crate) struct Offering {
+pub struct Offering {
     /// Signs them.
-    pub(crate) key: ServerKey,
+    pub key: ServerKey,
     /// Their secrets come from it: must be secret.
-    pub(crate) entropy: [u8; 32],
+    pub entropy: [u8; 32],
 }
 
 /// Everything `run` needs.
-pub(crate) struct Setup {
+pub struct Setup {
     /// Sockets.
-    pub(crate) listening: Listening,
+    pub listening: Listening,
     /// Limits and policy as they are at start.
-    pub(crate) live: LiveSettings,
+    pub live: LiveSettings,
     /// The rendezvous, unless this process is a relay only.
-    pub(crate) rendezvous: Option<RendezvousPart>,
+    pub rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
-    pub(crate) relay: Option<Relay>,
+    pub relay: Option<Relay>,
     /// How relayed sessions run.
-    pub(crate) sessions: Setting,
+    pub sessions: Setting,
     /// Keys the shell's own tables: must be secret.
-    pub(crate) seed: Seed,
+    pub seed: Seed,
     /// The settings, to be changed while everything runs.
-    pub(crate) settings: RunningSettings,
+    pub settings: RunningSettings,
     /// Where operators ask.
-    pub(crate) control: PathBuf,
+    pub control: PathBuf,
 }
 
 /// Why the shell could not start or had to stop.
 #[derive(Debug)]
-pub(crate) enum ServeError {
+pub enum ServeError {
     /// A port could not be opened.
     Port {
         /// `TCP` or `UDP`.
@@ -120,7 +120,7 @@ struct Sockets {
 ///
 /// # Errors
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
-pub(crate) fn run(setup: Setup) -> Result<(), ServeError> {
+pub fn run(setup: Setup) -> Result<(), ServeError> {
     let sockets = open(&setup)?;
     let executor = Rc::new(LocalExecutor::new());
     raise_file_limit(&setup.live);

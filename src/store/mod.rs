@@ -1,6 +1,7 @@
 //! Where identities survive a restart: a trait, redb, and for tests a reference in memory. It must
 //! not know who is present: presence lives in the rendezvous.
 
+#[cfg(feature = "testing")]
 pub mod memory;
 mod record;
 pub mod redb;

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ::redb::{
     Builder, CommitError, CompactionError, Database, DatabaseError, ReadableDatabase as _,
-    ReadableTable as _, StorageBackend, StorageError, TableDefinition, TableError,
-    TransactionError,
+    ReadableTable as _, StorageError, TableDefinition, TableError, TransactionError,
 };
 
 use super::record::{VERSION, decode, encode};
@@ -52,7 +51,8 @@ impl Redb {
     ///
     /// # Errors
     /// [`Error`] as for a file.
-    pub fn over(backend: impl StorageBackend) -> Result<Self, Error> {
+    #[cfg(feature = "testing")]
+    pub fn over(backend: impl ::redb::StorageBackend) -> Result<Self, Error> {
         let database = builder().create_with_backend(backend)?;
         write_version(&database)?;
         Ok(Self { path: PathBuf::new(), database: Some(database) })

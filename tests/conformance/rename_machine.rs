@@ -85,7 +85,7 @@ fn c033_one_change_of_an_id_at_a_time() {
     let (second, deeds) = change(&mut drive, B1, "newname2");
     assert_eq!(hex(deeds.stream_to(second)), TOO_FREQUENT);
     drive.release().stream_to(first);
-    assert_eq!(drive.machine.peers(), 1);
+    assert_eq!(drive.machine.occupancy().peers, 1);
     assert_eq!(drive.durable.len(), 1);
 }
 
@@ -130,7 +130,7 @@ fn c033_an_id_may_be_changed_to_itself() {
     drive.datagram(B1_AT, &say::register_pk("newname1", DEVICE, &KEY)).datagram_to(B1_AT);
     let (conn, deeds) = change(&mut drive, "newname1", "newname1");
     deeds.stream_to(conn);
-    assert_eq!((drive.machine.peers(), drive.durable.len()), (1, 1));
+    assert_eq!((drive.machine.occupancy().peers, drive.durable.len()), (1, 1));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn c033_a_change_in_a_table_past_its_limit_loses_nobody() {
     drive.machine.reconfigure(limits, Policy::default());
     let (conn, deeds) = change(&mut drive, B1, "newname1");
     assert_eq!(take!(deeds.stream_to(conn), RegisterPkResponse).outcome, 0);
-    assert_eq!((drive.machine.peers(), drive.durable.len()), (2, 2));
+    assert_eq!((drive.machine.occupancy().peers, drive.durable.len()), (2, 2));
 }
 
 #[test]

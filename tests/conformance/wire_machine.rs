@@ -257,8 +257,8 @@ fn c010_answer_vectors_encode() {
         (Reply::Online(vec![0x80, 0x80]), "c201040a028080"),
         (Reply::PunchRefused(Failure::Offline), "5a021802"),
         (Reply::PunchRefused(Failure::KeyMismatch), "5a021803"),
-        (punched(DirectPath::Nat(NatType::ASYMMETRIC)), "5a0e0a0af4a8f0ac682470fe89642801"),
-        (punched(DirectPath::Nat(NatType::UNKNOWN)), "5a0e0a0af4a8f0ac682470fe89642800"),
+        (punched(DirectPath::Nat(NatType(1))), "5a0e0a0af4a8f0ac682470fe89642801"),
+        (punched(DirectPath::Nat(NatType(0))), "5a0e0a0af4a8f0ac682470fe89642800"),
         (punched(DirectPath::Local), "5a0e0a0af4a8f0ac682470fe89643001"),
     ];
     for (reply, expected) in vectors {

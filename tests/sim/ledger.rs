@@ -298,7 +298,6 @@ impl Ledger {
                 _ => panic!("forwarded {}", say::hex(payload)),
             },
             Reply::RegisterPk { .. }
-            | Reply::PunchRefusedText(_)
             | Reply::RelayRefused(_)
             | Reply::Nat { .. }
             | Reply::Online(_) => {}

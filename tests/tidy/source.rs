@@ -114,11 +114,14 @@ fn without_tests(tokens: TokenStream) -> TokenStream {
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {
         let text = rest.peek().map(|next| next.to_string().replace(' ', "")).unwrap_or_default();
-        if token.to_string() == "#" && text.starts_with("[cfg(") && text.contains("test") {
+        let for_tests = text.contains("test") && !text.contains("not(");
+        if token.to_string() == "#" && text.starts_with("[cfg(") && for_tests {
             rest.by_ref().find(|token| match token {
                 TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
                 other => [";", ","].contains(&other.to_string().as_str()),
             });
+            // Behind the braces of a `use`.
+            rest.next_if(|token| token.to_string() == ";");
         } else if let TokenTree::Group(group) = token {
             let mut inner = Group::new(group.delimiter(), without_tests(group.stream()));
             inner.set_span(group.span());

@@ -7,20 +7,20 @@ use siphasher::sip::SipHasher13;
 use super::table::Seed;
 
 /// A source of nonces under a secret seed.
-pub struct Nonces {
+pub(crate) struct Nonces {
     seed: Seed,
     count: u64,
 }
 
 impl Nonces {
     /// Nonces under `seed`; one seed gives one sequence.
-    pub const fn new(seed: Seed) -> Self {
+    pub(crate) const fn new(seed: Seed) -> Self {
         Self { seed, count: 0 }
     }
 
     /// The next one: the low half of a keyed hash of a counter.
     #[expect(clippy::cast_possible_truncation, reason = "any 32 bits do")]
-    pub fn draw(&mut self) -> u32 {
+    pub(crate) fn draw(&mut self) -> u32 {
         self.count = self.count.wrapping_add(1);
         // The words swapped: a table under the same seed hashes by another key.
         let mut hasher = SipHasher13::new_with_keys(self.seed.1, self.seed.0);

@@ -105,6 +105,7 @@ impl Meter {
     }
 
     /// Bytes moved so far.
+    #[cfg(feature = "testing")]
     pub const fn moved(&self) -> u64 {
         self.moved
     }

@@ -267,11 +267,6 @@ impl Rendezvous {
         &self.counters
     }
 
-    /// Registered peers.
-    pub fn peers(&self) -> usize {
-        self.registry.len()
-    }
-
     /// How full the tables are.
     pub fn occupancy(&self) -> Occupancy {
         Occupancy {

@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    const NAT: NatType = NatType::ASYMMETRIC;
+    const NAT: NatType = NatType(1);
 
     fn ips(initiator: &str, target: &str) -> (IpAddr, IpAddr) {
         (initiator.parse().unwrap(), target.parse().unwrap())

@@ -1,11 +1,17 @@
 //! Bytes to values and back: framing, messages, mangled addresses, patched pass-through.
 //! Behind this folder there are no raw strings, no mapped addresses, no "empty means absent".
 
+#[cfg(not(feature = "testing"))]
+pub(crate) mod addr;
+#[cfg(feature = "testing")]
 pub mod addr;
 pub mod convert;
 pub mod frame;
 pub mod handshake;
 pub mod message;
+#[cfg(not(feature = "testing"))]
+mod patch;
+#[cfg(feature = "testing")]
 pub mod patch;
 pub mod reply;
 pub mod request;
@@ -40,13 +46,8 @@ impl fmt::Display for WireError {
 pub struct NatType(pub i32);
 
 impl NatType {
-    /// Not tested yet.
-    pub const UNKNOWN: Self = Self(0);
-    /// The outer port is the same towards two server ports: punchable.
-    #[cfg(any(test, feature = "testing"))]
-    pub const ASYMMETRIC: Self = Self(1);
     /// On the wire this always means "do not try, use the relay".
-    pub const SYMMETRIC: Self = Self(2);
+    pub(crate) const SYMMETRIC: Self = Self(2);
 }
 
 /// What a session is for; decides how long it may be idle (C69).

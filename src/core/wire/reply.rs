@@ -35,8 +35,6 @@ pub enum Reply {
     },
     /// To an initiator: there is no path.
     PunchRefused(Failure),
-    /// To an initiator: there is no path, in words shown to the person.
-    PunchRefusedText(&'static str),
     /// To an initiator: where the target is.
     PunchAnswer(Box<PunchAnswer>),
     /// A patched message that passes through, ready for the wire.

@@ -1,8 +1,6 @@
 //! Answers as text for people and as JSON for programs, from one description. The names are part
 //! of the documented schema. It must not know what it shows.
 
-use crate::json::quote;
-
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -30,10 +28,10 @@ pub(super) enum Value<'a> {
 }
 
 /// An answer in the making.
-pub(super) struct Output {
+pub(super) struct Sheet {
     form: Form,
     /// What is written and not yet taken.
-    pub(super) text: String,
+    pub(super) out: String,
     /// Whether nothing stands yet in the object or list that is open.
     first: bool,
     columns: &'static [(&'static str, usize)],
@@ -42,11 +40,11 @@ pub(super) struct Output {
 /// Columns of names in text.
 const NAME_CHARS: usize = 26;
 
-impl Output {
+impl Sheet {
     /// An empty one.
     pub(super) fn new(form: Form) -> Self {
-        let text = if form == Form::Json { "{".into() } else { String::new() };
-        Self { form, text, first: true, columns: &[] }
+        let out = if form == Form::Json { "{".into() } else { String::new() };
+        Self { form, out, first: true, columns: &[] }
     }
 
     /// A name and its value.
@@ -57,11 +55,11 @@ impl Output {
                 self.value(value);
             }
             Form::Text => {
-                let from = self.text.len();
-                self.text.push_str(&name.replace('_', " "));
+                let from = self.out.len();
+                self.out.push_str(&name.replace('_', " "));
                 self.pad(from, NAME_CHARS);
                 self.value(value);
-                self.text.push('\n');
+                self.out.push('\n');
             }
         }
     }
@@ -78,16 +76,16 @@ impl Output {
                 self.close('}');
             }
             Form::Text => {
-                let from = self.text.len();
-                self.text.push_str(&name.replace('_', " "));
+                let from = self.out.len();
+                self.out.push_str(&name.replace('_', " "));
                 self.pad(from, NAME_CHARS);
                 for (index, (name, value)) in members.iter().enumerate() {
-                    self.text.push_str(if index == 0 { "" } else { ", " });
+                    self.out.push_str(if index == 0 { "" } else { ", " });
                     self.value(*value);
-                    self.text.push(' ');
-                    self.text.push_str(name);
+                    self.out.push(' ');
+                    self.out.push_str(name);
                 }
-                self.text.push_str(if members.is_empty() { "nothing\n" } else { "\n" });
+                self.out.push_str(if members.is_empty() { "nothing\n" } else { "\n" });
             }
         }
     }
@@ -124,14 +122,14 @@ impl Output {
             self.close('}');
         } else {
             for ((_, width), value) in columns.iter().zip(values) {
-                let from = self.text.len();
+                let from = self.out.len();
                 self.value(*value);
                 self.pad(from, *width);
             }
-            self.text.truncate(self.text.trim_end().len());
+            self.out.truncate(self.out.trim_end().len());
         }
         if !json {
-            self.text.push('\n');
+            self.out.push('\n');
         }
     }
 
@@ -145,7 +143,7 @@ impl Output {
     /// Ends the answer.
     pub(super) fn end(&mut self) {
         if self.form == Form::Json {
-            self.text.push_str("}\n");
+            self.out.push_str("}\n");
         }
     }
 
@@ -156,51 +154,64 @@ impl Output {
 
     fn name(&mut self, name: &str) {
         self.comma();
-        quote(&mut self.text, name, false);
-        self.text.push(':');
+        self.quote(name);
+        self.out.push(':');
     }
 
     fn comma(&mut self) {
         if !core::mem::take(&mut self.first) {
-            self.text.push(',');
+            self.out.push(',');
         }
     }
 
     fn open(&mut self, bracket: char) {
-        self.text.push(bracket);
+        self.out.push(bracket);
         self.first = true;
     }
 
     fn close(&mut self, bracket: char) {
-        self.text.push(bracket);
+        self.out.push(bracket);
         self.first = false;
     }
 
     fn value(&mut self, value: Value<'_>) {
         let json = self.form == Form::Json;
         match value {
-            Value::Text(text) if json => quote(&mut self.text, text, false),
-            Value::Text(text) | Value::Decimal(text) => self.text.push_str(text),
-            Value::Number(number) => self.text.push_str(&number.to_string()),
-            Value::Flag(yes) if json => self.text.push_str(if yes { "true" } else { "false" }),
-            Value::Flag(yes) => self.text.push_str(if yes { "yes" } else { "no" }),
-            Value::Nothing => self.text.push_str(if json { "null" } else { "-" }),
+            Value::Text(text) if json => self.quote(text),
+            Value::Text(text) | Value::Decimal(text) => self.out.push_str(text),
+            Value::Number(number) => self.out.push_str(&number.to_string()),
+            Value::Flag(yes) if json => self.out.push_str(if yes { "true" } else { "false" }),
+            Value::Flag(yes) => self.out.push_str(if yes { "yes" } else { "no" }),
+            Value::Nothing => self.out.push_str(if json { "null" } else { "-" }),
             Value::Numbers(numbers) => {
                 let texts: Vec<String> = numbers.iter().map(u16::to_string).collect();
                 let list = texts.join(if json { "," } else { " " });
                 match json {
-                    true => self.text.push_str(&["[", &list, "]"].concat()),
-                    false => self.text.push_str(&list),
+                    true => self.out.push_str(&["[", &list, "]"].concat()),
+                    false => self.out.push_str(&list),
                 }
             }
         }
     }
 
+    /// A string as RFC 8259 has it, without control characters: nobody gives us any.
+    fn quote(&mut self, text: &str) {
+        self.out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.out.extend(['\\', c]),
+                c if c.is_control() => self.out.push(' '),
+                c => self.out.push(c),
+            }
+        }
+        self.out.push('"');
+    }
+
     /// Fills up to `width` characters since `from`, and at least one.
     fn pad(&mut self, from: usize, width: usize) {
-        let written = self.text.get(from..).unwrap_or_default().chars().count();
+        let written = self.out.get(from..).unwrap_or_default().chars().count();
         let blanks = width.saturating_sub(written).max(1);
-        self.text.extend(core::iter::repeat_n(' ', blanks));
+        self.out.extend(core::iter::repeat_n(' ', blanks));
     }
 }
 
@@ -209,27 +220,27 @@ mod tests {
     use super::*;
 
     fn sample(form: Form) -> String {
-        let mut out = Output::new(form);
-        out.field("a_b", Value::Text("x\"\\\n"));
-        out.group("g", &[("one", Value::Number(1)), ("two", Value::Nothing)]);
-        out.field("p", Value::Numbers(&[1, 2]));
-        out.table("t", &[("id", 4), ("on", 4)]);
-        out.row(&[Value::Text("abcdef"), Value::Flag(true)]);
-        out.row(&[Value::Text("x"), Value::Flag(false)]);
-        out.end_table();
-        out.table("e", &[]);
-        out.row(&[Value::Text("y")]);
-        out.end_table();
-        out.field("z", Value::Decimal("0.66"));
-        out.end();
-        out.text
+        let mut sheet = Sheet::new(form);
+        sheet.field("a_b", Value::Text("x\"\\\n"));
+        sheet.group("g", &[("one", Value::Number(1)), ("two", Value::Nothing)]);
+        sheet.field("p", Value::Numbers(&[1, 2]));
+        sheet.table("t", &[("id", 4), ("on", 4)]);
+        sheet.row(&[Value::Text("abcdef"), Value::Flag(true)]);
+        sheet.row(&[Value::Text("x"), Value::Flag(false)]);
+        sheet.end_table();
+        sheet.table("e", &[]);
+        sheet.row(&[Value::Text("y")]);
+        sheet.end_table();
+        sheet.field("z", Value::Decimal("0.66"));
+        sheet.end();
+        sheet.out
     }
 
     #[test]
     fn one_description_gives_json_and_text() {
         assert_eq!(
             sample(Form::Json),
-            "{\"a_b\":\"x\\\"\\\\\\u000a\",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
+            "{\"a_b\":\"x\\\"\\\\ \",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
              \"t\":[{\"id\":\"abcdef\",\"on\":true},{\"id\":\"x\",\"on\":false}],\"e\":[\"y\"],\
              \"z\":0.66}\n"
         );

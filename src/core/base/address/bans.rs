@@ -69,7 +69,7 @@ impl Bans {
     }
 
     /// Whether this id is one of them.
-    pub fn has_id(&self, id: &PeerId) -> bool {
+    pub(crate) fn has_id(&self, id: &PeerId) -> bool {
         self.iter().any(|banned| matches!(banned, Banned::Id(other) if other == id))
     }
 

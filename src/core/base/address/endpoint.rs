@@ -34,7 +34,7 @@ impl Endpoint {
     }
 
     /// What limits count by: one IPv4 address, or one IPv6 /64, since a host owns all of a /64.
-    pub fn prefix(self) -> Prefix {
+    pub(crate) fn prefix(self) -> Prefix {
         Prefix::of(self.ip)
     }
 
@@ -76,14 +76,14 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 
 /// The unit throttles count by: an IPv4 address or an IPv6 /64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Prefix {
+pub(crate) struct Prefix {
     bits: u64,
     v6: bool,
 }
 
 impl Prefix {
     /// The prefix that `ip` belongs to.
-    pub fn of(ip: IpAddr) -> Self {
+    pub(crate) fn of(ip: IpAddr) -> Self {
         match canonical(ip) {
             IpAddr::V4(v4) => Self { bits: u64::from(v4.to_bits()), v6: false },
             IpAddr::V6(v6) => {

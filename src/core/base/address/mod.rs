@@ -6,5 +6,6 @@ mod endpoint;
 mod host;
 
 pub use bans::{Banned, Bans};
-pub use endpoint::{Endpoint, Network, Prefix, canonical};
+pub(crate) use endpoint::Prefix;
+pub use endpoint::{Endpoint, Network, canonical};
 pub use host::{host, host_port, with_port};

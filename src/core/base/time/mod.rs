@@ -5,7 +5,7 @@ mod date;
 mod throttle;
 
 pub use date::Utc;
-pub use throttle::Throttle;
+pub(crate) use throttle::Throttle;
 
 /// A moment, in milliseconds since start. 64 bits: 32 would wrap after 49.7 days of uptime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

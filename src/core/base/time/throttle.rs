@@ -6,7 +6,7 @@ use crate::base::limits::THROTTLED_MAX;
 use crate::base::table::{Seed, Table};
 
 /// Lets each source do a number of things per window; the window starts with the first.
-pub struct Throttle {
+pub(crate) struct Throttle {
     windows: Table<Prefix, Window>,
     window_ms: u64,
 }
@@ -19,17 +19,17 @@ struct Window {
 
 impl Throttle {
     /// Windows of `window_ms` milliseconds for up to [`THROTTLED_MAX`] sources.
-    pub fn new(window_ms: u64, seed: Seed) -> Self {
+    pub(crate) fn new(window_ms: u64, seed: Seed) -> Self {
         Self { windows: Table::new(THROTTLED_MAX, seed), window_ms }
     }
 
     /// Sources remembered, at most [`THROTTLED_MAX`].
-    pub fn remembered(&self) -> usize {
+    pub(crate) fn remembered(&self) -> usize {
         self.windows.len()
     }
 
     /// Counts one more for `source`; false, counting nothing, if it has had `most` in its window.
-    pub fn allow(&mut self, now: Time, source: Prefix, most: u16) -> bool {
+    pub(crate) fn allow(&mut self, now: Time, source: Prefix, most: u16) -> bool {
         let window = self
             .windows
             .get(&source)

@@ -1,20 +1,17 @@
 //! Every limit has its name here, why it is that number, and what happens at it.
 //! Ceilings are facts of this program; [`Limits`] are an operator's settings below them.
 
+mod machine;
+
 use static_assertions::const_assert;
 
-/// Longest peer id. The client's rule is 16 characters; 48 bytes holds 16 of any script in use.
-pub const PEER_ID_BYTES_MAX: usize = 48;
-/// Shortest peer id that may register (C16).
-pub const PEER_ID_BYTES_MIN: usize = 6;
-/// Fewest characters of an id a person chose (C33).
-pub const CHOSEN_ID_CHARS_MIN: usize = 6;
-/// Most characters of an id a person chose (C33).
-pub const CHOSEN_ID_CHARS_MAX: usize = 16;
+#[cfg(not(feature = "testing"))]
+pub(crate) use machine::*;
+#[cfg(feature = "testing")]
+pub use machine::*;
+
 /// Longest device id. Seen: 32-byte keys, 36-character UUIDs. Longer ones are refused.
 pub const DEVICE_ID_BYTES_MAX: usize = 64;
-/// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
-pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
 
 /// Most peers any setting allows: 40 MiB of table.
 pub const PEERS_CEILING: usize = 131_072;
@@ -34,10 +31,6 @@ pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
 pub const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest datagram read; longer ones are cut by the kernel and dropped here.
 pub const DATAGRAM_BYTES_MAX: usize = 1500;
-/// Most ids in one online query; further ones are answered as offline.
-pub const ONLINE_IDS_MAX: usize = 2048;
-/// Most effects one input may have; a machine that needs more is wrong.
-pub const EFFECTS_MAX: usize = 4;
 /// Messages that may wait for a machine; streams wait, datagrams are dropped and counted.
 pub const INBOX_MAX: usize = 64;
 /// Payloads that may wait for one connection; one more closes it as a slow reader.
@@ -55,12 +48,8 @@ pub const COMMIT_GATHER_MS: u64 = 20;
 pub const STORE_STACK_BYTES: usize = 256 * 1024;
 /// Most registrations waiting for the store; one more is dropped, and the client asks again.
 pub const SAVES_PENDING_MAX: usize = 1024;
-/// Addresses a throttle remembers; the oldest is forgotten first.
-pub const THROTTLED_MAX: usize = 512;
 /// Ids, addresses and networks an operator may shut out; every message is compared with all.
 pub const BANS_MAX: usize = 1024;
-/// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
-pub const GRANTS_MAX: usize = 1024;
 
 /// A WebSocket is open this long after its connection was, or it is closed.
 pub const HANDSHAKE_MS: u64 = 10_000;
@@ -76,13 +65,8 @@ pub const CONTROL_READ_MS: u64 = 1_000;
 pub const CONTROL_STACK_BYTES: usize = 128 * 1024;
 /// Peers listed before others get their turn.
 pub const PEERS_PER_PAGE: usize = 512;
-/// A peer is online for this long after it last registered (C23).
-pub const ONLINE_MS: u64 = 30_000;
 /// A silent connection is closed after this (C05, C66).
 pub const IDLE_MS: u64 = 30_000;
-/// A peer present on a connection is promised a sign of life this often; it gives up after one
-/// and a half times that (C28).
-pub const KEEP_ALIVE_SECS: u16 = 45;
 /// A connection that is a peer's presence gets a heartbeat this often: below the keep-alive, and
 /// below the 30 s some NATs forget after.
 pub const HEARTBEAT_MS: u64 = 20_000;
@@ -113,24 +97,10 @@ pub const RELAY_STACK_BYTES: usize = 384 * 1024;
 pub const RELAY_THREADS_CEILING: usize = 64;
 /// A peer that takes no byte of an answer for this long is a slow reader.
 pub const WRITE_MS: u64 = 10_000;
-/// A relay leg waits this long for its partner (C67).
-pub const PARKED_MS: u64 = 30_000;
 /// A pair in which neither direction moved for this long is closed, up to a tenth later (C69).
 pub const SESSION_IDLE_MS: u64 = 30_000;
 /// The same for tunnels (port forward, RDP), which are quiet by nature: the client allows an hour.
 pub const TUNNEL_IDLE_MS: u64 = 3_700_000;
-/// A punch nobody answered is forgotten after this.
-pub const PUNCH_MS: u64 = 40_000;
-/// A source that passed the key check for a target may ask for a relay to it this long (C59).
-pub const GRANT_MS: u64 = 120_000;
-/// When the table is full, a peer away this long may be forgotten for a new one.
-pub const FORGET_ABSENT_MS: u64 = 30 * 24 * 3_600_000;
-/// Registrations accepted for one id within [`ID_WINDOW_MS`] (C19).
-pub const REGISTRATIONS_PER_ID: u8 = 3;
-/// See [`REGISTRATIONS_PER_ID`].
-pub const ID_WINDOW_MS: u64 = 6_000;
-/// The window of [`Limits::registrations_per_source`] (C20).
-pub const SOURCE_WINDOW_MS: u64 = 60_000;
 
 /// Bytes a relay session copies at once. Half of it costs a fifth more time per byte, twice as
 /// much gains nothing.
@@ -184,7 +154,7 @@ pub struct Limits {
 
 impl Limits {
     /// The smallest board we know: a router with 64 MB of memory.
-    pub const SMALL_ROUTER: Self = Self {
+    const SMALL_ROUTER: Self = Self {
         peers: 1_024,
         connections: 256,
         sessions: 32,

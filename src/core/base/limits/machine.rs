@@ -1,0 +1,39 @@
+//! Limits that the machines alone keep; the shell does not know them. The tests of the machines do.
+
+/// Longest peer id. The client's rule is 16 characters; 48 bytes holds 16 of any script in use.
+pub const PEER_ID_BYTES_MAX: usize = 48;
+/// Shortest peer id that may register (C16).
+pub const PEER_ID_BYTES_MIN: usize = 6;
+/// Fewest characters of an id a person chose (C33).
+pub const CHOSEN_ID_CHARS_MIN: usize = 6;
+/// Most characters of an id a person chose (C33).
+pub const CHOSEN_ID_CHARS_MAX: usize = 16;
+/// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
+pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
+/// Most ids in one online query; further ones are answered as offline.
+pub const ONLINE_IDS_MAX: usize = 2048;
+/// Most effects one input may have; a machine that needs more is wrong.
+pub const EFFECTS_MAX: usize = 4;
+/// Addresses a throttle remembers; the oldest is forgotten first.
+pub const THROTTLED_MAX: usize = 512;
+/// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
+pub const GRANTS_MAX: usize = 1024;
+/// A peer is online for this long after it last registered (C23).
+pub const ONLINE_MS: u64 = 30_000;
+/// A peer present on a connection is promised a sign of life this often; it gives up after one
+/// and a half times that (C28).
+pub const KEEP_ALIVE_SECS: u16 = 45;
+/// A relay leg waits this long for its partner (C67).
+pub const PARKED_MS: u64 = 30_000;
+/// A punch nobody answered is forgotten after this.
+pub const PUNCH_MS: u64 = 40_000;
+/// A source that passed the key check for a target may ask for a relay to it this long (C59).
+pub const GRANT_MS: u64 = 120_000;
+/// When the table is full, a peer away this long may be forgotten for a new one.
+pub const FORGET_ABSENT_MS: u64 = 30 * 24 * 3_600_000;
+/// Registrations accepted for one id within [`ID_WINDOW_MS`] (C19).
+pub const REGISTRATIONS_PER_ID: u8 = 3;
+/// See [`REGISTRATIONS_PER_ID`].
+pub const ID_WINDOW_MS: u64 = 6_000;
+/// The window of [`Limits::registrations_per_source`] (C20).
+pub const SOURCE_WINDOW_MS: u64 = 60_000;

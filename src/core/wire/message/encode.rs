@@ -1,0 +1,119 @@
+//! Replies to payloads. C10, C26, C46, C51.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use prost::Message;
+
+use crate::wire::SocketV6;
+use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Registered, Reply};
+
+use super::{member, proto, wrap_bytes};
+
+/// The payload that says `reply`. All-default answers are present and empty (C10).
+pub fn encode(reply: &Reply) -> Vec<u8> {
+    match reply {
+        Reply::RegisterPeer { request_pk } => wrap(
+            member::REGISTER_PEER_RESPONSE,
+            &proto::RegisterPeerResponse { request_pk: *request_pk },
+        ),
+        Reply::RegisterPk { outcome, keep_alive_secs } => wrap(
+            member::REGISTER_PK_RESPONSE,
+            &proto::RegisterPkResponse {
+                outcome: registered(*outcome) as i32,
+                keep_alive: i32::from(*keep_alive_secs),
+            },
+        ),
+        Reply::Punch(punch) => wrap(member::PUNCH_HOLE, &punch_hole(punch)),
+        Reply::FetchLocalAddr { to, relay, v6 } => wrap(
+            member::FETCH_LOCAL_ADDR,
+            &proto::FetchLocalAddr {
+                socket_addr: to.as_bytes().to_vec(),
+                relay_server: relay.clone(),
+                socket_addr_v6: v6_bytes(*v6),
+                ..Default::default()
+            },
+        ),
+        Reply::PunchRefused(failure) => wrap(
+            member::PUNCH_HOLE_RESPONSE,
+            &proto::PunchHoleResponse { failure: failed(*failure) as i32, ..Default::default() },
+        ),
+        Reply::PunchAnswer(answer) => wrap(member::PUNCH_HOLE_RESPONSE, &punch_response(answer)),
+        Reply::Forward(payload) => payload.clone(),
+        Reply::RelayRefused(text) => wrap(
+            member::RELAY_RESPONSE,
+            &proto::RelayResponse { refuse_reason: (*text).into(), ..Default::default() },
+        ),
+        Reply::Nat { port } => wrap(
+            member::TEST_NAT_RESPONSE,
+            &proto::TestNatResponse { port: i32::from(*port), ..Default::default() },
+        ),
+        Reply::Online(states) => {
+            wrap(member::ONLINE_RESPONSE, &proto::OnlineResponse { states: states.clone() })
+        }
+    }
+}
+
+fn v6_bytes(v6: Option<SocketV6>) -> Vec<u8> {
+    v6.map(Vec::from).unwrap_or_default()
+}
+
+fn punch_hole(punch: &Punch) -> proto::PunchHole {
+    proto::PunchHole {
+        socket_addr: punch.to.as_bytes().to_vec(),
+        relay_server: punch.relay.clone(),
+        nat_type: punch.nat.0,
+        udp_port: punch.udp_port,
+        force_relay: punch.force_relay,
+        upnp_port: punch.upnp_port,
+        socket_addr_v6: v6_bytes(punch.v6),
+        ..Default::default()
+    }
+}
+
+fn punch_response(answer: &PunchAnswer) -> proto::PunchHoleResponse {
+    proto::PunchHoleResponse {
+        socket_addr: answer.addr.clone(),
+        pk: answer.signed_key.clone().unwrap_or_default(),
+        relay_server: answer.relay.clone(),
+        path: Some(match answer.path {
+            DirectPath::Nat(nat) => proto::punch_hole_response::Path::NatType(nat.0),
+            DirectPath::Local => proto::punch_hole_response::Path::IsLocal(true),
+        }),
+        is_udp: answer.is_udp,
+        upnp_port: answer.upnp_port,
+        socket_addr_v6: v6_bytes(answer.v6),
+        ..Default::default()
+    }
+}
+
+fn registered(outcome: Registered) -> proto::register_pk_response::Outcome {
+    use proto::register_pk_response::Outcome;
+    match outcome {
+        Registered::Ok => Outcome::Ok,
+        Registered::UuidMismatch => Outcome::UuidMismatch,
+        Registered::IdExists => Outcome::IdExists,
+        Registered::TooFrequent => Outcome::TooFrequent,
+        Registered::InvalidIdFormat => Outcome::InvalidIdFormat,
+        Registered::NotSupport => Outcome::NotSupport,
+        Registered::ServerError => Outcome::ServerError,
+    }
+}
+
+fn failed(failure: Failure) -> proto::punch_hole_response::Failure {
+    use proto::punch_hole_response::Failure as Wire;
+    match failure {
+        Failure::IdNotExist => Wire::IdNotExist,
+        Failure::Offline => Wire::Offline,
+        Failure::KeyMismatch => Wire::KeyMismatch,
+    }
+}
+
+/// The KeyExchange that makes an offer (C26).
+pub fn key_exchange_offer(signed: &[u8]) -> Vec<u8> {
+    wrap(member::KEY_EXCHANGE, &proto::KeyExchange { keys: vec![signed.to_vec()] })
+}
+
+fn wrap<M: Message>(number: u32, message: &M) -> Vec<u8> {
+    wrap_bytes(number, &message.encode_to_vec())
+}

@@ -1,0 +1,51 @@
+//! What passes through with fields taken out and put in, and what a signature covers. C55-C57.
+
+use alloc::vec::Vec;
+
+use prost::Message as _;
+
+use crate::base::peer::{PeerId, PeerKey};
+use crate::wire::addr::Mangled;
+use crate::wire::patch::{append, copy_without};
+
+use super::{member, proto, wrap_bytes};
+
+/// The bytes under a peer key's signature: IdPk (protocol §4.9).
+pub fn id_pk(id: &PeerId, key: &PeerKey) -> Vec<u8> {
+    proto::IdPk { id: id.as_str().into(), pk: key.0.to_vec() }.encode_to_vec()
+}
+
+/// RequestRelay for the target (C57): the initiator's address in; out go its secrets (C55) and
+/// what only a server may say, permissions and audit context; every other field as it came.
+pub fn forward_relay_request(raw: &[u8], initiator: &Mangled) -> Vec<u8> {
+    const SOCKET_ADDR: u32 = 3;
+    const ACCESS_KEY: u32 = 6;
+    const TOKEN: u32 = 8;
+    const CONTROL_PERMISSIONS: u32 = 9;
+    const CONTROLLED_CONTEXT: u32 = 10;
+    const SWITCH_CODE: u32 = 11;
+    let dropped =
+        [SOCKET_ADDR, ACCESS_KEY, TOKEN, CONTROL_PERMISSIONS, CONTROLLED_CONTEXT, SWITCH_CODE];
+    let mut body = copy_without(raw, &dropped);
+    append(&mut body, SOCKET_ADDR, initiator.as_bytes());
+    wrap_bytes(member::REQUEST_RELAY, &body)
+}
+
+/// RelayResponse for the initiator (C56): its own address out, the target's id replaced by
+/// `signed_key` if the target told one, the relay replaced if `relay` is some.
+pub fn forward_relay_answer(raw: &[u8], signed_key: Option<&[u8]>, relay: Option<&str>) -> Vec<u8> {
+    const SOCKET_ADDR: u32 = 1;
+    const RELAY_SERVER: u32 = 3;
+    const ID: u32 = 4;
+    const PK: u32 = 5;
+    let fixed = [SOCKET_ADDR, ID, PK];
+    let with_relay = [SOCKET_ADDR, ID, PK, RELAY_SERVER];
+    let mut body = copy_without(raw, if relay.is_some() { &with_relay } else { &fixed });
+    if let Some(signed) = signed_key {
+        append(&mut body, PK, signed);
+    }
+    if let Some(relay) = relay {
+        append(&mut body, RELAY_SERVER, relay.as_bytes());
+    }
+    wrap_bytes(member::RELAY_RESPONSE, &body)
+}

@@ -1,0 +1,52 @@
+//! Messages to values and values to messages; prost and the generated code stay in here.
+//! A payload is one RendezvousMessage; the last member it holds is the one that counts.
+
+mod decode;
+mod encode;
+mod forward;
+
+use alloc::vec::Vec;
+
+use super::patch::append;
+
+pub use decode::decode;
+pub use encode::{encode, key_exchange_offer};
+#[cfg(not(feature = "testing"))]
+pub(crate) use forward::{forward_relay_answer, forward_relay_request, id_pk};
+#[cfg(feature = "testing")]
+pub use forward::{forward_relay_answer, forward_relay_request, id_pk};
+
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub, reason = "made by prost")]
+#[path = "../../../../proto/rendezvous.rs"]
+mod proto;
+
+/// Member numbers of RendezvousMessage (protocol §2.1).
+mod member {
+    pub(super) const REGISTER_PEER: u32 = 6;
+    pub(super) const REGISTER_PEER_RESPONSE: u32 = 7;
+    pub(super) const PUNCH_HOLE_REQUEST: u32 = 8;
+    pub(super) const PUNCH_HOLE: u32 = 9;
+    pub(super) const PUNCH_HOLE_SENT: u32 = 10;
+    pub(super) const PUNCH_HOLE_RESPONSE: u32 = 11;
+    pub(super) const FETCH_LOCAL_ADDR: u32 = 12;
+    pub(super) const LOCAL_ADDR: u32 = 13;
+    pub(super) const REGISTER_PK: u32 = 15;
+    pub(super) const REGISTER_PK_RESPONSE: u32 = 16;
+    pub(super) const REQUEST_RELAY: u32 = 18;
+    pub(super) const RELAY_RESPONSE: u32 = 19;
+    pub(super) const TEST_NAT_REQUEST: u32 = 20;
+    pub(super) const TEST_NAT_RESPONSE: u32 = 21;
+    pub(super) const ONLINE_REQUEST: u32 = 23;
+    pub(super) const ONLINE_RESPONSE: u32 = 24;
+    pub(super) const KEY_EXCHANGE: u32 = 25;
+    pub(super) const HEALTH_CHECK: u32 = 26;
+    pub(super) const HTTP_PROXY_REQUEST: u32 = 27;
+    pub(super) const ALL: core::ops::RangeInclusive<u32> = 6..=28;
+}
+
+/// A message with this one member.
+fn wrap_bytes(number: u32, body: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(body.len() + 6);
+    append(&mut payload, number, body);
+    payload
+}
