@@ -10,7 +10,7 @@ use crate::config::{Config, Role};
 use crate::log::{info, init, warn};
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
-use crate::net::session::Setting;
+use crate::net::session::SessionSettings;
 use crate::settings::{self, LiveSettings, RunningSettings};
 use crate::store;
 use hbb_core::base::table::Seed;
@@ -37,7 +37,7 @@ pub fn run(config: Config) -> Result<(), Exit> {
     print(&greeting(&config, &keys))?;
     let (ip, role, console) = (config.bind, config.role, config.console);
     let listening = Listening { ip, ports: config.ports, role, console };
-    let sessions = Setting { threads: config.relay_threads, dscp: config.dscp };
+    let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
     let seed = seed()?;
     run_shell(Setup { listening, live, rendezvous, relay, sessions, seed, settings, control })

@@ -24,7 +24,7 @@ use crate::net::conn::pool::Pool;
 use crate::net::conn::websocket::{Proxies, upgrade};
 use crate::net::control::console;
 use crate::net::message::{ToRelay, ToRendezvous};
-use crate::net::relaying::{self, Legs};
+use crate::net::relaying::{self, RelayHandle};
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
@@ -71,9 +71,9 @@ pub(super) enum Entrance {
     /// P+2: signalling over WebSocket, never an offer (C31).
     SignallingWs { rendezvous: SignallingHandle, proxies: Proxies },
     /// The relay, its first message in a frame; perhaps the console.
-    Relay { relay: Legs, console: bool },
+    Relay { relay: RelayHandle, console: bool },
     /// The relay over WebSocket.
-    RelayWs { relay: Legs, proxies: Proxies },
+    RelayWs { relay: RelayHandle, proxies: Proxies },
     /// The only port: all of these but NAT tests' second port and the console.
     Single(SinglePort),
 }
@@ -82,7 +82,7 @@ pub(super) enum Entrance {
 #[derive(Clone)]
 pub(super) struct SinglePort {
     pub(super) rendezvous: SignallingHandle,
-    pub(super) relay: Legs,
+    pub(super) relay: RelayHandle,
     pub(super) proxies: Proxies,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct SinglePort {
 enum Accepted {
     Signalling(SignallingHandle, Beginning),
     /// Its first message, if that was read already.
-    Relay(Legs, Option<Vec<u8>>),
+    Relay(RelayHandle, Option<Vec<u8>>),
     /// On the relay's port nobody is asked.
     Console(Option<SignallingHandle>),
 }

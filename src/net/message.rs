@@ -2,6 +2,7 @@
 //! to connections and legs, and what operators ask and hear. Values only; nothing here acts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Transport};
@@ -119,7 +120,36 @@ pub struct Paired {
     /// The session's number.
     pub number: u64,
     /// What the session's bytes are counted in.
-    pub moved: Arc<AtomicU64>,
+    pub traffic: Arc<Traffic>,
+}
+
+/// What a session that runs and the owner of the relay share, perhaps across threads.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    bytes: AtomicU64,
+    dismissed: AtomicBool,
+}
+
+impl Traffic {
+    /// Counts bytes that one direction moved.
+    pub fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of both directions since the session started.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Says that an operator ended the session, for the case that it does not run yet.
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an operator ended the session.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Relaxed)
+    }
 }
 
 /// What a reload changes of the relay.

@@ -37,8 +37,8 @@ use crate::net::health;
 use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
-use crate::net::relaying::{Legs, Relaying};
-use crate::net::session::{Sessions, Setting};
+use crate::net::relaying::{RelayHandle, Relaying};
+use crate::net::session::{SessionSettings, Sessions};
 use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling, SignallingIo};
 use crate::net::store::StoreThread;
@@ -85,7 +85,7 @@ pub struct Setup {
     /// The relay, unless this process is a rendezvous only.
     pub relay: Option<Relay>,
     /// How relayed sessions run.
-    pub sessions: Setting,
+    pub sessions: SessionSettings,
     /// Keys the shell's own tables: must be secret.
     pub seed: Seed,
     /// The settings, to be changed while everything runs.
@@ -237,7 +237,7 @@ struct SignallingInputs {
 
 /// What the owner of the relay works with.
 struct RelayInputs {
-    setting: Setting,
+    setting: SessionSettings,
     rates: Rates,
     live: Receiver<Update<RelaySettings>>,
 }
@@ -246,7 +246,7 @@ struct RelayInputs {
 #[derive(Default)]
 struct Servers {
     rendezvous: Option<SignallingHandle>,
-    relay: Option<Legs>,
+    relay: Option<RelayHandle>,
 }
 
 impl Servers {
@@ -299,14 +299,14 @@ impl Shell {
         Some(Rc::new(Offers::new(self.clock, key, entropy, delay_ms)))
     }
 
-    fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<Legs, ServeError> {
+    fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<RelayHandle, ServeError> {
         let RelayInputs { setting, rates, live } = inputs;
-        let sessions = Sessions::new(setting, &self.executor, (self.clock, rates));
+        let sessions = Sessions::new(setting, &self.executor, self.clock, rates);
         let sessions = Rc::new(sessions.map_err(ServeError::System)?);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
-        Ok(Legs { inbox: inbox_in, sessions })
+        Ok(RelayHandle { inbox: inbox_in, sessions })
     }
 
     /// What stands behind a port; None if nobody here serves it.

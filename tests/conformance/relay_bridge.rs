@@ -9,7 +9,8 @@ use std::time::Duration;
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::{Codec, Link};
 use hbb::net::message::SessionEnd;
-use hbb::net::session::websocket::{self, Room};
+use hbb::net::session::pair::Bounds;
+use hbb::net::session::websocket::{self, MessageBuffers};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::GATHERED_BYTES_MAX;
@@ -35,8 +36,13 @@ fn leg(transport: Transport) -> (TcpStream, Link) {
 
 fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
-        let room = Room::new(GATHERED_BYTES_MAX);
-        smol::block_on(websocket::join(first, second, (idle_ms, &unlimited()), room))
+        let buffers = MessageBuffers::new(GATHERED_BYTES_MAX);
+        smol::block_on(websocket::join(
+            first,
+            second,
+            Bounds { idle_ms, limit: &unlimited() },
+            buffers,
+        ))
     })
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
 use hbb::net::message::SessionEnd;
-use hbb::net::session::pair::{join, watch_parked};
+use hbb::net::relaying::parked::until_gone;
+use hbb::net::session::pair::{Bounds, join};
 use hbb::net::session::pipe::PipePool;
 use hbb::net::session::rate::{RateLimit, RateLimits};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
@@ -41,7 +42,12 @@ pub(crate) fn unlimited() -> RateLimit {
 pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let pipes = PipePool::new(PIPES_MAX);
-        let ended = smol::block_on(join(first, second, (idle_ms, &unlimited()), &pipes));
+        let ended = smol::block_on(join(
+            first.into(),
+            second.into(),
+            Bounds { idle_ms, limit: &unlimited() },
+            &pipes,
+        ));
         assert_eq!(pipes.count().0, 0, "all pipes came back");
         ended
     })
@@ -157,7 +163,7 @@ fn c067_a_parked_leg_that_leaves_is_noticed_at_once() {
     for breaks in [false, true] {
         let (mut peer, mut leg) = connect();
         let watched = thread::spawn(move || {
-            smol::block_on(watch_parked(&mut leg));
+            smol::block_on(until_gone(&mut leg));
             leg
         });
         peer.write_all(b"hello").unwrap();
@@ -181,7 +187,7 @@ fn c067_a_parked_leg_is_read_up_to_a_limit() {
     peer.shutdown(Shutdown::Write).unwrap();
     let gone = smol::block_on(future::or(
         async {
-            watch_parked(&mut leg).await;
+            until_gone(&mut leg).await;
             true
         },
         async {

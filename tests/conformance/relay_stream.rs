@@ -9,7 +9,7 @@ use std::time::Duration;
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
 use hbb::net::message::SessionEnd;
-use hbb::net::session::pair::join;
+use hbb::net::session::pair::{Bounds, join};
 use hbb::net::session::pipe::PipePool;
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::{PIPE_BYTES, PIPES_MAX, STREAM_BYTES_MIN};
@@ -29,11 +29,12 @@ fn run(
 ) -> thread::JoinHandle<(Vec<SessionEnd>, (usize, usize))> {
     thread::spawn(move || {
         let (pipes, rate_limit) = (PipePool::new(limit), unlimited());
+        let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit };
         let executor = LocalExecutor::new();
         let running: Vec<_> = pairs
             .into_iter()
             .map(|(first, second)| {
-                executor.spawn(join(first, second, (NEVER_MS, &rate_limit), &pipes))
+                executor.spawn(join(first.into(), second.into(), bounds, &pipes))
             })
             .collect();
         let ended = smol::block_on(executor.run(async {
@@ -240,6 +241,7 @@ fn an_idle_session_keeps_little() {
     let (_peers, (first, second)) = pair();
     let pipes = PipePool::new(PIPES_MAX);
     let rate_limit = unlimited();
-    let kept = size_of_val(&join(first, second, (NEVER_MS, &rate_limit), &pipes));
+    let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit };
+    let kept = size_of_val(&join(first.into(), second.into(), bounds, &pipes));
     assert!(kept <= 704, "{kept} bytes");
 }

@@ -1,5 +1,6 @@
 //! One direction of a session: takes what one leg sent and gives it to the other, by copying
-//! while it comes in small pieces, through a pipe of the kernel while it streams. C65, C69, C70.
+//! while it comes in small pieces, through a pipe of the kernel while it streams. C65, C69, C70;
+//! checks: relay_pump, relay_stream of conformance.
 
 use core::mem::MaybeUninit;
 use std::cell::Cell;
@@ -21,7 +22,7 @@ pub struct Flow<'a> {
     moved: Cell<u64>,
     /// The receiver takes none at the moment, though there are some.
     stalled: Cell<bool>,
-    /// Of its session.
+    /// That of its session.
     limit: &'a RateLimit,
 }
 
@@ -57,63 +58,65 @@ impl<'a> Flow<'a> {
 
     /// Waits until more may be moved.
     pub async fn obey_limit(&self) {
-        self.limit.keep().await;
+        self.limit.obey().await;
     }
 }
 
-/// How a direction ended. Nothing that was read is left unsent, unless `Refused`.
+/// How a direction ended. All that was read was sent, unless the receiver is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectionEnd {
     /// The sender has sent all, and the receiver knows.
     Finished,
-    /// The sender broke off.
-    Broken,
-    /// The receiver is gone; its last words may still be on their way back.
-    Refused,
     /// As `Finished`, and the sender said that it will hear no more either.
     Closed,
+    /// The sender broke off.
+    SenderBroke,
+    /// The receiver is gone; its last words may still be on their way back.
+    ReceiverGone,
     /// What the sender sent is no message.
     Malformed,
 }
 
-/// One direction of a session.
+/// Copies one direction of a session.
 pub struct Copier<'a> {
     /// The sender.
     pub from: &'a Async<TcpStream>,
     /// The receiver.
     pub to: &'a Async<TcpStream>,
-    /// What it reports.
+    /// What others may see of it.
     pub flow: &'a Flow<'a>,
     /// Where pipes come from.
     pub pipes: &'a PipePool,
 }
 
-/// What a direction does next.
-enum Step<'a> {
-    /// This many bytes passed and there may be more.
-    More(usize),
-    /// The sender has no more for now, or others shall have their turn.
-    Wait,
-    /// The receiver did not take this; nothing is read before it does, so a stalled receiver
-    /// stops this direction alone.
-    Rest(Rest<'a>),
-    /// It is over.
-    End(DirectionEnd),
+/// What a direction waits for before it goes on.
+enum Waiting<'a> {
+    /// Nothing.
+    Nothing,
+    /// Bytes of the sender, which has no more for now, or that others had their turn.
+    Sender,
+    /// That the receiver takes this. Nothing is read before it does, so a stalled receiver stops
+    /// this direction alone.
+    Receiver(Unsent<'a>),
 }
 
-/// Bytes on their way.
-enum Rest<'a> {
+/// Bytes that were read and not yet taken by the receiver.
+enum Unsent<'a> {
     Copied(Vec<u8>),
     Piped(Pipe<'a>),
 }
 
-impl Step<'_> {
-    fn start(leftover: Vec<u8>) -> Self {
-        if leftover.is_empty() { Self::Wait } else { Self::Rest(Rest::Copied(leftover)) }
-    }
+/// What became of reading once and passing that on.
+enum Passed<'a> {
+    /// So many bytes passed, and there may be more.
+    Bytes(usize),
+    /// The sender has none for now.
+    Nothing,
+    /// The receiver did not take all.
+    Stuck(Unsent<'a>),
 }
 
-impl Rest<'_> {
+impl Unsent<'_> {
     fn is_empty(&self) -> bool {
         match self {
             Self::Copied(bytes) => bytes.is_empty(),
@@ -125,119 +128,136 @@ impl Rest<'_> {
 impl<'a> Copier<'a> {
     /// Passes on `leftover` and all that comes after it.
     pub fn run(self, leftover: Vec<u8>) -> impl Future<Output = DirectionEnd> {
-        let (mut streams, mut step) = (false, Step::start(leftover));
+        let (mut streams, mut waiting) = (
+            false,
+            match leftover.is_empty() {
+                true => Waiting::Sender,
+                false => Waiting::Receiver(Unsent::Copied(leftover)),
+            },
+        );
         // An idle pair costs what this keeps; an async function would keep its arguments twice.
         async move {
             loop {
-                // Only looks at the step: what it holds shall not be kept twice either.
-                match step {
-                    Step::More(_) => {}
-                    Step::Wait if readable(self.from).await.is_ok() => {}
-                    Step::Wait => return DirectionEnd::Broken,
-                    Step::Rest(_) if self.flow.takes_again(self.to).await => {}
-                    Step::Rest(_) => return DirectionEnd::Refused,
-                    Step::End(outcome) => return outcome,
+                // Only looks at it: what it holds shall not be kept twice either.
+                match waiting {
+                    Waiting::Nothing => {}
+                    Waiting::Sender if readable(self.from).await.is_ok() => {}
+                    Waiting::Sender => return DirectionEnd::SenderBroke,
+                    Waiting::Receiver(_) if self.flow.takes_again(self.to).await => {}
+                    Waiting::Receiver(_) => return DirectionEnd::ReceiverGone,
                 }
                 self.flow.obey_limit().await;
                 if streams {
                     // Those who are ready and send little go first.
                     future::yield_now().await;
                 }
-                step = match step {
-                    Step::Rest(rest) => self.deliver(rest),
-                    _ => self.turn(&mut streams),
+                let next = match waiting {
+                    Waiting::Receiver(unsent) => self.deliver(unsent),
+                    Waiting::Nothing | Waiting::Sender => self.turn(&mut streams),
                 };
+                match next {
+                    Ok(next) => waiting = next,
+                    Err(end) => return end,
+                }
             }
         }
     }
 
     /// Gives what was left; when that is done there may be more.
-    fn deliver(&self, mut rest: Rest<'a>) -> Step<'a> {
-        let given = match &mut rest {
-            Rest::Copied(bytes) => self.give(bytes).map(|given| drop(bytes.drain(..given))),
-            Rest::Piped(pipe) => self.pour(pipe),
+    fn deliver(&self, mut unsent: Unsent<'a>) -> Result<Waiting<'a>, DirectionEnd> {
+        let given = match &mut unsent {
+            Unsent::Copied(bytes) => self.give(bytes).map(|given| drop(bytes.drain(..given))),
+            Unsent::Piped(pipe) => self.pour(pipe),
         };
-        match (given, rest) {
-            (Ok(()), rest) if rest.is_empty() => Step::More(0),
-            (Ok(()) | Err(Errno::AGAIN), rest) => Step::Rest(rest),
-            (Err(errno), Rest::Piped(pipe)) if is_refusal(errno) => Step::Rest(self.unpipe(pipe)),
-            (Err(_), _) => Step::End(DirectionEnd::Refused),
-        }
+        Ok(match (given, unsent) {
+            (Ok(()), unsent) if unsent.is_empty() => Waiting::Nothing,
+            (Ok(()) | Err(Errno::AGAIN), unsent) => Waiting::Receiver(unsent),
+            (Err(errno), Unsent::Piped(pipe)) if is_refusal(errno) => {
+                Waiting::Receiver(self.unpipe(pipe))
+            }
+            (Err(_), _) => return Err(DirectionEnd::ReceiverGone),
+        })
     }
 
     /// Passes on what is there, at most about [`TURN_BYTES`]. Then the reactor is asked what else
     /// is ready, so a fast pair delays no other by more than its turn.
-    fn turn(&self, streams: &mut bool) -> Step<'a> {
+    fn turn(&self, streams: &mut bool) -> Result<Waiting<'a>, DirectionEnd> {
         let mut left = TURN_BYTES;
         while left > 0 {
             let pipe = if *streams { self.pipes.lend() } else { None };
-            let step = match pipe {
-                Some(pipe) => self.splice(pipe),
-                None => self.copy(),
+            let passed = match pipe {
+                Some(pipe) => self.splice(pipe)?,
+                None => self.copy()?,
             };
-            let Step::More(bytes) = step else { return step };
+            let bytes = match passed {
+                Passed::Bytes(bytes) => bytes,
+                Passed::Nothing => return Ok(Waiting::Sender),
+                Passed::Stuck(unsent) => return Ok(Waiting::Receiver(unsent)),
+            };
             *streams = bytes >= STREAM_BYTES_MIN;
             if bytes > 0 && !*streams {
                 // Most likely that was all; if not, the sender is readable at once.
-                return Step::Wait;
+                return Ok(Waiting::Sender);
             }
             left = left.saturating_sub(bytes);
         }
-        Step::Wait
+        Ok(Waiting::Sender)
     }
 
-    fn splice(&self, mut pipe: Pipe<'a>) -> Step<'a> {
+    fn splice(&self, mut pipe: Pipe<'a>) -> Result<Passed<'a>, DirectionEnd> {
         match pipe.fill(self.from.get_ref()) {
-            Ok(0) => return self.finish(),
+            Ok(0) => return Err(self.finish()),
             Ok(_) => {}
-            Err(Errno::AGAIN) => return Step::Wait,
+            Err(Errno::AGAIN) => return Ok(Passed::Nothing),
             Err(errno) if is_refusal(errno) => {
                 self.pipes.retire();
-                return Step::More(0);
+                return Ok(Passed::Bytes(0));
             }
-            Err(_) => return Step::End(DirectionEnd::Broken),
+            Err(_) => return Err(DirectionEnd::SenderBroke),
         }
         let taken = pipe.held();
         match self.pour(&mut pipe) {
-            Ok(()) if pipe.held() == 0 => Step::More(taken),
-            Ok(()) | Err(Errno::AGAIN) => Step::Rest(Rest::Piped(pipe)),
-            Err(errno) if is_refusal(errno) => Step::Rest(self.unpipe(pipe)),
-            Err(_) => Step::End(DirectionEnd::Refused),
+            Ok(()) if pipe.held() == 0 => Ok(Passed::Bytes(taken)),
+            Ok(()) | Err(Errno::AGAIN) => Ok(Passed::Stuck(Unsent::Piped(pipe))),
+            Err(errno) if is_refusal(errno) => Ok(Passed::Stuck(self.unpipe(pipe))),
+            Err(_) => Err(DirectionEnd::ReceiverGone),
         }
     }
 
     /// The buffer is on the stack of this call, so an idle pair has none, and never cleared: for a
     /// mouse movement that would cost more than the copy.
     #[inline(never)]
-    fn copy(&self) -> Step<'a> {
+    fn copy(&self) -> Result<Passed<'a>, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
         let chunk = match recv(self.from.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
             Ok(((chunk, _), _)) => chunk,
-            Err(Errno::AGAIN) => return Step::Wait,
-            Err(_) => return Step::End(DirectionEnd::Broken),
+            Err(Errno::AGAIN) => return Ok(Passed::Nothing),
+            Err(_) => return Err(DirectionEnd::SenderBroke),
         };
         if chunk.is_empty() {
-            return self.finish();
+            return Err(self.finish());
         }
         match self.give(chunk) {
-            Ok(given) if given == chunk.len() => Step::More(given),
+            Ok(given) if given == chunk.len() => Ok(Passed::Bytes(given)),
             Ok(given) => {
                 let rest = chunk.get(given..).unwrap_or_default();
-                Step::Rest(Rest::Copied(rest.to_vec()))
+                Ok(Passed::Stuck(Unsent::Copied(rest.to_vec())))
             }
-            Err(Errno::AGAIN) => Step::Rest(Rest::Copied(chunk.to_vec())),
-            Err(_) => Step::End(DirectionEnd::Refused),
+            Err(Errno::AGAIN) => Ok(Passed::Stuck(Unsent::Copied(chunk.to_vec()))),
+            Err(_) => Err(DirectionEnd::ReceiverGone),
         }
     }
 
-    fn unpipe(&self, pipe: Pipe<'a>) -> Rest<'a> {
+    /// What is in a pipe that the kernel refuses to empty into a socket.
+    fn unpipe(&self, pipe: Pipe<'a>) -> Unsent<'a> {
         self.pipes.retire();
-        Rest::Copied(pipe.into_bytes())
+        Unsent::Copied(pipe.into_bytes())
     }
 
-    fn finish(&self) -> Step<'a> {
+    /// Tells the receiver that no more comes.
+    fn finish(&self) -> DirectionEnd {
         let _ = self.to.get_ref().shutdown(Shutdown::Write);
-        Step::End(DirectionEnd::Finished)
+        DirectionEnd::Finished
     }
 
     fn give(&self, bytes: &[u8]) -> Result<usize, Errno> {

@@ -1,4 +1,5 @@
 //! Keeps sessions to the rates an operator set: asks the budget after each turn, and waits. C72.
+//! Checks: tests/prop/budget.rs, relay_speed of conformance.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use hbb_core::relay::budget::{Bucket, Meter, TotalUse, Verdict};
 
 use crate::atomic::AtomicU64;
 use crate::net::clock::Clock;
+use crate::net::message::Traffic;
 
 /// What all sessions have used: shared by the threads that move bytes, without a lock.
 #[derive(Debug, Default)]
@@ -30,7 +32,8 @@ pub struct SessionMeter {
 }
 
 impl TotalMeter {
-    /// A session that starts; `limited` ones get the limited rate from the beginning.
+    /// An account for a session that starts; one that is `limited` has the limited rate from the
+    /// beginning.
     pub fn meter(self: &Arc<Self>, now: Time, limited: bool) -> SessionMeter {
         self.sessions.fetch_add(1, Ordering::Relaxed);
         SessionMeter { total: Arc::clone(self), meter: Meter::new(now, limited) }
@@ -85,14 +88,12 @@ struct Shared {
 pub struct RateLimit {
     shared: Rc<Shared>,
     meter: RefCell<SessionMeter>,
-    /// Bytes that were moved and not yet charged.
-    due: Cell<u64>,
-    /// All bytes that were moved, for who runs no session but wants to know.
-    moved: Arc<AtomicU64>,
+    /// What was moved; the meter knows how much of it is charged.
+    traffic: Arc<Traffic>,
 }
 
 impl RateLimits {
-    /// With these rates for a start.
+    /// The limits of a thread, with these rates to begin with.
     pub fn new(clock: Clock, total: Arc<TotalMeter>, rates: Rates) -> Self {
         Self(Rc::new(Shared { clock, total, rates: Cell::new(rates) }))
     }
@@ -102,45 +103,46 @@ impl RateLimits {
         self.0.rates.set(rates);
     }
 
-    /// A session that starts; what it moves is added to `moved`.
-    pub fn session(&self, limited: bool, moved: Arc<AtomicU64>) -> RateLimit {
+    /// The limit of a session that starts; what it moves is added to `traffic`.
+    pub fn session(&self, limited: bool, traffic: Arc<Traffic>) -> RateLimit {
         let shared = Rc::clone(&self.0);
         let meter = RefCell::new(shared.total.meter(shared.clock.now(), limited));
-        RateLimit { shared, meter, due: Cell::new(0), moved }
+        RateLimit { shared, meter, traffic }
     }
 }
 
 impl RateLimit {
-    /// What it reads the time from.
+    /// The clock it reads.
     pub fn clock(&self) -> Clock {
         self.shared.clock
     }
 
-    /// For how long the session lasts.
+    /// Seconds since the session started.
     pub fn age_secs(&self) -> u64 {
         self.meter.borrow().own().age_ms(self.shared.clock.now()) / 1000
     }
 
-    /// Takes down what either direction moved.
+    /// Counts what either direction moved.
     pub fn count(&self, bytes: u64) {
-        self.due.set(self.due.get() + bytes);
-        self.moved.fetch_add(bytes, Ordering::Relaxed);
+        self.traffic.add(bytes);
     }
 
-    /// Charges it; when to go on, if not now.
+    /// Charges what was moved since the last time; when to go on, if not now.
     pub fn settle(&self) -> Option<Instant> {
-        let (clock, rates, due) = (self.shared.clock, self.shared.rates.get(), self.due.take());
-        match self.meter.borrow_mut().spend(clock.now(), due, &rates) {
+        let (clock, rates) = (self.shared.clock, self.shared.rates.get());
+        let mut meter = self.meter.borrow_mut();
+        let due = self.traffic.bytes().saturating_sub(meter.own().moved());
+        match meter.spend(clock.now(), due, &rates) {
             Verdict::Go => None,
             Verdict::WaitUntil(at) => clock.instant(at),
         }
     }
 
-    /// Charges it and waits until the session may move more.
-    pub async fn keep(&self) {
+    /// Charges what was moved and waits until the session may move more.
+    pub async fn obey(&self) {
         // Rates may have changed, and others gone, when a wait is over.
         while let Some(at) = self.settle() {
-            // In a box: whoever need not wait shall not have the room for it.
+            // In a box: a session that need not wait keeps no memory for it.
             Box::pin(async move { Timer::at(at).await }).await;
         }
     }

@@ -1,12 +1,11 @@
-//! Moves the messages of a session of which at least one leg speaks WebSocket. Like `pair.rs`
-//! each direction goes by itself; unlike there, bytes are converted, pings answered and closing
-//! is said. C68-C70, C73.
+//! Moves the messages of a session of which at least one leg speaks WebSocket. As in `pair.rs` each
+//! direction goes by itself; unlike there, bytes are converted, pings answered and closes sent.
+//! C68-C70, C73; checks: relay_websocket, relay_bridge of conformance.
 
 use core::mem::MaybeUninit;
 use core::pin::pin;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::{Shutdown, TcpStream};
-use std::rc::Rc;
 
 use heapless::Vec as Short;
 use rustix::io::Errno;
@@ -21,96 +20,67 @@ use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, FrameKind, cont
 
 use crate::net::conn::link::{Link, readable};
 use crate::net::message::SessionEnd;
+use crate::net::session::buffers::GatherShare;
 use crate::net::session::copy::{DirectionEnd, Flow};
-use crate::net::session::pair::{quiet, until_over};
-use crate::net::session::rate::RateLimit;
+use crate::net::session::idle::until_idle;
+use crate::net::session::pair::{Bounds, until_over};
+
+pub use crate::net::session::buffers::MessageBuffers;
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
-
-/// Memory for messages that must be whole before they go on; clones share it.
-#[derive(Clone)]
-pub struct Room {
-    left: Rc<Cell<usize>>,
-    /// Converted bytes of one turn: one buffer for all, made for the first of them.
-    scratch: Rc<RefCell<Vec<u8>>>,
-}
-
-impl Room {
-    /// So many bytes of it.
-    pub fn new(bytes: usize) -> Self {
-        Self { left: Rc::new(Cell::new(bytes)), scratch: Rc::default() }
-    }
-}
-
-/// What one direction holds of the room.
-struct Share {
-    room: Room,
-    held: usize,
-}
-
-impl Share {
-    /// How much this direction may hold.
-    fn limit(&self) -> usize {
-        self.held + self.room.left.get()
-    }
-
-    fn hold(&mut self, bytes: usize) {
-        self.room.left.set(self.limit().saturating_sub(bytes));
-        self.held = bytes;
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.hold(0);
-    }
-}
-
-/// What is said to a leg between messages.
-enum Word {
-    Pong(Short<u8, CONTROL_BYTES_MAX>),
-    /// The leg closed; this is our close, and the last that it hears.
-    Close,
-}
 
 /// Joins two legs like [`crate::net::session::pair::join`], as messages.
 pub async fn join(
     mut first: Link,
     mut second: Link,
-    (idle_ms, limit): (u64, &RateLimit),
-    room: Room,
+    bounds: Bounds<'_>,
+    buffers: MessageBuffers,
 ) -> SessionEnd {
-    let flows = [Flow::new(limit), Flow::new(limit)];
-    let unfed = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
-    let over = {
-        let sides = [Side::new(&first), Side::new(&second)];
-        let ([one, other], [ahead, behind]) = (&sides, &flows);
-        let [from_first, from_second] = unfed;
-        let mut forth = Way::new((one, other), from_first, ahead, &room);
-        let mut back = Way::new((other, one), from_second, behind, &room);
-        let quiet = pin!(quiet(&flows, idle_ms, limit));
-        until_over(pin!(forth.run()), pin!(back.run()), quiet).await
+    let flows = [Flow::new(bounds.limit), Flow::new(bounds.limit)];
+    let unread = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
+    let end = {
+        let ends = [LegEnd::new(&first), LegEnd::new(&second)];
+        let ([one, other], [ahead, behind]) = (&ends, &flows);
+        let [from_first, from_second] = unread;
+        let mut forth = MessageCopier::new([one, other], from_first, ahead, &buffers);
+        let mut back = MessageCopier::new([other, one], from_second, behind, &buffers);
+        let idle = pin!(until_idle(&flows, bounds));
+        until_over(pin!(forth.run()), pin!(back.run()), idle).await
     };
-    over.settle([&first.stream, &second.stream], &flows, limit).await
+    end.settle([&first.stream, &second.stream], &flows, bounds.limit).await
 }
 
 /// A leg, and what the direction that reads it and the one that writes to it tell each other.
-struct Side<'a> {
+struct LegEnd<'a> {
     link: &'a Link,
-    /// From the direction that reads: words for the leg.
-    asks: Sender<Word>,
-    words: Receiver<Word>,
-    /// Our last word was said to it.
-    told: Cell<bool>,
-    /// Who wrote to it found that it broke, and who reads it will be told of an end.
-    broke: Cell<bool>,
+    /// From the direction that reads: what the leg is to be sent between messages.
+    asks: Sender<Control>,
+    asked: Receiver<Control>,
+    writing: Cell<Writing>,
 }
 
-impl<'a> Side<'a> {
+/// A control frame for a leg.
+enum Control {
+    Pong(Short<u8, CONTROL_BYTES_MAX>),
+    /// Answers the leg's own close, and is the last that it gets.
+    Close,
+}
+
+/// How writing to a leg stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Open,
+    /// It failed: an end that reading finds now is that of a connection that broke.
+    Failed,
+    /// The leg was sent our end; that it breaks from now on means no more than an end.
+    Finished,
+}
+
+impl<'a> LegEnd<'a> {
     fn new(link: &'a Link) -> Self {
-        let (asks, words) = bounded(1);
-        Self { link, asks, words, told: Cell::new(false), broke: Cell::new(false) }
+        let (asks, asked) = bounded(1);
+        Self { link, asks, asked, writing: Cell::new(Writing::Open) }
     }
 
     const fn stream(&self) -> &Async<TcpStream> {
@@ -118,48 +88,63 @@ impl<'a> Side<'a> {
     }
 }
 
-/// One direction.
-struct Way<'a> {
-    from: &'a Side<'a>,
-    to: &'a Side<'a>,
+/// Copies one direction, message by message.
+struct MessageCopier<'a> {
+    from: &'a LegEnd<'a>,
+    to: &'a LegEnd<'a>,
     converter: Converter,
     /// What was read and not yet converted.
-    unfed: Vec<u8>,
+    unconverted: Vec<u8>,
     /// What was converted and not yet taken by the receiver; has memory while messages stream.
-    rest: Vec<u8>,
+    unsent: Vec<u8>,
     flow: &'a Flow<'a>,
-    share: Share,
+    share: GatherShare,
 }
 
-/// What a direction does next.
-enum Step {
-    /// The sender has no more for now.
+/// What a direction does after a turn.
+enum Next {
+    /// Waits, as the sender has no more for now.
     Wait,
-    /// Others get their turn though there may be more.
+    /// Lets others have their turn, though there may be more.
     Yield,
-    /// The receiver took only a part; the rest waits in its place.
-    Rest,
-    /// The sender has sent all.
+    /// Waits until the receiver has taken what is unsent.
+    Flush,
+    /// Tells the receiver that the sender has sent all.
+    Finish,
+}
+
+/// What ended a wait.
+enum Woken {
+    /// There is something to read, or there may be.
+    Read,
+    /// The receiver is to be sent this.
+    Send(Control),
+}
+
+/// What reading once gave.
+enum Received<'b> {
+    Bytes(&'b [u8]),
+    Nothing,
     End,
 }
 
-impl<'a> Way<'a> {
+impl<'a> MessageCopier<'a> {
     fn new(
-        (from, to): (&'a Side<'a>, &'a Side<'a>),
-        unfed: Vec<u8>,
+        [from, to]: [&'a LegEnd<'a>; 2],
+        unconverted: Vec<u8>,
         flow: &'a Flow<'a>,
-        room: &Room,
+        buffers: &MessageBuffers,
     ) -> Self {
         let converter = Converter::new(from.link.transport(), to.link.transport());
-        let share = Share { room: room.clone(), held: 0 };
-        Self { from, to, converter, unfed, rest: Vec::new(), flow, share }
+        let share = buffers.share();
+        Self { from, to, converter, unconverted, unsent: Vec::new(), flow, share }
     }
 
     /// Moves messages until it is over, and tells how.
     async fn run(&mut self) -> DirectionEnd {
         loop {
-            if let Err(over) = self.step().await {
-                return over;
+            if let Err(end) = self.step().await {
+                return end;
             }
         }
     }
@@ -169,86 +154,88 @@ impl<'a> Way<'a> {
     /// # Errors
     /// How it ended.
     async fn step(&mut self) -> Result<(), DirectionEnd> {
-        let step = self.turn();
+        let next = self.turn();
         self.answer();
         self.flow.obey_limit().await;
-        match step? {
-            Step::Wait => match self.pause().await? {
-                None => {}
-                Some(Word::Pong(said)) => self.send_all(&control(FrameKind::Pong, &said)).await?,
-                Some(Word::Close) => {
-                    self.finish().await;
-                    return Err(self.drain().await);
+        match next? {
+            Next::Wait => {
+                // Whoever waits keeps no memory but what it needs.
+                self.unsent = Vec::new();
+                match self.wait().await? {
+                    Woken::Read => {}
+                    Woken::Send(Control::Pong(said)) => {
+                        self.send_all(&control(FrameKind::Pong, &said)).await?;
+                    }
+                    Woken::Send(Control::Close) => {
+                        self.finish().await;
+                        return Err(self.drain().await);
+                    }
                 }
-            },
-            Step::Rest => {
-                self.send_all(&self.rest).await?;
+            }
+            Next::Yield => future::yield_now().await,
+            Next::Flush => {
+                self.send_all(&self.unsent).await?;
                 future::yield_now().await;
             }
-            Step::Yield => future::yield_now().await,
-            Step::End => {
+            Next::Finish => {
                 self.finish().await;
-                let said = self.converter.is_closed();
-                return Err(if said { DirectionEnd::Closed } else { DirectionEnd::Finished });
+                return Err(match self.converter.is_closed() {
+                    true => DirectionEnd::Closed,
+                    false => DirectionEnd::Finished,
+                });
             }
         }
         Ok(())
     }
 
-    /// Waits without any memory but what it needs.
-    async fn pause(&mut self) -> Result<Option<Word>, DirectionEnd> {
-        self.rest = Vec::new();
-        self.wait().await
-    }
-
-    /// Waits for bytes, or for a word that may be said now.
-    async fn wait(&self) -> Result<Option<Word>, DirectionEnd> {
-        let readable = async {
+    /// Waits for bytes, or for a control frame that may be sent now.
+    async fn wait(&self) -> Result<Woken, DirectionEnd> {
+        let read = async {
             let readable = readable(self.from.stream()).await;
-            readable.map(|()| None).map_err(|_| DirectionEnd::Broken)
+            readable.map(|()| Woken::Read).map_err(|_| DirectionEnd::SenderBroke)
         };
-        let word = async {
-            match self.to.words.recv().await {
-                Ok(word) if self.converter.is_between_frames() => Ok(Some(word)),
+        let send = async {
+            match self.to.asked.recv().await {
                 // A pong in the middle of a frame may be left out: only the latest ping counts.
-                Ok(Word::Pong(_)) => Ok(None),
-                Ok(Word::Close) => Ok(Some(Word::Close)),
+                Ok(Control::Pong(_)) if !self.converter.is_between_frames() => Ok(Woken::Read),
+                Ok(control) => Ok(Woken::Send(control)),
                 Err(_) => future::pending().await,
             }
         };
-        future::or(word, readable).await
+        future::or(send, read).await
     }
 
-    /// Has the other direction answer what the sender said to us.
+    /// Has the other direction answer the sender's control frames.
     fn answer(&mut self) {
         if let Some(said) = self.converter.take_ping() {
-            let _ = self.from.asks.force_send(Word::Pong(said));
+            let _ = self.from.asks.force_send(Control::Pong(said));
         }
         if self.converter.is_closed() {
-            let _ = self.from.asks.force_send(Word::Close);
+            let _ = self.from.asks.force_send(Control::Close);
         }
     }
 
     /// Tells the receiver that no more comes; it may be gone by now.
     async fn finish(&self) {
         if self.to.link.transport() == Transport::WebSocket && self.converter.is_between_frames() {
-            let _ = self.send_all(&control(FrameKind::Close, &CLOSE_NORMAL.to_be_bytes())).await;
+            let close = control(FrameKind::Close, &CLOSE_NORMAL.to_be_bytes());
+            let _ = self.send_all(&close).await;
         }
         let _ = self.to.stream().get_ref().shutdown(Shutdown::Write);
-        self.to.told.set(true);
+        self.to.writing.set(Writing::Finished);
     }
 
-    /// Reads on for nothing: closing a connection with unread bytes would reset it, and what was
+    /// Reads on and drops it: closing a connection with unread bytes would reset it, and what was
     /// sent to it before could be lost.
     async fn drain(&self) -> DirectionEnd {
         loop {
             let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
             match self.receive(&mut buffer) {
-                Ok(Some([])) => return DirectionEnd::Finished,
-                Ok(Some(_)) => future::yield_now().await,
-                Ok(None) if readable(self.from.stream()).await.is_ok() => {}
-                Ok(None) => return DirectionEnd::Broken,
-                Err(outcome) => return outcome,
+                Ok(Received::End) => return DirectionEnd::Finished,
+                Ok(Received::Bytes(_)) => future::yield_now().await,
+                Ok(Received::Nothing) if readable(self.from.stream()).await.is_ok() => {}
+                Ok(Received::Nothing) => return DirectionEnd::SenderBroke,
+                Err(end) => return end,
             }
         }
     }
@@ -256,50 +243,55 @@ impl<'a> Way<'a> {
     /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. No session has a buffer of its
     /// own: one is on the stack of this call, never cleared, and all share the other.
     #[inline(never)]
-    fn turn(&mut self) -> Result<Step, DirectionEnd> {
+    fn turn(&mut self) -> Result<Next, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
-        let scratch = Rc::clone(&self.share.room.scratch);
+        let scratch = self.share.buffers().scratch();
         let mut out = scratch.borrow_mut();
         if out.capacity() == 0 {
             out.reserve_exact(OUT_BYTES);
         }
         for _ in 0..CHUNKS_PER_TURN {
             if self.converter.is_closed() {
-                return Ok(Step::End);
+                return Ok(Next::Finish);
             }
-            let saved = core::mem::take(&mut self.unfed);
-            let (input, full) = if saved.is_empty() {
+            let kept = core::mem::take(&mut self.unconverted);
+            let (input, more) = if kept.is_empty() {
                 match self.receive(&mut buffer)? {
-                    Some([]) => return Ok(Step::End),
-                    Some(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
-                    None => return Ok(Step::Wait),
+                    Received::Bytes(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
+                    Received::Nothing => return Ok(Next::Wait),
+                    Received::End => return Ok(Next::Finish),
                 }
             } else {
-                (saved.as_slice(), true)
+                (kept.as_slice(), true)
             };
-            out.clear();
-            let limit = self.share.limit();
-            let fed = self.converter.feed(input, &mut out, limit);
-            let taken = fed.map_err(|_| DirectionEnd::Malformed)?;
-            self.share.hold(self.converter.gathered_len());
-            self.unfed = input.get(taken..).unwrap_or_default().to_vec();
+            self.convert(input, &mut out)?;
             if !self.pass_on(&out)? {
-                return Ok(Step::Rest);
+                return Ok(Next::Flush);
             }
-            if !full && self.unfed.is_empty() && !self.converter.is_closed() {
-                return Ok(Step::Wait);
+            if !more && self.unconverted.is_empty() && !self.converter.is_closed() {
+                return Ok(Next::Wait);
             }
         }
-        Ok(Step::Yield)
+        Ok(Next::Yield)
+    }
+
+    /// Converts as much as fits; the rest is kept.
+    fn convert(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), DirectionEnd> {
+        out.clear();
+        let taken = self.converter.feed(input, out, self.share.limit());
+        let taken = taken.map_err(|_| DirectionEnd::Malformed)?;
+        self.share.hold(self.converter.gathered_len());
+        self.unconverted = input.get(taken..).unwrap_or_default().to_vec();
+        Ok(())
     }
 
     /// Sends converted bytes, and behind them a gathered message; false if some are left.
     fn pass_on(&mut self, out: &[u8]) -> Result<bool, DirectionEnd> {
         let sent = if out.is_empty() { 0 } else { self.send_some(out)? };
-        self.rest.clear();
-        self.rest.extend_from_slice(out.get(sent..).unwrap_or_default());
-        self.rest.extend(self.converter.take_whole().unwrap_or_default());
-        Ok(self.rest.is_empty())
+        self.unsent.clear();
+        self.unsent.extend_from_slice(out.get(sent..).unwrap_or_default());
+        self.unsent.extend(self.converter.take_whole().unwrap_or_default());
+        Ok(self.unsent.is_empty())
     }
 
     async fn send_all(&self, bytes: &[u8]) -> Result<(), DirectionEnd> {
@@ -308,7 +300,7 @@ impl<'a> Way<'a> {
             let sent = self.send_some(unsent)?;
             unsent = unsent.get(sent..).unwrap_or_default();
             if sent == 0 && !self.flow.takes_again(self.to.stream()).await {
-                return Err(DirectionEnd::Refused);
+                return Err(DirectionEnd::ReceiverGone);
             }
         }
         Ok(())
@@ -322,27 +314,26 @@ impl<'a> Way<'a> {
                 Ok(sent)
             }
             Err(Errno::AGAIN) => Ok(0),
-            Err(errno) => {
-                // This one comes behind a real end.
-                self.to.broke.set(errno != Errno::PIPE);
-                Err(DirectionEnd::Refused)
+            // This one comes behind a real end.
+            Err(Errno::PIPE) => Err(DirectionEnd::ReceiverGone),
+            Err(_) => {
+                self.to.writing.set(Writing::Failed);
+                Err(DirectionEnd::ReceiverGone)
             }
         }
     }
 
-    /// What is there to read; empty at the end, None for nothing yet.
-    fn receive<'b>(
-        &self,
-        buffer: &'b mut [MaybeUninit<u8>],
-    ) -> Result<Option<&'b [u8]>, DirectionEnd> {
+    /// Reads once.
+    fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<Received<'b>, DirectionEnd> {
         let received = recv(self.from.stream().get_ref(), buffer, RecvFlags::empty());
-        match received.map(|((chunk, _), _)| &*chunk) {
-            Ok([]) if self.from.broke.get() && !self.from.told.get() => Err(DirectionEnd::Broken),
-            Ok(chunk) => Ok(Some(chunk)),
-            Err(Errno::AGAIN) => Ok(None),
-            // It went without reading our last word; there is no more to come either.
-            Err(Errno::CONNRESET) if self.from.told.get() => Ok(Some(&[])),
-            Err(_) => Err(DirectionEnd::Broken),
+        match (received.map(|((chunk, _), _)| &*chunk), self.from.writing.get()) {
+            (Ok([]), Writing::Failed) => Err(DirectionEnd::SenderBroke),
+            (Ok([]), _) => Ok(Received::End),
+            (Ok(chunk), _) => Ok(Received::Bytes(chunk)),
+            (Err(Errno::AGAIN), _) => Ok(Received::Nothing),
+            // It went without reading our end; there is no more to come either.
+            (Err(Errno::CONNRESET), Writing::Finished) => Ok(Received::End),
+            (Err(_), _) => Err(DirectionEnd::SenderBroke),
         }
     }
 }

@@ -1,0 +1,173 @@
+//! The sessions that run, as the owner of the relay knows them: who, since when, how much.
+//! Checks: tests/ctl.rs.
+
+use std::sync::Arc;
+
+use hbb_core::base::address::Endpoint;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::time::Time;
+use hbb_core::relay::SessionTerms;
+use hbb_core::wire::ConnType;
+
+use crate::net::message::{SessionRow, Traffic};
+use crate::net::session::numbered::Numbered;
+
+/// Shorter spans say little about a rate.
+const RATE_MS_MIN: u64 = 1000;
+
+/// What is known of a session when it starts.
+pub(crate) struct NewSession {
+    /// The handle the relay machine knows it by: that of the leg that waited.
+    pub(crate) conn: Conn,
+    /// Where the leg that waited is, and the one that came.
+    pub(crate) ends: [Endpoint; 2],
+    /// The rules it runs under.
+    pub(crate) terms: SessionTerms,
+}
+
+/// How a listed session is told from others, and what its bytes are counted in.
+pub(crate) struct Listed {
+    /// Counts up from 1 since start.
+    pub(crate) number: u64,
+    /// Shared with whoever runs the session.
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// A session that runs.
+pub(crate) struct RunningSession {
+    session: NewSession,
+    since: Time,
+    traffic: Arc<Traffic>,
+    sample: RateSample,
+}
+
+/// The rate when it was last asked for.
+struct RateSample {
+    at: Time,
+    /// Bytes moved by then.
+    bytes: u64,
+    /// Bytes a second before that.
+    rate: u64,
+}
+
+/// All sessions that run.
+#[derive(Default)]
+pub(crate) struct SessionList {
+    sessions: Numbered<RunningSession>,
+    last_number: u64,
+    /// Bytes of sessions that are over.
+    ended_bytes: u64,
+}
+
+impl SessionList {
+    /// Adds a session that starts now.
+    pub(crate) fn start(&mut self, now: Time, session: NewSession) -> Listed {
+        self.last_number += 1;
+        let (number, traffic) = (self.last_number, Arc::<Traffic>::default());
+        let sample = RateSample { at: now, bytes: 0, rate: 0 };
+        let running = RunningSession { session, since: now, traffic: Arc::clone(&traffic), sample };
+        self.sessions.insert(number, running);
+        Listed { number, traffic }
+    }
+
+    /// Removes a session that is over; what is known of it, unless it was removed before.
+    pub(crate) fn end(&mut self, number: u64) -> Option<RunningSession> {
+        let ended = self.sessions.remove(number)?;
+        self.ended_bytes = self.ended_bytes.saturating_add(ended.bytes());
+        Some(ended)
+    }
+
+    /// Removes the session of a leg that is gone before it began.
+    pub(crate) fn end_of(&mut self, conn: Conn) {
+        let mut all = self.sessions.iter();
+        if let Some((number, _)) = all.find(|(_, running)| running.conn() == conn) {
+            drop(all);
+            self.end(number);
+        }
+    }
+
+    /// The numbers of those with a leg at an address for which `matches` holds.
+    pub(crate) fn numbers(&self, matches: impl Fn(Endpoint) -> bool) -> Vec<u64> {
+        let all = self.sessions.iter();
+        let found = all.filter(|(_, running)| running.session.ends.into_iter().any(&matches));
+        found.map(|(number, _)| number).collect()
+    }
+
+    /// All of them, as an operator sees them.
+    pub(crate) fn rows(&mut self, now: Time) -> Vec<SessionRow> {
+        self.sessions.iter_mut().map(|(number, running)| running.row(number, now)).collect()
+    }
+
+    /// Bytes moved since start.
+    pub(crate) fn bytes(&self) -> u64 {
+        let running = self.sessions.iter().map(|(_, running)| running.bytes());
+        running.fold(self.ended_bytes, u64::saturating_add)
+    }
+}
+
+impl RunningSession {
+    /// The handle the relay machine knows it by.
+    pub(crate) const fn conn(&self) -> Conn {
+        self.session.conn
+    }
+
+    /// Bytes moved.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.traffic.bytes()
+    }
+
+    /// Keeps it from beginning, should it be on its way to where it is to run.
+    pub(crate) fn dismiss(&self) {
+        self.traffic.dismiss();
+    }
+
+    /// Seconds since it started.
+    pub(crate) fn secs(&self, now: Time) -> u64 {
+        now.since_ms(self.since) / 1000
+    }
+
+    fn row(&mut self, number: u64, now: Time) -> SessionRow {
+        let (bytes, sample) = (self.bytes(), &self.sample);
+        let span = now.since_ms(sample.at);
+        if span >= RATE_MS_MIN {
+            let rate = bytes.saturating_sub(sample.bytes).saturating_mul(1000) / span;
+            self.sample = RateSample { at: now, bytes, rate };
+        }
+        let NewSession { ends, terms, .. } = self.session;
+        SessionRow {
+            number,
+            ends,
+            secs: self.secs(now),
+            bytes,
+            rate: self.sample.rate,
+            limited: terms.limited,
+            tunnel: terms.conn_type == ConnType::Tunnel,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_of_the_time_since_they_were_asked_for() {
+        let mut running = SessionList::default();
+        let ends = ["127.0.0.1:1", "127.0.0.1:2"]
+            .map(|end| Endpoint::from(end.parse::<std::net::SocketAddr>().unwrap()));
+        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false };
+        let conn = Conn { slot: 1, generation: 0 };
+        let session = NewSession { conn, ends, terms };
+        let Listed { number, traffic } = running.start(Time::START, session);
+        traffic.add(4000);
+        let rate = |running: &mut SessionList, ms| running.rows(Time::from_millis(ms))[0].rate;
+        assert_eq!(rate(&mut running, 2000), 2000);
+        traffic.add(500);
+        assert_eq!(rate(&mut running, 2500), 2000, "too short a span");
+        assert_eq!(rate(&mut running, 3000), 500);
+        assert_eq!(running.numbers(|end| end.port() == 2), [number]);
+        assert_eq!(running.end(number).map(|entry| entry.bytes()), Some(4500));
+        assert!(running.end(number).is_none());
+        assert_eq!(running.bytes(), 4500);
+    }
+}

@@ -1,0 +1,227 @@
+//! The task that owns the relay machine: tells it what legs do, and does what it decides. C65-C67,
+//! C69-C71; checks: relay_socket, relay_speed of conformance, tests/ctl.rs.
+
+use std::rc::Rc;
+
+use smol::channel::{Receiver, Sender};
+use smol::{Timer, future};
+
+use hbb_core::base::address::Endpoint;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::{Counters, DropReason};
+use hbb_core::base::limits::STREAMS_PER_TURN;
+use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay};
+use hbb_core::wire::message::decode;
+
+use crate::net::clock::Clock;
+use crate::net::conn::link::Link;
+use crate::net::conn::slots::SlotTable;
+use crate::net::message::{
+    Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay, Update,
+};
+use crate::net::relaying::list::{Listed, NewSession, SessionList};
+use crate::net::report;
+use crate::net::session::Sessions;
+
+/// The machine and the legs it decides about.
+pub(crate) struct Relaying {
+    machine: Relay,
+    sessions: Rc<Sessions>,
+    effects: Effects,
+    clock: Clock,
+    /// Those that are in no session.
+    legs: SlotTable<LegEntry>,
+    running: SessionList,
+    /// What the machine never hears of.
+    counters: Counters,
+}
+
+/// A leg; its task has the stream.
+struct LegEntry {
+    from: Endpoint,
+    outbox: Sender<ToLeg>,
+}
+
+/// What ended a wait.
+enum Woken {
+    Message(ToRelay),
+    Settings(Update<RelaySettings>),
+    Timeout,
+}
+
+impl Relaying {
+    /// Takes over a machine.
+    pub(crate) fn new(machine: Relay, sessions: Rc<Sessions>, clock: Clock) -> Self {
+        let (effects, counters) = (Effects::new(), Counters::default());
+        let (legs, running) = (SlotTable::new(), SessionList::default());
+        Self { machine, sessions, effects, clock, legs, running, counters }
+    }
+
+    /// Runs until every queue into it is closed.
+    pub(crate) async fn run(
+        &mut self,
+        inbox: &Receiver<ToRelay>,
+        settings: &Receiver<Update<RelaySettings>>,
+    ) {
+        while let Some(woken) = self.wait(inbox, settings).await {
+            match woken {
+                Woken::Timeout => {}
+                Woken::Message(message) => self.message(message).await,
+                Woken::Settings(update) => {
+                    self.reconfigure(update.settings).await;
+                    let _ = update.in_force.try_send(Answer::InForce);
+                }
+            }
+            for _ in 0..STREAMS_PER_TURN {
+                let Ok(message) = inbox.try_recv() else { break };
+                self.message(message).await;
+            }
+            self.timeouts();
+            future::yield_now().await;
+        }
+    }
+
+    async fn wait(
+        &self,
+        inbox: &Receiver<ToRelay>,
+        settings: &Receiver<Update<RelaySettings>>,
+    ) -> Option<Woken> {
+        let message = async { inbox.recv().await.ok().map(Woken::Message) };
+        let settings = async { settings.recv().await.ok().map(Woken::Settings) };
+        let timeout = async {
+            match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
+                Some(at) => Timer::at(at).await,
+                None => future::pending().await,
+            };
+            Some(Woken::Timeout)
+        };
+        future::or(settings, future::or(timeout, message)).await
+    }
+
+    async fn reconfigure(&mut self, settings: RelaySettings) {
+        self.machine.reconfigure(settings.limits, settings.access_key);
+        self.sessions.set_rates(settings.rates).await;
+        let block = &settings.lists.block;
+        let blocked = |end: Endpoint| block.iter().any(|network| network.contains(end.ip()));
+        for number in self.running.numbers(blocked) {
+            self.end(number).await;
+        }
+        self.machine.set_lists(settings.lists);
+    }
+
+    async fn message(&mut self, message: ToRelay) {
+        match message {
+            ToRelay::Opened { conn, from, outbox } => {
+                self.legs.insert(conn, LegEntry { from, outbox });
+                self.handle(Input::Opened { conn, from });
+            }
+            ToRelay::Joined { conn, payload, leg } => self.joined(conn, &payload, leg),
+            ToRelay::Closed { conn } => {
+                self.legs.remove(conn);
+                self.running.end_of(conn);
+                self.handle(Input::Closed { conn });
+            }
+            ToRelay::Ended { number, conn } => {
+                self.running.end(number);
+                self.handle(Input::Closed { conn });
+            }
+            ToRelay::Refused(reason) => self.counters.count(reason),
+            ToRelay::Asked(question, to) => drop(to.try_send(self.asked(question).await)),
+        }
+    }
+
+    /// Takes a leg's first message. Its connection goes where the machine wants it, and is closed
+    /// if that is nowhere.
+    fn joined(&mut self, conn: Conn, payload: &[u8], link: Link) {
+        match decode(payload) {
+            Ok(request) if self.legs.get_mut(conn).is_some() => {
+                let input = Input::Request { conn, request };
+                self.machine.handle(self.clock.now(), input, &mut self.effects);
+                self.carry_out(Some(link));
+            }
+            // The owner closed it while its message was on its way.
+            Ok(_) => {}
+            Err(_) => {
+                self.counters.count(DropReason::Malformed);
+                self.legs.remove(conn);
+                self.handle(Input::Closed { conn });
+            }
+        }
+    }
+
+    /// Has the machine handle what is no leg's first message.
+    fn handle(&mut self, input: Input<'_>) {
+        self.machine.handle(self.clock.now(), input, &mut self.effects);
+        self.carry_out(None);
+    }
+
+    fn timeouts(&mut self) {
+        let now = self.clock.now();
+        while self.machine.next_timeout().is_some_and(|due| due <= now) {
+            self.machine.handle_timeout(now, &mut self.effects);
+            self.carry_out(None);
+        }
+    }
+
+    /// Does what the machine decided; `joined` is the connection of a leg whose first message led
+    /// to it. Only such a leg is parked or completes a pair.
+    fn carry_out(&mut self, mut joined: Option<Link>) {
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Park { conn } => {
+                    if let (Some(entry), Some(link)) = (self.legs.get_mut(conn), joined.take()) {
+                        let _ = entry.outbox.try_send(ToLeg::Park(link));
+                    }
+                }
+                Effect::Pair { waiting, joining, terms } => {
+                    let entries = (self.legs.remove(waiting), self.legs.remove(joining));
+                    if let ((Some(waits), Some(joins)), Some(link)) = (entries, joined.take()) {
+                        let ends = [waits.from, joins.from];
+                        let session = NewSession { conn: waiting, ends, terms };
+                        self.pair(&waits.outbox, link, session);
+                    }
+                }
+                Effect::Close { conn, reason } => {
+                    report::leg_closed(conn, reason);
+                    // Its task ends, unless there is still a message for it.
+                    self.legs.remove(conn);
+                }
+            }
+        }
+    }
+
+    /// Sends a leg that waits its partner.
+    fn pair(&mut self, outbox: &Sender<ToLeg>, partner: Link, session: NewSession) {
+        let NewSession { terms, ends: [waiting, joining], .. } = session;
+        report::session_started(waiting, joining);
+        let Listed { number, traffic } = self.running.start(self.clock.now(), session);
+        let paired = Paired { partner, terms, number, traffic };
+        if outbox.try_send(ToLeg::Pair(Box::new(paired))).is_err() {
+            self.running.end(number);
+        }
+    }
+
+    async fn asked(&mut self, question: RelayQuestion) -> Answer {
+        match question {
+            RelayQuestion::Load => {
+                let LegCounts { parked: waiting, sessions: running, .. } = self.machine.counts();
+                let dropped = [self.machine.counters().clone(), self.counters.clone()];
+                let bytes = self.running.bytes();
+                Answer::RelayLoad(RelayLoad { running, waiting, bytes, dropped })
+            }
+            RelayQuestion::Sessions => Answer::Sessions(self.running.rows(self.clock.now())),
+            RelayQuestion::End(number) => Answer::Ended(self.end(number).await),
+        }
+    }
+
+    /// Ends a session because an operator wants it; whether there was one.
+    async fn end(&mut self, number: u64) -> bool {
+        let Some(session) = self.running.end(number) else { return false };
+        let (bytes, secs) = (session.bytes(), session.secs(self.clock.now()));
+        session.dismiss();
+        self.sessions.end(number).await;
+        report::session_ended(&SessionEnd { bytes, secs, reason: DropReason::Dismissed });
+        self.handle(Input::Closed { conn: session.conn() });
+        true
+    }
+}

@@ -1,0 +1,37 @@
+//! A leg that waits for its partner: what it sends meanwhile is kept, and its end is noticed. C67;
+//! checks: relay_pump of conformance.
+
+use core::mem::MaybeUninit;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use smol::future;
+
+use hbb_core::base::limits::PARKED_BYTES_MAX;
+
+use crate::net::conn::link::{Link, readable};
+
+/// Ready when a parked leg is gone. Reads at most [`PARKED_BYTES_MAX`] of what it sends
+/// meanwhile, which is how the end shows early; a leg that sends more is not watched further.
+pub async fn until_gone(leg: &mut Link) {
+    while leg.leftover.len() < PARKED_BYTES_MAX {
+        if readable(&leg.stream).await.is_err() || !keep_some(leg) {
+            return;
+        }
+    }
+    future::pending().await
+}
+
+/// Keeps what a leg sent, up to [`PARKED_BYTES_MAX`] in all; false if it is gone.
+fn keep_some(leg: &mut Link) -> bool {
+    let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 2048];
+    let room = PARKED_BYTES_MAX.saturating_sub(leg.leftover.len()).min(buffer.len());
+    let part = buffer.get_mut(..room).unwrap_or_default();
+    match recv(leg.stream.get_ref(), part, RecvFlags::empty()) {
+        Ok(((read, _), _)) => {
+            leg.leftover.extend_from_slice(read);
+            !read.is_empty()
+        }
+        Err(errno) => errno == Errno::AGAIN,
+    }
+}

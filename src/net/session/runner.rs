@@ -1,0 +1,162 @@
+//! Runs the sessions of one thread as tasks of its executor, and ends them. C65, C68, C72; checks
+//! besides: tests/ctl.rs.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use smol::channel::Sender;
+use smol::{LocalExecutor, Task};
+
+use hbb_core::base::conn::{Conn, Transport};
+use hbb_core::base::limits::{GATHERED_BYTES_MAX, PIPES_MAX, SESSION_IDLE_MS, TUNNEL_IDLE_MS};
+use hbb_core::base::rates::Rates;
+use hbb_core::wire::ConnType;
+
+use crate::net::clock::Clock;
+use crate::net::conn::link::Link;
+use crate::net::conn::socket::mark;
+use crate::net::message::{SessionEnd, ToRelay};
+use crate::net::report;
+use crate::net::session::numbered::Numbered;
+use crate::net::session::pair::{self, Bounds, Leg};
+use crate::net::session::pipe::PipePool;
+use crate::net::session::rate::{RateLimit, RateLimits, TotalMeter};
+use crate::net::session::websocket::{self, MessageBuffers};
+use crate::net::session::{LoadGuard, Session, SessionSettings};
+
+/// What the sessions of a thread begin with; all threads get the same.
+#[derive(Clone)]
+pub(super) struct RunnerSetup {
+    pub(super) settings: SessionSettings,
+    pub(super) clock: Clock,
+    pub(super) rates: Rates,
+    pub(super) total: Arc<TotalMeter>,
+}
+
+/// Runs the sessions of one thread.
+pub(crate) struct Runner {
+    executor: Rc<LocalExecutor<'static>>,
+    buffers: MessageBuffers,
+    limits: RateLimits,
+    dscp: Option<u8>,
+    shared: Rc<Shared>,
+}
+
+/// What every session of a thread may reach.
+struct Shared {
+    pipes: PipePool,
+    /// One that is taken out and dropped ends, with both its connections.
+    tasks: RefCell<Numbered<Task<()>>>,
+}
+
+/// What a session keeps. In a box, so that the task of an idle one is below a size the allocator
+/// has.
+struct Context {
+    limit: RateLimit,
+    number: u64,
+    conn: Conn,
+    inbox: Sender<ToRelay>,
+    shared: Rc<Shared>,
+    /// Dropped with the session, however it ends.
+    _load: Option<LoadGuard>,
+}
+
+impl Runner {
+    /// One of as many runners as there are threads, with its part of what they share.
+    pub(super) fn new(executor: Rc<LocalExecutor<'static>>, setup: RunnerSetup) -> Self {
+        let RunnerSetup { settings, clock, rates, total } = setup;
+        let threads = settings.threads.max(1);
+        let pipes = PipePool::new((PIPES_MAX / threads).max(1));
+        Self {
+            executor,
+            buffers: MessageBuffers::new(GATHERED_BYTES_MAX / threads),
+            limits: RateLimits::new(clock, total, rates),
+            dscp: settings.dscp,
+            shared: Rc::new(Shared { pipes, tasks: RefCell::default() }),
+        }
+    }
+
+    /// Starts a session, unless an operator ended it on its way here.
+    pub(super) fn start(&self, session: Session, load: Option<LoadGuard>) {
+        if session.traffic.is_dismissed() {
+            return;
+        }
+        let Session { waiting, joining, terms, number, traffic, conn, inbox } = session;
+        if let Some(dscp) = self.dscp {
+            mark(waiting.stream.get_ref(), dscp);
+            mark(joining.stream.get_ref(), dscp);
+        }
+        let idle_ms = match terms.conn_type {
+            ConnType::Interactive => SESSION_IDLE_MS,
+            ConnType::Tunnel => TUNNEL_IDLE_MS,
+        };
+        let (limit, shared) =
+            (self.limits.session(terms.limited, traffic), Rc::clone(&self.shared));
+        let context = Box::new(Context { limit, number, conn, inbox, shared, _load: load });
+        // Two kinds of tasks: one that converts messages is several times the size of the other,
+        // of which there are many.
+        let task = match (waiting.transport(), joining.transport()) {
+            (Transport::Tcp, Transport::Tcp) => {
+                self.spawn_copying([waiting, joining], idle_ms, context)
+            }
+            _ => self.spawn_converting([waiting, joining], idle_ms, context),
+        };
+        self.shared.tasks.borrow_mut().insert(number, task);
+    }
+
+    fn spawn_copying(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task<()> {
+        let legs = Box::new(legs.map(Leg::from));
+        self.executor.spawn(async move {
+            // What is moved in here stays to the end: that shall be a pointer, not both legs.
+            let ended = {
+                let legs = legs;
+                let [first, second] = *legs;
+                pair::join(first, second, context.bounds(idle_ms), &context.shared.pipes)
+            };
+            let ended = ended.await;
+            context.finish(&ended).await;
+        })
+    }
+
+    fn spawn_converting(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task<()> {
+        let ([first, second], buffers) = (legs, self.buffers.clone());
+        self.executor.spawn(async move {
+            let ended = websocket::join(first, second, context.bounds(idle_ms), buffers).await;
+            context.finish(&ended).await;
+        })
+    }
+
+    /// Ends a session silently, if it runs here.
+    pub(super) fn end(&self, number: u64) {
+        drop(self.shared.take(number));
+    }
+
+    /// Changes the rates of sessions that run and of those to come.
+    pub(super) fn set_rates(&self, rates: Rates) {
+        self.limits.set(rates);
+    }
+}
+
+impl Shared {
+    fn take(&self, number: u64) -> Option<Task<()>> {
+        self.tasks.borrow_mut().remove(number)
+    }
+}
+
+impl Context {
+    const fn bounds(&self, idle_ms: u64) -> Bounds<'_> {
+        Bounds { idle_ms, limit: &self.limit }
+    }
+
+    /// Tells everybody that the session is over.
+    async fn finish(&self, ended: &SessionEnd) {
+        // The task that runs this: dropped, it would end here.
+        if let Some(task) = self.shared.take(self.number) {
+            task.detach();
+        }
+        report::session_ended(ended);
+        let (number, conn) = (self.number, self.conn);
+        let _ = self.inbox.send(ToRelay::Ended { number, conn }).await;
+    }
+}
