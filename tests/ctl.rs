@@ -227,6 +227,19 @@ fn a_long_list_goes_page_by_page_and_names_each_once() {
 }
 
 #[test]
+fn a_leg_that_is_refused_counts_once() {
+    let server = Server::start(&["--key="]);
+    let relay = SocketAddr::from(([127, 0, 0, 1], server.port + 1));
+    for refused in 1..=2 {
+        let mut leg = Host::local("127.0.0.1").connect(0, relay).unwrap();
+        send(&mut leg, &say::request_relay("", |asked| asked.uuid.clear())).unwrap();
+        leg.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert!(is_over(&leg));
+        hears("--json status", &server, &format!("\"dropped\":{{\"incomplete\":{refused}}}"));
+    }
+}
+
+#[test]
 fn a_session_is_told_with_its_bytes_and_ended() {
     for threads in ["1", "2"] {
         let server = Server::start(&["--key=", "--relay-threads", threads]);
