@@ -80,7 +80,7 @@ pub fn print(text: &str) -> Result<(), Exit> {
 }
 
 /// Lets a panic of any thread end the process with SIGABRT, after its message: a server without
-/// one of its threads would seem to serve, and nobody would start it anew. Our own builds abort by
+/// one of its threads would seem to serve, and nobody would restart it. Our own builds abort by
 /// themselves; those of OpenWrt's feed unwind.
 pub fn abort_on_panic() {
     let tell = panic::take_hook();

@@ -193,8 +193,8 @@ fn make(dir: &Path) -> Result<ServerKey, Exit> {
     Err(cannot_write(dir, &ErrorKind::AlreadyExists.into()))
 }
 
-/// Writes the secret key file if there is none; `AlreadyExists` if there is one, or somebody is
-/// at it: the draft serves as a lock.
+/// Writes the secret key file if there is none; `AlreadyExists` if there is one, or another
+/// process is making it: the draft serves as a lock.
 fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
     let file = open_draft(dir, SECRET_FILE, SECRET_MODE)?;
     if exists(&dir.join(SECRET_FILE)) {

@@ -1,23 +1,25 @@
-//! Lines for a person at a terminal, written by simple_logger, which colours their levels.
+//! Lines for a person at a terminal, written by simple_logger, with levels in colour.
 //! simple_logger prints with a macro that panics when stdout fails, and a terminal does that as
 //! soon as it is closed, before SIGHUP is even delivered. So stdout is a pipe of our own, which
 //! cannot fail, while it prints; what comes out of that is copied to the terminal, if there still
-//! is one. Must not know any event. Checks: tests/terminal.rs.
+//! is one. The colours are added there: simple_logger takes them from a crate under the MPL, which
+//! also reads the environment. Must not know any event. Checks: tests/terminal.rs.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::LazyLock;
 
 use ::log::{Level, Log as _, Record};
-use colored::control::SHOULD_COLORIZE;
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
 use simple_logger::SimpleLogger;
 
-/// Room for one line with time, level and colours: the smallest pipe holds 4096 bytes.
+/// Room for one line with its time and level: the smallest pipe holds 4096 bytes.
 const PRINTED_BYTES_MAX: usize = 2048;
+/// A line begins with its level, in this many bytes.
+const LEVEL_BYTES: usize = 5;
+const COLOUR_END: &[u8] = b"\x1b[0m";
 
 /// A terminal that both streams lead to.
 pub(super) struct Terminal {
@@ -35,8 +37,6 @@ impl Terminal {
         if !io::stdout().is_terminal() || !io::stderr().is_terminal() {
             return None;
         }
-        // While it prints, stdout is no terminal: colours are decided now.
-        LazyLock::force(&SHOULD_COLORIZE);
         let terminal = fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).ok()?;
         let (printed, printed_in) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         Some(Self { printer: SimpleLogger::new(), terminal, printed_in, printed: printed.into() })
@@ -53,6 +53,18 @@ impl Terminal {
         dup2_stdout(&self.terminal)?;
         let mut bytes = [0; PRINTED_BYTES_MAX];
         let length = self.printed.read(&mut bytes)?;
-        io::stdout().write_all(bytes.get(..length).unwrap_or_default())
+        let printed = bytes.get(..length).unwrap_or_default();
+        let (name, rest) = printed.split_at_checked(LEVEL_BYTES).unwrap_or_default();
+        io::stdout().write_all(&[colour(level), name, COLOUR_END, rest].concat())
+    }
+}
+
+const fn colour(level: Level) -> &'static [u8] {
+    match level {
+        Level::Error => b"\x1b[31m",
+        Level::Warn => b"\x1b[33m",
+        Level::Info => b"\x1b[36m",
+        Level::Debug => b"\x1b[35m",
+        Level::Trace => b"\x1b[37m",
     }
 }

@@ -35,7 +35,6 @@ const LAYERS: &[&[&str]] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("argh", &["src/cli.rs"]),
     ("async_signal", &["src/net/process/signal.rs"]),
-    ("colored", &["src/log/terminal.rs"]),
     ("crypto_secretbox", &["src/core/identity/seal.rs"]),
     ("ct_codecs", &["src/cmd/export.rs", "src/core/identity/", "src/core/wire/handshake.rs"]),
     ("ed25519_compact", &["src/core/identity/"]),
