@@ -116,9 +116,14 @@ fn without_tests(tokens: TokenStream) -> TokenStream {
         let text = rest.peek().map(|next| next.to_string().replace(' ', "")).unwrap_or_default();
         let for_tests = text.contains("test") && !text.contains("not(");
         if token.to_string() == "#" && text.starts_with("[cfg(") && for_tests {
-            rest.by_ref().find(|token| match token {
-                TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-                other => [";", ","].contains(&other.to_string().as_str()),
+            let mut function = false;
+            rest.by_ref().find(|token| match (token, token.to_string().as_str()) {
+                (TokenTree::Group(group), _) => group.delimiter() == Delimiter::Brace,
+                // A member ends with a comma; among the types of a function there are some.
+                (_, text) => {
+                    function |= text == "fn";
+                    text == ";" || (text == "," && !function)
+                }
             });
             // Behind the braces of a `use`.
             rest.next_if(|token| token.to_string() == ";");

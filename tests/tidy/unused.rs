@@ -29,5 +29,7 @@ fn what_only_tests_use_is_found() {
     assert_eq!(found("pub fn spare() {} pub struct A; impl B { pub const fn c() {} }"), 3);
     assert_eq!(found("pub(crate) fn spare() {} const A: u8 = 1;"), 0, "rustc sees it");
     assert_eq!(found("pub fn spare() {} fn g() { spare() }"), 0);
-    assert_eq!(found("#[cfg(any(test, feature = \"testing\"))] pub fn spare() {}"), 0);
+    let gated = "#[cfg(any(test, feature = \"testing\"))] pub fn spare() -> Result<A, B> { C }";
+    assert_eq!(found(gated), 0);
+    assert_eq!(found("#[cfg(not(feature = \"testing\"))] pub fn spare() {}"), 1);
 }
