@@ -105,7 +105,6 @@ impl Meter {
     }
 
     /// Bytes moved so far.
-    #[cfg(feature = "testing")]
     pub const fn moved(&self) -> u64 {
         self.moved
     }
