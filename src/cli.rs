@@ -21,9 +21,9 @@ pub const VERSION: &str = concat!("hbb ", env!("CARGO_PKG_VERSION"), "\n");
     example = "{command_name} ctl --data /etc/hbb status",
     example = "{command_name} serve --help",
     error_code(0, "done"),
-    error_code(1, "failed while running; starting it again may help"),
+    error_code(1, "failed while running; a restart may help"),
     error_code(2, "a flag or the flags file is wrong"),
-    error_code(3, "the key or the store is unusable; somebody must look")
+    error_code(3, "the key or the store cannot be used; somebody must look")
 )]
 struct Top {
     /// print name and version
@@ -45,7 +45,7 @@ pub enum Command {
     Export(ExportFlags),
     /// Look for mistakes without starting anything.
     Check(CheckFlags),
-    /// Ask the running server, and steer it.
+    /// Query and control the running server.
     Ctl(CtlFlags),
 }
 
@@ -59,18 +59,18 @@ pub enum Command {
     example = "{command_name} --data /etc/hbb --public rd.example.org",
     example = "{command_name} --flags /etc/hbb/flags --log-level debug",
     example = "{command_name} --role relay --key 'PUBLIC KEY OF THE ID SERVER'",
-    note = "The firewall must let in TCP 21115 to 21119 and UDP 21116; another --port moves them.",
+    note = "Open TCP 21115 to 21119 and UDP 21116 in the firewall; with another --port they move.",
     note = "TEXT of --key:",
-    note = "  _ or -       clients must show the public key of the key files; as if not given",
+    note = "  _ or -       clients must show the public key of the key files; the default",
     note = "  (--key=)     sign with the key files, but serve clients that show no key",
-    note = "  a secret key sign with this one, as in id_ed25519; clients must show its public half",
+    note = "  a secret key as in id_ed25519: sign with it; clients must show its public half",
     note = "  other text   clients must show this text; nothing is signed or encrypted (fit for a",
     note = "               relay alone)",
-    note = "FILE of --flags holds the same flags, one a line, and # comments:",
+    note = "FILE of --flags holds the same flags, one per line, and # comments:",
     note = "  --public rd.example.org",
     note = "  --max-peers 4096",
     note = "  --key=",
-    note = "The command line wins over the file. SIGHUP reads the file again."
+    note = "The command line overrides the file. SIGHUP reads the file again."
 )]
 pub struct ServeFlags {
     /// DIR with the key files and the peers; the working directory if not given
@@ -79,7 +79,7 @@ pub struct ServeFlags {
     /// FILE with more flags, see below
     #[argh(option)]
     pub flags: Option<String>,
-    /// PATH of the socket 'hbb ctl' asks; hbb.sock in the directory of --data if not given
+    /// PATH of the socket for 'hbb ctl'; hbb.sock in the directory of --data if not given
     #[argh(option)]
     pub control: Option<String>,
     /// IP address to listen on; all of IPv6 and IPv4 if not given
@@ -88,26 +88,27 @@ pub struct ServeFlags {
     /// port of the ID server, 3 to 65532 (21116); the port below and the two above go with it
     #[argh(option)]
     pub port: Option<String>,
-    /// port of the relay (port + 1); the second above it takes browsers
+    /// port of the relay (--port + 1); the second port above it is for browsers
     #[argh(option)]
     pub relay_port: Option<String>,
     /// serve everything on --port alone: ID server, relay, WebSocket; needs --public or
     /// --relay-servers
     #[argh(switch)]
     pub single_port: bool,
-    /// answer upstream's console words on --port - 1 and the relay's port, to this machine alone
+    /// answer upstream's console commands on --port - 1 and the relay's port, from this machine
+    /// alone
     #[argh(switch)]
     pub console: bool,
-    /// proxies that are believed where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)
+    /// proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)
     #[argh(option)]
     pub trusted_proxies: Option<String>,
-    /// relays clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)
+    /// relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)
     #[argh(option)]
     pub relay_servers: Option<String>,
-    /// TEXT that tells which key to sign with and which one clients must show, see below
+    /// TEXT that says which key to sign with and what clients must show, see below
     #[argh(option)]
     pub key: Option<String>,
-    /// local network such as 192.168.0.0/16, whose members meet directly; needs --local-ip
+    /// local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip
     #[argh(option)]
     pub mask: Option<String>,
     /// IP address of this machine in the network of --mask
@@ -119,25 +120,25 @@ pub struct ServeFlags {
     /// what to run: all, rendezvous (the ID server alone) or relay (all)
     #[argh(option)]
     pub role: Option<String>,
-    /// HOST clients reach this machine by: a name or an IP address
+    /// HOST by which clients reach this machine: a name or an IP address
     #[argh(option)]
     pub public: Option<String>,
-    /// registered devices at most, 1 to 131072 (1024)
+    /// most registered devices, 1 to 131072 (1024)
     #[argh(option)]
     pub max_peers: Option<String>,
-    /// connections at most, relayed sessions aside, 1 to 16384 (256)
+    /// most connections beside relayed sessions, 1 to 16384 (256)
     #[argh(option)]
     pub max_connections: Option<String>,
-    /// relayed sessions at most, 1 to 4096 (32)
+    /// most relayed sessions, 1 to 4096 (32)
     #[argh(option)]
     pub max_sessions: Option<String>,
-    /// key registrations taken from one address in a minute, 1 to 65535 (32)
+    /// key registrations accepted from one address per minute, 1 to 65535 (32)
     #[argh(option)]
     pub registrations_per_minute: Option<String>,
-    /// new devices taken from one address in a day, 1 to 65535 (300)
+    /// new devices accepted from one address per day, 1 to 65535 (300)
     #[argh(option)]
     pub new_peers_per_day: Option<String>,
-    /// threads for relayed sessions: 1 uses the one that does all else, auto is one a core (1)
+    /// threads for relayed sessions: 1 shares the main thread, auto is one per core (1)
     #[argh(option)]
     pub relay_threads: Option<String>,
     /// mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)
@@ -146,13 +147,13 @@ pub struct ServeFlags {
     /// speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)
     #[argh(option)]
     pub total_bandwidth: Option<String>,
-    /// speed of one session in Mb/s, both directions added (128)
+    /// speed of one session in Mb/s, both directions together (128)
     #[argh(option)]
     pub single_bandwidth: Option<String>,
-    /// speed of one session of a blacklisted address, or after its downgrade, in Mb/s (32)
+    /// speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)
     #[argh(option)]
     pub limit_speed: Option<String>,
-    /// part of --single-bandwidth; who uses more on average is downgraded (0.66)
+    /// part of --single-bandwidth; a session that uses more on average is downgraded (0.66)
     #[argh(option)]
     pub downgrade_threshold: Option<String>,
     /// seconds before a session may be downgraded (1800)
@@ -179,7 +180,7 @@ impl fmt::Debug for ServeFlags {
     usage = "[<flags>]",
     example = "{command_name} --data /etc/hbb",
     example = "{command_name} --print",
-    note = "The files are id_ed25519, secret, and id_ed25519.pub, for clients. 'hbb serve' makes",
+    note = "The files are id_ed25519 (secret) and id_ed25519.pub (for clients). 'hbb serve' makes",
     note = "them at its first start. After a change every client needs the new public key."
 )]
 pub struct KeygenFlags {
@@ -189,7 +190,7 @@ pub struct KeygenFlags {
     /// print a new pair and write nothing
     #[argh(switch)]
     pub print: bool,
-    /// replace an existing pair; the old files stay beside the new ones, dated
+    /// replace an existing pair; the old files are kept, with their date in the name
     #[argh(switch)]
     pub force: bool,
 }
@@ -208,7 +209,7 @@ pub struct KeygenFlags {
     note = "toml for RustDesk2.toml, json; all of them, explained, if not given."
 )]
 pub struct ExportFlags {
-    /// HOST clients reach this server by; --public of the flags file if not given
+    /// HOST by which clients reach this server; --public of the flags file if not given
     #[argh(option)]
     pub host: Option<String>,
     /// the same as --host
@@ -234,7 +235,7 @@ pub struct ExportFlags {
     pub flags: Option<String>,
 }
 
-/// Ask the running server, and steer it.
+/// Query and control the running server.
 #[derive(FromArgs, Debug)]
 #[argh(
     subcommand,
@@ -246,22 +247,22 @@ pub struct ExportFlags {
     example = "{command_name} --json sessions",
     example = "{command_name} ban 192.0.2.0/24",
     note = "Commands:",
-    note = "  status             what runs, how full it is, what was dropped",
-    note = "  peers [WISH...]    who is registered: after=ID, count=NUMBER, part=TEXT of the id",
-    note = "  sessions           who is relayed, with bytes and bytes a second",
-    note = "  disconnect NUMBER  end a relayed session",
-    note = "  forget ID          delete a device; one that still runs registers itself anew",
-    note = "  ban WHAT           shut out an id, an address or a network, and keep that in",
-    note = "                     banned.txt in the directory of --data",
-    note = "  unban WHAT         let in again",
-    note = "  bans               who is shut out",
-    note = "  limits             limits and speeds, named as the flags of 'hbb serve'",
-    note = "  limits NAME VALUE  change one until the next reload or start",
-    note = "  reload             read the flags file and the lists again, as SIGHUP does",
-    note = "The socket belongs to the user and the group the server runs as."
+    note = "  status               what runs, how full it is, what was dropped",
+    note = "  peers [after=ID]...  who is registered; also count=NUMBER, part=TEXT of the id",
+    note = "  sessions             who is relayed, with bytes and bytes per second",
+    note = "  disconnect NUMBER    end a relayed session",
+    note = "  forget ID            delete a device; it registers again if it still runs",
+    note = "  ban WHAT             shut out an id, an address or a network; kept in banned.txt",
+    note = "                       in the directory of --data",
+    note = "  unban WHAT           admit it again",
+    note = "  bans                 who is shut out",
+    note = "  limits               limits and speeds, named as the flags of 'hbb serve'",
+    note = "  limits NAME VALUE    change one until the next reload or start",
+    note = "  reload               read the flags file and the lists again, as SIGHUP does",
+    note = "The socket belongs to the user and group that the server runs as."
 )]
 pub struct CtlFlags {
-    /// PATH of the socket; if not given, that of --flags or --data, else the first there is of
+    /// PATH of the socket; if not given, that of --flags or --data, else the first that exists of
     /// /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory
     #[argh(option)]
     pub control: Option<String>,
@@ -271,7 +272,7 @@ pub struct CtlFlags {
     /// FILE of 'hbb serve --flags'
     #[argh(option)]
     pub flags: Option<String>,
-    /// answer in JSON; an error as well, as {"error": "..."}
+    /// answer in JSON, errors too, as {"error": "..."}
     #[argh(switch)]
     pub json: bool,
     /// what to do
@@ -306,16 +307,16 @@ impl SubCommand for CheckFlags {
 const CHECK_HELP: &str = "\
 Usage: hbb check [<flags of 'hbb serve'>]
 
-Look for mistakes in flags, key files, store, ports and names, and name them
-all. Starts nothing and changes nothing.
+Look for mistakes in flags, key files, store, ports and names, and list them
+all. Nothing is started or changed.
 
 Examples:
   hbb check --flags /etc/hbb/flags
   hbb check --data /etc/hbb --port 21116
 
 Notes:
-  Run it as the user the server runs as, while the server is stopped: ports it
-  holds are reported as taken, with exit code 1.
+  Run it as the user that the server runs as, while the server is stopped: the
+  ports it holds are reported as taken, with exit code 1.
   The exit code is that of the worst finding, see 'hbb --help'.
 ";
 
@@ -324,11 +325,11 @@ Notes:
 pub enum Early {
     /// Help or version was asked for: print this and be done.
     Asked(String),
-    /// The arguments are wrong: this names the one and the way to help.
+    /// The arguments are wrong: this names the one and how to get help.
     Wrong(String),
 }
 
-/// Reads the arguments behind the program's name; `--name=value` is `--name value`.
+/// Reads the arguments after the program's name; `--name=value` is `--name value`.
 pub fn parse(args: &[&str]) -> Result<Command, Early> {
     let Some(first) = args.first() else { return Err(Early::Wrong(top_help())) };
     let top = Top::from_args(&["hbb"], &split(args)).map_err(|early| told(early, first))?;

@@ -17,7 +17,7 @@ use crate::store;
 use hbb_core::identity::KeyChoice;
 
 /// `hbb check`.
-pub fn run(flags: &ServeFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
     let config = check_flags(flags, &mut report);
     check_directory(&config.data, &mut report);
@@ -70,7 +70,7 @@ impl Report {
     }
 }
 
-/// The settings, with built-in ones wherever a flag was refused.
+/// The settings, built-in ones in place of refused flags.
 fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
     let before = report.problems;
     let (config, problems) = settings::survey(flags);
@@ -93,8 +93,8 @@ fn check_directory(dir: &Path, report: &mut Report) {
         Err(error) => report.problem(
             ExitReason::Unusable,
             &format!(
-                "Cannot write to the directory {}: {error}. Name another with --data, or let the \
-                 user hbb runs as own it.",
+                "Cannot write to the directory {}: {error}. Name another with --data, or give it \
+                 to the user that hbb runs as.",
                 dir.display()
             ),
         ),
@@ -109,7 +109,7 @@ fn check_key(config: &Config, report: &mut Report) {
         }
         Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
         Ok(KeyChoice::Word(_)) => report.doubt(
-            "--key is no secret key, so nothing can be signed and sessions are NOT encrypted; \
+            "--key is not a secret key, so nothing can be signed and sessions are NOT encrypted; \
              leave --key out to use the key files",
         ),
         Ok(KeyChoice::Files { enforce: false }) if config.role == Role::Relay => {
@@ -138,7 +138,7 @@ fn check_key_files(config: &Config, report: &mut Report) {
     if let Some(mode) = keygen::secret_mode(dir).filter(|mode| mode & keygen::MODE_TOO_OPEN != 0) {
         let path = dir.join(keygen::SECRET_FILE);
         let path = path.display();
-        report.doubt(&format!("{path} has mode {mode:o}, so others get at it; chmod 600 {path}"));
+        report.doubt(&format!("{path} has mode {mode:o}, so others have access; chmod 600 {path}"));
     }
     if keygen::read_public(dir).is_some_and(|text| text != key.public_text()) {
         report.doubt(&format!(
@@ -150,7 +150,7 @@ fn check_key_files(config: &Config, report: &mut Report) {
     }
 }
 
-/// The store has no findings of its own.
+/// Reads the whole store, unless a running server has it open.
 fn check_store(config: &Config, report: &mut Report) {
     let path = config.data.join(STORE_FILE);
     if config.role == Role::Relay || !path.exists() {
@@ -171,7 +171,7 @@ fn check_store(config: &Config, report: &mut Report) {
 fn check_ports(config: &Config, report: &mut Report) {
     let before = report.problems;
     if let Some(ip) = config.bind.filter(|ip| !is_ours(*ip)) {
-        let said = format!("--bind {ip} is no address of this machine; 'ip addr' lists them");
+        let said = format!("--bind {ip} is not an address of this machine; 'ip addr' lists those");
         return report.problem(ExitReason::Flags, &said);
     }
     for (_, port) in config.ports.tcp(config.role) {
@@ -223,13 +223,13 @@ fn check_port(protocol: &str, port: u16, outcome: io::Result<()>, report: &mut R
         ErrorKind::AddrInUse => (
             ExitReason::Running,
             format!(
-                "{place} is taken, by a running hbb perhaps; see by whom with 'netstat -lnp | \
+                "{place} is taken, perhaps by a running hbb; see by whom with 'netstat -lnp | \
                  grep {port}' or 'ss -lnp | grep {port}', or choose others with --port"
             ),
         ),
         ErrorKind::PermissionDenied => (
             ExitReason::Flags,
-            format!("{place} is for root alone; choose 1024 or above with --port, --relay-port"),
+            format!("{place} is for root alone; choose 1024 or above with --port and --relay-port"),
         ),
         _ => (ExitReason::Running, format!("{place} cannot be opened: {error}")),
     };
@@ -246,7 +246,7 @@ fn check_names(config: &Config, report: &mut Report) {
             Ok(_) => report.fine(&[flag, " ", name].concat()),
             Err(error) => report.problem(
                 ExitReason::Running,
-                &format!("{flag}: {name} is not known to the name server: {error}"),
+                &format!("{flag}: the name server does not know {name}: {error}"),
             ),
         }
     }

@@ -19,7 +19,7 @@ const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `hbb ctl`.
-pub fn run(flags: &CtlFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let line = [if flags.json { "json " } else { "text " }, &flags.words.join(" "), "\n"].concat();
     let lines = line.lines().count();
     if flags.words.is_empty() || lines != 1 || line.len() > CONTROL_BYTES_MAX {

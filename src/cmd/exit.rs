@@ -68,7 +68,7 @@ impl Exit {
     }
 }
 
-/// Writes `text` to stdout. A reader that went away is no failure; a full disk is.
+/// Writes `text` to stdout. A reader that has gone away is no failure; a full disk is.
 pub fn print(text: &str) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -2,7 +2,6 @@
 //! nothing. Must not know how a key signs.
 //! Checks: C77 (config strings), tests/cli.rs (the other forms).
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _};
 use std::path::Path;
@@ -14,6 +13,7 @@ use super::exit::{Exit, print};
 use super::keygen;
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
+use crate::json::quote;
 use crate::settings;
 use hbb_core::base::address::{host, host_port};
 use hbb_core::identity::KeyChoice;
@@ -40,7 +40,7 @@ pub struct Handout {
 }
 
 /// `hbb export`.
-pub fn run(flags: &ExportFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
     let format_is = "text, string, qr, exe, toml or json";
     checked("--format", &flags.format, |text| FORMATS.contains(&text), format_is)?;
     let handout = gather(flags)?;
@@ -169,7 +169,7 @@ impl Handout {
             ["rustdesk-licensed-", &config_string(&self.json()), ".exe"].concat()
         };
         if name.chars().count() > FILE_NAME_CHARS_MAX {
-            return Err(Exit::flags("This is too much for a file name; use --format string"));
+            return Err(Exit::flags("This is too long for a file name; use --format string"));
         }
         Ok(name)
     }
@@ -225,31 +225,11 @@ pub fn config_string(json: &str) -> String {
     text.chars().rev().collect()
 }
 
-/// Adds `value` in double quotes as JSON has it; `ascii` also spells out what is not ASCII, in
-/// pairs of 16 bits where needed, which TOML does not know.
-fn quote(text: &mut String, value: &str, ascii: bool) {
-    text.push('"');
-    for c in value.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            ' '..='~' => text.push(c),
-            _ if !ascii && !c.is_control() => text.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string cannot fail.
-                    let _ = write!(text, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    text.push('"');
-}
-
 /// A QR code in half blocks, two rows a line. Light modules are drawn, as most terminals are dark;
 /// on a terminal the colours are set to make sure.
 fn qr_code(text: &str, colours: bool) -> Result<String, Exit> {
     let code = QrCode::encode_text(text, QrCodeEcc::Low)
-        .map_err(|_| Exit::flags("This is too much for a QR code; use --format string"))?;
+        .map_err(|_| Exit::flags("This is too long for a QR code; use --format string"))?;
     let (start, end) = if colours { ("\u{1b}[97;40m", "\u{1b}[0m\n") } else { ("", "\n") };
     let edge = code.size() + QR_MARGIN;
     let mut text = String::new();

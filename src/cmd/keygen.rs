@@ -14,16 +14,16 @@ use super::exit::{Exit, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
 use crate::file::{draft_of, publish, read_text};
-use crate::log::warn;
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{KeyChoice, KeyPolicy, ServerKey};
+use log::warn;
 
 /// The secret key's file in the data directory.
-pub const SECRET_FILE: &str = "id_ed25519";
+pub(super) const SECRET_FILE: &str = "id_ed25519";
 /// The public key's file, for people to copy; the server itself never trusts it.
-pub const PUBLIC_FILE: &str = "id_ed25519.pub";
+pub(super) const PUBLIC_FILE: &str = "id_ed25519.pub";
 /// Permissions of the secret key's file that let others in.
-pub const MODE_TOO_OPEN: u32 = 0o027;
+pub(super) const MODE_TOO_OPEN: u32 = 0o027;
 
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
@@ -36,7 +36,7 @@ const WAITS_MAX: usize = 20;
 const WAIT: Duration = Duration::from_millis(100);
 
 /// `hbb keygen`.
-pub fn run(flags: &KeygenFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let dir = Path::new(flags.data.as_deref().unwrap_or("."));
     if flags.print {
         return print(&pair_text(&generate()?));
@@ -51,7 +51,7 @@ pub fn run(flags: &KeygenFlags) -> Result<(), Exit> {
         )));
     }
     if is_there {
-        keep(&secret, &public).map_err(|error| cannot_write(dir, &error))?;
+        put_aside(&secret, &public).map_err(|error| cannot_write(dir, &error))?;
     }
     let key = make(dir)?;
     write_public(dir, &key).map_err(|error| cannot_write(dir, &error))?;
@@ -99,7 +99,7 @@ pub fn load_or_create(dir: &Path) -> Result<ServerKey, Exit> {
 }
 
 /// The pair in `dir`; None if there is no secret key file.
-pub fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
+pub(super) fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
     let path = dir.join(SECRET_FILE);
     let text = match read_text(&path, KEY_FILE_BYTES_MAX) {
         Ok(text) => text,
@@ -108,34 +108,34 @@ pub fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
     };
     ServerKey::parse(&text).map(Some).map_err(|why| {
         Exit::unusable(format!(
-            "The key file {} is damaged: {why}. Put it back from a backup; or make a new key with \
-             'hbb keygen --force', which every client must then be given. It was not changed.",
+            "The key file {} is damaged: {why}. Restore it from a backup, or make a new key with \
+             'hbb keygen --force', which every client then needs. It was not changed.",
             path.display()
         ))
     })
 }
 
 /// The text of the public key file, trimmed; None if it cannot be read.
-pub fn read_public(dir: &Path) -> Option<String> {
+pub(super) fn read_public(dir: &Path) -> Option<String> {
     let text = read_text(&dir.join(PUBLIC_FILE), KEY_FILE_BYTES_MAX).ok()?;
     Some(text.trim().into())
 }
 
 /// Refuses a public key file without its secret: a new key would not be the one clients know.
-pub fn refuse_orphan(dir: &Path) -> Result<(), Exit> {
+pub(super) fn refuse_orphan(dir: &Path) -> Result<(), Exit> {
     let public = dir.join(PUBLIC_FILE);
     if !exists(&public) || exists(&dir.join(SECRET_FILE)) {
         return Ok(());
     }
     Err(Exit::unusable(format!(
-        "There is {} but no {SECRET_FILE} beside it. Put that back from a backup; or make a new \
-         key with 'hbb keygen --force', which every client must then be given.",
+        "There is {} but no {SECRET_FILE} beside it. Restore that from a backup, or make a new \
+         key with 'hbb keygen --force', which every client then needs.",
         public.display()
     )))
 }
 
 /// The refusal of a relay that has no way to know whom to serve.
-pub fn relay_without_key() -> Exit {
+pub(super) fn relay_without_key() -> Exit {
     Exit::flags(
         "--role relay: add --key with the ID server's public key ('hbb export' prints it there), \
          or --key= to serve anybody",
@@ -143,13 +143,13 @@ pub fn relay_without_key() -> Exit {
 }
 
 /// The permission bits of the secret key file, if it is there.
-pub fn secret_mode(dir: &Path) -> Option<u32> {
+pub(super) fn secret_mode(dir: &Path) -> Option<u32> {
     fs::metadata(dir.join(SECRET_FILE)).ok().map(|metadata| metadata.mode() & 0o777)
 }
 
 /// `N` bytes nobody can guess.
 #[allow(clippy::disallowed_methods, reason = "the one place that asks for entropy")]
-pub fn entropy<const N: usize>() -> Result<[u8; N], Exit> {
+pub(super) fn entropy<const N: usize>() -> Result<[u8; N], Exit> {
     let mut bytes = [0; N];
     match getrandom::fill(&mut bytes) {
         Ok(()) => Ok(bytes),
@@ -196,19 +196,21 @@ fn make(dir: &Path) -> Result<ServerKey, Exit> {
 /// Writes the secret key file if there is none; `AlreadyExists` if there is one, or another
 /// process is making it: the draft serves as a lock.
 fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
-    let file = open_draft(dir, SECRET_FILE, SECRET_MODE)?;
-    if exists(&dir.join(SECRET_FILE)) {
-        drop(fs::remove_file(draft_of(&dir.join(SECRET_FILE))));
+    let path = dir.join(SECRET_FILE);
+    let draft = open_draft(&path, dir, SECRET_MODE)?;
+    if exists(&path) {
+        drop(fs::remove_file(draft_of(&path)));
         return Err(ErrorKind::AlreadyExists.into());
     }
-    publish(&dir.join(SECRET_FILE), file, &key.secret_text())
+    publish(&path, draft, &key.secret_text())
 }
 
 /// Writes the public key file, replacing what is there.
 fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
-    drop(fs::remove_file(draft_of(&dir.join(PUBLIC_FILE))));
-    let file = open_draft(dir, PUBLIC_FILE, PUBLIC_MODE)?;
-    publish(&dir.join(PUBLIC_FILE), file, &key.public_text())
+    let path = dir.join(PUBLIC_FILE);
+    drop(fs::remove_file(draft_of(&path)));
+    let draft = open_draft(&path, dir, PUBLIC_MODE)?;
+    publish(&path, draft, &key.public_text())
 }
 
 /// People copy the public key from its file, so it must be that of the secret.
@@ -225,21 +227,21 @@ fn repair_public(dir: &Path, key: &ServerKey) {
     }
 }
 
-/// Opens the draft of a file that nobody else has opened. It belongs to whom `dir` belongs, as
-/// root may be making it for the server's own user.
-fn open_draft(dir: &Path, name: &str, mode: u32) -> io::Result<File> {
+/// Creates the draft of `path`, a file in `dir`, unless somebody else has. Whoever owns `dir` gets
+/// the file, as root may be making it for the server's own user.
+fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(mode).open(draft_of(&dir.join(name)))?;
-    let (owner, made) = (fs::metadata(dir)?, file.metadata()?);
+    let draft = options.write(true).create_new(true).mode(mode).open(draft_of(path))?;
+    let (owner, made) = (fs::metadata(dir)?, draft.metadata()?);
     if owner.uid() != made.uid() {
         // Only root may; for everyone else the file is right as it is.
-        drop(fchown(&file, Some(owner.uid()), Some(owner.gid())));
+        drop(fchown(&draft, Some(owner.uid()), Some(owner.gid())));
     }
-    Ok(file)
+    Ok(draft)
 }
 
-/// Renames both files to names that end in the date of the older key.
-fn keep(secret: &Path, public: &Path) -> io::Result<()> {
+/// Renames both files, adding the date of the older key.
+fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
     let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public))?;
     let date = Utc { unix_secs: u64::try_from(old.mtime()).unwrap_or(0) }.for_file();
     let mut names = (1_u32..).map(|turn| match turn {
@@ -269,15 +271,15 @@ fn exists(path: &Path) -> bool {
 
 fn unreadable(path: &Path, error: &io::Error) -> Exit {
     Exit::unusable(format!(
-        "The key file {} cannot be read: {error}. Let the user hbb runs as own it, or name \
-         another directory with --data. It was not changed.",
+        "The key file {} cannot be read: {error}. Give it to the user that hbb runs as, or \
+         name another directory with --data. It was not changed.",
         path.display()
     ))
 }
 
 fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
     Exit::unusable(format!(
-        "Cannot write key files to {}: {error}. Name a directory with --data that exists and that \
+        "Cannot write key files to {}: {error}. Name an existing directory with --data that \
          the user hbb runs as may write to.",
         dir.display()
     ))

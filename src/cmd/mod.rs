@@ -1,12 +1,12 @@
 //! The commands, one a file, and how they end.
 //! Checks: tests/cli.rs runs every command; C74, C75 and C77 in tests/conformance/keys.rs.
 
-pub mod check;
-pub mod ctl;
+mod check;
+mod ctl;
 mod exit;
 pub mod export;
 pub mod keygen;
-pub mod serve;
+mod serve;
 
 use crate::cli::Command;
 use crate::settings;

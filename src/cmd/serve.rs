@@ -7,7 +7,7 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::keygen;
 use crate::config::{Config, Role};
-use crate::log::{info, init, warn};
+use crate::log::init;
 use crate::net::clock::unix_secs;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
@@ -17,11 +17,13 @@ use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
+use log::{info, warn};
 
 /// The store's file name in the data directory.
-pub const STORE_FILE: &str = "hbb.store";
+pub(super) const STORE_FILE: &str = "hbb.store";
+
 /// `hbb serve`.
-pub fn run(config: Config) -> Result<(), Exit> {
+pub(super) fn run(config: Config) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     let keys = keygen::policy(&config)?;
     let settings = RunningSettings::new(config.clone(), keys.clone());
@@ -99,7 +101,7 @@ fn greeting(config: &Config, keys: &KeyPolicy) -> String {
 }
 
 /// A store that cannot be used, and the way out.
-pub fn store_exit(path: &Path, error: store::Error) -> Exit {
+pub(super) fn store_exit(path: &Path, error: store::Error) -> Exit {
     let way_out = match error {
         store::Error::InUse => {
             return Exit::running(format!(
@@ -110,12 +112,12 @@ pub fn store_exit(path: &Path, error: store::Error) -> Exit {
         }
         store::Error::NewerFormat => "Install that version again, or start with another --data.",
         store::Error::Damaged => {
-            "Put it back from a backup; or move it away, and every device registers itself anew."
+            "Restore it from a backup, or move it away; every device then registers again."
         }
         store::Error::Foreign => "Name another directory with --data, or move the file away.",
-        store::Error::Journal => "Move it away, and every device registers itself anew.",
+        store::Error::Journal => "Move it away; every device then registers again.",
         store::Error::Io(ErrorKind::StorageFull) => "Free some space.",
-        store::Error::Io(_) => "Let the user hbb runs as own the directory of --data.",
+        store::Error::Io(_) => "Give the directory of --data to the user that hbb runs as.",
     };
     let path = path.display();
     Exit::unusable(format!("Cannot use the store {path}: {error}. {way_out} It was not changed."))

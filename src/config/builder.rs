@@ -3,6 +3,7 @@
 //! Checks: the refusals in `mod.rs`.
 
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
@@ -101,7 +102,7 @@ impl Builder {
         Self::again(config)
     }
 
-    /// One that was judged and may change in some things.
+    /// Starts from a configuration that was judged already.
     fn again(config: Config) -> Self {
         let (place, problems) = (String::new(), Vec::new());
         Self { config, relay_port: None, network: None, local_ip: None, place, problems }
@@ -117,7 +118,7 @@ impl Builder {
             self.place = format!("{} line {number}: ", file.name);
             let name = line.split(['=', ' ', '\t']).next().unwrap_or(line);
             if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == name) {
-                self.problem(&format!("{name} stands in line {first} already; remove one of them"));
+                self.problem(&format!("{name} is in line {first} already; remove one of them"));
                 continue;
             }
             seen.push((name, number));
@@ -143,7 +144,7 @@ impl Builder {
         }
     }
 
-    /// Where we are and listen.
+    /// Where files are, and where to listen.
     fn apply_place(&mut self, flags: &ServeFlags) {
         let is = "a directory";
         if let Some(data) = self.value("--data", &flags.data, not_empty, is) {
@@ -157,11 +158,11 @@ impl Builder {
         if let Some(ip) = self.value("--bind", &flags.bind, ip, is) {
             self.config.bind = Some(ip);
         }
-        let bounds = (PORT_MIN.into(), PORT_MAX.into());
+        let bounds = PORT_MIN.into()..=PORT_MAX.into();
         if let Some(port) = self.number("--port", &flags.port, bounds) {
             self.config.ports.main = small(port);
         }
-        let bounds = (1, RELAY_PORT_MAX.into());
+        let bounds = 1..=RELAY_PORT_MAX.into();
         if let Some(port) = self.number("--relay-port", &flags.relay_port, bounds) {
             self.relay_port = Some(small(port));
         }
@@ -175,16 +176,16 @@ impl Builder {
         }
     }
 
-    /// Which path sessions take.
+    /// How clients are led to each other.
     fn apply_paths(&mut self, flags: &ServeFlags) {
         self.config.always_use_relay |= flags.always_use_relay;
         self.config.ports.single |= flags.single_port;
         self.config.console |= flags.console;
-        let is = "addresses or networks such as 10.0.0.0/8, with commas between, at most 64";
+        let is = "addresses or networks such as 10.0.0.0/8, separated by commas, at most 64";
         if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
             self.config.trusted_proxies = list;
         }
-        let is = "HOST or HOST:PORT, several with commas between, at most 32";
+        let is = "HOST or HOST:PORT, several separated by commas, at most 32";
         if let Some(list) = self.value("--relay-servers", &flags.relay_servers, relays, is) {
             self.config.relay_servers = list;
         }
@@ -200,22 +201,22 @@ impl Builder {
 
     fn apply_limits(&mut self, flags: &ServeFlags) {
         let mut limits = self.config.limits;
-        if let Some(max) = self.number("--max-peers", &flags.max_peers, (1, PEERS_CEILING)) {
+        if let Some(max) = self.number("--max-peers", &flags.max_peers, 1..=PEERS_CEILING) {
             limits.peers = max;
         }
-        let bounds = (1, CONNECTIONS_CEILING);
+        let bounds = 1..=CONNECTIONS_CEILING;
         if let Some(max) = self.number("--max-connections", &flags.max_connections, bounds) {
             limits.connections = max;
         }
-        let bounds = (1, SESSIONS_CEILING);
+        let bounds = 1..=SESSIONS_CEILING;
         if let Some(max) = self.number("--max-sessions", &flags.max_sessions, bounds) {
             limits.sessions = max;
         }
-        let (flag, bounds) = ("--registrations-per-minute", (1, u16::MAX.into()));
+        let (flag, bounds) = ("--registrations-per-minute", 1..=u16::MAX.into());
         if let Some(max) = self.number(flag, &flags.registrations_per_minute, bounds) {
             limits.registrations_per_source = small(max);
         }
-        let (flag, bounds) = ("--new-peers-per-day", (1, u16::MAX.into()));
+        let (flag, bounds) = ("--new-peers-per-day", 1..=u16::MAX.into());
         if let Some(max) = self.number(flag, &flags.new_peers_per_day, bounds) {
             limits.newcomers_per_source = small(max);
         }
@@ -227,7 +228,7 @@ impl Builder {
         if let Some(threads) = self.value("--relay-threads", &flags.relay_threads, threads, is) {
             self.config.relay_threads = threads;
         }
-        if let Some(dscp) = self.number("--dscp", &flags.dscp, (0, 63)) {
+        if let Some(dscp) = self.number("--dscp", &flags.dscp, 0..=63) {
             self.config.dscp = u8::try_from(dscp).ok();
         }
     }
@@ -248,7 +249,7 @@ impl Builder {
         if let Some(value) = self.value(flag, &flags.downgrade_threshold, hundredths, is) {
             rates.downgrade_threshold = value;
         }
-        let (flag, bounds) = ("--downgrade-start-check", (1, 1_000_000));
+        let (flag, bounds) = ("--downgrade-start-check", 1..=1_000_000);
         if let Some(secs) = self.number(flag, &flags.downgrade_start_check, bounds) {
             rates.downgrade_after_ms = secs as u64 * 1000;
         }
@@ -284,7 +285,8 @@ impl Builder {
     fn relate_single_port(&mut self) {
         let config = &mut self.config;
         if config.role != Role::All {
-            return self.problem("--single-port: joins ID server and relay; leave out --role");
+            return self
+                .problem("--single-port: serves ID server and relay together; leave out --role");
         }
         if self.relay_port.is_some() {
             return self.problem("--single-port: the relay is on --port; leave out --relay-port");
@@ -307,7 +309,7 @@ impl Builder {
         if numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
             self.problem(
                 "--relay-port: it and the second port above it must differ from the ID server's \
-                 ports, which are --port, the one below and the second above",
+                 ports: --port, the one below it and the second above it",
             );
         }
     }
@@ -344,11 +346,12 @@ impl Builder {
         &mut self,
         flag: &str,
         text: &Option<String>,
-        (min, max): (usize, usize),
+        range: RangeInclusive<usize>,
     ) -> Option<usize> {
         let text = text.as_deref()?;
-        let value = text.parse().ok().filter(|number| (min..=max).contains(number));
+        let value = text.parse().ok().filter(|number| range.contains(number));
         if value.is_none() {
+            let (min, max) = range.into_inner();
             self.problem(&format!("{flag} '{text}': must be a whole number from {min} to {max}"));
         }
         value

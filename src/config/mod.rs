@@ -16,8 +16,8 @@ use hbb_core::base::address::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
-pub use ports::{PORT, PORT_MAX, PORT_MIN, PortService, Ports, RELAY_PORT_MAX, Role};
-pub use value::{LogLevel, RELAY_SERVERS_MAX, TRUSTED_PROXIES_MAX, relays};
+pub use ports::{PORT, PortService, Ports, Role};
+pub use value::{LogLevel, relays};
 use value::{in_hundredths, megabits};
 
 /// The control socket's name in the data directory.
@@ -52,12 +52,12 @@ pub struct Config {
     pub bind: Option<IpAddr>,
     /// The ports, which do not overlap.
     pub ports: Ports,
-    /// Relays clients are told, `host` or `host:port`, at most [`RELAY_SERVERS_MAX`].
+    /// Relays clients are told, `host` or `host:port`, at most 32.
     /// Empty: clients use their ID server's host with the port above P.
     pub relay_servers: Vec<String>,
     /// Whether upstream's console answers on this machine.
     pub console: bool,
-    /// Proxies that are believed where their clients are, at most [`TRUSTED_PROXIES_MAX`].
+    /// Proxies that are believed where their clients are, at most 64.
     pub trusted_proxies: Vec<Network>,
     /// The text of `--key`; None if it was not given. May be a secret: never log it.
     pub key: Option<Box<str>>,
@@ -154,7 +154,7 @@ mod tests {
                 "flags line 4: --max-peers '131073': must be a whole number from 1 to 131072",
                 "flags line 5: --mask '10.0.0.0': must be an IPv4 network such as 192.168.0.0/16",
                 "flags line 6: Unrecognized argument: --prot",
-                "flags line 7: --port stands in line 1 already; remove one of them",
+                "flags line 7: --port is in line 1 already; remove one of them",
             ]
         );
     }

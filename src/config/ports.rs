@@ -7,11 +7,11 @@ use hbb_core::base::address::with_port;
 /// The port clients assume if none is typed.
 pub const PORT: u16 = 21116;
 /// The lowest port whose derived ports all exist: HTTP is 2 below.
-pub const PORT_MIN: u16 = 3;
+pub(super) const PORT_MIN: u16 = 3;
 /// The highest port whose derived ports all exist: the relay's WebSocket port is 3 above.
-pub const PORT_MAX: u16 = u16::MAX - 3;
+pub(super) const PORT_MAX: u16 = u16::MAX - 3;
 /// The highest port of a relay, whose WebSocket port is 2 above.
-pub const RELAY_PORT_MAX: u16 = u16::MAX - 2;
+pub(super) const RELAY_PORT_MAX: u16 = u16::MAX - 2;
 
 /// Which servers this process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +55,9 @@ pub enum PortService {
 /// The ports of a server, from which all others follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// P, the ID server's, UDP and TCP: [`PORT_MIN`] to [`PORT_MAX`].
+    /// P, the ID server's, UDP and TCP: 3 to 65532.
     pub main: u16,
-    /// The relay's, 1 to [`RELAY_PORT_MAX`]; the same as P with `single`.
+    /// The relay's, 1 to 65533; the same as P with `single`.
     pub relay: u16,
     /// Whether P serves all and no other TCP port is opened.
     pub single: bool,

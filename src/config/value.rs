@@ -10,9 +10,9 @@ use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
 
 /// Most relays in a list; more cannot be told from a mistake.
-pub const RELAY_SERVERS_MAX: usize = 32;
+const RELAY_SERVERS_MAX: usize = 32;
 /// Most proxies in a list: every address of a content network fits.
-pub const TRUSTED_PROXIES_MAX: usize = 64;
+const TRUSTED_PROXIES_MAX: usize = 64;
 
 /// The least important line that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// A list of relays, with commas between.
+/// A list of relays, separated by commas; at most [`RELAY_SERVERS_MAX`].
 pub fn relays(text: &str) -> Option<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let list: Option<Vec<String>> = names.map(host_port).collect();

@@ -14,7 +14,6 @@ use std::sync::{Mutex, PoisonError};
 
 pub use ::log::LevelFilter;
 use ::log::{Level, Log, Metadata, Record};
-pub use ::log::{debug, error, info, trace, warn};
 
 use hbb_core::base::time::Utc;
 use terminal::Terminal;

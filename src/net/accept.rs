@@ -31,15 +31,15 @@ use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
 const GET: &[u8] = b"GET ";
 
 /// Who takes the connections of a port.
-pub(super) struct Acceptor {
-    pub(super) executor: Rc<LocalExecutor<'static>>,
-    pub(super) pool: Pool,
-    pub(super) entrance: Entrance,
+pub(crate) struct Acceptor {
+    pub(crate) executor: Rc<LocalExecutor<'static>>,
+    pub(crate) pool: Pool,
+    pub(crate) entrance: Entrance,
 }
 
 impl Acceptor {
     /// Accepts as long as there are places; when the kernel refuses (no file descriptors), waits.
-    pub(super) async fn run(self, listener: Async<TcpListener>) {
+    pub(crate) async fn run(self, listener: Async<TcpListener>) {
         loop {
             // A place is taken only for a connection that is there: listeners do not hoard them.
             let _ = listener.readable().await;
@@ -63,7 +63,7 @@ impl Acceptor {
 
 /// What a port serves, and whose connections those are.
 #[derive(Clone)]
-pub(super) enum Entrance {
+pub(crate) enum Entrance {
     /// P: signalling in frames, with an offer for the silent (C26).
     Signalling(SignallingHandle),
     /// P-1: NAT tests and online queries, never an offer (C37); perhaps the console.
@@ -80,10 +80,10 @@ pub(super) enum Entrance {
 
 /// Who is behind the only port.
 #[derive(Clone)]
-pub(super) struct SinglePort {
-    pub(super) rendezvous: SignallingHandle,
-    pub(super) relay: RelayHandle,
-    pub(super) proxies: Proxies,
+pub(crate) struct SinglePort {
+    pub(crate) rendezvous: SignallingHandle,
+    pub(crate) relay: RelayHandle,
+    pub(crate) proxies: Proxies,
 }
 
 /// What a connection turned out to be, with its owner.

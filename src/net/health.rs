@@ -11,8 +11,8 @@ use std::time::Duration;
 use smol::channel::Sender;
 
 use crate::config::{PORT, Ports};
-use crate::log::warn;
 use hbb_core::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
+use log::warn;
 
 /// The port of a relay whose name tells none.
 const RELAY_PORT: u16 = Ports::new(PORT).relay;
@@ -22,7 +22,7 @@ const RELAY_PORT: u16 = Ports::new(PORT).relay;
 ///
 /// # Errors
 /// What the system says if it has no thread to give.
-pub fn watch(reachable: Sender<Vec<String>>) -> io::Result<Lists<Vec<String>>> {
+pub(crate) fn watch(reachable: Sender<Vec<String>>) -> io::Result<Lists<Vec<String>>> {
     let (lists, list) = channel();
     let thread = Builder::new().name("relays".into()).stack_size(WATCH_STACK_BYTES);
     thread.spawn(move || work(&list, &reachable))?;

@@ -45,58 +45,58 @@ use crate::net::store::StoreThread;
 
 /// Where to listen, and for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Listening {
+pub(crate) struct Listening {
     /// One local address, or None for all of them.
-    pub ip: Option<IpAddr>,
+    pub(crate) ip: Option<IpAddr>,
     /// The ports.
-    pub ports: Ports,
+    pub(crate) ports: Ports,
     /// Which of them to open.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The console is on.
-    pub console: bool,
+    pub(crate) console: bool,
 }
 
 /// The rendezvous to run and its store.
-pub struct RendezvousPart {
+pub(crate) struct RendezvousPart {
     /// The machine, peers restored.
-    pub machine: Rendezvous,
+    pub(crate) machine: Rendezvous,
     /// Where its changes go.
-    pub store: Box<dyn Store>,
+    pub(crate) store: Box<dyn Store>,
     /// What offers of a sealed channel are made with; None if there is no key to sign them.
-    pub offering: Option<Offering>,
+    pub(crate) offering: Option<Offering>,
 }
 
 /// What offers of a sealed channel are made with.
-pub struct Offering {
+pub(crate) struct Offering {
     /// Signs them.
-    pub key: ServerKey,
+    pub(crate) key: ServerKey,
     /// Their secrets come from it: must be secret.
-    pub entropy: [u8; 32],
+    pub(crate) entropy: [u8; 32],
 }
 
 /// Everything `run` needs.
-pub struct Setup {
+pub(crate) struct Setup {
     /// Sockets.
-    pub listening: Listening,
+    pub(crate) listening: Listening,
     /// Limits and policy as they are at start.
-    pub live: LiveSettings,
+    pub(crate) live: LiveSettings,
     /// The rendezvous, unless this process is a relay only.
-    pub rendezvous: Option<RendezvousPart>,
+    pub(crate) rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
-    pub relay: Option<Relay>,
+    pub(crate) relay: Option<Relay>,
     /// How relayed sessions run.
-    pub sessions: SessionSettings,
+    pub(crate) sessions: SessionSettings,
     /// Keys the shell's own tables: must be secret.
-    pub seed: Seed,
+    pub(crate) seed: Seed,
     /// The settings, to be changed while everything runs.
-    pub settings: RunningSettings,
+    pub(crate) settings: RunningSettings,
     /// Where operators ask.
-    pub control: PathBuf,
+    pub(crate) control: PathBuf,
 }
 
 /// Why the shell could not start or had to stop.
 #[derive(Debug)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// A port could not be opened.
     Port {
         /// `TCP` or `UDP`.
@@ -120,7 +120,7 @@ struct Sockets {
 ///
 /// # Errors
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
-pub fn run(setup: Setup) -> Result<(), ServeError> {
+pub(crate) fn run(setup: Setup) -> Result<(), ServeError> {
     let sockets = open(&setup)?;
     let executor = Rc::new(LocalExecutor::new());
     raise_file_limit(&setup.live);

@@ -11,17 +11,17 @@ use std::time::Duration;
 use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
-use crate::log::warn;
 use crate::store::Store;
 use hbb_core::base::conn::{SaveOutcome, Ticket};
 use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
+use log::warn;
 
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
 
 /// Hands changes to the thread that owns the store.
-pub struct StoreThread {
+pub(crate) struct StoreThread {
     changes: SyncSender<(Ticket, Change)>,
     stats: Arc<Stats>,
     thread: JoinHandle<()>,
@@ -37,14 +37,17 @@ struct Stats {
 
 /// More changes wait than [`SAVES_PENDING_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueFull;
+pub(crate) struct QueueFull;
 
 impl StoreThread {
     /// Starts the thread; `saved` hears of every change.
     ///
     /// # Errors
     /// What the system says if it has no thread to give.
-    pub fn start(store: Box<dyn Store>, saved: Sender<(Ticket, SaveOutcome)>) -> io::Result<Self> {
+    pub(crate) fn start(
+        store: Box<dyn Store>,
+        saved: Sender<(Ticket, SaveOutcome)>,
+    ) -> io::Result<Self> {
         let (changes, queue) = sync_channel(SAVES_PENDING_MAX);
         let stats = Arc::new(Stats::default());
         let counted = Arc::clone(&stats);
@@ -59,19 +62,19 @@ impl StoreThread {
     ///
     /// # Errors
     /// [`QueueFull`] if too many wait; the change is not queued then.
-    pub fn save(&self, ticket: Ticket, change: Change) -> Result<(), QueueFull> {
+    pub(crate) fn save(&self, ticket: Ticket, change: Change) -> Result<(), QueueFull> {
         self.changes.try_send((ticket, change)).map_err(|_| QueueFull)
     }
 
     /// What was done since start.
-    pub fn counts(&self) -> StoreCounts {
+    pub(crate) fn counts(&self) -> StoreCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let Stats { commits, changes, failures } = &*self.stats;
         StoreCounts { commits: load(commits), changes: load(changes), failures: load(failures) }
     }
 
     /// Commits what is queued, compacts and closes the store.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self.changes);
         let _ = self.thread.join();
     }

@@ -8,7 +8,7 @@ use hbb_core::base::address::{Banned, Bans, Network};
 use hbb_core::relay::SourceLists;
 
 use crate::file::{read_text, replace};
-use crate::log::warn;
+use log::warn;
 
 /// Addresses whose sessions get the limited rate.
 const BLACKLIST_FILE: &str = "blacklist.txt";

@@ -124,8 +124,13 @@ impl RunningSettings {
         Ok(self.live())
     }
 
-    /// The limits by the names of their flags.
-    pub fn limits(&self) -> Vec<(&'static str, String)> {
+    /// The limits.
+    pub const fn limits(&self) -> Limits {
+        self.config.limits
+    }
+
+    /// The limits, and the speeds, by the names of their flags.
+    pub fn limit_texts(&self) -> Vec<(&'static str, String)> {
         self.config.limit_texts()
     }
 

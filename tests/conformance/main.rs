@@ -1,8 +1,10 @@
 //! Conformance: the numbered checks of README.md, a test's number in its name.
-//! The `_machine` modules ask the pure machines; the others ask over loopback.
+//! The `_machine` modules ask the pure machines, `register`, `punch` and `relay_signal` both, the
+//! others over loopback.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod both;
 #[path = "../sim/chance.rs"]
 mod chance;
 mod connection_machine;
@@ -19,6 +21,7 @@ mod nat_online_machine;
 mod punch;
 mod punch_echo_machine;
 mod punch_machine;
+mod register;
 mod register_machine;
 mod relay_bridge;
 mod relay_limits_machine;

@@ -1,12 +1,13 @@
 //! NAT test and online query over sockets: C34-C38.
 
+use crate::both::{ENFORCING, with_b1};
 use crate::half_minute::Watch;
 use crate::loopback::{
     A_IP, B_IP, B1, Caller, Device, enforcing, main_port, nat_port, open, over_v6,
 };
 use crate::model::host::Host;
 use crate::model::initiator::nat_type;
-use crate::say::{self, hex, take};
+use crate::say::{self, hex};
 
 const STRANGERS: [&str; 7] = ["sa1234", "sb1234", "sc1234", "sd1234", "se1234", "sf1234", "sg1234"];
 
@@ -33,26 +34,28 @@ fn c035_the_nat_test_over_udp_tells_the_udp_port() {
 
 #[test]
 fn c036_nine_ids_the_first_and_the_last_online() {
-    let server = enforcing();
-    let _b1 = Device::enrolled(B_IP, &server, B1);
-    let mut caller = Caller::from(A_IP, nat_port(&server));
-    let ids = [&[B1][..], &STRANGERS, &[B1]].concat();
-    assert_eq!(hex(&caller.ask(&say::online(&ids))), "c201040a028080");
+    with_b1(ENFORCING, |world| {
+        let ids = [&[B1][..], &STRANGERS, &[B1]].concat();
+        assert_eq!(world.states(&ids), [0x80, 0x80]);
+    });
 }
 
 #[test]
 fn c036_the_bitmap_has_a_bit_for_each_id_and_no_more() {
-    let server = enforcing();
-    let _b1 = Device::enrolled(B_IP, &server, B1);
-    let states = |ids: &[&str]| {
-        let answer = Caller::from(A_IP, nat_port(&server)).ask(&say::online(ids));
-        take!(&answer, OnlineResponse).states
-    };
-    assert_eq!(states(&[]), []);
-    assert_eq!(states(&[B1]), [0x80]);
-    assert_eq!(states(&[&STRANGERS[..], &[B1]].concat()), [0x01]);
-    assert_eq!(states(&[B1; 8]), [0xff]);
-    assert_eq!(states(&[B1; 17]), [0xff, 0xff, 0x80]);
+    with_b1(ENFORCING, |world| {
+        assert_eq!(world.states(&[]), []);
+        for count in [1_usize, 7, 8, 9, 16, 17, 3000] {
+            assert_eq!(world.states(&vec!["nobody1"; count]), vec![0; count.div_ceil(8)]);
+        }
+        for place in 0..8 {
+            let mut ids = ["nobody1"; 8];
+            ids[place] = B1;
+            assert_eq!(world.states(&ids), [0x80 >> place]);
+        }
+        assert_eq!(world.states(&[B1; 17]), [0xff, 0xff, 0x80]);
+        // Ids that nobody can have keep their place.
+        assert_eq!(world.states(&["", "a b", &"x".repeat(49), B1]), [0x10]);
+    });
 }
 
 #[test]

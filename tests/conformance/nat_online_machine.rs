@@ -1,4 +1,4 @@
-//! NAT test and online query, asked of the machine: C34, C36, C38.
+//! NAT test and online query, asked of the machine: C34, C35, C38.
 
 use crate::drive::{B1, B1_AT, Drive};
 use crate::say::{self, take, unhex};
@@ -24,47 +24,6 @@ fn c035_the_nat_test_over_udp_tells_the_udp_port() {
     let mut drive = Drive::open();
     let answer = drive.datagram("198.51.100.7:54321", &say::test_nat(0));
     assert_eq!(answer.datagram_to("198.51.100.7:54321"), unhex("aa010408b1a803"));
-}
-
-fn states(drive: &mut Drive, ids: &[&str]) -> Vec<u8> {
-    let conn = drive.connect("192.0.2.1:7000");
-    let answer = drive.stream(conn, &say::online(ids));
-    let states = take!(answer.stream_to(conn), OnlineResponse).states;
-    drive.hang_up(conn);
-    states
-}
-
-#[test]
-fn c036_unusable_ids_keep_their_place_in_the_bitmap() {
-    let mut drive = Drive::open();
-    drive.enroll(B1, B1_AT);
-    let long = "x".repeat(49);
-    assert_eq!(states(&mut drive, &["", "a b", &long, B1]), [0x10]);
-}
-
-#[test]
-fn c036_nine_ids_the_first_and_the_last_online() {
-    let mut drive = Drive::open();
-    drive.enroll(B1, B1_AT);
-    drive.enroll("222222222", B1_AT);
-    let ids = [B1, "u-1", "u-2", "u-3", "u-4", "u-5", "u-6", "u-7", "222222222"];
-    assert_eq!(states(&mut drive, &ids), [0x80, 0x80]);
-}
-
-#[test]
-fn c036_the_bitmap_has_a_bit_for_each_id_and_no_more() {
-    let mut drive = Drive::open();
-    drive.enroll(B1, B1_AT);
-    assert!(states(&mut drive, &[]).is_empty());
-    for count in [1_usize, 7, 8, 9, 16, 17, 3000] {
-        let ids = vec!["nobody-here"; count];
-        assert_eq!(states(&mut drive, &ids), vec![0; count.div_ceil(8)]);
-    }
-    for place in 0..8 {
-        let mut ids = ["nobody-here"; 8];
-        ids[place] = B1;
-        assert_eq!(states(&mut drive, &ids), [0x80 >> place]);
-    }
 }
 
 #[test]

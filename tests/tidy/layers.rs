@@ -24,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/config/"],
     &["src/cli.rs"],
     &["src/store/"],
-    &["src/log/", "src/file.rs", "src/atomic.rs"],
+    &["src/log/", "src/file.rs", "src/json.rs", "src/atomic.rs"],
     &["src/core/lib.rs"],
     &["src/core/rendezvous/", "src/core/relay/"],
     &["src/core/wire/", "src/core/identity/"],

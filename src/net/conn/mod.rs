@@ -2,12 +2,12 @@
 //! machine and nobody's queue.
 
 pub mod link;
-pub mod pool;
-pub mod secrecy;
+pub(crate) mod pool;
+pub(crate) mod secrecy;
 pub(crate) mod slots;
-pub mod socket;
-pub mod udp;
-pub mod websocket;
+pub(crate) mod socket;
+pub(crate) mod udp;
+pub(crate) mod websocket;
 
 use hbb_core::base::address::Endpoint;
 

@@ -6,20 +6,20 @@ use hbb_core::base::conn::Conn;
 
 /// Hands out places; clones share them.
 #[derive(Clone)]
-pub struct Pool {
+pub(crate) struct Pool {
     free: Receiver<Conn>,
     back: Sender<Conn>,
 }
 
 /// One place, free again, for the next generation, when dropped.
-pub struct Place {
+pub(crate) struct Place {
     conn: Conn,
     back: Sender<Conn>,
 }
 
 impl Pool {
     /// A pool of `limit` places.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let (back, free) = unbounded();
         let pool = Self { free, back };
         pool.grow(0, limit);
@@ -28,7 +28,7 @@ impl Pool {
 
     /// Adds the places from `from` up to `to`. Places are never taken away while we run: a lower
     /// limit holds from the next start.
-    pub fn grow(&self, from: usize, to: usize) {
+    pub(crate) fn grow(&self, from: usize, to: usize) {
         for slot in from..to {
             let Ok(slot) = u32::try_from(slot) else { return };
             let _ = self.back.try_send(Conn { slot, generation: 0 });
@@ -36,7 +36,7 @@ impl Pool {
     }
 
     /// A place, as soon as there is one.
-    pub async fn place(&self) -> Option<Place> {
+    pub(crate) async fn place(&self) -> Option<Place> {
         let conn = self.free.recv().await.ok()?;
         Some(Place { conn, back: self.back.clone() })
     }
@@ -44,7 +44,7 @@ impl Pool {
 
 impl Place {
     /// The handle of the connection in here.
-    pub const fn conn(&self) -> Conn {
+    pub(crate) const fn conn(&self) -> Conn {
         self.conn
     }
 }

@@ -17,7 +17,7 @@ use crate::net::clock::Clock;
 
 /// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and
 /// [`EXCHANGES_PER_SECOND`] key exchanges.
-pub struct Offers {
+pub(crate) struct Offers {
     clock: Clock,
     key: ServerKey,
     delay_ms: u64,
@@ -34,14 +34,14 @@ struct State {
 impl Offers {
     /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know; they
     /// are made to whoever is silent for `delay_ms`.
-    pub fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
+    pub(crate) fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
         let secrets = Secrets::new(seed);
         let state = State { secrets, current: None, second: 0, exchanges: 0 };
         Self { clock, key, delay_ms, state: RefCell::new(state) }
     }
 
     /// How long a connection is silent before an offer, in milliseconds.
-    pub fn delay_ms(&self) -> u64 {
+    pub(crate) fn delay_ms(&self) -> u64 {
         self.delay_ms
     }
 
@@ -69,7 +69,7 @@ impl Offers {
 }
 
 /// What one connection agreed on.
-pub enum Secrecy {
+pub(crate) enum Secrecy {
     /// Nothing was said yet.
     Silent,
     /// We made an offer; the next message answers it or ignores it.
@@ -82,7 +82,7 @@ pub enum Secrecy {
 
 impl Secrecy {
     /// The payload that makes the offer, if nothing was said yet and there is a key to sign with.
-    pub fn offer(&mut self, offers: &Rc<Offers>) -> Option<Vec<u8>> {
+    pub(crate) fn offer(&mut self, offers: &Rc<Offers>) -> Option<Vec<u8>> {
         let Self::Silent = self else { return None };
         let offer = offers.offer()?;
         let payload = key_exchange_offer(offer.signed());
@@ -95,7 +95,7 @@ impl Secrecy {
     /// # Errors
     /// Why the connection must end: a box or an exchange that is not what it should be (C63), or
     /// too many exchanges at once.
-    pub fn incoming(&mut self, payload: Vec<u8>) -> Result<Option<Vec<u8>>, DropReason> {
+    pub(crate) fn incoming(&mut self, payload: Vec<u8>) -> Result<Option<Vec<u8>>, DropReason> {
         match self {
             Self::Plain => Ok(Some(payload)),
             Self::Sealed(channel) => {
@@ -124,7 +124,7 @@ impl Secrecy {
     }
 
     /// The payload as it goes out.
-    pub fn outgoing(&mut self, payload: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn outgoing(&mut self, payload: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Sealed(channel) => channel.seal(payload),
             Self::Silent | Self::Offered(_) | Self::Plain => payload,

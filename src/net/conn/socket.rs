@@ -15,7 +15,7 @@ const BACKLOG: i32 = 128;
 ///
 /// # Errors
 /// What the kernel says; `AddrInUse` is the usual one.
-pub fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
+pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
     let socket = open(ip, port, SocketType::STREAM)?;
     listen(&socket, BACKLOG)?;
     Async::new(TcpListener::from(socket))
@@ -25,13 +25,13 @@ pub fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
 ///
 /// # Errors
 /// What the kernel says; `AddrInUse` is the usual one.
-pub fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
+pub(crate) fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
     open(ip, port, SocketType::DGRAM).map(UdpSocket::from)
 }
 
 /// Marks what is sent on a connection with a DSCP (RFC 2474), for queues on the way. A kernel that
 /// will not is no reason to refuse the session.
-pub fn mark(stream: &impl AsFd, dscp: u8) {
+pub(crate) fn mark(stream: &impl AsFd, dscp: u8) {
     let class = dscp << 2;
     // The first is for IPv4, mapped or not, the second for IPv6.
     let _ = sockopt::set_ip_tos(stream, class);

@@ -19,7 +19,7 @@ use hbb_core::base::table::{Seed, Table};
 const CONTROL_BYTES: usize = 64;
 
 /// A UDP socket that speaks canonical endpoints.
-pub struct Datagrams {
+pub(crate) struct Datagrams {
     socket: Async<UdpSocket>,
     v6: bool,
     control: Vec<u8>,
@@ -34,7 +34,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// What the reactor or the kernel says.
-    pub fn new(socket: UdpSocket, peers: usize, seed: Seed) -> io::Result<Self> {
+    pub(crate) fn new(socket: UdpSocket, peers: usize, seed: Seed) -> io::Result<Self> {
         let v6 = socket.local_addr()?.is_ipv6();
         if v6 {
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
@@ -54,7 +54,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// What the reactor says.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
     }
 
@@ -62,7 +62,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// `WouldBlock` if there is none; others concern one sender.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Endpoint)> {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Endpoint)> {
         let mut parts = [IoSliceMut::new(buffer)];
         let message = recvmsg::<SockaddrStorage>(
             self.socket.as_raw_fd(),
@@ -91,7 +91,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// What the kernel says; it concerns this recipient alone.
-    pub fn send(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
+    pub(crate) fn send(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
         let from = self.others.get(&to).copied().or(self.usual);
         match from.map(|from| self.send_from(payload, to, from)) {
             // The address may be gone, as on a line that gets a new one every day.

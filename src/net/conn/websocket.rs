@@ -17,11 +17,11 @@ use crate::net::conn::link::{Codec, Link, within};
 
 /// The proxies whose word about addresses is taken; clones share them.
 #[derive(Clone, Default)]
-pub struct Proxies(Rc<RefCell<Vec<Network>>>);
+pub(crate) struct Proxies(Rc<RefCell<Vec<Network>>>);
 
 impl Proxies {
     /// Believes these and no others from now on.
-    pub fn set(&self, networks: Vec<Network>) {
+    pub(crate) fn set(&self, networks: Vec<Network>) {
         *self.0.borrow_mut() = networks;
     }
 

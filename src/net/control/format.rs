@@ -1,6 +1,8 @@
 //! Answers as text for people and as JSON for programs, from one description. The names are part
 //! of the documented schema. It must not know what it shows.
 
+use crate::json::quote;
+
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -28,10 +30,10 @@ pub(super) enum Value<'a> {
 }
 
 /// An answer in the making.
-pub(super) struct Sheet {
+pub(super) struct Output {
     form: Form,
     /// What is written and not yet taken.
-    pub(super) out: String,
+    pub(super) text: String,
     /// Whether nothing stands yet in the object or list that is open.
     first: bool,
     columns: &'static [(&'static str, usize)],
@@ -40,11 +42,11 @@ pub(super) struct Sheet {
 /// Columns of names in text.
 const NAME_CHARS: usize = 26;
 
-impl Sheet {
+impl Output {
     /// An empty one.
     pub(super) fn new(form: Form) -> Self {
-        let out = if form == Form::Json { "{".into() } else { String::new() };
-        Self { form, out, first: true, columns: &[] }
+        let text = if form == Form::Json { "{".into() } else { String::new() };
+        Self { form, text, first: true, columns: &[] }
     }
 
     /// A name and its value.
@@ -55,11 +57,11 @@ impl Sheet {
                 self.value(value);
             }
             Form::Text => {
-                let from = self.out.len();
-                self.out.push_str(&name.replace('_', " "));
+                let from = self.text.len();
+                self.text.push_str(&name.replace('_', " "));
                 self.pad(from, NAME_CHARS);
                 self.value(value);
-                self.out.push('\n');
+                self.text.push('\n');
             }
         }
     }
@@ -76,16 +78,16 @@ impl Sheet {
                 self.close('}');
             }
             Form::Text => {
-                let from = self.out.len();
-                self.out.push_str(&name.replace('_', " "));
+                let from = self.text.len();
+                self.text.push_str(&name.replace('_', " "));
                 self.pad(from, NAME_CHARS);
                 for (index, (name, value)) in members.iter().enumerate() {
-                    self.out.push_str(if index == 0 { "" } else { ", " });
+                    self.text.push_str(if index == 0 { "" } else { ", " });
                     self.value(*value);
-                    self.out.push(' ');
-                    self.out.push_str(name);
+                    self.text.push(' ');
+                    self.text.push_str(name);
                 }
-                self.out.push_str(if members.is_empty() { "nothing\n" } else { "\n" });
+                self.text.push_str(if members.is_empty() { "nothing\n" } else { "\n" });
             }
         }
     }
@@ -122,14 +124,14 @@ impl Sheet {
             self.close('}');
         } else {
             for ((_, width), value) in columns.iter().zip(values) {
-                let from = self.out.len();
+                let from = self.text.len();
                 self.value(*value);
                 self.pad(from, *width);
             }
-            self.out.truncate(self.out.trim_end().len());
+            self.text.truncate(self.text.trim_end().len());
         }
         if !json {
-            self.out.push('\n');
+            self.text.push('\n');
         }
     }
 
@@ -143,7 +145,7 @@ impl Sheet {
     /// Ends the answer.
     pub(super) fn end(&mut self) {
         if self.form == Form::Json {
-            self.out.push_str("}\n");
+            self.text.push_str("}\n");
         }
     }
 
@@ -154,64 +156,51 @@ impl Sheet {
 
     fn name(&mut self, name: &str) {
         self.comma();
-        self.quote(name);
-        self.out.push(':');
+        quote(&mut self.text, name, false);
+        self.text.push(':');
     }
 
     fn comma(&mut self) {
         if !core::mem::take(&mut self.first) {
-            self.out.push(',');
+            self.text.push(',');
         }
     }
 
     fn open(&mut self, bracket: char) {
-        self.out.push(bracket);
+        self.text.push(bracket);
         self.first = true;
     }
 
     fn close(&mut self, bracket: char) {
-        self.out.push(bracket);
+        self.text.push(bracket);
         self.first = false;
     }
 
     fn value(&mut self, value: Value<'_>) {
         let json = self.form == Form::Json;
         match value {
-            Value::Text(text) if json => self.quote(text),
-            Value::Text(text) | Value::Decimal(text) => self.out.push_str(text),
-            Value::Number(number) => self.out.push_str(&number.to_string()),
-            Value::Flag(yes) if json => self.out.push_str(if yes { "true" } else { "false" }),
-            Value::Flag(yes) => self.out.push_str(if yes { "yes" } else { "no" }),
-            Value::Nothing => self.out.push_str(if json { "null" } else { "-" }),
+            Value::Text(text) if json => quote(&mut self.text, text, false),
+            Value::Text(text) | Value::Decimal(text) => self.text.push_str(text),
+            Value::Number(number) => self.text.push_str(&number.to_string()),
+            Value::Flag(yes) if json => self.text.push_str(if yes { "true" } else { "false" }),
+            Value::Flag(yes) => self.text.push_str(if yes { "yes" } else { "no" }),
+            Value::Nothing => self.text.push_str(if json { "null" } else { "-" }),
             Value::Numbers(numbers) => {
                 let texts: Vec<String> = numbers.iter().map(u16::to_string).collect();
                 let list = texts.join(if json { "," } else { " " });
                 match json {
-                    true => self.out.push_str(&["[", &list, "]"].concat()),
-                    false => self.out.push_str(&list),
+                    true => self.text.push_str(&["[", &list, "]"].concat()),
+                    false => self.text.push_str(&list),
                 }
             }
         }
     }
 
-    /// A string as RFC 8259 has it, without control characters: nobody gives us any.
-    fn quote(&mut self, text: &str) {
-        self.out.push('"');
-        for c in text.chars() {
-            match c {
-                '"' | '\\' => self.out.extend(['\\', c]),
-                c if c.is_control() => self.out.push(' '),
-                c => self.out.push(c),
-            }
-        }
-        self.out.push('"');
-    }
-
     /// Fills up to `width` characters since `from`, and at least one.
     fn pad(&mut self, from: usize, width: usize) {
-        let written = self.out.get(from..).unwrap_or_default().chars().count();
+        let written = self.text.get(from..).unwrap_or_default().chars().count();
         let blanks = width.saturating_sub(written).max(1);
-        self.out.extend(core::iter::repeat_n(' ', blanks));
+        self.text.extend(core::iter::repeat_n(' ', blanks));
     }
 }
 
@@ -220,27 +209,27 @@ mod tests {
     use super::*;
 
     fn sample(form: Form) -> String {
-        let mut sheet = Sheet::new(form);
-        sheet.field("a_b", Value::Text("x\"\\\n"));
-        sheet.group("g", &[("one", Value::Number(1)), ("two", Value::Nothing)]);
-        sheet.field("p", Value::Numbers(&[1, 2]));
-        sheet.table("t", &[("id", 4), ("on", 4)]);
-        sheet.row(&[Value::Text("abcdef"), Value::Flag(true)]);
-        sheet.row(&[Value::Text("x"), Value::Flag(false)]);
-        sheet.end_table();
-        sheet.table("e", &[]);
-        sheet.row(&[Value::Text("y")]);
-        sheet.end_table();
-        sheet.field("z", Value::Decimal("0.66"));
-        sheet.end();
-        sheet.out
+        let mut out = Output::new(form);
+        out.field("a_b", Value::Text("x\"\\\n"));
+        out.group("g", &[("one", Value::Number(1)), ("two", Value::Nothing)]);
+        out.field("p", Value::Numbers(&[1, 2]));
+        out.table("t", &[("id", 4), ("on", 4)]);
+        out.row(&[Value::Text("abcdef"), Value::Flag(true)]);
+        out.row(&[Value::Text("x"), Value::Flag(false)]);
+        out.end_table();
+        out.table("e", &[]);
+        out.row(&[Value::Text("y")]);
+        out.end_table();
+        out.field("z", Value::Decimal("0.66"));
+        out.end();
+        out.text
     }
 
     #[test]
     fn one_description_gives_json_and_text() {
         assert_eq!(
             sample(Form::Json),
-            "{\"a_b\":\"x\\\"\\\\ \",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
+            "{\"a_b\":\"x\\\"\\\\\\u000a\",\"g\":{\"one\":1,\"two\":null},\"p\":[1,2],\
              \"t\":[{\"id\":\"abcdef\",\"on\":true},{\"id\":\"x\",\"on\":false}],\"e\":[\"y\"],\
              \"z\":0.66}\n"
         );

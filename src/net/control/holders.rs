@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use smol::channel::{Receiver, Sender};
 use smol::future;
 
-use super::Reload;
+use super::reload::Reload;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::websocket::Proxies;
 use crate::net::message::{RelaySettings, Update};
@@ -16,11 +16,11 @@ use crate::settings::LiveSettings;
 /// All of them.
 pub struct Holders {
     /// Grows with the limit of connections.
-    pub pool: Pool,
+    pub(crate) pool: Pool,
     /// How many places it has.
     pub places: usize,
     /// Those that are believed.
-    pub proxies: Proxies,
+    pub(crate) proxies: Proxies,
     /// The watch over relays.
     pub watch: mpsc::Sender<Vec<String>>,
     /// The owner of the rendezvous.
@@ -31,7 +31,7 @@ pub struct Holders {
 
 impl Holders {
     /// Applies new settings until a signal says stop.
-    pub async fn until_stop(
+    pub(crate) async fn until_stop(
         mut self,
         mut signals: SignalListener,
         reload: Reload,

@@ -9,56 +9,40 @@ pub mod console;
 mod format;
 mod holders;
 mod owners;
+mod reload;
 mod reply;
 mod settings;
+mod status;
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::Builder;
+use std::thread::{self, Builder};
 use std::time::Duration;
 
 use log::warn;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 
-use hbb_core::base::limits::{CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS};
+use hbb_core::base::limits::{
+    ACCEPT_PAUSE_MS, CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS,
+};
 
-use crate::net::clock::Clock;
+pub use answer::Control;
 use answer::answer;
 use format::Form;
 pub use holders::Holders;
 pub use owners::Owners;
+pub use reload::Reload;
 pub use reply::DONE;
 use reply::Reply;
 pub use settings::SettingsOwner;
 
 /// Owner and group.
 const MODE: u32 = 0o660;
-
-/// What the control thread owns.
-pub struct Control {
-    /// The settings, and whom to tell of changes.
-    pub settings: SettingsOwner,
-    /// Who answers for the rest.
-    pub owners: Owners,
-    /// Since when we run.
-    pub clock: Clock,
-}
-
-/// Has the control thread read the flags file and the lists again.
-pub struct Reload(Arc<OwnedFd>);
-
-impl Reload {
-    /// Asks for it; asked several times before it begins, it is done once.
-    pub fn ask(&self) {
-        // It fails only if it was asked for 2^64 times.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-}
 
 /// Opens the socket. One that a server left behind is replaced.
 ///
@@ -84,8 +68,8 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
 /// # Errors
 /// What the system says if it has no thread or no file descriptor to give.
 pub fn start(control: Control, listener: Option<UnixListener>) -> io::Result<Reload> {
-    let asked = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
-    let reload = Reload(Arc::clone(&asked));
+    let reload = Reload::new()?;
+    let asked = reload.clone();
     let thread = Builder::new().name("control".into()).stack_size(CONTROL_STACK_BYTES);
     thread.spawn(move || {
         if let Err(cause) = work(control, listener.as_ref(), &asked) {
@@ -95,20 +79,27 @@ pub fn start(control: Control, listener: Option<UnixListener>) -> io::Result<Rel
     Ok(reload)
 }
 
-fn work(mut control: Control, listener: Option<&UnixListener>, asked: &OwnedFd) -> io::Result<()> {
+fn work(mut control: Control, listener: Option<&UnixListener>, asked: &Reload) -> io::Result<()> {
     let sources = [Some(asked.as_fd()), listener.map(UnixListener::as_fd)];
     let sources = sources.into_iter().flatten();
     let mut sources: Vec<_> =
         sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
     loop {
-        poll(&mut sources, None)?;
+        // A signal may be handled on any thread.
+        retry_on_intr(|| poll(&mut sources, None))?;
         let mut ready = sources.iter().map(|source| !source.revents().is_empty());
         if ready.next() == Some(true) {
-            rustix::io::read(asked, &mut [0; 8])?;
+            asked.take()?;
             drop(control.settings.reload());
         }
         if let (Some(true), Some(listener)) = (ready.next(), listener) {
-            drop(converse(listener.accept()?.0, &mut control));
+            match listener.accept() {
+                Ok((stream, _)) => drop(converse(stream, &mut control)),
+                Err(cause) => {
+                    warn!("control-failed cause={}", cause.kind());
+                    thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 
-use super::format::{Form, Sheet, Value};
+use super::format::{Form, Output, Value};
 
 /// The answer begins with this if the command was carried out.
 pub const DONE: u8 = b'+';
@@ -43,12 +43,12 @@ impl Reply {
         if self.begun {
             return Ok(());
         }
-        let mut sheet = Sheet::new(self.form);
+        let mut out = Output::new(self.form);
         match self.form {
-            Form::Text => sheet.out.push_str(said),
-            Form::Json => sheet.field("error", Value::Text(said)),
+            Form::Text => out.text.push_str(said),
+            Form::Json => out.field("error", Value::Text(said)),
         }
-        sheet.end();
-        self.stream.write_all(&[&[REFUSED], sheet.out.as_bytes()].concat())
+        out.end();
+        self.stream.write_all(&[&[REFUSED], out.text.as_bytes()].concat())
     }
 }

@@ -21,7 +21,7 @@ pub struct SettingsOwner {
     /// How many machines run, 1 or 2: each answers when it obeys.
     pub machines: usize,
     /// Who started us.
-    pub supervisor: Arc<Supervisor>,
+    pub(crate) supervisor: Arc<Supervisor>,
 }
 
 impl SettingsOwner {

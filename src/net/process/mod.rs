@@ -1,5 +1,5 @@
 //! What this process and the system around it tell each other: signals, and the supervisor that
 //! started it.
 
-pub mod signal;
-pub mod supervisor;
+pub(crate) mod signal;
+pub(crate) mod supervisor;

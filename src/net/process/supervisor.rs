@@ -20,7 +20,7 @@ use smol::Timer;
 use crate::net::clock::monotonic_us;
 
 /// Who started us, if it wants to be told.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     place: Option<(OwnedFd, SocketAddrUnix)>,
     watchdog: Option<Duration>,
 }
@@ -28,31 +28,31 @@ pub struct Supervisor {
 impl Supervisor {
     /// What the environment names. It is asked here and nowhere else: these variables are not
     /// settings of ours, but how the supervisor reaches the process it started.
-    pub fn find() -> Self {
+    pub(crate) fn find() -> Self {
         let place = var_os("NOTIFY_SOCKET").and_then(|name| open(name.as_bytes()).ok());
         let watchdog = watchdog(var_os("WATCHDOG_USEC"), var_os("WATCHDOG_PID"));
         Self { place, watchdog }
     }
 
     /// Every port is open.
-    pub fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.tell("READY=1");
     }
 
     /// A reload began; [`Self::ready`] says when it is in force or refused.
-    pub fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         if self.place.is_some() {
             self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_us()));
         }
     }
 
     /// The end was asked for.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
     /// Says that the loop this runs on turns, twice in the time the supervisor waits for it.
-    pub async fn beat(&self) {
+    pub(crate) async fn beat(&self) {
         while let (Some(_), Some(every)) = (&self.place, self.watchdog) {
             self.tell("WATCHDOG=1");
             Timer::after(every).await;

@@ -31,7 +31,7 @@ use crate::net::store::StoreThread;
 use crate::settings::LiveSettings;
 
 /// The machine and all it talks through.
-pub struct Signalling {
+pub(crate) struct Signalling {
     machine: Rendezvous,
     effects: Effects,
     clock: Clock,
@@ -56,15 +56,15 @@ pub(crate) struct SignallingIo {
 }
 
 /// The queues into this task.
-pub struct Queues {
+pub(crate) struct Queues {
     /// From connections.
-    pub inbox: Receiver<ToRendezvous>,
+    pub(crate) inbox: Receiver<ToRendezvous>,
     /// From the store thread.
-    pub saved: Receiver<(Ticket, SaveOutcome)>,
+    pub(crate) saved: Receiver<(Ticket, SaveOutcome)>,
     /// From the owner of the settings.
-    pub live: Receiver<Update<LiveSettings>>,
+    pub(crate) live: Receiver<Update<LiveSettings>>,
     /// From the watch over relays: those that can be reached.
-    pub relays: Receiver<Vec<String>>,
+    pub(crate) relays: Receiver<Vec<String>>,
 }
 
 enum Wake {
@@ -96,7 +96,7 @@ impl Signalling {
     }
 
     /// Runs until every queue into it is closed.
-    pub async fn run(&mut self, queues: &Queues) {
+    pub(crate) async fn run(&mut self, queues: &Queues) {
         loop {
             let Some(wake) = self.wake(queues).await else { return };
             self.machine.set_epoch_secs(self.clock.epoch_secs());
@@ -117,7 +117,7 @@ impl Signalling {
     }
 
     /// Gives the store back, to flush and close it.
-    pub fn into_store(self) -> StoreThread {
+    pub(crate) fn into_store(self) -> StoreThread {
         self.store
     }
 

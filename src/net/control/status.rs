@@ -1,0 +1,121 @@
+//! What a running server says of itself: gathered once from all owners, then shown in any form.
+//! Checks: tests/ctl.rs.
+
+use hbb_core::base::counters::{Counters, DROP_REASONS, DropReason};
+use hbb_core::base::limits::Limits;
+
+use super::format::{Output, Value};
+use super::owners::{Owners, odd};
+use crate::cli::VERSION;
+use crate::net::clock::Clock;
+use crate::net::message::{
+    Answer, RelayLoad, RelayQuestion, RendezvousLoad, RendezvousQuestion, StoreCounts,
+};
+use crate::settings::{RunningSettings, ServerInfo};
+
+/// A server at one moment; a part that does not run has no load.
+pub(super) struct Status {
+    info: ServerInfo,
+    uptime_secs: u64,
+    limits: Limits,
+    rendezvous: Option<RendezvousLoad>,
+    relay: Option<RelayLoad>,
+}
+
+impl Status {
+    /// Asks all owners.
+    ///
+    /// # Errors
+    /// What to tell the operator if one does not answer.
+    pub(super) fn gather(
+        settings: &RunningSettings,
+        owners: &Owners,
+        clock: Clock,
+    ) -> Result<Self, String> {
+        let rendezvous = match owners.rendezvous {
+            None => None,
+            Some(_) => match owners.ask_rendezvous(RendezvousQuestion::Load)? {
+                Answer::RendezvousLoad(load) => Some(load),
+                _ => return odd(),
+            },
+        };
+        let relay = match owners.relay {
+            None => None,
+            Some(_) => match owners.ask_relay(RelayQuestion::Load)? {
+                Answer::RelayLoad(load) => Some(load),
+                _ => return odd(),
+            },
+        };
+        let (info, limits) = (settings.about(), settings.limits());
+        let uptime_secs = clock.now().as_millis() / 1000;
+        Ok(Self { info, uptime_secs, limits, rendezvous, relay })
+    }
+
+    /// Writes all of it.
+    pub(super) fn show(&self, out: &mut Output) {
+        let info = &self.info;
+        out.field("version", Value::Text(VERSION.trim_start_matches("hbb ").trim_end()));
+        out.field("uptime_secs", Value::Number(self.uptime_secs));
+        out.field("role", Value::Text(info.role));
+        out.field("public", info.public.as_deref().map_or(Value::Nothing, Value::Text));
+        out.field("key", info.key.as_deref().map_or(Value::Nothing, Value::Text));
+        let [port, relay_port] = info.ports;
+        out.field("port", Value::Number(port.into()));
+        out.field("relay_port", Value::Number(relay_port.into()));
+        out.field("tcp_ports", Value::Numbers(&info.tcp_ports));
+        out.field("udp_ports", Value::Numbers(&info.udp_ports));
+        if let Some(load) = &self.rendezvous {
+            self.show_rendezvous(load, out);
+        }
+        if let Some(load) = &self.relay {
+            self.show_relay(load, out);
+        }
+        self.show_dropped(out);
+    }
+
+    fn show_rendezvous(&self, load: &RendezvousLoad, out: &mut Output) {
+        let peers = [
+            ("registered", count(load.occupancy.peers)),
+            ("online", count(load.online)),
+            ("limit", count(self.limits.peers)),
+        ];
+        out.group("peers", &peers);
+        let connections = [
+            ("open", count(load.occupancy.connections)),
+            ("limit", count(self.limits.connections)),
+        ];
+        out.group("connections", &connections);
+        let StoreCounts { commits, changes, failures } = load.store;
+        let store = [("commits", commits), ("changes", changes), ("failures", failures)];
+        out.group("store", &store.map(|(name, count)| (name, Value::Number(count))));
+    }
+
+    fn show_relay(&self, load: &RelayLoad, out: &mut Output) {
+        let sessions = [
+            ("running", count(load.running)),
+            ("waiting", count(load.waiting)),
+            ("limit", count(self.limits.sessions)),
+        ];
+        out.group("sessions", &sessions);
+        out.field("relayed_bytes", Value::Number(load.bytes));
+    }
+
+    /// What was dropped, by reason; a conversation that was over is none.
+    fn show_dropped(&self, out: &mut Output) {
+        let rendezvous = self.rendezvous.iter().flat_map(|load| &load.dropped);
+        let relay = self.relay.iter().flat_map(|load| &load.dropped);
+        let counters: Vec<&Counters> = rendezvous.chain(relay).collect();
+        let mut members = Vec::with_capacity(DROP_REASONS);
+        for reason in DropReason::ALL {
+            let count = counters.iter().map(|c| c.of(reason)).fold(0, u64::saturating_add);
+            if count > 0 && reason != DropReason::Done {
+                members.push((reason.as_str(), Value::Number(count)));
+            }
+        }
+        out.group("dropped", &members);
+    }
+}
+
+fn count(count: usize) -> Value<'static> {
+    Value::Number(count as u64)
+}
