@@ -67,11 +67,8 @@ impl ByHand {
     /// Waits until the terminal has shown this.
     #[track_caller]
     fn shows(&mut self, wanted: &str) {
-        let start = Instant::now();
-        while !self.look().contains(wanted) {
-            assert!(start.elapsed() < PATIENCE, "no {wanted:?} in {:?}", self.shown);
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let shown = within(|| self.look().contains(wanted).then_some(()));
+        assert!(shown.is_some(), "no {wanted:?} in {:?}", self.shown);
     }
 
     fn look(&mut self) -> &str {
@@ -104,14 +101,19 @@ impl ByHand {
     #[track_caller]
     fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        within(|| self.child.try_wait().unwrap()).expect("an end after SIGTERM")
+    }
+}
+
+/// What `look` finds within [`PATIENCE`].
+fn within<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        let found = look();
+        if found.is_some() || start.elapsed() > PATIENCE {
+            return found;
         }
-        panic!("still there {PATIENCE:?} after SIGTERM");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
