@@ -9,7 +9,7 @@ use std::time::Duration;
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::{Codec, Link};
 use hbb::net::message::SessionEnd;
-use hbb::net::session::pair::Bounds;
+use hbb::net::session::idle::Bounds;
 use hbb::net::session::websocket::{self, MessageBuffers};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};

@@ -1,6 +1,6 @@
-//! The task of a leg: first message, parking, the start of its session. The stream travels: the task
-//! reads the first message and hands the stream to the owner; a leg that must wait gets it back, a
-//! leg that completes a pair does not. C65-C67, C71; checks: relay_socket, half_minute of
+//! The task of a leg: first message, parking, the start of its session. The stream travels: the
+//! task reads the first message and hands the stream to the owner; a leg that must wait gets it
+//! back, a leg that completes a pair does not. C65-C67, C71; checks: relay_socket, half_minute of
 //! conformance.
 
 use std::rc::Rc;

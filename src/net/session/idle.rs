@@ -7,10 +7,19 @@ use hbb_core::base::time::Time;
 
 use crate::net::clock::Clock;
 use crate::net::session::copy::Flow;
-use crate::net::session::pair::Bounds;
+use crate::net::session::rate::RateLimit;
 
 /// How often a session is looked at within the time after which it is idle.
 const TICKS: u32 = 10;
+
+/// How long and how fast a session may go on.
+#[derive(Clone, Copy)]
+pub struct Bounds<'a> {
+    /// It ends when nothing moved for so long.
+    pub idle_ms: u64,
+    /// It moves no more than this.
+    pub limit: &'a RateLimit,
+}
 
 /// Ready when nothing moved either way for as long as the bounds allow, or a receiver took nothing
 /// for so long of what waits for it; up to a tenth late. No timer is touched by traffic, and all

@@ -3,7 +3,7 @@
 
 mod buffers;
 pub mod copy;
-mod idle;
+pub mod idle;
 pub(crate) mod numbered;
 pub mod pair;
 pub mod pipe;

@@ -1,5 +1,5 @@
-//! Joined legs: each direction by itself, nothing added, nothing lost, and how both end. It knows no
-//! message. C65, C69, C70; checks: relay_pump, relay_stream of conformance.
+//! Joined legs: each direction by itself, nothing added, nothing lost, and how both end. It knows
+//! no message. C65, C69, C70; checks: relay_pump, relay_stream of conformance.
 
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
@@ -15,7 +15,7 @@ use hbb_core::base::limits::{RESET_PAUSE_MS, WRITE_MS};
 use crate::net::conn::link::{Link, within, writable};
 use crate::net::message::SessionEnd;
 use crate::net::session::copy::{Copier, DirectionEnd, Flow};
-use crate::net::session::idle::until_idle;
+use crate::net::session::idle::{Bounds, until_idle};
 use crate::net::session::pipe::PipePool;
 use crate::net::session::rate::RateLimit;
 
@@ -29,15 +29,6 @@ impl From<Link> for Leg {
     fn from(Link { stream, leftover, .. }: Link) -> Self {
         Self { stream, leftover }
     }
-}
-
-/// How long and how fast a session may go on.
-#[derive(Clone, Copy)]
-pub struct Bounds<'a> {
-    /// It ends when nothing moved for so long.
-    pub idle_ms: u64,
-    /// It moves no more than this.
-    pub limit: &'a RateLimit,
 }
 
 /// Joins two legs until both have sent all, one breaks, or nothing moves for as long as `bounds`

@@ -22,8 +22,8 @@ use crate::net::conn::link::{Link, readable};
 use crate::net::message::SessionEnd;
 use crate::net::session::buffers::GatherShare;
 use crate::net::session::copy::{DirectionEnd, Flow};
-use crate::net::session::idle::until_idle;
-use crate::net::session::pair::{Bounds, until_over};
+use crate::net::session::idle::{Bounds, until_idle};
+use crate::net::session::pair::until_over;
 
 pub use crate::net::session::buffers::MessageBuffers;
 
