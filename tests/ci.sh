@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size feed debian arm system image)
+stages=(setup format lint test fuzz cross size feed debian arm system image)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -17,7 +17,7 @@ usage() {
 # What the tests call besides cargo: name of the program and of its package.
 setup() {
   local missing=() pair
-  for pair in gcc:gcc ip:iproute2 sysctl:procps setpriv:util-linux \
+  for pair in gcc:gcc g++:g++ ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
     qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
@@ -42,7 +42,10 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-format() { cargo fmt --check; }
+format() {
+  cargo fmt --check
+  cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+}
 lint() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
   # Without the tests and what is there for them: nothing unused is left in either package.
@@ -52,7 +55,7 @@ lint() {
   tests/unused
   cargo clippy --locked --test qemu --test debian --test image -- -D warnings
   git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu \
-    tests/openwrt tests/unused |
+    tests/openwrt tests/unused tests/fuzz/run |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
   RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --document-private-items
   deny
@@ -67,6 +70,8 @@ deny() {
   "$tool/bin/cargo-deny" --locked check licenses bans sources
 }
 test_all() { cargo test --locked --workspace; }
+# From the corpus on, for seconds; HBB_LONG=1: for ten minutes a target.
+fuzz() { tests/fuzz/run; }
 cross() {
   local store
   cross/setup
@@ -103,7 +108,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | cross | size | feed | debian | arm | system | image) "$stage" ;;
+      setup | format | lint | fuzz | cross | size | feed | debian | arm | system | image) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac

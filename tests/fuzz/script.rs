@@ -27,8 +27,8 @@ const LIMITS: Limits = Limits {
     newcomers_per_source: 4,
 };
 /// Payload lengths from here on name a message instead (see [`Stage::message`]).
-pub(crate) const MESSAGES: u8 = 0xf0;
-pub(crate) const DEEDS: u8 = 16;
+const MESSAGES: u8 = 0xf0;
+const DEEDS: u8 = 16;
 
 /// Both machines and what a shell would hold for them.
 struct Stage<'a> {

@@ -1,5 +1,7 @@
-//! What the corpora are thrown at: each takes any bytes, and panics only where the code does or
-//! where what it gives back contradicts itself.
+//! What libFuzzer and the corpus are thrown at: each takes any bytes, and panics only where the
+//! code does or where what it gives back contradicts itself.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
@@ -14,8 +16,10 @@ use hbb_core::wire::message::{decode, forward_relay_answer, forward_relay_reques
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::websocket::Assembly;
 
+use crate::script;
+
 /// A stream, cut into frames until one is incomplete or refused.
-pub(crate) fn frame(bytes: &[u8]) {
+pub fn frame(bytes: &[u8]) {
     for cap in [0, 5, RELAY_FRAME_BYTES_MAX, FRAME_BYTES_MAX] {
         let mut rest = bytes;
         while let Ok(Some(frame)) = split(rest, cap) {
@@ -27,7 +31,7 @@ pub(crate) fn frame(bytes: &[u8]) {
 }
 
 /// A WebSocket, cut into messages; and a relay leg, converted to either kind of partner.
-pub(crate) fn websocket(bytes: &[u8]) {
+pub fn websocket(bytes: &[u8]) {
     let (mut assembly, mut rest) = (Assembly::default(), bytes.to_vec());
     while let Ok(Some((_, consumed))) = assembly.next(&mut rest, RELAY_FRAME_BYTES_MAX) {
         assert!((6..=rest.len()).contains(&consumed), "a frame without a header");
@@ -49,7 +53,7 @@ pub(crate) fn websocket(bytes: &[u8]) {
 }
 
 /// A request for a WebSocket; nothing that is accepted takes more than was there.
-pub(crate) fn handshake(bytes: &[u8]) {
+pub fn handshake(bytes: &[u8]) {
     let Ok(Some(opening)) = handshake::parse(bytes) else { return };
     assert!(opening.consumed <= bytes.len() && opening.answer.ends_with("\r\n\r\n"));
     // Nothing of the request is repeated in the answer but through a hash.
@@ -57,7 +61,7 @@ pub(crate) fn handshake(bytes: &[u8]) {
 }
 
 /// A payload; what passes through must be a message again, without what was taken out.
-pub(crate) fn message(bytes: &[u8]) {
+pub fn message(bytes: &[u8]) {
     let Ok(request) = decode(bytes) else { return };
     assert_eq!(decode(bytes), Ok(request.clone()));
     match request {
@@ -83,7 +87,7 @@ pub(crate) fn message(bytes: &[u8]) {
 }
 
 /// A mangled address: whatever comes out goes in again.
-pub(crate) fn address(bytes: &[u8]) {
+pub fn address(bytes: &[u8]) {
     let endpoint = demangle(bytes);
     for nonce in [0, 1, 0xffff, u32::MAX] {
         assert_eq!(demangle(Mangled::new(endpoint, nonce).as_bytes()), endpoint);
@@ -92,7 +96,7 @@ pub(crate) fn address(bytes: &[u8]) {
 }
 
 /// A flags file, and each of its lines as the value of `--key`.
-pub(crate) fn flags(bytes: &[u8]) {
+pub fn flags(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let command_line = cli::parse_line("--port 21116").unwrap();
     let file = FlagsFile { name: "flags", text };
@@ -102,4 +106,9 @@ pub(crate) fn flags(bytes: &[u8]) {
     for line in text.lines() {
         let _ = KeyChoice::parse(Some(line));
     }
+}
+
+/// A script for both machines (see `script`).
+pub fn machines(bytes: &[u8]) {
+    script::play(bytes);
 }

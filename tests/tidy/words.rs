@@ -101,7 +101,7 @@ pub(crate) fn unfinished(files: &[File]) -> Vec<String> {
 pub(crate) fn places(files: &[File]) -> Vec<String> {
     let (folders, hosts, mut found) = (whole(FOLDERS), whole(REGISTRIES), Vec::new());
     // The lock file's format holds the registry's address.
-    for File { path, text, .. } in files.iter().filter(|file| file.path != "Cargo.lock") {
+    for File { path, text, .. } in files.iter().filter(|file| !file.path.ends_with("Cargo.lock")) {
         for (at, line) in text.lines().enumerate() {
             let folder = folders.iter().find(|folder| starts_there(line, folder));
             let host = hosts.iter().find(|host| line.contains(*host));

@@ -1,0 +1,5 @@
+//! A mangled address.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hbb_fuzz::targets::address(bytes));
