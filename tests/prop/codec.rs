@@ -12,117 +12,113 @@ use hbb_core::wire::reply::{DirectPath, Punch, PunchAnswer, Reply};
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::{NatType, SocketV6};
 
+use proptest::array::uniform18;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::sample::{Index, select, subsequence};
+
 #[path = "../conformance/say.rs"]
 mod say;
 
-use crate::chance::Chance;
+use crate::check;
 use say::proto::punch_hole_response;
 use say::{Body, hex};
 
-const ROUNDS: u32 = 20_000;
+const CASES: u32 = 2_000;
 const FRAME_MAX: usize = 1 << 20;
 
 /// Empty in one of four, else text of up to `most` letters.
-fn text(chance: &mut Chance, most: usize) -> String {
-    let len = if chance.one_in(4) { 0 } else { 1 + chance.index(most) };
-    (0..len).map(|_| char::from(b'a' + chance.byte() % 26)).collect()
+fn text(most: usize) -> impl Strategy<Value = String> {
+    let letters = vec(b'a'..=b'z', 1..=most);
+    let some = letters.prop_map(|letters| String::from_utf8(letters).unwrap());
+    prop_oneof![1 => Just(String::new()), 3 => some]
 }
 
-fn blob(chance: &mut Chance, most: usize) -> Vec<u8> {
-    let len = if chance.one_in(4) { 0 } else { 1 + chance.index(most) };
-    chance.bytes(len)
+fn blob(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![1 => Just(Vec::new()), 3 => vec(any::<u8>(), 1..=most)]
 }
 
 /// 0, small, negative, or anything.
-fn number(chance: &mut Chance) -> i32 {
-    let any = i32::from_le_bytes(chance.u32().to_le_bytes());
-    *chance.choose(&[0, 1, 2, -1, i32::MIN, i32::MAX, any])
+fn number() -> impl Strategy<Value = i32> {
+    prop_oneof![6 => select(&[0, 1, 2, -1, i32::MIN, i32::MAX][..]), 1 => any::<i32>()]
 }
 
-fn endpoint(chance: &mut Chance) -> Endpoint {
-    let bits = u128::from(chance.draw()) << 64 | u128::from(chance.draw());
-    let ip = match chance.below(3) {
-        0 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
-        _ => IpAddr::V4(Ipv4Addr::from_bits(chance.u32())),
-    };
-    Endpoint::new(ip, chance.u16())
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    let v4 = any::<u32>().prop_map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+    let v6 = any::<u128>().prop_map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)));
+    let ip = prop_oneof![2 => v4, 1 => v6];
+    (ip, any::<u16>()).prop_map(|(ip, port)| Endpoint::new(ip, port))
 }
 
-fn socket_v6(chance: &mut Chance) -> Option<SocketV6> {
-    let bytes = chance.bytes(18);
-    if chance.one_in(2) { None } else { SocketV6::try_from(bytes).ok() }
+fn mangled() -> impl Strategy<Value = Mangled> {
+    (endpoint(), any::<u32>()).prop_map(|(endpoint, nonce)| Mangled::new(endpoint, nonce))
 }
 
-/// A frame with the shortest header, or with a longer one.
-fn frame(chance: &mut Chance, payload: &[u8]) -> Vec<u8> {
-    let shortest = header_for(payload.len()).unwrap();
-    let len = shortest.len() + chance.index(5 - shortest.len());
+fn socket_v6() -> impl Strategy<Value = Option<SocketV6>> {
+    option::of(uniform18(any::<u8>()))
+}
+
+/// A frame whose header is `longer` bytes longer than the shortest, if there are such.
+fn frame(payload: &[u8], longer: usize) -> Vec<u8> {
+    let len = (header_for(payload.len()).unwrap().len() + longer).min(4);
     let value = u32::try_from(payload.len() << 2 | (len - 1)).unwrap();
     [&value.to_le_bytes()[..len], payload].concat()
 }
 
 #[test]
 fn frames_come_out_as_they_went_in_however_the_stream_is_cut() {
-    let mut chance = Chance::new(1);
-    for _ in 0..300 {
-        let lens = [0, 1, 63, 64, 65, 300, 16_383, 16_384, 20_000];
-        let payloads: Vec<Vec<u8>> = (0..chance.index(6))
-            .map(|_| {
-                let len = *chance.choose(&lens);
-                chance.bytes(len)
-            })
-            .collect();
-        let mut stream = Vec::new();
-        for payload in &payloads {
-            stream.extend(frame(&mut chance, payload));
-        }
-        let (mut buffer, mut sent, mut received) = (Vec::new(), 0, Vec::new());
-        while sent < stream.len() {
-            let most = if chance.one_in(2) { 4 } else { stream.len() };
-            let piece = (1 + chance.index(most)).min(stream.len() - sent);
-            buffer.extend_from_slice(&stream[sent..sent + piece]);
-            sent += piece;
+    let len = select(&[0, 1, 63, 64, 65, 300, 16_383, 16_384, 20_000][..]);
+    let payload = (len, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]);
+    let frames = vec((payload, 0..4_usize), 0..6);
+    let pieces = vec(prop_oneof![1..=4_usize, 1..=100_000_usize], 1..20);
+    check(300, &(frames, pieces), |(frames, pieces)| {
+        let stream: Vec<u8> =
+            frames.iter().flat_map(|(payload, longer)| frame(payload, *longer)).collect();
+        let (mut buffer, mut rest, mut received) = (Vec::new(), &stream[..], Vec::new());
+        for piece in pieces.iter().cycle() {
+            let (sent, later) = rest.split_at(rest.len().min(*piece));
+            buffer.extend_from_slice(sent);
             while let Some(frame) = split(&buffer, FRAME_MAX).unwrap() {
                 received.push(frame.payload.to_vec());
                 buffer.drain(..frame.consumed);
             }
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
         }
-        assert!(received == payloads && buffer.is_empty());
-    }
+        assert!(received.iter().eq(frames.iter().map(|(payload, _)| payload)));
+        assert!(buffer.is_empty());
+    });
 }
 
 #[test]
 fn a_frame_lies_inside_its_buffer_and_below_its_cap() {
-    let mut chance = Chance::new(2);
-    for _ in 0..ROUNDS {
-        let (buffer, cap) = (blob(&mut chance, 200), chance.index(150));
+    check(CASES, &(blob(200), 0..150_usize), |(buffer, cap)| {
         if let Ok(Some(frame)) = split(&buffer, cap) {
             assert!(frame.consumed <= buffer.len() && frame.payload.len() <= cap);
             assert!(buffer[..frame.consumed].ends_with(frame.payload));
             assert!((1..=4).contains(&(frame.consumed - frame.payload.len())));
         }
-    }
+    });
 }
 
 #[test]
 fn headers_are_the_shortest_and_read_back() {
-    let mut chance = Chance::new(3);
-    for _ in 0..ROUNDS {
-        let most = 1 << chance.between(1, 31);
-        let len = chance.index(most).min(0x3fff_ffff);
+    check(CASES, &(0..0x4000_0000_usize, 0..30), |(len, shift)| {
+        let len = len >> shift;
         let header = header_for(len).unwrap();
         assert_eq!(split(&header, len).map(|_| ()), Ok(()));
         assert!(len == 0 || split(&header, len - 1).is_err());
         let limits = [0, 0x40, 0x4000, 0x40_0000];
         assert_eq!(header.len(), limits.iter().filter(|limit| **limit <= len).count());
-    }
+    });
 }
 
 #[test]
 fn mangled_endpoints_hide_no_byte_and_carry_their_nonce() {
-    let mut chance = Chance::new(4);
-    for _ in 0..ROUNDS {
-        let (endpoint, nonce) = (endpoint(&mut chance), chance.u32());
+    check(CASES, &(endpoint(), any::<u32>()), |(endpoint, nonce)| {
         let mangled = Mangled::new(endpoint, nonce);
         let bytes = mangled.as_bytes();
         assert_eq!(demangle(bytes), endpoint);
@@ -134,16 +130,13 @@ fn mangled_endpoints_hide_no_byte_and_carry_their_nonce() {
         } else {
             assert_eq!(bytes.len(), 18);
         }
-    }
+    });
 }
 
 #[test]
 fn requests_are_read_as_they_were_meant() {
-    let mut chance = Chance::new(5);
-    for _ in 0..ROUNDS {
-        let (id, relay) = (text(&mut chance, 60), text(&mut chance, 300));
-        let echo = Mangled::new(endpoint(&mut chance), chance.u32());
-        let (nat, port, v6) = (number(&mut chance), number(&mut chance), blob(&mut chance, 20));
+    let values = (text(60), text(300), mangled(), number(), number(), blob(20));
+    check(CASES, &values, |(id, relay, echo, nat, port, v6)| {
         let payload = say::punch_sent(&id, echo.as_bytes(), |sent| {
             sent.relay_server.clone_from(&relay);
             (sent.nat_type, sent.upnp_port) = (nat, port);
@@ -159,13 +152,12 @@ fn requests_are_read_as_they_were_meant() {
             Given::Unusable => assert!(id.len() > 48),
             Given::Value(value) => assert_eq!(value.as_str(), id),
         }
-    }
+    });
 }
 
 #[test]
 fn every_request_survives_being_cut_and_spoilt() {
-    let mut chance = Chance::new(6);
-    let requests = [
+    let requests = vec![
         say::register_peer("123456789"),
         say::register_pk("123456789", b"device", &[7; 32]),
         say::punch("123456789", |wish| wish.socket_addr_v6 = vec![6; 18]),
@@ -176,35 +168,28 @@ fn every_request_survives_being_cut_and_spoilt() {
         say::test_nat(3),
         say::online(&["123456789", "987654321"]),
     ];
-    for request in requests {
-        assert!(decode(&request).is_ok());
+    for request in &requests {
+        assert!(decode(request).is_ok());
         for cut in 0..request.len() {
-            assert!(decode(&request[..cut]).is_err(), "{cut} bytes of {}", hex(&request));
-        }
-        for _ in 0..2000 {
-            let mut spoilt = request.clone();
-            let place = chance.index(spoilt.len());
-            spoilt[place] = chance.byte();
-            if let Ok(Request::Online(query)) = decode(&spoilt) {
-                assert!(query.ids().count() <= spoilt.len());
-            }
+            assert!(decode(&request[..cut]).is_err(), "{cut} bytes of {}", hex(request));
         }
     }
+    let values = (select(requests), any::<Index>(), any::<u8>());
+    check(10 * CASES, &values, |(mut request, place, byte)| {
+        *place.get_mut(&mut request) = byte;
+        if let Ok(Request::Online(query)) = decode(&request) {
+            assert!(query.ids().count() <= request.len());
+        }
+    });
 }
 
 #[test]
 fn answers_are_written_as_the_generated_code_reads_them() {
-    let mut chance = Chance::new(7);
-    for _ in 0..ROUNDS {
-        let punch = Punch {
-            to: Mangled::new(endpoint(&mut chance), chance.u32()),
-            relay: text(&mut chance, 300),
-            nat: NatType(number(&mut chance)),
-            udp_port: number(&mut chance),
-            force_relay: chance.one_in(2),
-            upnp_port: number(&mut chance),
-            v6: socket_v6(&mut chance),
-        };
+    let numbers = (number(), number(), number());
+    let values = (mangled(), text(300), numbers, any::<bool>(), socket_v6());
+    check(CASES, &values, |(to, relay, (nat, udp_port, upnp_port), force_relay, v6)| {
+        let nat = NatType(nat);
+        let punch = Punch { to, relay, nat, udp_port, force_relay, upnp_port, v6 };
         let payload = encode(&Reply::Punch(Box::new(punch.clone())));
         let Body::PunchHole(read) = say::read(&payload) else { panic!("{}", hex(&payload)) };
         assert_eq!(
@@ -214,23 +199,19 @@ fn answers_are_written_as_the_generated_code_reads_them() {
         assert_eq!((read.nat_type, read.udp_port), (punch.nat.0, punch.udp_port));
         assert_eq!((read.force_relay, read.upnp_port), (punch.force_relay, punch.upnp_port));
         assert_eq!(read.socket_addr_v6, punch.v6.map(Vec::from).unwrap_or_default());
-    }
+    });
 }
 
 #[test]
 fn punch_answers_are_written_as_the_generated_code_reads_them() {
-    let mut chance = Chance::new(8);
-    for _ in 0..ROUNDS {
-        let nat = NatType(number(&mut chance));
-        let answer = PunchAnswer {
-            addr: blob(&mut chance, 18),
-            signed_key: Some(blob(&mut chance, 120)).filter(|key| !key.is_empty()),
-            relay: text(&mut chance, 300),
-            path: if chance.one_in(2) { DirectPath::Local } else { DirectPath::Nat(nat) },
-            is_udp: chance.one_in(2),
-            upnp_port: number(&mut chance),
-            v6: socket_v6(&mut chance),
-        };
+    let path = prop_oneof![
+        Just(DirectPath::Local),
+        number().prop_map(|number| DirectPath::Nat(NatType(number)))
+    ];
+    let values = (blob(18), blob(120), text(300), path, any::<bool>(), number(), socket_v6());
+    check(CASES, &values, |(addr, key, relay, path, is_udp, upnp_port, v6)| {
+        let signed_key = Some(key).filter(|key| !key.is_empty());
+        let answer = PunchAnswer { addr, signed_key, relay, path, is_udp, upnp_port, v6 };
         let payload = encode(&Reply::PunchAnswer(Box::new(answer.clone())));
         let Body::PunchHoleResponse(read) = say::read(&payload) else {
             panic!("{}", hex(&payload))
@@ -244,7 +225,7 @@ fn punch_answers_are_written_as_the_generated_code_reads_them() {
         assert!(read.path == Some(path) && read.failure == 0 && read.other_failure.is_empty());
         assert_eq!((read.is_udp, read.upnp_port), (answer.is_udp, answer.upnp_port));
         assert_eq!(read.socket_addr_v6, answer.v6.map(Vec::from).unwrap_or_default());
-    }
+    });
 }
 
 /// A message as a list of fields: number and the whole field's bytes.
@@ -260,29 +241,22 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-fn field(chance: &mut Chance, number: u32) -> Vec<u8> {
-    let kind = *chance.choose(&[0_u8, 1, 2, 2, 2, 5]);
-    let contents = match kind {
-        0 => varint(chance.draw() >> chance.below(64)),
-        1 => chance.bytes(8),
-        5 => chance.bytes(4),
-        _ => {
-            let bytes = blob(chance, 200);
-            [varint(bytes.len() as u64), bytes].concat()
-        }
-    };
-    [varint(u64::from(number) << 3 | u64::from(kind)), contents].concat()
+/// A field's wire type and what follows its tag.
+fn contents() -> impl Strategy<Value = (u8, Vec<u8>)> {
+    prop_oneof![
+        1 => (any::<u64>(), 0..64).prop_map(|(value, shift)| (0, varint(value >> shift))),
+        1 => vec(any::<u8>(), 8).prop_map(|bytes| (1, bytes)),
+        3 => blob(200).prop_map(|bytes| (2, [varint(bytes.len() as u64), bytes].concat())),
+        1 => vec(any::<u8>(), 4).prop_map(|bytes| (5, bytes)),
+    ]
 }
 
-fn message(chance: &mut Chance, numbers: &[u32]) -> Model {
-    let count = chance.index(9);
-    let number = |chance: &mut Chance| *chance.choose(numbers);
-    (0..count)
-        .map(|_| number(chance))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .map(|number| (number, field(chance, number)))
-        .collect()
+fn message() -> impl Strategy<Value = Model> {
+    let field = (select(&NUMBERS[..]), contents()).prop_map(|(number, (kind, contents))| {
+        let tag = varint(u64::from(number) << 3 | u64::from(kind));
+        (number, [tag, contents].concat())
+    });
+    vec(field, 0..9)
 }
 
 fn bytes_of(model: &Model) -> Vec<u8> {
@@ -293,51 +267,45 @@ const NUMBERS: [u32; 14] = [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 15, 16, 4000, (1 << 
 
 #[test]
 fn the_walker_sees_every_field_of_a_message_and_stops_at_a_cut() {
-    let mut chance = Chance::new(9);
-    for _ in 0..ROUNDS {
-        let model = message(&mut chance, &NUMBERS);
+    check(CASES, &(message(), any::<Index>()), |(model, cut)| {
         let bytes = bytes_of(&model);
         let seen: Model =
             Fields::new(&bytes).map(|field| (field.number, field.whole.to_vec())).collect();
         assert!(seen == model && Fields::new(&bytes).is_complete());
-        let cut = chance.index(bytes.len() + 1);
+        let cut = cut.index(bytes.len() + 1);
         let mut ends = vec![0];
         model.iter().for_each(|(_, whole)| ends.push(ends[ends.len() - 1] + whole.len()));
         assert_eq!(Fields::new(&bytes[..cut]).is_complete(), ends.contains(&cut));
-    }
+    });
 }
 
 #[test]
 fn the_walker_never_leaves_its_message() {
-    let mut chance = Chance::new(10);
-    for _ in 0..ROUNDS {
-        let bytes = blob(&mut chance, 60);
+    check(CASES, &blob(60), |bytes| {
         let walked: Vec<u8> = Fields::new(&bytes).flat_map(|field| field.whole.to_vec()).collect();
         assert!(bytes.starts_with(&walked));
         assert_eq!(walked.len() == bytes.len(), Fields::new(&bytes).is_complete());
         if let Some((_, contents)) = last_member(&bytes, 1..=28) {
             assert!(contents.len() < bytes.len());
         }
-    }
+    });
 }
 
 #[test]
 fn a_copy_keeps_all_but_the_dropped_fields_in_their_order() {
-    let mut chance = Chance::new(11);
-    for _ in 0..ROUNDS {
-        let model = message(&mut chance, &NUMBERS);
-        let dropped: Vec<u32> = NUMBERS.into_iter().filter(|_| chance.one_in(3)).collect();
+    let dropped = subsequence(&NUMBERS[..], 0..=NUMBERS.len());
+    let values = (message(), dropped, select(&NUMBERS[..]), blob(300));
+    check(CASES, &values, |(model, dropped, number, contents)| {
         let kept: Model =
             model.iter().filter(|(number, _)| !dropped.contains(number)).cloned().collect();
         let mut copy = copy_without(&bytes_of(&model), &dropped);
         assert_eq!(copy, bytes_of(&kept));
-        let (number, contents) = (*chance.choose(&NUMBERS), blob(&mut chance, 300));
         append(&mut copy, number, &contents);
         let last = Fields::new(&copy).last().unwrap();
         assert_eq!((last.number, last.contents), (number, Some(&contents[..])));
         assert_eq!(last_member(&copy, number..=number), Some((number, &contents[..])));
         assert!(copy.starts_with(&bytes_of(&kept)) && Fields::new(&copy).is_complete());
-    }
+    });
 }
 
 /// The fields of the one member a payload holds.
@@ -346,40 +314,34 @@ fn body(payload: &[u8], member: u32) -> Model {
     Fields::new(body).map(|field| (field.number, field.whole.to_vec())).collect()
 }
 
+/// A field with these bytes.
+fn member(number: u32, contents: &[u8]) -> (u32, Vec<u8>) {
+    let mut whole = Vec::new();
+    append(&mut whole, number, contents);
+    (number, whole)
+}
+
 #[test]
 fn a_forwarded_wish_keeps_what_is_unknown_and_nothing_confidential() {
-    let mut chance = Chance::new(12);
-    for _ in 0..ROUNDS {
-        let model = message(&mut chance, &NUMBERS);
-        let initiator = Mangled::new(endpoint(&mut chance), chance.u32());
+    check(CASES, &(message(), mangled()), |(model, initiator)| {
         let payload = forward_relay_request(&bytes_of(&model), &initiator);
-        let mut expected: Model = model.clone();
+        let mut expected = model;
         expected.retain(|(number, _)| ![3, 6, 8, 9, 10, 11].contains(number));
-        let mut address = Vec::new();
-        append(&mut address, 3, initiator.as_bytes());
-        expected.push((3, address));
+        expected.push(member(3, initiator.as_bytes()));
         assert!(body(&payload, 18) == expected, "{}", hex(&payload));
-    }
+    });
 }
 
 #[test]
 fn a_forwarded_answer_keeps_what_is_unknown_and_changes_what_it_must() {
-    let mut chance = Chance::new(13);
-    for _ in 0..ROUNDS {
-        let model = message(&mut chance, &NUMBERS);
-        let signed = Some(blob(&mut chance, 120)).filter(|_| chance.one_in(2));
-        let relay = Some(text(&mut chance, 40)).filter(|_| chance.one_in(2));
+    let values = (message(), option::of(blob(120)), option::of(text(40)));
+    check(CASES, &values, |(model, signed, relay)| {
         let payload = forward_relay_answer(&bytes_of(&model), signed.as_deref(), relay.as_deref());
-        let mut expected: Model = model.clone();
+        let mut expected = model;
         expected.retain(|(number, _)| ![1, 4, 5].contains(number));
         expected.retain(|(number, _)| relay.is_none() || *number != 3);
-        let appended = [(5, signed), (3, relay.map(String::into_bytes))];
-        for (number, contents) in appended {
-            let Some(contents) = contents else { continue };
-            let mut whole = Vec::new();
-            append(&mut whole, number, &contents);
-            expected.push((number, whole));
-        }
+        expected.extend(signed.map(|signed| member(5, &signed)));
+        expected.extend(relay.map(|relay| member(3, relay.as_bytes())));
         assert!(body(&payload, 19) == expected, "{}", hex(&payload));
-    }
+    });
 }

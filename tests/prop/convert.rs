@@ -7,51 +7,73 @@ use hbb_core::wire::convert::Converter;
 use hbb_core::wire::frame;
 use hbb_core::wire::websocket::{Assembly, FrameKind, Received, header_for, unmask};
 
-use crate::chance::Chance;
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::sample::select;
+
+use crate::check;
 
 const GATHER_MAX: usize = 4096;
+const MASK: [u8; 4] = [1, 2, 3, 4];
 
-/// A masked frame.
-fn masked(chance: &mut Chance, kind: FrameKind, (last, payload): (bool, &[u8])) -> Vec<u8> {
+/// A frame as a client masks it.
+fn masked(kind: FrameKind, last: bool, payload: &[u8]) -> Vec<u8> {
     let mut bytes = header_for(kind, last, payload.len() as u64).to_vec();
     bytes[1] |= 0x80;
-    let mask = [chance.byte(), chance.byte(), chance.byte(), chance.byte()];
-    bytes.extend(mask);
+    bytes.extend(MASK);
     let mut body = payload.to_vec();
-    unmask(mask, 0, &mut body);
+    unmask(MASK, 0, &mut body);
     bytes.extend(body);
     bytes
 }
 
-/// A message as a client sends it, perhaps in fragments with pings between.
-fn sent(chance: &mut Chance, from: Transport, message: &[u8]) -> Vec<u8> {
-    if from == Tcp {
-        return [&frame::header_for(message.len()).unwrap()[..], message].concat();
-    }
-    if chance.one_in(2) {
-        return masked(chance, FrameKind::Binary, (true, message));
-    }
-    let (mut bytes, mut rest, mut kind) = (Vec::new(), message, FrameKind::Binary);
-    loop {
-        let (part, later) = rest.split_at(chance.index(rest.len() + 1));
-        let last = later.is_empty();
-        bytes.extend(masked(chance, kind, (last, part)));
-        if last {
-            return bytes;
-        }
-        if chance.one_in(3) {
-            bytes.extend(masked(chance, FrameKind::Ping, (true, b"?")));
-        }
-        (rest, kind) = (later, FrameKind::Continuation);
-    }
+/// What a client sends in one frame of a message.
+#[derive(Clone, Debug)]
+struct Fragment {
+    len: usize,
+    byte: u8,
+    /// Whether a ping follows, if this is not the last fragment.
+    ping: bool,
 }
 
-/// Everything through a converter, in pieces, with little room.
-fn converted(chance: &mut Chance, mut converter: Converter, bytes: &[u8]) -> Vec<u8> {
+fn fragment(len: impl Strategy<Value = usize>) -> impl Strategy<Value = Fragment> {
+    (len, any::<u8>(), any::<bool>()).prop_map(|(len, byte, ping)| Fragment { len, byte, ping })
+}
+
+/// A message's fragments, together at most [`GATHER_MAX`] long.
+fn message() -> impl Strategy<Value = Vec<Fragment>> {
+    let few = fragment(select(&[0, 1, 63, 64, 125, 126, 1000][..]));
+    let whole = fragment(select(&[1, 125, GATHER_MAX][..]));
+    prop_oneof![vec(few, 1..=4), vec(whole, 1)]
+}
+
+fn payload(message: &[Fragment]) -> Vec<u8> {
+    message.iter().flat_map(|part| vec![part.byte; part.len]).collect()
+}
+
+/// A message as a client sends it; on a plain connection, in one frame.
+fn sent(from: Transport, message: &[Fragment]) -> Vec<u8> {
+    if from == Tcp {
+        let payload = payload(message);
+        return [&frame::header_for(payload.len()).unwrap()[..], &payload].concat();
+    }
+    let (mut bytes, mut kind) = (Vec::new(), FrameKind::Binary);
+    for (index, part) in message.iter().enumerate() {
+        let last = index + 1 == message.len();
+        bytes.extend(masked(kind, last, &vec![part.byte; part.len]));
+        if part.ping && !last {
+            bytes.extend(masked(FrameKind::Ping, true, b"?"));
+        }
+        kind = FrameKind::Continuation;
+    }
+    bytes
+}
+
+/// Everything through a converter, in pieces of these lengths by turns, with little room.
+fn converted(mut converter: Converter, bytes: &[u8], pieces: &[usize]) -> Vec<u8> {
     let (mut heard, mut rest) = (Vec::new(), bytes);
-    while !rest.is_empty() {
-        let (piece, later) = rest.split_at(1 + chance.index(rest.len().min(300)));
-        let mut unfed = piece;
+    for piece in pieces.iter().cycle() {
+        let (mut unfed, later) = rest.split_at(rest.len().min(*piece));
         while !unfed.is_empty() {
             let mut out = Vec::with_capacity(64);
             let taken = converter.feed(unfed, &mut out, GATHER_MAX).unwrap();
@@ -65,6 +87,9 @@ fn converted(chance: &mut Chance, mut converter: Converter, bytes: &[u8]) -> Vec
             converter.take_ping();
         }
         rest = later;
+        if rest.is_empty() {
+            break;
+        }
     }
     assert!(converter.is_between_frames() && !converter.is_closed());
     heard
@@ -100,54 +125,49 @@ fn received(to: Transport, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
 
 #[test]
 fn messages_come_out_as_they_went_in() {
-    for seed in 0..300 {
-        let mut chance = Chance::new(seed);
-        let (from, to) =
-            *chance.choose(&[(Tcp, WebSocket), (WebSocket, Tcp), (WebSocket, WebSocket)]);
-        let count = 1 + chance.index(8);
-        let messages: Vec<_> = (0..count)
-            .map(|_| {
-                let len = *chance.choose(&[1, 63, 64, 125, 126, 1000, GATHER_MAX]);
-                chance.bytes(len)
-            })
-            .collect();
-        let bytes: Vec<u8> =
-            messages.iter().flat_map(|message| sent(&mut chance, from, message)).collect();
-        let heard = converted(&mut chance, Converter::new(from, to), &bytes);
-        assert!(received(to, heard) == messages, "seed {seed}: {from:?} to {to:?}");
-    }
+    let ways = select(&[(Tcp, WebSocket), (WebSocket, Tcp), (WebSocket, WebSocket)][..]);
+    let values = (ways, vec(message(), 1..=8), vec(1..=300_usize, 1..10));
+    check(300, &values, |((from, to), messages, pieces)| {
+        let bytes: Vec<u8> = messages.iter().flat_map(|message| sent(from, message)).collect();
+        let heard = converted(Converter::new(from, to), &bytes, &pieces);
+        let mut meant: Vec<_> = messages.iter().map(|message| payload(message)).collect();
+        let mut heard = received(to, heard);
+        // An empty one is a heartbeat and need not arrive.
+        for messages in [&mut meant, &mut heard] {
+            messages.retain(|message| !message.is_empty());
+        }
+        assert!(heard == meant);
+    });
 }
 
 #[test]
 fn what_must_be_gathered_is_refused_beyond_its_room() {
-    let mut chance = Chance::new(1);
     let half = vec![7; GATHER_MAX / 2 + 1];
-    let mut bytes = masked(&mut chance, FrameKind::Binary, (false, &half));
-    bytes.extend(masked(&mut chance, FrameKind::Continuation, (true, &half)));
+    let mut bytes = masked(FrameKind::Binary, false, &half);
+    bytes.extend(masked(FrameKind::Continuation, true, &half));
     let mut out = Vec::with_capacity(64);
     let fed = Converter::new(WebSocket, Tcp).feed(&bytes, &mut out, GATHER_MAX);
     assert_eq!(fed, Err(WireError::Oversized));
     // What is not gathered has no such limit: it streams through.
-    let whole = masked(&mut chance, FrameKind::Binary, (true, &vec![7; 10 * GATHER_MAX]));
-    let heard = converted(&mut chance, Converter::new(WebSocket, Tcp), &whole);
+    let whole = masked(FrameKind::Binary, true, &vec![7; 10 * GATHER_MAX]);
+    let heard = converted(Converter::new(WebSocket, Tcp), &whole, &[300]);
     assert_eq!(heard.len(), 3 + 10 * GATHER_MAX);
 }
 
 #[test]
 fn a_ping_is_answered_with_its_own_bytes_whatever_comes_behind_it() {
-    let mut chance = Chance::new(2);
     for to in [Tcp, WebSocket] {
         let mut converter = Converter::new(WebSocket, to);
-        let mut bytes = masked(&mut chance, FrameKind::Ping, (true, b"are you there"));
-        bytes.extend(masked(&mut chance, FrameKind::Pong, (true, b"here I am")));
-        bytes.extend(masked(&mut chance, FrameKind::Binary, (true, b"a message")));
+        let mut bytes = masked(FrameKind::Ping, true, b"are you there");
+        bytes.extend(masked(FrameKind::Pong, true, b"here I am"));
+        bytes.extend(masked(FrameKind::Binary, true, b"a message"));
         let mut out = Vec::with_capacity(64);
         assert_eq!(converter.feed(&bytes, &mut out, GATHER_MAX), Ok(bytes.len()));
         assert_eq!(converter.take_ping().as_deref(), Some(&b"are you there"[..]));
         assert_eq!(converter.take_ping(), None);
         // The latest one counts, and none that has not come whole.
-        let first = masked(&mut chance, FrameKind::Ping, (true, b"first"));
-        let second = masked(&mut chance, FrameKind::Ping, (true, b"second"));
+        let first = masked(FrameKind::Ping, true, b"first");
+        let second = masked(FrameKind::Ping, true, b"second");
         converter.feed(&first, &mut out, GATHER_MAX).unwrap();
         converter.feed(&second[..9], &mut out, GATHER_MAX).unwrap();
         assert_eq!(converter.take_ping(), None);

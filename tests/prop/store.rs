@@ -1,6 +1,7 @@
 //! The store against the reference in memory, through reopening; redb through power cuts after
 //! every write and sync: the old or the new state, never another, never an unopenable file.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -10,23 +11,29 @@ use hbb::store::redb::Redb;
 use hbb::store::{Error, Store, open};
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 
+use proptest::array::uniform32;
+use proptest::bool::weighted;
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any, prop_oneof};
+
 use crate::chance::Chance;
+use crate::check;
 use crate::disk::Disk;
 
-pub(crate) type State = BTreeMap<PeerId, Record>;
+type State = BTreeMap<PeerId, Record>;
 
 /// A directory of its own, gone when dropped.
-pub(crate) struct Folder(pub(crate) PathBuf);
+struct Folder(PathBuf);
 
 impl Folder {
-    pub(crate) fn new(name: &str) -> Self {
+    fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("hbb-prop-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
+    fn file(&self) -> PathBuf {
         self.0.join("hbb.store")
     }
 }
@@ -37,33 +44,34 @@ impl Drop for Folder {
     }
 }
 
-fn id(chance: &mut Chance) -> PeerId {
-    PeerId::new(&format!("peer{:05}", chance.below(40))).unwrap()
+fn id() -> impl Strategy<Value = PeerId> {
+    (0..40).prop_map(|number| PeerId::new(&format!("peer{number:05}")).unwrap())
 }
 
-fn record(chance: &mut Chance) -> Record {
-    let len = 1 + chance.index(64);
-    Record {
-        id: id(chance),
-        device: DeviceId::new(&chance.bytes(len)).unwrap(),
-        key: PeerKey(chance.bytes(32).try_into().unwrap()),
-        first_seen_secs: chance.draw(),
-    }
+fn record() -> impl Strategy<Value = Record> {
+    let device = vec(any::<u8>(), 1..=64).prop_map(|bytes| DeviceId::new(&bytes).unwrap());
+    let key = uniform32(any::<u8>()).prop_map(PeerKey);
+    (id(), device, key, any::<u64>()).prop_map(|(id, device, key, first_seen_secs)| Record {
+        id,
+        device,
+        key,
+        first_seen_secs,
+    })
 }
 
-fn change(chance: &mut Chance) -> Change {
-    match chance.below(6) {
-        0 => Change::Remove(id(chance)),
-        1 => Change::Rename { from: id(chance), to: record(chance) },
-        _ => Change::Put(record(chance)),
-    }
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => record().prop_map(Change::Put),
+        1 => id().prop_map(Change::Remove),
+        1 => (id(), record()).prop_map(|(from, to)| Change::Rename { from, to }),
+    ]
 }
 
-pub(crate) fn batch(chance: &mut Chance) -> Vec<Change> {
-    (0..=chance.index(12)).map(|_| change(chance)).collect()
+fn batch() -> impl Strategy<Value = Vec<Change>> {
+    vec(change(), 1..=12)
 }
 
-pub(crate) fn state(store: &mut dyn Store) -> State {
+fn state(store: &mut dyn Store) -> State {
     let mut state = State::new();
     store.load(&mut |record| assert!(state.insert(record.id.clone(), record).is_none())).unwrap();
     state
@@ -71,51 +79,51 @@ pub(crate) fn state(store: &mut dyn Store) -> State {
 
 #[test]
 fn redb_does_what_memory_does_through_reopening() {
-    let folder = Folder::new("redb");
-    let mut chance = Chance::new(1);
-    let mut model = Memory::default();
-    for round in 0..60 {
-        let mut store = open(&folder.file()).unwrap();
-        assert_eq!(state(store.as_mut()), state(&mut model), "round {round}");
-        for _ in 0..chance.below(4) {
-            let batch = batch(&mut chance);
-            store.commit(&batch).unwrap();
-            model.commit(&batch).unwrap();
+    // What is committed between two openings, and whether the file is compacted then.
+    let rounds = vec((vec(batch(), 0..4), weighted(0.3)), 1..=20);
+    check(6, &rounds, |rounds| {
+        let (folder, mut model) = (Folder::new("redb"), Memory::default());
+        for (batches, compacts) in rounds {
+            let mut store = open(&folder.file()).unwrap();
+            assert_eq!(state(store.as_mut()), state(&mut model));
+            for batch in batches {
+                store.commit(&batch).unwrap();
+                model.commit(&batch).unwrap();
+            }
+            if compacts {
+                store.compact().unwrap();
+                assert_eq!(state(store.as_mut()), state(&mut model), "compacted");
+            }
         }
-        if chance.one_in(3) {
-            store.compact().unwrap();
-            assert_eq!(state(store.as_mut()), state(&mut model), "compacted, round {round}");
-        }
-    }
+        assert_eq!(state(open(&folder.file()).unwrap().as_mut()), state(&mut model));
+    });
 }
 
 #[test]
 fn a_power_cut_leaves_the_old_state_or_the_new() {
-    let mut cuts = 0;
-    for seed in 0..24 {
-        cuts += cut_everywhere(seed);
-    }
-    assert!(cuts > 900, "{cuts} cuts");
+    let cuts = Cell::new(0);
+    check(32, &(vec(batch(), 1..=10), any::<u64>()), |(batches, luck)| {
+        cuts.set(cuts.get() + cut_everywhere(&batches, Chance::new(luck)));
+    });
+    assert!(cuts.get() > 900, "{} cuts", cuts.get());
 }
 
-/// Runs a few commits and cuts the power after every operation of theirs; gives the cuts made.
-fn cut_everywhere(seed: u64) -> usize {
-    let mut chance = Chance::new(seed);
+/// Commits these, and cuts the power after every operation of theirs; gives the cuts made.
+fn cut_everywhere(batches: &[Vec<Change>], mut luck: Chance) -> usize {
     let (disk, mut model) = (Disk::default(), Memory::default());
     let mut store = Redb::over(disk.clone()).unwrap();
     let (begin, first) = (disk.bytes(), disk.ops());
     // The state from which operation on it is acknowledged.
     let mut acknowledged = vec![(first, State::new())];
-    for _ in 0..6 {
-        let batch = batch(&mut chance);
-        store.commit(&batch).unwrap();
-        model.commit(&batch).unwrap();
+    for batch in batches {
+        store.commit(batch).unwrap();
+        model.commit(batch).unwrap();
         acknowledged.push((disk.ops(), state(&mut model)));
     }
     let last = disk.ops();
     for cut in first..=last {
-        let left = disk.after_cut_from(begin.clone(), (first, cut), &mut chance);
-        let what = format!("seed {seed}, cut after {cut} of {last}");
+        let left = disk.after_cut_from(begin.clone(), (first, cut), &mut luck);
+        let what = format!("cut after {cut} of {last}");
         let mut store = Redb::over(Disk::holding(left)).unwrap_or_else(|e| panic!("{what}: {e}"));
         let found = state(&mut store);
         let at = acknowledged.iter().rposition(|(from, _)| *from <= cut).unwrap();
