@@ -166,13 +166,12 @@ pub(crate) fn circles(files: &[File]) -> Vec<String> {
     }
     let mut found = Vec::new();
     for (folder, mut knows) in folders {
-        // Whoever knows nothing that is left is in no circle.
-        let free = |knows: &BTreeMap<&str, BTreeSet<&'_ str>>| {
-            let free = |a: &&&str| knows[**a].iter().all(|b| !knows.contains_key(b));
-            knows.keys().find(free).map(|name| name.to_string())
-        };
-        while let Some(name) = free(&knows) {
-            knows.remove(&*name);
+        // Whoever knows nobody that is left, or is known by none, is in no circle.
+        while let Some(free) = knows.keys().copied().find(|a| {
+            knows[a].iter().all(|b| !knows.contains_key(b))
+                || !knows.values().any(|k| k.contains(a))
+        }) {
+            knows.remove(free);
         }
         if !knows.is_empty() {
             let left: Vec<_> = knows.keys().copied().collect();

@@ -43,7 +43,7 @@ const VOCABULARY: [(&[&str], &str); 6] = [
     (&["Tunnel", "Conduit"], "Leg, Session or Pipe"),
     (&["Sockaddr", "SockAddr"], "Endpoint"),
     (&["Licence", "License"], "AccessKey or ServerKey"),
-    (&["Manager", "Helper", "Lane"], "what it does"),
+    (&["Manager", "Helper", "Lane", "Bench", "Desk", "Guest", "Steward"], "what it does"),
 ];
 
 /// Types are nouns of the vocabulary; functions do not `get`.
