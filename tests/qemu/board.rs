@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// A machine, and triple and kind of store of the binary it runs.
+/// A machine, and the triple of the binary it runs.
 pub(crate) struct Board {
     pub(crate) triple: &'static str,
-    pub(crate) store: &'static str,
     emulator: &'static str,
     machine: &'static str,
     processor: &'static str,
@@ -23,7 +22,6 @@ const DISK_MEMORY_MB: u32 = 128;
 /// Debian's kernel for all 64-bit machines, on a small core.
 pub(crate) const AARCH64: Board = Board {
     triple: "aarch64-unknown-linux-musl",
-    store: "redb",
     emulator: "qemu-system-aarch64",
     machine: "virt",
     processor: "cortex-a53",
@@ -36,7 +34,6 @@ pub(crate) const AARCH64: Board = Board {
 /// Debian's kernel for ARMv7 (armmp), on the least core that has its instructions.
 pub(crate) const ARMV7: Board = Board {
     triple: "armv7-unknown-linux-musleabihf",
-    store: "redb",
     emulator: "qemu-system-arm",
     // That kernel has no long addresses.
     machine: "virt,highmem=off",
@@ -45,10 +42,6 @@ pub(crate) const ARMV7: Board = Board {
     memory_mb: 64,
     streams: 30,
 };
-
-/// The same machines with the binaries of OpenWrt's packages.
-pub(crate) const AARCH64_ROUTER: Board = Board { store: "journal", ..AARCH64 };
-pub(crate) const ARMV7_ROUTER: Board = Board { store: "journal", ..ARMV7 };
 
 impl Board {
     /// The emulator with kernel and initramfs; networks and disks are for the caller.
@@ -66,27 +59,26 @@ impl Board {
         command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
         let made = folder().join(self.triple);
         command.arg("-kernel").arg(made.join("kernel"));
-        command.arg("-initrd").arg(made.join(self.store).join("initramfs"));
+        command.arg("-initrd").arg(made.join("initramfs"));
         command.args(["-append", "console=ttyAMA0 quiet cma=0 panic=-1 rdinit=/init"]);
         command
     }
 
     /// Downloads the kernel, once, and packs the binary with it, once a run.
     fn make_guest(&self) {
-        static MADE: Mutex<Vec<[&str; 2]>> = Mutex::new(Vec::new());
+        static MADE: Mutex<Vec<&str>> = Mutex::new(Vec::new());
         let mut made = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let guest = [self.triple, self.store];
-        if made.contains(&guest) {
+        if made.contains(&self.triple) {
             return;
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/qemu/guest");
-        let status = Command::new(script).args(guest).arg(folder()).status().unwrap();
-        assert!(status.success(), "no guest for {guest:?}: see above");
-        made.push(guest);
+        let status = Command::new(script).arg(self.triple).arg(folder()).status().unwrap();
+        assert!(status.success(), "no guest for {}: see above", self.triple);
+        made.push(self.triple);
     }
 
     pub(crate) fn binary_bytes(&self) -> u64 {
-        let file = folder().join(self.triple).join(self.store).join("guest/hbb");
+        let file = folder().join(self.triple).join("guest/hbb");
         std::fs::metadata(file).unwrap().len()
     }
 }

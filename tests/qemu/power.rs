@@ -117,10 +117,8 @@ pub(crate) fn cut_again_and_again(board: &Board, system: FileSystem) {
     assert_stored(&store, &told);
     std::fs::remove_file(&store).unwrap();
     let (known, cut_off) = (told.acknowledged.len(), told.unanswered.len());
-    let (triple, store, name, cuts) = (board.triple, board.store, system.name(), cuts());
-    println!(
-        "{triple} {store} {name}: {known} acknowledged, {cut_off} cut off, {cuts} cuts, none lost"
-    );
+    let (triple, name, cuts) = (board.triple, system.name(), cuts());
+    println!("{triple} {name}: {known} acknowledged, {cut_off} cut off, {cuts} cuts, none lost");
     assert!(known > 0, "nobody was acknowledged at all");
     assert!(cut_off > 0, "no cut came while somebody registered");
 }
