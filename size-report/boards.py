@@ -6,9 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMITS = ("peers", "connections", "sessions")
-KEYS = {"summary", "ram_mb", "flash_mb", "store", "limits", "size", "cpu"}
+KEYS = {"summary", "ram_mb", "flash_mb", "limits", "size", "cpu"}
 CPU_KEYS = {"triple", "flags", "example"}
-STORES = {"redb": "", "journal": "journal/"}    # and where cross/build puts such programs
 BUILT_IN = "router-small"           # the class whose limits are the program's defaults
 
 
@@ -16,17 +15,6 @@ def triples():
     """The triples that cross/build knows."""
     listed = re.search(r"^triples=\((.*?)\)", _text("cross/triples"), re.M | re.S)
     return listed.group(1).split()
-
-
-def builds():
-    """The programs that are measured, by their folders in dist: each triple with each store."""
-    return [folder + triple for folder in STORES.values() for triple in triples()]
-
-
-def command(build):
-    """What makes one of them."""
-    folder, _, triple = build.rpartition("/")
-    return f"cross/build --with debian {f'--store {folder} ' if folder else ''}{triple}"
 
 
 def boards():
@@ -43,10 +31,10 @@ def cpu_flags(board, triple):
     return None
 
 
-def budgets(build):
-    """Pairs of a class that runs this build and its budget for the stripped binary."""
+def budgets(triple):
+    """Pairs of a class that runs this triple and its budget for the stripped binary."""
     return [(name, board["size"]["stripped_bytes_max"]) for name, board in boards().items()
-            if any(STORES[board["store"]] + cpu["triple"] == build for cpu in board["cpu"])]
+            if any(cpu["triple"] == triple for cpu in board["cpu"])]
 
 
 def mistakes():
@@ -69,8 +57,6 @@ def _of_board(board):
         return [f"limits must be {', '.join(LIMITS)}; size must be stripped_bytes_max"]
     if any(set(cpu) != CPU_KEYS for cpu in board["cpu"]):
         return [f"each cpu must have {', '.join(sorted(CPU_KEYS))}"]
-    if board["store"] not in STORES:
-        return [f"store must be {' or '.join(STORES)}"]
     wrong = []
     ceilings = _ceilings()
     for limit in LIMITS:

@@ -1,4 +1,4 @@
-"""The recorded sizes: baseline/BUILD.toml, and the table in README.md made from them."""
+"""The recorded sizes: baseline/TRIPLE.toml, and the table in README.md made from them."""
 
 import tomllib
 from pathlib import Path
@@ -12,9 +12,9 @@ TOP = 12
 STALE = 0.01
 
 
-def baseline(build):
+def baseline(triple):
     """`stripped`, `gzip` and `crates` as recorded, or None."""
-    file = HERE / "baseline" / f"{build}.toml"
+    file = HERE / "baseline" / f"{triple}.toml"
     return tomllib.loads(file.read_text()) if file.exists() else None
 
 
@@ -25,12 +25,11 @@ def other(stripped, crates):
 
 def write(measured):
     """Baselines of what was measured; the table holds the others' as they stand."""
-    for build, sizes in measured.items():
+    for triple, sizes in measured.items():
         lines = ["# Written by size-report/measure --record.",
                  f"stripped = {sizes.stripped}", f"gzip = {sizes.gzip}", "", "[crates]"]
         lines += [f'"{name}" = {sum(share)}' for name, share in sorted(sizes.crates.items())]
-        file = HERE / "baseline" / f"{build}.toml"
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file = HERE / "baseline" / f"{triple}.toml"
         file.write_text("\n".join(lines) + "\n")
     before, _, after = _readme()
     table = "\n".join(_table(_recorded()))
@@ -38,11 +37,11 @@ def write(measured):
 
 
 def is_stale(measured):
-    """True if the table lacks a build, or is off by more than a hundredth."""
+    """True if the table lacks a triple, or is off by more than a hundredth."""
     rows = {cells[0]: cells[1:] for cells in map(_cells, _readme()[1].splitlines()) if cells}
     shown = zip(rows.get("bytes", []), rows.get("stripped", []), rows.get("gzip -9", []))
     shown = {head: (stripped, packed) for head, stripped, packed in shown}
-    measured = {_head(build): sizes for build, sizes in measured.items()}
+    measured = {_head(triple): sizes for triple, sizes in measured.items()}
     return any(head not in shown or _is_off(shown[head][0], sizes.stripped)
                or _is_off(shown[head][1], sizes.gzip) for head, sizes in measured.items())
 
@@ -53,22 +52,22 @@ def _is_off(cell, number):
 
 
 def _recorded():
-    recorded = {build: baseline(build) for build in boards.builds()}
-    return {build: sizes for build, sizes in recorded.items() if sizes}
+    recorded = {triple: baseline(triple) for triple in boards.triples()}
+    return {triple: sizes for triple, sizes in recorded.items() if sizes}
 
 
-def _head(build):
-    """A build's name short enough for a column: its triple's first word."""
-    return build.split("-")[0]
+def _head(triple):
+    """A triple's name short enough for a column: its first word."""
+    return triple.split("-")[0]
 
 
 def _table(recorded):
-    """A column for each build; the crates that are the largest in any of them first."""
+    """A column for each triple; the crates that are the largest in any of them first."""
     names = {name for each in recorded.values() for name in each["crates"]}
     weight = {name: max(each["crates"].get(name, 0) for each in recorded.values())
               for name in names}
     ordered = sorted(names, key=lambda name: (-weight[name], name))
-    yield f"| bytes | {' | '.join(f'`{_head(build)}`' for build in recorded)} |"
+    yield f"| bytes | {' | '.join(f'`{_head(triple)}`' for triple in recorded)} |"
     yield "|---" + "|--:" * len(recorded) + "|"
     yield _row("stripped", [each["stripped"] for each in recorded.values()])
     yield _row("gzip -9", [each["gzip"] for each in recorded.values()])
