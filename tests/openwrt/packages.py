@@ -33,7 +33,7 @@ MODES = {
 def run_packer(dist, program, *architectures):
     """openwrt/package with the same program for all triples."""
     for triple in PACKER.TRIPLES.values():
-        folder = Path(dist) / "journal" / triple
+        folder = Path(dist) / triple
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "hbb").write_bytes(program)
     env = os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": EPOCH}
