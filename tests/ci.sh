@@ -73,26 +73,21 @@ test_all() { cargo test --locked --workspace; }
 # From the corpus on, for seconds; HBB_LONG=1: for ten minutes a target.
 fuzz() { tests/fuzz/run; }
 cross() {
-  local store
   cross/setup
-  for store in redb journal; do
-    cross/build --with debian --store "$store" all
-    cross/check --store "$store" all
-  done
+  cross/build --with debian all
+  cross/check all
   openwrt/package
 }
 # As OpenWrt's packages feed builds it.
 feed() { tests/openwrt/feed; }
 # Packages, as Debian's tools see them and on systems of their own.
 debian() { board/debian/package && cargo test --locked --test debian; }
-# The whole path of two clients through the release binaries of both ARM triples and stores.
+# The whole path of two clients through the release binaries of both ARM triples.
 arm() {
-  local machine folder
+  local machine
   for machine in aarch64:aarch64-unknown-linux-musl arm:armv7-unknown-linux-musleabihf; do
-    for folder in dist dist/journal; do
-      HBB_BIN=$PWD/$folder/${machine#*:}/hbb HBB_RUNNER=qemu-${machine%%:*}-static \
-        cargo test --locked --test e2e
-    done
+    HBB_BIN=$PWD/dist/${machine#*:}/hbb HBB_RUNNER=qemu-${machine%%:*}-static \
+      cargo test --locked --test e2e
   done
 }
 # The same binaries as programs of real kernels, in machines of their own.
