@@ -73,7 +73,7 @@ impl StoreThread {
         StoreCounts { commits: load(commits), changes: load(changes), failures: load(failures) }
     }
 
-    /// Commits what is queued, compacts and closes the store.
+    /// Commits what is queued and closes the store.
     pub(crate) fn stop(self) {
         drop(self.changes);
         let _ = self.thread.join();
@@ -103,9 +103,6 @@ fn work(
             let _ = saved.try_send((ticket, outcome));
         }
         batch.clear();
-    }
-    if stats.changes.load(Ordering::Relaxed) > 0 {
-        let _ = store.compact();
     }
 }
 

@@ -29,8 +29,4 @@ impl Store for Memory {
         }
         Ok(())
     }
-
-    fn compact(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
 }

@@ -1,6 +1,7 @@
 //! Where identities survive a restart: a trait, redb, and for tests a reference in memory. It must
 //! not know who is present: presence lives in the rendezvous.
 
+mod backend;
 #[cfg(feature = "testing")]
 pub mod memory;
 mod record;
@@ -25,12 +26,6 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error`]; nothing of the batch is there then.
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error>;
-
-    /// Gives room back to the file system.
-    ///
-    /// # Errors
-    /// [`Error`]; nothing is lost.
-    fn compact(&mut self) -> Result<(), Error>;
 }
 
 /// Opens the store in the file `path`, or makes it if there is none.

@@ -1,16 +1,17 @@
 //! The store on disk: one redb table from peer id to record, and the format's version under the
 //! empty id, which no peer can have. C14; the cuts of tests/prop prove its durability.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ::redb::{
-    Builder, CommitError, CompactionError, Database, DatabaseError, ReadableDatabase as _,
-    ReadableTable as _, StorageError, TableDefinition, TableError, TransactionError,
+    Builder, CommitError, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _,
+    StorageBackend, StorageError, TableDefinition, TableError, TransactionError,
 };
 
+use super::backend::{Backend, Control, Plain};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
 use crate::file::{draft_of, sync_folder};
@@ -29,22 +30,41 @@ const JOURNAL: [u8; 4] = *b"hbbj";
 /// A redb database, reopened after a failed commit.
 pub struct Redb {
     path: PathBuf,
-    database: Option<Database>,
+    opened: Option<Opened>,
+}
+
+/// An open database.
+struct Opened {
+    database: Database,
+    control: Control,
+    /// Something was committed since it was opened.
+    changed: bool,
+}
+
+/// Closes it with two syncs, or none if nothing changed. What a commit acknowledged is durable
+/// already; two syncs note which pages are free, so that the next start need not read the whole
+/// file to know. redb's own closing, which would also cut the file down for the next start to
+/// extend it again, is held back and forgotten: to redb, the file is one that a power cut left.
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.changed {
+            let _ = note_free_pages(&self.database);
+        }
+        self.control.hold();
+    }
 }
 
 impl Redb {
     /// Opens the file `path`, or makes it if there is none; then it is complete or not there.
     ///
     /// # Errors
-    /// [`Error`]; a file that is no store of ours is left as it is.
+    /// [`Error`]; a file that is no store of ours is left as it is, byte for byte.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        match File::open(path) {
-            Ok(file) => check_begin(&file)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => create(path)?,
-            Err(error) => return Err(error.into()),
-        }
-        check_version(path)?;
-        Ok(Self { path: path.into(), database: Some(open_file(path)?) })
+        let opened = match open_file(path) {
+            Err(Error::Io(ErrorKind::NotFound)) => create(path)?,
+            opened => opened?,
+        };
+        Ok(Self { path: path.into(), opened: Some(opened) })
     }
 
     /// The store over another backend, for tests that cut writes short.
@@ -52,23 +72,22 @@ impl Redb {
     /// # Errors
     /// [`Error`] as for a file.
     #[cfg(feature = "testing")]
-    pub fn over(backend: impl ::redb::StorageBackend) -> Result<Self, Error> {
-        let database = builder().create_with_backend(backend)?;
-        write_version(&database)?;
-        Ok(Self { path: PathBuf::new(), database: Some(database) })
+    pub fn over(backend: impl StorageBackend) -> Result<Self, Error> {
+        let opened = if backend.len()? == 0 { new(backend)? } else { existing(backend)? };
+        Ok(Self { path: PathBuf::new(), opened: Some(opened) })
     }
 
-    fn database(&mut self) -> Result<&mut Database, Error> {
-        if self.database.is_none() {
-            self.database = Some(open_file(&self.path)?);
+    fn opened(&mut self) -> Result<&mut Opened, Error> {
+        if self.opened.is_none() {
+            self.opened = Some(open_file(&self.path)?);
         }
-        self.database.as_mut().ok_or(Error::Damaged)
+        self.opened.as_mut().ok_or(Error::Damaged)
     }
 }
 
 impl Store for Redb {
     fn load(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-        let transaction = self.database()?.begin_read()?;
+        let transaction = self.opened()?.database.begin_read()?;
         let table = transaction.open_table(PEERS)?;
         for entry in table.iter()? {
             let (id, bytes) = entry?;
@@ -80,19 +99,14 @@ impl Store for Redb {
     }
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
-        let committed = write(self.database()?, batch);
+        let opened = self.opened()?;
+        opened.changed = true;
+        let committed = write(&opened.database, batch);
         if committed.is_err() {
             // redb refuses everything after an error; the file itself is as before.
-            self.database = None;
+            self.opened = None;
         }
         committed
-    }
-
-    fn compact(&mut self) -> Result<(), Error> {
-        self.database()?.compact().map(|_| ()).map_err(|error| match error {
-            CompactionError::Storage(error) => error.into(),
-            _ => Error::InUse,
-        })
     }
 }
 
@@ -102,8 +116,40 @@ fn builder() -> Builder {
     builder
 }
 
-fn open_file(path: &Path) -> Result<Database, Error> {
-    Ok(builder().open(path)?)
+fn open_file(path: &Path) -> Result<Opened, Error> {
+    let file = File::options().read(true).write(true).open(path)?;
+    check_begin(&file)?;
+    existing(locked(file)?)
+}
+
+/// Another process may have the file; a file system that knows no locks has none that has.
+fn locked(file: File) -> Result<Plain, Error> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::InUse),
+        Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
+            Err(error.into())
+        }
+        _ => Ok(Plain(file)),
+    }
+}
+
+/// Mends what a power cut left, but writes nothing before the version is known to be ours.
+fn existing(backend: impl StorageBackend) -> Result<Opened, Error> {
+    let (backend, control) = Backend::held(backend);
+    let database = builder().create_with_backend(backend)?;
+    let opened = Opened { database, control, changed: false };
+    check_version(&opened.database)?;
+    opened.control.release()?;
+    Ok(opened)
+}
+
+fn new(backend: impl StorageBackend) -> Result<Opened, Error> {
+    let (backend, control) = Backend::draft(backend);
+    let database = builder().create_with_backend(backend)?;
+    let opened = Opened { database, control, changed: false };
+    write_version(&opened.database)?;
+    opened.control.release()?;
+    Ok(opened)
 }
 
 fn write(database: &Database, batch: &[Change]) -> Result<(), Error> {
@@ -124,15 +170,22 @@ fn write(database: &Database, batch: &[Change]) -> Result<(), Error> {
 }
 
 fn write_version(database: &Database) -> Result<(), Error> {
-    let transaction = database.begin_write()?;
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
     transaction.open_table(PEERS)?.insert(FORMAT, [VERSION].as_slice())?;
     Ok(transaction.commit()?)
 }
 
+fn note_free_pages(database: &Database) -> Result<(), Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    Ok(transaction.commit()?)
+}
+
 /// Makes a whole store under another name, then gives it its own: a power cut leaves no half.
-fn create(path: &Path) -> Result<(), Error> {
+fn create(path: &Path) -> Result<Opened, Error> {
     let draft = draft_of(path);
-    let made = OpenOptions::new()
+    let made = File::options()
         .read(true)
         .write(true)
         .create(true)
@@ -140,19 +193,14 @@ fn create(path: &Path) -> Result<(), Error> {
         .mode(0o600)
         .open(&draft)
         .map_err(Error::from)
-        .and_then(|file| {
-            let mut database = builder().create_file(file)?;
-            write_version(&database)?;
-            // A fresh file has room for more than a router may ever need.
-            let _ = database.compact();
-            Ok(())
-        });
-    if let Err(error) = made {
+        .and_then(|file| new(locked(file)?));
+    if made.is_ok() {
+        fs::rename(&draft, path)?;
+        sync_folder(path)?;
+    } else {
         let _ = fs::remove_file(&draft);
-        return Err(error);
     }
-    fs::rename(&draft, path)?;
-    Ok(sync_folder(path)?)
+    made
 }
 
 /// Refuses a file that redb would take for empty or overwrite.
@@ -170,14 +218,8 @@ fn check_begin(file: &File) -> Result<(), Error> {
     }
 }
 
-/// Refuses another version's format before anything is written. A store that was cut off cannot
-/// be opened read-only; it is ours then, or opening it will say what it is.
-fn check_version(path: &Path) -> Result<(), Error> {
-    let database = match builder().open_read_only(path) {
-        Ok(database) => database,
-        Err(DatabaseError::RepairAborted) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
+/// Refuses another version's format.
+fn check_version(database: &Database) -> Result<(), Error> {
     let table = match database.begin_read()?.open_table(PEERS) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => return Err(Error::Foreign),

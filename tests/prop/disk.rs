@@ -39,6 +39,11 @@ impl Disk {
         self.0.lock().unwrap().ops.len()
     }
 
+    /// How many of them were syncs.
+    pub(crate) fn syncs(&self) -> usize {
+        self.0.lock().unwrap().ops.iter().filter(|op| matches!(op, Op::Sync)).count()
+    }
+
     fn ask(&self, op: Op) {
         let mut state = self.0.lock().unwrap();
         apply(&mut state.bytes, &op);

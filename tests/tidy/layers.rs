@@ -47,7 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("portable_atomic", &["src/atomic.rs"]),
     ("prost", &["src/core/wire/message/"]),
     ("qrcodegen", &["src/cmd/export.rs"]),
-    ("redb", &["src/store/redb.rs"]),
+    ("redb", &["src/store/redb.rs", "src/store/backend.rs"]),
     ("rustix", &["src/log/terminal.rs", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
     ("sha1_smol", &["src/core/wire/handshake.rs"]),
