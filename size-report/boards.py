@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIMITS = ("peers", "connections", "sessions")
 KEYS = {"summary", "ram_mb", "flash_mb", "limits", "size", "cpu"}
 CPU_KEYS = {"triple", "flags", "example"}
+OF_NO_BOARD = {"x86_64-unknown-linux-musl": ("a PC or container", 930_000)}
 BUILT_IN = "router-small"           # the class whose limits are the program's defaults
 
 
@@ -33,8 +34,9 @@ def cpu_flags(board, triple):
 
 def budgets(triple):
     """Pairs of a class that runs this triple and its budget for the stripped binary."""
-    return [(name, board["size"]["stripped_bytes_max"]) for name, board in boards().items()
-            if any(cpu["triple"] == triple for cpu in board["cpu"])]
+    found = [(name, board["size"]["stripped_bytes_max"]) for name, board in boards().items()
+             if any(cpu["triple"] == triple for cpu in board["cpu"])]
+    return found or [OF_NO_BOARD[triple]]
 
 
 def mistakes():
