@@ -135,19 +135,20 @@ fn locked(file: File) -> Result<Plain, Error> {
 
 /// Mends what a power cut left, but writes nothing before the version is known to be ours.
 fn existing(backend: impl StorageBackend) -> Result<Opened, Error> {
-    let (backend, control) = Backend::held(backend);
-    let database = builder().create_with_backend(backend)?;
-    let opened = Opened { database, control, changed: false };
-    check_version(&opened.database)?;
-    opened.control.release()?;
-    Ok(opened)
+    opened(Backend::held(backend), check_version)
 }
 
 fn new(backend: impl StorageBackend) -> Result<Opened, Error> {
-    let (backend, control) = Backend::draft(backend);
+    opened(Backend::draft(backend), write_version)
+}
+
+fn opened(
+    (backend, control): (Backend, Control),
+    first: fn(&Database) -> Result<(), Error>,
+) -> Result<Opened, Error> {
     let database = builder().create_with_backend(backend)?;
     let opened = Opened { database, control, changed: false };
-    write_version(&opened.database)?;
+    first(&opened.database)?;
     opened.control.release()?;
     Ok(opened)
 }
