@@ -4,15 +4,22 @@
 
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
 
+mod ctl;
+
 use core::fmt;
 
+#[cfg(feature = "testing")]
+use argh::ArgsInfo;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
+
+pub use ctl::{CTL_COMMANDS, CtlCommand, no_such_command};
 
 /// The name and version that `--version` prints.
 pub const VERSION: &str = concat!("hbb ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// RustDesk ID server and relay in one program.
 #[derive(FromArgs)]
+#[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     help_triggers("-h", "--help", "help"),
     usage = "<command> [<flags>]",
@@ -51,6 +58,7 @@ pub enum Command {
 
 /// Run the ID server and the relay, in the foreground.
 #[derive(FromArgs, Clone, Default)]
+#[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     subcommand,
     name = "serve",
@@ -173,6 +181,7 @@ impl fmt::Debug for ServeFlags {
 
 /// Make or replace the server's key.
 #[derive(FromArgs, Debug)]
+#[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     subcommand,
     name = "keygen",
@@ -197,6 +206,7 @@ pub struct KeygenFlags {
 
 /// Print what clients need, to type, import or scan.
 #[derive(FromArgs, Debug, Default)]
+#[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     subcommand,
     name = "export",
@@ -237,6 +247,7 @@ pub struct ExportFlags {
 
 /// Query and control the running server.
 #[derive(FromArgs, Debug)]
+#[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     subcommand,
     name = "ctl",
@@ -246,19 +257,7 @@ pub struct ExportFlags {
     example = "{command_name} peers part=4711 count=20",
     example = "{command_name} --json sessions",
     example = "{command_name} ban 192.0.2.0/24",
-    note = "Commands:",
-    note = "  status               what runs, how full it is, what was dropped",
-    note = "  peers [after=ID]...  who is registered; also count=NUMBER, part=TEXT of the id",
-    note = "  sessions             who is relayed, with bytes and bytes per second",
-    note = "  disconnect NUMBER    end a relayed session",
-    note = "  forget ID            delete a device; it registers again if it still runs",
-    note = "  ban WHAT             shut out an id, an address or a network; kept in banned.txt",
-    note = "                       in the directory of --data",
-    note = "  unban WHAT           admit it again",
-    note = "  bans                 who is shut out",
-    note = "  limits               limits and speeds, named as the flags of 'hbb serve'",
-    note = "  limits NAME VALUE    change one until the next reload or start",
-    note = "  reload               read the flags file and the lists again, as SIGHUP does",
+    note = "Whom 'ban' shuts out is kept in banned.txt in the directory of --data.",
     note = "The socket belongs to the user and group that the server runs as."
 )]
 pub struct CtlFlags {
@@ -302,6 +301,37 @@ impl SubCommand for CheckFlags {
         short: &'\0',
         description: "Look for mistakes without starting anything.",
     };
+}
+
+#[cfg(feature = "testing")]
+impl ArgsInfo for CheckFlags {
+    fn get_args_info() -> argh::CommandInfoWithArgs {
+        let CommandInfo { name, short, description } = *Self::COMMAND;
+        argh::CommandInfoWithArgs { name, short, description, ..ServeFlags::get_args_info() }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl ArgsInfo for Command {
+    fn get_args_info() -> argh::CommandInfoWithArgs {
+        fn of<T: ArgsInfo + SubCommand>() -> argh::SubCommandInfo {
+            argh::SubCommandInfo { name: T::COMMAND.name, command: T::get_args_info() }
+        }
+        let commands = vec![
+            of::<ServeFlags>(),
+            of::<KeygenFlags>(),
+            of::<ExportFlags>(),
+            of::<CheckFlags>(),
+            of::<CtlFlags>(),
+        ];
+        argh::CommandInfoWithArgs { commands, ..argh::CommandInfoWithArgs::default() }
+    }
+}
+
+/// All commands and their flags, for those who make completions of them.
+#[cfg(feature = "testing")]
+pub fn flags_of_all() -> argh::CommandInfoWithArgs {
+    Top::get_args_info()
 }
 
 const CHECK_HELP: &str = "\
@@ -383,7 +413,8 @@ fn is_flag(text: &str) -> bool {
 
 fn told(early: EarlyExit, first: &str) -> Early {
     if early.status.is_ok() {
-        return Early::Asked(early.output);
+        let more = if first == "ctl" { ctl::help() } else { String::new() };
+        return Early::Asked(early.output + &more);
     }
     let known = ["serve", "keygen", "export", "check", "ctl"].contains(&first);
     let command = if known { [" ", first].concat() } else { String::new() };

@@ -21,6 +21,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
+use hbb::cli::CTL_COMMANDS;
 use model::host::{Host, PATIENCE};
 use model::line::Line;
 use model::link::Link;
@@ -422,6 +423,17 @@ fn a_part_that_does_not_run_says_so() {
     let rendezvous = Server::start(&["--role", "rendezvous"]);
     assert!(ctl(&rendezvous, &["sessions"]).unwrap_err().contains("relays nothing"));
     assert!(ctl(&rendezvous, &["dance"]).unwrap_err().contains("Those there are: status"));
+}
+
+#[test]
+fn every_command_of_the_list_is_known() {
+    let server = Server::start(&[]);
+    for command in CTL_COMMANDS {
+        let values = command.arguments.split_whitespace().filter(|word| !word.contains('='));
+        let words: Vec<&str> = std::iter::once(command.name).chain(values.map(|_| "7")).collect();
+        let said = ctl(&server, &words).unwrap_or_else(|said| said);
+        assert!(!said.contains("no such command"), "{words:?}: {said}");
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
-//! The manual page, the operator's manual and the completion of bash say what `--help` says: each
+//! The manual page and the operator's manual say what `--help` says: each
 //! flag of each command, and none that is not there. The operator's manual has every event the log
 //! can name; README opens with the two commands and stays short.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use hbb::cli::{CTL_COMMANDS, CtlCommand};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("board/debian").join(name)
@@ -110,7 +112,7 @@ fn the_operators_manual_has_every_word_of_ctl() {
     let rows = first_column(&text, "| command | does | JSON");
     let word = |row: &str| row.trim_matches('`').split_whitespace().next().map(str::to_owned);
     let named: BTreeSet<_> = rows.into_iter().filter_map(word).collect();
-    assert_eq!(named, words_of_ctl());
+    assert_eq!(named, CTL_COMMANDS.map(|command| command.name.to_owned()).into());
 }
 
 /// The events that the sources below `folder` log, at `levels`.
@@ -166,61 +168,70 @@ fn readme_is_short_and_opens_with_the_two_commands() {
     assert_eq!(commands.get(..2), Some(&["cross/here serve --data .", "tests/ci.sh"][..]));
 }
 
-/// What bash offers behind these words.
-fn offered(words: &[&str]) -> BTreeSet<String> {
-    let script = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _hbb; \
-                  printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let mut bash = Command::new("bash");
-    bash.args(["-euc", script, "bash"]).arg(file("hbb.bash")).arg("hbb").args(words);
-    let output = bash.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
-}
-
-/// The commands that `hbb ctl --help` explains.
-fn words_of_ctl() -> BTreeSet<String> {
-    let text = help("ctl");
-    let (_, list) = text.split_once("Commands:\n").unwrap();
-    // What explains goes on far to the right of them.
-    let word = |line: &str| {
-        let line = line.trim_start_matches(' ');
-        line.split_whitespace().next().filter(|_| !line.is_empty()).map(str::to_owned)
-    };
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let first = list.lines().next().map(indent).unwrap();
-    let own = list.lines().take_while(|line| indent(line) >= first);
-    let words: BTreeSet<_> = own.filter(|line| indent(line) == first).filter_map(word).collect();
-    assert!(words.contains("status") && words.contains("reload"), "{words:?}");
-    words
+/// The words of a command that stand for values, in small letters.
+fn values(command: &CtlCommand) -> Vec<String> {
+    let words = command.arguments.split_whitespace().filter(|word| !word.contains('='));
+    words.map(str::to_lowercase).collect()
 }
 
 #[test]
-fn the_completion_offers_every_flag_and_no_other() {
-    let global: BTreeSet<_> = offered(&[""]);
-    let named = ["--help", "--version"].map(str::to_owned).into_iter().chain(commands());
-    assert_eq!(global, named.collect());
-    for command in commands() {
-        let mut expected = flags_taken(&command);
-        expected.insert("--help".into());
-        if command == "ctl" {
-            expected.extend(words_of_ctl());
-        }
-        assert_eq!(offered(&[&command, ""]), expected, "hbb {command}");
-    }
-    assert_eq!(offered(&["serve", "--single"]).len(), 2);
-    assert_eq!(offered(&["serve", "--role", "ren"]), BTreeSet::from(["rendezvous".into()]));
+fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
+    let page = page("board/debian/hbb.1");
+    let list = page.split_once(".nf\n").unwrap().1.split_once(".fi\n").unwrap().0;
+    let plain =
+        ["\\fB", "\\fI", "\\fR"].iter().fold(list.to_owned(), |text, mark| text.replace(mark, ""));
+    let plain = plain.replace("\\(aq", "'");
+    let help = help("ctl");
+    let explained = help.split_once("\nCommands:\n").unwrap().1;
+    let explained: Vec<_> =
+        explained.lines().map(|line| line.strip_prefix("  ").unwrap()).collect();
+    assert_eq!(plain.lines().collect::<Vec<_>>(), explained);
+    assert!(help.lines().all(|line| line.chars().count() <= 80));
 }
 
+/// What OpenWrt's rpcd answers beside the commands of ctl.
+const OF_RPCD: [&str; 3] = ["export", "log", "zones"];
+
 #[test]
-fn the_values_it_offers_are_taken() {
-    for (flag, values) in [("--role", 3), ("--log-level", 4)] {
-        let offered = offered(&["serve", flag, ""]);
-        assert_eq!(offered.len(), values, "{offered:?}");
-        for value in offered {
-            let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
-            let output = hbb.args(["check", "--data", "/", flag, &value]).output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!said.contains(flag), "{flag} {value}: {said}");
-        }
+fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
+    let script = page("openwrt/luci-app-hbb/root/usr/libexec/rpcd/hbb");
+    let methods = script.split_once("<<-'EOF'\n").unwrap().1.split_once("\tEOF\n").unwrap().0;
+    let methods: String = methods.split_whitespace().collect();
+    // {"status":{},"peers":{"after":"str",...},...}
+    let mut offered = BTreeMap::new();
+    for method in methods.trim_start_matches('{').split("},").filter(|text| !text.is_empty()) {
+        let (name, words) = method.split_once(":{").unwrap();
+        let words =
+            words.trim_end_matches('}').split(',').filter_map(|word| word.split('"').nth(1));
+        offered.insert(
+            name.trim_matches('"').to_owned(),
+            words.map(str::to_owned).collect::<Vec<_>>(),
+        );
     }
+    for name in OF_RPCD {
+        assert!(offered.remove(name).is_some(), "{name}: {methods}");
+    }
+    let rights = page("openwrt/luci-app-hbb/root/usr/share/rpcd/acl.d/luci-app-hbb.json");
+    let (read, write) = rights.split_once("\"write\"").unwrap();
+    for command in CTL_COMMANDS {
+        let values = values(&command);
+        let name = match (command.name, values.len()) {
+            ("limits", 2) => "set_limit",
+            (name, _) => name,
+        };
+        let mut words = offered.remove(name).unwrap_or_else(|| panic!("rpcd has no {name}"));
+        if name == "peers" {
+            assert_eq!(words, ["after", "count", "part"]);
+            words.clear();
+        }
+        assert_eq!(words, values, "{name}");
+        let changes = !values.is_empty() || name == "reload";
+        let quoted = format!("\"{name}\"");
+        assert_eq!(
+            (read.contains(&quoted), write.contains(&quoted)),
+            (!changes, changes),
+            "{name}"
+        );
+    }
+    assert!(offered.is_empty(), "not of ctl: {offered:?}");
 }

@@ -1,38 +1,401 @@
-# shellcheck shell=bash
-# Completion of hbb(1) for bash.
-
-_hbb_flags() {
-  case $1 in
-    serve | check) echo "
-      --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies
-      --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers
-      --max-connections --max-sessions --registrations-per-minute --new-peers-per-day
-      --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed
-      --downgrade-threshold --downgrade-start-check --log-level --help" ;;
-    keygen) echo "
-      --data --print --force --help" ;;
-    export) echo "
-      --host --port --relay --api --format --data --flags --help" ;;
-    ctl) echo "
-      --control --data --flags --json --help status peers sessions disconnect forget ban unban
-      bans limits reload" ;;
-    *) echo "serve keygen export check ctl --version --help" ;;
-  esac
-}
+# shellcheck shell=bash disable=SC2068,SC2207
+# Completion of hbb(1) for bash, made by tests/completion.rs.
 
 _hbb() {
-  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=''
-  ((COMP_CWORD == 1)) || command=${COMP_WORDS[1]}
-  case $command:$before in
-    *:--data) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
-    *:--flags | *:--control) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
-    *:--role) mapfile -t COMPREPLY < <(compgen -W "all rendezvous relay" -- "$word") ;;
-    *:--log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$word") ;;
-    export:--format)
-      mapfile -t COMPREPLY < <(compgen -W "text string qr exe toml json" -- "$word")
-      ;;
-    *) mapfile -t COMPREPLY < <(compgen -W "$(_hbb_flags "$command")" -- "$word") ;;
-  esac
+    local i cur prev opts cmds
+    COMPREPLY=()
+    cur="${COMP_WORDS[COMP_CWORD]}"
+    if [[ $COMP_CWORD -ge 1 ]]; then
+        prev="${COMP_WORDS[COMP_CWORD-1]}"
+    else
+        prev=""
+    fi
+    cmd=""
+    opts=""
+
+    for i in ${COMP_WORDS[@]}; do
+        case "${i}" in
+            hbb | */hbb)
+                cmd="hbb"
+                ;;
+            serve)
+                cmd="hbb_serve"
+                ;;
+            keygen)
+                cmd="hbb_keygen"
+                ;;
+            export)
+                cmd="hbb_export"
+                ;;
+            check)
+                cmd="hbb_check"
+                ;;
+            ctl)
+                cmd="hbb_ctl"
+                ;;
+            status)
+                cmd="hbb_ctl_status"
+                ;;
+            peers)
+                cmd="hbb_ctl_peers"
+                ;;
+            sessions)
+                cmd="hbb_ctl_sessions"
+                ;;
+            disconnect)
+                cmd="hbb_ctl_disconnect"
+                ;;
+            forget)
+                cmd="hbb_ctl_forget"
+                ;;
+            ban)
+                cmd="hbb_ctl_ban"
+                ;;
+            unban)
+                cmd="hbb_ctl_unban"
+                ;;
+            bans)
+                cmd="hbb_ctl_bans"
+                ;;
+            limits)
+                cmd="hbb_ctl_limits"
+                ;;
+            reload)
+                cmd="hbb_ctl_reload"
+                ;;
+        esac
+    done
+
+    case "${cmd}" in
+        hbb)
+            opts="--help --version -V"
+            cmds="serve keygen export check ctl"
+            case "${prev}" in
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_serve)
+            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --control)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay-port)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --trusted-proxies)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay-servers)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --mask)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --local-ip)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --role)
+                    COMPREPLY=( $(compgen -W "all rendezvous relay" -- "${cur}") )
+                    return 0
+                    ;;
+                --public)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-peers)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-sessions)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --registrations-per-minute)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --new-peers-per-day)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay-threads)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --dscp)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --total-bandwidth)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --single-bandwidth)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --limit-speed)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --downgrade-threshold)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --downgrade-start-check)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=( $(compgen -W "error warn info debug" -- "${cur}") )
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_keygen)
+            opts="--help --data --print --force"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_export)
+            opts="--help --host --port --relay --api --format --data --flags"
+            case "${prev}" in
+                --host)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=( $(compgen -W "text string qr exe toml json" -- "${cur}") )
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_check)
+            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --control)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay-port)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --trusted-proxies)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay-servers)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --mask)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --local-ip)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --role)
+                    COMPREPLY=( $(compgen -W "all rendezvous relay" -- "${cur}") )
+                    return 0
+                    ;;
+                --public)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-peers)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-connections)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-sessions)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --registrations-per-minute)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --new-peers-per-day)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay-threads)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --dscp)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --total-bandwidth)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --single-bandwidth)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --limit-speed)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --downgrade-threshold)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --downgrade-start-check)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=( $(compgen -W "error warn info debug" -- "${cur}") )
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_ctl)
+            opts="--help --control --data --flags --json"
+            cmds="status peers sessions disconnect forget ban unban bans limits reload"
+            case "${prev}" in
+                --control)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_ctl_status)
+            ;;
+        hbb_ctl_peers)
+            ;;
+        hbb_ctl_sessions)
+            ;;
+        hbb_ctl_disconnect)
+            ;;
+        hbb_ctl_forget)
+            ;;
+        hbb_ctl_ban)
+            ;;
+        hbb_ctl_unban)
+            ;;
+        hbb_ctl_bans)
+            ;;
+        hbb_ctl_limits)
+            ;;
+        hbb_ctl_reload)
+            ;;
+    esac
 }
 
-complete -F _hbb hbb
+complete -F _hbb -o bashdefault -o default hbb

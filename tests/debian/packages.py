@@ -26,6 +26,8 @@ MODES = {
     "usr/lib/systemd/system/hbb.service": 0o644,
     "usr/lib/sysusers.d/hbb.conf": 0o644,
     "usr/share/bash-completion/completions/hbb": 0o644,
+    "usr/share/fish/vendor_completions.d/hbb.fish": 0o644,
+    "usr/share/zsh/vendor-completions/_hbb": 0o644,
     "usr/share/doc/hbb/changelog.gz": 0o644,
     "usr/share/doc/hbb/copyright": 0o644,
     "usr/share/lintian/overrides/hbb": 0o644,

@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/settings/"],
     &["src/config/"],
     &["src/cli.rs"],
+    &["src/cli/"],
     &["src/store/"],
     &["src/log/", "src/file.rs", "src/json.rs", "src/atomic.rs"],
     &["src/core/lib.rs"],

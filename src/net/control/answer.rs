@@ -11,6 +11,7 @@ use super::owners::{Owners, odd};
 use super::reply::Reply;
 use super::settings::SettingsOwner;
 use super::status::Status;
+use crate::cli::{CTL_COMMANDS, no_such_command};
 use crate::net::clock::Clock;
 use crate::net::message::{Answer, Forgotten, RelayQuestion, RendezvousQuestion};
 
@@ -34,9 +35,6 @@ const SESSION_COLUMNS: &[(&str, usize)] = &[
     ("tunnel", 0),
 ];
 
-const UNKNOWN: &str = "There is no such command. Those there are: status, peers, sessions, \
-                       disconnect NUMBER, forget ID, ban WHAT, unban WHAT, bans, limits, limits \
-                       NAME VALUE, reload.";
 const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
 const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
 const NOT_STORED: &str = "The store did not take the change; try again, and see the log if it \
@@ -61,6 +59,11 @@ pub(super) fn answer(
     control: &mut Control,
     reply: &mut Reply,
 ) -> Result<(), String> {
+    // What is not in the list does not exist.
+    let first = words.first().copied().unwrap_or_default();
+    if CTL_COMMANDS.iter().all(|command| command.name != first) {
+        return Err(no_such_command());
+    }
     let mut out = Output::new(reply.form);
     let (settings, owners) = (&mut control.settings, &control.owners);
     match *words {
@@ -75,7 +78,7 @@ pub(super) fn answer(
         ["unban", what] => done(&mut out, &settings.ban(what, false)?),
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),
         ["reload"] => done(&mut out, &settings.reload()?),
-        _ => return Err(UNKNOWN.into()),
+        _ => return Err(no_such_command()),
     }
     out.end();
     // Whoever does not wait for the answer does not miss it.

@@ -1,0 +1,139 @@
+# Completion of hbb(1) for fish, made by tests/completion.rs.
+complete -c hbb -f
+function __fish_hbb_using_command
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    set -l target_cmd $argv
+
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'total-bandwidth' 'trusted-proxies'
+
+    set -l i 1
+    set -l cleaned_cmd
+    while test $i -le (count $cmd)
+        set -l arg $cmd[$i]
+        if string match -q -- "-*" $arg
+            set -l pure_flag (string replace -r '^--?' '' -- $arg)
+            if contains -- $pure_flag $known_value_flags
+                set -l next_i (math $i + 1)
+                if test $next_i -le (count $cmd)
+                    if not string match -q -- "-*" $cmd[$next_i]
+                        set i $next_i
+                    end
+                end
+            end
+        else
+            set -a cleaned_cmd $arg
+        end
+        set i (math $i + 1)
+    end
+
+    set -l count_cleaned (count $cleaned_cmd)
+    set -l count_target (count $target_cmd)
+
+    if test $count_cleaned -ne $count_target
+        return 1
+    end
+
+    for i in (seq $count_target)
+        if test $cleaned_cmd[$i] != $target_cmd[$i]
+            return 1
+        end
+    end
+
+    return 0
+end
+
+complete -c hbb -n '__fish_hbb_using_command' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command' -f -l version -s V -d 'print name and version'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'serve' -d 'Run the ID server and the relay, in the foreground.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'keygen' -d 'Make or replace the server\'s key.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'export' -d 'Print what clients need, to type, import or scan.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'check' -d 'Look for mistakes without starting anything.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'ctl' -d 'Query and control the running server.'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket for \'hbb ctl\'; hbb.sock in the directory of --data if not given'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l bind -r -d 'IP address to listen on; all of IPv6 and IPv4 if not given'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l port -r -d 'port of the ID server, 3 to 65532 (21116); the port below and the two above go with it'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-port -r -d 'port of the relay (--port + 1); the second port above it is for browsers'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l single-port -d 'serve everything on --port alone: ID server, relay, WebSocket; needs --public or --relay-servers'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l console -d 'answer upstream\'s console commands on --port - 1 and the relay\'s port, from this machine alone'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l trusted-proxies -r -d 'proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-servers -r -d 'relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l key -r -d 'TEXT that says which key to sign with and what clients must show, see below'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l mask -r -d 'local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l local-ip -r -d 'IP address of this machine in the network of --mask'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l always-use-relay -d 'send all sessions through the relay'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l role -x -a 'all rendezvous relay' -d 'what to run: all, rendezvous (the ID server alone) or relay (all)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l public -r -d 'HOST by which clients reach this machine: a name or an IP address'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-peers -r -d 'most registered devices, 1 to 131072 (1024)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-connections -r -d 'most connections beside relayed sessions, 1 to 16384 (256)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-sessions -r -d 'most relayed sessions, 1 to 4096 (32)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l registrations-per-minute -r -d 'key registrations accepted from one address per minute, 1 to 65535 (32)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l new-peers-per-day -r -d 'new devices accepted from one address per day, 1 to 65535 (300)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-threads -r -d 'threads for relayed sessions: 1 shares the main thread, auto is one per core (1)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l dscp -r -d 'mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l total-bandwidth -r -d 'speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l single-bandwidth -r -d 'speed of one session in Mb/s, both directions together (128)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l limit-speed -r -d 'speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l downgrade-threshold -r -d 'part of --single-bandwidth; a session that uses more on average is downgraded (0.66)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l downgrade-start-check -r -d 'seconds before a session may be downgraded (1800)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l log-level -x -a 'error warn info debug' -d 'error, warn, info, debug or, in debug builds, trace (info)'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l data -x -a '(__fish_complete_path)' -d 'DIR to write to; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l print -d 'print a new pair and write nothing'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l force -d 'replace an existing pair; the old files are kept, with their date in the name'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l host -r -d 'HOST by which clients reach this server; --public of the flags file if not given'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l port -r -d 'port of the ID server (21116)'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l relay -r -d 'relay to name, HOST[:PORT]; not needed if it is this server'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l api -r -d 'address of an API server to name, such as https://rd.example.org'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l format -x -a 'text string qr exe toml json' -d 'text, string, qr, exe, toml or json'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\' to take --data, --port, --public and --key from'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket for \'hbb ctl\'; hbb.sock in the directory of --data if not given'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l bind -r -d 'IP address to listen on; all of IPv6 and IPv4 if not given'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l port -r -d 'port of the ID server, 3 to 65532 (21116); the port below and the two above go with it'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-port -r -d 'port of the relay (--port + 1); the second port above it is for browsers'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l single-port -d 'serve everything on --port alone: ID server, relay, WebSocket; needs --public or --relay-servers'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l console -d 'answer upstream\'s console commands on --port - 1 and the relay\'s port, from this machine alone'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l trusted-proxies -r -d 'proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-servers -r -d 'relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l key -r -d 'TEXT that says which key to sign with and what clients must show, see below'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l mask -r -d 'local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l local-ip -r -d 'IP address of this machine in the network of --mask'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l always-use-relay -d 'send all sessions through the relay'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l role -x -a 'all rendezvous relay' -d 'what to run: all, rendezvous (the ID server alone) or relay (all)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l public -r -d 'HOST by which clients reach this machine: a name or an IP address'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l max-peers -r -d 'most registered devices, 1 to 131072 (1024)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l max-connections -r -d 'most connections beside relayed sessions, 1 to 16384 (256)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l max-sessions -r -d 'most relayed sessions, 1 to 4096 (32)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l registrations-per-minute -r -d 'key registrations accepted from one address per minute, 1 to 65535 (32)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l new-peers-per-day -r -d 'new devices accepted from one address per day, 1 to 65535 (300)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-threads -r -d 'threads for relayed sessions: 1 shares the main thread, auto is one per core (1)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l dscp -r -d 'mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l total-bandwidth -r -d 'speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l single-bandwidth -r -d 'speed of one session in Mb/s, both directions together (128)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l limit-speed -r -d 'speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l downgrade-threshold -r -d 'part of --single-bandwidth; a session that uses more on average is downgraded (0.66)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l downgrade-start-check -r -d 'seconds before a session may be downgraded (1800)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l log-level -x -a 'error warn info debug' -d 'error, warn, info, debug or, in debug builds, trace (info)'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket; if not given, that of --flags or --data, else the first that exists of /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l data -x -a '(__fish_complete_path)' -d 'DIR of \'hbb serve --data\''
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\''
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l json -d 'answer in JSON, errors too, as {"error": "..."}'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'status' -d 'what runs, how full it is, what was dropped'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT of the id'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'sessions' -d 'who is relayed, with bytes and bytes per second'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a relayed session'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; it registers again if it still runs'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'ban' -d 'shut out an id, an address or a network, for good'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it again'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'limits' -d 'limits and speeds, named as the flags of \'hbb serve\''
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'reload' -d 'read the flags file and the lists again, as SIGHUP does'

@@ -1,0 +1,307 @@
+#compdef hbb
+# Completion of hbb(1) for zsh, made by tests/completion.rs.
+
+_hbb() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '(-V --version)'{-V,--version}'[print name and version]' \
+        '*::command:->subcmd' && return 0
+
+    case $state in
+        (subcmd)
+            local -a subcommands
+            subcommands=(
+                'serve:Run the ID server and the relay, in the foreground.'
+                'keygen:Make or replace the server'\''s key.'
+                'export:Print what clients need, to type, import or scan.'
+                'check:Look for mistakes without starting anything.'
+                'ctl:Query and control the running server.'
+            )
+            if (( CURRENT == 1 )); then
+              _describe -t commands 'Top commands' subcommands
+                return
+            fi
+            local cmd=$words[1]
+            curcontext="${curcontext%:*:*}:hbb-$cmd"
+            case $cmd in
+                (serve)
+                    _hbb_serve
+                    ;;
+                (keygen)
+                    _hbb_keygen
+                    ;;
+                (export)
+                    _hbb_export
+                    ;;
+                (check)
+                    _hbb_check
+                    ;;
+                (ctl)
+                    _hbb_ctl
+                    ;;
+            esac
+            ;;
+    esac
+}
+
+_hbb_serve() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR with the key files and the peers; the working directory if not given]'': :_files' \
+        '--flags[FILE with more flags, see below]'': :_files' \
+        '--control[PATH of the socket for '\''hbb ctl'\''; hbb.sock in the directory of --data if not given]'': :_files' \
+        '--bind[IP address to listen on; all of IPv6 and IPv4 if not given]'': :' \
+        '--port[port of the ID server, 3 to 65532 (21116); the port below and the two above go with it]'': :' \
+        '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
+        '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
+        '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
+        '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
+        '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
+        '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
+        '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
+        '--local-ip[IP address of this machine in the network of --mask]'': :' \
+        '--always-use-relay[send all sessions through the relay]' \
+        '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
+        '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
+        '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
+        '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
+        '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
+        '--registrations-per-minute[key registrations accepted from one address per minute, 1 to 65535 (32)]'': :' \
+        '--new-peers-per-day[new devices accepted from one address per day, 1 to 65535 (300)]'': :' \
+        '--relay-threads[threads for relayed sessions\: 1 shares the main thread, auto is one per core (1)]'': :' \
+        '--dscp[mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)]'': :' \
+        '--total-bandwidth[speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)]'': :' \
+        '--single-bandwidth[speed of one session in Mb/s, both directions together (128)]'': :' \
+        '--limit-speed[speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)]'': :' \
+        '--downgrade-threshold[part of --single-bandwidth; a session that uses more on average is downgraded (0.66)]'': :' \
+        '--downgrade-start-check[seconds before a session may be downgraded (1800)]'': :' \
+        '--log-level[error, warn, info, debug or, in debug builds, trace (info)]'': :(error warn info debug)' \
+        && return 0
+}
+
+_hbb_keygen() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR to write to; the working directory if not given]'': :_files' \
+        '--print[print a new pair and write nothing]' \
+        '--force[replace an existing pair; the old files are kept, with their date in the name]' \
+        && return 0
+}
+
+_hbb_export() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--host[HOST by which clients reach this server; --public of the flags file if not given]'': :' \
+        '--port[port of the ID server (21116)]'': :' \
+        '--relay[relay to name, HOST\[\:PORT\]; not needed if it is this server]'': :' \
+        '--api[address of an API server to name, such as https\://rd.example.org]'': :' \
+        '--format[text, string, qr, exe, toml or json]'': :(text string qr exe toml json)' \
+        '--data[DIR with the key files; the working directory if not given]'': :_files' \
+        '--flags[FILE of '\''hbb serve --flags'\'' to take --data, --port, --public and --key from]'': :_files' \
+        && return 0
+}
+
+_hbb_check() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR with the key files and the peers; the working directory if not given]'': :_files' \
+        '--flags[FILE with more flags, see below]'': :_files' \
+        '--control[PATH of the socket for '\''hbb ctl'\''; hbb.sock in the directory of --data if not given]'': :_files' \
+        '--bind[IP address to listen on; all of IPv6 and IPv4 if not given]'': :' \
+        '--port[port of the ID server, 3 to 65532 (21116); the port below and the two above go with it]'': :' \
+        '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
+        '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
+        '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
+        '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
+        '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
+        '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
+        '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
+        '--local-ip[IP address of this machine in the network of --mask]'': :' \
+        '--always-use-relay[send all sessions through the relay]' \
+        '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
+        '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
+        '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
+        '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
+        '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
+        '--registrations-per-minute[key registrations accepted from one address per minute, 1 to 65535 (32)]'': :' \
+        '--new-peers-per-day[new devices accepted from one address per day, 1 to 65535 (300)]'': :' \
+        '--relay-threads[threads for relayed sessions\: 1 shares the main thread, auto is one per core (1)]'': :' \
+        '--dscp[mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)]'': :' \
+        '--total-bandwidth[speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)]'': :' \
+        '--single-bandwidth[speed of one session in Mb/s, both directions together (128)]'': :' \
+        '--limit-speed[speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)]'': :' \
+        '--downgrade-threshold[part of --single-bandwidth; a session that uses more on average is downgraded (0.66)]'': :' \
+        '--downgrade-start-check[seconds before a session may be downgraded (1800)]'': :' \
+        '--log-level[error, warn, info, debug or, in debug builds, trace (info)]'': :(error warn info debug)' \
+        && return 0
+}
+
+_hbb_ctl() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--control[PATH of the socket; if not given, that of --flags or --data, else the first that exists of /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory]'': :_files' \
+        '--data[DIR of '\''hbb serve --data'\'']'': :_files' \
+        '--flags[FILE of '\''hbb serve --flags'\'']'': :_files' \
+        '--json[answer in JSON, errors too, as {"error"\: "..."}]' \
+        '*::command:->subcmd' && return 0
+
+    case $state in
+        (subcmd)
+            local -a subcommands
+            subcommands=(
+                'status:what runs, how full it is, what was dropped'
+                'peers:who is registered; also count=NUMBER, part=TEXT of the id'
+                'sessions:who is relayed, with bytes and bytes per second'
+                'disconnect:end a relayed session'
+                'forget:delete a device; it registers again if it still runs'
+                'ban:shut out an id, an address or a network, for good'
+                'unban:admit it again'
+                'bans:who is shut out'
+                'limits:limits and speeds, named as the flags of '\''hbb serve'\'''
+                'reload:read the flags file and the lists again, as SIGHUP does'
+            )
+            if (( CURRENT == 1 )); then
+              _describe -t commands 'ctl commands' subcommands
+                return
+            fi
+            local cmd=$words[1]
+            curcontext="${curcontext%:*:*}:hbb_ctl-$cmd"
+            case $cmd in
+                (status)
+                    _hbb_ctl_status
+                    ;;
+                (peers)
+                    _hbb_ctl_peers
+                    ;;
+                (sessions)
+                    _hbb_ctl_sessions
+                    ;;
+                (disconnect)
+                    _hbb_ctl_disconnect
+                    ;;
+                (forget)
+                    _hbb_ctl_forget
+                    ;;
+                (ban)
+                    _hbb_ctl_ban
+                    ;;
+                (unban)
+                    _hbb_ctl_unban
+                    ;;
+                (bans)
+                    _hbb_ctl_bans
+                    ;;
+                (limits)
+                    _hbb_ctl_limits
+                    ;;
+                (reload)
+                    _hbb_ctl_reload
+                    ;;
+            esac
+            ;;
+    esac
+}
+
+_hbb_ctl_status() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_peers() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_sessions() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_disconnect() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_forget() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_ban() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_unban() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_bans() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_limits() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_reload() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+if [[ $funcstack[1] == _hbb ]]; then
+    _hbb "$@"
+else
+    compdef _hbb hbb
+fi
