@@ -74,6 +74,7 @@ test_all() { cargo test --locked --workspace; }
 fuzz() { tests/fuzz/run; }
 cross() {
   cross/setup
+  cross/no-std
   cross/build --with debian all
   cross/check all
   openwrt/package
