@@ -13,7 +13,7 @@ pub enum DropReason {
     Unexpected,
     /// A field the message cannot do without is empty (C12, C15).
     Incomplete,
-    /// Its address is on the blocklist.
+    /// Its id or address is banned, or its address on the blocklist.
     Blocked,
     /// The access key is wrong (C39, C66).
     WrongKey,
@@ -25,8 +25,9 @@ pub enum DropReason {
     TooFrequent,
     /// A table is at its limit.
     TableFull,
-    /// The inbox of the machine was full and a datagram fell.
-    InboxFull,
+    /// The server does all it takes on at a time: key exchanges in a second, or changes that wait
+    /// for the store.
+    Busy,
     /// The peer does not read what it is sent.
     SlowReader,
     /// Nothing came for too long (C05, C66).
@@ -37,8 +38,6 @@ pub enum DropReason {
     SendFailed,
     /// The store could not keep a change.
     StoreFailed,
-    /// A relay leg asked to move more than it may.
-    OverBudget,
     /// An operator ended it.
     Dismissed,
     /// An invariant of ours broke.
@@ -63,13 +62,12 @@ impl DropReason {
         Self::Unasked,
         Self::TooFrequent,
         Self::TableFull,
-        Self::InboxFull,
+        Self::Busy,
         Self::SlowReader,
         Self::Idle,
         Self::Unpaired,
         Self::SendFailed,
         Self::StoreFailed,
-        Self::OverBudget,
         Self::Dismissed,
         Self::Bug,
         Self::Done,
@@ -88,13 +86,12 @@ impl DropReason {
             Self::Unasked => "unasked",
             Self::TooFrequent => "too-frequent",
             Self::TableFull => "table-full",
-            Self::InboxFull => "inbox-full",
+            Self::Busy => "busy",
             Self::SlowReader => "slow-reader",
             Self::Idle => "idle",
             Self::Unpaired => "unpaired",
             Self::SendFailed => "send-failed",
             Self::StoreFailed => "store-failed",
-            Self::OverBudget => "over-budget",
             Self::Dismissed => "dismissed",
             Self::Bug => "bug",
             Self::Done => "done",

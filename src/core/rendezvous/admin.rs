@@ -133,6 +133,7 @@ impl Rendezvous {
         self.registry.remove(&id);
         if let Some(conn) = conn {
             self.handle_closed(now, conn);
+            self.counters.count(DropReason::Dismissed);
             push(effects, Effect::Close { conn, reason: DropReason::Dismissed });
         }
         push(effects, Effect::Report(Event::PeerForgotten { id }));

@@ -194,7 +194,7 @@ impl Rendezvous {
         };
         // One change of an id at a time, and a change of a name concerns two ids.
         if self.saving.len() + 2 > self.saving.limit() {
-            return Err(DropReason::InboxFull);
+            return Err(DropReason::Busy);
         }
         if let Kind::Renamed(from) = &pending.kind {
             self.saving.insert(from.clone(), ticket).map_err(|_| DropReason::Bug)?;

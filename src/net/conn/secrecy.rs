@@ -114,7 +114,7 @@ impl Secrecy {
                     return Ok(Some(payload));
                 };
                 if !offers.allow() {
-                    return Err(DropReason::TooFrequent);
+                    return Err(DropReason::Busy);
                 }
                 let channel = offer.accept(public, boxed).map_err(|_| DropReason::Malformed)?;
                 *self = Self::Sealed(Box::new(channel));

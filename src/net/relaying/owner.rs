@@ -220,6 +220,7 @@ impl Relaying {
         let (bytes, secs) = (session.bytes(), session.secs(self.clock.now()));
         session.dismiss();
         self.sessions.end(number).await;
+        self.counters.count(DropReason::Dismissed);
         report::session_ended(&SessionEnd { bytes, secs, reason: DropReason::Dismissed });
         self.handle(Input::Closed { conn: session.conn() });
         true
