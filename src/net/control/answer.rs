@@ -107,7 +107,7 @@ fn forget(id: &str, owners: &Owners) -> Result<&'static str, String> {
 
 /// Lists peers page by page, so that neither we nor others wait for all of them.
 fn peers(words: &[&str], owners: &Owners, reply: &mut Reply) -> Result<(), String> {
-    let (mut wanted, mut left) = wish(words)?;
+    let (mut wanted, mut left) = query(words)?;
     let mut out = Output::new(reply.form);
     out.table("peers", PEER_COLUMNS);
     loop {
@@ -132,8 +132,8 @@ fn peers(words: &[&str], owners: &Owners, reply: &mut Reply) -> Result<(), Strin
     }
 }
 
-/// Which peers are wanted, and how many.
-fn wish(words: &[&str]) -> Result<(PeerQuery, usize), String> {
+/// Reads which peers are asked for, and how many at most.
+fn query(words: &[&str]) -> Result<(PeerQuery, usize), String> {
     let (mut wanted, mut most) = (PeerQuery::default(), usize::MAX);
     for word in words {
         let refusal = || ["'", word, "': must be after=ID, count=NUMBER or part=TEXT"].concat();

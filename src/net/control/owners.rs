@@ -44,7 +44,7 @@ fn ask(put: impl FnOnce(AnswerTo) -> bool) -> Result<Answer, String> {
     answered.ok_or_else(|| BUSY.into())
 }
 
-/// An owner answered another question: ours is the fault, and this conversation pays for it.
+/// An owner answered another question: a fault of ours, for which this one conversation ends.
 pub(super) fn odd<T>() -> Result<T, String> {
     Err(BUSY.into())
 }
