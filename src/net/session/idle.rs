@@ -5,12 +5,11 @@ use smol::Timer;
 
 use hbb_core::base::time::Time;
 
-use crate::net::clock::Clock;
 use crate::net::session::copy::Flow;
 use crate::net::session::rate::RateLimit;
 
 /// How often a session is looked at within the time after which it is idle.
-const TICKS: u32 = 10;
+const TICKS: u8 = 10;
 
 /// How long and how fast a session may go on.
 #[derive(Clone, Copy)]
@@ -27,35 +26,33 @@ pub struct Bounds<'a> {
 /// one.
 pub(super) fn until_idle(flows: &[Flow<'_>; 2], bounds: Bounds<'_>) -> impl Future<Output = ()> {
     let tick_ms = (bounds.idle_ms / u64::from(TICKS)).max(1);
-    let clock = bounds.limit.clock();
+    let limit = bounds.limit;
+    let mut watches = flows.each_ref().map(Watch::new);
+    // Every idle session holds this: one wait, and nothing in it that can be worked out again.
     async move {
-        // The first tick is a part of one: counting begins at its end.
-        next_tick(clock, tick_ms).await;
-        let mut watches = flows.each_ref().map(Watch::new);
         while !watches.iter().all(Watch::is_idle) && !watches.iter().any(Watch::is_stuck) {
-            next_tick(clock, tick_ms).await;
+            let clock = limit.clock();
+            let next = (clock.now().as_millis() / tick_ms + 1) * tick_ms;
+            match clock.instant(Time::from_millis(next)) {
+                Some(at) => Timer::at(at).await,
+                None => return,
+            };
             watches.iter_mut().zip(flows).for_each(|(watch, flow)| watch.look(flow));
         }
-    }
-}
-
-async fn next_tick(clock: Clock, tick_ms: u64) {
-    let next = (clock.now().as_millis() / tick_ms + 1) * tick_ms;
-    if let Some(at) = clock.instant(Time::from_millis(next)) {
-        Timer::at(at).await;
     }
 }
 
 /// For how many ticks a direction did not move, and did not though it had something to move.
 struct Watch {
     moved: u64,
-    still: u32,
-    stuck: u32,
+    still: i32,
+    stuck: i32,
 }
 
 impl Watch {
+    /// It begins in the middle of a tick, whose end counts for nothing.
     const fn new(flow: &Flow<'_>) -> Self {
-        Self { moved: flow.moved(), still: 0, stuck: 0 }
+        Self { moved: flow.moved(), still: -1, stuck: -1 }
     }
 
     fn look(&mut self, flow: &Flow<'_>) {
@@ -66,10 +63,10 @@ impl Watch {
     }
 
     const fn is_idle(&self) -> bool {
-        self.still >= TICKS
+        self.still >= TICKS as i32
     }
 
     const fn is_stuck(&self) -> bool {
-        self.stuck > TICKS
+        self.stuck > TICKS as i32
     }
 }
