@@ -11,7 +11,7 @@ use crate::base::limits::{
 };
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
 use crate::base::table::{Seed, Table, TableFull};
-use crate::base::time::Time;
+use crate::base::time::{RateWindow, Time};
 use crate::identity::{ServerKey, Signature};
 use crate::wire::message::id_pk;
 
@@ -26,8 +26,7 @@ pub(super) struct Peer {
     /// Its connection was closed, or another took over.
     left: bool,
     signature: Option<Signature>,
-    window_start: Time,
-    window_used: u8,
+    registrations: RateWindow,
 }
 
 /// Where a peer is or was last. Over UDP it is there for [`ONLINE_MS`] after it was seen, on a
@@ -88,14 +87,7 @@ impl Peer {
 
     /// Counts a registration; false if there were too many (C19).
     pub(super) fn allow(&mut self, now: Time) -> bool {
-        if self.window_used == 0 || now.since_ms(self.window_start) >= ID_WINDOW_MS {
-            (self.window_start, self.window_used) = (now, 0);
-        }
-        if self.window_used >= REGISTRATIONS_PER_ID {
-            return false;
-        }
-        self.window_used += 1;
-        true
+        self.registrations.allow(now, ID_WINDOW_MS, REGISTRATIONS_PER_ID)
     }
 }
 
@@ -140,6 +132,10 @@ impl Registry {
     ) -> Result<(), TableFull> {
         let Record { id, device, key, first_seen_secs } = record;
         let old = self.peers.get(&id);
+        let mut registrations = old.map_or(RateWindow::EMPTY, |old| old.registrations);
+        if let Some(presence) = presence.filter(|_| old.is_none()) {
+            registrations.allow(presence.seen, ID_WINDOW_MS, REGISTRATIONS_PER_ID);
+        }
         let peer = Peer {
             device,
             key,
@@ -148,8 +144,7 @@ impl Registry {
             since_secs: old.map_or(presence.map_or(0, |p| secs(p.seen)), |old| old.since_secs),
             left: presence.is_none() && old.is_some_and(|old| old.left),
             signature: None,
-            window_start: old.map_or(presence.map_or(Time::START, |p| p.seen), |o| o.window_start),
-            window_used: old.map_or(u8::from(presence.is_some()), |old| old.window_used),
+            registrations,
         };
         let limit = self.peers.limit();
         self.peers.set_limit(PEERS_CEILING);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{EXCHANGES_PER_SECOND, OFFER_REUSE_MS};
-use hbb_core::base::time::Time;
+use hbb_core::base::time::{RateWindow, Time};
 use hbb_core::identity::ServerKey;
 use hbb_core::identity::seal::{Channel, Offer, Secrets};
 use hbb_core::wire::message::{decode, key_exchange_offer};
@@ -27,8 +27,7 @@ pub(crate) struct Offers {
 struct State {
     secrets: Secrets,
     current: Option<(Offer, Time)>,
-    second: u64,
-    exchanges: u32,
+    exchanges: RateWindow,
 }
 
 impl Offers {
@@ -36,7 +35,7 @@ impl Offers {
     /// are made to whoever is silent for `delay_ms`.
     pub(crate) fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
         let secrets = Secrets::new(seed);
-        let state = State { secrets, current: None, second: 0, exchanges: 0 };
+        let state = State { secrets, current: None, exchanges: RateWindow::EMPTY };
         Self { clock, key, delay_ms, state: RefCell::new(state) }
     }
 
@@ -56,15 +55,10 @@ impl Offers {
         Some(offer)
     }
 
-    /// Counts a key exchange; false if there were too many this second.
+    /// Counts a key exchange; false if there were too many within a second.
     fn allow(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        let second = self.clock.now().as_millis() / 1000;
-        if state.second != second {
-            (state.second, state.exchanges) = (second, 0);
-        }
-        state.exchanges += 1;
-        state.exchanges <= EXCHANGES_PER_SECOND
+        let now = self.clock.now();
+        self.state.borrow_mut().exchanges.allow(now, 1_000, EXCHANGES_PER_SECOND)
     }
 }
 

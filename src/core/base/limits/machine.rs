@@ -32,8 +32,8 @@ pub const GRANT_MS: u64 = 120_000;
 /// When the table is full, a peer away this long may be forgotten for a new one.
 pub const FORGET_ABSENT_MS: u64 = 30 * 24 * 3_600_000;
 /// Registrations accepted for one id within [`ID_WINDOW_MS`] (C19).
-pub const REGISTRATIONS_PER_ID: u8 = 3;
-/// See [`REGISTRATIONS_PER_ID`].
+pub const REGISTRATIONS_PER_ID: u16 = 3;
+/// The window of [`REGISTRATIONS_PER_ID`], in milliseconds (C19).
 pub const ID_WINDOW_MS: u64 = 6_000;
 /// The window of [`Limits::registrations_per_source`] (C20).
 pub const SOURCE_WINDOW_MS: u64 = 60_000;

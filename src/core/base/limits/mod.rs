@@ -83,7 +83,7 @@ pub const OFFER_DELAY_SHARED_MS: u64 = 1_000;
 pub const OFFER_REUSE_MS: u64 = 60_000;
 /// Key exchanges accepted in a second; a client asks again. Each costs an X25519 secret, 2 ms on
 /// a slow router.
-pub const EXCHANGES_PER_SECOND: u32 = 50;
+pub const EXCHANGES_PER_SECOND: u16 = 50;
 /// With two relays or more, each is tried this often.
 pub const RELAY_CHECK_MS: u64 = 3_000;
 /// A relay that does not answer in this time is not handed out.

@@ -3,9 +3,11 @@
 
 mod date;
 mod throttle;
+mod window;
 
 pub use date::Utc;
 pub(crate) use throttle::Throttle;
+pub use window::RateWindow;
 
 /// A moment, in milliseconds since start. 64 bits: 32 would wrap after 49.7 days of uptime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

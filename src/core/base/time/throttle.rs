@@ -1,20 +1,14 @@
-//! Counts what one source does in a window of time (C20): bounded, oldest source forgotten first.
+//! A rate limit for each source (C20): bounded, the source counted longest ago is forgotten first.
 
-use super::Time;
+use super::{RateWindow, Time};
 use crate::base::address::Prefix;
 use crate::base::limits::THROTTLED_MAX;
 use crate::base::table::{Seed, Table};
 
-/// Lets each source do a number of things per window; the window starts with the first.
+/// One [`RateWindow`] for each source, all of the same length.
 pub(crate) struct Throttle {
-    windows: Table<Prefix, Window>,
+    windows: Table<Prefix, RateWindow>,
     window_ms: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Window {
-    start: Time,
-    used: u16,
 }
 
 impl Throttle {
@@ -23,24 +17,19 @@ impl Throttle {
         Self { windows: Table::new(THROTTLED_MAX, seed), window_ms }
     }
 
-    /// Sources remembered, at most [`THROTTLED_MAX`].
+    /// How many sources are remembered, at most [`THROTTLED_MAX`].
     pub(crate) fn remembered(&self) -> usize {
         self.windows.len()
     }
 
-    /// Counts one more for `source`; false, counting nothing, if it has had `most` in its window.
-    pub(crate) fn allow(&mut self, now: Time, source: Prefix, most: u16) -> bool {
-        let window = self
-            .windows
-            .get(&source)
-            .copied()
-            .filter(|window| now.since_ms(window.start) < self.window_ms)
-            .unwrap_or(Window { start: now, used: 0 });
-        if window.used >= most {
-            return false;
+    /// Counts one more for `source`; false, counting nothing, if it has had `limit` in its window.
+    pub(crate) fn allow(&mut self, now: Time, source: Prefix, limit: u16) -> bool {
+        let mut window = self.windows.get(&source).copied().unwrap_or(RateWindow::EMPTY);
+        let allowed = window.allow(now, self.window_ms, limit);
+        if allowed {
+            self.windows.insert_evicting(source, window);
         }
-        self.windows.insert_evicting(source, Window { used: window.used + 1, ..window });
-        true
+        allowed
     }
 }
 
