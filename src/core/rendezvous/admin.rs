@@ -10,7 +10,7 @@ use crate::base::counters::DropReason;
 use crate::base::peer::{Change, PeerId};
 use crate::base::time::Time;
 
-use super::registry::{Peer, Presence};
+use super::registry::{Contact, Peer};
 use super::{Effect, Effects, Event, Rendezvous, push};
 
 /// One registered peer, as an operator sees it.
@@ -69,7 +69,7 @@ impl Rendezvous {
         Some(PeerRow {
             id: id.clone(),
             at: last.map(|last| last.from),
-            via: last.map(|last| last.via),
+            via: last.map(Contact::via),
             transport: connection.map(|connection| connection.transport),
             seen_secs: last.map(|last| now.since_ms(last.seen) / 1000),
             online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
@@ -83,7 +83,7 @@ impl Rendezvous {
     }
 
     /// Where a peer is, if it is here and not shut out.
-    pub(super) fn present(&self, now: Time, id: &PeerId, peer: &Peer) -> Option<Presence> {
+    pub(super) fn present(&self, now: Time, id: &PeerId, peer: &Peer) -> Option<Contact> {
         let bans = &self.policy.bans;
         peer.present(now).filter(|here| !bans.has_id(id) && !bans.has_ip(here.from.ip()))
     }

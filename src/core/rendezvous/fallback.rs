@@ -34,7 +34,7 @@ impl Rendezvous {
             reply(effects, via, Reply::RelayRefused(NOT_GRANTED));
             return Ok(());
         }
-        let (id, presence) = match self.find_target(now, &wish.target) {
+        let (id, contact) = match self.find_target(now, &wish.target) {
             Ok(found) => found,
             Err(failure) => {
                 let text = if failure == Failure::Offline { OFFLINE } else { NO_SUCH_ID };
@@ -44,10 +44,10 @@ impl Rendezvous {
         };
         let told = self.dial(now, conn, from, (id, TargetTask::Relay, false));
         let payload = forward_relay_request(wish.raw, &told);
-        if matches!(presence.via, Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
+        if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
         }
-        reply(effects, presence.via, Reply::Forward(payload));
+        reply(effects, contact.via(), Reply::Forward(payload));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Reply};
 use crate::wire::request::{Echo, Given, LocalAddr, PunchRequest, PunchSent};
 
 use super::policy::Route;
-use super::registry::Presence;
+use super::registry::Contact;
 use super::{Effect, Effects, Rendezvous, push, reply};
 
 /// An initiator that waits for its target.
@@ -64,7 +64,7 @@ impl Rendezvous {
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
             return Ok(());
         }
-        let (id, presence) = match self.find_target(now, &wish.target) {
+        let (id, contact) = match self.find_target(now, &wish.target) {
             Ok(found) => found,
             Err(failure) => {
                 reply(effects, via, Reply::PunchRefused(failure));
@@ -72,7 +72,7 @@ impl Rendezvous {
             }
         };
         self.grants.insert_evicting((from.prefix(), id.clone()), now);
-        let ips = (from.ip(), presence.from.ip());
+        let ips = (from.ip(), contact.from.ip());
         let route = match wish.force_relay {
             true => Route::Relay,
             false => self.policy.route(ips, wish.nat, nearby),
@@ -81,7 +81,7 @@ impl Rendezvous {
         let relay = self.policy.relay_for(ips.0, ips.1, turn);
         let task = if route == Route::Local { TargetTask::Local } else { TargetTask::Punch };
         let told = self.dial(now, conn, from, (id, task, route == Route::Relay));
-        reply(effects, presence.via, push_to_target(wish, route, told, relay));
+        reply(effects, contact.via(), push_to_target(wish, route, told, relay));
         Ok(())
     }
 
@@ -90,12 +90,12 @@ impl Rendezvous {
         &self,
         now: Time,
         target: &Given<PeerId>,
-    ) -> Result<(PeerId, Presence), Failure> {
+    ) -> Result<(PeerId, Contact), Failure> {
         let id = target.value().ok_or(Failure::IdNotExist)?;
         let known = self.registry.peer(id).filter(|_| !self.policy.bans.has_id(id));
         let peer = known.ok_or(Failure::IdNotExist)?;
-        let presence = self.present(now, id, peer).ok_or(Failure::Offline)?;
-        Ok((id.clone(), presence))
+        let contact = self.present(now, id, peer).ok_or(Failure::Offline)?;
+        Ok((id.clone(), contact))
     }
 
     /// Remembers that `conn` waits for a target, and gives the bytes to tell that target. Asking

@@ -11,7 +11,7 @@ use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
-use super::registry::Presence;
+use super::registry::Contact;
 use super::{Effect, Effects, Event, Rendezvous, push, reply};
 
 /// New ids are counted per source over a day.
@@ -20,7 +20,7 @@ pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
 /// A registration on its way to disk.
 pub(super) struct Pending {
     pub(super) record: Record,
-    pub(super) presence: Presence,
+    pub(super) contact: Contact,
     pub(super) kind: Kind,
 }
 
@@ -54,7 +54,7 @@ impl Rendezvous {
             peer.moved(from) == Some(false) && peer.connection().is_none()
         });
         if settled {
-            self.registry.seen(id, Presence { via, from, seen: now });
+            self.registry.seen(id, Contact::new(via, from, now));
         }
         reply(effects, via, Reply::RegisterPeer { request_pk: !settled });
         Ok(())
@@ -72,7 +72,7 @@ impl Rendezvous {
         if let (Via::Stream(_), Given::Nothing) = (via, &wish.key)
             && wish.old_id != Given::Nothing
         {
-            return self.change_id(Presence { via, from, seen: now }, wish, effects);
+            return self.change_id(Contact::new(via, from, now), wish, effects);
         }
         let (device, key) = match (wish.device, wish.key) {
             (Given::Value(device), Given::Value(key)) => (device, key),
@@ -93,17 +93,17 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let presence = Presence { via, from, seen: now };
-        self.register_device(presence, (id, device, key), effects)
+        let contact = Contact::new(via, from, now);
+        self.register_device(contact, (id, device, key), effects)
     }
 
     fn register_device(
         &mut self,
-        presence: Presence,
+        contact: Contact,
         (id, device, key): (PeerId, DeviceId, PeerKey),
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        let Presence { via, from, seen: now } = presence;
+        let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
         if self.policy.bans.has_id(&id) {
             return Err(DropReason::Blocked);
         }
@@ -121,7 +121,7 @@ impl Rendezvous {
             return Err(DropReason::TooFrequent);
         }
         let Some(peer) = self.registry.peer_mut(&id) else {
-            return self.register_new(presence, (id, device, key), effects);
+            return self.register_new(contact, (id, device, key), effects);
         };
         let stolen = peer.device != device;
         if stolen || (peer.key != key && peer.moved(from) == Some(true)) {
@@ -134,22 +134,22 @@ impl Rendezvous {
         }
         if peer.key == key {
             answer(effects, via, Registered::Ok);
-            self.arrive(&id, presence, effects);
+            self.arrive(&id, contact, effects);
             return Ok(());
         }
         let first_seen_secs = peer.first_seen_secs;
         self.registry.touch(&id);
         let record = Record { id, device, key, first_seen_secs };
-        self.save(Pending { record, presence, kind: Kind::Rekeyed }, effects)
+        self.save(Pending { record, contact, kind: Kind::Rekeyed }, effects)
     }
 
     fn register_new(
         &mut self,
-        presence: Presence,
+        contact: Contact,
         (id, device, key): (PeerId, DeviceId, PeerKey),
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        let Presence { via, from, seen: now } = presence;
+        let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
         if !self.newcomers.allow(now, from.prefix(), self.limits.newcomers_per_source) {
             return self.too_frequent(via, effects);
         }
@@ -168,7 +168,7 @@ impl Rendezvous {
             epoch => epoch.saturating_add(now.as_millis() / 1000),
         };
         let record = Record { id, device, key, first_seen_secs };
-        self.save(Pending { record, presence, kind: Kind::New }, effects)
+        self.save(Pending { record, contact, kind: Kind::New }, effects)
     }
 
     /// Makes room by the peer longest away, if it is away for long enough.
@@ -219,7 +219,7 @@ impl Rendezvous {
         outcome: SaveOutcome,
         effects: &mut Effects,
     ) {
-        let Some(Pending { record, presence, kind }) = self.pending.remove(&ticket) else {
+        let Some(Pending { record, contact, kind }) = self.pending.remove(&ticket) else {
             return self.forgotten(now, ticket, outcome, effects);
         };
         let id = record.id.clone();
@@ -228,9 +228,9 @@ impl Rendezvous {
             self.saving.remove(from);
         }
         // A slow store must not take a peer back to where it was when it asked.
-        let here = self.registry.peer(&id).and_then(|peer| peer.seen_after(presence.seen));
+        let here = self.registry.peer(&id).and_then(|peer| peer.seen_after(contact.seen));
         let newest = here.is_none();
-        let here = here.unwrap_or(Presence { seen: now, ..presence });
+        let here = here.unwrap_or(Contact { seen: now, ..contact });
         let kept = match (outcome, &kind) {
             (SaveOutcome::Durable, Kind::Renamed(from)) => {
                 self.registry.rename(from, record).is_ok()
@@ -243,10 +243,10 @@ impl Rendezvous {
         if !kept {
             self.counters.count(DropReason::StoreFailed);
             push(effects, Effect::Report(Event::SaveFailed { id }));
-            self.acknowledge(presence.via, Registered::ServerError, effects);
+            self.acknowledge(contact.via(), Registered::ServerError, effects);
             return;
         }
-        self.acknowledge(presence.via, Registered::Ok, effects);
+        self.acknowledge(contact.via(), Registered::Ok, effects);
         match kind {
             Kind::Renamed(_) => self.carry_name(&id),
             Kind::New | Kind::Rekeyed if newest => self.arrive(&id, here, effects),
@@ -264,21 +264,21 @@ impl Rendezvous {
 
     /// A peer is here now. If it comes on a connection, that is kept as its presence; the
     /// connection it was present on before gives way (C32).
-    fn arrive(&mut self, id: &PeerId, presence: Presence, effects: &mut Effects) {
+    fn arrive(&mut self, id: &PeerId, contact: Contact, effects: &mut Effects) {
         let before = self.registry.peer(id).and_then(|peer| peer.connection());
-        self.registry.seen(id, presence);
-        if let Some(conn) = before.filter(|conn| presence.via != Via::Stream(*conn)) {
+        self.registry.seen(id, contact);
+        if let Some(conn) = before.filter(|conn| contact.conn != Some(*conn)) {
             self.release(conn);
             push(effects, Effect::Close { conn, reason: DropReason::Done });
         }
-        let Via::Stream(conn) = presence.via else { return };
+        let Some(conn) = contact.conn else { return };
         match self.release(conn) {
-            Some(other) if other != *id => self.registry.left(presence.seen, &other, conn),
+            Some(other) if other != *id => self.registry.left(contact.seen, &other, conn),
             _ => {}
         }
         let Some(connection) = self.connections.get_mut(&conn) else {
             // It was closed while the store was at work.
-            self.registry.left(presence.seen, id, conn);
+            self.registry.left(contact.seen, id, conn);
             return;
         };
         connection.registered = Some(id.clone());

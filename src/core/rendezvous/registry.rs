@@ -20,25 +20,59 @@ pub(super) struct Peer {
     pub(super) device: DeviceId,
     pub(super) key: PeerKey,
     pub(super) first_seen_secs: u64,
-    presence: Option<Presence>,
+    presence: Presence,
     /// When it came, if it is here, in seconds since start: 136 years of them.
     since_secs: u32,
-    /// Its connection was closed, or another took over.
-    left: bool,
     signature: Option<Signature>,
     registrations: RateWindow,
 }
 
-/// Where a peer is or was last. Over UDP it is there for [`ONLINE_MS`] after it was seen, on a
-/// connection as long as that is open.
+/// Whether a peer is here, as far as it told us.
 #[derive(Clone, Copy)]
-pub(super) struct Presence {
-    /// How to reach it.
-    pub(super) via: Via,
-    /// Its address, however it is reached.
+enum Presence {
+    /// It has not registered since start.
+    Never,
+    /// It has registered: over UDP it is here until [`ONLINE_MS`] after that, on a connection as
+    /// long as that is open.
+    Here(Contact),
+    /// The connection it was present on is closed. It was seen until then.
+    Left(Contact),
+}
+
+/// One registration as it arrived: how to reach the peer, and since when that is known.
+#[derive(Clone, Copy)]
+pub(super) struct Contact {
+    /// The peer's address, also if it is reached on a connection.
     pub(super) from: Endpoint,
-    /// When it last registered.
+    /// The connection it came on; None over UDP.
+    pub(super) conn: Option<Conn>,
+    /// When it arrived.
     pub(super) seen: Time,
+}
+
+impl Contact {
+    pub(super) const fn new(via: Via, from: Endpoint, seen: Time) -> Self {
+        let conn = match via {
+            Via::Stream(conn) => Some(conn),
+            Via::Datagram(_) => None,
+        };
+        Self { from, conn, seen }
+    }
+
+    /// The way to the peer.
+    pub(super) fn via(&self) -> Via {
+        self.conn.map_or(Via::Datagram(self.from), Via::Stream)
+    }
+}
+
+impl Presence {
+    /// The last contact, though the peer may be away.
+    const fn last(&self) -> Option<&Contact> {
+        match self {
+            Self::Never => None,
+            Self::Here(contact) | Self::Left(contact) => Some(contact),
+        }
+    }
 }
 
 /// Peers passed over for being connected, however long ago they registered, in one search for
@@ -49,17 +83,20 @@ const_assert!(size_of::<(PeerId, Peer)>() <= 288);
 const_assert!(PEERS_CEILING * size_of::<(PeerId, Peer)>() <= 40 * 1024 * 1024);
 
 impl Peer {
-    /// Its presence, if it is there (C23, C32).
-    pub(super) fn present(&self, now: Time) -> Option<Presence> {
-        self.presence.filter(|presence| match presence.via {
-            Via::Datagram(_) => now.since_ms(presence.seen) < ONLINE_MS,
-            Via::Stream(_) => !self.left,
-        })
+    /// How to reach it, if it is here (C23, C32).
+    pub(super) fn present(&self, now: Time) -> Option<Contact> {
+        match self.presence {
+            Presence::Here(contact) => {
+                let here = contact.conn.is_some() || now.since_ms(contact.seen) < ONLINE_MS;
+                here.then_some(contact)
+            }
+            Presence::Never | Presence::Left(_) => None,
+        }
     }
 
-    /// Where it was last, though it may be away.
-    pub(super) fn last(&self) -> Option<Presence> {
-        self.presence
+    /// Its last contact, though it may be away; None if it was not seen since start.
+    pub(super) const fn last(&self) -> Option<&Contact> {
+        self.presence.last()
     }
 
     /// When it came, if it is here, in seconds since start.
@@ -68,21 +105,25 @@ impl Peer {
     }
 
     /// The open connection it is present on.
-    pub(super) fn connection(&self) -> Option<Conn> {
-        match self.presence?.via {
-            Via::Stream(conn) if !self.left => Some(conn),
-            Via::Stream(_) | Via::Datagram(_) => None,
+    pub(super) const fn connection(&self) -> Option<Conn> {
+        match self.presence {
+            Presence::Here(contact) => contact.conn,
+            Presence::Never | Presence::Left(_) => None,
         }
     }
 
-    /// Its presence, if it was seen after `then` and has not left since.
-    pub(super) fn seen_after(&self, then: Time) -> Option<Presence> {
-        self.presence.filter(|presence| presence.seen > then && !self.left)
+    /// Its contact, if it registered after `then` and has not left since.
+    pub(super) fn seen_after(&self, then: Time) -> Option<Contact> {
+        match self.presence {
+            Presence::Here(contact) if contact.seen > then => Some(contact),
+            Presence::Never | Presence::Here(_) | Presence::Left(_) => None,
+        }
     }
 
-    /// Whether it was last seen at another address than `from`; None if it was not seen yet.
+    /// Whether it was last seen at another address than `from`; None if it was not seen since
+    /// start. The port does not matter.
     pub(super) fn moved(&self, from: Endpoint) -> Option<bool> {
-        self.presence.map(|presence| presence.from.ip() != from.ip())
+        self.last().map(|contact| contact.from.ip() != from.ip())
     }
 
     /// Counts a registration; false if there were too many (C19).
@@ -124,32 +165,45 @@ impl Registry {
 
     /// Inserts or replaces a durable record, past the limit if need be: it is on disk, and were it
     /// not known here, another device could take its id. New ids are held to the limit before
-    /// they are stored, by `is_full_with`. A signature over another key is dropped.
+    /// they are stored, by `is_full_with`. Whoever registered it is here now; without `contact`
+    /// its presence stays as it is.
+    ///
+    /// # Errors
+    /// [`TableFull`] at [`PEERS_CEILING`].
     pub(super) fn put(
         &mut self,
         record: Record,
-        presence: Option<Presence>,
+        contact: Option<Contact>,
     ) -> Result<(), TableFull> {
+        self.replace(record, contact.map_or(Presence::Never, Presence::Here))
+    }
+
+    /// `put` with what a peer is now; `Never` leaves what it was. A signature over another key is
+    /// dropped.
+    fn replace(&mut self, record: Record, presence: Presence) -> Result<(), TableFull> {
         let Record { id, device, key, first_seen_secs } = record;
-        let old = self.peers.get(&id);
-        let mut registrations = old.map_or(RateWindow::EMPTY, |old| old.registrations);
-        if let Some(presence) = presence.filter(|_| old.is_none()) {
-            registrations.allow(presence.seen, ID_WINDOW_MS, REGISTRATIONS_PER_ID);
-        }
-        let peer = Peer {
+        let (peers, seen) = (&mut self.peers, presence.last().map(|contact| contact.seen));
+        let mut peer = Peer {
             device,
             key,
             first_seen_secs,
-            presence: presence.or(old.and_then(|old| old.presence)),
-            since_secs: old.map_or(presence.map_or(0, |p| secs(p.seen)), |old| old.since_secs),
-            left: presence.is_none() && old.is_some_and(|old| old.left),
+            presence,
+            since_secs: seen.map_or(0, secs),
             signature: None,
-            registrations,
+            registrations: RateWindow::EMPTY,
         };
-        let limit = self.peers.limit();
-        self.peers.set_limit(PEERS_CEILING);
-        let kept = self.peers.insert(id, peer).map(|_| ());
-        self.peers.set_limit(limit);
+        if let Some(old) = peers.get(&id) {
+            if seen.is_none() {
+                peer.presence = old.presence;
+            }
+            (peer.since_secs, peer.registrations) = (old.since_secs, old.registrations);
+        } else if let Some(seen) = seen {
+            peer.allow(seen);
+        }
+        let limit = peers.limit();
+        peers.set_limit(PEERS_CEILING);
+        let kept = peers.insert(id, peer).map(|_| ());
+        peers.set_limit(limit);
         kept
     }
 
@@ -163,14 +217,13 @@ impl Registry {
         self.peers.remove(id).is_some()
     }
 
-    /// Notes that a peer is there.
-    pub(super) fn seen(&mut self, id: &PeerId, presence: Presence) {
+    /// Notes that a peer is here.
+    pub(super) fn seen(&mut self, id: &PeerId, contact: Contact) {
         if let Some(peer) = self.peers.get_mut(id) {
-            if peer.present(presence.seen).is_none() {
-                peer.since_secs = secs(presence.seen);
+            if peer.present(contact.seen).is_none() {
+                peer.since_secs = secs(contact.seen);
             }
-            peer.presence = Some(presence);
-            peer.left = false;
+            peer.presence = Presence::Here(contact);
             self.peers.touch(id);
         }
     }
@@ -178,23 +231,18 @@ impl Registry {
     /// Notes that the connection a peer was present on is closed (C32): it is away from `now` on.
     pub(super) fn left(&mut self, now: Time, id: &PeerId, conn: Conn) {
         if let Some(peer) = self.peers.get_mut(id)
-            && peer.connection() == Some(conn)
+            && let Presence::Here(contact) = peer.presence
+            && contact.conn == Some(conn)
         {
-            peer.left = true;
-            peer.presence = peer.presence.map(|presence| Presence { seen: now, ..presence });
+            peer.presence = Presence::Left(Contact { seen: now, ..contact });
             self.peers.touch(id);
         }
     }
 
-    /// Moves a peer to another id, where `record` is durable now.
+    /// Moves a peer to another id, where `record` is durable now. It is where it was.
     pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), TableFull> {
-        let old = self.peers.remove(from).and_then(|peer| Some((peer.presence?, peer.left)));
-        let id = record.id.clone();
-        self.put(record, old.map(|(presence, _)| presence))?;
-        if let (Some(peer), Some((_, left))) = (self.peers.get_mut(&id), old) {
-            peer.left = left;
-        }
-        Ok(())
+        let presence = self.peers.remove(from).map_or(Presence::Never, |peer| peer.presence);
+        self.replace(record, presence)
     }
 
     /// Lets a peer that is coming back be the last to make room.
@@ -215,7 +263,7 @@ impl Registry {
             self.peers.touch(&id);
         }
         let (id, oldest) = self.peers.oldest()?;
-        let seen = oldest.presence.map_or(Time::START, |presence| presence.seen);
+        let seen = oldest.last().map_or(Time::START, |contact| contact.seen);
         let here = oldest.connection().is_some() || now.since_ms(seen) < FORGET_ABSENT_MS;
         if here || busy(id) {
             return None;

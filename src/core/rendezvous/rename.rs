@@ -8,18 +8,18 @@ use crate::wire::reply::Registered;
 use crate::wire::request::{Given, Registration};
 
 use super::register::{Kind, Pending, answer};
-use super::registry::Presence;
+use super::registry::Contact;
 use super::{Effects, Rendezvous};
 
 impl Rendezvous {
     /// Moves the record of `wish.old_id` to `wish.id`.
     pub(super) fn change_id(
         &mut self,
-        presence: Presence,
+        contact: Contact,
         wish: Registration,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        let Presence { via, from, seen: now } = presence;
+        let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
         if !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source) {
             return self.too_frequent(via, effects);
         }
@@ -49,7 +49,7 @@ impl Rendezvous {
         }
         let first_seen_secs = peer.first_seen_secs;
         let record = Record { id, device, key: peer.key, first_seen_secs };
-        self.save(Pending { record, presence, kind: Kind::Renamed(old.clone()) }, effects)
+        self.save(Pending { record, contact, kind: Kind::Renamed(old.clone()) }, effects)
     }
 }
 
