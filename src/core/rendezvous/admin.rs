@@ -5,11 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::base::address::Endpoint;
-use crate::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
+use crate::base::conn::{Conn, SaveOutcome, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::peer::{Change, PeerId};
 use crate::base::time::Time;
 
+use super::register::PendingSave;
 use super::registry::{Contact, Peer};
 use super::{Effect, Effects, Event, Rendezvous, push};
 
@@ -104,26 +105,24 @@ impl Rendezvous {
         if self.registry.peer(&id).is_none() {
             return push(effects, Effect::Report(Event::PeerUnknown { id }));
         }
-        if self.saving.get(&id).is_some() || self.saving.len() + 2 > self.saving.limit() {
+        if self.saving.get(&id).is_some() || !self.can_save() {
             return push(effects, Effect::Report(Event::SaveFailed { id }));
         }
         let ticket = self.next_ticket();
-        // There is room, and `pending` has nothing under this ticket: `forgotten` sees that.
-        let _ = self.saving.insert(id.clone(), ticket);
+        // `can_save` says that there is room.
+        let _ = self.saving.insert(id.clone(), ());
+        let _ = self.pending.insert(ticket, PendingSave::Removal(id.clone()));
         push(effects, Effect::Save { ticket, change: Change::Remove(id) });
     }
 
-    /// The removal of a peer is durable, or failed. One that made room for another has a ticket
-    /// that nobody waits for.
+    /// The removal of a peer is durable, or failed.
     pub(super) fn forgotten(
         &mut self,
         now: Time,
-        ticket: Ticket,
+        id: PeerId,
         outcome: SaveOutcome,
         effects: &mut Effects,
     ) {
-        let waiting = self.saving.iter().find(|(_, waiting)| **waiting == ticket);
-        let Some(id) = waiting.map(|(id, _)| id.clone()) else { return };
         self.saving.remove(&id);
         if outcome == SaveOutcome::Failed {
             self.counters.count(DropReason::StoreFailed);

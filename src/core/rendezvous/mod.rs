@@ -34,7 +34,7 @@ pub use admin::{PeerQuery, PeerRow};
 pub use console::ConsoleAnswer;
 pub use policy::{LocalNetwork, Policy};
 use punch::Dial;
-use register::Pending;
+use register::PendingSave;
 use registry::Registry;
 
 /// What happens to the rendezvous.
@@ -198,8 +198,9 @@ pub struct Rendezvous {
     limits: Limits,
     key: Option<ServerKey>,
     registry: Registry,
-    saving: Table<PeerId, Ticket>,
-    pending: Table<Ticket, Pending>,
+    /// Ids with a change on its way to disk: one at a time for each.
+    saving: Table<PeerId, ()>,
+    pending: Table<Ticket, PendingSave>,
     tickets: u64,
     connections: Table<Conn, Connection>,
     registered_connections: usize,

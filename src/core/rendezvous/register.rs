@@ -1,12 +1,11 @@
 //! Registration (protocol §4.1): RegisterPeer keeps a peer present, RegisterPk makes it known.
-//! A registration is acknowledged when it is durable. One that comes on a connection makes that
+//! A registration is acknowledged once it is durable. One that arrives on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
-use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
-use crate::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use crate::base::peer::{Change, PeerId, Record};
 use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
@@ -14,29 +13,37 @@ use crate::wire::request::{Given, Registration};
 use super::registry::Contact;
 use super::{Effect, Effects, Event, Rendezvous, push, reply};
 
-/// New ids are counted per source over a day.
+/// The window of [`Limits::newcomers_per_source`](crate::base::limits::Limits): a day.
 pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
 
-/// A registration on its way to disk.
-pub(super) struct Pending {
-    pub(super) record: Record,
-    pub(super) contact: Contact,
-    pub(super) kind: Kind,
+/// A change on its way to disk that somebody waits for.
+#[expect(clippy::large_enum_variant, reason = "nearly all are registrations")]
+pub(super) enum PendingSave {
+    Registration(PendingRegistration),
+    /// An operator wants this peer forgotten.
+    Removal(PeerId),
 }
 
-/// What a pending registration is to its id.
-pub(super) enum Kind {
-    /// Nobody had it.
-    New,
-    /// It gets another key.
+/// A registration that is answered once its record is durable.
+pub(super) struct PendingRegistration {
+    pub(super) record: Record,
+    pub(super) contact: Contact,
+    pub(super) change: RecordChange,
+}
+
+/// What a registration changes.
+pub(super) enum RecordChange {
+    /// The id is new.
+    Added,
+    /// The id gets another key.
     Rekeyed,
-    /// Its device had this id before (C33).
+    /// The device gives up this id for the new one (C33).
     Renamed(PeerId),
 }
 
 impl Rendezvous {
-    /// "I am still here": keeps a peer present at its known address, asks for RegisterPk
-    /// otherwise, and changes nothing then (C11, C21, C22).
+    /// "I am still here": keeps a peer present if it is at its known address. Otherwise it asks
+    /// for RegisterPk and changes nothing (C11, C21, C22).
     pub(super) fn register_peer(
         &mut self,
         now: Time,
@@ -65,16 +72,16 @@ impl Rendezvous {
         &mut self,
         now: Time,
         via: Via,
-        wish: Registration,
+        request: Registration,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
-        if let (Via::Stream(_), Given::Nothing) = (via, &wish.key)
-            && wish.old_id != Given::Nothing
+        if let (Via::Stream(_), Given::Nothing) = (via, &request.key)
+            && request.old_id != Given::Nothing
         {
-            return self.change_id(Contact::new(via, from, now), wish, effects);
+            return self.change_id(Contact::new(via, from, now), request, effects);
         }
-        let (device, key) = match (wish.device, wish.key) {
+        let (device, key) = match (request.device, request.key) {
             (Given::Value(device), Given::Value(key)) => (device, key),
             (Given::Unusable, Given::Value(_)) => {
                 answer(effects, via, Registered::NotSupport);
@@ -82,7 +89,7 @@ impl Rendezvous {
             }
             _ => return Err(DropReason::Incomplete),
         };
-        let id = match wish.id {
+        let id = match request.id {
             Given::Value(id) if id.as_str().len() >= PEER_ID_BYTES_MIN => id,
             Given::Value(_) | Given::Nothing => {
                 answer(effects, via, Registered::UuidMismatch);
@@ -93,22 +100,22 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let contact = Contact::new(via, from, now);
-        self.register_device(contact, (id, device, key), effects)
+        let record = Record { id, device, key, first_seen_secs: self.unix_secs(now) };
+        self.register_device(Contact::new(via, from, now), record, effects)
     }
 
+    /// Registers what a device claims to be, if nothing speaks against it.
     fn register_device(
         &mut self,
         contact: Contact,
-        (id, device, key): (PeerId, DeviceId, PeerKey),
+        claim: Record,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
-        if self.policy.bans.has_id(&id) {
+        if self.policy.bans.has_id(&claim.id) {
             return Err(DropReason::Blocked);
         }
-        let most = self.limits.registrations_per_source;
-        if !self.sources.allow(now, from.prefix(), most) {
+        if !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source) {
             return self.too_frequent(via, effects);
         }
         if self.is_crowded(via) {
@@ -116,37 +123,37 @@ impl Rendezvous {
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
-        if self.saving.get(&id).is_some() {
-            // Its answer is on the way; the client asks again should that one be lost.
+        if self.saving.get(&claim.id).is_some() {
+            // The answer is on its way; the client asks again if it gets lost.
             return Err(DropReason::TooFrequent);
         }
-        let Some(peer) = self.registry.peer_mut(&id) else {
-            return self.register_new(contact, (id, device, key), effects);
+        let Some(peer) = self.registry.peer_mut(&claim.id) else {
+            return self.register_new(contact, claim, effects);
         };
-        let stolen = peer.device != device;
-        if stolen || (peer.key != key && peer.moved(from) == Some(true)) {
-            push(effects, Effect::Report(Event::PeerChangeRefused { id, from }));
+        let rekeyed = peer.key != claim.key;
+        if peer.device != claim.device || (rekeyed && peer.moved(from) == Some(true)) {
+            push(effects, Effect::Report(Event::PeerChangeRefused { id: claim.id, from }));
             answer(effects, via, Registered::UuidMismatch);
             return Ok(());
         }
         if !peer.allow(now) {
             return self.too_frequent(via, effects);
         }
-        if peer.key == key {
+        if !rekeyed {
             answer(effects, via, Registered::Ok);
-            self.arrive(&id, contact, effects);
+            self.arrive(&claim.id, contact, effects);
             return Ok(());
         }
-        let first_seen_secs = peer.first_seen_secs;
-        self.registry.touch(&id);
-        let record = Record { id, device, key, first_seen_secs };
-        self.save(Pending { record, contact, kind: Kind::Rekeyed }, effects)
+        let record = Record { first_seen_secs: peer.first_seen_secs, ..claim };
+        self.registry.touch(&record.id);
+        let change = RecordChange::Rekeyed;
+        self.save(PendingRegistration { record, contact, change }, effects)
     }
 
     fn register_new(
         &mut self,
         contact: Contact,
-        (id, device, key): (PeerId, DeviceId, PeerKey),
+        record: Record,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
@@ -156,22 +163,26 @@ impl Rendezvous {
         if self.registry.is_full_with(self.saving.len()) {
             self.forget_one(now, effects);
         }
-        // More than one peer above a limit that was lowered.
+        // Nobody could be forgotten, or the limit was lowered and is exceeded by more than one.
         if self.registry.is_full_with(self.saving.len()) {
             self.counters.count(DropReason::TableFull);
             push(effects, Effect::Report(Event::PeersFull { limit: self.limits.peers }));
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
-        let first_seen_secs = match self.epoch_secs {
-            0 => 0,
-            epoch => epoch.saturating_add(now.as_millis() / 1000),
-        };
-        let record = Record { id, device, key, first_seen_secs };
-        self.save(Pending { record, contact, kind: Kind::New }, effects)
+        let change = RecordChange::Added;
+        self.save(PendingRegistration { record, contact, change }, effects)
     }
 
-    /// Makes room by the peer longest away, if it is away for long enough.
+    /// Unix time in seconds, 0 while the clock is not set.
+    const fn unix_secs(&self, now: Time) -> u64 {
+        match self.epoch_secs {
+            0 => 0,
+            epoch => epoch.saturating_add(now.as_millis() / 1000),
+        }
+    }
+
+    /// Makes room by forgetting the peer that has been away longest, if that is long enough.
     fn forget_one(&mut self, now: Time, effects: &mut Effects) {
         let Self { registry, saving, .. } = self;
         let busy = |id: &PeerId| saving.get(id).is_some();
@@ -183,27 +194,32 @@ impl Rendezvous {
 
     pub(super) fn save(
         &mut self,
-        pending: Pending,
+        pending: PendingRegistration,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let ticket = self.next_ticket();
         let record = pending.record.clone();
-        let change = match &pending.kind {
-            Kind::New | Kind::Rekeyed => Change::Put(record),
-            Kind::Renamed(from) => Change::Rename { from: from.clone(), to: record },
+        let change = match &pending.change {
+            RecordChange::Added | RecordChange::Rekeyed => Change::Put(record),
+            RecordChange::Renamed(from) => Change::Rename { from: from.clone(), to: record },
         };
-        // One change of an id at a time, and a change of a name concerns two ids.
-        if self.saving.len() + 2 > self.saving.limit() {
+        if !self.can_save() {
             return Err(DropReason::Busy);
         }
-        if let Kind::Renamed(from) = &pending.kind {
-            self.saving.insert(from.clone(), ticket).map_err(|_| DropReason::Bug)?;
+        if let RecordChange::Renamed(from) = &pending.change {
+            self.saving.insert(from.clone(), ()).map_err(|_| DropReason::Bug)?;
         }
         let id = pending.record.id.clone();
-        self.saving.insert(id, ticket).map_err(|_| DropReason::Bug)?;
+        self.saving.insert(id, ()).map_err(|_| DropReason::Bug)?;
+        let pending = PendingSave::Registration(pending);
         self.pending.insert(ticket, pending).map_err(|_| DropReason::Bug)?;
         push(effects, Effect::Save { ticket, change });
         Ok(())
+    }
+
+    /// Whether another change may wait for the store. A rename occupies two ids.
+    pub(super) fn can_save(&self) -> bool {
+        self.saving.len() + 2 <= self.saving.limit()
     }
 
     pub(super) fn next_ticket(&mut self) -> Ticket {
@@ -211,7 +227,8 @@ impl Rendezvous {
         Ticket(self.tickets)
     }
 
-    /// Acknowledges what is durable, admits what is not (C14).
+    /// The store is done with a change. Nobody waits for the removal of a peer that made room for
+    /// another.
     pub(super) fn handle_saved(
         &mut self,
         now: Time,
@@ -219,25 +236,44 @@ impl Rendezvous {
         outcome: SaveOutcome,
         effects: &mut Effects,
     ) {
-        let Some(Pending { record, contact, kind }) = self.pending.remove(&ticket) else {
-            return self.forgotten(now, ticket, outcome, effects);
-        };
+        match self.pending.remove(&ticket) {
+            Some(PendingSave::Registration(pending)) => {
+                self.registered(now, pending, outcome, effects);
+            }
+            Some(PendingSave::Removal(id)) => self.forgotten(now, id, outcome, effects),
+            None => {}
+        }
+    }
+
+    /// Acknowledges what is durable and refuses what is not (C14).
+    fn registered(
+        &mut self,
+        now: Time,
+        pending: PendingRegistration,
+        outcome: SaveOutcome,
+        effects: &mut Effects,
+    ) {
+        let PendingRegistration { record, contact, change } = pending;
         let id = record.id.clone();
         self.saving.remove(&id);
-        if let Kind::Renamed(from) = &kind {
+        if let RecordChange::Renamed(from) = &change {
             self.saving.remove(from);
         }
-        // A slow store must not take a peer back to where it was when it asked.
+        // The peer may have moved while a slow store was at work.
         let here = self.registry.peer(&id).and_then(|peer| peer.seen_after(contact.seen));
         let newest = here.is_none();
         let here = here.unwrap_or(Contact { seen: now, ..contact });
-        let kept = match (outcome, &kind) {
-            (SaveOutcome::Durable, Kind::Renamed(from)) => {
+        let kept = match (outcome, &change) {
+            (SaveOutcome::Durable, RecordChange::Renamed(from)) => {
                 self.registry.rename(from, record).is_ok()
             }
-            (SaveOutcome::Durable, Kind::New) => self.registry.put(record, Some(here)).is_ok(),
-            // Whom this registration replaces is for `arrive` to see.
-            (SaveOutcome::Durable, Kind::Rekeyed) => self.registry.put(record, None).is_ok(),
+            (SaveOutcome::Durable, RecordChange::Added) => {
+                self.registry.put(record, Some(here)).is_ok()
+            }
+            // `arrive` must still see the connection that this registration replaces.
+            (SaveOutcome::Durable, RecordChange::Rekeyed) => {
+                self.registry.put(record, None).is_ok()
+            }
             (SaveOutcome::Failed, _) => false,
         };
         if !kept {
@@ -247,23 +283,25 @@ impl Rendezvous {
             return;
         }
         self.acknowledge(contact.via(), Registered::Ok, effects);
-        match kind {
-            Kind::Renamed(_) => self.carry_name(&id),
-            Kind::New | Kind::Rekeyed if newest => self.arrive(&id, here, effects),
-            Kind::New | Kind::Rekeyed => {}
+        match change {
+            RecordChange::Renamed(_) => self.rename_connection(&id),
+            RecordChange::Added | RecordChange::Rekeyed if newest => {
+                self.arrive(&id, here, effects);
+            }
+            RecordChange::Added | RecordChange::Rekeyed => {}
         }
-        push(effects, Effect::Report(event(kind, id)));
+        push(effects, Effect::Report(event(change, id)));
     }
 
-    /// Answers what came a while ago, if whoever asked is still there.
+    /// Answers a request that arrived a while ago, if its sender is still there.
     fn acknowledge(&self, via: Via, outcome: Registered, effects: &mut Effects) {
         if self.source(via).is_ok() {
             answer(effects, via, outcome);
         }
     }
 
-    /// A peer is here now. If it comes on a connection, that is kept as its presence; the
-    /// connection it was present on before gives way (C32).
+    /// A peer is here now. If it registered on a connection, that is kept as its presence, and the
+    /// connection it was present on before is closed (C32).
     fn arrive(&mut self, id: &PeerId, contact: Contact, effects: &mut Effects) {
         let before = self.registry.peer(id).and_then(|peer| peer.connection());
         self.registry.seen(id, contact);
@@ -277,7 +315,7 @@ impl Rendezvous {
             _ => {}
         }
         let Some(connection) = self.connections.get_mut(&conn) else {
-            // It was closed while the store was at work.
+            // The connection was closed while the store was at work.
             self.registry.left(contact.seen, id, conn);
             return;
         };
@@ -286,22 +324,23 @@ impl Rendezvous {
         push(effects, Effect::Keep { conn });
     }
 
-    /// The connection a renamed peer is present on is that of its new id.
-    fn carry_name(&mut self, id: &PeerId) {
+    /// Tells the connection a renamed peer is present on about its new id.
+    fn rename_connection(&mut self, id: &PeerId) {
         let conn = self.registry.peer(id).and_then(|peer| peer.connection());
         if let Some(connection) = conn.and_then(|conn| self.connections.get_mut(&conn)) {
             connection.registered = Some(id.clone());
         }
     }
 
-    /// A connection is no peer's presence any more; whose it was.
+    /// Detaches a connection from the peer that is present on it; gives that peer's id.
     fn release(&mut self, conn: Conn) -> Option<PeerId> {
         let id = self.connections.get_mut(&conn)?.registered.take()?;
         self.registered_connections = self.registered_connections.saturating_sub(1);
         Some(id)
     }
 
-    /// Whether a further connection must not be kept: some places stay for those who only ask.
+    /// Whether peers are present on so many connections that no more may be kept: a quarter stays
+    /// free for those who only ask.
     fn is_crowded(&self, via: Via) -> bool {
         let Via::Stream(conn) = via else { return false };
         let kept =
@@ -319,19 +358,19 @@ impl Rendezvous {
         Ok(())
     }
 
-    /// The port this server sees (C34, C35, C38).
+    /// Tells the sender's port as the server sees it (C34, C35, C38).
     pub(super) fn test_nat(&self, via: Via, effects: &mut Effects) -> Result<(), DropReason> {
-        let from: Endpoint = self.source(via)?;
-        reply(effects, via, Reply::Nat { port: from.port() });
+        let port = self.source(via)?.port();
+        reply(effects, via, Reply::Nat { port });
         Ok(())
     }
 }
 
-fn event(kind: Kind, id: PeerId) -> Event {
-    match kind {
-        Kind::New => Event::PeerAdded { id },
-        Kind::Rekeyed => Event::PeerKeyChanged { id },
-        Kind::Renamed(from) => Event::PeerRenamed { from, id },
+fn event(change: RecordChange, id: PeerId) -> Event {
+    match change {
+        RecordChange::Added => Event::PeerAdded { id },
+        RecordChange::Rekeyed => Event::PeerKeyChanged { id },
+        RecordChange::Renamed(from) => Event::PeerRenamed { from, id },
     }
 }
 

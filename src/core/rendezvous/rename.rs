@@ -1,5 +1,5 @@
-//! A device changes its id (protocol §4.1.4): whoever knows the device id may, so it is counted
-//! like a registration. C33.
+//! A device changes its id (protocol §4.1.4). Knowing the device id is enough for that, so that
+//! attempts are counted like registrations. C33.
 
 use crate::base::counters::DropReason;
 use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
@@ -7,16 +7,16 @@ use crate::base::peer::{PeerId, Record};
 use crate::wire::reply::Registered;
 use crate::wire::request::{Given, Registration};
 
-use super::register::{Kind, Pending, answer};
+use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
 use super::{Effects, Rendezvous};
 
 impl Rendezvous {
-    /// Moves the record of `wish.old_id` to `wish.id`.
+    /// Moves the record of `request.old_id` to `request.id`.
     pub(super) fn change_id(
         &mut self,
         contact: Contact,
-        wish: Registration,
+        request: Registration,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
@@ -24,18 +24,18 @@ impl Rendezvous {
             return self.too_frequent(via, effects);
         }
         let banned = |id: &Given<PeerId>| id.value().is_some_and(|id| self.policy.bans.has_id(id));
-        if banned(&wish.id) || banned(&wish.old_id) {
+        if banned(&request.id) || banned(&request.old_id) {
             return Err(DropReason::Blocked);
         }
-        let Given::Value(device) = wish.device else { return Err(DropReason::Incomplete) };
-        let id = match wish.id {
+        let Given::Value(device) = request.device else { return Err(DropReason::Incomplete) };
+        let id = match request.id {
             Given::Value(id) if is_well_formed(&id) => id,
             Given::Value(_) | Given::Nothing | Given::Unusable => {
                 answer(effects, via, Registered::InvalidIdFormat);
                 return Ok(());
             }
         };
-        let old = wish.old_id.value().and_then(|old| Some((old, self.registry.peer(old)?)));
+        let old = request.old_id.value().and_then(|old| Some((old, self.registry.peer(old)?)));
         let Some((old, peer)) = old.filter(|(_, peer)| peer.device == device) else {
             answer(effects, via, Registered::UuidMismatch);
             return Ok(());
@@ -49,11 +49,13 @@ impl Rendezvous {
         }
         let first_seen_secs = peer.first_seen_secs;
         let record = Record { id, device, key: peer.key, first_seen_secs };
-        self.save(Pending { record, contact, kind: Kind::Renamed(old.clone()) }, effects)
+        let change = RecordChange::Renamed(old.clone());
+        self.save(PendingRegistration { record, contact, change }, effects)
     }
 }
 
-/// The client's rule: a letter, then letters of any script, digits, `_` and `-`; 6 to 16 in all.
+/// The client's rule: an ASCII letter, then letters and digits of any script, `_` and `-`;
+/// 6 to 16 characters in all.
 fn is_well_formed(id: &PeerId) -> bool {
     let id = id.as_str();
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
