@@ -325,6 +325,23 @@ fn check_is_content_with_what_is_fine_and_changes_nothing() {
 }
 
 #[test]
+fn check_writes_through_no_link_and_removes_only_what_it_made() {
+    let folder = Folder::with_key().write("precious", "of another").write("empty", "");
+    let port = free_port().to_string();
+    let probe = folder.0.join(".hbb-check");
+    for target in ["precious", "not there", "empty"] {
+        std::os::unix::fs::symlink(target, &probe).unwrap();
+        let ended = folder.run(&["check", "--port", &port]);
+        ended.failed(3, &["1 problem"]);
+        assert!(ended.out.contains("remove ./.hbb-check"), "{ended:?}");
+        assert_eq!(fs::read_link(&probe).unwrap(), Path::new(target));
+        fs::remove_file(&probe).unwrap();
+    }
+    assert_eq!(folder.read("precious"), "of another");
+    assert_eq!(folder.names(), ["empty", "id_ed25519", "id_ed25519.pub", "precious"]);
+}
+
+#[test]
 fn check_finds_taken_ports() {
     let folder = Folder::new();
     // Another test may start a program this moment, and until that runs it holds what we probed.

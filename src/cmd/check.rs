@@ -2,7 +2,7 @@
 //! Starts nothing, changes nothing. The exit code is that of the worst finding.
 //! Checks: tests/cli.rs.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::path::Path;
@@ -85,11 +85,21 @@ fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
 
 fn check_directory(dir: &Path, report: &mut Report) {
     let probe = dir.join(".hbb-check");
-    match fs::write(&probe, "") {
-        Ok(()) => {
+    // A new file or none: whoever owns the folder may have put a link to any file there.
+    match File::create_new(&probe) {
+        Ok(_) => {
             drop(fs::remove_file(&probe));
             report.fine(&format!("directory {} can be written to", dir.display()));
         }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => report.problem(
+            ExitReason::Unusable,
+            &format!(
+                "Cannot try whether the directory {} can be written to; remove {}, which is in \
+                 the way.",
+                dir.display(),
+                probe.display()
+            ),
+        ),
         Err(error) => report.problem(
             ExitReason::Unusable,
             &format!(
