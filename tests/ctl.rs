@@ -20,6 +20,8 @@ mod files;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;
+#[path = "ctl/socket.rs"]
+mod socket;
 
 use hbb::cli::CTL_COMMANDS;
 use model::host::{Host, PATIENCE};

@@ -1,7 +1,6 @@
 //! Puts the shell together: opens every socket first, then runs both owners, the accept loops
 //! and the signal handler on one executor until a signal says stop.
 
-use std::fs;
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
@@ -215,7 +214,7 @@ async fn serve(
     future::or(holders.until_stop(signals, reload, updates), supervisor.beat()).await;
     info!("stopping");
     supervisor.stopping();
-    drop(control.map(fs::remove_file));
+    control.iter().for_each(|path| control::close(path));
     drop(stop_in);
     if let Some(store) = store {
         store.await.stop();

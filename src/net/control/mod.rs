@@ -15,9 +15,9 @@ mod settings;
 mod status;
 
 use std::fs::{self, Permissions};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread::{self, Builder};
@@ -26,6 +26,7 @@ use std::time::Duration;
 use log::warn;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::process::geteuid;
 
 use hbb_core::base::limits::{
     ACCEPT_PAUSE_MS, CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS,
@@ -44,22 +45,46 @@ pub use settings::SettingsOwner;
 /// Owner and group.
 const MODE: u32 = 0o660;
 
-/// Opens the socket. One that a server left behind is replaced.
+/// Opens the socket. One that a server of ours left behind is replaced, and nothing else.
 ///
 /// # Errors
-/// What the system says; `AddrInUse` if another server answers there.
+/// What the system says; `AddrInUse` if another server answers there; `AlreadyExists` for what is
+/// not a socket of ours.
 pub fn open(path: &Path) -> io::Result<UnixListener> {
-    if UnixStream::connect(path).is_ok() {
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
-    if let Err(error) = fs::remove_file(path)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
+    match UnixStream::connect(path) {
+        Ok(_) => return Err(ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // Nobody listens; a socket of datagrams is another error.
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            left_behind(path)?;
+            fs::remove_file(path)?;
+        }
+        Err(error) => return Err(error),
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(MODE))?;
     Ok(listener)
+}
+
+/// Takes the socket away at the end, unless something else has taken its place.
+pub fn close(path: &Path) {
+    if left_behind(path).is_ok() {
+        drop(fs::remove_file(path));
+    }
+}
+
+/// Whether a server of the same user made what is at `path`, which is not followed if it is a
+/// link.
+fn left_behind(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    let why = if !found.file_type().is_socket() {
+        "it is not a socket; name another path with --control"
+    } else if found.uid() != geteuid().as_raw() {
+        "it is a socket that belongs to another user; remove it if nobody uses it"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(ErrorKind::AlreadyExists, why))
 }
 
 /// Starts the control thread, which runs until the process ends. It answers one operator after

@@ -1,0 +1,85 @@
+//! What `--control` may name: nothing but a socket that a server of ours left behind gives way.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, chown, symlink};
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
+
+use crate::address;
+use crate::ctl_at;
+use crate::model::host::{Host, PATIENCE};
+use crate::model::server::Server;
+use crate::model::target::Target;
+
+/// Starts a server with `--control` at `path`, sees that it serves all the same, and stops it.
+fn serves_without(path: &Path, why: &str) {
+    let mut server = Server::start(&["--control", path.to_str().unwrap()]);
+    let log = server.wait_log("warn control-unavailable");
+    assert!(log.contains(why), "{log}");
+    drop(Target::register(&Host::local("127.0.0.9"), address(&server), "123456789", &server.key()));
+    assert!(server.terminate(PATIENCE).success());
+}
+
+struct Place(std::path::PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hbb-{name}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&path));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+#[test]
+fn a_file_or_a_link_is_not_replaced_by_the_socket() {
+    let place = Place::new("ctl-file");
+    let (file, link) = (place.0.join("id_ed25519"), place.0.join("link"));
+    fs::write(&file, "the secret key").unwrap();
+    symlink("id_ed25519", &link).unwrap();
+    for path in [&file, &link] {
+        serves_without(path, "is not a socket");
+        assert_eq!(fs::read_to_string(path).unwrap(), "the secret key");
+    }
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+}
+
+#[test]
+fn a_socket_of_another_program_is_not_replaced() {
+    let place = Place::new("ctl-other");
+    let (datagrams, left) = (place.0.join("log"), place.0.join("left"));
+    let kept = UnixDatagram::bind(&datagrams).unwrap();
+    serves_without(&datagrams, "cause=");
+    assert!(fs::metadata(&datagrams).unwrap().file_type().is_socket());
+    drop(kept);
+    // One that another user left behind; only root can make that here.
+    drop(UnixListener::bind(&left).unwrap());
+    let us = fs::metadata(&left).unwrap().uid();
+    assert_eq!(us, 0, "this test gives a file to another user: run it as root");
+    chown(&left, Some(65_534), None).unwrap();
+    serves_without(&left, "belongs to another user");
+    assert_eq!(fs::metadata(&left).unwrap().uid(), 65_534);
+    // Ours gives way.
+    chown(&left, Some(us), None).unwrap();
+    let mut server = Server::start(&["--control", left.to_str().unwrap()]);
+    assert!(!server.log().contains("control-unavailable"));
+    assert!(server.terminate(PATIENCE).success());
+    assert!(!left.exists());
+}
+
+#[test]
+fn what_took_the_place_of_the_socket_stays_at_the_end() {
+    let mut server = Server::start(&[]);
+    let path = server.data().join("hbb.sock");
+    assert!(ctl_at(server.data(), &["status"]).is_ok());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "of another").unwrap();
+    assert!(server.terminate(PATIENCE).success());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of another");
+}
