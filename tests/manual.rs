@@ -1,6 +1,6 @@
 //! The manual page and the operator's manual say what `--help` says: each
 //! flag of each command, and none that is not there. The operator's manual has every event the log
-//! can name; README opens with the two commands and stays short.
+//! can name and every reason for a drop; README opens with the two commands and stays short.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hbb::cli::{CTL_COMMANDS, CtlCommand};
+use hbb_core::base::counters::DropReason;
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("board/debian").join(name)
@@ -154,6 +155,13 @@ fn the_operators_manual_explains_every_event_of_the_log() {
     for detail in details {
         assert!(named.contains(&detail), "{detail} is not named: {named:?}");
     }
+}
+
+#[test]
+fn the_operators_manual_explains_every_reason_for_a_drop() {
+    let text = page("board/manual.md");
+    let explained = first_column(&text, "| reason | means");
+    assert_eq!(explained, DropReason::ALL.map(|reason| format!("`{}`", reason.as_str())));
 }
 
 #[test]

@@ -60,5 +60,6 @@ hold! {
     pages_and_comments_name_files_that_are_there: pages::paths;
     sections_that_are_cited_are_there: pages::sections;
     nothing_is_public_for_tests_alone: unused::public;
+    every_reason_for_a_drop_is_given: unused::drop_reasons;
     the_page_of_checks_names_the_tests_there_are: checks::compare;
 }

@@ -109,7 +109,7 @@ fn flat(tokens: TokenStream) -> Vec<(String, usize)> {
 }
 
 /// Leaves out what has `#[cfg(test)]` or is there for the feature `testing`.
-fn without_tests(tokens: TokenStream) -> TokenStream {
+pub(crate) fn without_tests(tokens: TokenStream) -> TokenStream {
     let mut kept = Vec::new();
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {

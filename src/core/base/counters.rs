@@ -1,5 +1,5 @@
-//! What was dropped, refused and evicted, counted by reason. A stranger's mistakes end here and
-//! not in the log.
+//! What was dropped, refused and evicted, counted by reason: strangers' mistakes are counted, not
+//! logged. board/manual.md words the reasons for operators.
 
 /// Why a message or a connection of a peer went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@
 pub enum DropReason {
     /// The bytes are no message we know (C06, C07).
     Malformed,
-    /// A frame announced more than the cap (C04).
+    /// A message or frame is longer than it may be (C04).
     Oversized,
     /// A message that has no business on this port or transport.
     Unexpected,
@@ -25,7 +25,7 @@ pub enum DropReason {
     TooFrequent,
     /// A table is at its limit.
     TableFull,
-    /// The server does all it takes on at a time: key exchanges in a second, or changes that wait
+    /// The server has as much to do as it takes on: key exchanges in a second, or changes waiting
     /// for the store.
     Busy,
     /// The peer does not read what it is sent.
