@@ -1,11 +1,12 @@
 //! From accept to who serves: what a connection is, by its port and by the first bytes it sends.
 //! Each connection is looked at once and handed over with its owner. C26, C31, C37.
 
-use std::io;
-use std::net::TcpListener;
+use std::net;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_net::TcpListener;
 use log::warn;
 use smol::{Async, LocalExecutor, Timer};
 
@@ -39,19 +40,23 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Accepts as long as there are places; when the kernel refuses (no file descriptors), waits.
-    pub(crate) async fn run(self, listener: Async<TcpListener>) {
+    pub(crate) async fn run(self, listener: TcpListener) {
+        let arrivals: Arc<Async<net::TcpListener>> = listener.clone().into();
         loop {
             // A place is taken only for a connection that is there: listeners do not hoard them.
-            let _ = listener.readable().await;
+            // Should it be gone again, its listener keeps the one place for the next.
+            let _ = arrivals.readable().await;
             let Some(place) = self.pool.place().await else { return };
-            match listener.get_ref().accept().and_then(|(s, from)| Ok((Async::new(s)?, from))) {
+            match listener.accept().await {
                 Ok((stream, from)) => {
+                    // Nobody shares the stream inside yet.
+                    let stream: Arc<Async<net::TcpStream>> = stream.into();
+                    let Some(stream) = Arc::into_inner(stream) else { continue };
                     let _ = stream.get_ref().set_nodelay(true);
                     let (link, from) = (Link::new(stream), Endpoint::from(from));
                     let connection = Connection { link, from, place };
                     self.executor.spawn(serve(connection, self.entrance.clone())).detach();
                 }
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => {}
                 Err(cause) => {
                     warn!("accept-failed cause={}", cause.kind());
                     Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;

@@ -2,15 +2,16 @@
 //! and the signal handler on one executor until a signal says stop.
 
 use std::io;
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 
+use async_net::TcpListener;
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, bounded};
-use smol::{Async, LocalExecutor, Task, future};
+use smol::{LocalExecutor, Task, future};
 
 use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
@@ -112,7 +113,7 @@ pub(crate) enum ServeError {
 /// Opened sockets.
 struct Sockets {
     datagrams: Option<Datagrams>,
-    listeners: Vec<(PortService, Async<TcpListener>)>,
+    listeners: Vec<(PortService, TcpListener)>,
 }
 
 /// Serves until SIGTERM or SIGINT; registrations on their way are durable on return.
@@ -328,7 +329,7 @@ impl Shell {
         })
     }
 
-    fn accept(&self, listener: Async<TcpListener>, entrance: Entrance) {
+    fn accept(&self, listener: TcpListener, entrance: Entrance) {
         let (executor, pool) = (Rc::clone(&self.executor), self.pool.clone());
         let acceptor = Acceptor { executor, pool, entrance };
         self.executor.spawn(acceptor.run(listener)).detach();

@@ -35,6 +35,7 @@ const LAYERS: &[&[&str]] = &[
 /// Who may name an outside crate; static_assertions leaves nothing in the binary.
 const CRATES: &[(&str, &[&str])] = &[
     ("argh", &["src/cli.rs"]),
+    ("async_net", &["src/net/serve.rs", "src/net/accept.rs", "src/net/conn/socket.rs"]),
     ("async_signal", &["src/net/process/signal.rs"]),
     ("crypto_secretbox", &["src/core/identity/seal.rs"]),
     ("ct_codecs", &["src/cmd/export.rs", "src/core/identity/", "src/core/wire/handshake.rs"]),

@@ -2,11 +2,11 @@
 //! address where the operator names one. It must not know what the sockets are for.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
+use async_net::TcpListener;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
-use smol::Async;
 
 /// Connections the kernel may hold for us before we accept them.
 const BACKLOG: i32 = 128;
@@ -15,10 +15,10 @@ const BACKLOG: i32 = 128;
 ///
 /// # Errors
 /// What the kernel says; `AddrInUse` is the usual one.
-pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<Async<TcpListener>> {
+pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     let socket = open(ip, port, SocketType::STREAM)?;
     listen(&socket, BACKLOG)?;
-    Async::new(TcpListener::from(socket))
+    TcpListener::try_from(socket)
 }
 
 /// Binds UDP to `port` of `ip`, or of every address if that is None.
