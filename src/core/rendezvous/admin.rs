@@ -1,4 +1,4 @@
-//! What an operator asks of the rendezvous: who is registered, and to forget or shut out some.
+//! What an operator asks of the rendezvous: to list peers, to forget one, to ban some.
 //! Checks: tests/ctl.rs.
 
 use alloc::string::String;
@@ -17,36 +17,36 @@ use super::{Effect, Effects, Event, Rendezvous, push};
 /// One registered peer, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerRow {
-    /// Its id.
+    /// The id it is dialled by.
     pub id: PeerId,
-    /// Where it is or was last.
+    /// Where it is or was last; None if it was not here since start.
     pub at: Option<Endpoint>,
-    /// How it is or was reached.
+    /// How it is or was reached; None if it was not here since start.
     pub via: Option<Via>,
-    /// What its connection speaks, while that is open.
+    /// What its connection speaks; None over UDP and if it is away.
     pub transport: Option<Transport>,
-    /// Since it was last heard of; None if not since we started.
+    /// Seconds since it last registered or left; None if it was not here since start.
     pub seen_secs: Option<u64>,
-    /// For how long it is here, if it is.
+    /// For how many seconds it has been here; None if it is away.
     pub online_secs: Option<u64>,
-    /// Unix time of its first registration; 0 if the clock was not set.
+    /// Unix time of its first registration, in seconds; 0 if the clock was not set then.
     pub first_seen_secs: u64,
 }
 
 /// Which peers to list.
 #[derive(Clone, Debug, Default)]
 pub struct PeerQuery {
-    /// Those whose ids come after this one.
+    /// Only ids that sort after this one, by their bytes.
     pub after: Option<PeerId>,
-    /// Those whose ids hold this.
+    /// Only ids that contain this text; all do if it is empty.
     pub part: String,
-    /// So many at most.
+    /// At most this many.
     pub count: usize,
 }
 
 impl Rendezvous {
-    /// The next peers in the order of their ids. Looks at every peer, so that those who come and
-    /// go between two calls neither hide nor repeat another.
+    /// The next peers in the order of their ids. It looks at every peer, so that one that comes or
+    /// goes between two calls neither hides nor repeats another.
     pub fn list(&self, now: Time, wanted: &PeerQuery) -> Vec<PeerRow> {
         let mut ids: Vec<&PeerId> = Vec::with_capacity(wanted.count.saturating_add(1));
         for (id, _) in self.registry.iter() {
@@ -78,18 +78,18 @@ impl Rendezvous {
         })
     }
 
-    /// How many peers are here.
+    /// How many peers are here and not banned (C23, C32). Looks at every peer.
     pub fn online_peers(&self, now: Time) -> usize {
         self.registry.iter().filter(|(id, peer)| self.present(now, id, peer).is_some()).count()
     }
 
-    /// Where a peer is, if it is here and not shut out.
+    /// How to reach a peer, if it is here and not banned.
     pub(super) fn present(&self, now: Time, id: &PeerId, peer: &Peer) -> Option<Contact> {
         let bans = &self.policy.bans;
         peer.present(now).filter(|here| !bans.has_id(id) && !bans.has_ip(here.from.ip()))
     }
 
-    /// A connection of somebody who is shut out by now; the shell closes it and asks again.
+    /// A connection whose address or peer has been banned; the shell closes it and asks again.
     pub fn banned_connection(&self) -> Option<Conn> {
         let bans = &self.policy.bans;
         let banned = self.connections.iter().find(|(_, connection)| {
@@ -99,8 +99,8 @@ impl Rendezvous {
         banned.map(|(conn, _)| *conn)
     }
 
-    /// An operator wants a peer forgotten: on disk first, then here. One that is still there comes
-    /// back by itself, as a new one.
+    /// An operator wants a peer forgotten: first on disk, then here. One that still runs registers
+    /// anew by itself.
     pub(super) fn forget(&mut self, id: PeerId, effects: &mut Effects) {
         if self.registry.peer(&id).is_none() {
             return push(effects, Effect::Report(Event::PeerUnknown { id }));

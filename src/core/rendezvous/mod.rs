@@ -1,5 +1,5 @@
-//! Who is registered, who is here, and who is asking for whom: a pure machine. It must not know
-//! sockets, clocks, files or logs, nor the relay. C11-C52, C55-C59.
+//! Who is registered, who is here, and who asks for whom: a pure machine that knows no socket,
+//! clock, file or log, nor the relay. C11-C52, C55-C59.
 
 mod admin;
 mod console;
@@ -42,35 +42,35 @@ use registry::Registry;
 pub enum Input<'a> {
     /// A connection was accepted.
     Opened {
-        /// Its handle, until `Closed`.
+        /// Its handle until `Closed`.
         conn: Conn,
-        /// Where it came from.
+        /// The peer's address; behind a trusted proxy the one that the proxy tells.
         from: Endpoint,
-        /// What it speaks.
+        /// How its bytes are cut into messages.
         transport: Transport,
     },
     /// A message arrived.
     Request {
-        /// The way it came.
+        /// Where it came from, and where its answer goes.
         via: Via,
-        /// What it says.
+        /// The decoded message.
         request: Request<'a>,
     },
     /// A connection is gone.
     Closed {
-        /// Which one.
+        /// Its handle, which stands for nothing from now on.
         conn: Conn,
     },
     /// An operator wants a peer forgotten; `PeerForgotten`, `SaveFailed` or `PeerUnknown` follows.
     Forget {
-        /// Its id.
+        /// The peer's id.
         id: PeerId,
     },
     /// The store is done with a change.
     Saved {
-        /// Which one.
+        /// The ticket that [`Effect::Save`] gave it.
         ticket: Ticket,
-        /// How it went.
+        /// Whether the change is durable.
         outcome: SaveOutcome,
     },
 }
@@ -80,104 +80,105 @@ pub enum Input<'a> {
 pub enum Effect {
     /// Send a message.
     Reply {
-        /// The way it goes.
+        /// Whom it is for: not always the sender of the input.
         via: Via,
-        /// What it says.
+        /// The message, not yet encoded.
         reply: Reply,
     },
-    /// Flush and close a connection.
+    /// Send what waits for a connection, then close it.
     Close {
-        /// Which one.
+        /// Its handle.
         conn: Conn,
-        /// Why.
+        /// Why, for the log.
         reason: DropReason,
     },
-    /// This connection is a peer's presence from now on: no idle rule, heartbeats (C28).
+    /// This connection is a peer's presence from now on: send heartbeats instead of closing it when
+    /// it is idle (C28).
     Keep {
-        /// Which one.
+        /// Its handle.
         conn: Conn,
     },
-    /// Make a change durable, then say `Saved`.
+    /// Make a change durable, then give `Saved`.
     Save {
-        /// Names it.
+        /// Comes back with `Saved`; never used twice.
         ticket: Ticket,
         /// What to store.
         change: Change,
     },
-    /// Something an operator may want to read; worded in `net/report.rs`.
+    /// Something an operator may want to read; `net/report.rs` words it.
     Report(Event),
 }
 
-/// What a machine reports, past tense.
+/// What the rendezvous reports, in the past tense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A new id is registered and durable.
     PeerAdded {
-        /// Its id.
+        /// The new id.
         id: PeerId,
     },
     /// A registered device has a new key, durable.
     PeerKeyChanged {
-        /// Its id.
+        /// The device's id, as before.
         id: PeerId,
     },
     /// A registered device goes by another id, durable.
     PeerRenamed {
         /// The id given up.
         from: PeerId,
-        /// Its id now.
+        /// The id it goes by now.
         id: PeerId,
     },
     /// Somebody else asked for a registered id, or for a new key from another address.
     PeerChangeRefused {
-        /// The id.
+        /// The registered id.
         id: PeerId,
-        /// Who asked.
+        /// The address that asked.
         from: Endpoint,
     },
     /// A new id was refused because the table is full.
     PeersFull {
-        /// The limit.
+        /// How many peers may be registered.
         limit: usize,
     },
-    /// A peer long away made room for a new one.
+    /// A peer was forgotten: long away, it made room for a new one, or an operator wished it.
     PeerForgotten {
-        /// Its id.
+        /// The id that is free again.
         id: PeerId,
     },
-    /// A peer was to be forgotten that is not registered.
+    /// An operator wants a peer forgotten that is not registered.
     PeerUnknown {
-        /// The id.
+        /// The id the operator gave.
         id: PeerId,
     },
     /// The store could not keep a registration or a removal.
     SaveFailed {
-        /// Of this id.
+        /// The id to be registered or removed.
         id: PeerId,
     },
     /// A message went no further.
     Dropped {
-        /// The way it came.
+        /// Where it came from.
         via: Via,
-        /// Why.
+        /// Why; counted as well.
         reason: DropReason,
     },
 }
 
-/// How full the tables are: none may outgrow its limit.
+/// How many entries the tables have: none may outgrow its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occupancy {
-    /// Registered peers.
+    /// Registered peers, here or not; at most [`Limits::peers`] unless that was lowered.
     pub peers: usize,
-    /// Registrations waiting for the store.
+    /// Ids with a change that waits for the store, at most [`SAVES_PENDING_MAX`].
     pub saving: usize,
-    /// Open connections.
+    /// Open connections, at most [`Limits::connections`].
     pub connections: usize,
-    /// Initiators waiting for a target.
+    /// Initiators that wait for a target, at most [`Limits::connections`].
     pub dials: usize,
-    /// Sources that showed the access key for a target.
+    /// Pairs of a source and a target it showed the access key for; bounded, oldest out (C59).
     pub grants: usize,
-    /// Addresses in the fuller one of the two throttles.
+    /// Sources in the fuller of the two rate limits; bounded, oldest out (C20).
     pub throttled: usize,
 }
 
@@ -188,7 +189,7 @@ pub type Effects = Deque<Effect, EFFECTS_MAX>;
 struct Connection {
     from: Endpoint,
     transport: Transport,
-    /// The peer whose presence it is.
+    /// The peer that is present on it.
     registered: Option<PeerId>,
 }
 
@@ -215,8 +216,8 @@ pub struct Rendezvous {
 }
 
 impl Rendezvous {
-    /// A rendezvous without peers. `key` signs peer keys; without it sessions are not encrypted.
-    /// `seed` keys its tables and the nonces that authenticate answers: it must be secret.
+    /// A rendezvous without peers. `key` signs peers' keys; without it sessions are not encrypted.
+    /// `seed` keys the tables and the nonces that authenticate answers: it must be secret.
     pub fn new(limits: Limits, policy: Policy, key: Option<ServerKey>, seed: Seed) -> Self {
         Self {
             registry: Registry::new(limits.peers, seed),
@@ -244,7 +245,7 @@ impl Rendezvous {
         self.registry.put(record, None).is_ok()
     }
 
-    /// Changes limits and policy; nothing that is there is lost.
+    /// Changes limits and policy. Nothing is lost, also where a limit is lower than before.
     pub fn reconfigure(&mut self, limits: Limits, policy: Policy) {
         self.registry.set_limit(limits.peers);
         self.connections.set_limit(limits.connections);
@@ -253,17 +254,17 @@ impl Rendezvous {
         self.policy = policy;
     }
 
-    /// Changes which relays are handed out: those of the list that can be reached.
+    /// Changes which relays are handed out: the reachable ones of the operator's list.
     pub fn set_relays(&mut self, relays: Vec<String>) {
         self.policy.relays = relays;
     }
 
-    /// Tells the Unix time, in seconds, of [`Time::START`]; 0 while the clock is not set.
+    /// Sets the Unix time of [`Time::START`], in seconds; 0 while the clock is not set.
     pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
         self.epoch_secs = epoch_secs;
     }
 
-    /// What was dropped so far.
+    /// What was dropped since start, by reason.
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -280,7 +281,7 @@ impl Rendezvous {
         }
     }
 
-    /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
+    /// Takes one input; at most `EFFECTS_MAX` effects follow.
     pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
         match input {
             Input::Opened { conn, from, transport } => {
@@ -288,7 +289,7 @@ impl Rendezvous {
                     self.drop(Via::Stream(conn), DropReason::Blocked, effects);
                     return;
                 }
-                // The shell's pool is never larger than this table.
+                // The shell's pool is no larger than this table.
                 let _ =
                     self.connections.insert(conn, Connection { from, transport, registered: None });
             }
@@ -303,12 +304,12 @@ impl Rendezvous {
         }
     }
 
-    /// The next moment `handle_timeout` has something to do.
+    /// When `handle_timeout` next has something to do; None if nothing waits.
     pub fn next_timeout(&self) -> Option<Time> {
         self.dials.oldest().map(|(_, dial)| dial.asked.after_ms(PUNCH_MS))
     }
 
-    /// Forgets one punch that nobody answered.
+    /// Forgets one punch that nobody answered within `PUNCH_MS`.
     pub fn handle_timeout(&mut self, now: Time, _effects: &mut Effects) {
         if self.next_timeout().is_some_and(|due| due <= now) {
             self.dials.pop_oldest();
@@ -327,11 +328,11 @@ impl Rendezvous {
         }
         match request {
             Request::RegisterPeer { id } => self.register_peer(now, via, &id, effects),
-            Request::RegisterPk(wish) => self.register_pk(now, via, wish, effects),
-            Request::PunchHole(wish) => self.punch_hole(now, via, &wish, effects),
+            Request::RegisterPk(claim) => self.register_pk(now, via, claim, effects),
+            Request::PunchHole(punch) => self.punch_hole(now, via, &punch, effects),
             Request::PunchSent(sent) => self.punch_sent(via, sent, effects),
             Request::LocalAddr(local) => self.local_addr(via, local, effects),
-            Request::RequestRelay(wish) => self.request_relay(now, via, &wish, effects),
+            Request::RequestRelay(relay) => self.request_relay(now, via, &relay, effects),
             Request::RelayResponse(answer) => self.relay_response(via, &answer, effects),
             Request::TestNat => self.test_nat(via, effects),
             Request::Online(query) => self.online(now, via, query, effects),
@@ -342,7 +343,7 @@ impl Rendezvous {
         }
     }
 
-    /// Counts and reports a message that goes no further; a connection ends with it.
+    /// Counts and reports a message that goes no further, and closes the connection it came on.
     fn drop(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
         self.counters.count(reason);
         push(effects, Effect::Report(Event::Dropped { via, reason }));
@@ -362,7 +363,7 @@ impl Rendezvous {
         }
     }
 
-    /// The endpoint behind `via`.
+    /// The address behind `via`.
     fn source(&self, via: Via) -> Result<Endpoint, DropReason> {
         match via {
             Via::Datagram(from) => Ok(from),
@@ -375,15 +376,15 @@ impl Rendezvous {
     }
 }
 
-/// The initiator of a running session keeps a connection as long as that lasts. We never ask for
-/// it (feedback stays 0); whoever comes all the same is kept like a peer.
+/// An initiator may keep a connection while its session runs. We never ask for that (feedback
+/// stays 0), but if it does so it is kept like a peer.
 fn health_check(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
     let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
     push(effects, Effect::Keep { conn });
     Ok(())
 }
 
-/// Adds an effect. No handler makes more than [`EFFECTS_MAX`]; a debug build checks it.
+/// Adds an effect. No handler has more than [`EFFECTS_MAX`]; a debug build checks that.
 fn push(effects: &mut Effects, effect: Effect) {
     let pushed = effects.push_back(effect).is_ok();
     debug_assert!(pushed, "more effects than EFFECTS_MAX");

@@ -21,7 +21,7 @@ pub(super) struct Peer {
     pub(super) key: PeerKey,
     pub(super) first_seen_secs: u64,
     presence: Presence,
-    /// When it came, if it is here, in seconds since start: 136 years of them.
+    /// When it came, if it is here, in seconds since start; enough for 136 years.
     since_secs: u32,
     signature: Option<Signature>,
     registrations: RateWindow,
@@ -75,8 +75,8 @@ impl Presence {
     }
 }
 
-/// Peers passed over for being connected, however long ago they registered, in one search for
-/// somebody to forget; the next search goes on behind them.
+/// Most peers that one search for somebody to forget skips because they are connected, however long
+/// ago they registered. They count as newest then, so that the next search goes on behind them.
 const CONNECTED_PASSED_MAX: usize = 16;
 
 const_assert!(size_of::<(PeerId, Peer)>() <= 288);
@@ -132,7 +132,7 @@ impl Peer {
     }
 }
 
-/// All registered devices, the one longest away first.
+/// All registered devices, the one seen longest ago first.
 pub(super) struct Registry {
     peers: Table<PeerId, Peer>,
 }
@@ -150,7 +150,7 @@ impl Registry {
         self.peers.set_limit(limit);
     }
 
-    /// Whether `more` new peers on their way leave no room for another.
+    /// Whether there is no room for another peer besides `more` that are being saved.
     pub(super) fn is_full_with(&self, more: usize) -> bool {
         self.peers.len().saturating_add(more) >= self.peers.limit()
     }
@@ -207,12 +207,12 @@ impl Registry {
         kept
     }
 
-    /// All of them, in no order that means anything.
+    /// All peers; callers must not rely on the order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
         self.peers.iter()
     }
 
-    /// Forgets one.
+    /// Removes a peer; false if it is not registered.
     pub(super) fn remove(&mut self, id: &PeerId) -> bool {
         self.peers.remove(id).is_some()
     }
@@ -245,13 +245,13 @@ impl Registry {
         self.replace(record, presence)
     }
 
-    /// Lets a peer that is coming back be the last to make room.
+    /// Makes a peer that is coming back the last one to be forgotten.
     pub(super) fn touch(&mut self, id: &PeerId) {
         self.peers.touch(id);
     }
 
-    /// Removes the peer longest away to make room, if it is away for long enough and not `busy`
-    /// coming back.
+    /// Removes the peer that has been away longest, if that is at least [`FORGET_ABSENT_MS`] and it
+    /// is not `busy` coming back.
     pub(super) fn forget_absent(
         &mut self,
         now: Time,
