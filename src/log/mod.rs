@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 pub use ::log::LevelFilter;
 use ::log::{Level, Log, Metadata, Record};
 
+use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
 use terminal::Terminal;
 
@@ -101,7 +102,8 @@ fn word(level: Level) -> &'static str {
     }
 }
 
-/// One line in the making, on the stack. Control characters become `?`: a line stays a line.
+/// One line in the making, on the stack. Characters that nobody sees, or that turn the direction of
+/// the rest, become `?`: a line stays a line and reads as it stands.
 struct Line {
     bytes: [u8; LINE_BYTES_MAX],
     length: usize,
@@ -141,11 +143,17 @@ impl Line {
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
-        for (place, byte) in room.iter_mut().zip(text.bytes()) {
-            *place = if byte.is_ascii_control() { b'?' } else { byte };
+        for c in text.chars() {
+            let c = if is_invisible(c) { '?' } else { c };
+            let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+            // A character that does not fit ends the line.
+            let Some(place) = room.get_mut(..c.len_utf8()) else {
+                self.length = LINE_BYTES_MAX;
+                return Ok(());
+            };
+            c.encode_utf8(place);
+            self.length += c.len_utf8();
         }
-        self.length = (self.length + text.len()).min(LINE_BYTES_MAX);
         Ok(())
     }
 }
@@ -189,6 +197,9 @@ mod tests {
         let mut line = Line::new();
         line.add(format_args!("warn a b=x\ny\u{1b}[0m"));
         assert_eq!(line.end(), b"warn a b=x?y?[0m\n");
+        let mut line = Line::new();
+        line.add(format_args!("warn a b=\u{202e}x\u{2028}\u{85}é"));
+        assert_eq!(line.text(), "warn a b=?x??é");
         line.add(format_args!("{}", "x".repeat(2 * LINE_BYTES_MAX)));
         assert_eq!((line.end().len(), line.end().last()), (LINE_BYTES_MAX, Some(&b'\n')));
     }

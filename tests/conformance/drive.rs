@@ -195,6 +195,12 @@ impl Drive {
         self.input(Input::Closed { conn })
     }
 
+    /// An operator has `id` forgotten.
+    pub(crate) fn forget(&mut self, id: &str) -> Deeds {
+        let id = hbb_core::base::peer::PeerId::new(id).unwrap();
+        self.input(Input::Forget { id })
+    }
+
     /// Says of everything held that it is kept.
     pub(crate) fn release(&mut self) -> Deeds {
         let mut deeds = Deeds::default();

@@ -12,6 +12,8 @@ mod console;
 mod drive;
 mod first_start;
 mod half_minute;
+mod ids;
+mod ids_machine;
 mod keys;
 mod loopback;
 #[path = "../model/mod.rs"]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// The page: a table row for each check of what is built, a line for what is not.
 pub(crate) const PAGE: &str = "tests/conformance/README.md";
 /// How many checks there are, and how many of them have a row even while they are later.
-const CHECKS: u16 = 80;
+const CHECKS: u16 = 81;
 const ROWS: u16 = 77;
 /// Checks without tests as yet; what is built now must leave this list, nothing may join it.
 const LATER: [u16; 3] = [78, 79, 80];
@@ -115,7 +115,7 @@ mod tests {
     fn found((changed, change): (u16, &str), test: &str) -> usize {
         let mut page = String::from("# Checks\n\n| check | asks | tests |\n|---|---|---|\n");
         let mut file = String::from(test);
-        for check in 1..=ROWS {
+        for check in (1..=CHECKS).filter(|check| !LATER.contains(check)) {
             file.push_str(&format!("#[test]\n#[cfg(unix)]\nfn c{check:03}_holds() {{}}\n"));
             let row = format!("| C{check:02} | it | `udp::c{check:03}_holds` |\n");
             page.push_str(if check == changed { change } else { &row });
@@ -155,7 +155,7 @@ mod tests {
     fn later_is_neither_tested_nor_longer_than_agreed() {
         assert_eq!(found((9, "| C09 | it | later: not built |\n"), ""), 2);
         assert_eq!(found((0, ""), "#[test] fn c078_answers() {}"), 1);
-        assert_eq!(found((0, ""), "#[test] fn c081_is_new() {}"), 1);
+        assert_eq!(found((0, ""), &format!("#[test] fn c{:03}_is_new() {{}}", CHECKS + 1)), 1);
     }
 
     #[test]

@@ -9,4 +9,5 @@ pub(crate) mod nonce;
 pub mod peer;
 pub mod rates;
 pub mod table;
+pub mod text;
 pub mod time;

@@ -3,15 +3,20 @@
 use core::fmt;
 use heapless::{String, Vec};
 
-use super::limits::{DEVICE_ID_BYTES_MAX, PEER_ID_BYTES_MAX, RELAY_TOKEN_BYTES_MAX};
+use super::limits::{
+    DEVICE_ID_BYTES_MAX, PEER_ID_BYTES_MAX, PEER_ID_BYTES_MIN, RELAY_TOKEN_BYTES_MAX,
+};
+use super::text::{Quoted, is_letter};
 
 /// A peer's id as people dial it: 1 to 48 bytes of UTF-8 without blanks or control characters,
-/// so that it can stand in a log line and in a file of lines.
+/// so that it can stand in a file of lines. Which of them may register anew is
+/// [`PeerId::is_well_formed`]; earlier versions stored others, and those are served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(String<PEER_ID_BYTES_MAX, u8>);
 
 impl PeerId {
-    /// Checks and copies `text`; None if it is empty, too long or unprintable.
+    /// Checks and copies `text`, which may be a stored id's; None if it is empty, too long, or
+    /// holds blanks or control characters.
     pub fn new(text: &str) -> Option<Self> {
         let printable = |c: char| !c.is_whitespace() && !c.is_control();
         if text.is_empty() || !text.chars().all(printable) {
@@ -20,16 +25,37 @@ impl PeerId {
         String::try_from(text).ok().map(Self)
     }
 
-    /// The id's text.
+    /// Whether nobody can take it for anything but an id, so that it may register: 6 to 48 bytes
+    /// of letters and digits of any script, `-`, `_` and `.`, the first a letter or digit; and it
+    /// reads as no address (C81).
+    pub fn is_well_formed(&self) -> bool {
+        let text = self.as_str();
+        text.len() >= PEER_ID_BYTES_MIN
+            && text.starts_with(char::is_alphanumeric)
+            && text.chars().all(|c| is_letter(c) || matches!(c, '-' | '_' | '.'))
+            && !reads_as_ipv4(text)
+    }
+
+    /// The id's text, without quotes.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 }
 
+/// As one word of a line for people: quoted unless it is well-formed.
 impl fmt::Display for PeerId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
+        match self.is_well_formed() {
+            true => out.write_str(self.as_str()),
+            false => Quoted(self.as_str()).fmt(out),
+        }
     }
+}
+
+/// Whether `text` is an IPv4 address or the beginning of one: numbers with dots between or behind.
+/// IPv6 addresses and networks hold `:` or `/`.
+pub(crate) fn reads_as_ipv4(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// What a device proves itself by when it registers again: opaque, 1 to 64 bytes, not public.
@@ -128,6 +154,58 @@ mod tests {
             assert!(PeerId::new(bad).is_none(), "{bad:?}");
         }
         assert!(PeerId::new(&"x".repeat(PEER_ID_BYTES_MAX)).is_some());
+    }
+
+    #[test]
+    fn well_formed_ids_are_names_and_read_as_nothing_else() {
+        let is_well_formed = |text: &str| PeerId::new(text).is_some_and(|id| id.is_well_formed());
+        for bad in [
+            "12345",
+            "<img/src=\"x\"/onerror=alert(1)>",
+            "$(reboot)",
+            "--help",
+            "-123456",
+            ".hidden",
+            "../../etc",
+            "a/b/c/d",
+            "ab\u{202e}cdef",
+            "abc\u{200d}def",
+            "\u{308}abcdef",
+            "\u{3164}\u{3164}\u{3164}",
+            "10.0.0.1",
+            "10.0.0",
+            "1234567.",
+            "::1:2:3",
+            "fd00::1",
+            "name=value",
+            "peer'1234",
+            "#12345678",
+            &"x".repeat(49),
+        ] {
+            assert!(!is_well_formed(bad), "{bad:?}");
+        }
+        for good in [
+            "123456",
+            "123456789",
+            "host-name.example",
+            "Büro_1",
+            "bu\u{308}ro-1",
+            "क्षमा",
+            "10.0.0.1a",
+            "1-2-3.",
+            "東京",
+            &"x".repeat(48),
+        ] {
+            assert!(is_well_formed(good), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_not_well_formed_is_shown_in_quotes() {
+        use alloc::string::ToString as _;
+        let shown = |text| PeerId::new(text).unwrap().to_string();
+        assert_eq!(shown("123456789"), "123456789");
+        assert_eq!(shown("x\u{202e}from=1"), r#""x\u{202e}from\u{3d}1""#);
     }
 
     #[test]

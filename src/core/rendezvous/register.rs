@@ -90,12 +90,17 @@ impl Rendezvous {
             _ => return Err(DropReason::Incomplete),
         };
         let id = match request.id {
-            Given::Value(id) if id.as_str().len() >= PEER_ID_BYTES_MIN => id,
-            Given::Value(_) | Given::Nothing => {
+            Given::Nothing => {
                 answer(effects, via, Registered::UuidMismatch);
                 return Ok(());
             }
-            Given::Unusable => {
+            Given::Value(id) if id.as_str().len() < PEER_ID_BYTES_MIN => {
+                answer(effects, via, Registered::UuidMismatch);
+                return Ok(());
+            }
+            // Ids stored by earlier versions keep working.
+            Given::Value(id) if id.is_well_formed() || self.registry.peer(&id).is_some() => id,
+            Given::Value(_) | Given::Unusable => {
                 answer(effects, via, Registered::InvalidIdFormat);
                 return Ok(());
             }

@@ -1,5 +1,5 @@
 //! A device changes its id (protocol §4.1.4). Knowing the device id is enough for that, so that
-//! attempts are counted like registrations. C33.
+//! attempts are counted like registrations. C33, C81.
 
 use crate::base::counters::DropReason;
 use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
@@ -29,7 +29,7 @@ impl Rendezvous {
         }
         let Given::Value(device) = request.device else { return Err(DropReason::Incomplete) };
         let id = match request.id {
-            Given::Value(id) if is_well_formed(&id) => id,
+            Given::Value(id) if is_chosen(&id) => id,
             Given::Value(_) | Given::Nothing | Given::Unusable => {
                 answer(effects, via, Registered::InvalidIdFormat);
                 return Ok(());
@@ -54,14 +54,14 @@ impl Rendezvous {
     }
 }
 
-/// The client's rule: an ASCII letter, then letters and digits of any script, `_` and `-`;
-/// 6 to 16 characters in all.
-fn is_well_formed(id: &PeerId) -> bool {
-    let id = id.as_str();
-    let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    (CHOSEN_ID_CHARS_MIN..=CHOSEN_ID_CHARS_MAX).contains(&id.chars().count())
-        && id.starts_with(|c: char| c.is_ascii_alphabetic())
-        && id.chars().all(word)
+/// The client's rule for chosen ids, narrower than that for all: an ASCII letter, then letters and
+/// digits of any script, `_` and `-`; 6 to 16 characters in all.
+fn is_chosen(id: &PeerId) -> bool {
+    let text = id.as_str();
+    (CHOSEN_ID_CHARS_MIN..=CHOSEN_ID_CHARS_MAX).contains(&text.chars().count())
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !text.contains('.')
+        && id.is_well_formed()
 }
 
 #[cfg(test)]
@@ -71,10 +71,11 @@ mod tests {
     #[test]
     fn chosen_ids_follow_the_clients_rule() {
         for bad in ["ab", "1bad12", "abcde", "a234567890123456x", "abc.def", "äbcdef", "-abcdef"] {
-            assert!(!is_well_formed(&PeerId::new(bad).unwrap()), "{bad}");
+            assert!(!is_chosen(&PeerId::new(bad).unwrap()), "{bad}");
         }
-        for good in ["abcdef", "newname1", "a_b-c4", "aßçdéf", "a234567890123456"] {
-            assert!(is_well_formed(&PeerId::new(good).unwrap()), "{good}");
+        for good in ["abcdef", "newname1", "a_b-c4", "aßçdéf", "ae\u{301}cdef", "a234567890123456"]
+        {
+            assert!(is_chosen(&PeerId::new(good).unwrap()), "{good}");
         }
     }
 }

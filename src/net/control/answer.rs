@@ -1,6 +1,7 @@
 //! The commands of the control socket and their answers. Names of members are a documented
 //! schema: they may be added to, not changed.
 
+use hbb_core::base::address::named_id;
 use hbb_core::base::conn::{Transport, Via};
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
@@ -96,7 +97,7 @@ fn disconnect(number: &str, owners: &Owners) -> Result<&'static str, String> {
 }
 
 fn forget(id: &str, owners: &Owners) -> Result<&'static str, String> {
-    let id = PeerId::new(id).ok_or(NO_PEER)?;
+    let id = named_id(id).ok_or(NO_PEER)?;
     match owners.ask_rendezvous(RendezvousQuestion::Forget(id))? {
         Answer::Forgotten(Forgotten::Durably) => Ok("The peer was forgotten."),
         Answer::Forgotten(Forgotten::Unknown) => Err(NO_PEER.into()),
@@ -153,7 +154,9 @@ fn query(words: &[&str]) -> Result<(PeerQuery, usize), String> {
 fn next(out: &mut Output, after: Option<&PeerId>) {
     match after {
         Some(id) if out.is_text() => {
-            out.text.push_str(&["more: after=", id.as_str(), "\n"].concat());
+            out.text.push_str("more: after=");
+            out.value(Value::Text(id.as_str()));
+            out.text.push('\n');
         }
         None if out.is_text() => {}
         after => out.field("next", after.map_or(Value::Nothing, |id| Value::Text(id.as_str()))),

@@ -1,6 +1,8 @@
 //! Answers as text for people and as JSON for programs, from one description. The names are part
 //! of the documented schema. It must not know what it shows.
 
+use hbb_core::base::text::{Quoted, is_invisible};
+
 use crate::json::quote;
 
 /// What an answer is written as.
@@ -176,10 +178,15 @@ impl Output {
         self.first = false;
     }
 
-    fn value(&mut self, value: Value<'_>) {
+    /// A value alone.
+    pub(super) fn value(&mut self, value: Value<'_>) {
         let json = self.form == Form::Json;
         match value {
             Value::Text(text) if json => quote(&mut self.text, text, false),
+            // A terminal must not obey it.
+            Value::Text(text) if text.chars().any(is_invisible) => {
+                self.text.push_str(&Quoted(text).to_string());
+            }
             Value::Text(text) | Value::Decimal(text) => self.text.push_str(text),
             Value::Number(number) => self.text.push_str(&number.to_string()),
             Value::Flag(yes) if json => self.text.push_str(if yes { "true" } else { "false" }),
@@ -236,5 +243,9 @@ mod tests {
         let text = sample(Form::Text);
         assert!(text.contains("g                         1 one, - two\n"), "{text}");
         assert!(text.contains("id  on\nabcdef yes\nx   no\ny\n"), "{text}");
+        assert!(
+            text.starts_with("a b                       \"x\\u{22}\\u{5c}\\u{a}\"\n"),
+            "{text}"
+        );
     }
 }

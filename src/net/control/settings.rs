@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use hbb_core::base::address::Banned;
 use log::{info, warn};
 use smol::channel::{Sender, bounded};
 
@@ -73,7 +74,8 @@ impl SettingsOwner {
     pub(super) fn ban(&mut self, what: &str, banned: bool) -> Result<String, String> {
         let live = self.settings.ban(what, banned)?;
         self.put_in_force(live)?;
-        Ok([what, if banned { " is shut out." } else { " is let in again." }].concat())
+        let what = Banned::parse(what).map_or_else(String::new, |banned| banned.to_string());
+        Ok([what.as_str(), if banned { " is shut out." } else { " is let in again." }].concat())
     }
 
     /// Hands out new settings and waits until every machine that runs obeys them.

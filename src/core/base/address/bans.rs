@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use super::endpoint::Network;
 use crate::base::limits::BANS_MAX;
-use crate::base::peer::PeerId;
+use crate::base::peer::{PeerId, reads_as_ipv4};
 
 /// An id, or an address or network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,21 +19,37 @@ pub enum Banned {
 }
 
 impl Banned {
-    /// Reads one; None for what is neither.
+    /// Reads one; None for what is neither. `id=` before it says that it is an id, whatever it
+    /// looks like.
     pub fn parse(text: &str) -> Option<Self> {
+        if text.starts_with(ID_MARK) {
+            return named_id(text).map(Self::Id);
+        }
         match Network::parse(text) {
             Some(network) => Some(Self::Network(network)),
-            // No id of a client holds any of these: it is a mistyped address.
-            None if text.contains(['/', ':', '.']) => None,
+            // No id that may register holds any of these: it is a mistyped address.
+            None if text.contains(['/', ':']) || reads_as_ipv4(text) => None,
             None => PeerId::new(text).map(Self::Id),
         }
     }
 }
 
+/// What an operator writes before an id that reads as something else.
+const ID_MARK: &str = "id=";
+
+/// The id that an operator names, with or without `id=` before it; None if it can be none.
+pub fn named_id(text: &str) -> Option<PeerId> {
+    PeerId::new(text.strip_prefix(ID_MARK).unwrap_or(text))
+}
+
+/// As [`Banned::parse`] reads it, in one word of a line of a file.
 impl fmt::Display for Banned {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Id(id) => id.fmt(out),
+            Self::Id(id) => {
+                out.write_str(if id.is_well_formed() { "" } else { ID_MARK })?;
+                out.write_str(id.as_str())
+            }
             Self::Network(network) => network.fmt(out),
         }
     }
@@ -104,6 +120,19 @@ mod tests {
         {
             assert_eq!(Banned::parse(text).unwrap().to_string(), told);
         }
+    }
+
+    #[test]
+    fn what_can_register_and_what_once_could_can_be_banned() {
+        for id in ["123456", "host-name.example", "bu\u{308}ro-1", "10.0.0.1a"] {
+            assert_eq!(Banned::parse(id), PeerId::new(id).map(Banned::Id), "{id}");
+        }
+        for id in ["10.0.0.1", "--help", "#123456", "id=id=x", "a/b:c.d", "<img/src=x>", "::1"] {
+            let banned = Banned::Id(PeerId::new(id).unwrap());
+            assert_eq!(banned.to_string(), format!("id={id}"));
+            assert_eq!(Banned::parse(&banned.to_string()), Some(banned), "{id}");
+        }
+        assert_eq!(Banned::parse("id="), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod bans;
 mod endpoint;
 mod host;
 
-pub use bans::{Banned, Bans};
+pub use bans::{Banned, Bans, named_id};
 pub(crate) use endpoint::Prefix;
 pub use endpoint::{Endpoint, Network, canonical};
 pub use host::{host, host_port, with_port};
