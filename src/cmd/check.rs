@@ -14,6 +14,7 @@ use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, Role};
 use crate::settings;
 use crate::store;
+use hbb_core::base::address::split_port;
 use hbb_core::identity::KeyChoice;
 
 /// `hbb check`.
@@ -250,9 +251,8 @@ fn check_names(config: &Config, report: &mut Report) {
     let relays = config.relay_servers.iter().map(|name| ("--relay-servers", name.as_str()));
     let public = config.public.iter().map(|name| ("--public", &**name));
     for (flag, name) in relays.chain(public) {
-        let bare = name.trim_matches(['[', ']']);
-        let found = name.to_socket_addrs().or_else(|_| (bare, PORT).to_socket_addrs());
-        match found {
+        // Only the name is asked for: any port will do.
+        match (split_port(name).0, PORT).to_socket_addrs() {
             Ok(_) => report.fine(&[flag, " ", name].concat()),
             Err(error) => report.problem(
                 ExitReason::Running,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use smol::channel::Sender;
 
 use crate::config::{PORT, Ports};
+use hbb_core::base::address::split_port;
 use hbb_core::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
 use log::warn;
 
@@ -61,11 +62,10 @@ fn work(lists: &Receiver<Vec<String>>, reachable: &Sender<Vec<String>>) {
 
 /// Whether a relay takes connections at any of its addresses.
 fn answers(relay: &str) -> bool {
-    let named = relay.to_socket_addrs();
-    let addresses =
-        named.or_else(|_| (relay.trim_matches(['[', ']']), RELAY_PORT).to_socket_addrs());
-    let patience = Duration::from_millis(RELAY_CONNECT_MS);
-    addresses.is_ok_and(|mut all| {
-        all.any(|address| TcpStream::connect_timeout(&address, patience).is_ok())
+    let (host, port) = split_port(relay);
+    let port = port.and_then(|port| port.parse().ok()).unwrap_or(RELAY_PORT);
+    let timeout = Duration::from_millis(RELAY_CONNECT_MS);
+    (host, port).to_socket_addrs().is_ok_and(|mut all| {
+        all.any(|address| TcpStream::connect_timeout(&address, timeout).is_ok())
     })
 }

@@ -9,6 +9,8 @@ use heapless::String;
 use httparse::{EMPTY_HEADER, Request, Status};
 use sha1_smol::Sha1;
 
+use crate::base::address::split_port;
+
 /// Headers we read; a browser behind two proxies sends 20.
 const HEADERS_MAX: usize = 48;
 /// What RFC 6455 §4.2.2 appends to the client's key.
@@ -115,15 +117,7 @@ fn service(text: &str) -> Service {
 
 /// An address as proxies write it: bare, in brackets, or with a port behind.
 fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let bare = || text.parse().ok();
-    bare().or_else(|| {
-        let inside = match text.strip_prefix('[') {
-            Some(rest) => rest.split(']').next(),
-            None => text.split(':').next(),
-        };
-        inside?.parse().ok()
-    })
+    split_port(text.trim()).0.parse().ok()
 }
 
 fn answer(key: &str) -> Option<String<160>> {

@@ -12,12 +12,37 @@ const NAME_PART_BYTES_MAX: usize = 63;
 
 /// A host as clients write it: a DNS name, an IPv4 or an IPv6 address; brackets are taken off.
 pub fn host(text: &str) -> Option<String> {
-    if text.parse::<IpAddr>().is_ok() {
-        return Some(text.into());
+    let (name, port) = split_port(text);
+    (port.is_none() && is_host(name)).then(|| name.into())
+}
+
+/// A host, or a host and a port from 1, as clients write it; returned unchanged if it is one.
+pub fn host_port(text: &str) -> Option<String> {
+    let (name, port) = split_port(text);
+    let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    (is_host(name) && port_fits).then(|| text.into())
+}
+
+/// Takes `host`, `host:port`, `v6`, `[v6]` or `[v6]:port` apart. Brackets come off around an IPv6
+/// address alone; nothing else is checked, so a port may be any text without a colon.
+pub fn split_port(text: &str) -> (&str, Option<&str>) {
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    if let Some((inner, rest)) = bracketed.filter(|(inner, _)| inner.parse::<Ipv6Addr>().is_ok()) {
+        match (rest, rest.strip_prefix(':')) {
+            ("", _) => return (inner, None),
+            (_, Some(port)) => return (inner, Some(port)),
+            _ => {}
+        }
     }
-    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    if let Some(inner) = inner {
-        return inner.parse::<Ipv6Addr>().is_ok().then(|| inner.into());
+    match text.split_once(':') {
+        Some((name, port)) if !port.contains(':') => (name, Some(port)),
+        _ => (text, None),
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    if text.parse::<IpAddr>().is_ok() {
+        return true;
     }
     let part = |part: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -25,17 +50,7 @@ pub fn host(text: &str) -> Option<String> {
         length.contains(&part.len()) && part.bytes().all(allowed) && !part.starts_with('-')
     };
     let name = text.strip_suffix('.').unwrap_or(text);
-    (name.len() <= NAME_BYTES_MAX && name.split('.').all(part)).then(|| text.into())
-}
-
-/// A host, or a host and a port from 1, as clients write it; returned unchanged if it is one.
-pub fn host_port(text: &str) -> Option<String> {
-    let is_one = host(text).is_some()
-        || text.rsplit_once(':').is_some_and(|(name, port)| {
-            let bare_v6 = name.contains(':') && !name.starts_with('[');
-            !bare_v6 && host(name).is_some() && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-    is_one.then(|| text.into())
+    name.len() <= NAME_BYTES_MAX && name.split('.').all(part)
 }
 
 /// Host and port in one text, an IPv6 address in brackets.
@@ -50,7 +65,10 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses() {
-        for bad in ["", "a b", "a..b", "-:1", "h:0", "h:65536", "[::1", "http://h", "h/", "ä.de"] {
+        let bad_v6 = ["[::1", "[::1]1", "[h]", "[h]:1", "[1.2.3.4]:1", "[::1]:", "::1]:1", "1::2:"];
+        let bad =
+            ["", "a b", "a..b", "-:1", "h:", "h:0", "h:65536", "http://h", "h/", "ä.de", ":1"];
+        for bad in bad.into_iter().chain(bad_v6) {
             assert_eq!(host_port(bad), None, "{bad}");
         }
         for good in ["h", "a.b-c.", "192.0.2.1:1", "::1", "[::1]", "[::1]:21117"] {
@@ -58,5 +76,19 @@ mod tests {
         }
         assert_eq!(host("[::1]").as_deref(), Some("::1"));
         assert_eq!(host("h:1"), None);
+    }
+
+    #[test]
+    fn a_port_is_what_stands_behind_the_only_colon_or_a_bracket() {
+        for (text, parts) in [
+            ("h:1", ("h", Some("1"))),
+            ("192.0.2.1", ("192.0.2.1", None)),
+            ("::1", ("::1", None)),
+            ("[::1]", ("::1", None)),
+            ("[::1]:21117", ("::1", Some("21117"))),
+            ("h:x", ("h", Some("x"))),
+        ] {
+            assert_eq!(split_port(text), parts, "{text}");
+        }
     }
 }

@@ -8,4 +8,4 @@ mod host;
 pub use bans::{Banned, Bans, named_id};
 pub(crate) use endpoint::Prefix;
 pub use endpoint::{Endpoint, Network, canonical};
-pub use host::{host, host_port, with_port};
+pub use host::{host, host_port, split_port, with_port};
