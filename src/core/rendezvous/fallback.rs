@@ -11,7 +11,7 @@ use crate::wire::message::{forward_relay_answer, forward_relay_request};
 use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
-use super::punch::{TargetTask, finish};
+use super::punch::{Call, TargetTask, finish};
 use super::{Effects, Rendezvous, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
@@ -42,7 +42,7 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let told = self.dial(now, conn, from, (id, TargetTask::Relay, false));
+        let told = self.dial(now, from, Call { conn, target: id, task: TargetTask::JoinRelay });
         let payload = forward_relay_request(wish.raw, &told);
         if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
@@ -68,15 +68,13 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let own_account = answer.id != Given::Nothing;
-        let task = if own_account { TargetTask::Punch } else { TargetTask::Relay };
-        let dial = self.answered(&answer.echo, &answer.id, task)?;
+        let task = if own_account { TargetTask::Punch } else { TargetTask::JoinRelay };
+        let call = self.answered(&answer.echo, &answer.id, task)?;
         let signed = own_account
-            .then(|| self.signed_key(&dial.target, answer.versioned).unwrap_or_default());
-        let turn = self.take_turn();
-        let initiator = answer.echo.endpoint.ip();
-        let relay = self.policy.relay_instead(initiator, &answer.relay, turn);
+            .then(|| self.signed_key(&call.target, answer.versioned).unwrap_or_default());
+        let relay = self.relay_instead(&answer.echo, &answer.relay);
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
-        reply(effects, Via::Stream(dial.conn), Reply::Forward(payload));
+        reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
         finish(via, effects);
         Ok(())
     }

@@ -358,7 +358,7 @@ impl Rendezvous {
             self.registered_connections = self.registered_connections.saturating_sub(1);
             self.registry.left(now, id, conn);
         }
-        if self.dials.get(&connection.from).is_some_and(|dial| dial.conn == conn) {
+        if self.dials.get(&connection.from).is_some_and(|dial| dial.call.conn == conn) {
             self.dials.remove(&connection.from);
         }
     }

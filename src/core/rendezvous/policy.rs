@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::base::address::{Bans, Network, canonical};
+use crate::base::address::{Bans, Network, canonical, split_port};
 use crate::wire::NatType;
 
 /// Decisions that change at runtime without a session dropping.
@@ -47,20 +47,22 @@ pub(super) enum Route {
     Relay,
 }
 
+/// Where the two peers of a session to come are seen.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub(super) initiator: IpAddr,
+    pub(super) target: IpAddr,
+}
+
 impl Policy {
-    /// The path to try from `initiator` to `target`. `nearby` tells whether the initiator's
-    /// transport can connect inside its network at all (C42: WebSocket clients cannot).
-    pub(super) fn route(
-        &self,
-        (initiator, target): (IpAddr, IpAddr),
-        nat: NatType,
-        nearby: bool,
-    ) -> Route {
-        let (initiator_in, target_in) = (self.in_lan(initiator), self.in_lan(target));
+    /// The path to try between two peers. `nearby` tells whether the initiator's transport can
+    /// connect inside its network at all (C42: WebSocket clients cannot).
+    pub(super) fn route(&self, ends: Ends, nat: NatType, nearby: bool) -> Route {
+        let (initiator_in, target_in) = (self.in_lan(ends.initiator), self.in_lan(ends.target));
         if self.always_relay || initiator_in != target_in {
             return Route::Relay;
         }
-        if nearby && (initiator_in || initiator == target) {
+        if nearby && (initiator_in || ends.initiator == ends.target) {
             return Route::Local;
         }
         Route::Punch(nat)
@@ -68,9 +70,11 @@ impl Policy {
 
     /// The relay to tell the target: the LAN's if the target alone is in it, else turn `turn` of
     /// the list; empty if there is none.
-    pub(super) fn relay_for(&self, initiator: IpAddr, target: IpAddr, turn: usize) -> String {
+    pub(super) fn relay_for(&self, ends: Ends, turn: usize) -> String {
         match &self.lan {
-            Some(lan) if self.in_lan(target) && !self.in_lan(initiator) => lan.relay.clone(),
+            Some(lan) if self.in_lan(ends.target) && !self.in_lan(ends.initiator) => {
+                lan.relay.clone()
+            }
             _ => self.listed(turn).unwrap_or_default(),
         }
     }
@@ -91,7 +95,8 @@ impl Policy {
             return Some(lan.relay.clone());
         }
         let lan_s = lan.is_some_and(|lan| lan.relay == chosen);
-        let out_of_reach = host_ip(chosen).is_some_and(is_private) && !is_private(initiator);
+        let out_of_reach =
+            split_port(chosen).0.parse().is_ok_and(is_private) && !is_private(initiator);
         if lan_s || out_of_reach {
             return self.listed(turn).or_else(|| self.public_relay.clone());
         }
@@ -105,14 +110,6 @@ impl Policy {
     fn in_lan(&self, ip: IpAddr) -> bool {
         self.lan.as_ref().is_some_and(|lan| lan.network.contains(ip))
     }
-}
-
-/// The address in `host` or `host:port`, if the host is one and not a name.
-fn host_ip(relay: &str) -> Option<IpAddr> {
-    let bare = relay.trim_start_matches('[');
-    let host = bare.rsplit_once("]").map_or(bare, |(host, _)| host);
-    let without_port = || host.rsplit_once(':').and_then(|(host, _)| host.parse().ok());
-    host.parse().ok().or_else(without_port)
 }
 
 /// Whether only neighbours reach `ip`.
@@ -137,8 +134,8 @@ mod tests {
 
     const NAT: NatType = NatType(1);
 
-    fn ips(initiator: &str, target: &str) -> (IpAddr, IpAddr) {
-        (initiator.parse().unwrap(), target.parse().unwrap())
+    fn ends(initiator: &str, target: &str) -> Ends {
+        Ends { initiator: initiator.parse().unwrap(), target: target.parse().unwrap() }
     }
 
     fn with_lan() -> Policy {
@@ -150,21 +147,21 @@ mod tests {
     #[test]
     fn one_address_is_local_unless_the_transport_cannot() {
         let policy = Policy::default();
-        assert_eq!(policy.route(ips("1.1.1.1", "1.1.1.1"), NAT, true), Route::Local);
-        assert_eq!(policy.route(ips("1.1.1.1", "1.1.1.1"), NAT, false), Route::Punch(NAT));
-        assert_eq!(policy.route(ips("1.1.1.1", "2.2.2.2"), NAT, true), Route::Punch(NAT));
+        assert_eq!(policy.route(ends("1.1.1.1", "1.1.1.1"), NAT, true), Route::Local);
+        assert_eq!(policy.route(ends("1.1.1.1", "1.1.1.1"), NAT, false), Route::Punch(NAT));
+        assert_eq!(policy.route(ends("1.1.1.1", "2.2.2.2"), NAT, true), Route::Punch(NAT));
     }
 
     #[test]
     fn always_relay_covers_one_address_too() {
         let policy = Policy { always_relay: true, ..with_lan() };
-        assert_eq!(policy.route(ips("1.1.1.1", "1.1.1.1"), NAT, true), Route::Relay);
+        assert_eq!(policy.route(ends("1.1.1.1", "1.1.1.1"), NAT, true), Route::Relay);
     }
 
     #[test]
     fn lan_mask_joins_insiders_and_relays_between_in_and_out() {
         let policy = with_lan();
-        let route = |a, b| policy.route(ips(a, b), NAT, true);
+        let route = |a, b| policy.route(ends(a, b), NAT, true);
         assert_eq!(route("192.168.1.1", "192.168.2.2"), Route::Local);
         assert_eq!(route("192.168.1.1", "2.2.2.2"), Route::Relay);
         assert_eq!(route("2.2.2.2", "192.168.1.1"), Route::Relay);
@@ -173,11 +170,13 @@ mod tests {
     #[test]
     fn relays_take_turns_and_the_lan_has_its_own() {
         let policy = with_lan();
-        let (outside, inside) = ips("2.2.2.2", "192.168.1.1");
-        assert_eq!(policy.relay_for(outside, inside, 0), "192.168.0.1");
-        assert_eq!(policy.relay_for(inside, outside, 0), "one");
-        assert_eq!(policy.relay_for(outside, outside, 3), "two:1");
-        assert_eq!(Policy::default().relay_for(outside, outside, 3), "");
+        let coming = ends("2.2.2.2", "192.168.1.1");
+        let Ends { initiator: outside, target: inside } = coming;
+        let (leaving, passing) = (ends("192.168.1.1", "2.2.2.2"), ends("2.2.2.2", "2.2.2.2"));
+        assert_eq!(policy.relay_for(coming, 0), "192.168.0.1");
+        assert_eq!(policy.relay_for(leaving, 0), "one");
+        assert_eq!(policy.relay_for(passing, 3), "two:1");
+        assert_eq!(Policy::default().relay_for(passing, 3), "");
         assert_eq!(policy.relay_instead(inside, "x", 0).as_deref(), Some("192.168.0.1"));
         assert_eq!(policy.relay_instead(outside, "192.168.0.1", 0).as_deref(), Some("one"));
         assert_eq!(policy.relay_instead(outside, "x", 0), None);
@@ -188,7 +187,7 @@ mod tests {
     fn a_relay_only_neighbours_reach_is_kept_from_those_outside() {
         let public_relay = Some("rd.example.org".to_owned());
         let policy = Policy { public_relay, ..Policy::default() };
-        let (outside, inside) = ips("2.2.2.2", "192.168.1.1");
+        let Ends { initiator: outside, target: inside } = ends("2.2.2.2", "192.168.1.1");
         for private in ["192.168.1.5", "10.0.0.1:21117", "[fd00::1]:21117", "::1", "127.0.0.1:1"] {
             let instead = policy.relay_instead(outside, private, 0);
             assert_eq!(instead.as_deref(), Some("rd.example.org"), "{private}");

@@ -15,36 +15,53 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Reply};
 use crate::wire::request::{Echo, Given, LocalAddr, PunchRequest, PunchSent};
 
-use super::policy::Route;
+use super::policy::{Ends, Route};
 use super::registry::Contact;
 use super::{Effect, Effects, Rendezvous, push, reply};
 
 /// An initiator that waits for its target.
 pub(super) struct Dial {
-    /// Where the answer goes.
-    pub(super) conn: Conn,
-    /// Who was asked.
-    pub(super) target: PeerId,
+    /// What it asked for.
+    pub(super) call: Call,
     /// The initiator's address as the target was told it.
     pub(super) told: Mangled,
-    /// What the target was asked to do.
-    pub(super) task: TargetTask,
     /// When it last asked.
     pub(super) asked: Time,
-    /// Only the relay will do: IPv6 sockets stay untold.
-    pub(super) relay_only: bool,
+}
+
+/// Who wants what of whom.
+pub(super) struct Call {
+    /// The initiator's connection, which gets the answer.
+    pub(super) conn: Conn,
+    /// The peer that is asked.
+    pub(super) target: PeerId,
+    /// What that peer is asked to do.
+    pub(super) task: TargetTask,
 }
 
 /// What a target is asked to do, which decides what its answer must echo (C52): the answers to
-/// `Local` and `Relay` may spell the initiator's address anew, all others repeat the very bytes.
+/// `Local` and `JoinRelay` may spell the initiator's address anew, all others repeat the very
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetTask {
     /// Open a path, or choose a relay.
     Punch,
+    /// Choose a relay, as nothing else will do: IPv6 sockets are not told.
+    ChooseRelay,
     /// Tell its address in the initiator's network.
     Local,
     /// Come to the relay the initiator chose.
-    Relay,
+    JoinRelay,
+}
+
+impl TargetTask {
+    const fn for_route(route: Route) -> Self {
+        match route {
+            Route::Local => Self::Local,
+            Route::Punch(_) => Self::Punch,
+            Route::Relay => Self::ChooseRelay,
+        }
+    }
 }
 
 impl Rendezvous {
@@ -72,15 +89,15 @@ impl Rendezvous {
             }
         };
         self.grants.insert_evicting((from.prefix(), id.clone()), now);
-        let ips = (from.ip(), contact.from.ip());
+        let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
         let route = match wish.force_relay {
             true => Route::Relay,
-            false => self.policy.route(ips, wish.nat, nearby),
+            false => self.policy.route(ends, wish.nat, nearby),
         };
         let turn = self.take_turn();
-        let relay = self.policy.relay_for(ips.0, ips.1, turn);
-        let task = if route == Route::Local { TargetTask::Local } else { TargetTask::Punch };
-        let told = self.dial(now, conn, from, (id, task, route == Route::Relay));
+        let relay = self.policy.relay_for(ends, turn);
+        let call = Call { conn, target: id, task: TargetTask::for_route(route) };
+        let told = self.dial(now, from, call);
         reply(effects, contact.via(), push_to_target(wish, route, told, relay));
         Ok(())
     }
@@ -98,43 +115,38 @@ impl Rendezvous {
         Ok((id.clone(), contact))
     }
 
-    /// Remembers that `conn` waits for a target, and gives the bytes to tell that target. Asking
-    /// again keeps them, so that the answer to either push is good (C47).
-    pub(super) fn dial(
-        &mut self,
-        now: Time,
-        conn: Conn,
-        from: Endpoint,
-        (target, task, relay_only): (PeerId, TargetTask, bool),
-    ) -> Mangled {
-        let told = match self.dials.get(&from) {
-            Some(dial) if dial.conn == conn && dial.target == target => dial.told.clone(),
-            _ => Mangled::new(from, self.nonces.draw()),
+    /// Remembers that an initiator at `from` waits for a target, and gives the bytes to tell that
+    /// target. Asking again keeps them, so that the answer to either push is good (C47).
+    pub(super) fn dial(&mut self, now: Time, from: Endpoint, call: Call) -> Mangled {
+        let again = |dial: &&Dial| dial.call.conn == call.conn && dial.call.target == call.target;
+        let told = match self.dials.get(&from).filter(again) {
+            Some(dial) => dial.told.clone(),
+            None => Mangled::new(from, self.nonces.draw()),
         };
-        let dial = Dial { conn, target, told: told.clone(), task, asked: now, relay_only };
-        self.dials.insert_evicting(from, dial);
+        self.dials.insert_evicting(from, Dial { call, told: told.clone(), asked: now });
         told
     }
 
-    /// Takes out the dial that an answer to `task` is for. It must echo the very bytes told, unless
-    /// the target was asked for the kind of answer that need not (C52).
+    /// Takes out the dial that an answer to `task` belongs to, and gives what was asked for. The
+    /// answer must echo the very bytes told, unless the target was asked for the kind of answer
+    /// that need not (C52).
     pub(super) fn answered(
         &mut self,
         echo: &Echo,
         id: &Given<PeerId>,
         task: TargetTask,
-    ) -> Result<Dial, DropReason> {
+    ) -> Result<Call, DropReason> {
         let dial = self.dials.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
-        let exact = task == TargetTask::Punch || task != dial.task;
+        let exact = task == TargetTask::Punch || task != dial.call.task;
         let from_another = match id {
-            Given::Value(id) => *id != dial.target,
+            Given::Value(id) => *id != dial.call.target,
             Given::Nothing => false,
             Given::Unusable => true,
         };
         if from_another || (exact && echo.exact.as_ref() != Some(&dial.told)) {
             return Err(DropReason::Unasked);
         }
-        self.dials.remove(&echo.endpoint).ok_or(DropReason::Bug)
+        self.dials.remove(&echo.endpoint).map(|dial| dial.call).ok_or(DropReason::Bug)
     }
 
     /// The target opened its NAT: its address is where this message came from (C44, C50).
@@ -145,18 +157,18 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
-        let dial = self.answered(&sent.echo, &sent.id, TargetTask::Punch)?;
-        let relay = self.reachable_relay(&sent.echo, sent.relay);
+        let call = self.answered(&sent.echo, &sent.id, TargetTask::Punch)?;
+        let relay = self.relay_instead(&sent.echo, &sent.relay).unwrap_or(sent.relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
-            signed_key: self.signed_key(&dial.target, sent.versioned),
+            signed_key: self.signed_key(&call.target, sent.versioned),
             relay,
             path: DirectPath::Nat(sent.nat),
             is_udp: matches!(via, Via::Datagram(_)),
             upnp_port: sent.upnp_port,
-            v6: sent.v6.filter(|_| !dial.relay_only),
+            v6: sent.v6.filter(|_| call.task != TargetTask::ChooseRelay),
         };
-        reply(effects, Via::Stream(dial.conn), Reply::PunchAnswer(Box::new(answer)));
+        reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
         finish(via, effects);
         Ok(())
     }
@@ -169,18 +181,18 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
-        let dial = self.answered(&local.echo, &local.id, TargetTask::Local)?;
-        let relay = self.reachable_relay(&local.echo, local.relay);
+        let call = self.answered(&local.echo, &local.id, TargetTask::Local)?;
+        let relay = self.relay_instead(&local.echo, &local.relay).unwrap_or(local.relay);
         let answer = PunchAnswer {
             addr: local.local,
-            signed_key: self.signed_key(&dial.target, local.versioned),
+            signed_key: self.signed_key(&call.target, local.versioned),
             relay,
             path: DirectPath::Local,
             is_udp: false,
             upnp_port: 0,
-            v6: local.v6.filter(|_| !dial.relay_only),
+            v6: local.v6.filter(|_| call.task != TargetTask::ChooseRelay),
         };
-        reply(effects, Via::Stream(dial.conn), Reply::PunchAnswer(Box::new(answer)));
+        reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
         finish(via, effects);
         Ok(())
     }
@@ -191,14 +203,15 @@ impl Rendezvous {
         self.registry.signed_key(target, key)
     }
 
-    /// The relay a target chose, or one its initiator can reach.
-    fn reachable_relay(&mut self, echo: &Echo, chosen: String) -> String {
+    /// What the initiator behind `echo` is told instead of the relay its target chose, if that
+    /// one is not for it.
+    pub(super) fn relay_instead(&mut self, echo: &Echo, chosen: &str) -> Option<String> {
         let turn = self.take_turn();
-        self.policy.relay_instead(echo.endpoint.ip(), &chosen, turn).unwrap_or(chosen)
+        self.policy.relay_instead(echo.endpoint.ip(), chosen, turn)
     }
 
     /// Counts up for relays that take turns.
-    pub(super) fn take_turn(&mut self) -> usize {
+    fn take_turn(&mut self) -> usize {
         self.turn = self.turn.wrapping_add(1);
         self.turn
     }
