@@ -16,7 +16,7 @@ use hbb_core::base::limits::CONTROL_BYTES_MAX;
 /// Where the packages put the socket.
 const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
 /// A server that is not stuck says something within this time.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// `hbb ctl`.
 pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
@@ -76,7 +76,7 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
 
 fn connect(path: &Path) -> Result<UnixStream, Exit> {
     let connected = UnixStream::connect(path).and_then(|server| {
-        server.set_read_timeout(Some(PATIENCE))?;
+        server.set_read_timeout(Some(SILENCE_MAX))?;
         Ok(server)
     });
     connected.map_err(|cause| {

@@ -21,7 +21,7 @@ use crate::net::conn::link::Link;
 pub enum ToRendezvous {
     /// A new connection; closing `outbox` closes it.
     Opened {
-        /// Its handle.
+        /// Names it until `Closed`.
         conn: Conn,
         /// Where it came from.
         from: Endpoint,
@@ -52,7 +52,7 @@ pub enum ToRendezvous {
     Closed {
         /// Its handle, free for another from now on.
         conn: Conn,
-        /// Whose doing it was.
+        /// What ended it.
         reason: DropReason,
     },
 }
@@ -69,7 +69,7 @@ pub enum ToConnection {
 pub enum ToRelay {
     /// A new connection; closing `outbox` ends it.
     Opened {
-        /// Its handle.
+        /// Names it until `Closed`.
         conn: Conn,
         /// Where it came from.
         from: Endpoint,
@@ -80,7 +80,7 @@ pub enum ToRelay {
     Joined {
         /// The connection's handle.
         conn: Conn,
-        /// The message.
+        /// The bytes, as they came.
         payload: Vec<u8>,
         /// The connection and what came behind the message.
         leg: Link,
@@ -89,7 +89,7 @@ pub enum ToRelay {
     Refused(DropReason),
     /// A leg is gone without a session.
     Closed {
-        /// Its handle.
+        /// Its handle, free for another from now on.
         conn: Conn,
     },
     /// A session is over.
@@ -155,13 +155,13 @@ impl Traffic {
 /// What a reload changes of the relay.
 #[derive(Clone, Debug)]
 pub struct RelaySettings {
-    /// Limits.
+    /// How many legs and sessions there may be.
     pub limits: Limits,
-    /// What legs must show, if anything.
+    /// What legs must show; None lets all in.
     pub access_key: Option<Box<str>>,
-    /// Addresses singled out.
+    /// Addresses with the limited rate, and those that are closed at once.
     pub lists: SourceLists,
-    /// How fast sessions may go.
+    /// How fast sessions may go, in bytes a second.
     pub rates: Rates,
 }
 
@@ -169,7 +169,7 @@ pub struct RelaySettings {
 pub struct Update<T> {
     /// All of them, changed or not.
     pub settings: T,
-    /// Whoever changed them waits here for [`Answer::InForce`] of each machine.
+    /// Whoever changed them waits at the other end for [`Answer::InForce`] of each machine.
     pub in_force: AnswerTo,
 }
 
@@ -217,7 +217,7 @@ pub type AnswerTo = Sender<Answer>;
 /// How much the rendezvous has to do.
 #[derive(Clone, Debug)]
 pub struct RendezvousLoad {
-    /// Of its tables.
+    /// How full its tables are.
     pub occupancy: Occupancy,
     /// Peers that are here.
     pub online: usize,
@@ -286,7 +286,7 @@ pub struct SessionRow {
 pub struct SessionEnd {
     /// Bytes moved, both directions together.
     pub bytes: u64,
-    /// How long it lasted.
+    /// Seconds it lasted.
     pub secs: u64,
     /// `Done`, `Idle`, `SendFailed` if a leg broke, `Malformed` if it sent what is no message.
     pub reason: DropReason,

@@ -34,7 +34,7 @@ pub enum Input<'a> {
     Request {
         /// The connection it came on.
         conn: Conn,
-        /// The message.
+        /// What it says, decoded.
         request: Request<'a>,
     },
     /// A connection is gone, for whatever reason, before or after pairing.
@@ -63,9 +63,9 @@ pub enum Effect {
     },
     /// Close the connection silently (C66).
     Close {
-        /// The connection.
+        /// A fresh connection, a parked leg, or one of a pair that breaks a rule.
         conn: Conn,
-        /// Why, for log and counters.
+        /// What it did or failed to do, for log and counters.
         reason: DropReason,
     },
 }

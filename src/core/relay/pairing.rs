@@ -87,14 +87,14 @@ pub(super) enum Joined {
     },
     /// Its partner waited.
     Paired {
-        /// The partner.
+        /// The leg that waited under the same token.
         waiting: Conn,
-        /// The session's rules.
+        /// What follows from both legs.
         terms: SessionTerms,
     },
     /// Its partner waited, but there is no room for a session; both legs are forgotten.
     Refused {
-        /// The partner.
+        /// The leg that waited under the same token, to be closed like the new one.
         waiting: Conn,
     },
 }

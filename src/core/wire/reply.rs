@@ -50,7 +50,7 @@ pub enum Reply {
     Online(Vec<u8>),
 }
 
-/// PunchHole.
+/// PunchHole: what a target needs to open its NAT towards an initiator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Punch {
     /// The initiator.

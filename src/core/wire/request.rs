@@ -36,7 +36,7 @@ impl<T> Given<T> {
 pub enum Request<'a> {
     /// "I am still here."
     RegisterPeer {
-        /// Who says so.
+        /// The id the sender registers under; not proven.
         id: Given<PeerId>,
     },
     /// "This is my device and key", or "change my id".
@@ -65,7 +65,7 @@ pub enum Request<'a> {
     Ignored,
 }
 
-/// RegisterPk.
+/// RegisterPk: a device registers an id, or asks for another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The id to register or to change to.
@@ -106,12 +106,12 @@ pub struct Echo {
     pub endpoint: Endpoint,
 }
 
-/// PunchHoleSent.
+/// PunchHoleSent: a target opened its NAT towards an initiator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PunchSent {
-    /// Whom it is for.
+    /// Names the initiator it is for.
     pub echo: Echo,
-    /// Who says so.
+    /// The id the target claims; compared with whom the initiator asked for.
     pub id: Given<PeerId>,
     /// The relay the target would use.
     pub relay: String,
@@ -125,12 +125,12 @@ pub struct PunchSent {
     pub v6: Option<SocketV6>,
 }
 
-/// LocalAddr.
+/// LocalAddr: a target tells its address in the network it shares with an initiator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAddr {
     /// Whom it is for; re-encoded by the target, so only its endpoint counts.
     pub echo: Echo,
-    /// Who says so.
+    /// The id the target claims; compared with whom the initiator asked for.
     pub id: Given<PeerId>,
     /// The target's own address, mangled; passed on verbatim (C45).
     pub local: Vec<u8>,
@@ -162,7 +162,7 @@ pub struct RelayRequest<'a> {
 /// RelayResponse, with the message it came as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayAnswer<'a> {
-    /// Whom it is for.
+    /// Names the initiator it is for.
     pub echo: Echo,
     /// Who says so; told only when the target chose the relay.
     pub id: Given<PeerId>,

@@ -79,7 +79,7 @@ impl Bans {
         self.0.len() < before
     }
 
-    /// All of them.
+    /// Ids, addresses and networks in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = &Banned> {
         self.0.iter()
     }
