@@ -43,7 +43,7 @@ struct LegEntry {
 }
 
 /// What ended a wait.
-enum Woken {
+enum RelayWake {
     Message(ToRelay),
     Settings(Update<RelaySettings>),
     Timeout,
@@ -65,9 +65,9 @@ impl Relaying {
     ) {
         while let Some(woken) = self.wait(inbox, settings).await {
             match woken {
-                Woken::Timeout => {}
-                Woken::Message(message) => self.message(message).await,
-                Woken::Settings(update) => {
+                RelayWake::Timeout => {}
+                RelayWake::Message(message) => self.message(message).await,
+                RelayWake::Settings(update) => {
                     self.reconfigure(update.settings).await;
                     let _ = update.in_force.try_send(Answer::InForce);
                 }
@@ -85,15 +85,15 @@ impl Relaying {
         &self,
         inbox: &Receiver<ToRelay>,
         settings: &Receiver<Update<RelaySettings>>,
-    ) -> Option<Woken> {
-        let message = async { inbox.recv().await.ok().map(Woken::Message) };
-        let settings = async { settings.recv().await.ok().map(Woken::Settings) };
+    ) -> Option<RelayWake> {
+        let message = async { inbox.recv().await.ok().map(RelayWake::Message) };
+        let settings = async { settings.recv().await.ok().map(RelayWake::Settings) };
         let timeout = async {
             match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
                 Some(at) => Timer::at(at).await,
                 None => future::pending().await,
             };
-            Some(Woken::Timeout)
+            Some(RelayWake::Timeout)
         };
         future::or(settings, future::or(timeout, message)).await
     }

@@ -122,7 +122,7 @@ enum Woken {
 }
 
 /// What reading once gave.
-enum Received<'b> {
+enum ReadPart<'b> {
     Bytes(&'b [u8]),
     Nothing,
     End,
@@ -231,10 +231,10 @@ impl<'a> MessageCopier<'a> {
         loop {
             let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
             match self.receive(&mut buffer) {
-                Ok(Received::End) => return DirectionEnd::Finished,
-                Ok(Received::Bytes(_)) => future::yield_now().await,
-                Ok(Received::Nothing) if readable(self.from.stream()).await.is_ok() => {}
-                Ok(Received::Nothing) => return DirectionEnd::SenderBroke,
+                Ok(ReadPart::End) => return DirectionEnd::Finished,
+                Ok(ReadPart::Bytes(_)) => future::yield_now().await,
+                Ok(ReadPart::Nothing) if readable(self.from.stream()).await.is_ok() => {}
+                Ok(ReadPart::Nothing) => return DirectionEnd::SenderBroke,
                 Err(end) => return end,
             }
         }
@@ -257,9 +257,9 @@ impl<'a> MessageCopier<'a> {
             let kept = core::mem::take(&mut self.unconverted);
             let (input, more) = if kept.is_empty() {
                 match self.receive(&mut buffer)? {
-                    Received::Bytes(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
-                    Received::Nothing => return Ok(Next::Wait),
-                    Received::End => return Ok(Next::Finish),
+                    ReadPart::Bytes(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
+                    ReadPart::Nothing => return Ok(Next::Wait),
+                    ReadPart::End => return Ok(Next::Finish),
                 }
             } else {
                 (kept.as_slice(), true)
@@ -324,15 +324,15 @@ impl<'a> MessageCopier<'a> {
     }
 
     /// Reads once.
-    fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<Received<'b>, DirectionEnd> {
+    fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<ReadPart<'b>, DirectionEnd> {
         let received = recv(self.from.stream().get_ref(), buffer, RecvFlags::empty());
         match (received.map(|((chunk, _), _)| &*chunk), self.from.writing.get()) {
             (Ok([]), Writing::Failed) => Err(DirectionEnd::SenderBroke),
-            (Ok([]), _) => Ok(Received::End),
-            (Ok(chunk), _) => Ok(Received::Bytes(chunk)),
-            (Err(Errno::AGAIN), _) => Ok(Received::Nothing),
+            (Ok([]), _) => Ok(ReadPart::End),
+            (Ok(chunk), _) => Ok(ReadPart::Bytes(chunk)),
+            (Err(Errno::AGAIN), _) => Ok(ReadPart::Nothing),
             // It went without reading our end; there is no more to come either.
-            (Err(Errno::CONNRESET), Writing::Finished) => Ok(Received::End),
+            (Err(Errno::CONNRESET), Writing::Finished) => Ok(ReadPart::End),
             (Err(_), _) => Err(DirectionEnd::SenderBroke),
         }
     }

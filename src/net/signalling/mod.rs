@@ -67,7 +67,7 @@ pub(crate) struct Queues {
     pub(crate) relays: Receiver<Vec<String>>,
 }
 
-enum Wake {
+enum SignallingWake {
     Datagram,
     Stream(ToRendezvous),
     Saved((Ticket, SaveOutcome)),
@@ -101,14 +101,14 @@ impl Signalling {
             let Some(wake) = self.wake(queues).await else { return };
             self.machine.set_epoch_secs(self.clock.epoch_secs());
             match wake {
-                Wake::Datagram | Wake::Due => {}
-                Wake::Stream(message) => self.stream(message),
-                Wake::Saved(saved) => self.saved(saved),
-                Wake::Live(live) => {
+                SignallingWake::Datagram | SignallingWake::Due => {}
+                SignallingWake::Stream(message) => self.stream(message),
+                SignallingWake::Saved((ticket, outcome)) => self.saved(ticket, outcome),
+                SignallingWake::Live(live) => {
                     self.reconfigure(live.settings);
                     let _ = live.in_force.try_send(Answer::InForce);
                 }
-                Wake::Relays(relays) => self.machine.set_relays(relays),
+                SignallingWake::Relays(relays) => self.machine.set_relays(relays),
             }
             self.turn(queues);
             // Give way before the next turn, so that a flood starves nobody.
@@ -121,18 +121,20 @@ impl Signalling {
         self.store
     }
 
-    async fn wake(&self, queues: &Queues) -> Option<Wake> {
+    async fn wake(&self, queues: &Queues) -> Option<SignallingWake> {
         let datagram = async {
             // An error here shows again, and is dropped, at the read.
             let _ = self.datagrams.readable().await;
-            Some(Wake::Datagram)
+            Some(SignallingWake::Datagram)
         };
-        let stream = async { queues.inbox.recv().await.ok().map(Wake::Stream) };
-        let saved = async { queues.saved.recv().await.ok().map(Wake::Saved) };
-        let live = async { queues.live.recv().await.ok().map(|live| Wake::Live(Box::new(live))) };
+        let stream = async { queues.inbox.recv().await.ok().map(SignallingWake::Stream) };
+        let saved = async { queues.saved.recv().await.ok().map(SignallingWake::Saved) };
+        let live = async {
+            queues.live.recv().await.ok().map(|live| SignallingWake::Live(Box::new(live)))
+        };
         let relays = async {
             match queues.relays.recv().await {
-                Ok(relays) => Some(Wake::Relays(relays)),
+                Ok(relays) => Some(SignallingWake::Relays(relays)),
                 Err(_) => future::pending().await,
             }
         };
@@ -142,7 +144,7 @@ impl Signalling {
                 Some(at) => Timer::at(at).await,
                 None => future::pending().await,
             };
-            Some(Wake::Due)
+            Some(SignallingWake::Due)
         };
         future::or(future::or(saved, live), future::or(due, future::or(datagram, stream))).await
     }
@@ -163,8 +165,8 @@ impl Signalling {
             let Ok(message) = queues.inbox.try_recv() else { break };
             self.stream(message);
         }
-        while let Ok(saved) = queues.saved.try_recv() {
-            self.saved(saved);
+        while let Ok((ticket, outcome)) = queues.saved.try_recv() {
+            self.saved(ticket, outcome);
         }
     }
 
@@ -269,7 +271,7 @@ impl Signalling {
         }
     }
 
-    fn saved(&mut self, (ticket, outcome): (Ticket, SaveOutcome)) {
+    fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome) {
         let input = Input::Saved { ticket, outcome };
         self.machine.handle(self.clock.now(), input, &mut self.effects);
         self.carry_out();
