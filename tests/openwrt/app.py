@@ -14,7 +14,7 @@ from packages import BUILDROOT, EPOCH, MADE, Adb, contents, installed, members
 from scratch import HBB, HERE, ROOT, Scratch, need
 
 sys.path.insert(0, str(HERE / "luci"))
-from devices import Server  # noqa: E402
+from devices import HOSTILE, Server  # noqa: E402
 
 FOLDER = ROOT / "openwrt/luci-app-hbb"
 VIEWS = FOLDER / "htdocs/luci-static/resources"
@@ -143,7 +143,7 @@ class Plugin(unittest.TestCase):
         self.root = Scratch(self).install(app=True)
 
     def call(self, method, **arguments):
-        return json.loads(self.root.call_plugin(method, json.dumps(arguments)))
+        return json.loads(self.root.call_plugin(method, json.dumps(arguments, ensure_ascii=False)))
 
     def methods(self):
         listed = self.root.execute(["/usr/libexec/rpcd/hbb", "list"], "").stdout
@@ -214,6 +214,25 @@ class Plugin(unittest.TestCase):
         self.assertEqual(server.ctl("bans"), {"bans": []})
         self.assertEqual(server.ctl("status")["peers"], before)
         self.assertEqual(self.call("no_such_method"), {"error": "no such method"})
+
+    def test_hostile_ids_that_are_stored_are_told_banned_and_forgotten(self):
+        server = Server(self, HBB, self.root)
+        server.store_hostile_ids()
+        self.assertEqual({peer["id"] for peer in self.call("peers")["peers"]}, set(HOSTILE))
+        seen, after = [], {}
+        while after is not None and len(seen) < len(HOSTILE) + 1:
+            page = self.call("peers", count=1, **after)
+            seen += [peer["id"] for peer in page["peers"]]
+            after = page["next"] and {"after": page["next"]}
+        self.assertEqual(set(seen), set(HOSTILE))
+        for name in HOSTILE:
+            self.assertIn("done", self.call("ban", what=f"id={name}"), name)
+            (banned,) = self.call("bans")["bans"]
+            self.assertEqual(banned.removeprefix("id="), name)
+            self.assertIn("done", self.call("unban", what=banned), name)
+            self.assertIn("done", self.call("forget", id=f"id={name}"), name)
+        self.assertEqual(self.call("peers")["peers"], [])
+        self.assertFalse((self.root.path / "tmp/owned").exists())
 
     def test_a_server_that_does_not_run_is_told(self):
         self.root.run("uci set hbb.server.enabled=0; uci commit hbb")

@@ -16,7 +16,7 @@ from scratch import HBB, HERE, Scratch, need
 
 sys.path.insert(0, str(HERE / "luci"))
 from browser import Browser  # noqa: E402
-from devices import Server, is_over  # noqa: E402
+from devices import HOSTILE, Server, is_over  # noqa: E402
 from server import Router  # noqa: E402
 
 CHROMIUM = need("chromium", "chromium")
@@ -167,6 +167,38 @@ class Views(unittest.TestCase):
         self.fill("hbb-ban", "two words")
         self.press("Ban", within="#hbb-new-ban")
         self.shows("what: an id, an address or a network")
+
+    def test_hostile_ids_are_text_and_every_button_does_its_work(self):
+        self.hbb.store_hostile_ids()
+        self.open("peers")
+        self.browser.run("window.owned = 0; window.alert = () => { window.owned = 1; }")
+        for name in HOSTILE:
+            self.shows(name)
+            for button in ["Forget", "Ban"]:
+                self.press(button, name)
+                title = f"{button} {name}?"
+                shown = "document.querySelector('.modal h4').innerText"
+                self.browser.wait(f"{shown} == {title!r}", title)
+                self.assertEqual(self.markup(), 0, title)
+                self.press("Cancel", within=".modal")
+            self.press("Ban", name)
+            self.press("Ban", within=".modal")
+            self.until(lambda: len(self.hbb.ctl("bans")["bans"]) == 1)
+            (banned,) = self.hbb.ctl("bans")["bans"]
+            self.assertEqual(banned.removeprefix("id="), name)
+            self.press("Lift", banned, "#hbb-bans")
+            self.until(lambda: self.hbb.ctl("bans")["bans"] == [])
+            self.press("Forget", name)
+            self.press("Forget", within=".modal")
+            self.until(lambda: name not in [p["id"] for p in self.hbb.ctl("peers")["peers"]])
+            self.assertEqual(self.markup(), 0, name)
+        self.assertEqual(self.hbb.ctl("peers")["peers"], [])
+        self.assertEqual(self.browser.errors, [])
+
+    def markup(self):
+        """Elements that only an id could have brought, and scripts of theirs that ran."""
+        return self.browser.run("document.querySelectorAll('#maincontent img, .modal img, "
+                                "#maincontent b, .modal b').length + (window.owned || 0)")
 
     def test_many_devices_come_page_by_page(self):
         for number in range(60):

@@ -1,6 +1,8 @@
 """The real server with its socket in a scratch root, and devices that use it, over TCP in clear."""
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +13,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent.parent / "bench"))
 from wire import exactly, field, frame  # noqa: E402 (beside this folder's)
 
 SECONDS = 20
+# Ids that earlier versions let in and this one does not.
+HOSTILE = (Path(__file__).resolve().parent.parent / "hostile.txt").read_text().replace(
+    "\\u202e", "\u202e").splitlines()
 DEVICE_KEY = bytes(range(32))
 PORTS = 5
 
@@ -47,13 +52,25 @@ class Server:
                          f"--bind=127.0.0.1\n{common}")
         self.log = open(root.path / "tmp/log", "wb")
         test.addCleanup(self.log.close)
-        self.process = subprocess.Popen([program, "serve", "--flags", flags], stdout=self.log,
-                                        stderr=subprocess.STDOUT)
+        self.start()
         test.addCleanup(self.stop)
+
+    def start(self):
+        command = [self.program, "serve", "--flags", self.root.path / "flags"]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
         until = time.monotonic() + SECONDS
         while not self.socket.exists():
-            assert self.process.poll() is None and time.monotonic() < until, root.read("tmp/log")
+            running = self.process.poll() is None and time.monotonic() < until
+            assert running, self.root.read("tmp/log")
             time.sleep(0.02)
+
+    def store_hostile_ids(self):
+        """Starts anew with the store that tests/openwrt.rs made of HOSTILE."""
+        self.stop()
+        self.socket.unlink(missing_ok=True)
+        shutil.copy(Path(os.environ["HBB_MADE"]) / "hostile.store",
+                    self.root.path / "etc/hbb/hbb.store")
+        self.start()
 
     def stop(self):
         self.process.terminate()

@@ -179,7 +179,7 @@ class Router:
             return [0, self.plugin(method, args)]
 
     def plugin(self, method, args):
-        return json.loads(self.root.call_plugin(method, json.dumps(args)))
+        return json.loads(self.root.call_plugin(method, json.dumps(args, ensure_ascii=False)))
 
 
 class Http(http.server.BaseHTTPRequestHandler):

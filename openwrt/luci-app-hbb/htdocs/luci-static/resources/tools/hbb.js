@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// What the views of hbb share. Text from the daemon stands in arrays: LuCI takes a bare string
-// for HTML.
+// What the views of hbb share. Text, of the daemon or not, stands in arrays or text nodes: LuCI
+// takes a bare string for HTML, that of a title too.
 'use strict';
 'require baseclass';
 'require rpc';
@@ -53,10 +53,15 @@ return baseclass.extend({
 		}, [ text ]);
 	},
 
+	// An id as 'hbb ctl' takes it, whatever it looks like.
+	named: function(id) {
+		return 'id=' + id;
+	},
+
 	// Asks first; 'act' gives a promise.
 	confirm: function(title, question, text, act) {
 		const self = this;
-		ui.showModal(title, [
+		ui.showModal([ title ], [
 			E('p', {}, [ question ]),
 			E('div', { 'class': 'right' }, [
 				E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Cancel') ]), ' ',

@@ -91,7 +91,7 @@ const ui = {
 	showModal: function(title, children) {
 		ui.hideModal();
 		document.body.appendChild(E('div', { 'class': 'modal' },
-			[ E('h4', {}, [ title ]), ...children ]));
+			[ E('h4', {}, title), ...children ]));
 	},
 
 	hideModal: function() {
@@ -100,7 +100,8 @@ const ui = {
 
 	addNotification: function(title, children, kind) {
 		document.querySelector('#maincontent').prepend(
-			E('div', { 'class': 'alert-message ' + (kind || '') }, [ children ]));
+			E('div', { 'class': 'alert-message ' + (kind || '') },
+				title == null ? [ children ] : [ E('h4', {}, title), children ]));
 	},
 
 	instantiateView: function(path) {

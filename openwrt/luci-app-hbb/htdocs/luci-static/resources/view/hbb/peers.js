@@ -43,7 +43,7 @@ return view.extend({
 		const ago = function(secs) { return [ secs == null ? '-' : hbb.date(now - 1000 * secs) ]; };
 		const id = peer.id;
 		return [
-			[ E('strong', {}, [ id ]) ],
+			[ E('strong', {}, [ E('bdi', {}, [ id ]) ]) ],
 			[ peer.online ? '%s (%s)'.format(peer.address, peer.transport) : _('offline') ],
 			ago(peer.online_secs),
 			ago(peer.seen_secs),
@@ -51,10 +51,11 @@ return view.extend({
 			[ hbb.button(_('Forget'), 'remove', L.bind(function() {
 				hbb.confirm(_('Forget %s?').format(id), _('Its key is deleted here; it may register ' +
 					'anew at any time, with another key too.'), _('Forget'),
-				L.bind(this.act, this, 'forget', { id: id }));
+				L.bind(this.act, this, 'forget', { id: hbb.named(id) }));
 			}, this)), ' ', hbb.button(_('Ban'), 'negative', L.bind(function() {
 				hbb.confirm(_('Ban %s?').format(id), _('It is served no more until the ban is ' +
-					'lifted.'), _('Ban'), L.bind(this.act, this, 'ban', { what: id }));
+					'lifted.'), _('Ban'), L.bind(this.act, this, 'ban',
+					{ what: hbb.named(id) }));
 			}, this)) ]
 		];
 	},
