@@ -146,6 +146,10 @@ pub struct ServeFlags {
     /// new devices accepted from one address per day, 1 to 65535 (300)
     #[argh(option)]
     pub new_peers_per_day: Option<String>,
+    /// days after which an absent device gives way to a new one if --max-peers are registered,
+    /// 0 to 65535; its ID is free then (0: never)
+    #[argh(option)]
+    pub forget_after: Option<String>,
     /// threads for relayed sessions: 1 shares the main thread, auto is one per core (1)
     #[argh(option)]
     pub relay_threads: Option<String>,

@@ -220,6 +220,10 @@ impl Builder {
         if let Some(max) = self.number(flag, &flags.new_peers_per_day, bounds) {
             limits.newcomers_per_source = small(max);
         }
+        let bounds = 0..=u16::MAX.into();
+        if let Some(days) = self.number("--forget-after", &flags.forget_after, bounds) {
+            limits.forget_after_days = small(days);
+        }
         self.config.limits = limits;
     }
 

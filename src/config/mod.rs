@@ -97,6 +97,7 @@ impl Config {
             ("max-sessions", limits.sessions.to_string()),
             ("registrations-per-minute", limits.registrations_per_source.to_string()),
             ("new-peers-per-day", limits.newcomers_per_source.to_string()),
+            ("forget-after", limits.forget_after_days.to_string()),
             ("total-bandwidth", megabits(rates.total)),
             ("single-bandwidth", megabits(rates.single)),
             ("limit-speed", megabits(rates.limited)),
@@ -189,9 +190,11 @@ mod tests {
         let config = config("--total-bandwidth 0.5\n--max-sessions 7");
         let changed = config.with_limit("limit-speed", "2.25").unwrap();
         let changed = changed.with_limit("max-peers", "9").unwrap();
+        let changed = changed.with_limit("forget-after", "90").unwrap();
         let told = changed.limit_texts();
         for (name, value) in [
             ("max-peers", "9"),
+            ("forget-after", "90"),
             ("max-sessions", "7"),
             ("total-bandwidth", "0.5"),
             ("single-bandwidth", "128"),

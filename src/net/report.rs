@@ -19,7 +19,9 @@ pub fn rendezvous(event: &Event) {
         Event::PeerChangeRefused { id, from } => {
             info!("peer-change-refused peer={id} from={}", from.ip());
         }
-        Event::PeersFull { limit } => warn!("table-full table=peers limit={limit}"),
+        Event::PeersFull { limit } => {
+            warn!("table-full table=peers limit={limit} help=--max-peers,--forget-after");
+        }
         Event::PeerForgotten { id } => info!("peer-forgotten peer={id}"),
         Event::PeerUnknown { id } => debug!("peer-unknown peer={id}"),
         Event::SaveFailed { id } => warn!("peer-not-saved peer={id}"),

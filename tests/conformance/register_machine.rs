@@ -118,7 +118,8 @@ fn c014_a_slow_store_takes_nobody_back_to_where_it_was() {
 
 #[test]
 fn c014_a_peer_on_its_way_to_disk_is_not_forgotten_for_another() {
-    let mut drive = Drive::new(Limits { peers: 1, ..Limits::default() }, Policy::default());
+    let limits = Limits { peers: 1, forget_after_days: 30, ..Limits::default() };
+    let mut drive = Drive::new(limits, Policy::default());
     drive.enroll(B1, B1_AT);
     drive.wait(31 * 24 * 3_600_000);
     drive.store = Store::Holds;
@@ -131,8 +132,20 @@ fn c014_a_peer_on_its_way_to_disk_is_not_forgotten_for_another() {
 }
 
 #[test]
-fn c014_one_long_away_makes_room_for_a_newcomer() {
+fn c014_by_default_an_absent_owner_keeps_its_id() {
     let mut drive = Drive::new(Limits { peers: 1, ..Limits::default() }, Policy::default());
+    drive.enroll(B1, B1_AT);
+    drive.wait(400 * 24 * 3_600_000);
+    let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
+    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
+    assert_eq!(register(&mut drive, B1_MOVED, OTHER_DEVICE, &KEY), UUID_MISMATCH);
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
+}
+
+#[test]
+fn c014_one_long_away_makes_room_for_a_newcomer() {
+    let limits = Limits { peers: 1, forget_after_days: 30, ..Limits::default() };
+    let mut drive = Drive::new(limits, Policy::default());
     drive.enroll(B1, B1_AT);
     let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
     drive.wait(30 * 24 * 3_600_000 - 1);

@@ -54,7 +54,10 @@ fn c014_a_peer_connected_for_a_month_is_not_forgotten() {
 
 #[test]
 fn c014_a_month_away_counts_from_the_end_of_the_connection() {
-    let mut drive = Drive::new(Limits { peers: 1, ..Limits::default() }, Policy::default());
+    let mut drive = Drive::new(
+        Limits { peers: 1, forget_after_days: 30, ..Limits::default() },
+        Policy::default(),
+    );
     let conn = connected(&mut drive);
     drive.wait(31 * DAY_MS);
     drive.hang_up(conn);
@@ -66,7 +69,10 @@ fn c014_a_month_away_counts_from_the_end_of_the_connection() {
 
 #[test]
 fn c014_the_connected_do_not_hide_who_is_long_away() {
-    let mut drive = Drive::new(Limits { peers: 3, ..Limits::default() }, Policy::default());
+    let mut drive = Drive::new(
+        Limits { peers: 3, forget_after_days: 30, ..Limits::default() },
+        Policy::default(),
+    );
     connected(&mut drive);
     for id in ["333333333", "444444444"] {
         drive.enroll(id, B1_AT);

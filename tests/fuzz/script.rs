@@ -25,6 +25,7 @@ const LIMITS: Limits = Limits {
     parked_per_source: 2,
     registrations_per_source: 5,
     newcomers_per_source: 4,
+    forget_after_days: 30,
 };
 /// Payload lengths from here on name a message instead (see [`Stage::message`]).
 const MESSAGES: u8 = 0xf0;

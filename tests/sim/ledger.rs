@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Ticket, Via};
-use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, FORGET_ABSENT_MS, GRANT_MS, ONLINE_MS, PUNCH_MS};
+use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, ONLINE_MS, PUNCH_MS};
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use hbb_core::identity::ServerKey;
 use hbb_core::rendezvous::Policy;
@@ -131,6 +131,8 @@ struct Ask {
 pub(crate) struct Ledger {
     key: ServerKey,
     pub(crate) policy: Policy,
+    /// How long a peer is away before it may make room.
+    pub(crate) forget_after_ms: Option<u64>,
     /// Milliseconds of the machine's own clock.
     pub(crate) now: u64,
     traffic: BTreeMap<Endpoint, (usize, usize)>,
@@ -149,10 +151,11 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(key: ServerKey, policy: Policy) -> Self {
+    pub(crate) fn new(key: ServerKey, policy: Policy, forget_after_ms: Option<u64>) -> Self {
         Self {
             key,
             policy,
+            forget_after_ms,
             now: 0,
             traffic: BTreeMap::new(),
             acked: BTreeMap::new(),
@@ -233,6 +236,7 @@ impl Ledger {
     /// The machine gives up a peer to make room.
     fn forgotten(&mut self, id: &PeerId) {
         assert!(!self.is_present(id), "{id} is present and forgotten");
+        assert!(self.forget_after_ms.is_some(), "{id} is forgotten, though nobody may be");
         self.made_room = true;
         self.acked.remove(id);
         self.presence.remove(id);
@@ -392,11 +396,16 @@ impl Ledger {
         };
         for id in self.acked.keys().filter(|_| !self.made_room) {
             let busy = self.saves.values().any(|save| save.is_about(id));
-            let seen = self.presence.get(id).map_or(0, |here| here.seen);
-            let seen = seen.max(self.changed.get(id).copied().unwrap_or(0));
-            let near = self.is_present(id) || self.now - seen < FORGET_ABSENT_MS;
-            assert!(busy || near, "{id} could make room");
+            assert!(busy || self.is_near(id), "{id} could make room");
         }
+    }
+
+    /// Whether a peer is here, or was too short a while ago to make room for another.
+    fn is_near(&self, id: &PeerId) -> bool {
+        let seen = self.presence.get(id).map_or(0, |here| here.seen);
+        let seen = seen.max(self.changed.get(id).copied().unwrap_or(0));
+        let away = self.forget_after_ms.is_some_and(|absent| self.now - seen >= absent);
+        self.is_present(id) || !away
     }
 
     /// Initiators that may still be answered.

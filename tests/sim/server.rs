@@ -67,7 +67,7 @@ impl Server {
             before: machine.occupancy(),
             machine,
             limits,
-            ledger: Ledger::new(key.clone(), policy),
+            ledger: Ledger::new(key.clone(), policy, limits.forget_after_ms()),
             epoch: 0,
             durable: BTreeMap::new(),
             key,
@@ -102,6 +102,7 @@ impl Server {
         self.machine.reconfigure(limits, policy.clone());
         self.limits = limits;
         self.ledger.policy = policy;
+        self.ledger.forget_after_ms = limits.forget_after_ms();
     }
 
     /// A connection comes in; None if the pool is empty.

@@ -141,7 +141,8 @@ pub enum Event {
         /// How many peers may be registered.
         limit: usize,
     },
-    /// A peer was forgotten: long away, it made room for a new one, or an operator wished it.
+    /// A peer was forgotten: an operator wished it, or it was away so long that it made room for a
+    /// new one ([`Limits::forget_after_days`]).
     PeerForgotten {
         /// The id that is free again.
         id: PeerId,

@@ -187,11 +187,13 @@ impl Rendezvous {
         }
     }
 
-    /// Makes room by forgetting the peer that has been away longest, if that is long enough.
+    /// Makes room by forgetting the peer that has been away longest, if that is as long as the
+    /// operator said.
     fn forget_one(&mut self, now: Time, effects: &mut Effects) {
+        let Some(absent_ms) = self.limits.forget_after_ms() else { return };
         let Self { registry, saving, .. } = self;
         let busy = |id: &PeerId| saving.get(id).is_some();
-        let Some(gone) = registry.forget_absent(now, busy) else { return };
+        let Some(gone) = registry.forget_absent(now, absent_ms, busy) else { return };
         let ticket = self.next_ticket();
         push(effects, Effect::Save { ticket, change: Change::Remove(gone.clone()) });
         push(effects, Effect::Report(Event::PeerForgotten { id: gone }));

@@ -6,9 +6,7 @@ use static_assertions::const_assert;
 
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
-use crate::base::limits::{
-    FORGET_ABSENT_MS, ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID,
-};
+use crate::base::limits::{ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID};
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
 use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::{RateWindow, Time};
@@ -250,11 +248,12 @@ impl Registry {
         self.peers.touch(id);
     }
 
-    /// Removes the peer that has been away longest, if that is at least [`FORGET_ABSENT_MS`] and it
-    /// is not `busy` coming back.
+    /// Removes the peer that has been away longest, if that is at least `absent_ms` and it is not
+    /// `busy` coming back.
     pub(super) fn forget_absent(
         &mut self,
         now: Time,
+        absent_ms: u64,
         busy: impl Fn(&PeerId) -> bool,
     ) -> Option<PeerId> {
         for _ in 0..CONNECTED_PASSED_MAX {
@@ -264,7 +263,7 @@ impl Registry {
         }
         let (id, oldest) = self.peers.oldest()?;
         let seen = oldest.last().map_or(Time::START, |contact| contact.seen);
-        let here = oldest.connection().is_some() || now.since_ms(seen) < FORGET_ABSENT_MS;
+        let here = oldest.connection().is_some() || now.since_ms(seen) < absent_ms;
         if here || busy(id) {
             return None;
         }

@@ -29,8 +29,6 @@ pub const PARKED_MS: u64 = 30_000;
 pub const PUNCH_MS: u64 = 40_000;
 /// A source that passed the key check for a target may ask for a relay to it this long (C59).
 pub const GRANT_MS: u64 = 120_000;
-/// When the table is full, a peer away this long may be forgotten for a new one.
-pub const FORGET_ABSENT_MS: u64 = 30 * 24 * 3_600_000;
 /// Registrations accepted for one id within [`ID_WINDOW_MS`] (C19).
 pub const REGISTRATIONS_PER_ID: u16 = 3;
 /// The window of [`REGISTRATIONS_PER_ID`], in milliseconds (C19).

@@ -150,6 +150,9 @@ pub struct Limits {
     pub registrations_per_source: u16,
     /// New ids accepted from one source in a day.
     pub newcomers_per_source: u16,
+    /// When `peers` are registered, one that has been away for this many days is forgotten for a
+    /// new one. 0 never: whoever takes its id would be taken for it.
+    pub forget_after_days: u16,
 }
 
 impl Limits {
@@ -161,7 +164,16 @@ impl Limits {
         parked_per_source: 16,
         registrations_per_source: 32,
         newcomers_per_source: 300,
+        forget_after_days: 0,
     };
+
+    /// `forget_after_days` in milliseconds; None if no peer is ever forgotten for another.
+    pub const fn forget_after_ms(&self) -> Option<u64> {
+        match self.forget_after_days {
+            0 => None,
+            days => Some(days as u64 * 24 * 3_600_000),
+        }
+    }
 }
 
 impl Default for Limits {
