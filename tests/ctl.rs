@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 mod chance;
 #[path = "ctl/files.rs"]
 mod files;
+#[path = "ctl/ids.rs"]
+mod ids;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;

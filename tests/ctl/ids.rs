@@ -1,0 +1,45 @@
+//! Ids that earlier versions stored and that would not register today (C81), on the real server:
+//! they go on, and an operator bans and forgets them.
+
+use std::time::Duration;
+
+use hbb::store;
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+
+use crate::model::host::{Host, PATIENCE};
+use crate::model::line::Line;
+use crate::model::server::Server;
+use crate::{address, ctl, hears, say};
+
+#[test]
+fn stored_ids_off_the_rule_go_on_and_are_banned_and_forgotten() {
+    let ids = ["$(reboot)", "10.0.0.1", "--help", "id=123456", "12345\u{202e}678"];
+    let mut server = Server::start(&[]);
+    server.kill();
+    let record = |id| {
+        let (id, device) = (PeerId::new(id).unwrap(), DeviceId::new(b"a device").unwrap());
+        Change::Put(Record { id, device, key: PeerKey([7; 32]), first_seen_secs: 0 })
+    };
+    let mut stored = store::open(&server.data().join("hbb.store")).unwrap();
+    stored.commit(&ids.map(record)).unwrap();
+    drop(stored);
+    server.restart();
+    let line = Line::datagrams(&Host::local("127.0.0.9"), address(&server));
+    let registers = |id: &str, patience| {
+        line.send(&say::register_pk(id, b"a device", &[7; 32]));
+        line.next(patience).map(|answer| say::hex(&answer))
+    };
+    for id in ids {
+        let named = format!("id={id}");
+        assert_eq!(registers(id, PATIENCE).as_deref(), Some("820100"), "{id:?}");
+        hears(&format!("ban {named}"), &server, "is shut out");
+        assert_eq!(registers(id, Duration::from_millis(200)), None, "{id:?}");
+        hears("--json bans", &server, "\"id=");
+        hears(&format!("unban {named}"), &server, "is let in again");
+        hears(&format!("forget {named}"), &server, "was forgotten");
+        assert_eq!(registers(id, PATIENCE).as_deref(), Some("8201020805"), "{id:?}");
+    }
+    assert_eq!(ctl(&server, &["--json", "peers"]).unwrap(), "{\"peers\":[],\"next\":null}\n");
+    assert!(server.log().contains("peer-forgotten peer=\"$(reboot)\"\n"), "{}", server.log());
+    assert!(server.log().contains("peer-forgotten peer=\"12345\\u{202e}678\"\n"));
+}
