@@ -217,6 +217,7 @@ impl Ledger {
         let (record, renamed) = match change {
             Change::Put(record) => {
                 assert!(matches!(cause.kind, Kind::RegisterPk(_)), "a save out of {cause:?}");
+                assert!(record.id.is_well_formed(), "{} registered", record.id);
                 (record.clone(), None)
             }
             Change::Rename { from, to } => {

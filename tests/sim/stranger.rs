@@ -63,8 +63,10 @@ impl World {
         let wide = self.chance.one_in(10);
         for _ in 0..self.chance.between(1, if wide { 600 } else { 40 }) {
             let from = if wide { self.anywhere() } else { self.spoofed() };
-            let id = match self.chance.below(3) {
-                0 => self.victim(),
+            let id = match self.chance.below(6) {
+                0 | 1 => self.victim(),
+                2 => (*self.chance.choose(&["<img/src=x>", "--help", "10.0.0.1", "x\u{202e}123"]))
+                    .into(),
                 _ => format!("{}", 500_000_000 + self.chance.below(60)),
             };
             let (uuid, key) = (self.chance.bytes(16), self.chance.bytes(32));
