@@ -325,6 +325,24 @@ fn check_is_content_with_what_is_fine_and_changes_nothing() {
 }
 
 #[test]
+fn a_wrong_list_ends_the_start_and_check_names_its_lines() {
+    let folder = Folder::with_key().write("banned.txt", "192.0.2.1\n192.0.2.0/33\n\nx/y\n");
+    fs::write(folder.0.join("blocklist.txt"), b"# caf\xe9\n192.0.2.1\xff").unwrap();
+    fs::create_dir(folder.0.join("blacklist.txt")).unwrap();
+    let port = free_port().to_string();
+    let said = [
+        "Cannot read ./blacklist.txt: ",
+        "./blocklist.txt line 2 must be an address or a network",
+        "./banned.txt line 2 must be an id, an address or a network",
+        "./banned.txt line 4 must",
+    ];
+    folder.run(&["serve", "--port", &port]).failed(2, &said);
+    let ended = folder.run(&["check", "--port", &port]);
+    ended.failed(2, &["4 problems"]);
+    assert!(said.iter().all(|said| ended.out.contains(said)), "{ended:?}");
+}
+
+#[test]
 fn check_writes_through_no_link_and_removes_only_what_it_made() {
     let folder = Folder::with_key().write("precious", "of another").write("empty", "");
     let port = free_port().to_string();

@@ -19,6 +19,8 @@ mod chance;
 mod files;
 #[path = "ctl/ids.rs"]
 mod ids;
+#[path = "ctl/lists.rs"]
+mod lists;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;

@@ -22,6 +22,7 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
     let config = check_flags(flags, &mut report);
     check_directory(&config.data, &mut report);
+    check_lists(&config.data, &mut report);
     check_key(&config, &mut report);
     check_store(&config, &mut report);
     check_ports(&config, &mut report);
@@ -109,6 +110,14 @@ fn check_directory(dir: &Path, report: &mut Report) {
                 dir.display()
             ),
         ),
+    }
+}
+
+fn check_lists(dir: &Path, report: &mut Report) {
+    let faults = settings::survey_lists(dir);
+    faults.iter().for_each(|fault| report.problem(ExitReason::Flags, fault));
+    if faults.is_empty() {
+        report.fine("lists of addresses");
     }
 }
 

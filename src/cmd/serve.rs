@@ -26,7 +26,7 @@ pub(super) const STORE_FILE: &str = "hbb.store";
 pub(super) fn run(config: Config) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     let keys = keygen::policy(&config)?;
-    let settings = RunningSettings::new(config.clone(), keys.clone());
+    let settings = RunningSettings::new(config.clone(), keys.clone()).map_err(Exit::flags)?;
     let live = settings.live();
     let rendezvous = match config.role {
         Role::Relay => None,

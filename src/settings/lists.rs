@@ -1,43 +1,65 @@
 //! The lists in the data directory: who gets the limited rate, whom the relay refuses, who is shut
-//! out. Checks: C71 and C72 in tests/conformance, tests/ctl.rs.
+//! out. A list counts whole or not at all, as a line that is left out is somebody who is let in.
+//! Checks: C71 and C72 in tests/conformance, tests/ctl.rs, tests/cli.rs.
 
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
-use hbb_core::base::address::{Banned, Bans, Network};
+use hbb_core::base::address::{Banned, Bans, Network, NetworkSet};
+use hbb_core::base::limits::{LIST_BYTES_MAX, LIST_ENTRIES_MAX};
 use hbb_core::relay::SourceLists;
 
-use crate::file::{read_text, replace};
-use log::warn;
+use crate::file::replace;
 
 /// Addresses whose sessions get the limited rate.
 const BLACKLIST_FILE: &str = "blacklist.txt";
 /// Addresses the relay refuses.
 const BLOCKLIST_FILE: &str = "blocklist.txt";
-/// Longest list in bytes and lines: every leg is compared with all of it.
-const LIST_BYTES_MAX: u64 = 64 * 1024;
-const LIST_LINES_MAX: usize = 1024;
-
 /// Who is shut out; `hbb ctl` writes it, and whoever wants to may.
 pub const BANNED_FILE: &str = "banned.txt";
 
 /// Who may read what we write of them: owner and group.
 const MODE: u32 = 0o640;
+/// Wrong lines that are named, of each file; the rest is counted.
+const NAMED_MAX: usize = 100;
 
-/// The relay's two lists.
-pub(super) fn read_lists(data: &Path) -> SourceLists {
-    let read = |file| list(data, file, Network::parse);
-    SourceLists { black: read(BLACKLIST_FILE), block: read(BLOCKLIST_FILE) }
+/// What the three files say.
+pub(super) struct Lists {
+    black: NetworkSet,
+    block: NetworkSet,
+    /// Who is shut out.
+    pub(super) bans: Bans,
 }
 
-/// Who is shut out according to the file.
-pub(super) fn read_bans(data: &Path) -> Bans {
-    let mut bans = Bans::default();
-    for banned in list(data, BANNED_FILE, Banned::parse) {
-        // A list has no more lines than there is room.
-        let _ = bans.add(banned);
+impl Lists {
+    /// Reads all of them; a file that is not there is empty.
+    ///
+    /// # Errors
+    /// What is wrong, naming file and line: at most 101 texts for each file.
+    pub(super) fn read(data: &Path) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let [black, block] = [BLACKLIST_FILE, BLOCKLIST_FILE].map(|file| {
+            let mut networks = Vec::new();
+            let mut take = |word: &str| Network::parse(word).map(|network| networks.push(network));
+            let is = "an address or a network such as 192.0.2.0/24";
+            faults.extend(List { path: &data.join(file), is }.read(&mut take));
+            networks.into()
+        });
+        let mut bans = Vec::new();
+        let mut take = |word: &str| Banned::parse(word).map(|banned| bans.push(banned));
+        let is = "an id, an address or a network such as 192.0.2.0/24";
+        faults.extend(List { path: &data.join(BANNED_FILE), is }.read(&mut take));
+        // A list has no more entries than there is room.
+        let bans = Bans::new(bans).unwrap_or_default();
+        if faults.is_empty() { Ok(Self { black, block, bans }) } else { Err(faults) }
     }
-    bans
+
+    /// What the relay needs of them.
+    pub(super) fn sources(&self) -> SourceLists {
+        let banned = self.bans.networks();
+        SourceLists { black: self.black.clone(), block: self.block.clone(), banned }
+    }
 }
 
 /// Writes who is shut out.
@@ -49,24 +71,67 @@ pub(super) fn write_bans(data: &Path, bans: &Bans) -> io::Result<()> {
     replace(&data.join(BANNED_FILE), MODE, &text)
 }
 
-/// What a file of the data directory names, one a line; what stands behind a blank is a comment,
-/// as upstream has it. No file, nothing.
-fn list<T>(data: &Path, file: &str, parse: fn(&str) -> Option<T>) -> Vec<T> {
-    let text = match read_text(&data.join(file), LIST_BYTES_MAX) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
-        Err(cause) => {
-            warn!("list-ignored file={file} cause='{cause}'");
-            return Vec::new();
+/// A file of entries, one a line; what stands behind a blank is a comment, as upstream has it.
+struct List<'a> {
+    path: &'a Path,
+    /// What an entry is.
+    is: &'a str,
+}
+
+impl List<'_> {
+    /// Gives each entry to `take`, which returns None for what is none; returns what is wrong.
+    fn read(&self, take: &mut dyn FnMut(&str) -> Option<()>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if let Err(fault) = self.lines(take, &mut wrong) {
+            return vec![fault];
         }
-    };
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    let entries = lines.filter_map(|(line, number)| {
-        let entry = parse(line.split_whitespace().next().filter(|word| !word.starts_with('#'))?);
-        if entry.is_none() {
-            warn!("list-line-ignored file={file} line={number} help='an address or a network'");
+        let name = self.path.display();
+        let texts = wrong.iter().take(NAMED_MAX);
+        let texts = texts.map(|number| format!("{name} line {number} must be {}", self.is));
+        let more = wrong.len().saturating_sub(NAMED_MAX);
+        let more = (more > 0).then(|| format!("{name} has {more} more lines like that"));
+        texts.chain(more).collect()
+    }
+
+    /// Collects the numbers of wrong lines.
+    fn lines(
+        &self,
+        take: &mut dyn FnMut(&str) -> Option<()>,
+        wrong: &mut Vec<u32>,
+    ) -> Result<(), String> {
+        let name = self.path.display();
+        let unreadable = |cause| format!("Cannot read {name}: {cause}");
+        let file = match File::open(self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(unreadable)?,
+        };
+        let (mut bytes, mut entries) = (0, 0);
+        // One byte more than there may be, and the end of the last line.
+        let file = BufReader::new(file.take(LIST_BYTES_MAX as u64 + 1));
+        for (line, number) in file.split(b'\n').zip(1..) {
+            let line = line.map_err(unreadable)?;
+            bytes += line.len() + 1;
+            let Some(word) = entry(&line) else { continue };
+            entries += 1;
+            if entries > LIST_ENTRIES_MAX || bytes > LIST_BYTES_MAX + 1 {
+                break;
+            }
+            if str::from_utf8(word).ok().and_then(&mut *take).is_none() {
+                wrong.push(number);
+            }
         }
-        entry
-    });
-    entries.take(LIST_LINES_MAX).collect()
+        if entries > LIST_ENTRIES_MAX || bytes > LIST_BYTES_MAX + 1 {
+            return Err(format!(
+                "{name} has more than {LIST_ENTRIES_MAX} entries or {LIST_BYTES_MAX} bytes; name \
+                 larger networks"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The first word of a line, unless it begins a comment.
+fn entry(line: &[u8]) -> Option<&[u8]> {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.next().filter(|word| !word.starts_with(b"#"))
 }

@@ -6,18 +6,20 @@ mod lists;
 use std::path::Path;
 
 use hbb_core::base::address::{Banned, Bans, Network};
-use hbb_core::base::limits::{BANS_MAX, Limits};
+use hbb_core::base::limits::{LIST_ENTRIES_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::SourceLists;
 use hbb_core::rendezvous::{LocalNetwork, Policy};
+
+use ::log::error;
 
 use crate::cli::ServeFlags;
 use crate::config::{Config, FlagsFile, LogLevel};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 pub use lists::BANNED_FILE;
-use lists::{read_bans, read_lists, write_bans};
+use lists::Lists;
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -59,29 +61,28 @@ pub struct ServerInfo {
 pub struct RunningSettings {
     config: Config,
     keys: KeyPolicy,
-    /// As the files have them: whoever is banned is not in it.
-    lists: SourceLists,
-    bans: Bans,
+    lists: Lists,
 }
 
 impl RunningSettings {
     /// The settings at start; reads the lists.
-    pub fn new(config: Config, keys: KeyPolicy) -> Self {
-        let (lists, bans) = (read_lists(&config.data), read_bans(&config.data));
-        Self { config, keys, lists, bans }
+    ///
+    /// # Errors
+    /// What is wrong with the lists, one a line: without all of them nobody is served.
+    pub fn new(config: Config, keys: KeyPolicy) -> Result<Self, String> {
+        let lists = Lists::read(&config.data).map_err(|faults| faults.join("\n"))?;
+        Ok(Self { config, keys, lists })
     }
 
     /// What the parts of a running server hold of them.
     pub fn live(&self) -> LiveSettings {
         let config = &self.config;
-        let mut lists = self.lists.clone();
-        lists.block.extend(self.bans.networks());
         LiveSettings {
             limits: config.limits,
-            policy: policy(config, &self.keys, self.bans.clone()),
+            policy: policy(config, &self.keys, self.lists.bans.clone()),
             proxies: config.trusted_proxies.clone(),
             rates: config.rates,
-            lists,
+            lists: self.lists.sources(),
         }
     }
 
@@ -108,9 +109,13 @@ impl RunningSettings {
     /// What to tell the operator; nothing was changed.
     pub fn reload(&mut self) -> Result<(LiveSettings, Vec<&'static str>), String> {
         let new = read_again(&self.config)?;
+        self.lists = Lists::read(&new.data).map_err(|faults| {
+            // An error is logged each time, where of warnings there is one a minute.
+            faults.iter().for_each(|fault| error!("list-refused cause='{fault}'"));
+            faults.join("\n")
+        })?;
         let fixed = self.config.restart_needed(&new);
         set_level(level(&new));
-        (self.lists, self.bans) = (read_lists(&new.data), read_bans(&new.data));
         self.config = new;
         Ok((self.live(), fixed))
     }
@@ -141,23 +146,25 @@ impl RunningSettings {
     pub fn ban(&mut self, what: &str, banned: bool) -> Result<LiveSettings, String> {
         let is = "' must be an id, an address, or a network such as 192.0.2.0/24.";
         let subject = Banned::parse(what).ok_or_else(|| ["'", what, is].concat())?;
-        let mut bans = self.bans.clone();
+        let mut bans = self.lists.bans.clone();
         if !banned && !bans.remove(&subject) {
             return Err(["'", what, "' is not shut out; 'hbb ctl bans' lists who is."].concat());
         }
         if banned && !bans.add(subject) {
-            return Err(format!("{BANS_MAX} are shut out, which is the most; ban a network."));
+            return Err(format!(
+                "{LIST_ENTRIES_MAX} are shut out, which is the most; ban a network."
+            ));
         }
-        write_bans(&self.config.data, &bans).map_err(|cause| {
+        lists::write_bans(&self.config.data, &bans).map_err(|cause| {
             format!("Cannot write {BANNED_FILE} in the directory of --data: {cause}.")
         })?;
-        self.bans = bans;
+        self.lists.bans = bans;
         Ok(self.live())
     }
 
     /// Who is shut out.
-    pub fn bans(&self) -> Vec<String> {
-        self.bans.iter().map(Banned::to_string).collect()
+    pub const fn bans(&self) -> &Bans {
+        &self.lists.bans
     }
 }
 
@@ -194,6 +201,11 @@ pub fn survey(flags: &ServeFlags) -> (Config, Vec<String>) {
     let (config, mut problems) = Config::survey(flags, flags_file(name, &text));
     problems.extend(unreadable);
     (config, problems)
+}
+
+/// What is wrong with the lists in the data directory.
+pub fn survey_lists(data: &Path) -> Vec<String> {
+    Lists::read(data).err().unwrap_or_default()
 }
 
 /// The settings of the same command line with the flags file read again.

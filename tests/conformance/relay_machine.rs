@@ -1,7 +1,7 @@
 //! What the relay machine does with legs: pairing, waiting, refusing. C65-C67, C69, C71.
 //! What legs carry once they are joined is asked in `relay_pump`.
 
-use hbb_core::base::address::Network;
+use hbb_core::base::address::{Network, NetworkSet};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason::{
     self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
@@ -282,8 +282,9 @@ fn c071_loopback_is_a_source_like_any_other() {
 #[test]
 fn c072_blacklisted_legs_make_the_pair_limited_and_blocked_ones_are_closed() {
     let mut legs = Legs::open();
-    let network = |text| vec![Network::parse(text).unwrap()];
-    let lists = SourceLists { black: network("203.0.113.0/24"), block: network("192.0.2.7") };
+    let network = |text| NetworkSet::from(vec![Network::parse(text).unwrap()]);
+    let (black, block) = (network("203.0.113.0/24"), network("192.0.2.7"));
+    let lists = SourceLists { black, block, ..SourceLists::default() };
     legs.machine.set_lists(lists);
     for (first, second) in [(A, B), (B, A)] {
         let waiting = legs.connect(first);

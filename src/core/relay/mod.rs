@@ -5,11 +5,11 @@ pub mod budget;
 mod pairing;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use heapless::Deque;
 
-use crate::base::address::{Endpoint, Network};
+use crate::base::address::{Endpoint, NetworkSet};
 use crate::base::conn::Conn;
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{EFFECTS_MAX, Limits};
@@ -77,9 +77,18 @@ pub type Effects = Deque<Effect, EFFECTS_MAX>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceLists {
     /// Sessions from here get the limited rate.
-    pub black: Vec<Network>,
+    pub black: NetworkSet,
     /// Connections from here are closed at once.
-    pub block: Vec<Network>,
+    pub block: NetworkSet,
+    /// So are those of whoever is shut out.
+    pub banned: NetworkSet,
+}
+
+impl SourceLists {
+    /// Whether nobody from there is relayed.
+    pub fn refuse(&self, ip: IpAddr) -> bool {
+        self.block.contains(ip) || self.banned.contains(ip)
+    }
 }
 
 /// The relay machine.
@@ -144,11 +153,10 @@ impl Relay {
     }
 
     fn opened(&mut self, now: Time, conn: Conn, from: Endpoint, effects: &mut Effects) {
-        let on = |list: &[Network]| list.iter().any(|network| network.contains(from.ip()));
-        if on(&self.lists.block) {
+        if self.lists.refuse(from.ip()) {
             return self.push(effects, Effect::Close { conn, reason: DropReason::Blocked });
         }
-        let limited = on(&self.lists.black);
+        let limited = self.lists.black.contains(from.ip());
         let fresh = Fresh { source: from.prefix(), since: now, limited };
         if let Some(conn) = self.pairing.opened(conn, fresh) {
             self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });

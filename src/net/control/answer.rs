@@ -1,7 +1,7 @@
 //! The commands of the control socket and their answers. Names of members are a documented
 //! schema: they may be added to, not changed.
 
-use hbb_core::base::address::named_id;
+use hbb_core::base::address::{Bans, named_id};
 use hbb_core::base::conn::{Transport, Via};
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
@@ -35,6 +35,9 @@ const SESSION_COLUMNS: &[(&str, usize)] = &[
     ("limited", 8),
     ("tunnel", 0),
 ];
+
+/// Bytes of a list of bans that are written at once.
+const BANS_PART_BYTES: usize = 16 * 1024;
 
 const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
 const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
@@ -71,7 +74,7 @@ pub(super) fn answer(
         ["status"] => Status::gather(&settings.settings, owners, control.clock)?.show(&mut out),
         ["peers", ref wanted @ ..] => return peers(wanted, owners, reply),
         ["sessions"] => sessions(&mut out, owners)?,
-        ["bans"] => values(&mut out, "bans", &settings.settings.bans()),
+        ["bans"] => return bans(settings.settings.bans(), reply),
         ["limits"] => limits(&mut out, &settings.settings.limit_texts()),
         ["disconnect", number] => done(&mut out, disconnect(number, owners)?),
         ["forget", id] => done(&mut out, forget(id, owners)?),
@@ -203,10 +206,22 @@ fn sessions(out: &mut Output, owners: &Owners) -> Result<(), String> {
     Ok(())
 }
 
-fn values(out: &mut Output, name: &str, values: &[String]) {
-    out.table(name, &[]);
-    values.iter().for_each(|value| out.row(&[Value::Text(value)]));
+/// Lists bans part by part, as there may be many. Whoever does not wait for the end misses it.
+fn bans(bans: &Bans, reply: &mut Reply) -> Result<(), String> {
+    let mut out = Output::new(reply.form);
+    out.table("bans", &[]);
+    for banned in bans.iter() {
+        out.row(&[Value::Text(&banned.to_string())]);
+        if out.text.len() >= BANS_PART_BYTES
+            && reply.write(&core::mem::take(&mut out.text)).is_err()
+        {
+            return Ok(());
+        }
+    }
     out.end_table();
+    out.end();
+    drop(reply.write(&out.text));
+    Ok(())
 }
 
 fn limits(out: &mut Output, limits: &[(&'static str, String)]) {

@@ -101,9 +101,8 @@ impl Relaying {
     async fn reconfigure(&mut self, settings: RelaySettings) {
         self.machine.reconfigure(settings.limits, settings.access_key);
         self.sessions.set_rates(settings.rates).await;
-        let block = &settings.lists.block;
-        let blocked = |end: Endpoint| block.iter().any(|network| network.contains(end.ip()));
-        for number in self.running.numbers(blocked) {
+        let refused = |end: Endpoint| settings.lists.refuse(end.ip());
+        for number in self.running.numbers(refused) {
             self.end(number).await;
         }
         self.machine.set_lists(settings.lists);

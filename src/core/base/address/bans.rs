@@ -1,12 +1,14 @@
 //! Whom an operator shuts out: peer ids, addresses and networks. Settings like any other, kept in
 //! a file by `settings/lists.rs`; both machines obey. Checks: tests/ctl.rs.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
 use super::endpoint::Network;
-use crate::base::limits::BANS_MAX;
+use super::networks::NetworkSet;
+use crate::base::limits::LIST_ENTRIES_MAX;
 use crate::base::peer::{PeerId, reads_as_ipv4};
 
 /// An id, or an address or network.
@@ -55,52 +57,99 @@ impl fmt::Display for Banned {
     }
 }
 
-/// At most [`BANS_MAX`] of them, in the order they were added.
+/// At most [`LIST_ENTRIES_MAX`] of them, each once. Copies share the memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bans(Vec<Banned>);
+pub struct Bans {
+    /// In order.
+    ids: Arc<Vec<PeerId>>,
+    /// In order, as the operator named them: one may lie in another.
+    networks: Arc<Vec<Network>>,
+    shut_out: NetworkSet,
+}
 
 impl Bans {
+    /// Those of a list; None if there is no room for all.
+    pub fn new(list: Vec<Banned>) -> Option<Self> {
+        let (mut ids, mut networks) = (Vec::new(), Vec::new());
+        for banned in list {
+            match banned {
+                Banned::Id(id) => ids.push(id),
+                Banned::Network(network) => networks.push(network),
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        networks.sort_unstable();
+        networks.dedup();
+        let shut_out = NetworkSet::from(networks.clone());
+        let bans = Self { ids: Arc::new(ids), networks: Arc::new(networks), shut_out };
+        (bans.len() <= LIST_ENTRIES_MAX).then_some(bans)
+    }
+
+    fn len(&self) -> usize {
+        self.ids.len() + self.networks.len()
+    }
+
     /// Adds one, if it is not there yet; false if there is no room.
     pub fn add(&mut self, banned: Banned) -> bool {
-        if self.0.contains(&banned) {
-            return true;
+        let room = self.len() < LIST_ENTRIES_MAX;
+        match banned {
+            Banned::Id(id) => insert(&mut self.ids, id, room),
+            Banned::Network(network) => {
+                let is_there = insert(&mut self.networks, network, room);
+                self.shut_out = self.networks.to_vec().into();
+                is_there
+            }
         }
-        let room = self.0.len() < BANS_MAX;
-        if room {
-            self.0.push(banned);
-        }
-        room
     }
 
     /// Takes one out; false if it is not there.
     pub fn remove(&mut self, banned: &Banned) -> bool {
-        let before = self.0.len();
-        self.0.retain(|other| other != banned);
-        self.0.len() < before
+        match banned {
+            Banned::Id(id) => remove(&mut self.ids, id),
+            Banned::Network(network) => {
+                let was_there = remove(&mut self.networks, network);
+                self.shut_out = self.networks.to_vec().into();
+                was_there
+            }
+        }
     }
 
-    /// Ids, addresses and networks in the order they were added.
-    pub fn iter(&self) -> impl Iterator<Item = &Banned> {
-        self.0.iter()
+    /// All of them: networks, then ids, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Banned> {
+        let networks = self.networks.iter().copied().map(Banned::Network);
+        networks.chain(self.ids.iter().cloned().map(Banned::Id))
     }
 
     /// Whether this id is one of them.
     pub(crate) fn has_id(&self, id: &PeerId) -> bool {
-        self.iter().any(|banned| matches!(banned, Banned::Id(other) if other == id))
+        self.ids.binary_search(id).is_ok()
     }
 
     /// Whether this address lies in one of them.
     pub fn has_ip(&self, ip: IpAddr) -> bool {
-        self.networks().any(|network| network.contains(ip))
+        self.shut_out.contains(ip)
     }
 
     /// The addresses and networks among them.
-    pub fn networks(&self) -> impl Iterator<Item = Network> {
-        self.iter().filter_map(|banned| match banned {
-            Banned::Network(network) => Some(*network),
-            Banned::Id(_) => None,
-        })
+    pub fn networks(&self) -> NetworkSet {
+        self.shut_out.clone()
     }
+}
+
+/// Whether it is there, or is now.
+fn insert<T: Clone + Ord>(list: &mut Arc<Vec<T>>, entry: T, room: bool) -> bool {
+    let Err(place) = list.binary_search(&entry) else { return true };
+    if room {
+        Arc::make_mut(list).insert(place, entry);
+    }
+    room
+}
+
+/// Whether it was there.
+fn remove<T: Clone + Ord>(list: &mut Arc<Vec<T>>, entry: &T) -> bool {
+    let found = list.binary_search(entry);
+    found.map(|place| Arc::make_mut(list).remove(place)).is_ok()
 }
 
 #[cfg(test)]
@@ -122,6 +171,10 @@ mod tests {
         }
     }
 
+    fn banned(text: &str) -> Banned {
+        Banned::parse(text).unwrap()
+    }
+
     #[test]
     fn what_can_register_and_what_once_could_can_be_banned() {
         for id in ["123456", "host-name.example", "bu\u{308}ro-1", "10.0.0.1a"] {
@@ -137,15 +190,32 @@ mod tests {
 
     #[test]
     fn holds_each_once_and_no_more_than_its_limit() {
-        let mut bans = Bans::default();
-        for number in 0..BANS_MAX {
-            assert!(bans.add(Banned::parse(&format!("peer{number}")).unwrap()));
-        }
-        assert!(bans.add(Banned::parse("peer0").unwrap()));
-        assert!(!bans.add(Banned::parse("10.0.0.1").unwrap()));
-        assert!(bans.remove(&Banned::parse("peer1").unwrap()));
-        assert!(bans.add(Banned::parse("10.0.0.0/8").unwrap()));
+        let networks =
+            (0..LIST_ENTRIES_MAX - 1).map(|n| banned(&format!("10.{}.{}.0/24", n >> 8, n & 255)));
+        let networks: Vec<_> = networks.collect();
+        let mut bans = Bans::new(networks.clone()).unwrap();
+        assert!(bans.add(banned("peer1")) && bans.add(banned("10.7.0.0/24")));
+        assert!(!bans.add(banned("192.0.2.1")) && !bans.add(banned("peer2")));
+        assert!(!bans.has_ip("192.0.2.1".parse().unwrap()));
+        assert!(bans.remove(&banned("peer1")) && !bans.remove(&banned("peer1")));
+        assert!(bans.add(banned("192.0.2.0/24")));
+        assert!(bans.has_ip("192.0.2.1".parse().unwrap()));
         assert!(bans.has_ip("::ffff:10.9.9.9".parse().unwrap()));
         assert!(!bans.has_id(&PeerId::new("peer1").unwrap()));
+        let more = ["peer1", "peer2"].map(banned);
+        assert_eq!(Bans::new([&networks[..], &more].concat()), None);
+    }
+
+    #[test]
+    fn one_that_lies_in_another_outlives_it() {
+        let list = ["10.1.0.0/16", "peer-1", "10.0.0.0/8", "peer-1"].map(banned);
+        let mut bans = Bans::new(list.into()).unwrap();
+        let has = |bans: &Bans| ["10.1.2.3", "10.2.2.3"].map(|ip| bans.has_ip(ip.parse().unwrap()));
+        assert_eq!(has(&bans), [true, true]);
+        let told: Vec<_> = bans.iter().map(|banned| banned.to_string()).collect();
+        assert_eq!(told, ["10.0.0.0/8", "10.1.0.0/16", "peer-1"]);
+        assert!(bans.remove(&banned("10.0.0.0/8")));
+        assert_eq!(has(&bans), [true, false]);
+        assert!(bans.has_id(&PeerId::new("peer-1").unwrap()));
     }
 }

@@ -94,12 +94,14 @@ impl Prefix {
     }
 }
 
-/// A network such as `192.168.0.0/16` or `fd00::/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A network such as `192.168.0.0/16` or `fd00::/8`. In order, one comes right before those that
+/// lie in it, IPv4 before IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network {
-    base: u128,
-    bits: u8,
     v6: bool,
+    /// Big-endian bytes of the number that is its lowest address: lists hold 65,536 of them.
+    base: [u8; 16],
+    bits: u8,
 }
 
 impl Network {
@@ -112,13 +114,25 @@ impl Network {
             Some(bits) => bits.parse().ok().filter(|bits| *bits <= width)?,
             None => width,
         };
-        Some(Self { base: cut(whole, width - bits), bits, v6 })
+        Some(Self { v6, base: cut(whole, width - bits).to_be_bytes(), bits })
+    }
+
+    /// The network of this address alone.
+    pub(super) fn of_host(ip: IpAddr) -> Self {
+        let (whole, bits, v6) = number(canonical(ip));
+        Self { v6, base: whole.to_be_bytes(), bits }
+    }
+
+    /// Whether all of the other lies inside.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        let width = if self.v6 { 128 } else { 32 };
+        let base = cut(u128::from_be_bytes(other.base), width - self.bits);
+        self.v6 == other.v6 && self.bits <= other.bits && base.to_be_bytes() == self.base
     }
 
     /// Whether `ip`, made canonical, lies inside.
     pub fn contains(self, ip: IpAddr) -> bool {
-        let (whole, width, v6) = number(canonical(ip));
-        v6 == self.v6 && cut(whole, width - self.bits) == self.base
+        self.includes(&Self::of_host(ip))
     }
 
     /// Whether it is one of IPv6.
@@ -130,9 +144,9 @@ impl Network {
 /// An address, and the bits that count unless all do.
 impl fmt::Display for Network {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (ip, width) = match u32::try_from(self.base) {
+        let (ip, width) = match u32::try_from(u128::from_be_bytes(self.base)) {
             Ok(base) if !self.v6 => (IpAddr::from(base.to_be_bytes()), 32),
-            _ => (IpAddr::from(self.base.to_be_bytes()), 128),
+            _ => (IpAddr::from(self.base), 128),
         };
         ip.fmt(out)?;
         if self.bits == width { Ok(()) } else { write!(out, "/{}", self.bits) }

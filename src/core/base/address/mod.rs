@@ -4,8 +4,10 @@
 mod bans;
 mod endpoint;
 mod host;
+mod networks;
 
 pub use bans::{Banned, Bans, named_id};
 pub(crate) use endpoint::Prefix;
 pub use endpoint::{Endpoint, Network, canonical};
 pub use host::{host, host_port, split_port, with_port};
+pub use networks::NetworkSet;

@@ -48,8 +48,11 @@ pub const COMMIT_GATHER_MS: u64 = 20;
 pub const STORE_STACK_BYTES: usize = 256 * 1024;
 /// Most registrations waiting for the store; one more is dropped, and the client asks again.
 pub const SAVES_PENDING_MAX: usize = 1024;
-/// Ids, addresses and networks an operator may shut out; every message is compared with all.
-pub const BANS_MAX: usize = 1024;
+/// Ids, addresses and networks in one list of an operator's: the longest takes 1.2 MiB, and that
+/// of who is shut out 3.3 MiB; while a list is read again, the old and the new are there.
+pub const LIST_ENTRIES_MAX: usize = 65_536;
+/// Longest file of such a list: room for a comment behind each entry.
+pub const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A WebSocket is open this long after its connection was, or it is closed.
 pub const HANDSHAKE_MS: u64 = 10_000;
