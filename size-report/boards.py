@@ -78,7 +78,7 @@ def _of_board(board):
 
 
 def _ceilings():
-    """The constants of src/core/base/limits.rs: what no setting may exceed."""
+    """The constants of src/core/base/limits/mod.rs: what no setting may exceed."""
     return {limit: _number(rf"const {limit.upper()}_CEILING: usize = ([\d_]+);")
             for limit in LIMITS}
 
@@ -88,7 +88,7 @@ def _small_router():
 
 
 def _number(pattern):
-    return int(re.search(pattern, _text("src/core/base/limits.rs"), re.S).group(1))
+    return int(re.search(pattern, _text("src/core/base/limits/mod.rs"), re.S).group(1))
 
 
 def _text(path):

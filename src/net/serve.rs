@@ -171,14 +171,13 @@ async fn serve(
     // The control thread sends the next settings when these are obeyed.
     let (live_in, live_out) = bounded(1);
     let (live_relay_in, live_relay_out) = bounded(1);
-    let (stop_in, stop) = bounded::<()>(1);
     let (reachable, relays) = bounded(1);
     let watch = health::watch(reachable).map_err(ServeError::System)?;
     let _ = watch.send(live.policy.relays.clone());
     let (mut store, mut servers) = (None, Servers::default());
     if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
         let watch = watch.clone();
-        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, stop };
+        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch };
         let (task, handle) = shell.start_signalling(part, inputs)?;
         (store, servers.rendezvous) = (Some(task), Some(handle));
     }
@@ -216,7 +215,7 @@ async fn serve(
     info!("stopping");
     supervisor.stopping();
     control.iter().for_each(|path| control::close(path));
-    drop(stop_in);
+    // The holders are gone, and with them the queue of settings: the rendezvous ends.
     if let Some(store) = store {
         store.await.stop();
     }
@@ -226,13 +225,12 @@ async fn serve(
 /// What the owner of the rendezvous works with.
 struct SignallingInputs {
     datagrams: Datagrams,
+    /// Closed when the rendezvous shall end.
     live: Receiver<Update<LiveSettings>>,
     /// Relays that answer.
     relays: Receiver<Vec<String>>,
     /// Has other relays watched.
     watch: mpsc::Sender<Vec<String>>,
-    /// Closed when it shall end.
-    stop: Receiver<()>,
 }
 
 /// What the owner of the relay works with.
@@ -274,7 +272,7 @@ impl Shell {
         part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Task<StoreThread>, SignallingHandle), ServeError> {
-        let SignallingInputs { datagrams, live, relays, watch, stop } = inputs;
+        let SignallingInputs { datagrams, live, relays, watch } = inputs;
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in).map_err(ServeError::System)?;
         let io = SignallingIo { datagrams, store, watch, clock: self.clock };
@@ -283,10 +281,7 @@ impl Shell {
         let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
         let queues = Queues { inbox, saved, live, relays };
         let task = self.executor.spawn(async move {
-            let stopped = async {
-                let _ = stop.recv().await;
-            };
-            future::or(signalling.run(&queues), stopped).await;
+            signalling.run(&queues).await;
             signalling.into_store()
         });
         Ok((task, handle))

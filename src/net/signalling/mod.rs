@@ -95,7 +95,7 @@ impl Signalling {
         }
     }
 
-    /// Runs until every queue into it is closed.
+    /// Runs until a queue into it is closed; who wants it to end closes that of the settings.
     pub(crate) async fn run(&mut self, queues: &Queues) {
         loop {
             let Some(wake) = self.wake(queues).await else { return };
