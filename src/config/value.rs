@@ -29,7 +29,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// A list of relays, separated by commas; at most [`RELAY_SERVERS_MAX`].
+/// A list of relays, separated by commas; at most `RELAY_SERVERS_MAX`.
 pub fn relays(text: &str) -> Option<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let list: Option<Vec<String>> = names.map(host_port).collect();

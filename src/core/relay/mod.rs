@@ -128,7 +128,7 @@ impl Relay {
         self.pairing.counts()
     }
 
-    /// Takes one input; at most [`EFFECTS_MAX`] effects follow.
+    /// Takes one input; at most `EFFECTS_MAX` effects follow.
     pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
         match input {
             Input::Opened { conn, from } => self.opened(now, conn, from, effects),

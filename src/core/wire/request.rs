@@ -155,7 +155,7 @@ pub struct RelayRequest<'a> {
     pub access_key: String,
     /// What the session is for.
     pub conn_type: ConnType,
-    /// The message's bytes, for [`super::message::forward_relay_request`].
+    /// The message's bytes, for `message::forward_relay_request`.
     pub raw: &'a [u8],
 }
 
@@ -170,7 +170,7 @@ pub struct RelayAnswer<'a> {
     pub relay: String,
     /// As in [`PunchSent`].
     pub versioned: bool,
-    /// The message's bytes, for [`super::message::forward_relay_answer`].
+    /// The message's bytes, for `message::forward_relay_answer`.
     pub raw: &'a [u8],
 }
 

@@ -33,5 +33,5 @@ pub const GRANT_MS: u64 = 120_000;
 pub const REGISTRATIONS_PER_ID: u16 = 3;
 /// The window of [`REGISTRATIONS_PER_ID`], in milliseconds (C19).
 pub const ID_WINDOW_MS: u64 = 6_000;
-/// The window of [`Limits::registrations_per_source`] (C20).
+/// The window of `Limits::registrations_per_source` (C20).
 pub const SOURCE_WINDOW_MS: u64 = 60_000;
