@@ -183,25 +183,28 @@ fn note_free_pages(database: &Database) -> Result<(), Error> {
     Ok(transaction.commit()?)
 }
 
-/// Makes a whole store under another name, then gives it its own: a power cut leaves no half.
+/// Makes a whole store under another name, then gives it its own: a power cut leaves no half. Only
+/// who holds the draft may empty it, name it or take it away: another start may be at it.
 fn create(path: &Path) -> Result<Opened, Error> {
     let draft = draft_of(path);
-    let made = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .map_err(Error::from)
-        .and_then(|file| new(locked(file)?));
-    if made.is_ok() {
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let held = locked(options.open(&draft)?)?;
+    if path.exists() {
+        // Another start made it since we looked.
+        drop(held);
+        return open_file(path);
+    }
+    let made = held.0.set_len(0).map_err(Error::from).and_then(|()| new(held));
+    let named = made.and_then(|made| {
         fs::rename(&draft, path)?;
         sync_folder(path)?;
-    } else {
+        Ok(made)
+    });
+    if named.is_err() {
         let _ = fs::remove_file(&draft);
     }
-    made
+    named
 }
 
 /// Refuses a file that redb would take for empty or overwrite.

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
 
 use hbb::store::memory::Memory;
 use hbb::store::redb::Redb;
@@ -267,6 +269,34 @@ fn one_store_has_one_owner() {
     let folder = Folder::new("owner");
     let _first = open(&folder.file()).unwrap();
     assert_eq!(open(&folder.file()).map(|_| ()), Err(Error::InUse));
+}
+
+#[test]
+fn of_starts_at_the_same_instant_one_has_the_store() {
+    for round in 0..50 {
+        let folder = Folder::new("instant");
+        let (path, barrier) = (folder.file(), Barrier::new(4));
+        let start = || {
+            barrier.wait();
+            let mut store = open(&path)?;
+            let mut chance = Chance::new(round);
+            store.commit(&[Change::Put(numbered(1, &mut chance))]).unwrap();
+            // Held until everybody tried.
+            barrier.wait();
+            Ok::<_, Error>(())
+        };
+        let refused = |error| {
+            barrier.wait();
+            error
+        };
+        let ended: Vec<_> = thread::scope(|scope| {
+            let starts = [(); 4].map(|()| scope.spawn(|| start().map_err(refused)));
+            starts.map(|start| start.join().unwrap()).into()
+        });
+        assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1, "{ended:?}");
+        assert!(ended.iter().all(|e| *e == Ok(()) || *e == Err(Error::InUse)), "{ended:?}");
+        assert_eq!(state(open(&path).unwrap().as_mut()).len(), 1, "what was acknowledged");
+    }
 }
 
 #[test]

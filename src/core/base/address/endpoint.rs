@@ -65,6 +65,9 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// Bits in front of IPv4 that is mapped into IPv6, `::ffff:0:0/96`.
+const MAPPED_BITS: u8 = 96;
+
 /// Unwraps mapped and compatible IPv4.
 pub fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
@@ -109,11 +112,19 @@ impl Network {
     /// anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
-        let (whole, width, v6) = number(ip.parse().ok()?);
-        let bits = match bits {
+        let ip: IpAddr = ip.parse().ok()?;
+        let (mut whole, mut width, mut v6) = number(ip);
+        let mut bits = match bits {
             Some(bits) => bits.parse().ok().filter(|bits| *bits <= width)?,
             None => width,
         };
+        // IPv4 that is mapped into IPv6 is IPv4 wherever it comes in.
+        if let IpAddr::V6(ip) = ip
+            && let Some(mapped) = ip.to_ipv4_mapped().filter(|_| bits >= MAPPED_BITS)
+        {
+            (whole, width, v6) = number(IpAddr::V4(mapped));
+            bits -= MAPPED_BITS;
+        }
         Some(Self { v6, base: cut(whole, width - bits).to_be_bytes(), bits })
     }
 
@@ -188,6 +199,8 @@ mod tests {
         assert!(inside("0.0.0.0/0", "8.8.8.8") && !inside("0.0.0.0/0", "::1"));
         assert!(inside("::/0", "2001:db8::1") && !inside("::/0", "8.8.8.8"));
         assert!(inside("fd00::/8", "fdff::1") && !inside("fd00::/8", "fe80::1"));
+        assert!(inside("::ffff:10.0.0.1", "10.0.0.1") && inside("::ffff:10.0.0.0/104", "10.9.9.9"));
+        assert!(!inside("::ffff:10.0.0.0/104", "11.0.0.1") && inside("::ffff:0:0/96", "8.8.8.8"));
         assert!(inside("10.0.0.1", "10.0.0.1") && !inside("10.0.0.1", "10.0.0.0"));
     }
 
