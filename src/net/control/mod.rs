@@ -1,8 +1,8 @@
 //! The control thread: it owns the settings, and answers operators at the control socket. A line
 //! with a command comes in, the answer goes out, the connection ends. Whoever may open the socket,
 //! its owner and its group, is the operator. Files are read and synced here, never on the thread
-//! that serves. `cmd/ctl.rs` is the other side; openwrt/README.md and README.md document the
-//! answers. Checks: tests/ctl.rs.
+//! that serves. `cmd/ctl.rs` is the other side; board/manual.md documents the answers.
+//! Checks: tests/ctl.rs.
 
 mod answer;
 pub mod console;
