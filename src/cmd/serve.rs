@@ -9,6 +9,7 @@ use super::keygen;
 use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
+use crate::net::process::signal::SignalListener;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
 use crate::settings::{self, LiveSettings, RunningSettings};
@@ -25,6 +26,7 @@ pub(super) const STORE_FILE: &str = "hbb.store";
 /// `hbb serve`.
 pub(super) fn run(config: Config) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
+    let signals = SignalListener::reloads().map_err(|cause| exit(ServeError::System(cause)))?;
     let keys = keygen::policy(&config)?;
     let settings = RunningSettings::new(config.clone(), keys.clone()).map_err(Exit::flags)?;
     let live = settings.live();
@@ -42,8 +44,9 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
     let seed = seed()?;
-    run_shell(Setup { listening, live, rendezvous, relay, sessions, seed, settings, control })
-        .map_err(exit)
+    let setup =
+        Setup { listening, live, rendezvous, relay, sessions, seed, settings, control, signals };
+    run_shell(setup).map_err(exit)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {

@@ -92,6 +92,8 @@ pub(crate) struct Setup {
     pub(crate) settings: RunningSettings,
     /// Where operators ask.
     pub(crate) control: PathBuf,
+    /// Those that ask for a reload, taken over when the start began.
+    pub(crate) signals: SignalListener,
 }
 
 /// Why the shell could not start or had to stop.
@@ -164,7 +166,8 @@ async fn serve(
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), ServeError> {
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
-    let signals = SignalListener::new().map_err(ServeError::System)?;
+    let signals = setup.signals;
+    let signals = signals.and_stops().map_err(ServeError::System)?;
     let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
     proxies.set(live.proxies.clone());
     let shell = Shell { executor, pool, clock: Clock::start(), proxies, listening };

@@ -2,13 +2,13 @@
 //! opens when it likes. Nobody who is served waits for one.
 
 use std::fs::{File, OpenOptions};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::model::host::{Host, PATIENCE};
 use crate::model::line::Line;
@@ -105,6 +105,32 @@ fn a_signal_that_reloads_keeps_nobody_waiting_nor_does_it_delay_the_end() {
     heartbeat(&line);
     assert!(server.terminate(Duration::from_secs(2)).success());
     std::fs::remove_file(&flags).unwrap();
+}
+
+#[test]
+fn a_reload_asked_for_during_the_start_does_not_end_it() {
+    let mut server = Server::start(&[]);
+    server.kill();
+    let path = pipe(&server, "blacklist.txt");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    command.args(["serve", "--port", &server.port.to_string(), "--data"]).arg(server.data());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(WHILE);
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::HUP).unwrap();
+    std::thread::sleep(WHILE);
+    let gone = child.try_wait().unwrap();
+    assert!(gone.is_none(), "it waits for the list, {gone:?}");
+    drop(OpenOptions::new().write(true).open(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
+    // It serves, and what ends it ends it.
+    let begin = Instant::now();
+    while TcpStream::connect(("127.0.0.1", server.port)).is_err() {
+        assert!(begin.elapsed() < PATIENCE, "it does not serve");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

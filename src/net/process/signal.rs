@@ -18,12 +18,22 @@ pub(crate) enum SignalAction {
 pub(crate) struct SignalListener(Signals);
 
 impl SignalListener {
-    /// Takes over SIGTERM, SIGINT and SIGHUP.
+    /// Takes over SIGHUP: a reload that is asked for during the start must not end it. What ends
+    /// the process goes on doing so, as there is nothing to finish yet.
     ///
     /// # Errors
     /// What the kernel says.
-    pub(crate) fn new() -> io::Result<Self> {
-        Signals::new([Signal::Term, Signal::Int, Signal::Hup]).map(Self)
+    pub(crate) fn reloads() -> io::Result<Self> {
+        Signals::new([Signal::Hup]).map(Self)
+    }
+
+    /// Takes over SIGTERM and SIGINT, too.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn and_stops(mut self) -> io::Result<Self> {
+        self.0.add_signals([Signal::Term, Signal::Int])?;
+        Ok(self)
     }
 
     /// What the next signal asks for; a broken signal source reads as stop.
