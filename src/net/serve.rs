@@ -32,7 +32,7 @@ use crate::net::conn::secrecy::Offers;
 use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::conn::websocket::Proxies;
-use crate::net::control::{self, Control, Holders, Owners, Reload, SettingsOwner};
+use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
 use crate::net::health;
 use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::SignalListener;
@@ -202,7 +202,7 @@ async fn serve(
         machines: owners.machines(),
         supervisor: Arc::clone(&supervisor),
     };
-    let parts = Control { settings, owners, clock: shell.clock };
+    let parts = Controller { settings, owners, clock: shell.clock };
     let (control, reload) = start_control(control, parts)?;
     info!("ready port={} relay-port={}", listening.ports.main, listening.ports.relay);
     supervisor.ready();
@@ -335,7 +335,10 @@ impl Shell {
 }
 
 /// Starts the control thread. We serve without its socket, if need be.
-fn start_control(path: PathBuf, parts: Control) -> Result<(Option<PathBuf>, Reload), ServeError> {
+fn start_control(
+    path: PathBuf,
+    parts: Controller,
+) -> Result<(Option<PathBuf>, Reload), ServeError> {
     let (path, listener) = match control::open(&path) {
         Ok(listener) => (Some(path), Some(listener)),
         Err(cause) => {

@@ -36,29 +36,29 @@ pub(super) struct Backend {
 }
 
 /// Tells a [`Backend`] that redb has taken what to do next.
-pub(super) struct Control {
+pub(super) struct BackendSwitch {
     below: Arc<dyn StorageBackend>,
     mode: Arc<Mutex<Mode>>,
 }
 
 impl Backend {
-    /// Holds back what is written until [`Control::release`].
-    pub(super) fn held(below: impl StorageBackend) -> (Self, Control) {
+    /// Holds back what is written until [`BackendSwitch::release`].
+    pub(super) fn held(below: impl StorageBackend) -> (Self, BackendSwitch) {
         Self::new(Arc::new(below), Mode::Held(Vec::new()))
     }
 
-    /// Syncs nothing until [`Control::release`].
-    pub(super) fn draft(below: impl StorageBackend) -> (Self, Control) {
+    /// Syncs nothing until [`BackendSwitch::release`].
+    pub(super) fn draft(below: impl StorageBackend) -> (Self, BackendSwitch) {
         Self::new(Arc::new(below), Mode::Draft)
     }
 
-    fn new(below: Arc<dyn StorageBackend>, mode: Mode) -> (Self, Control) {
+    fn new(below: Arc<dyn StorageBackend>, mode: Mode) -> (Self, BackendSwitch) {
         let mode = Arc::new(Mutex::new(mode));
-        (Self { below: Arc::clone(&below), mode: Arc::clone(&mode) }, Control { below, mode })
+        (Self { below: Arc::clone(&below), mode: Arc::clone(&mode) }, BackendSwitch { below, mode })
     }
 }
 
-impl Control {
+impl BackendSwitch {
     /// From now on all is passed on; what was held back is, and a draft is synced.
     ///
     /// # Errors

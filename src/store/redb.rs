@@ -11,7 +11,7 @@ use ::redb::{
     StorageBackend, StorageError, TableDefinition, TableError, TransactionError,
 };
 
-use super::backend::{Backend, Control, Plain};
+use super::backend::{Backend, BackendSwitch, Plain};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
 use crate::file::{draft_of, sync_folder};
@@ -36,7 +36,7 @@ pub struct Redb {
 /// An open database.
 struct Opened {
     database: Database,
-    control: Control,
+    control: BackendSwitch,
     /// Something was committed since it was opened.
     changed: bool,
 }
@@ -143,7 +143,7 @@ fn new(backend: impl StorageBackend) -> Result<Opened, Error> {
 }
 
 fn opened(
-    (backend, control): (Backend, Control),
+    (backend, control): (Backend, BackendSwitch),
     first: fn(&Database) -> Result<(), Error>,
 ) -> Result<Opened, Error> {
     let database = builder().create_with_backend(backend)?;

@@ -187,7 +187,7 @@ pub struct Occupancy {
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
 /// An open connection.
-struct Connection {
+struct OpenConnection {
     from: Endpoint,
     transport: Transport,
     /// The peer that is present on it.
@@ -204,7 +204,7 @@ pub struct Rendezvous {
     saving: Table<PeerId, ()>,
     pending: Table<Ticket, PendingSave>,
     tickets: u64,
-    connections: Table<Conn, Connection>,
+    connections: Table<Conn, OpenConnection>,
     registered_connections: usize,
     dials: Table<Endpoint, Dial>,
     grants: Table<(Prefix, PeerId), Time>,
@@ -291,8 +291,9 @@ impl Rendezvous {
                     return;
                 }
                 // The shell's pool is no larger than this table.
-                let _ =
-                    self.connections.insert(conn, Connection { from, transport, registered: None });
+                let _ = self
+                    .connections
+                    .insert(conn, OpenConnection { from, transport, registered: None });
             }
             Input::Closed { conn } => self.handle_closed(now, conn),
             Input::Forget { id } => self.forget(id, effects),
@@ -372,7 +373,7 @@ impl Rendezvous {
         }
     }
 
-    fn connection(&self, conn: Conn) -> Result<&Connection, DropReason> {
+    fn connection(&self, conn: Conn) -> Result<&OpenConnection, DropReason> {
         self.connections.get(&conn).ok_or(DropReason::Bug)
     }
 }

@@ -21,7 +21,7 @@ const STRIDE_BYTES: usize = 4096;
 pub struct Converter {
     from: Transport,
     to: Transport,
-    state: State,
+    state: Expected,
     /// The kind of the WebSocket message whose last fragment has not come.
     open: Option<FrameKind>,
     /// Fragments of a message that must leave as one frame.
@@ -31,7 +31,7 @@ pub struct Converter {
 
 /// What comes next of the sender's bytes.
 #[derive(Debug)]
-enum State {
+enum Expected {
     /// A header, of which this much is known.
     Header(Short<u8, HEADER_BYTES_MAX>),
     /// The payload behind a header.
@@ -42,7 +42,7 @@ enum State {
     Closed,
 }
 
-impl State {
+impl Expected {
     const START: Self = Self::Header(Short::new());
 }
 
@@ -95,7 +95,7 @@ impl Converter {
         Self {
             from,
             to,
-            state: State::START,
+            state: Expected::START,
             open: None,
             gathered: Vec::new(),
             ping: Ping::Answered,
@@ -118,14 +118,14 @@ impl Converter {
         let mut rest = input;
         loop {
             let taken = match self.state {
-                State::Header(_) if out.capacity() - out.len() < HEADER_BYTES_MAX => break,
-                State::Header(_) => self.header(rest, out, gather_max)?,
-                State::Payload(payload) => self.payload(payload, rest, out),
-                State::Whole | State::Closed => break,
+                Expected::Header(_) if out.capacity() - out.len() < HEADER_BYTES_MAX => break,
+                Expected::Header(_) => self.header(rest, out, gather_max)?,
+                Expected::Payload(payload) => self.payload(payload, rest, out),
+                Expected::Whole | Expected::Closed => break,
             };
             rest = rest.get(taken..).unwrap_or_default();
             match self.state {
-                State::Payload(Payload { left: 0, fate, .. }) => self.end(fate),
+                Expected::Payload(Payload { left: 0, fate, .. }) => self.end(fate),
                 _ if taken == 0 => break,
                 _ => {}
             }
@@ -140,8 +140,8 @@ impl Converter {
 
     /// The message gathered from fragments, as a frame, once it is whole.
     pub fn take_whole(&mut self) -> Option<Vec<u8>> {
-        let State::Whole = self.state else { return None };
-        self.state = State::START;
+        let Expected::Whole = self.state else { return None };
+        self.state = Expected::START;
         let mut whole = core::mem::take(&mut self.gathered);
         let header = frame::header_for(whole.len()).ok()?;
         whole.splice(0..0, header);
@@ -158,12 +158,12 @@ impl Converter {
 
     /// Whether the peer said that it closes; nothing it sends counts from then on.
     pub const fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, Expected::Closed)
     }
 
     /// Whether something else may be put between the bytes that came out and those to come.
     pub const fn is_between_frames(&self) -> bool {
-        !matches!(self.state, State::Payload(Payload { fate: Fate::Forward, .. }))
+        !matches!(self.state, Expected::Payload(Payload { fate: Fate::Forward, .. }))
     }
 
     /// Takes a header, or what there is of it.
@@ -173,7 +173,7 @@ impl Converter {
         out: &mut Vec<u8>,
         gather_max: usize,
     ) -> Result<usize, WireError> {
-        let State::Header(begin) = &mut self.state else { return Ok(0) };
+        let Expected::Header(begin) = &mut self.state else { return Ok(0) };
         let known = begin.len();
         let more = input.get(..HEADER_BYTES_MAX - known).unwrap_or(input);
         let _ = begin.extend_from_slice(more);
@@ -187,7 +187,7 @@ impl Converter {
                 (self.fragment(&found, out, gather_max)?, header_len)
             }
         };
-        self.state = State::Payload(payload);
+        self.state = Expected::Payload(payload);
         Ok(header_len.saturating_sub(known))
     }
 
@@ -277,16 +277,17 @@ impl Converter {
             }
             done += stride.len() as u64;
         }
-        self.state = State::Payload(Payload { left: payload.left - len as u64, done, ..payload });
+        self.state =
+            Expected::Payload(Payload { left: payload.left - len as u64, done, ..payload });
         len
     }
 
     /// The payload at hand is complete.
     fn end(&mut self, fate: Fate) {
         self.state = match fate {
-            Fate::Close => State::Closed,
-            Fate::Gather { last: true } if !self.gathered.is_empty() => State::Whole,
-            Fate::Forward | Fate::Gather { .. } | Fate::Answer | Fate::Skip => State::START,
+            Fate::Close => Expected::Closed,
+            Fate::Gather { last: true } if !self.gathered.is_empty() => Expected::Whole,
+            Fate::Forward | Fate::Gather { .. } | Fate::Answer | Fate::Skip => Expected::START,
         };
         if let (Fate::Answer, Ping::Coming(said)) = (fate, &mut self.ping) {
             self.ping = Ping::Unanswered(core::mem::take(said));

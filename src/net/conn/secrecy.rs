@@ -21,10 +21,10 @@ pub(crate) struct Offers {
     clock: Clock,
     key: ServerKey,
     delay_ms: u64,
-    state: RefCell<State>,
+    state: RefCell<OfferState>,
 }
 
-struct State {
+struct OfferState {
     secrets: Secrets,
     current: Option<(Offer, Time)>,
     exchanges: RateWindow,
@@ -35,7 +35,7 @@ impl Offers {
     /// are made to whoever is silent for `delay_ms`.
     pub(crate) fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
         let secrets = Secrets::new(seed);
-        let state = State { secrets, current: None, exchanges: RateWindow::EMPTY };
+        let state = OfferState { secrets, current: None, exchanges: RateWindow::EMPTY };
         Self { clock, key, delay_ms, state: RefCell::new(state) }
     }
 

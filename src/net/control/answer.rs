@@ -9,7 +9,7 @@ use hbb_core::rendezvous::{PeerQuery, PeerRow};
 
 use super::format::{Output, Value};
 use super::owners::{Owners, odd};
-use super::reply::Reply;
+use super::reply::OperatorReply;
 use super::settings::SettingsOwner;
 use super::status::Status;
 use crate::cli::{CTL_COMMANDS, no_such_command};
@@ -45,7 +45,7 @@ const NOT_STORED: &str = "The store did not take the change; try again, and see 
                           fails again.";
 
 /// What commands act on; it belongs to the control thread.
-pub struct Control {
+pub struct Controller {
     /// The settings, and whom to tell of changes.
     pub settings: SettingsOwner,
     /// Who answers for the rest.
@@ -60,8 +60,8 @@ pub struct Control {
 /// What to tell the operator if it was not carried out.
 pub(super) fn answer(
     words: &[&str],
-    control: &mut Control,
-    reply: &mut Reply,
+    control: &mut Controller,
+    reply: &mut OperatorReply,
 ) -> Result<(), String> {
     // What is not in the list does not exist.
     let first = words.first().copied().unwrap_or_default();
@@ -110,7 +110,7 @@ fn forget(id: &str, owners: &Owners) -> Result<&'static str, String> {
 }
 
 /// Lists peers page by page, so that neither we nor others wait for all of them.
-fn peers(words: &[&str], owners: &Owners, reply: &mut Reply) -> Result<(), String> {
+fn peers(words: &[&str], owners: &Owners, reply: &mut OperatorReply) -> Result<(), String> {
     let (mut wanted, mut left) = query(words)?;
     let mut out = Output::new(reply.form);
     out.table("peers", PEER_COLUMNS);
@@ -207,7 +207,7 @@ fn sessions(out: &mut Output, owners: &Owners) -> Result<(), String> {
 }
 
 /// Lists bans part by part, as there may be many. Whoever does not wait for the end misses it.
-fn bans(bans: &Bans, reply: &mut Reply) -> Result<(), String> {
+fn bans(bans: &Bans, reply: &mut OperatorReply) -> Result<(), String> {
     let mut out = Output::new(reply.form);
     out.table("bans", &[]);
     for banned in bans.iter() {

@@ -32,14 +32,14 @@ use hbb_core::base::limits::{
     ACCEPT_PAUSE_MS, CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS,
 };
 
-pub use answer::Control;
+pub use answer::Controller;
 use answer::answer;
 use format::Form;
 pub use holders::Holders;
 pub use owners::Owners;
 pub use reload::Reload;
 pub use reply::DONE;
-use reply::Reply;
+use reply::OperatorReply;
 pub use settings::SettingsOwner;
 
 /// Owner and group.
@@ -92,7 +92,7 @@ fn left_behind(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says if it has no thread or no file descriptor to give.
-pub fn start(control: Control, listener: Option<UnixListener>) -> io::Result<Reload> {
+pub fn start(control: Controller, listener: Option<UnixListener>) -> io::Result<Reload> {
     let reload = Reload::new()?;
     let asked = reload.clone();
     let thread = Builder::new().name("control".into()).stack_size(CONTROL_STACK_BYTES);
@@ -104,7 +104,11 @@ pub fn start(control: Control, listener: Option<UnixListener>) -> io::Result<Rel
     Ok(reload)
 }
 
-fn work(mut control: Control, listener: Option<&UnixListener>, asked: &Reload) -> io::Result<()> {
+fn work(
+    mut control: Controller,
+    listener: Option<&UnixListener>,
+    asked: &Reload,
+) -> io::Result<()> {
     let sources = [Some(asked.as_fd()), listener.map(UnixListener::as_fd)];
     let sources = sources.into_iter().flatten();
     let mut sources: Vec<_> =
@@ -130,7 +134,7 @@ fn work(mut control: Control, listener: Option<&UnixListener>, asked: &Reload) -
 }
 
 /// One command.
-fn converse(mut stream: UnixStream, control: &mut Control) -> io::Result<()> {
+fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_millis(CONTROL_READ_MS)))?;
     stream.set_write_timeout(Some(Duration::from_millis(WRITE_MS)))?;
     let mut line = Vec::new();
@@ -145,7 +149,7 @@ fn converse(mut stream: UnixStream, control: &mut Control) -> io::Result<()> {
     let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
     let words: Vec<&str> = words.collect();
-    let mut reply = Reply::new(stream, form);
+    let mut reply = OperatorReply::new(stream, form);
     match answer(&words, control, &mut reply) {
         Ok(()) => Ok(()),
         Err(said) => reply.refuse(&said),

@@ -11,14 +11,14 @@ pub const DONE: u8 = b'+';
 const REFUSED: u8 = b'-';
 
 /// One operator's answer.
-pub(super) struct Reply {
+pub(super) struct OperatorReply {
     stream: UnixStream,
     /// What it is written as.
     pub(super) form: Form,
     begun: bool,
 }
 
-impl Reply {
+impl OperatorReply {
     pub(super) const fn new(stream: UnixStream, form: Form) -> Self {
         Self { stream, form, begun: false }
     }

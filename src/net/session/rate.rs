@@ -75,9 +75,9 @@ impl Drop for SessionMeter {
 
 /// What all sessions of a thread share; clones are the same.
 #[derive(Clone)]
-pub struct RateLimits(Rc<Shared>);
+pub struct RateLimits(Rc<ThreadLimits>);
 
-struct Shared {
+struct ThreadLimits {
     clock: Clock,
     /// Of all threads.
     total: Arc<TotalMeter>,
@@ -86,7 +86,7 @@ struct Shared {
 
 /// The limit of one session.
 pub struct RateLimit {
-    shared: Rc<Shared>,
+    shared: Rc<ThreadLimits>,
     meter: RefCell<SessionMeter>,
     /// What was moved; the meter knows how much of it is charged.
     traffic: Arc<Traffic>,
@@ -95,7 +95,7 @@ pub struct RateLimit {
 impl RateLimits {
     /// The limits of a thread, with these rates to begin with.
     pub fn new(clock: Clock, total: Arc<TotalMeter>, rates: Rates) -> Self {
-        Self(Rc::new(Shared { clock, total, rates: Cell::new(rates) }))
+        Self(Rc::new(ThreadLimits { clock, total, rates: Cell::new(rates) }))
     }
 
     /// Changes the rates of sessions that run and of those to come.

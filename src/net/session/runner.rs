@@ -41,11 +41,11 @@ pub(crate) struct Runner {
     buffers: MessageBuffers,
     limits: RateLimits,
     dscp: Option<u8>,
-    shared: Rc<Shared>,
+    shared: Rc<ThreadSessions>,
 }
 
 /// What every session of a thread may reach.
-struct Shared {
+struct ThreadSessions {
     pipes: PipePool,
     /// One that is taken out and dropped ends, with both its connections.
     tasks: RefCell<Numbered<Task<()>>>,
@@ -58,7 +58,7 @@ struct Context {
     number: u64,
     conn: Conn,
     inbox: Sender<ToRelay>,
-    shared: Rc<Shared>,
+    shared: Rc<ThreadSessions>,
     /// Dropped with the session, however it ends.
     _load: Option<LoadGuard>,
 }
@@ -74,7 +74,7 @@ impl Runner {
             buffers: MessageBuffers::new(GATHERED_BYTES_MAX / threads),
             limits: RateLimits::new(clock, total, rates),
             dscp: settings.dscp,
-            shared: Rc::new(Shared { pipes, tasks: RefCell::default() }),
+            shared: Rc::new(ThreadSessions { pipes, tasks: RefCell::default() }),
         }
     }
 
@@ -139,7 +139,7 @@ impl Runner {
     }
 }
 
-impl Shared {
+impl ThreadSessions {
     fn take(&self, number: u64) -> Option<Task<()>> {
         self.tasks.borrow_mut().remove(number)
     }

@@ -55,13 +55,13 @@ pub async fn join(
 struct LegEnd<'a> {
     link: &'a Link,
     /// From the direction that reads: what the leg is to be sent between messages.
-    asks: Sender<Control>,
-    asked: Receiver<Control>,
+    asks: Sender<ControlFrame>,
+    asked: Receiver<ControlFrame>,
     writing: Cell<Writing>,
 }
 
 /// A control frame for a leg.
-enum Control {
+enum ControlFrame {
     Pong(Short<u8, CONTROL_BYTES_MAX>),
     /// Answers the leg's own close, and is the last that it gets.
     Close,
@@ -118,7 +118,7 @@ enum Woken {
     /// There is something to read, or there may be.
     Read,
     /// The receiver is to be sent this.
-    Send(Control),
+    Send(ControlFrame),
 }
 
 /// What reading once gave.
@@ -163,10 +163,10 @@ impl<'a> MessageCopier<'a> {
                 self.unsent = Vec::new();
                 match self.wait().await? {
                     Woken::Read => {}
-                    Woken::Send(Control::Pong(said)) => {
+                    Woken::Send(ControlFrame::Pong(said)) => {
                         self.send_all(&control(FrameKind::Pong, &said)).await?;
                     }
-                    Woken::Send(Control::Close) => {
+                    Woken::Send(ControlFrame::Close) => {
                         self.finish().await;
                         return Err(self.drain().await);
                     }
@@ -197,7 +197,7 @@ impl<'a> MessageCopier<'a> {
         let send = async {
             match self.to.asked.recv().await {
                 // A pong in the middle of a frame may be left out: only the latest ping counts.
-                Ok(Control::Pong(_)) if !self.converter.is_between_frames() => Ok(Woken::Read),
+                Ok(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => Ok(Woken::Read),
                 Ok(control) => Ok(Woken::Send(control)),
                 Err(_) => future::pending().await,
             }
@@ -208,10 +208,10 @@ impl<'a> MessageCopier<'a> {
     /// Has the other direction answer the sender's control frames.
     fn answer(&mut self) {
         if let Some(said) = self.converter.take_ping() {
-            let _ = self.from.asks.force_send(Control::Pong(said));
+            let _ = self.from.asks.force_send(ControlFrame::Pong(said));
         }
         if self.converter.is_closed() {
-            let _ = self.from.asks.force_send(Control::Close);
+            let _ = self.from.asks.force_send(ControlFrame::Close);
         }
     }
 
