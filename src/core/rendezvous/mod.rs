@@ -3,10 +3,9 @@
 
 mod admin;
 mod console;
-mod fallback;
+mod dialing;
 mod online;
 mod policy;
-mod punch;
 mod register;
 mod registry;
 mod rename;
@@ -32,8 +31,8 @@ use crate::wire::request::Request;
 
 pub use admin::{PeerQuery, PeerRow};
 pub use console::ConsoleAnswer;
+use dialing::Dial;
 pub use policy::{LocalNetwork, Policy};
-use punch::Dial;
 use register::PendingSave;
 use registry::Registry;
 

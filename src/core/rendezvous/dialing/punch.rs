@@ -15,24 +15,24 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Reply};
 use crate::wire::request::{Echo, Given, LocalAddr, PunchRequest, PunchSent};
 
-use super::policy::{Ends, Route};
-use super::registry::Contact;
-use super::{Effect, Effects, Rendezvous, push, reply};
+use crate::rendezvous::policy::{Ends, Route};
+use crate::rendezvous::registry::Contact;
+use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
 
 /// An initiator that waits for its target.
-pub(super) struct Dial {
+pub(in crate::rendezvous) struct Dial {
     /// What it asked for.
-    pub(super) call: Call,
+    pub(in crate::rendezvous) call: Call,
     /// The initiator's address as the target was told it.
     pub(super) told: Mangled,
     /// When it last asked.
-    pub(super) asked: Time,
+    pub(in crate::rendezvous) asked: Time,
 }
 
 /// Who wants what of whom.
-pub(super) struct Call {
+pub(in crate::rendezvous) struct Call {
     /// The initiator's connection, which gets the answer.
-    pub(super) conn: Conn,
+    pub(in crate::rendezvous) conn: Conn,
     /// The peer that is asked.
     pub(super) target: PeerId,
     /// What that peer is asked to do.
@@ -66,7 +66,7 @@ impl TargetTask {
 
 impl Rendezvous {
     /// An initiator asks for a path (C39-C43, C47, C49).
-    pub(super) fn punch_hole(
+    pub(in crate::rendezvous) fn punch_hole(
         &mut self,
         now: Time,
         via: Via,
@@ -150,7 +150,7 @@ impl Rendezvous {
     }
 
     /// The target opened its NAT: its address is where this message came from (C44, C50).
-    pub(super) fn punch_sent(
+    pub(in crate::rendezvous) fn punch_sent(
         &mut self,
         via: Via,
         sent: PunchSent,
@@ -174,7 +174,7 @@ impl Rendezvous {
     }
 
     /// The target is in the initiator's network (C45).
-    pub(super) fn local_addr(
+    pub(in crate::rendezvous) fn local_addr(
         &mut self,
         via: Via,
         local: LocalAddr,

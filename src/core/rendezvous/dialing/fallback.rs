@@ -12,7 +12,7 @@ use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
 use super::punch::{Call, TargetTask, finish};
-use super::{Effects, Rendezvous, reply};
+use crate::rendezvous::{Effects, Rendezvous, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
 const OFFLINE: &str = "Remote desktop is offline";
@@ -20,7 +20,7 @@ const NOT_GRANTED: &str = "Key mismatch";
 
 impl Rendezvous {
     /// An initiator asks the target to come to a relay (C57-C59).
-    pub(super) fn request_relay(
+    pub(in crate::rendezvous) fn request_relay(
         &mut self,
         now: Time,
         via: Via,
@@ -60,7 +60,7 @@ impl Rendezvous {
 
     /// The target comes to the relay: on its own account, telling its id (C56), or because the
     /// initiator asked, telling none (C57).
-    pub(super) fn relay_response(
+    pub(in crate::rendezvous) fn relay_response(
         &mut self,
         via: Via,
         answer: &RelayAnswer<'_>,
