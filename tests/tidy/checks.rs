@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 /// The page: a table row for each check of what is built, a line for what is not.
 pub(crate) const PAGE: &str = "tests/conformance/README.md";
-/// How many checks there are, and how many of them have a row even while they are later.
-const CHECKS: u16 = 81;
+/// The highest number a check may have, the last one below which none may be missing, and how many
+/// have a row even while they are later.
+const CHECKS: u16 = 120;
+const WHOLE: u16 = 81;
 const ROWS: u16 = 77;
 /// Checks without tests as yet; what is built now must leave this list, nothing may join it.
 const LATER: [u16; 3] = [78, 79, 80];
@@ -67,7 +69,8 @@ fn every_check_once(rows: &[Row], without_row: &[u16]) -> Vec<String> {
     for check in 1..=CHECKS {
         let count = rows.iter().filter(|row| row.check == check).count();
         let wanted = usize::from(check <= ROWS || !without_row.contains(&check));
-        if count != wanted {
+        let agreed = if check <= WHOLE { count == wanted } else { count <= 1 };
+        if !agreed {
             found.push(format!("C{check:02} has {count} rows, not {wanted}"));
         }
     }
@@ -115,7 +118,7 @@ mod tests {
     fn found((changed, change): (u16, &str), test: &str) -> usize {
         let mut page = String::from("# Checks\n\n| check | asks | tests |\n|---|---|---|\n");
         let mut file = String::from(test);
-        for check in (1..=CHECKS).filter(|check| !LATER.contains(check)) {
+        for check in (1..=WHOLE).filter(|check| !LATER.contains(check)) {
             file.push_str(&format!("#[test]\n#[cfg(unix)]\nfn c{check:03}_holds() {{}}\n"));
             let row = format!("| C{check:02} | it | `udp::c{check:03}_holds` |\n");
             page.push_str(if check == changed { change } else { &row });
