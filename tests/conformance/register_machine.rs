@@ -1,5 +1,5 @@
 //! Registration over UDP, asked of the machine, as far as it takes a clock, a store that
-//! fails or small limits: C06, C12, C14-C17, C19-C21, C23. The rest stands in `register.rs`.
+//! fails or small limits: C06, C12, C14-C17, C19-C21, C23, C95. The rest stands in `register.rs`.
 
 use hbb_core::base::conn::Via;
 use hbb_core::base::counters::DropReason;
@@ -263,6 +263,27 @@ fn c020_the_33rd_registration_of_a_source_within_a_minute_is_too_frequent() {
     assert_eq!(ask(&mut drive, B1_MOVED, &payload), OK);
     drive.wait(30_000);
     assert_eq!(ask(&mut drive, B1_AT, &say::register_pk(&id(33), DEVICE, &KEY)), OK);
+}
+
+#[test]
+fn c095_after_a_restart_all_known_devices_behind_one_address_are_back_at_once() {
+    let mut drive = Drive::open();
+    let claim = |number: u32| say::register_pk(&format!("{}", 200_000_000 + number), DEVICE, &KEY);
+    for number in 0..150 {
+        assert_eq!(ask(&mut drive, B1_AT, &claim(number)), OK, "{number}");
+        drive.wait(2_000);
+    }
+    drive.restart();
+    for number in 0..150 {
+        assert_eq!(ask(&mut drive, B1_AT, &claim(number)), OK, "{number}");
+    }
+    // Whoever is new, or is another device, pays: the known ones took nothing from them.
+    for number in 0..32 {
+        let other = say::register_pk(&format!("{}", 200_000_000 + number), OTHER_DEVICE, &KEY);
+        assert_eq!(ask(&mut drive, B1_AT, &other), UUID_MISMATCH, "{number}");
+    }
+    assert_eq!(ask(&mut drive, B1_AT, &claim(150)), TOO_FREQUENT);
+    assert_eq!(ask(&mut drive, B1_AT, &claim(0)), OK);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! A registration is acknowledged once it is durable. One that arrives on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
@@ -41,6 +42,19 @@ pub(super) enum RecordChange {
     Renamed(PeerId),
 }
 
+/// How a claim stands to what is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Device and key are those stored.
+    Known,
+    /// The stored device has another key.
+    Rekeyed,
+    /// Nobody has the id.
+    New,
+    /// The id is another device's, or key and address are both new.
+    Refused,
+}
+
 impl Rendezvous {
     /// "I am still here": keeps a peer present if it is at its known address. Otherwise it asks
     /// for RegisterPk and changes nothing (C11, C21, C22).
@@ -67,7 +81,7 @@ impl Rendezvous {
         Ok(())
     }
 
-    /// "This is my device and key" (C13-C20).
+    /// "This is my device and key" (C13-C20, C95).
     pub(super) fn register_pk(
         &mut self,
         now: Time,
@@ -120,7 +134,15 @@ impl Rendezvous {
         if self.policy.bans.has_id(&claim.id) {
             return Err(DropReason::Blocked);
         }
-        if !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source) {
+        if self.saving.get(&claim.id).is_some() {
+            // The answer is on its way; the client asks again if it gets lost.
+            return Err(DropReason::TooFrequent);
+        }
+        let standing = self.standing(&claim, from);
+        // Who is known pays nothing: after a restart all behind one address are back at once (C95).
+        if standing != Standing::Known
+            && !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source)
+        {
             return self.too_frequent(via, effects);
         }
         if self.is_crowded(via) {
@@ -128,23 +150,18 @@ impl Rendezvous {
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
-        if self.saving.get(&claim.id).is_some() {
-            // The answer is on its way; the client asks again if it gets lost.
-            return Err(DropReason::TooFrequent);
-        }
-        let Some(peer) = self.registry.peer_mut(&claim.id) else {
-            return self.register_new(contact, claim, effects);
-        };
-        let rekeyed = peer.key != claim.key;
-        if peer.device != claim.device || (rekeyed && peer.moved(from) == Some(true)) {
+        if standing == Standing::Refused {
             push(effects, Effect::Report(Event::PeerChangeRefused { id: claim.id, from }));
             answer(effects, via, Registered::UuidMismatch);
             return Ok(());
         }
+        let Some(peer) = self.registry.peer_mut(&claim.id) else {
+            return self.register_new(contact, claim, effects);
+        };
         if !peer.allow(now) {
             return self.too_frequent(via, effects);
         }
-        if !rekeyed {
+        if standing == Standing::Known {
             answer(effects, via, Registered::Ok);
             self.arrive(&claim.id, contact, effects);
             return Ok(());
@@ -153,6 +170,16 @@ impl Rendezvous {
         self.registry.touch(&record.id);
         let change = RecordChange::Rekeyed;
         self.save(PendingRegistration { record, contact, change }, effects)
+    }
+
+    /// What a claim is worth (C17, C18).
+    fn standing(&self, claim: &Record, from: Endpoint) -> Standing {
+        let Some(peer) = self.registry.peer(&claim.id) else { return Standing::New };
+        let rekeyed = peer.key != claim.key;
+        if peer.device != claim.device || (rekeyed && peer.moved(from) == Some(true)) {
+            return Standing::Refused;
+        }
+        if rekeyed { Standing::Rekeyed } else { Standing::Known }
     }
 
     fn register_new(

@@ -149,7 +149,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Parked relay legs of one source; one more closes the oldest of them.
     pub parked_per_source: usize,
-    /// RegisterPk accepted from one source (IPv4 address or IPv6 /64) in a minute (C20).
+    /// RegisterPk accepted from one source (IPv4 address or IPv6 /64) in a minute (C20), but for
+    /// those of devices that are known (C95).
     pub registrations_per_source: u16,
     /// New ids accepted from one source in a day.
     pub newcomers_per_source: u16,
