@@ -143,6 +143,13 @@ impl Line {
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let end = self.length.saturating_add(text.len());
+        if let Some(place) = self.bytes.get_mut(self.length..end).filter(|_| plain) {
+            place.copy_from_slice(text.as_bytes());
+            self.length = end;
+            return Ok(());
+        }
         for c in text.chars() {
             let c = if is_invisible(c) { '?' } else { c };
             let room = self.bytes.get_mut(self.length..).unwrap_or_default();

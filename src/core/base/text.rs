@@ -6,12 +6,18 @@ use core::fmt::{self, Write as _};
 /// Whether names may hold it: a letter or digit of any script, or a mark that combines with one,
 /// as Indic scripts, Hebrew and decomposed Latin have them.
 pub fn is_letter(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
     c.is_alphanumeric() && !is_invisible(c) || is_mark(c)
 }
 
 /// Whether it shows nothing or changes how its neighbours are shown: controls, what joins, breaks,
 /// fills or has no width, what turns the direction of text, and what is for private use.
 pub fn is_invisible(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(u32::from(c),
             0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
