@@ -156,25 +156,27 @@ def registration(count=10_000):
 def signalling(count=10_000, punches=2_000):
     table("Signalling", "message", "outstanding", "each second", "CPU µs", "p50 µs", "p99 µs")
     with data_folder() as data, server(data) as running:
-        # One source for all, as a peer that moves must register again.
+        # A peer that moves to another port registers again.
         everybody = Peers(running.port, count, 256, sources=1)
         everybody.register()
         everybody.close()
         for window in (1, 32, 256):
             many = Peers(running.port, count, window, sources=1)
+            many.settle()
             with Spent(running) as spent:
                 latencies, _ = many.keep_alive()
             row("RegisterPeer", window, count / spent.seconds, spent.cpu / count / 1e3,
                 percentile(latencies, 50) * 1e6, percentile(latencies, 99) * 1e6)
             many.close()
         few = Peers(running.port, PACED, 1, sources=1)
+        few.settle()
         with Spent(running) as spent:
             few.keep_alive_paced(PACE_SECONDS)
         row("RegisterPeer, one now and then", "", PACED / spent.seconds,
             spent.cpu / PACED / 1e3, "", "")
         few.close()
         many = Peers(running.port, punches, 250, sources=1)
-        many.keep_alive()
+        many.settle()
         for name, play in (("first punch of a key, target over TCP", punch_over_tcp),
                            ("further punch, target over TCP", punch_over_tcp),
                            ("further punch, target over UDP", punch_over_udp)):

@@ -149,10 +149,16 @@ fn c021_a_new_address_counts_from_register_pk_on() {
 }
 
 #[test]
-fn c022_a_new_port_counts_at_once() {
+fn c022_a_new_port_counts_from_register_pk_on() {
     with_b1(ENFORCING, |world| {
-        assert_eq!(keeps(world, Place::BsOtherPort), HERE);
+        // A stranger behind B1's NAT says as much.
+        assert_eq!(keeps(world, Place::BsOtherPort), SEND_KEY);
+        asked(world);
+        assert_eq!(keeps(world, Place::B), HERE);
+        assert_eq!(registers(world, Place::BsOtherPort, &KEY), OK);
         asked_at(world, Place::BsOtherPort);
+        assert_eq!(keeps(world, Place::BsOtherPort), HERE);
+        assert_eq!(keeps(world, Place::B), SEND_KEY);
     });
 }
 

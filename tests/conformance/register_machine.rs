@@ -108,12 +108,12 @@ fn c014_a_slow_store_takes_nobody_back_to_where_it_was() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
     drive.store = Store::Holds;
-    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &OTHER_KEY)).silent();
+    drive.datagram(B1_NEW_PORT, &say::register_pk(B1, DEVICE, &OTHER_KEY)).silent();
     drive.wait(10_000);
-    assert_eq!(ask(&mut drive, B1_NEW_PORT, &say::register_peer(B1)), SEEN);
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), SEEN);
     drive.wait(25_000);
-    assert_eq!(hex(drive.release().datagram_to(B1_AT)), OK);
-    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_NEW_PORT))));
+    assert_eq!(hex(drive.release().datagram_to(B1_NEW_PORT)), OK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_AT))));
 }
 
 #[test]
@@ -312,6 +312,32 @@ fn c021_register_peer_from_a_new_address_changes_nothing_until_register_pk() {
 }
 
 #[test]
+fn c022_a_rebound_port_is_believed_after_one_exchange_and_no_write() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    let before = drive.durable.clone();
+    drive.store = Store::Fails;
+    drive.wait(15_000);
+    assert_eq!(ask(&mut drive, B1_NEW_PORT, &say::register_peer(B1)), REQUEST_PK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_AT))));
+    assert_eq!(register(&mut drive, B1_NEW_PORT, DEVICE, &KEY), OK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_NEW_PORT))));
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), REQUEST_PK);
+    assert_eq!(pushed_to(&mut drive), Some(Via::Datagram(at(B1_NEW_PORT))));
+    assert_eq!(drive.durable, before);
+}
+
+#[test]
+fn c022_the_port_of_a_connection_that_closed_says_nothing_over_udp() {
+    let mut drive = Drive::open();
+    let conn = drive.connect(B1_AT);
+    drive.stream(conn, &say::register_pk(B1, DEVICE, &KEY));
+    drive.hang_up(conn);
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), REQUEST_PK);
+    assert_eq!(pushed_to(&mut drive), None);
+}
+
+#[test]
 fn c023_offline_30_seconds_after_the_last_registration() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);
@@ -323,8 +349,10 @@ fn c023_offline_30_seconds_after_the_last_registration() {
     drive.wait(1_000);
     assert!(!is_online(&mut drive, B1));
     assert_eq!(pushed_to(&mut drive), None);
-    // From the same address it needs no key to be back.
-    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), SEEN);
+    // Its port may be another's by now (C22).
+    assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), REQUEST_PK);
+    assert_eq!(pushed_to(&mut drive), None);
+    assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
     assert!(is_online(&mut drive, B1));
 }
 

@@ -89,25 +89,28 @@ impl Target {
     /// RegisterPeer, RegisterPk when asked for, RegisterPeer again; over a connection RegisterPk
     /// alone, and a promise to be kept alive.
     fn introduce(&self) {
-        let introduction = say::register_pk(&self.id, b"a device", &self.pair.pk[..]);
         if let Line::Connection(_) = &self.line {
-            let answer = take!(&self.ask(&introduction), RegisterPkResponse);
+            let answer = take!(&self.ask(&self.introduction()), RegisterPkResponse);
             assert_eq!(answer.outcome, 0);
             assert!(answer.keep_alive > 0, "no promise");
             return;
         }
-        let answer = self.ask(&say::register_peer(&self.id));
-        if take!(&answer, RegisterPeerResponse).request_pk {
-            let answer = self.ask(&introduction);
-            assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0, "{}", say::hex(&answer));
-        }
         self.keep();
-    }
-
-    /// "I am still here."
-    pub(crate) fn keep(&self) {
         let answer = self.ask(&say::register_peer(&self.id));
         assert!(!take!(&answer, RegisterPeerResponse).request_pk);
+    }
+
+    /// "I am still here"; RegisterPk, if that is asked for.
+    pub(crate) fn keep(&self) {
+        let answer = self.ask(&say::register_peer(&self.id));
+        if take!(&answer, RegisterPeerResponse).request_pk {
+            let answer = self.ask(&self.introduction());
+            assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0, "{}", say::hex(&answer));
+        }
+    }
+
+    fn introduction(&self) -> Vec<u8> {
+        say::register_pk(&self.id, b"a device", &self.pair.pk[..])
     }
 
     fn ask(&self, payload: &[u8]) -> Vec<u8> {

@@ -34,11 +34,14 @@ impl Crowd {
         crowd
     }
 
-    /// "I am still here", of each.
+    /// "I am still here", of each; who was silent for long is asked for its key.
     pub(crate) fn keep(&self) {
         self.each(|socket, id| {
             let answer = ask(socket, &say::register_peer(id));
-            assert!(!take!(&answer, RegisterPeerResponse).request_pk, "{id} was forgotten");
+            if take!(&answer, RegisterPeerResponse).request_pk {
+                let answer = ask(socket, &say::register_pk(id, b"a device", &key(id)));
+                assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0, "{id}");
+            }
         });
     }
 

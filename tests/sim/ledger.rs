@@ -103,7 +103,6 @@ pub(crate) struct Acked {
 #[derive(Clone, Copy, Debug)]
 struct Here {
     via: Via,
-    from: Endpoint,
     /// When it registered, or left its connection.
     seen: u64,
     /// Its connection is closed, or another's.
@@ -138,6 +137,8 @@ pub(crate) struct Ledger {
     traffic: BTreeMap<Endpoint, (usize, usize)>,
     pub(crate) acked: BTreeMap<PeerId, Acked>,
     presence: BTreeMap<PeerId, Here>,
+    /// Where each id's device and key were shown.
+    showed: BTreeMap<PeerId, Vec<Via>>,
     /// When a device last changed what is stored of an id, present or not.
     changed: BTreeMap<PeerId, u64>,
     proven: BTreeSet<Endpoint>,
@@ -160,6 +161,7 @@ impl Ledger {
             traffic: BTreeMap::new(),
             acked: BTreeMap::new(),
             presence: BTreeMap::new(),
+            showed: BTreeMap::new(),
             changed: BTreeMap::new(),
             proven: BTreeSet::new(),
             saves: BTreeMap::new(),
@@ -195,6 +197,7 @@ impl Ledger {
             self.acked.insert(record.id.clone(), acked);
         }
         self.presence.clear();
+        self.showed.clear();
         self.changed.clear();
         self.proven.clear();
         self.saves.clear();
@@ -228,8 +231,8 @@ impl Ledger {
             }
             Change::Remove(id) => return self.forgotten(id),
         };
-        let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
-        let here = Here { via, from, seen: self.now, left: false };
+        let via = cause.via.unwrap();
+        let here = Here { via, seen: self.now, left: false };
         self.changed.insert(record.id.clone(), self.now);
         self.saves.insert(ticket.0, Save { record, here, renamed });
     }
@@ -325,20 +328,17 @@ impl Ledger {
         assert!(*bytes_out <= 2 * *bytes_in, "{bytes_out} bytes to {to} for {bytes_in}");
     }
 
-    /// RegisterPeer was answered: the peer is present only if it was there before.
+    /// RegisterPeer was answered: the peer is present only if it registered at that very endpoint.
     fn seen(&mut self, cause: &Cause, request_pk: bool) {
         let Kind::RegisterPeer(id) = &cause.kind else { panic!("RegisterPeer out of {cause:?}") };
         let from = cause.from.unwrap();
-        let known = self.presence.get(id).is_some_and(|here| {
-            let connected = matches!(here.via, Via::Stream(_)) && !here.left;
-            here.from.ip() == from.ip() && !connected
-        });
+        let via = Via::Datagram(from);
+        let there = self.presence.get(id).is_some_and(|here| here.via == via);
+        let known = there && self.is_present(id);
         assert_eq!(known, !request_pk, "{id} from {from}");
         if known {
-            let via = Via::Datagram(from);
-            let here = Here { via, from, seen: self.now, left: false };
+            let here = Here { via, seen: self.now, left: false };
             self.presence.insert(id.clone(), here);
-            self.proven.insert(from);
         }
     }
 
@@ -348,8 +348,8 @@ impl Ledger {
                 let acked = Acked { device: record.device.clone(), key: record.key };
                 let durable = self.acked.get(&record.id) == Some(&acked);
                 assert!(durable, "{} is acknowledged before it is durable", record.id);
-                let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
-                let here = Here { via, from, seen: self.now, left: false };
+                let via = cause.via.unwrap();
+                let here = Here { via, seen: self.now, left: false };
                 Save { record: record.clone(), here, renamed: None }
             }
             Kind::Saved(ticket) => self.saves.remove(&ticket.0).expect("saved once"),
@@ -370,6 +370,8 @@ impl Ledger {
         assert!(owner, "{id} went to another device");
         if let Some(old) = renamed {
             self.acked.remove(&old);
+            let shown = self.showed.remove(&old).unwrap_or_default();
+            self.showed.insert(id.clone(), shown);
             self.acked.insert(id.clone(), Acked { device, key });
             if let Some(there) = self.presence.remove(&old) {
                 self.presence.insert(id, there);
@@ -377,6 +379,7 @@ impl Ledger {
             return;
         }
         self.acked.insert(id.clone(), Acked { device, key });
+        self.showed.entry(id.clone()).or_default().push(here.via);
         // A slow store must not take a peer back to where it was when it asked.
         let before = self.presence.get(&id).filter(|before| before.seen > here.seen);
         if before.is_none_or(|before| before.left) {
@@ -456,6 +459,8 @@ impl Ledger {
         assert!(self.is_present(&target), "{target} is away and pushed to");
         let at = self.presence.get(&target).map(|here| here.via);
         assert_eq!(Some(via), at, "a push for {target}");
+        let showed = self.showed.get(&target).is_some_and(|shown| shown.contains(&via));
+        assert!(showed, "a push for {target} to {via:?}, which showed no device and key");
         let Some(Via::Stream(conn)) = cause.via else { panic!("a push out of {cause:?}") };
         self.asks.insert(initiator, Ask { conn, target, asked: self.now, loose });
     }

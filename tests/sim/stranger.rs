@@ -13,7 +13,7 @@ use crate::world::World;
 
 impl World {
     pub(crate) fn mischief(&mut self) {
-        match self.chance.below(8) {
+        match self.chance.below(9) {
             0 => self.sends_garbage(),
             1 => self.spoofs_registrations(),
             2 => self.spoofs_presence(),
@@ -21,6 +21,7 @@ impl World {
             4 => self.holds_connections(),
             5 => self.asks_for_relays(),
             6 => self.abuses_the_relay(),
+            7 => self.lurks_behind_a_nat(),
             _ => self.spoils_messages(),
         }
     }
@@ -84,6 +85,18 @@ impl World {
             let (from, id) = (self.spoofed(), self.victim());
             self.datagram(from, say::register_peer(&id), Author::Stranger);
         }
+    }
+
+    /// Shares the address of somebody who is here, repeats its signs of life from a port of its
+    /// own, and dials it to have the pushes.
+    fn lurks_behind_a_nat(&mut self) {
+        let number = self.chance.index(self.devices.len());
+        let (victim, id) = (self.devices[number].at, self.devices[number].id.clone());
+        let from = victim.with_port(self.port());
+        for _ in 0..self.chance.between(1, 20) {
+            self.datagram(from, say::register_peer(&id), Author::Stranger);
+        }
+        self.dial(number, &id, true);
     }
 
     /// Knows who dials whom and from where, but not what the target was told.

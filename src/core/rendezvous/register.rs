@@ -56,8 +56,9 @@ enum Standing {
 }
 
 impl Rendezvous {
-    /// "I am still here": keeps a peer present if it is at its known address. Otherwise it asks
-    /// for RegisterPk and changes nothing (C11, C21, C22).
+    /// "I am still here": keeps a peer present at the endpoint it registered from. From any other
+    /// it asks for RegisterPk and changes nothing: who shares an address shows no less than who
+    /// comes from elsewhere (C11, C21, C22).
     pub(super) fn register_peer(
         &mut self,
         now: Time,
@@ -70,10 +71,9 @@ impl Rendezvous {
         if self.policy.bans.has_id(id) {
             return Err(DropReason::Blocked);
         }
-        let settled = self.registry.peer(id).is_some_and(|peer| {
-            // A connection gives way to a RegisterPk only, which proves who it is (C32).
-            peer.moved(from) == Some(false) && peer.connection().is_none()
-        });
+        let present = self.registry.peer(id).and_then(|peer| peer.present(now));
+        // A connection gives way to a RegisterPk only, which proves who it is (C32).
+        let settled = present.is_some_and(|here| here.via() == via);
         if settled {
             self.registry.seen(id, Contact::new(via, from, now));
         }
