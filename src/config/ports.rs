@@ -44,7 +44,7 @@ pub enum PortService {
     NatTest,
     /// P+2: the ID server for browsers.
     SignallingWs,
-    /// The relay.
+    /// P+1, or `--relay-port`: the relay.
     Relay,
     /// The second port above the relay's: the relay for browsers.
     RelayWs,

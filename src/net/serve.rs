@@ -48,7 +48,7 @@ use crate::net::store::StoreThread;
 pub(crate) struct Listening {
     /// One local address, or None for all of them.
     pub(crate) ip: Option<IpAddr>,
-    /// The ports.
+    /// P and what is counted from it.
     pub(crate) ports: Ports,
     /// Which of them to open.
     pub(crate) role: Role,
@@ -103,7 +103,7 @@ pub(crate) enum ServeError {
     Port {
         /// `TCP` or `UDP`.
         protocol: &'static str,
-        /// Its number.
+        /// As `--port` or `--relay-port` gave it, or counted from there.
         port: u16,
         /// What the kernel said.
         cause: io::Error,

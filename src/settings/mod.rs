@@ -129,7 +129,7 @@ impl RunningSettings {
         Ok(self.live())
     }
 
-    /// The limits.
+    /// How much of everything the file allows now.
     pub const fn limits(&self) -> Limits {
         self.config.limits
     }

@@ -86,7 +86,7 @@ pub enum Effect {
     },
     /// Send what waits for a connection, then close it.
     Close {
-        /// Its handle.
+        /// As `Opened` gave it.
         conn: Conn,
         /// Why, for the log.
         reason: DropReason,
@@ -94,7 +94,7 @@ pub enum Effect {
     /// This connection is a peer's presence from now on: send heartbeats instead of closing it when
     /// it is idle (C28).
     Keep {
-        /// Its handle.
+        /// As `Opened` gave it.
         conn: Conn,
     },
     /// Make a change durable, then give `Saved`.

@@ -26,7 +26,7 @@ pub enum Reply {
     Punch(Box<Punch>),
     /// To a target: an initiator is in your network, tell your address there.
     FetchLocalAddr {
-        /// The initiator.
+        /// The initiator as it is seen here, and the nonce to be echoed.
         to: Mangled,
         /// The relay to fall back to; empty leaves it to the target.
         relay: String,
@@ -53,7 +53,7 @@ pub enum Reply {
 /// PunchHole: what a target needs to open its NAT towards an initiator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Punch {
-    /// The initiator.
+    /// The initiator as it is seen here, and the nonce to be echoed.
     pub to: Mangled,
     /// The relay to fall back to; empty leaves it to the target.
     pub relay: String,

@@ -28,7 +28,7 @@ pub enum Codec {
 
 /// One connection.
 pub struct Link {
-    /// The connection.
+    /// Its socket, non-blocking.
     pub stream: Async<TcpStream>,
     /// What was read of it and not yet used.
     pub leftover: Vec<u8>,

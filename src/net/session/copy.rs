@@ -79,9 +79,9 @@ pub enum DirectionEnd {
 
 /// Copies one direction of a session.
 pub struct Copier<'a> {
-    /// The sender.
+    /// Whose bytes are read.
     pub from: &'a Async<TcpStream>,
-    /// The receiver.
+    /// Who gets them.
     pub to: &'a Async<TcpStream>,
     /// What others may see of it.
     pub flow: &'a Flow<'a>,
