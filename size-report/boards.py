@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMITS = ("peers", "connections", "sessions")
+LIMITS = ("peers", "connections", "sessions", "writes_a_day")
+WRITES_CEILING = 65_535             # MiB a day; 0 is no limit
 KEYS = {"summary", "ram_mb", "flash_mb", "limits", "size", "cpu"}
 CPU_KEYS = {"triple", "flags", "example"}
 OF_NO_BOARD = {"x86_64-unknown-linux-musl": ("a PC or container", 979_152)}
@@ -79,8 +80,10 @@ def _of_board(board):
 
 def _ceilings():
     """The constants of src/core/base/limits/mod.rs: what no setting may exceed."""
-    return {limit: _number(rf"const {limit.upper()}_CEILING: usize = ([\d_]+);")
-            for limit in LIMITS}
+    constants = [limit for limit in LIMITS if limit != "writes_a_day"]
+    found = {limit: _number(rf"const {limit.upper()}_CEILING: usize = ([\d_]+);")
+             for limit in constants}
+    return found | {"writes_a_day": WRITES_CEILING}
 
 
 def _small_router():

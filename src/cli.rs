@@ -150,6 +150,10 @@ pub struct ServeFlags {
     /// 0 to 65535; its ID is free then (0: never)
     #[argh(option)]
     pub forget_after: Option<String>,
+    /// most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait
+    /// (8; 0: no limit)
+    #[argh(option)]
+    pub writes_per_day: Option<String>,
     /// threads for relayed sessions: 1 shares the main thread, auto is one per core (1)
     #[argh(option)]
     pub relay_threads: Option<String>,

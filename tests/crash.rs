@@ -30,7 +30,7 @@ fn kills() -> u32 {
 #[test]
 fn c014_whoever_was_acknowledged_is_known_after_a_kill() {
     let flags = ["--max-peers", "131072", "--registrations-per-minute", "65535"];
-    let more = ["--new-peers-per-day", "65535", "--key", ""];
+    let more = ["--new-peers-per-day", "65535", "--writes-per-day", "0", "--key="];
     let mut server = Server::start(&[&flags[..], &more[..]].concat());
     let at = SocketAddr::from(([127, 0, 0, 1], server.port));
     let (mut chance, mut told) = (Chance::new(14), Told::default());

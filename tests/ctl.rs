@@ -115,7 +115,7 @@ fn status_counts_who_is_there_in_both_forms() {
         r#""public":"rd.example.org","key":""#,
         key.as_str(),
         r#""peers":{"registered":1,"online":1,"limit":5}"#,
-        r#""store":{"commits":1,"changes":1,"failures":0}"#,
+        r#""store":{"commits":1,"changes":1,"failures":0,"written_today":"#,
         r#""sessions":{"running":0,"waiting":0,"limit":32},"relayed_bytes":0,"dropped":{"#,
     ] {
         assert!(json.contains(member), "{member}: {json}");
@@ -212,6 +212,8 @@ fn a_long_list_goes_page_by_page_and_names_each_once() {
     let server = Server::start(&[
         "--max-peers",
         "4096",
+        "--writes-per-day",
+        "0",
         "--new-peers-per-day",
         "65535",
         "--registrations-per-minute",

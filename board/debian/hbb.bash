@@ -78,7 +78,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -153,6 +153,10 @@ _hbb() {
                     return 0
                     ;;
                 --forget-after)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --writes-per-day)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -245,7 +249,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -320,6 +324,10 @@ _hbb() {
                     return 0
                     ;;
                 --forget-after)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --writes-per-day)
                     COMPREPLY=()
                     return 0
                     ;;

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'total-bandwidth' 'trusted-proxies'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'total-bandwidth' 'trusted-proxies' 'writes-per-day'
 
     set -l i 1
     set -l cleaned_cmd
@@ -73,6 +73,7 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-sessions -r -d 'mo
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l registrations-per-minute -r -d 'key registrations accepted from one address per minute, 1 to 65535 (32)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l new-peers-per-day -r -d 'new devices accepted from one address per day, 1 to 65535 (300)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l forget-after -r -d 'days after which an absent device gives way to a new one if --max-peers are registered, 0 to 65535; its ID is free then (0: never)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l writes-per-day -r -d 'most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait (8; 0: no limit)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-threads -r -d 'threads for relayed sessions: 1 shares the main thread, auto is one per core (1)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l dscp -r -d 'mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l total-bandwidth -r -d 'speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)'
@@ -116,6 +117,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l max-sessions -r -d 'mo
 complete -c hbb -n '__fish_hbb_using_command check' -f -l registrations-per-minute -r -d 'key registrations accepted from one address per minute, 1 to 65535 (32)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l new-peers-per-day -r -d 'new devices accepted from one address per day, 1 to 65535 (300)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l forget-after -r -d 'days after which an absent device gives way to a new one if --max-peers are registered, 0 to 65535; its ID is free then (0: never)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l writes-per-day -r -d 'most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait (8; 0: no limit)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-threads -r -d 'threads for relayed sessions: 1 shares the main thread, auto is one per core (1)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l dscp -r -d 'mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l total-bandwidth -r -d 'speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)'

@@ -224,6 +224,10 @@ impl Builder {
         if let Some(days) = self.number("--forget-after", &flags.forget_after, bounds) {
             limits.forget_after_days = small(days);
         }
+        let bounds = 0..=u16::MAX.into();
+        if let Some(max) = self.number("--writes-per-day", &flags.writes_per_day, bounds) {
+            limits.writes_a_day = small(max);
+        }
         self.config.limits = limits;
     }
 

@@ -98,6 +98,7 @@ impl Config {
             ("registrations-per-minute", limits.registrations_per_source.to_string()),
             ("new-peers-per-day", limits.newcomers_per_source.to_string()),
             ("forget-after", limits.forget_after_days.to_string()),
+            ("writes-per-day", limits.writes_a_day.to_string()),
             ("total-bandwidth", megabits(rates.total)),
             ("single-bandwidth", megabits(rates.single)),
             ("limit-speed", megabits(rates.limited)),

@@ -236,6 +236,10 @@ pub struct StoreCounts {
     pub changes: u64,
     /// Commits that failed.
     pub failures: u64,
+    /// Bytes written to the file in the present day of uptime.
+    pub written: u64,
+    /// Bytes that may still be written now; None without a limit.
+    pub left: Option<u64>,
 }
 
 /// How much the relay has to do.

@@ -21,6 +21,7 @@ use hbb_core::base::limits::{
 };
 use hbb_core::base::rates::Rates;
 use hbb_core::base::table::Seed;
+use hbb_core::base::writes::Writes;
 use hbb_core::identity::ServerKey;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
@@ -180,7 +181,8 @@ async fn serve(
     let (mut store, mut servers) = (None, Servers::default());
     if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
         let watch = watch.clone();
-        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch };
+        let writes = Writes::new(live.limits.writes_a_day);
+        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, writes };
         let (task, handle) = shell.start_signalling(part, inputs)?;
         (store, servers.rendezvous) = (Some(task), Some(handle));
     }
@@ -234,6 +236,8 @@ struct SignallingInputs {
     relays: Receiver<Vec<String>>,
     /// Has other relays watched.
     watch: mpsc::Sender<Vec<String>>,
+    /// What the store may write.
+    writes: Writes,
 }
 
 /// What the owner of the relay works with.
@@ -275,9 +279,10 @@ impl Shell {
         part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Task<StoreThread>, SignallingHandle), ServeError> {
-        let SignallingInputs { datagrams, live, relays, watch } = inputs;
+        let SignallingInputs { datagrams, live, relays, watch, writes } = inputs;
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
-        let store = StoreThread::start(part.store, saved_in).map_err(ServeError::System)?;
+        let store = StoreThread::start(part.store, saved_in, self.clock, writes);
+        let store = store.map_err(ServeError::System)?;
         let io = SignallingIo { datagrams, store, watch, clock: self.clock };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);

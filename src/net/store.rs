@@ -1,10 +1,11 @@
-//! The store thread: takes changes, groups them into commits, tells the outcome of each. A quiet
-//! network wakes it never and writes nothing.
+//! The store thread: takes changes, groups them into commits, those of the known first, and tells
+//! the outcome of each. It writes no more in a day than is allowed, whoever asks. A quiet network
+//! wakes it never and writes nothing. C14, C110.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -12,27 +13,47 @@ use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
 use crate::store::Store;
-use hbb_core::base::conn::{SaveOutcome, Ticket};
-use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
+use hbb_core::base::conn::{SaveOutcome, SaveRank, Ticket};
+use hbb_core::base::limits::{BATCH_MAX, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
+use hbb_core::base::writes::Writes;
 use log::warn;
 
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
 
+/// A change on its way to disk.
+pub(crate) struct PendingChange {
+    /// Least goes first.
+    pub(crate) rank: SaveRank,
+    /// What its outcome is told by.
+    pub(crate) ticket: Ticket,
+    /// What to store.
+    pub(crate) change: Change,
+}
+
 /// Hands changes to the thread that owns the store.
 pub(crate) struct StoreThread {
-    changes: SyncSender<(Ticket, Change)>,
-    stats: Arc<Stats>,
+    changes: SyncSender<PendingChange>,
+    shared: Arc<Shared>,
+    clock: Clock,
     thread: JoinHandle<()>,
 }
 
-/// What the store did since start; each counts up from 0.
-#[derive(Debug, Default)]
-struct Stats {
+/// What both sides see; counts are since start and from 0.
+#[derive(Debug)]
+struct Shared {
     commits: AtomicU64,
     changes: AtomicU64,
     failures: AtomicU64,
+    /// Held for a moment at a time.
+    writes: Mutex<Writes>,
+}
+
+impl Shared {
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// More changes wait than [`SAVES_PENDING_MAX`].
@@ -40,37 +61,56 @@ struct Stats {
 pub(crate) struct QueueFull;
 
 impl StoreThread {
-    /// Starts the thread; `saved` hears of every change.
+    /// Starts the thread; `saved` hears of every change. `writes` says how many bytes it may write.
     ///
     /// # Errors
     /// What the system says if it has no thread to give.
     pub(crate) fn start(
         store: Box<dyn Store>,
         saved: Sender<(Ticket, SaveOutcome)>,
+        clock: Clock,
+        writes: Writes,
     ) -> io::Result<Self> {
         let (changes, queue) = sync_channel(SAVES_PENDING_MAX);
-        let stats = Arc::new(Stats::default());
-        let counted = Arc::clone(&stats);
+        let [commits, changes_done, failures] = [(); 3].map(|()| AtomicU64::new(0));
+        let writes = Mutex::new(writes);
+        let shared = Arc::new(Shared { commits, changes: changes_done, failures, writes });
+        let (seen, told) = (store.written(), Arc::clone(&shared));
+        let mut committer =
+            Committer { store, queue, saved, shared: told, seen, waiting: Vec::new(), clock };
         let thread = Builder::new()
             .name("store".into())
             .stack_size(STORE_STACK_BYTES)
-            .spawn(move || work(store, &queue, &saved, &counted))?;
-        Ok(Self { changes, stats, thread })
+            .spawn(move || committer.work())?;
+        Ok(Self { changes, shared, clock, thread })
     }
 
     /// Queues a change.
     ///
     /// # Errors
     /// [`QueueFull`] if too many wait; the change is not queued then.
-    pub(crate) fn save(&self, ticket: Ticket, change: Change) -> Result<(), QueueFull> {
-        self.changes.try_send((ticket, change)).map_err(|_| QueueFull)
+    pub(crate) fn save(&self, change: PendingChange) -> Result<(), QueueFull> {
+        self.changes.try_send(change).map_err(|_| QueueFull)
+    }
+
+    /// Changes what may be written in a day, from the next commit on.
+    pub(crate) fn set_writes(&self, a_day: u16) {
+        self.shared.writes().set(a_day);
     }
 
     /// What was done since start.
     pub(crate) fn counts(&self) -> StoreCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Stats { commits, changes, failures } = &*self.stats;
-        StoreCounts { commits: load(commits), changes: load(changes), failures: load(failures) }
+        let Shared { commits, changes, failures, .. } = &*self.shared;
+        let mut writes = self.shared.writes();
+        writes.pass(self.clock.now());
+        StoreCounts {
+            commits: load(commits),
+            changes: load(changes),
+            failures: load(failures),
+            written: writes.today(),
+            left: writes.left(),
+        }
     }
 
     /// Commits what is queued and closes the store.
@@ -80,49 +120,237 @@ impl StoreThread {
     }
 }
 
-fn work(
-    mut store: Box<dyn Store>,
-    queue: &Receiver<(Ticket, Change)>,
-    saved: &Sender<(Ticket, SaveOutcome)>,
-    stats: &Stats,
-) {
-    let (mut tickets, mut batch) = (Vec::new(), Vec::new());
-    while gather(queue, &mut tickets, &mut batch) {
-        let outcome = match store.commit(&batch) {
+/// The thread's side.
+struct Committer {
+    store: Box<dyn Store>,
+    queue: Receiver<PendingChange>,
+    saved: Sender<(Ticket, SaveOutcome)>,
+    shared: Arc<Shared>,
+    /// What the store had written when it was last asked.
+    seen: u64,
+    /// Changes taken from the queue, in the order they came; at most [`SAVES_PENDING_MAX`] of
+    /// clients'.
+    waiting: Vec<PendingChange>,
+    clock: Clock,
+}
+
+impl Committer {
+    fn work(&mut self) {
+        while self.gather() {
+            self.put_off();
+            let batch = self.batch();
+            if let Some(first) = batch.first() {
+                let charged = first.rank != SaveRank::Operator;
+                self.commit(batch, charged);
+            }
+        }
+    }
+
+    /// Waits for a change, then takes what comes for as long as there is to gather, up to
+    /// [`BATCH_MAX`], but keeps no operator waiting; false when there will be no more.
+    fn gather(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            let Ok(first) = self.queue.recv() else { return false };
+            self.waiting.push(first);
+        }
+        let now = self.clock.now();
+        let until = now.after_ms(self.passed().gather_ms());
+        loop {
+            // Whatever is there: the known behind many strangers shall go first.
+            self.waiting.extend(self.queue.try_iter());
+            let operator = self.waiting.iter().any(|it| it.rank == SaveRank::Operator);
+            let left = until.since_ms(self.clock.now());
+            if operator || self.waiting.len() >= BATCH_MAX || left == 0 {
+                return true;
+            }
+            match self.queue.recv_timeout(Duration::from_millis(left)) {
+                Ok(next) => self.waiting.push(next),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return true,
+            }
+        }
+    }
+
+    /// What may be written now.
+    fn passed(&self) -> MutexGuard<'_, Writes> {
+        let mut writes = self.shared.writes();
+        writes.pass(self.clock.now());
+        writes
+    }
+
+    /// Refuses for now those for whom nothing is left to write.
+    fn put_off(&mut self) {
+        let writes = self.passed().clone();
+        let before = self.waiting.len();
+        let Self { waiting, saved, .. } = self;
+        waiting.retain(|it| {
+            let allowed = writes.allow(it.rank);
+            if !allowed {
+                tell(saved, it.ticket, SaveOutcome::Postponed);
+            }
+            allowed
+        });
+        let count = before - self.waiting.len();
+        if count > 0 {
+            warn!("writes-spent changes={count} help=--writes-per-day");
+        }
+    }
+
+    /// Takes out what goes into the next commit: what operators want, if they want anything, else
+    /// those of the least rank.
+    fn batch(&mut self) -> Vec<PendingChange> {
+        // Stable: of one rank, and so of one id, those that came first are first.
+        self.waiting.sort_by_key(|it| it.rank);
+        let operators = self.waiting.partition_point(|it| it.rank == SaveRank::Operator);
+        let count = if operators > 0 { operators } else { self.waiting.len() };
+        self.waiting.drain(..count.min(BATCH_MAX)).collect()
+    }
+
+    fn commit(&mut self, batch: Vec<PendingChange>, charged: bool) {
+        let (tickets, changes): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|it| (it.ticket, it.change)).unzip();
+        let outcome = match self.store.commit(&changes) {
             Ok(()) => SaveOutcome::Durable,
             Err(error) => {
-                warn!("store-failed cause='{error}' changes={}", batch.len());
-                stats.failures.fetch_add(1, Ordering::Relaxed);
+                warn!("store-failed cause='{error}' changes={}", changes.len());
+                self.shared.failures.fetch_add(1, Ordering::Relaxed);
                 SaveOutcome::Failed
             }
         };
-        stats.commits.fetch_add(1, Ordering::Relaxed);
-        stats.changes.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        for ticket in tickets.drain(..) {
-            // It has room for every ticket that can be pending; closed, nobody listens any more.
-            let _ = saved.try_send((ticket, outcome));
+        self.account(charged);
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.changes.fetch_add(changes.len() as u64, Ordering::Relaxed);
+        tickets.into_iter().for_each(|ticket| tell(&self.saved, ticket, outcome));
+    }
+
+    /// Counts what the store wrote.
+    fn account(&mut self, charged: bool) {
+        let before = core::mem::replace(&mut self.seen, self.store.written());
+        // Reopened after a failure, the store counts on.
+        let bytes = self.seen.saturating_sub(before);
+        let mut writes = self.passed();
+        writes.count(bytes);
+        if charged {
+            writes.spend(bytes);
         }
-        batch.clear();
     }
 }
 
-/// Waits for a change, then takes what comes within [`COMMIT_GATHER_MS`], up to [`BATCH_MAX`];
-/// false when there will be no more.
-fn gather(
-    queue: &Receiver<(Ticket, Change)>,
-    tickets: &mut Vec<Ticket>,
-    batch: &mut Vec<Change>,
-) -> bool {
-    let mut next = queue.recv().ok();
-    let clock = Clock::start();
-    while let Some((ticket, change)) = next {
-        tickets.push(ticket);
-        batch.push(change);
-        if batch.len() >= BATCH_MAX {
-            break;
-        }
-        let left = COMMIT_GATHER_MS.saturating_sub(clock.now().as_millis());
-        next = queue.recv_timeout(Duration::from_millis(left)).ok();
+fn tell(saved: &Sender<(Ticket, SaveOutcome)>, ticket: Ticket, outcome: SaveOutcome) {
+    // It has room for every ticket that can be pending; closed, nobody listens any more.
+    let _ = saved.try_send((ticket, outcome));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use smol::channel;
+
+    use super::*;
+    use crate::store::Error;
+    use hbb_core::base::limits::WRITES_UNIT_BYTES;
+    use hbb_core::base::peer::{PeerId, Record};
+
+    /// A store that waits before each commit for leave to make it, and tells of it.
+    struct Slow {
+        leave: mpsc::Receiver<()>,
+        seen: mpsc::Sender<Vec<String>>,
+        written: u64,
+        cost: u64,
     }
-    !batch.is_empty()
+
+    impl Store for Slow {
+        fn load(&mut self, _: &mut dyn FnMut(Record)) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
+            self.leave.recv().unwrap();
+            self.written += self.cost;
+            let ids = batch.iter().map(|change| change.gone_and_here().0.unwrap().as_str().into());
+            self.seen.send(ids.collect()).unwrap();
+            Ok(())
+        }
+
+        fn written(&self) -> u64 {
+            self.written
+        }
+    }
+
+    struct Bench {
+        thread: StoreThread,
+        leave: mpsc::Sender<()>,
+        seen: mpsc::Receiver<Vec<String>>,
+        saved: channel::Receiver<(Ticket, SaveOutcome)>,
+        tickets: u64,
+    }
+
+    impl Bench {
+        /// Each commit costs so many bytes, of 1 MiB a day.
+        fn new(cost: u64) -> Self {
+            let (leave, allowed) = mpsc::channel();
+            let (told, seen) = mpsc::channel();
+            let (saved_in, saved) = channel::bounded(SAVES_PENDING_MAX);
+            let store = Slow { leave: allowed, seen: told, written: 0, cost };
+            let thread =
+                StoreThread::start(Box::new(store), saved_in, Clock::start(), Writes::new(1));
+            Self { thread: thread.unwrap(), leave, seen, saved, tickets: 0 }
+        }
+
+        fn save(&mut self, rank: SaveRank, id: &str) {
+            self.tickets += 1;
+            let change = Change::Remove(PeerId::new(id).unwrap());
+            self.thread.save(PendingChange { rank, ticket: Ticket(self.tickets), change }).unwrap();
+        }
+
+        fn commit(&self) -> Vec<String> {
+            self.leave.send(()).unwrap();
+            self.seen.recv_timeout(Duration::from_secs(15)).unwrap()
+        }
+
+        fn outcome(&self) -> (u64, SaveOutcome) {
+            let (Ticket(number), outcome) = self.saved.recv_blocking().unwrap();
+            (number, outcome)
+        }
+    }
+
+    #[test]
+    fn c110_of_those_that_wait_operators_go_first_then_the_known() {
+        let mut bench = Bench::new(0);
+        bench.save(SaveRank::Stranger, "first");
+        // It has been taken: what follows waits.
+        thread::sleep(Duration::from_millis(200));
+        for (rank, id) in [
+            (SaveRank::Stranger, "stranger"),
+            (SaveRank::Known, "known1"),
+            (SaveRank::Proved, "proved"),
+            (SaveRank::Operator, "operator"),
+            (SaveRank::Known, "known2"),
+        ] {
+            bench.save(rank, id);
+        }
+        assert_eq!(bench.commit(), ["first"]);
+        assert_eq!(bench.commit(), ["operator"]);
+        assert_eq!(bench.commit(), ["known1", "known2", "proved", "stranger"]);
+    }
+
+    #[test]
+    fn c110_a_flood_is_put_off_and_an_operator_is_not() {
+        let mut bench = Bench::new(WRITES_UNIT_BYTES);
+        bench.save(SaveRank::Stranger, "first");
+        bench.commit();
+        assert_eq!(bench.outcome(), (1, SaveOutcome::Durable));
+        // Gathered for ten seconds, unless an operator wants something.
+        bench.save(SaveRank::Known, "known");
+        bench.save(SaveRank::Operator, "operator");
+        assert_eq!(bench.outcome(), (2, SaveOutcome::Postponed));
+        assert_eq!(bench.commit(), ["operator"]);
+        assert_eq!(bench.outcome(), (3, SaveOutcome::Durable));
+        let counts = bench.thread.counts();
+        assert_eq!((counts.written, counts.left), (2 * WRITES_UNIT_BYTES, Some(0)));
+        bench.thread.set_writes(0);
+        bench.save(SaveRank::Stranger, "last");
+        assert_eq!(bench.commit(), ["last"]);
+    }
 }

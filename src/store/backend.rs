@@ -6,9 +6,12 @@ use std::fs::File;
 use std::io;
 use std::mem;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::redb::StorageBackend;
+
+use crate::atomic::AtomicU64;
 
 /// What happens to writes and syncs.
 #[derive(Debug)]
@@ -39,22 +42,26 @@ pub(super) struct Backend {
 pub(super) struct BackendSwitch {
     below: Arc<dyn StorageBackend>,
     mode: Arc<Mutex<Mode>>,
+    written: Arc<AtomicU64>,
 }
 
 impl Backend {
     /// Holds back what is written until [`BackendSwitch::release`].
     pub(super) fn held(below: impl StorageBackend) -> (Self, BackendSwitch) {
-        Self::new(Arc::new(below), Mode::Held(Vec::new()))
+        Self::new(below, Mode::Held(Vec::new()))
     }
 
     /// Syncs nothing until [`BackendSwitch::release`].
     pub(super) fn draft(below: impl StorageBackend) -> (Self, BackendSwitch) {
-        Self::new(Arc::new(below), Mode::Draft)
+        Self::new(below, Mode::Draft)
     }
 
-    fn new(below: Arc<dyn StorageBackend>, mode: Mode) -> (Self, BackendSwitch) {
+    fn new(below: impl StorageBackend, mode: Mode) -> (Self, BackendSwitch) {
+        let written = Arc::new(AtomicU64::new(0));
+        let below = Arc::new(Counted { below, written: Arc::clone(&written) });
         let mode = Arc::new(Mutex::new(mode));
-        (Self { below: Arc::clone(&below), mode: Arc::clone(&mode) }, BackendSwitch { below, mode })
+        let switch = BackendSwitch { below: below.clone(), mode: Arc::clone(&mode), written };
+        (Self { below, mode }, switch)
     }
 }
 
@@ -72,6 +79,11 @@ impl BackendSwitch {
         }
         *mode = Mode::Open;
         Ok(())
+    }
+
+    /// Counts the bytes that were passed on.
+    pub(super) fn written(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written)
     }
 
     /// From now on nothing is passed on.
@@ -154,6 +166,40 @@ impl StorageBackend for Backend {
             hold(ops, offset, data);
             return Ok(());
         }
+        self.below.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.below.close()
+    }
+}
+
+/// A backend, and how many bytes were written to it: flash wears out by them.
+#[derive(Debug)]
+struct Counted<B> {
+    below: B,
+    written: Arc<AtomicU64>,
+}
+
+impl<B: StorageBackend> StorageBackend for Counted<B> {
+    fn len(&self) -> io::Result<u64> {
+        self.below.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.below.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.below.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.below.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.written.fetch_add(data.len() as u64, Ordering::Relaxed);
         self.below.write(offset, data)
     }
 

@@ -26,6 +26,11 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error`]; nothing of the batch is there then.
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error>;
+
+    /// Bytes written to the file since it was opened, for the sake of flash; 0 without a file.
+    fn written(&self) -> u64 {
+        0
+    }
 }
 
 /// Opens the store in the file `path`, or makes it if there is none.

@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use ::redb::{
     Builder, CommitError, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _,
@@ -15,7 +16,7 @@ use super::backend::{Backend, BackendSwitch, Plain};
 use super::record::{VERSION, decode, encode};
 use super::{Error, Store};
 use crate::file::{draft_of, sync_folder};
-use hbb_core::base::peer::{Change, Record};
+use hbb_core::base::peer::{Change, PeerId, Record};
 
 const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("peers");
 /// The key the format's version lies under.
@@ -31,6 +32,8 @@ const JOURNAL: [u8; 4] = *b"hbbj";
 pub struct Redb {
     path: PathBuf,
     opened: Option<Opened>,
+    /// Bytes written before it was opened again.
+    written_before: u64,
 }
 
 /// An open database.
@@ -64,7 +67,7 @@ impl Redb {
             Err(Error::Io(ErrorKind::NotFound)) => create(path)?,
             opened => opened?,
         };
-        Ok(Self { path: path.into(), opened: Some(opened) })
+        Ok(Self { path: path.into(), opened: Some(opened), written_before: 0 })
     }
 
     /// The store over another backend, for tests that cut writes short.
@@ -74,7 +77,7 @@ impl Redb {
     #[cfg(feature = "testing")]
     pub fn over(backend: impl StorageBackend) -> Result<Self, Error> {
         let opened = if backend.len()? == 0 { new(backend)? } else { existing(backend)? };
-        Ok(Self { path: PathBuf::new(), opened: Some(opened) })
+        Ok(Self { path: PathBuf::new(), opened: Some(opened), written_before: 0 })
     }
 
     fn opened(&mut self) -> Result<&mut Opened, Error> {
@@ -104,9 +107,16 @@ impl Store for Redb {
         let committed = write(&opened.database, batch);
         if committed.is_err() {
             // redb refuses everything after an error; the file itself is as before.
+            let written = opened.control.written();
             self.opened = None;
+            self.written_before += written.load(Ordering::Relaxed);
         }
         committed
+    }
+
+    fn written(&self) -> u64 {
+        let written = |opened: &Opened| opened.control.written().load(Ordering::Relaxed);
+        self.written_before + self.opened.as_ref().map_or(0, written)
     }
 }
 
@@ -157,17 +167,30 @@ fn write(database: &Database, batch: &[Change]) -> Result<(), Error> {
     let transaction = database.begin_write()?;
     {
         let mut table = transaction.open_table(PEERS)?;
-        for change in batch {
-            let (gone, here) = change.gone_and_here();
-            if let Some(id) = gone {
-                table.remove(id.as_str())?;
-            }
-            if let Some(record) = here {
-                table.insert(record.id.as_str(), encode(record).as_slice())?;
+        for (id, record) in in_order(batch) {
+            match record {
+                Some(record) => drop(table.insert(id.as_str(), encode(record).as_slice())?),
+                None => drop(table.remove(id.as_str())?),
             }
         }
     }
     Ok(transaction.commit()?)
+}
+
+/// What a batch leaves of each id it touches, by id: in any other order redb writes pages several
+/// times in one commit, as its cache is small.
+fn in_order(batch: &[Change]) -> Vec<(&PeerId, Option<&Record>)> {
+    let mut ids = Vec::with_capacity(batch.len());
+    for change in batch {
+        let (gone, here) = change.gone_and_here();
+        ids.extend(gone.map(|id| (id, None)));
+        ids.extend(here.map(|record| (&record.id, Some(record))));
+    }
+    // Stable; the last of an id counts, so that the reverse leaves it first.
+    ids.reverse();
+    ids.sort_by_key(|(id, _)| *id);
+    ids.dedup_by_key(|(id, _)| *id);
+    ids
 }
 
 fn write_version(database: &Database) -> Result<(), Error> {

@@ -12,6 +12,7 @@ FLAGS = [
     "--single-bandwidth", "1000000", "--total-bandwidth", "1000000",
     *("--key=", "--max-peers", "131072", "--max-sessions", "2048", "--max-connections", "4096"),
     *("--registrations-per-minute", "65535", "--new-peers-per-day", "65535"),
+    *("--writes-per-day", "0"),
 ]
 
 

@@ -108,6 +108,8 @@ impl Deeds {
 pub(crate) enum Store {
     Keeps,
     Fails,
+    /// May write no more today.
+    Spent,
     /// Waits for [`Drive::release`].
     Holds,
 }
@@ -247,12 +249,13 @@ impl Drive {
                 Effect::Close { conn, reason } => deeds.0.push(Did::Closed(conn, reason)),
                 Effect::Keep { conn } => deeds.0.push(Did::Kept(conn)),
                 Effect::Report(event) => deeds.0.push(Did::Reported(event)),
-                Effect::Save { ticket, change } => match self.store {
+                Effect::Save { ticket, change, .. } => match self.store {
                     Store::Keeps => {
                         self.keep(change);
                         saved.push((ticket, SaveOutcome::Durable));
                     }
                     Store::Fails => saved.push((ticket, SaveOutcome::Failed)),
+                    Store::Spent => saved.push((ticket, SaveOutcome::Postponed)),
                     Store::Holds => self.held.push((ticket, change)),
                 },
             }

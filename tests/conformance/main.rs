@@ -44,3 +44,4 @@ mod udp;
 mod websocket;
 mod wire;
 mod wire_machine;
+mod writes;

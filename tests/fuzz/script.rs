@@ -25,6 +25,7 @@ const LIMITS: Limits = Limits {
     parked_per_source: 2,
     registrations_per_source: 5,
     newcomers_per_source: 4,
+    writes_a_day: 8,
     forget_after_days: 30,
 };
 /// Payload lengths from here on name a message instead (see [`Stage::message`]).
@@ -93,8 +94,10 @@ impl Stage<'_> {
                 nth(&self.open, number).into_iter().for_each(|conn| self.hang_up(conn));
             }
             6 | 7 => {
-                let outcome = if deed == 6 { SaveOutcome::Durable } else { SaveOutcome::Failed };
+                let failed = [SaveOutcome::Failed, SaveOutcome::Postponed];
                 for ticket in std::mem::take(&mut self.saves) {
+                    let failed = failed[usize::from(ticket.0 % 2 == 0)];
+                    let outcome = if deed == 6 { SaveOutcome::Durable } else { failed };
                     self.input(Input::Saved { ticket, outcome });
                 }
             }

@@ -20,6 +20,7 @@ SHIPPED = """\
 --max-peers=4096
 --max-connections=1024
 --max-sessions=128
+--writes-per-day=64
 """
 INSTANCE = {
     "command": ["/usr/bin/hbb", "serve", "--flags", "/var/etc/hbb/flags"],
@@ -139,6 +140,7 @@ class Init(unittest.TestCase):
             ("max_peers", "option max_peers '5'"), ("max_sessions", "option max_sessions '7'"),
             ("max_connections", "option max_connections '6'"),
             ("registrations_per_minute", "option registrations_per_minute '8'"),
+            ("writes_per_day", "option writes_per_day '3'"),
             ("new_peers_per_day", "option new_peers_per_day '9'\n\toption console '1'"),
             ("threads", "option threads 'auto'"), ("dscp", "option dscp '34'"),
             ("total_bandwidth", "option total_bandwidth '0.5'"),
@@ -158,7 +160,7 @@ class Init(unittest.TestCase):
             "--mask=192.168.1.1/24", "--local-ip=192.168.1.1", "--bind=192.168.1.1",
             "--relay-port=4443", "--relay-threads=auto", "--dscp=34", "--relay-servers=a.example:1,b.example", "--max-peers=5",
             "--max-connections=6", "--max-sessions=7", "--registrations-per-minute=8",
-            "--new-peers-per-day=9", "--total-bandwidth=0.5", "--single-bandwidth=0.4",
+            "--new-peers-per-day=9", "--writes-per-day=3", "--total-bandwidth=0.5", "--single-bandwidth=0.4",
             "--limit-speed=0.3", "--downgrade-threshold=0.5", "--downgrade-start-check=60"])
 
     def test_disabled_it_opens_no_instance_and_no_port(self):
@@ -338,12 +340,13 @@ class Init(unittest.TestCase):
             board = tomllib.loads(path.read_text())
             names = ["peers", "connections", "sessions"]
             want = [f"--max-{name}={board['limits'][name]}" for name in names]
+            want.append(f"--writes-per-day={board['limits']['writes_a_day']}")
             for share in (0.76, 0.95):
                 with self.subTest(path.stem, share=share):
                     self.root.write("proc/meminfo",
                                     f"MemTotal: {int(board['ram_mb'] * 1024 * share)} kB\n")
                     self.act("start")
-                    self.assertEqual(self.flags()[-3:], want)
+                    self.assertEqual(self.flags()[-4:], want)
 
     def test_less_memory_than_any_class_and_own_limits(self):
         self.root.write("proc/meminfo", "MemTotal: 32768 kB\n")

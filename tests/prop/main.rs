@@ -19,6 +19,7 @@ mod convert;
 mod disk;
 mod store;
 mod table;
+mod writes;
 
 /// Runs `test`, which panics where it fails, on that many `values`.
 fn check<S: Strategy>(cases: u32, values: &S, test: impl Fn(S::Value)) {

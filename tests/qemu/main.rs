@@ -38,7 +38,8 @@ const PEERS: usize = 1_000;
 const SESSIONS: usize = 30;
 /// No limit of speed is in the way, and one address may be many devices.
 const FLAGS: &str = "--single-bandwidth 1000000\n--total-bandwidth 1000000\n\
-                     --registrations-per-minute 65535\n--new-peers-per-day 65535\n";
+                     --registrations-per-minute 65535\n--new-peers-per-day 65535\n\
+                     --writes-per-day 0\n";
 
 #[test]
 fn aarch64_serves() {

@@ -20,7 +20,7 @@ const DEVICES: u8 = 8;
 const DISK_BYTES: u64 = 64 << 20;
 /// One address is all devices, and none shows a key.
 const FLAGS: &str = "--max-peers 131072\n--registrations-per-minute 65535\n\
-                     --new-peers-per-day 65535\n--key=\n";
+                     --new-peers-per-day 65535\n--writes-per-day 0\n--key=\n";
 
 /// Cuts: a few, or those of a long run.
 fn cuts() -> u32 {

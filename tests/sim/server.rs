@@ -195,7 +195,11 @@ impl Server {
             self.apply(change);
         }
         let cause = Cause { from, kind: Kind::Saved(ticket), ..Cause::NONE };
-        let outcome = if fails { SaveOutcome::Failed } else { SaveOutcome::Durable };
+        let outcome = match ticket.0 % 2 {
+            _ if !fails => SaveOutcome::Durable,
+            0 => SaveOutcome::Failed,
+            _ => SaveOutcome::Postponed,
+        };
         let deeds = self.handle(now, Input::Saved { ticket, outcome }, &cause);
         if let Some(Via::Stream(conn)) = via
             && !fails
@@ -254,7 +258,7 @@ impl Server {
             match effect {
                 Effect::Reply { via, reply } => deeds.push(self.reply(cause, via, &reply)),
                 Effect::Close { conn, .. } => deeds.extend(self.hang_up(now, conn)),
-                Effect::Save { ticket, change } => deeds.push(self.save(ticket, change, cause)),
+                Effect::Save { ticket, change, .. } => deeds.push(self.save(ticket, change, cause)),
                 Effect::Keep { conn } => {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");
                     self.ledger.keeps(cause, conn);

@@ -399,6 +399,7 @@ fn limits(chance: &mut Chance) -> Limits {
         parked_per_source: usize::try_from(chance.between(1, 6)).unwrap(),
         registrations_per_source: 32,
         newcomers_per_source: u16::try_from(chance.between(3, 300)).unwrap(),
+        writes_a_day: 8,
         forget_after_days: if chance.one_in(2) { 30 } else { 0 },
     }
 }

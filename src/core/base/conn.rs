@@ -42,4 +42,20 @@ pub enum SaveOutcome {
     Durable,
     /// It was not stored.
     Failed,
+    /// It was not tried: what may be written in a day is spent (C110).
+    Postponed,
+}
+
+/// Whose changes go to disk first when there are many, and whose are put off first when there is
+/// little left to write ([`Writes`](super::writes::Writes)). Least is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SaveRank {
+    /// An operator's: never put off.
+    Operator,
+    /// Of a device that is stored already.
+    Known,
+    /// Of a new device that showed where it is: it came on a connection.
+    Proved,
+    /// Of whoever sent a datagram.
+    Stranger,
 }

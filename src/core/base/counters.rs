@@ -38,6 +38,8 @@ pub enum DropReason {
     SendFailed,
     /// The store could not keep a change.
     StoreFailed,
+    /// What the store may write in a day is spent (C110).
+    WritesSpent,
     /// An operator ended it.
     Dismissed,
     /// An invariant of ours broke.
@@ -68,6 +70,7 @@ impl DropReason {
         Self::Unpaired,
         Self::SendFailed,
         Self::StoreFailed,
+        Self::WritesSpent,
         Self::Dismissed,
         Self::Bug,
         Self::Done,
@@ -92,6 +95,7 @@ impl DropReason {
             Self::Unpaired => "unpaired",
             Self::SendFailed => "send-failed",
             Self::StoreFailed => "store-failed",
+            Self::WritesSpent => "writes-spent",
             Self::Dismissed => "dismissed",
             Self::Bug => "bug",
             Self::Done => "done",

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::base::address::Endpoint;
-use crate::base::conn::{Conn, SaveOutcome, Transport, Via};
+use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::peer::{Change, PeerId};
 use crate::base::time::Time;
@@ -112,7 +112,8 @@ impl Rendezvous {
         // `can_save` says that there is room.
         let _ = self.saving.insert(id.clone(), ());
         let _ = self.pending.insert(ticket, PendingSave::Removal(id.clone()));
-        push(effects, Effect::Save { ticket, change: Change::Remove(id) });
+        let (change, rank) = (Change::Remove(id), SaveRank::Operator);
+        push(effects, Effect::Save { ticket, change, rank });
     }
 
     /// The removal of a peer is durable, or failed.
@@ -124,7 +125,7 @@ impl Rendezvous {
         effects: &mut Effects,
     ) {
         self.saving.remove(&id);
-        if outcome == SaveOutcome::Failed {
+        if outcome != SaveOutcome::Durable {
             self.counters.count(DropReason::StoreFailed);
             return push(effects, Effect::Report(Event::SaveFailed { id }));
         }

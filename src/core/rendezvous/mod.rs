@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use heapless::Deque;
 
 use crate::base::address::{Endpoint, Prefix};
-use crate::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
+use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
     EFFECTS_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
@@ -103,6 +103,8 @@ pub enum Effect {
         ticket: Ticket,
         /// What to store.
         change: Change,
+        /// Whose turn it is when others wait too.
+        rank: SaveRank,
     },
     /// Something an operator may want to read; `net/report.rs` words it.
     Report(Event),

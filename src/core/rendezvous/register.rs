@@ -3,7 +3,7 @@
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
 use crate::base::address::Endpoint;
-use crate::base::conn::{Conn, SaveOutcome, Ticket, Via};
+use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
 use crate::base::peer::{Change, PeerId, Record};
@@ -222,7 +222,9 @@ impl Rendezvous {
         let busy = |id: &PeerId| saving.get(id).is_some();
         let Some(gone) = registry.forget_absent(now, absent_ms, busy) else { return };
         let ticket = self.next_ticket();
-        push(effects, Effect::Save { ticket, change: Change::Remove(gone.clone()) });
+        // Before the new one and any return of the old one.
+        let (change, rank) = (Change::Remove(gone.clone()), SaveRank::Known);
+        push(effects, Effect::Save { ticket, change, rank });
         push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
     }
 
@@ -233,9 +235,15 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let ticket = self.next_ticket();
         let record = pending.record.clone();
-        let change = match &pending.change {
-            RecordChange::Added | RecordChange::Rekeyed => Change::Put(record),
-            RecordChange::Renamed(from) => Change::Rename { from: from.clone(), to: record },
+        let (change, rank) = match &pending.change {
+            RecordChange::Added if pending.contact.conn.is_some() => {
+                (Change::Put(record), SaveRank::Proved)
+            }
+            RecordChange::Added => (Change::Put(record), SaveRank::Stranger),
+            RecordChange::Rekeyed => (Change::Put(record), SaveRank::Known),
+            RecordChange::Renamed(from) => {
+                (Change::Rename { from: from.clone(), to: record }, SaveRank::Known)
+            }
         };
         if !self.can_save() {
             return Err(DropReason::Busy);
@@ -247,7 +255,7 @@ impl Rendezvous {
         self.saving.insert(id, ()).map_err(|_| DropReason::Bug)?;
         let pending = PendingSave::Registration(pending);
         self.pending.insert(ticket, pending).map_err(|_| DropReason::Bug)?;
-        push(effects, Effect::Save { ticket, change });
+        push(effects, Effect::Save { ticket, change, rank });
         Ok(())
     }
 
@@ -309,6 +317,11 @@ impl Rendezvous {
                 self.registry.put(record, None).is_ok()
             }
             (SaveOutcome::Failed, _) => false,
+            (SaveOutcome::Postponed, _) => {
+                self.counters.count(DropReason::WritesSpent);
+                self.acknowledge(contact.via(), Registered::TooFrequent, effects);
+                return;
+            }
         };
         if !kept {
             self.counters.count(DropReason::StoreFailed);

@@ -2,7 +2,7 @@
 //! Checks: tests/ctl.rs.
 
 use hbb_core::base::counters::{Counters, DROP_REASONS, DropReason};
-use hbb_core::base::limits::Limits;
+use hbb_core::base::limits::{Limits, WRITES_UNIT_BYTES};
 
 use super::format::{Output, Value};
 use super::owners::{Owners, odd};
@@ -85,9 +85,17 @@ impl Status {
             ("limit", count(self.limits.connections)),
         ];
         out.group("connections", &connections);
-        let StoreCounts { commits, changes, failures } = load.store;
-        let store = [("commits", commits), ("changes", changes), ("failures", failures)];
-        out.group("store", &store.map(|(name, count)| (name, Value::Number(count))));
+        let StoreCounts { commits, changes, failures, written, left } = load.store;
+        let limit = u64::from(self.limits.writes_a_day) * WRITES_UNIT_BYTES;
+        let store = [
+            ("commits", Value::Number(commits)),
+            ("changes", Value::Number(changes)),
+            ("failures", Value::Number(failures)),
+            ("written_today", Value::Number(written)),
+            ("day_limit", left.map_or(Value::Nothing, |_| Value::Number(limit))),
+            ("left", left.map_or(Value::Nothing, Value::Number)),
+        ];
+        out.group("store", &store);
     }
 
     fn show_relay(&self, load: &RelayLoad, out: &mut Output) {

@@ -27,7 +27,7 @@ use crate::net::message::{
     Update,
 };
 use crate::net::report;
-use crate::net::store::StoreThread;
+use crate::net::store::{PendingChange, StoreThread};
 use crate::settings::LiveSettings;
 
 /// The machine and all it talks through.
@@ -230,6 +230,7 @@ impl Signalling {
 
     /// New limits and policy; whoever is shut out by it goes at once.
     fn reconfigure(&mut self, live: LiveSettings) {
+        self.store.set_writes(live.limits.writes_a_day);
         self.machine.reconfigure(live.limits, live.policy);
         while let Some(conn) = self.machine.banned_connection() {
             self.counters.count(DropReason::Blocked);
@@ -295,8 +296,8 @@ impl Signalling {
                     debug!("connection-closing slot={} reason={}", conn.slot, reason.as_str());
                     self.hang_up(conn);
                 }
-                Effect::Save { ticket, change } => {
-                    if self.store.save(ticket, change).is_err() {
+                Effect::Save { ticket, change, rank } => {
+                    if self.store.save(PendingChange { rank, ticket, change }).is_err() {
                         let failed = Input::Saved { ticket, outcome: SaveOutcome::Failed };
                         self.machine.handle(self.clock.now(), failed, &mut self.effects);
                     }

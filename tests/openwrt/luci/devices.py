@@ -44,7 +44,8 @@ class Server:
         for folder in ["tmp/run/hbb", "tmp/etc/hbb", "etc/hbb"]:
             (root.path / folder).mkdir(parents=True, exist_ok=True)
         self.socket = root.path / "tmp/run/hbb/hbb.sock"
-        common = f"--port={self.port}\n--new-peers-per-day=9999\n--registrations-per-minute=9999\n"
+        common = (f"--port={self.port}\n--new-peers-per-day=9999\n--registrations-per-minute=9999\n"
+                  "--writes-per-day=0\n")
         # As the router's processes see it, and as ours do.
         root.write("tmp/etc/hbb/flags", f"--data=/etc/hbb\n{common}")
         flags = root.path / "flags"

@@ -39,11 +39,17 @@ pub const OUTBOX_MAX: usize = 4;
 pub const DATAGRAMS_PER_TURN: usize = 32;
 /// Messages of streams handled in one turn before datagrams get theirs again.
 pub const STREAMS_PER_TURN: usize = 32;
-/// Most changes grouped into one commit.
-pub const BATCH_MAX: usize = 256;
+/// Most changes grouped into one commit: as many as may wait. In a large table each change rewrites
+/// a page of its own, until all are rewritten.
+pub const BATCH_MAX: usize = SAVES_PENDING_MAX;
 /// The store gathers changes this long before it commits; a single registration is answered
 /// that much later.
 pub const COMMIT_GATHER_MS: u64 = 20;
+/// The same when little is left of what may be written in a day: changes then share their commits,
+/// of which each costs some 20 KiB. Below the 15 s after which clients ask again.
+pub const COMMIT_GATHER_MS_MAX: u64 = 10_000;
+/// What [`Limits::writes_a_day`] counts: a mebibyte.
+pub const WRITES_UNIT_BYTES: u64 = 1024 * 1024;
 /// Stack of the store thread.
 pub const STORE_STACK_BYTES: usize = 256 * 1024;
 /// Most registrations waiting for the store; one more is dropped, and the client asks again.
@@ -154,6 +160,9 @@ pub struct Limits {
     pub registrations_per_source: u16,
     /// New ids accepted from one source in a day.
     pub newcomers_per_source: u16,
+    /// What the store may write in a day, in [`WRITES_UNIT_BYTES`]; beyond it the client is asked
+    /// to come again. 0 for no limit. Flash wears out; strangers shall not decide how fast.
+    pub writes_a_day: u16,
     /// When `peers` are registered, one that has been away for this many days is forgotten for a
     /// new one. 0 never: whoever takes its id would be taken for it.
     pub forget_after_days: u16,
@@ -168,6 +177,7 @@ impl Limits {
         parked_per_source: 16,
         registrations_per_source: 32,
         newcomers_per_source: 300,
+        writes_a_day: 8,
         forget_after_days: 0,
     };
 

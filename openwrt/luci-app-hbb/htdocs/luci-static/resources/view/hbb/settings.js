@@ -86,6 +86,7 @@ function limits(s) {
 		[ 'registrations_per_minute', _('Registrations a minute and address'), 'range(1,65535)',
 			'32' ],
 		[ 'new_peers_per_day', _('New devices a day and address'), 'range(1,65535)', '300' ],
+		[ 'writes_per_day', _('MiB written to flash a day'), 'range(0,65535)', _('by memory') ],
 		[ 'total_bandwidth', _('Mb/s of all sessions'), 'ufloat', '1024' ],
 		[ 'single_bandwidth', _('Mb/s of one session'), 'ufloat', '128' ],
 		[ 'limit_speed', _('Mb/s of a slowed session'), 'ufloat', '32' ],
