@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod amplification;
+mod answers_machine;
 mod both;
 #[path = "../sim/chance.rs"]
 mod chance;

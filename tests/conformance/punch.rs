@@ -282,7 +282,10 @@ fn c049_ports_and_ipv6_sockets_reach_the_target() {
 #[test]
 fn c050_a_punch_sent_by_udp_tells_its_source_once() {
     let (server, target) = over_loopback();
-    let (mut initiator, hole) = loopback::asked(&server, &target);
+    let mut initiator = Caller::from(A_IP, main_port(&server));
+    let key = server.key();
+    initiator.say(&say::punch(B1, |wish| (wish.access_key, wish.udp_port) = (key, 4000)));
+    let hole = take!(&target.next(), PunchHole);
     let hand = Device::at(B_IP, &server);
     for _ in 0..3 {
         hand.say(&say::punch_sent(B1, &hole.socket_addr, |_| ()));

@@ -148,7 +148,8 @@ fn c049_an_ipv6_socket_of_another_length_is_not_copied() {
 #[test]
 fn c050_a_udp_answer_tells_its_source_once_and_is_not_answered_itself() {
     let mut drive = with_b1(Drive::open());
-    let (conn, echo) = asked(&mut drive, A_AT);
+    let conn = drive.connect(A_AT);
+    let echo = told(&mut drive, conn, &say::punch(B1, |wish| wish.udp_port = 4000)).socket_addr;
     let sent = say::punch_sent(B1, &echo, |_| ());
     let found = answer(&drive.datagram("203.0.113.9:33333", &sent), conn);
     assert_eq!(demangle(&found.socket_addr), at("203.0.113.9:33333"));

@@ -229,10 +229,15 @@ impl World {
         self.joins(number, &token);
     }
 
-    /// A connection of its own for one message; sometimes gone before the server reads it.
+    /// A connection of its own for one message; sometimes gone before the server reads it, or out
+    /// of another uplink.
     fn one_shot(&mut self, number: usize, payload: Vec<u8>) {
-        let port = self.port();
-        let from = self.devices[number].at.with_port(port);
+        let from = if self.chance.one_in(self.weather.tardy) {
+            self.somewhere()
+        } else {
+            let port = self.port();
+            self.devices[number].at.with_port(port)
+        };
         if let Some(conn) = self.connect(from, payload, Author::Device(number)) {
             self.hang_up(conn, 5);
         }

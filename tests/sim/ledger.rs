@@ -3,6 +3,7 @@
 //! page, not the code.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Ticket, Via};
@@ -10,87 +11,13 @@ use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, ONLINE_MS, PUNCH_MS};
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
 use hbb_core::identity::ServerKey;
 use hbb_core::rendezvous::Policy;
-use hbb_core::wire::addr::Mangled;
 use hbb_core::wire::message::{encode, id_pk};
 use hbb_core::wire::reply::{Failure, Registered, Reply};
-use hbb_core::wire::request::{Given, Registration, Request};
 
+use crate::asks::Ask;
+pub(crate) use crate::cause::{Author, Cause, Kind};
 use crate::say::proto::relay_response;
 use crate::say::{self, Body};
-
-/// Who really sent something, which the server cannot know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Author {
-    Device(usize),
-    Stranger,
-}
-
-/// What made the machine act.
-#[derive(Clone, Debug)]
-pub(crate) struct Cause {
-    pub(crate) author: Author,
-    pub(crate) via: Option<Via>,
-    /// Where it came from; for a save, where the registration came from.
-    pub(crate) from: Option<Endpoint>,
-    pub(crate) kind: Kind,
-}
-
-impl Cause {
-    /// Nothing anybody could answer.
-    pub(crate) const NONE: Self =
-        Self { author: Author::Stranger, via: None, from: None, kind: Kind::Other };
-}
-
-/// The part of a request its answer is judged by.
-#[derive(Clone, Debug)]
-pub(crate) enum Kind {
-    RegisterPeer(PeerId),
-    RegisterPk(Record),
-    Saved(Ticket),
-    /// A change of an id: old, new, and by whom.
-    Rename(PeerId, PeerId, DeviceId),
-    /// A wish for a path, and whether the access key shown was good.
-    Punch(Option<PeerId>, bool),
-    Relay(Option<PeerId>),
-    /// An answer of a target, or what pretends to be one.
-    Answer,
-    /// "Keep this as long as my session lasts."
-    HealthCheck,
-    Other,
-}
-
-impl Kind {
-    pub(crate) fn of(request: &Request<'_>, policy: &Policy) -> Self {
-        match request {
-            Request::RegisterPeer { id: Given::Value(id) } => Self::RegisterPeer(id.clone()),
-            Request::RegisterPk(Registration {
-                id: Given::Value(id),
-                device: Given::Value(device),
-                key: Given::Nothing,
-                old_id: Given::Value(old),
-            }) => Self::Rename(old.clone(), id.clone(), device.clone()),
-            Request::RegisterPk(wish) => match (&wish.id, &wish.device, wish.key.value()) {
-                (Given::Value(id), Given::Value(device), Some(key)) => Self::RegisterPk(Record {
-                    id: id.clone(),
-                    device: device.clone(),
-                    key: *key,
-                    first_seen_secs: 0,
-                }),
-                _ => Self::Other,
-            },
-            Request::PunchHole(wish) => {
-                let good = policy.access_key.as_deref().is_none_or(|key| key == wish.access_key);
-                Self::Punch(wish.target.value().cloned(), good)
-            }
-            Request::RequestRelay(wish) => Self::Relay(wish.target.value().cloned()),
-            Request::PunchSent(_) | Request::LocalAddr(_) | Request::RelayResponse(_) => {
-                Self::Answer
-            }
-            Request::HealthCheck => Self::HealthCheck,
-            _ => Self::Other,
-        }
-    }
-}
 
 /// What was acknowledged to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +30,7 @@ pub(crate) struct Acked {
 #[derive(Clone, Copy, Debug)]
 struct Here {
     via: Via,
+    from: Endpoint,
     /// When it registered, or left its connection.
     seen: u64,
     /// Its connection is closed, or another's.
@@ -115,15 +43,6 @@ struct Save {
     here: Here,
     /// The id given up.
     renamed: Option<PeerId>,
-}
-
-/// An initiator waiting for a target, as the pushes show it.
-struct Ask {
-    conn: Conn,
-    target: PeerId,
-    asked: u64,
-    /// The target was asked for what need not echo the told bytes.
-    loose: bool,
 }
 
 /// See the file's head.
@@ -144,7 +63,11 @@ pub(crate) struct Ledger {
     proven: BTreeSet<Endpoint>,
     saves: BTreeMap<u64, Save>,
     asks: BTreeMap<Endpoint, Ask>,
-    grants: BTreeMap<(std::net::IpAddr, PeerId), u64>,
+    grants: BTreeMap<(IpAddr, PeerId), u64>,
+    /// Who has a device id first: nobody else knows it.
+    owners: BTreeMap<Vec<u8>, Author>,
+    /// Addresses out of which a device echoed the nonce told it, and nobody else can.
+    own: BTreeSet<(PeerId, IpAddr)>,
     /// Whether the input at hand had somebody forgotten.
     made_room: bool,
     pub(crate) answers: u64,
@@ -167,6 +90,8 @@ impl Ledger {
             saves: BTreeMap::new(),
             asks: BTreeMap::new(),
             grants: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            own: BTreeSet::new(),
             made_room: false,
             answers: 0,
             acks: 0,
@@ -203,6 +128,15 @@ impl Ledger {
         self.saves.clear();
         self.asks.clear();
         self.grants.clear();
+        self.own.clear();
+    }
+
+    /// A message comes in.
+    pub(crate) fn hears(&mut self, cause: &Cause) {
+        if let Kind::RegisterPk(record) = &cause.kind {
+            let device = record.device.as_bytes().to_vec();
+            self.owners.entry(device).or_insert(cause.author);
+        }
     }
 
     /// The machine gets an input at its own clock's `now`.
@@ -231,8 +165,8 @@ impl Ledger {
             }
             Change::Remove(id) => return self.forgotten(id),
         };
-        let via = cause.via.unwrap();
-        let here = Here { via, seen: self.now, left: false };
+        let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
+        let here = Here { via, from, seen: self.now, left: false };
         self.changed.insert(record.id.clone(), self.now);
         self.saves.insert(ticket.0, Save { record, here, renamed });
     }
@@ -337,7 +271,7 @@ impl Ledger {
         let known = there && self.is_present(id);
         assert_eq!(known, !request_pk, "{id} from {from}");
         if known {
-            let here = Here { via, seen: self.now, left: false };
+            let here = Here { via, from, seen: self.now, left: false };
             self.presence.insert(id.clone(), here);
         }
     }
@@ -348,8 +282,8 @@ impl Ledger {
                 let acked = Acked { device: record.device.clone(), key: record.key };
                 let durable = self.acked.get(&record.id) == Some(&acked);
                 assert!(durable, "{} is acknowledged before it is durable", record.id);
-                let via = cause.via.unwrap();
-                let here = Here { via, seen: self.now, left: false };
+                let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
+                let here = Here { via, from, seen: self.now, left: false };
                 Save { record: record.clone(), here, renamed: None }
             }
             Kind::Saved(ticket) => self.saves.remove(&ticket.0).expect("saved once"),
@@ -441,13 +375,10 @@ impl Ledger {
 
     /// A push goes to where its target is and nowhere else.
     fn pushes(&mut self, cause: &Cause, via: Via, reply: &Reply) {
-        let (target, loose) = match &cause.kind {
-            Kind::Punch(Some(target), true) => {
-                (target.clone(), matches!(reply, Reply::FetchLocalAddr { .. }))
-            }
-            Kind::Relay(Some(target)) => (target.clone(), true),
-            _ => panic!("a push out of {cause:?}"),
+        let (Kind::Punch(Some(target), true) | Kind::Relay(Some(target))) = &cause.kind else {
+            panic!("a push out of {cause:?}")
         };
+        let target = target.clone();
         let initiator = cause.from.unwrap();
         let grant = (initiator.ip(), target.clone());
         if matches!(cause.kind, Kind::Punch(..)) {
@@ -462,7 +393,24 @@ impl Ledger {
         let showed = self.showed.get(&target).is_some_and(|shown| shown.contains(&via));
         assert!(showed, "a push for {target} to {via:?}, which showed no device and key");
         let Some(Via::Stream(conn)) = cause.via else { panic!("a push out of {cause:?}") };
-        self.asks.insert(initiator, Ask { conn, target, asked: self.now, loose });
+        let mut ask = Ask::new(conn, target, self.now, reply);
+        if let Some(before) = self.asks.get(&initiator) {
+            ask.follows(before);
+        }
+        self.asks.insert(initiator, ask);
+    }
+
+    /// Who an id belongs to. Strangers have ids too, registered in the name of a device's address.
+    fn owner(&self, id: &PeerId) -> Author {
+        let acked = self.acked.get(id);
+        let owner = acked.and_then(|acked| self.owners.get(acked.device.as_bytes()));
+        owner.copied().unwrap_or(Author::Stranger)
+    }
+
+    /// Whether `ip` is where a device is registered, or out of which it echoed a nonce.
+    fn is_of(&self, id: &PeerId, ip: IpAddr) -> bool {
+        self.presence.get(id).is_some_and(|here| here.from.ip() == ip)
+            || self.own.contains(&(id.clone(), ip))
     }
 
     /// An answer goes to who asked, once, in the name of who was asked.
@@ -471,9 +419,11 @@ impl Ledger {
         let found = self.asks.iter().find(|(_, ask)| ask.conn == conn);
         let at = found.map(|(at, _)| *at).expect("an answer nobody waits for");
         let ask = self.asks.remove(&at).unwrap();
-        // IPv6 addresses have no room for a nonce.
-        let guessable = ask.loose || Mangled::new(at, 0) == Mangled::new(at, 1);
-        assert!(cause.author != Author::Stranger || guessable, "a guess answered {at}");
+        let from = cause.from.unwrap().ip();
+        let own = self.is_of(&ask.target, from);
+        if ask.judge(cause, (at, self.owner(&ask.target)), own) {
+            self.own.insert((ask.target.clone(), from));
+        }
         assert!(self.now - ask.asked <= PUNCH_MS, "an answer after {PUNCH_MS} ms");
         self.answers += 1;
         if pk.is_empty() {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
-use hbb_core::base::limits::{EFFECTS_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX};
+use hbb_core::base::limits::{
+    EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX,
+};
 use hbb_core::base::peer::{Change, PeerId, Record};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
@@ -177,6 +179,7 @@ impl Server {
                 }
                 let kind = Kind::of(&request, &self.ledger.policy);
                 let cause = Cause { author, via: Some(via), from: Some(from), kind };
+                self.ledger.hears(&cause);
                 self.handle(now, Input::Request { via, request }, &cause)
             }
             (Err(_), Via::Stream(conn)) => self.hang_up(now, conn),
@@ -302,7 +305,7 @@ impl Server {
         assert!(within(now.connections, before.connections, limits.connections), "{now:?}");
         assert!(within(now.dials, before.dials, limits.connections), "{now:?}");
         assert!(now.saving <= SAVES_PENDING_MAX && now.grants <= GRANTS_MAX, "{now:?}");
-        assert!(now.throttled <= THROTTLED_MAX, "{now:?}");
+        assert!(now.throttled <= THROTTLED_MAX && now.elsewhere <= ELSEWHERE_MAX, "{now:?}");
         assert_eq!(now.connections, self.callers.len());
         assert!(now.dials <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
         self.before = now;

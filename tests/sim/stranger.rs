@@ -99,11 +99,13 @@ impl World {
         self.dial(number, &id, true);
     }
 
-    /// Knows who dials whom and from where, but not what the target was told.
+    /// Knows who dials whom and from where, but not what the target was told. It may be behind the
+    /// target's NAT.
     fn guesses_echoes(&mut self) {
         let dials: Vec<_> =
             self.dials.values().map(|dial| (dial.from, dial.target.clone())).collect();
         for (at, target) in dials {
+            let from = self.guesser(&target);
             let echo = Mangled::new(at, self.chance.u32());
             let id = if self.chance.one_in(2) { target } else { String::new() };
             let guess = match self.chance.below(4) {
@@ -112,12 +114,19 @@ impl World {
                 2 => say::relay_chosen(&id, echo.as_bytes(), |_| ()),
                 _ => say::relay_agreed(echo.as_bytes()),
             };
-            let from = self.spoofed();
             if self.chance.one_in(2) {
                 self.datagram(from, guess.clone(), Author::Stranger);
             }
             self.connect(from, guess, Author::Stranger);
         }
+    }
+
+    /// Where a guess about `target` comes from: half of them from behind its NAT.
+    fn guesser(&mut self, target: &str) -> Endpoint {
+        let port = self.port();
+        let device = self.devices.iter().find(|device| device.id == target);
+        let near = device.map(|device| device.at.with_port(port));
+        near.filter(|_| self.chance.one_in(2)).unwrap_or_else(|| self.spoofed())
     }
 
     fn holds_connections(&mut self) {

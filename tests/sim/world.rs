@@ -379,7 +379,7 @@ impl World {
     /// An address with a port: few addresses, so that some share one.
     pub(crate) fn somewhere(&mut self) -> Endpoint {
         let host = self.chance.below(12);
-        let ip = match self.chance.below(6) {
+        let ip = match self.chance.below(3) {
             0 => IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(host) << 64 | 1)),
             _ => IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 + u32::try_from(host).unwrap())),
         };

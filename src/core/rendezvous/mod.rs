@@ -19,7 +19,7 @@ use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
-    EFFECTS_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
+    EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
 use crate::base::peer::{Change, PeerId, Record};
@@ -31,7 +31,7 @@ use crate::wire::request::Request;
 
 pub use admin::{PeerQuery, PeerRow};
 pub use console::ConsoleAnswer;
-use dialing::Dial;
+use dialing::{Dial, Elsewhere};
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
@@ -178,6 +178,9 @@ pub struct Occupancy {
     pub connections: usize,
     /// Initiators that wait for a target, at most [`Limits::connections`].
     pub dials: usize,
+    /// Devices that answered from another network than they registered from; bounded, oldest out
+    /// (C83).
+    pub elsewhere: usize,
     /// Pairs of a source and a target it showed the access key for; bounded, oldest out (C59).
     pub grants: usize,
     /// Sources in the fuller of the two rate limits; bounded, oldest out (C20).
@@ -208,6 +211,7 @@ pub struct Rendezvous {
     connections: Table<Conn, OpenConnection>,
     registered_connections: usize,
     dials: Table<Endpoint, Dial>,
+    elsewhere: Table<PeerId, Elsewhere>,
     grants: Table<(Prefix, PeerId), Time>,
     sources: Throttle,
     newcomers: Throttle,
@@ -229,6 +233,7 @@ impl Rendezvous {
             connections: Table::new(limits.connections, seed),
             registered_connections: 0,
             dials: Table::new(limits.connections, seed),
+            elsewhere: Table::new(ELSEWHERE_MAX, seed),
             grants: Table::new(GRANTS_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
@@ -278,6 +283,7 @@ impl Rendezvous {
             saving: self.pending.len().max(self.saving.len()),
             connections: self.connections.len(),
             dials: self.dials.len(),
+            elsewhere: self.elsewhere.len(),
             grants: self.grants.len(),
             throttled: self.sources.remembered().max(self.newcomers.remembered()),
         }

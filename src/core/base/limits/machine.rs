@@ -16,6 +16,9 @@ pub const ONLINE_IDS_MAX: usize = 2048;
 pub const EFFECTS_MAX: usize = 4;
 /// Addresses a throttle remembers; the oldest is forgotten first.
 pub const THROTTLED_MAX: usize = 512;
+/// Devices whose other network is remembered (C83); the one that used it longest ago is forgotten
+/// first, and is believed again once it echoes a nonce.
+pub const ELSEWHERE_MAX: usize = 256;
 /// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
 pub const GRANTS_MAX: usize = 1024;
 /// A peer is online for this long after it last registered (C23).

@@ -11,7 +11,8 @@ use crate::wire::message::{forward_relay_answer, forward_relay_request};
 use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
-use super::punch::{Call, TargetTask, finish};
+use super::answer::finish;
+use super::punch::{Call, TargetTask};
 use crate::rendezvous::{Effects, Rendezvous, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
@@ -42,7 +43,8 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let told = self.dial(now, from, Call { conn, target: id, task: TargetTask::JoinRelay });
+        let call = Call { conn, target: id, task: TargetTask::JoinRelay, udp: false };
+        let told = self.dial(now, from, call);
         let payload = forward_relay_request(wish.raw, &told);
         if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
@@ -69,7 +71,7 @@ impl Rendezvous {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let own_account = answer.id != Given::Nothing;
         let task = if own_account { TargetTask::Punch } else { TargetTask::JoinRelay };
-        let call = self.answered(&answer.echo, &answer.id, task)?;
+        let call = self.answered(via, &answer.echo, (&answer.id, task))?;
         let signed = own_account
             .then(|| self.signed_key(&call.target, answer.versioned).unwrap_or_default());
         let relay = self.relay_instead(&answer.echo, &answer.relay);

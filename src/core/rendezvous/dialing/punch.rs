@@ -1,9 +1,7 @@
-//! Punching (protocol §4.4, §4.7): an initiator asks, the target is told, its answer goes back.
-//! C39-C52.
+//! Punching (protocol §4.4, §4.7): an initiator asks, the target is told. C39-C43, C47, C49, C84.
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Transport, Via};
@@ -12,12 +10,12 @@ use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::wire::NatType;
 use crate::wire::addr::Mangled;
-use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Reply};
-use crate::wire::request::{Echo, Given, LocalAddr, PunchRequest, PunchSent};
+use crate::wire::reply::{Failure, Punch, Reply};
+use crate::wire::request::{Given, PunchRequest};
 
 use crate::rendezvous::policy::{Ends, Route};
 use crate::rendezvous::registry::Contact;
-use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
+use crate::rendezvous::{Effects, Rendezvous, reply};
 
 /// An initiator that waits for its target.
 pub(in crate::rendezvous) struct Dial {
@@ -25,6 +23,10 @@ pub(in crate::rendezvous) struct Dial {
     pub(in crate::rendezvous) call: Call,
     /// The initiator's address as the target was told it.
     pub(super) told: Mangled,
+    /// Whether the target was asked for its address in the initiator's network, now or before.
+    pub(super) local: bool,
+    /// Whether the initiator offered a UDP port, now or before, and the target was told it.
+    pub(super) udp: bool,
     /// When it last asked.
     pub(in crate::rendezvous) asked: Time,
 }
@@ -37,6 +39,8 @@ pub(in crate::rendezvous) struct Call {
     pub(super) target: PeerId,
     /// What that peer is asked to do.
     pub(super) task: TargetTask,
+    /// Whether it is told a UDP port to punch to.
+    pub(super) udp: bool,
 }
 
 /// What a target is asked to do, which decides what its answer must echo (C52): the answers to
@@ -94,9 +98,15 @@ impl Rendezvous {
             true => Route::Relay,
             false => self.policy.route(ends, wish.nat, nearby),
         };
+        // A target whose answer cannot be told from a stranger's proves itself by a nonce (C84).
+        let route = match self.asked_before(from, conn, &id) {
+            Some(dial) if dial.local && route == Route::Local => Route::Punch(wish.nat),
+            _ => route,
+        };
         let turn = self.take_turn();
         let relay = self.policy.relay_for(ends, turn);
-        let call = Call { conn, target: id, task: TargetTask::for_route(route) };
+        let udp = wish.udp_port > 0 && matches!(route, Route::Punch(_));
+        let call = Call { conn, target: id, task: TargetTask::for_route(route), udp };
         let told = self.dial(now, from, call);
         reply(effects, contact.via(), push_to_target(wish, route, told, relay));
         Ok(())
@@ -118,109 +128,27 @@ impl Rendezvous {
     /// Remembers that an initiator at `from` waits for a target, and gives the bytes to tell that
     /// target. Asking again keeps them, so that the answer to either push is good (C47).
     pub(super) fn dial(&mut self, now: Time, from: Endpoint, call: Call) -> Mangled {
-        let again = |dial: &&Dial| dial.call.conn == call.conn && dial.call.target == call.target;
-        let told = match self.dials.get(&from).filter(again) {
+        let before = self.asked_before(from, call.conn, &call.target);
+        let (local, udp) = before.map_or((false, false), |dial| (dial.local, dial.udp));
+        let told = match before {
             Some(dial) => dial.told.clone(),
             None => Mangled::new(from, self.nonces.draw()),
         };
-        self.dials.insert_evicting(from, Dial { call, told: told.clone(), asked: now });
+        let (local, udp) = (local || call.task == TargetTask::Local, udp || call.udp);
+        self.dials.insert_evicting(from, Dial { call, told: told.clone(), local, udp, asked: now });
         told
     }
 
-    /// Takes out the dial that an answer to `task` belongs to, and gives what was asked for. The
-    /// answer must echo the very bytes told, unless the target was asked for the kind of answer
-    /// that need not (C52).
-    pub(super) fn answered(
-        &mut self,
-        echo: &Echo,
-        id: &Given<PeerId>,
-        task: TargetTask,
-    ) -> Result<Call, DropReason> {
-        let dial = self.dials.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
-        let exact = task == TargetTask::Punch || task != dial.call.task;
-        let from_another = match id {
-            Given::Value(id) => *id != dial.call.target,
-            Given::Nothing => false,
-            Given::Unusable => true,
-        };
-        if from_another || (exact && echo.exact.as_ref() != Some(&dial.told)) {
-            return Err(DropReason::Unasked);
-        }
-        self.dials.remove(&echo.endpoint).map(|dial| dial.call).ok_or(DropReason::Bug)
-    }
-
-    /// The target opened its NAT: its address is where this message came from (C44, C50).
-    pub(in crate::rendezvous) fn punch_sent(
-        &mut self,
-        via: Via,
-        sent: PunchSent,
-        effects: &mut Effects,
-    ) -> Result<(), DropReason> {
-        let from = self.source(via)?;
-        let call = self.answered(&sent.echo, &sent.id, TargetTask::Punch)?;
-        let relay = self.relay_instead(&sent.echo, &sent.relay).unwrap_or(sent.relay);
-        let answer = PunchAnswer {
-            addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
-            signed_key: self.signed_key(&call.target, sent.versioned),
-            relay,
-            path: DirectPath::Nat(sent.nat),
-            is_udp: matches!(via, Via::Datagram(_)),
-            upnp_port: sent.upnp_port,
-            v6: sent.v6.filter(|_| call.task != TargetTask::ChooseRelay),
-        };
-        reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
-        finish(via, effects);
-        Ok(())
-    }
-
-    /// The target is in the initiator's network (C45).
-    pub(in crate::rendezvous) fn local_addr(
-        &mut self,
-        via: Via,
-        local: LocalAddr,
-        effects: &mut Effects,
-    ) -> Result<(), DropReason> {
-        let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
-        let call = self.answered(&local.echo, &local.id, TargetTask::Local)?;
-        let relay = self.relay_instead(&local.echo, &local.relay).unwrap_or(local.relay);
-        let answer = PunchAnswer {
-            addr: local.local,
-            signed_key: self.signed_key(&call.target, local.versioned),
-            relay,
-            path: DirectPath::Local,
-            is_udp: false,
-            upnp_port: 0,
-            v6: local.v6.filter(|_| call.task != TargetTask::ChooseRelay),
-        };
-        reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
-        finish(via, effects);
-        Ok(())
-    }
-
-    /// The target's key for an initiator, if the target is new enough to be verified (C46).
-    pub(super) fn signed_key(&mut self, target: &PeerId, versioned: bool) -> Option<Vec<u8>> {
-        let key = self.key.as_ref().filter(|_| versioned)?;
-        self.registry.signed_key(target, key)
-    }
-
-    /// What the initiator behind `echo` is told instead of the relay its target chose, if that
-    /// one is not for it.
-    pub(super) fn relay_instead(&mut self, echo: &Echo, chosen: &str) -> Option<String> {
-        let turn = self.take_turn();
-        self.policy.relay_instead(echo.endpoint.ip(), chosen, turn)
+    /// The dial of an initiator that asks for the same target again on its connection.
+    fn asked_before(&self, from: Endpoint, conn: Conn, target: &PeerId) -> Option<&Dial> {
+        let same = |dial: &&Dial| dial.call.conn == conn && dial.call.target == *target;
+        self.dials.get(&from).filter(same)
     }
 
     /// Counts up for relays that take turns.
-    fn take_turn(&mut self) -> usize {
+    pub(super) fn take_turn(&mut self) -> usize {
         self.turn = self.turn.wrapping_add(1);
         self.turn
-    }
-}
-
-/// A target's one-shot connection has said all it had to (C44).
-pub(super) fn finish(via: Via, effects: &mut Effects) {
-    if let Via::Stream(conn) = via {
-        push(effects, Effect::Close { conn, reason: DropReason::Done });
     }
 }
 

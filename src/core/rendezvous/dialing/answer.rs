@@ -1,0 +1,158 @@
+//! Who may answer for a target (protocol §3, §4.4, §4.7): the device asked, once for each
+//! question. A guess costs who makes it, never who waits. C44-C47, C50-C52, C82, C83.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::base::address::Prefix;
+use crate::base::conn::Via;
+use crate::base::counters::DropReason;
+use crate::base::peer::{PeerId, PeerKey};
+use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
+use crate::wire::addr::Mangled;
+use crate::wire::reply::{DirectPath, PunchAnswer, Reply};
+use crate::wire::request::{Echo, Given, LocalAddr, PunchSent};
+
+use super::punch::{Call, Dial, TargetTask};
+
+/// Another network than it registered from, out of which a device proved itself by a nonce (C83):
+/// it has several uplinks, or its provider gives each connection another address.
+pub(in crate::rendezvous) struct Elsewhere {
+    /// The key of the device that did so; another device may have its id since.
+    key: PeerKey,
+    network: Prefix,
+}
+
+impl Dial {
+    /// Whether `echo` holds the nonce its target alone was told. IPv6 has no room for one.
+    fn is_proved_by(&self, echo: &Echo) -> bool {
+        echo.endpoint.ip().is_ipv4() && echo.exact.as_ref() == Some(&self.told)
+    }
+
+    /// Whether an answer of this kind may spell the address anew: clients do so for these two.
+    fn may_be_respelled(&self, task: TargetTask) -> bool {
+        match task {
+            TargetTask::Local => self.local,
+            TargetTask::JoinRelay => self.call.task == task,
+            TargetTask::Punch | TargetTask::ChooseRelay => false,
+        }
+    }
+}
+
+impl Rendezvous {
+    /// Takes out the dial that an answer belongs to, `said` being the name it is given in and what
+    /// it answers to; gives what was asked for. Whoever echoes the nonce told is the device asked,
+    /// wherever it is (C52). What holds none, because the initiator is at an IPv6 address or the
+    /// target spells it anew, counts from the target's own addresses alone (C82).
+    pub(super) fn answered(
+        &mut self,
+        via: Via,
+        echo: &Echo,
+        (id, task): (&Given<PeerId>, TargetTask),
+    ) -> Result<Call, DropReason> {
+        let from = self.source(via)?;
+        let dial = self.dials.get(&echo.endpoint).ok_or(DropReason::Unasked)?;
+        let from_another = match id {
+            Given::Value(id) => *id != dial.call.target,
+            Given::Nothing => false,
+            Given::Unusable => true,
+        };
+        let unoffered = matches!(via, Via::Datagram(_)) && !dial.udp;
+        let proved = dial.is_proved_by(echo);
+        let repeated = dial.may_be_respelled(task) || echo.exact.as_ref() == Some(&dial.told);
+        let own = proved || (repeated && self.is_of(&dial.call.target, from.prefix()));
+        if from_another || unoffered || !own {
+            return Err(DropReason::Unasked);
+        }
+        let dial = self.dials.remove(&echo.endpoint).ok_or(DropReason::Bug)?;
+        if proved {
+            self.note_elsewhere(&dial.call.target, from.prefix());
+        }
+        Ok(dial.call)
+    }
+
+    /// Whether `network` is where a device is registered, or out of which it proved itself.
+    fn is_of(&self, id: &PeerId, network: Prefix) -> bool {
+        let Some(peer) = self.registry.peer(id) else { return false };
+        peer.last().is_some_and(|contact| contact.from.prefix() == network)
+            || self.elsewhere.get(id).is_some_and(|at| at.key == peer.key && at.network == network)
+    }
+
+    fn note_elsewhere(&mut self, id: &PeerId, network: Prefix) {
+        if self.is_of(id, network) {
+            return self.elsewhere.touch(id);
+        }
+        if let Some(key) = self.registry.peer(id).map(|peer| peer.key) {
+            self.elsewhere.insert_evicting(id.clone(), Elsewhere { key, network });
+        }
+    }
+
+    /// The target opened its NAT: its address is where this message came from (C44, C50).
+    pub(in crate::rendezvous) fn punch_sent(
+        &mut self,
+        via: Via,
+        sent: PunchSent,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let from = self.source(via)?;
+        let call = self.answered(via, &sent.echo, (&sent.id, TargetTask::Punch))?;
+        let relay = self.relay_instead(&sent.echo, &sent.relay).unwrap_or(sent.relay);
+        let answer = PunchAnswer {
+            addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
+            signed_key: self.signed_key(&call.target, sent.versioned),
+            relay,
+            path: DirectPath::Nat(sent.nat),
+            is_udp: matches!(via, Via::Datagram(_)),
+            upnp_port: sent.upnp_port,
+            v6: sent.v6.filter(|_| call.task != TargetTask::ChooseRelay),
+        };
+        reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
+        finish(via, effects);
+        Ok(())
+    }
+
+    /// The target is in the initiator's network (C45).
+    pub(in crate::rendezvous) fn local_addr(
+        &mut self,
+        via: Via,
+        local: LocalAddr,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
+        let call = self.answered(via, &local.echo, (&local.id, TargetTask::Local))?;
+        let relay = self.relay_instead(&local.echo, &local.relay).unwrap_or(local.relay);
+        let answer = PunchAnswer {
+            addr: local.local,
+            signed_key: self.signed_key(&call.target, local.versioned),
+            relay,
+            path: DirectPath::Local,
+            is_udp: false,
+            upnp_port: 0,
+            v6: local.v6.filter(|_| call.task != TargetTask::ChooseRelay),
+        };
+        reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
+        finish(via, effects);
+        Ok(())
+    }
+
+    /// The target's key for an initiator, if the target is new enough to be verified (C46).
+    pub(super) fn signed_key(&mut self, target: &PeerId, versioned: bool) -> Option<Vec<u8>> {
+        let key = self.key.as_ref().filter(|_| versioned)?;
+        self.registry.signed_key(target, key)
+    }
+
+    /// What the initiator behind `echo` is told instead of the relay its target chose, if that
+    /// one is not for it.
+    pub(super) fn relay_instead(&mut self, echo: &Echo, chosen: &str) -> Option<String> {
+        let turn = self.take_turn();
+        self.policy.relay_instead(echo.endpoint.ip(), chosen, turn)
+    }
+}
+
+/// A target's one-shot connection has said all it had to (C44).
+pub(super) fn finish(via: Via, effects: &mut Effects) {
+    if let Via::Stream(conn) = via {
+        push(effects, Effect::Close { conn, reason: DropReason::Done });
+    }
+}
