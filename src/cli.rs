@@ -5,6 +5,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
 
 mod ctl;
+mod store;
 
 use core::fmt;
 
@@ -13,6 +14,7 @@ use argh::ArgsInfo;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
 pub use ctl::{CTL_COMMANDS, CtlCommand, no_such_command};
+pub use store::StoreFlags;
 
 /// The name and version that `--version` prints.
 pub const VERSION: &str = concat!("hbb ", env!("CARGO_PKG_VERSION"), "\n");
@@ -54,6 +56,8 @@ pub enum Command {
     Check(CheckFlags),
     /// Query and control the running server.
     Ctl(CtlFlags),
+    /// Judge the store, or save what a damaged one holds.
+    Store(StoreFlags),
 }
 
 /// Run the ID server and the relay, in the foreground.
@@ -331,6 +335,7 @@ impl ArgsInfo for Command {
             of::<ExportFlags>(),
             of::<CheckFlags>(),
             of::<CtlFlags>(),
+            of::<StoreFlags>(),
         ];
         argh::CommandInfoWithArgs { commands, ..argh::CommandInfoWithArgs::default() }
     }
@@ -424,7 +429,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
         let more = if first == "ctl" { ctl::help() } else { String::new() };
         return Early::Asked(early.output + &more);
     }
-    let known = ["serve", "keygen", "export", "check", "ctl"].contains(&first);
+    let known = ["serve", "keygen", "export", "check", "ctl", "store"].contains(&first);
     let command = if known { [" ", first].concat() } else { String::new() };
     Early::Wrong([&early.output, "See 'hbb", &command, " --help'.\n"].concat())
 }

@@ -19,7 +19,13 @@ const VALUES: [(&str, &str); 3] = [
     ("format", "text string qr exe toml json"),
 ];
 /// Flags that take a file or a folder.
-const PATHS: [&str; 3] = ["data", "flags", "control"];
+const PATHS: [&str; 4] = ["data", "flags", "control", "to"];
+
+/// What `store` is told to do.
+const STORE_COMMANDS: [(&str, &str); 2] = [
+    ("check", "read all of the store and change nothing"),
+    ("salvage", "write what a damaged store still holds to a new file"),
+];
 
 /// Asks bash as it asks itself.
 const IN_BASH: &str = r#"source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _hbb
@@ -41,7 +47,7 @@ fn file(shell: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("board/debian").join(format!("hbb.{shell}"))
 }
 
-/// All commands without what help hides, and those of ctl below it.
+/// All commands without what help hides, and those of ctl and store below them.
 fn commands() -> CommandInfoWithArgs {
     let mut all = shown(flags_of_all());
     let ctl = all.commands.iter_mut().find(|command| command.name == "ctl").unwrap();
@@ -53,6 +59,12 @@ fn commands() -> CommandInfoWithArgs {
         }
     }
     ctl.command.positionals = &[];
+    let store = all.commands.iter_mut().find(|command| command.name == "store").unwrap();
+    for (name, description) in STORE_COMMANDS {
+        let command = CommandInfoWithArgs { name, description, ..Default::default() };
+        store.command.commands.push(SubCommandInfo { name, command });
+    }
+    store.command.positionals = &[];
     all
 }
 
@@ -189,7 +201,7 @@ fn offered(shell: &str, words: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_shell_offers_each_flag_and_command_and_no_other() {
-    let names = ["serve", "keygen", "export", "check", "ctl"].map(str::to_owned);
+    let names = ["serve", "keygen", "export", "check", "ctl", "store"].map(str::to_owned);
     let top = ["--help", "--version"].map(str::to_owned).into_iter().chain(names.clone());
     let top: BTreeSet<_> = top.collect();
     for shell in ["bash", "zsh", "fish"] {
@@ -199,6 +211,9 @@ fn every_shell_offers_each_flag_and_command_and_no_other() {
             assert!(expected.len() > 2, "{expected:?}");
             if name == "ctl" {
                 expected.extend(CTL_COMMANDS.map(|command| command.name.to_owned()));
+            }
+            if name == "store" {
+                expected.extend(STORE_COMMANDS.map(|(command, _)| command.to_owned()));
             }
             assert_eq!(offered(shell, &[name, ""]), expected, "{shell}: hbb {name}");
         }

@@ -63,13 +63,22 @@ _hbb() {
             reload)
                 cmd="hbb_ctl_reload"
                 ;;
+            store)
+                cmd="hbb_store"
+                ;;
+            check)
+                cmd="hbb_store_check"
+                ;;
+            salvage)
+                cmd="hbb_store_salvage"
+                ;;
         esac
     done
 
     case "${cmd}" in
         hbb)
             opts="--help --version -V"
-            cmds="serve keygen export check ctl"
+            cmds="serve keygen export check ctl store"
             case "${prev}" in
                 *)
                     COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
@@ -410,6 +419,28 @@ _hbb() {
         hbb_ctl_limits)
             ;;
         hbb_ctl_reload)
+            ;;
+        hbb_store)
+            opts="--help --data --to"
+            cmds="check salvage"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_store_check)
+            ;;
+        hbb_store_salvage)
             ;;
     esac
 }

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'total-bandwidth' 'trusted-proxies' 'writes-per-day'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'writes-per-day'
 
     set -l i 1
     set -l cleaned_cmd
@@ -50,6 +50,7 @@ complete -c hbb -n '__fish_hbb_using_command' -f -a 'keygen' -d 'Make or replace
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'export' -d 'Print what clients need, to type, import or scan.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'check' -d 'Look for mistakes without starting anything.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'ctl' -d 'Query and control the running server.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'store' -d 'Judge the store, or save what a damaged one holds.'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
@@ -141,3 +142,8 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it aga
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'limits' -d 'limits and speeds, named as the flags of \'hbb serve\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'reload' -d 'read the flags file and the lists again, as SIGHUP does'
+complete -c hbb -n '__fish_hbb_using_command store' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command store' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the store; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command store' -f -l to -x -a '(__fish_complete_path)' -d 'FILE for what is salvaged, not there yet; hbb.store.salvaged in DIR if not given'
+complete -c hbb -n '__fish_hbb_using_command store' -f -a 'check' -d 'read all of the store and change nothing'
+complete -c hbb -n '__fish_hbb_using_command store' -f -a 'salvage' -d 'write what a damaged store still holds to a new file'

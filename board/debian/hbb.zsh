@@ -19,6 +19,7 @@ _hbb() {
                 'export:Print what clients need, to type, import or scan.'
                 'check:Look for mistakes without starting anything.'
                 'ctl:Query and control the running server.'
+                'store:Judge the store, or save what a damaged one holds.'
             )
             if (( CURRENT == 1 )); then
               _describe -t commands 'Top commands' subcommands
@@ -41,6 +42,9 @@ _hbb() {
                     ;;
                 (ctl)
                     _hbb_ctl
+                    ;;
+                (store)
+                    _hbb_store
                     ;;
             esac
             ;;
@@ -297,6 +301,57 @@ _hbb_ctl_limits() {
 }
 
 _hbb_ctl_reload() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_store() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR with the store; the working directory if not given]'': :_files' \
+        '--to[FILE for what is salvaged, not there yet; hbb.store.salvaged in DIR if not given]'': :_files' \
+        '*::command:->subcmd' && return 0
+
+    case $state in
+        (subcmd)
+            local -a subcommands
+            subcommands=(
+                'check:read all of the store and change nothing'
+                'salvage:write what a damaged store still holds to a new file'
+            )
+            if (( CURRENT == 1 )); then
+              _describe -t commands 'store commands' subcommands
+                return
+            fi
+            local cmd=$words[1]
+            curcontext="${curcontext%:*:*}:hbb_store-$cmd"
+            case $cmd in
+                (check)
+                    _hbb_store_check
+                    ;;
+                (salvage)
+                    _hbb_store_salvage
+                    ;;
+            esac
+            ;;
+    esac
+}
+
+_hbb_store_check() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_store_salvage() {
     local context state state_descr line
     typeset -A opt_args
 

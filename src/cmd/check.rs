@@ -9,11 +9,11 @@ use std::path::Path;
 
 use super::exit::{Exit, ExitReason, print};
 use super::keygen;
-use super::serve::{STORE_FILE, store_exit};
+use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, Role};
 use crate::settings;
-use crate::store;
+use crate::store::Error;
 use hbb_core::base::address::split_port;
 use hbb_core::identity::KeyChoice;
 
@@ -176,15 +176,14 @@ fn check_store(config: &Config, report: &mut Report) {
     if config.role == Role::Relay || !path.exists() {
         return;
     }
-    let mut peers = 0_usize;
-    let read = store::open(&path).and_then(|mut store| store.load(&mut |_| peers += 1));
-    match read {
-        Ok(()) => report.fine(&format!("store {} with {peers} peers", path.display())),
-        Err(store::Error::InUse) => report.doubt(&format!(
+    match store::survey(&path) {
+        Ok(Some(peers)) => report.fine(&format!("store {} with {peers} peers", path.display())),
+        Ok(None) => report.doubt("No process could be started to read the store in"),
+        Err(Error::InUse) => report.doubt(&format!(
             "The store {} is open in another hbb; if that one serves already, all is well",
             path.display()
         )),
-        Err(error) => report.exit(&store_exit(&path, error)),
+        Err(error) => report.exit(&store::exit(&path, error)),
     }
 }
 

@@ -7,6 +7,7 @@ mod exit;
 pub mod export;
 pub mod keygen;
 mod serve;
+mod store;
 
 use crate::cli::Command;
 use crate::settings;
@@ -21,5 +22,6 @@ pub fn run(command: Command) -> Result<(), Exit> {
         Command::Export(flags) => export::run(&flags),
         Command::Check(flags) => check::run(&flags.0),
         Command::Ctl(flags) => ctl::run(&flags),
+        Command::Store(flags) => store::run(&flags),
     }
 }

@@ -2,10 +2,10 @@
 //! signal ends it. Checks: tests/e2e.rs, tests/bad_input.rs.
 
 use std::io::ErrorKind;
-use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::keygen;
+use super::store::{self, STORE_FILE};
 use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
@@ -13,15 +13,11 @@ use crate::net::process::signal::SignalListener;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
 use crate::settings::{self, LiveSettings, RunningSettings};
-use crate::store;
 use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
 use log::{info, warn};
-
-/// The store's file name in the data directory.
-pub(super) const STORE_FILE: &str = "hbb.store";
 
 /// `hbb serve`.
 pub(super) fn run(config: Config) -> Result<(), Exit> {
@@ -62,7 +58,7 @@ fn rendezvous(
     live: &LiveSettings,
 ) -> Result<RendezvousPart, Exit> {
     let path = config.data.join(STORE_FILE);
-    let unusable = |error| store_exit(&path, error);
+    let unusable = |error| store::exit(&path, error);
     let mut store = store::open(&path).map_err(unusable)?;
     let signing = keys.signing.clone();
     let mut machine = Rendezvous::new(config.limits, live.policy.clone(), signing, seed()?);
@@ -101,29 +97,6 @@ fn greeting(config: &Config, keys: &KeyPolicy) -> String {
     }
     text.push_str("and leave the other fields empty; 'hbb export' prints it to scan or import.\n");
     text
-}
-
-/// A store that cannot be used, and the way out.
-pub(super) fn store_exit(path: &Path, error: store::Error) -> Exit {
-    let way_out = match error {
-        store::Error::InUse => {
-            return Exit::running(format!(
-                "The store {} is open in another hbb. Stop that one, or give this one its own \
-                 directory with --data.",
-                path.display()
-            ));
-        }
-        store::Error::NewerFormat => "Install that version again, or start with another --data.",
-        store::Error::Damaged => {
-            "Restore it from a backup, or move it away; every device then registers again."
-        }
-        store::Error::Foreign => "Name another directory with --data, or move the file away.",
-        store::Error::Journal => "Move it away; every device then registers again.",
-        store::Error::Io(ErrorKind::StorageFull) => "Free some space.",
-        store::Error::Io(_) => "Give the directory of --data to the user that hbb runs as.",
-    };
-    let path = path.display();
-    Exit::unusable(format!("Cannot use the store {path}: {error}. {way_out} It was not changed."))
 }
 
 /// A shell that could not start, in the operator's words.

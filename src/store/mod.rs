@@ -4,14 +4,19 @@
 mod backend;
 #[cfg(feature = "testing")]
 pub mod memory;
+mod pages;
 mod record;
 pub mod redb;
+mod salvage;
 
 use core::fmt;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use hbb_core::base::peer::{Change, Record};
+
+pub use salvage::{Salvaged, salvage};
 
 /// Keeps records. Everything is loaded at start, nothing is read afterwards.
 pub trait Store: Send {
@@ -33,12 +38,39 @@ pub trait Store: Send {
     }
 }
 
-/// Opens the store in the file `path`, or makes it if there is none.
+/// Says whether the file may be served, having read it where a panic does no harm.
+pub type Judge<'a> = &'a dyn Fn(&Path) -> Result<(), Error>;
+
+/// Opens the store in the file `path`, or makes it if there is none. Damage may end the process.
 ///
 /// # Errors
 /// [`Error`]; a file that is no store of ours is left as it is, byte for byte.
 pub fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
-    Ok(Box::new(redb::Redb::open(path)?))
+    open_judged(path, &|_| Ok(()))
+}
+
+/// The same; a file that is there is locked, and shown to `judge` before anything in it is mended.
+///
+/// # Errors
+/// [`Error`], the judge's among them.
+pub fn open_judged(path: &Path, judge: Judge<'_>) -> Result<Box<dyn Store>, Error> {
+    Ok(Box::new(redb::Redb::open(path, judge)?))
+}
+
+/// Reads all of the store in `file` and gives how many records it has; see [`redb::survey`].
+///
+/// # Errors
+/// [`Error`]; damage may end the process instead.
+pub fn survey(file: File) -> Result<usize, Error> {
+    redb::survey(file)
+}
+
+/// Opens the store in the file `path` to be read, while no server has it open.
+///
+/// # Errors
+/// [`Error`]
+pub fn open_to_read(path: &Path) -> Result<File, Error> {
+    redb::open_to_read(path)
 }
 
 /// Why a store cannot be used.
@@ -50,6 +82,8 @@ pub enum Error {
     Damaged,
     /// It is something else.
     Foreign,
+    /// It is a directory, a FIFO or a device.
+    NotAFile,
     /// A journal, as builds for OpenWrt wrote it before 0.1.0.
     Journal,
     /// Another process has it open.
@@ -64,6 +98,7 @@ impl fmt::Display for Error {
             Self::NewerFormat => out.write_str("it was written by a newer version of hbb"),
             Self::Damaged => out.write_str("it is damaged"),
             Self::Foreign => out.write_str("it is not a store of hbb"),
+            Self::NotAFile => out.write_str("it is not a file"),
             Self::Journal => {
                 out.write_str("it is a journal, which only earlier builds of hbb read")
             }

@@ -14,15 +14,19 @@ use ::redb::{
 
 use super::backend::{Backend, BackendSwitch, Plain};
 use super::record::{VERSION, decode, encode};
-use super::{Error, Store};
+use super::{Error, Judge, Store};
 use crate::file::{draft_of, sync_folder};
 use hbb_core::base::peer::{Change, PeerId, Record};
 
-const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("peers");
+const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(PEERS_NAME);
+/// The name of the one table.
+pub(super) const PEERS_NAME: &str = "peers";
 /// The key the format's version lies under.
-const FORMAT: &str = "";
+pub(super) const FORMAT: &str = "";
 /// What redb may keep in memory. Everything is in the machine's table anyway.
 const CACHE_BYTES: usize = 256 * 1024;
+/// The first page and one more.
+const BYTES_MIN: u64 = 2 * 4096;
 /// How every redb file begins.
 const MAGIC: [u8; 4] = *b"redb";
 /// How the journals of earlier builds begin.
@@ -58,13 +62,14 @@ impl Drop for Opened {
 }
 
 impl Redb {
-    /// Opens the file `path`, or makes it if there is none; then it is complete or not there.
+    /// Opens the file `path`, or makes it if there is none; then it is complete or not there. One
+    /// that is there is locked and shown to `judge` before redb may mend what a power cut left.
     ///
     /// # Errors
     /// [`Error`]; a file that is no store of ours is left as it is, byte for byte.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let opened = match open_file(path) {
-            Err(Error::Io(ErrorKind::NotFound)) => create(path)?,
+    pub fn open(path: &Path, judge: Judge<'_>) -> Result<Self, Error> {
+        let opened = match open_file(path, judge) {
+            Err(Error::Io(ErrorKind::NotFound)) => create(path, judge)?,
             opened => opened?,
         };
         Ok(Self { path: path.into(), opened: Some(opened), written_before: 0 })
@@ -80,9 +85,18 @@ impl Redb {
         Ok(Self { path: PathBuf::new(), opened: Some(opened), written_before: 0 })
     }
 
+    /// [`survey`] over another backend.
+    ///
+    /// # Errors
+    /// [`Error`] as for a file.
+    #[cfg(feature = "testing")]
+    pub fn survey_over(backend: impl StorageBackend) -> Result<usize, Error> {
+        surveyed(backend)
+    }
+
     fn opened(&mut self) -> Result<&mut Opened, Error> {
         if self.opened.is_none() {
-            self.opened = Some(open_file(&self.path)?);
+            self.opened = Some(open_file(&self.path, &|_| Ok(()))?);
         }
         self.opened.as_mut().ok_or(Error::Damaged)
     }
@@ -90,15 +104,7 @@ impl Redb {
 
 impl Store for Redb {
     fn load(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-        let transaction = self.opened()?.database.begin_read()?;
-        let table = transaction.open_table(PEERS)?;
-        for entry in table.iter()? {
-            let (id, bytes) = entry?;
-            if id.value() != FORMAT {
-                each(decode(id.value(), bytes.value())?);
-            }
-        }
-        Ok(())
+        load(&self.opened()?.database, each)
     }
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
@@ -126,20 +132,73 @@ fn builder() -> Builder {
     builder
 }
 
-fn open_file(path: &Path) -> Result<Opened, Error> {
+/// Reads all of the store in `file`, each page against its checksum, and gives how many records it
+/// has. The file stays as it is: what redb would mend, it mends in memory. redb panics on some
+/// damage, so this is for a process that may die of it.
+///
+/// # Errors
+/// [`Error`]
+pub fn survey(file: File) -> Result<usize, Error> {
+    check_begin(&file)?;
+    surveyed(Plain(file))
+}
+
+fn surveyed(backend: impl StorageBackend) -> Result<usize, Error> {
+    let (backend, control) = Backend::held(backend);
+    let database = builder().create_with_backend(backend)?;
+    let mut opened = Opened { database, control, changed: false };
+    if !opened.database.check_integrity()? {
+        return Err(Error::Damaged);
+    }
+    // Only now: where checksums hold, another version is no damage.
+    check_version(&opened.database)?;
+    let mut records = 0;
+    load(&opened.database, &mut |_| records += 1)?;
+    Ok(records)
+}
+
+fn load(database: &Database, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
+    let table = database.begin_read()?.open_table(PEERS)?;
+    for entry in table.iter()? {
+        let (id, bytes) = entry?;
+        if id.value() != FORMAT {
+            each(decode(id.value(), bytes.value())?);
+        }
+    }
+    Ok(())
+}
+
+fn open_file(path: &Path, judge: Judge<'_>) -> Result<Opened, Error> {
+    check_kind(path)?;
     let file = File::options().read(true).write(true).open(path)?;
     check_begin(&file)?;
-    existing(locked(file)?)
+    let held = locked(file, File::try_lock)?;
+    judge(path)?;
+    existing(Plain(held))
+}
+
+/// Opens the store in the file `path` to be read, while no server has it open.
+///
+/// # Errors
+/// [`Error`]
+pub(super) fn open_to_read(path: &Path) -> Result<File, Error> {
+    check_kind(path)?;
+    locked(File::open(path)?, File::try_lock_shared)
+}
+
+/// Refuses what is not a file: to open a FIFO would wait for whoever writes to it.
+fn check_kind(path: &Path) -> Result<(), Error> {
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::NotAFile) }
 }
 
 /// Another process may have the file; a file system that knows no locks has none that has.
-fn locked(file: File) -> Result<Plain, Error> {
-    match file.try_lock() {
+fn locked(file: File, lock: fn(&File) -> Result<(), TryLockError>) -> Result<File, Error> {
+    match lock(&file) {
         Err(TryLockError::WouldBlock) => Err(Error::InUse),
         Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
             Err(error.into())
         }
-        _ => Ok(Plain(file)),
+        _ => Ok(file),
     }
 }
 
@@ -208,15 +267,15 @@ fn note_free_pages(database: &Database) -> Result<(), Error> {
 
 /// Makes a whole store under another name, then gives it its own: a power cut leaves no half. Only
 /// who holds the draft may empty it, name it or take it away: another start may be at it.
-fn create(path: &Path) -> Result<Opened, Error> {
+fn create(path: &Path, judge: Judge<'_>) -> Result<Opened, Error> {
     let draft = draft_of(path);
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let held = locked(options.open(&draft)?)?;
+    let held = Plain(locked(options.open(&draft)?, File::try_lock)?);
     if path.exists() {
         // Another start made it since we looked.
         drop(held);
-        return open_file(path);
+        return open_file(path, judge);
     }
     let made = held.0.set_len(0).map_err(Error::from).and_then(|()| new(held));
     let named = made.and_then(|made| {
@@ -230,16 +289,19 @@ fn create(path: &Path) -> Result<Opened, Error> {
     named
 }
 
-/// Refuses a file that redb would take for empty or overwrite.
+/// Refuses a file that redb would take for empty or overwrite. A disk that lost the first page
+/// gives zeros, or no byte.
 fn check_begin(file: &File) -> Result<(), Error> {
     let mut begin = [0; 4];
     match file.read_exact_at(&mut begin, 0) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Error::Foreign),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Error::Damaged),
         Err(error) => return Err(error.into()),
     }
     match begin {
+        MAGIC if file.metadata()?.len() < BYTES_MIN => Err(Error::Damaged),
         MAGIC => Ok(()),
+        [0, 0, 0, 0] => Err(Error::Damaged),
         JOURNAL => Err(Error::Journal),
         _ => Err(Error::Foreign),
     }
@@ -261,6 +323,7 @@ fn check_version(database: &Database) -> Result<(), Error> {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {
+            StorageError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => Self::Damaged,
             StorageError::Io(error) => error.into(),
             StorageError::Corrupted(_) => Self::Damaged,
             _ => Self::Io(ErrorKind::Other),

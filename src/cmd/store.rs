@@ -1,0 +1,186 @@
+//! `store`: judges the store, or writes what is left of it to a new file. redb panics on some
+//! damage, so each judgement is made by this program in another process, which may die of it; the
+//! server and `check` ask for one before they open a store. Checks: tests/store.rs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use log::warn;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::exit::{Exit, print};
+use crate::cli::StoreFlags;
+use crate::store::{self, Error, Salvaged, Store};
+use hbb_core::base::limits::BATCH_MAX;
+use hbb_core::base::peer::{Change, Record};
+
+/// The store's file name in the data directory.
+pub(super) const STORE_FILE: &str = "hbb.store";
+/// What `store` is told by [`judge`]: to read the store that is its standard input, and no other.
+const JUDGE: &str = "judge-stdin";
+/// This program, even if its file was replaced. Jails may lack it.
+const ITSELF: &str = "/proc/self/exe";
+/// How long the judge may compute: a hundred thousand devices take it 0.2 s.
+const JUDGE_SECS_MAX: u64 = 120;
+/// What the judge may take of memory.
+const JUDGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The judge's words for what is no number of records. Errors of the disk are words of their own.
+const WORDS: [(&str, Error); 7] = [
+    ("newer", Error::NewerFormat),
+    ("damaged", Error::Damaged),
+    ("foreign", Error::Foreign),
+    ("journal", Error::Journal),
+    ("in-use", Error::InUse),
+    ("not-a-file", Error::NotAFile),
+    ("io", Error::Io(ErrorKind::Other)),
+];
+
+/// `hbb store`.
+pub(super) fn run(flags: &StoreFlags) -> Result<(), Exit> {
+    let path = Path::new(flags.data.as_deref().unwrap_or(".")).join(STORE_FILE);
+    match flags.what.as_str() {
+        "check" => check(&path),
+        "salvage" => salvage(&path, flags.to.as_deref()),
+        JUDGE => print(&be_judge()),
+        other => {
+            Err(Exit::flags(format!("store {other}: must be 'store check' or 'store salvage'")))
+        }
+    }
+}
+
+fn check(path: &Path) -> Result<(), Exit> {
+    match survey(path).map_err(|error| exit(path, error))? {
+        Some(peers) => {
+            print(&format!("The store {} is whole, with {peers} peers.\n", path.display()))
+        }
+        None => Err(Exit::running("No process could be started to read the store in.")),
+    }
+}
+
+fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
+    let usual = || path.with_file_name([STORE_FILE, ".salvaged"].concat());
+    let to = to.map_or_else(usual, PathBuf::from);
+    if fs::symlink_metadata(&to).is_ok() {
+        return Err(Exit::flags(format!(
+            "There is a {} already, and it is not overwritten. Name another file with --to.",
+            to.display()
+        )));
+    }
+    let salvaged = store::salvage(path).map_err(|error| exit(path, error))?;
+    let Salvaged { records, loose, unclear, lost_pages } = salvaged;
+    let (from, into, count) = (path.display(), to.display(), records.len());
+    if records.is_empty() {
+        return Err(Exit::unusable(format!(
+            "Nothing can be read from {from}. Restore it from a backup, or move it away; every \
+             device then registers again. It was not changed."
+        )));
+    }
+    write(&to, records).map_err(|error| {
+        // Half of what could be saved would pass for all of it.
+        drop(fs::remove_file(&to));
+        exit(&to, error)
+    })?;
+    print(&format!(
+        "Wrote {count} peers to {into}.\n\
+         From {from}, which was not changed: {lost_pages} pages lost; of the peers {loose} \
+         were found on pages that belong to no tree any more, so that some of them may have \
+         been forgotten before; {unclear} more were left out, as what is left of them differs.\n\
+         Look at it with 'hbb store check', then stop the server and put it in the place of the \
+         old one.\n"
+    ))
+}
+
+fn write(to: &Path, records: Vec<Record>) -> Result<(), Error> {
+    let mut made = store::open(to)?;
+    let puts: Vec<_> = records.into_iter().map(Change::Put).collect();
+    puts.chunks(BATCH_MAX).try_for_each(|batch| made.commit(batch))
+}
+
+/// Opens the store for a server, or makes it; one that is there is judged first.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
+    store::open_judged(path, &|path| judged(File::open(path)?).map(drop))
+}
+
+/// How many records the store holds, if all of it can be read; None as for [`judged`]. Changes
+/// nothing.
+pub(super) fn survey(path: &Path) -> Result<Option<usize>, Error> {
+    judged(store::open_to_read(path)?)
+}
+
+/// The judge's verdict: how many records there are; None if the system starts no judge. A judge
+/// that dies has found damage.
+fn judged(file: File) -> Result<Option<usize>, Error> {
+    let named = env::args_os().next().unwrap_or_default();
+    let ask = |program: &OsStr| {
+        let mut judge = Command::new(program);
+        judge.arg0("hbb").args(["store", JUDGE]).env_clear();
+        judge.stdin(file.try_clone()?).stderr(Stdio::null()).output()
+    };
+    match ask(ITSELF.as_ref()).or_else(|_| ask(&named)) {
+        Ok(said) if said.status.success() => verdict(&said.stdout).map(Some),
+        Ok(_) => Err(Error::Damaged),
+        Err(cause) => {
+            warn!("store-unchecked cause='{cause}'");
+            Ok(None)
+        }
+    }
+}
+
+fn verdict(said: &[u8]) -> Result<usize, Error> {
+    let said = core::str::from_utf8(said).unwrap_or_default().trim_end();
+    let fault = WORDS.iter().find(|(word, _)| *word == said).map(|(_, fault)| *fault);
+    said.parse().map_err(|_| fault.unwrap_or(Error::Damaged))
+}
+
+/// Reads the store on standard input within bounds, and says how many records it has or what is
+/// wrong with it.
+fn be_judge() -> String {
+    let bound = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    // A system that bounds nothing is no reason not to look.
+    let _ = setrlimit(Resource::Cpu, bound(JUDGE_SECS_MAX));
+    let _ = setrlimit(Resource::As, bound(JUDGE_BYTES_MAX));
+    let _ = setrlimit(Resource::Core, bound(0));
+    let file = io::stdin().as_fd().try_clone_to_owned().map_err(Error::from);
+    match file.and_then(|file| store::survey(file.into())) {
+        Ok(records) => records.to_string(),
+        Err(fault) => {
+            let word = WORDS.iter().find(|(_, known)| *known == fault).map(|(word, _)| *word);
+            word.unwrap_or("io").into()
+        }
+    }
+}
+
+/// A store that cannot be used, and the way out.
+pub(super) fn exit(path: &Path, error: Error) -> Exit {
+    let way_out = match error {
+        Error::InUse => {
+            return Exit::running(format!(
+                "The store {} is open in another hbb. Stop that one, or give this one its own \
+                 directory with --data.",
+                path.display()
+            ));
+        }
+        Error::NewerFormat => "Install that version again, or start with another --data.",
+        Error::Damaged => {
+            "Restore it from a backup; or save what it still holds with 'hbb store salvage'; or \
+             move it away: every device then registers again, and until it has, its ID belongs to \
+             the first who claims it."
+        }
+        Error::Foreign | Error::NotAFile => "Name another directory with --data, or move it away.",
+        Error::Journal => "Move it away; every device then registers again.",
+        Error::Io(ErrorKind::NotFound) => "Name the directory with --data.",
+        Error::Io(ErrorKind::StorageFull) => "Free some space.",
+        Error::Io(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            "Give the directory of --data to the user that hbb runs as."
+        }
+        Error::Io(_) => "See the kernel's log for what the disk says ('dmesg').",
+    };
+    let path = path.display();
+    Exit::unusable(format!("Cannot use the store {path}: {error}. {way_out} It was not changed."))
+}

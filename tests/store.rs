@@ -1,0 +1,338 @@
+//! A damaged store: the server ends with exit 3 and says what to do, or serves every record; the
+//! file stays as it was, and `hbb store` says and saves what it still holds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hbb::store;
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+#[path = "sim/chance.rs"]
+mod chance;
+mod model;
+#[path = "conformance/say.rs"]
+mod say;
+
+use chance::Chance;
+use model::server::{Server, command, free_ports};
+
+const PAGE: usize = 4096;
+const PEERS: usize = 300;
+
+type State = BTreeMap<PeerId, Record>;
+
+/// A directory of its own, gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hbb-store-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.0.join("hbb.store")
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = command(&["timeout".to_owned(), "30".to_owned()]);
+        command.args(words).arg("--data").arg(&self.0);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Ends by itself, or is ended once it serves.
+    fn serve(&self) -> Output {
+        let port = free_ports().to_string();
+        let binary = command(&[]);
+        let words: Vec<&OsStr> =
+            [binary.get_program()].into_iter().chain(binary.get_args()).collect();
+        let script = r#"log=$1/log; dir=$1; port=$2; shift 2; rm -f "$log"
+            "$@" serve --data "$dir" --port "$port" >"$log" 2>&1 & pid=$!
+            while kill -0 $pid 2>/dev/null && ! grep -q '^info ready ' "$log"; do sleep 0.01; done
+            kill -TERM $pid 2>/dev/null; code=0; wait $pid || code=$?; cat "$log"; exit $code"#;
+        let mut shell = Command::new("timeout");
+        shell.args(["30", "bash", "-c", script, "bash"]).arg(&self.0).arg(port).args(words);
+        shell.output().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn record(number: usize, key: u8) -> Record {
+    Record {
+        id: PeerId::new(&format!("{:09}", 100_000_000 + number * 7919 % 900_000_000)).unwrap(),
+        device: DeviceId::new(&[u8::try_from(number % 251).unwrap(); 36]).unwrap(),
+        key: PeerKey([key; 32]),
+        first_seen_secs: 1_800_000_000 + number as u64,
+    }
+}
+
+fn load(path: &Path) -> State {
+    let mut state = State::new();
+    let mut store = store::open(path).unwrap();
+    store.load(&mut |record| drop(state.insert(record.id.clone(), record))).unwrap();
+    state
+}
+
+/// A store of many commits, some of which put a key in the place of another; closed as a server
+/// closes it, or copied while it is open, as a power cut would leave it.
+fn fill(path: &Path, close: bool) -> Vec<u8> {
+    let mut store = store::open(path).unwrap();
+    for batch in 0..30 {
+        let new = (0..PEERS / 30).map(|at| Change::Put(record(batch * PEERS / 30 + at, 1)));
+        let again = (0..batch / 3).map(|at| Change::Put(record(at * 11, 2)));
+        store.commit(&new.chain(again).collect::<Vec<_>>()).unwrap();
+    }
+    let open = fs::read(path).unwrap();
+    drop(store);
+    if close { fs::read(path).unwrap() } else { open }
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr].concat().iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// It ended with 3 and says this; the file is as it was.
+#[track_caller]
+fn refused(output: &Output, folder: &Folder, bytes: &[u8], words: &[&str]) {
+    let said = said(output);
+    assert_eq!(output.status.code(), Some(3), "{}: {said}", output.status);
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    assert!(!said.contains("newer version") && !said.contains("panicked"), "{said}");
+    assert!(fs::read(folder.store()).unwrap() == bytes, "the file was changed");
+}
+
+/// What became of a damaged store when it was served, judged and salvaged.
+#[derive(Debug, Default)]
+struct Tally {
+    refused: usize,
+    served: usize,
+    salvaged_all: usize,
+    fewest: usize,
+}
+
+fn try_damaged(folder: &Folder, damaged: &[u8], whole: &State, tally: &mut Tally) {
+    fs::write(folder.store(), damaged).unwrap();
+    let checked = folder.run(&["store", "check"]);
+    let salvaged = folder.run(&["store", "salvage"]);
+    assert!(fs::read(folder.store()).unwrap() == damaged, "check or salvage changed the file");
+    let served = folder.serve();
+    if checked.status.success() {
+        assert!(served.status.success(), "{}", said(&served));
+        assert_eq!(&load(&folder.store()), whole);
+        tally.served += 1;
+    } else {
+        refused(&checked, folder, damaged, &["hbb.store: it is damaged", "hbb store salvage"]);
+        refused(&served, folder, damaged, &["hbb.store: it is damaged", "hbb store salvage"]);
+        tally.refused += 1;
+    }
+    assert!(salvaged.status.success(), "{}", said(&salvaged));
+    let new = folder.0.join("hbb.store.salvaged");
+    let found = load(&new);
+    fs::remove_file(new).unwrap();
+    for (id, record) in &found {
+        let now = &whole[id];
+        assert!(
+            (&record.device, record.first_seen_secs) == (&now.device, now.first_seen_secs),
+            "{record:?} was never registered"
+        );
+    }
+    tally.salvaged_all += usize::from(&found == whole);
+    tally.fewest = tally.fewest.min(found.len());
+}
+
+#[test]
+fn each_page_zeroed_is_damage_told_or_no_damage() {
+    let folder = Folder::new("pages");
+    let begin = fill(&folder.store(), true);
+    let whole = load(&folder.store());
+    assert_eq!(whole.len(), PEERS);
+    let mut tally = Tally { fewest: PEERS, ..Tally::default() };
+    for page in 0..begin.len() / PAGE {
+        let mut damaged = begin.clone();
+        damaged[page * PAGE..][..PAGE].fill(0);
+        if damaged != begin {
+            try_damaged(&folder, &damaged, &whole, &mut tally);
+        }
+    }
+    eprintln!("{tally:?} of {} pages", begin.len() / PAGE);
+    assert!(tally.refused > 10, "{tally:?}");
+    // A leaf holds some forty devices; a page that is zeroed cannot take more than it held.
+    assert!(tally.fewest > PEERS - 60 && tally.salvaged_all > 5, "{tally:?}");
+}
+
+/// A power cut may leave the newest commit unfinished, and damage to its pages looks the same: then
+/// the one before it is served, as it must be after a cut.
+#[test]
+fn a_store_that_a_cut_left_is_judged_before_it_is_mended() {
+    let folder = Folder::new("cut");
+    let begin = fill(&folder.store(), false);
+    fs::write(folder.store(), &begin).unwrap();
+    let whole = load(&folder.store());
+    assert_eq!(whole.len(), PEERS);
+    let (mut refusals, mut before) = (0, 0);
+    for page in 0..begin.len() / PAGE {
+        let mut damaged = begin.clone();
+        damaged[page * PAGE..][..PAGE].fill(0);
+        fs::write(folder.store(), &damaged).unwrap();
+        let served = folder.serve();
+        if served.status.success() {
+            let state = load(&folder.store());
+            before += usize::from(state != whole);
+            assert!(state.len() >= PEERS - PEERS / 30, "{} peers", state.len());
+        } else {
+            refused(&served, &folder, &damaged, &["hbb.store: it is damaged"]);
+            refusals += 1;
+        }
+    }
+    eprintln!("{refusals} refused, {before} served without the last commit");
+    assert!(refusals > 2 && before < 12, "{refusals} refused, {before} as before");
+}
+
+#[test]
+fn random_damage_is_damage_and_no_newer_version() {
+    let folder = Folder::new("random");
+    let begin = fill(&folder.store(), true);
+    let whole = load(&folder.store());
+    let mut chance = Chance::new(11);
+    let (mut refusals, rounds) = (0, if long() { 2000 } else { 40 });
+    for round in 0..rounds {
+        let mut damaged = begin.clone();
+        // Behind the word that says what the file is.
+        let at = 4 + chance.index(damaged.len() - 4 - 64);
+        let len = if round % 2 == 0 { 1 } else { 1 + chance.index(64) };
+        for byte in &mut damaged[at..at + len] {
+            *byte ^= 1 + u8::try_from(chance.below(255)).unwrap();
+        }
+        if round % 8 == 7 {
+            damaged.truncate(PAGE + chance.index(damaged.len() - PAGE));
+        }
+        fs::write(folder.store(), &damaged).unwrap();
+        let served = folder.serve();
+        if served.status.success() {
+            assert_eq!(load(&folder.store()), whole, "round {round}");
+        } else {
+            refused(&served, &folder, &damaged, &["hbb.store: it is damaged"]);
+            refusals += 1;
+        }
+    }
+    assert!(refusals > rounds / 8, "{refusals} refused of {rounds}");
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test's own setting")]
+fn long() -> bool {
+    std::env::var("HBB_LONG").is_ok_and(|value| value == "1")
+}
+
+#[test]
+fn what_is_no_store_is_called_by_its_name() {
+    let folder = Folder::new("odd");
+    drop(folder.serve());
+    fs::remove_file(folder.store()).unwrap();
+    let each = |words: &[&str]| {
+        for command in [&["serve"][..], &["store", "check"]] {
+            let output = folder.run(command);
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(3), "{command:?} {}: {said}", output.status);
+            assert!(words.iter().all(|word| said.contains(word)), "{command:?}: {said}");
+        }
+        let said = said(&folder.run(&["check"]));
+        assert!(said.contains("problem  Cannot use the store"), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    };
+    fs::create_dir(folder.store()).unwrap();
+    each(&["hbb.store: it is not a file", "move it away"]);
+    fs::remove_dir(folder.store()).unwrap();
+    mknodat(CWD, folder.store(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    each(&["hbb.store: it is not a file", "move it away"]);
+    fs::remove_file(folder.store()).unwrap();
+    for short in ["", "r", "redb", "redb\u{1a}\n"] {
+        fs::write(folder.store(), short).unwrap();
+        each(&["hbb.store: it is damaged", "backup"]);
+    }
+    fs::write(folder.store(), [0; 9000]).unwrap();
+    each(&["hbb.store: it is damaged", "backup"]);
+    fs::write(folder.store(), "a shopping list").unwrap();
+    each(&["hbb.store: it is not a store of hbb", "move it away"]);
+}
+
+#[test]
+fn store_says_what_is_whole_and_overwrites_nothing() {
+    let folder = Folder::new("whole");
+    refused_words(&folder.run(&["store", "mend"]), 2, &["store mend", "salvage"]);
+    refused_words(&folder.run(&["store", "check"]), 3, &["hbb.store: entity not found", "--data"]);
+    let bytes = fill(&folder.store(), true);
+    let checked = folder.run(&["store", "check"]);
+    assert!(said(&checked).contains("is whole, with 300 peers"), "{}", said(&checked));
+    assert!(checked.status.success());
+    let to = folder.0.join("there");
+    fs::write(&to, "precious").unwrap();
+    let output = folder.run(&["store", "salvage", "--to", to.to_str().unwrap()]);
+    refused_words(&output, 2, &["already", "not overwritten"]);
+    assert_eq!(fs::read_to_string(&to).unwrap(), "precious");
+    let output = folder.run(&["store", "salvage"]);
+    assert!(said(&output).starts_with("Wrote 300 peers"), "{}", said(&output));
+    assert_eq!(load(&folder.0.join("hbb.store.salvaged")), load(&folder.store()));
+    fs::write(folder.store(), [7; 9000]).unwrap();
+    fs::remove_file(folder.0.join("hbb.store.salvaged")).unwrap();
+    refused_words(&folder.run(&["store", "salvage"]), 3, &["Nothing can be read"]);
+    assert!(!folder.0.join("hbb.store.salvaged").exists() && bytes.len() > PAGE);
+}
+
+#[track_caller]
+fn refused_words(output: &Output, code: i32, words: &[&str]) {
+    let said = said(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+}
+
+#[test]
+fn a_store_in_use_is_judged_by_nobody() {
+    let server = Server::start(&[]);
+    for what in ["check", "salvage"] {
+        let mut command = command(&[]);
+        let output = command.args(["store", what, "--data"]).arg(server.data()).output().unwrap();
+        refused_words(&output, 1, &["open in another hbb"]);
+    }
+}
+
+/// In a jail without `/proc` the program finds itself by its name; if that leads nowhere, the
+/// server serves and says that it did not look.
+#[test]
+fn without_proc_the_store_is_judged_or_that_nobody_did_is_said() {
+    let folder = Folder::new("alone");
+    let bytes = fill(&folder.store(), true);
+    let binary = command(&[]);
+    let serve = |name: &str| {
+        let script = r#"mount -t tmpfs tmpfs /proc; name=$1; shift
+            exec timeout 2 bash -c 'name=$1; shift; exec -a "$name" "$@"' bash "$name" "$@""#;
+        let mut shell = Command::new("unshare");
+        shell.args(["--mount", "--propagation", "private", "sh", "-eu", "-c", script, "sh", name]);
+        shell.arg(binary.get_program()).args(binary.get_args());
+        let port = free_ports().to_string();
+        shell.args(["serve", "--port", &port, "--data"]).arg(&folder.0);
+        shell.output().expect("unshare is needed: install the package util-linux")
+    };
+    let itself = binary.get_program().to_str().unwrap();
+    for (name, unchecked) in [(itself, false), ("/nowhere/hbb", true)] {
+        let said = said(&serve(name));
+        assert_eq!(said.contains("warn store-unchecked cause="), unchecked, "{said}");
+        assert!(said.contains("peers-loaded count=300") && said.contains("info ready"), "{said}");
+    }
+    let mut damaged = bytes;
+    damaged[PAGE..].fill(0);
+    fs::write(folder.store(), &damaged).unwrap();
+    refused(&serve(itself), &folder, &damaged, &["it is damaged"]);
+}
