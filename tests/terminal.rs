@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -92,6 +92,19 @@ impl ByHand {
         ctl.args(["ctl", "--data", ".", "reload"]).current_dir(&self.folder).output().unwrap()
     }
 
+    /// A new device registers: message 15 with id, device and key.
+    fn register(&self, number: u8) {
+        let fields = [&[0x0a, 6][..], b"device", &[0x12, 1, number, 0x1a, 32], &[number; 32]];
+        let body = fields.concat();
+        let mut payload = vec![0x7a, u8::try_from(body.len()).unwrap()];
+        payload.extend(body);
+        payload[9] = b'0' + number;
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send_to(&payload, ("127.0.0.1", self.port)).unwrap();
+        socket.recv(&mut [0; 64]).unwrap();
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
@@ -142,14 +155,17 @@ fn levels_are_coloured_and_lines_dated_and_in_order() {
 fn a_repeated_warning_is_left_out_wherever_it_goes() {
     for err_to_file in [false, true] {
         let mut server = ByHand::start(err_to_file);
-        for _ in 0..3 {
-            assert_eq!(server.reload("--max-peers 0").status.code(), Some(1));
+        assert!(server.reload("--max-peers 1").status.success());
+        for number in 1..4 {
+            server.register(number);
         }
+        assert_eq!(server.reload("--max-peers 0").status.code(), Some(1));
         assert!(server.reload("--max-peers 8").status.success());
         server.shows("reloaded");
         let (plain, coloured) = ("warn reload-refused", "\u{1b}[33mWARN \u{1b}[0m [20");
         let err = fs::read_to_string(server.folder.join("err")).unwrap_or_default();
         let (text, start) = if err_to_file { (&err, plain) } else { (&server.shown, coloured) };
+        assert_eq!(text.matches("table-full").count(), 1, "{text:?}");
         assert_eq!(text.matches("reload-refused").count(), 1, "{text:?}");
         let line = text.lines().find(|line| line.contains("reload-refused")).unwrap();
         assert!(line.contains(start), "{line:?}");

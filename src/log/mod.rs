@@ -1,10 +1,12 @@
 //! Where log lines go: `level event key=value ...`, info and below to stdout, warn and error to
 //! stderr, because procd takes a line's priority from the stream. Started by hand at a terminal,
 //! simple_logger writes them there, with the time, which a supervisor adds by itself.
-//! A warning is written once a minute per event, the next one counting those left out. A line that
+//! What strangers can cause is written so often a minute and no more, the next line counting those
+//! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
 //! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.
-//! Must not know any event. Checks: the tests below, tests/terminal.rs.
+//! Must not know any event. Checks: C111, the tests below, tests/terminal.rs.
 
+mod repeats;
 mod terminal;
 
 use core::fmt::{self, Write as _};
@@ -17,14 +19,13 @@ use ::log::{Level, Log, Metadata, Record};
 
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
+use repeats::{Repeats, Spelling};
 use terminal::Terminal;
 
 /// Longest line; the rest of a longer one is cut.
 const LINE_BYTES_MAX: usize = 1024;
-/// Warnings of one event are at least this far apart.
-const REPEAT_SECS: u64 = 60;
-/// Events whose warnings are counted; one more takes the place of the oldest.
-const EVENTS_MAX: usize = 16;
+/// The target of lines that an operator's act led to: all of them are written.
+pub const OPERATOR: &str = "hbb::operator";
 
 /// Starts logging. `now` gives seconds since 1970; it may jump. A second call changes nothing.
 pub fn init(level: LevelFilter, now: fn() -> u64) {
@@ -71,9 +72,10 @@ impl Log for Logger {
         }
         let start = line.length;
         line.add(*record.args());
-        if level == Level::Warn {
+        if level > Level::Error && record.target() != OPERATOR {
+            let spelling = Spelling::of(line.bytes_from(start));
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            match repeats.admit(line.word_at(start), now) {
+            match repeats.admit(level, spelling, now) {
                 None => return,
                 Some(0) => {}
                 Some(left_out) => line.add(format_args!(" repeated={left_out}")),
@@ -119,13 +121,8 @@ impl Line {
         let _ = self.write_fmt(text);
     }
 
-    /// The event's name, by a hash: equal words give equal numbers.
-    fn word_at(&self, start: usize) -> u64 {
-        let word = self.bytes.get(start..self.length).unwrap_or_default();
-        let word = word.iter().take_while(|byte| **byte != b' ');
-        word.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    fn bytes_from(&self, start: usize) -> &[u8] {
+        self.bytes.get(start..self.length).unwrap_or_default()
     }
 
     fn text(&self) -> Cow<'_, str> {
@@ -165,36 +162,6 @@ impl fmt::Write for Line {
     }
 }
 
-/// When each event last warned, and how often it was left out since.
-#[derive(Default)]
-struct Repeats([Repeat; EVENTS_MAX]);
-
-#[derive(Clone, Copy, Default)]
-struct Repeat {
-    event: u64,
-    secs: u64,
-    left_out: u64,
-}
-
-impl Repeats {
-    /// How many warnings of `event` were left out before this one; None: leave this out too.
-    fn admit(&mut self, event: u64, now: u64) -> Option<u64> {
-        if let Some(known) = self.0.iter_mut().find(|known| known.event == event) {
-            // A clock that was set back must not silence an event for years.
-            if (known.secs..known.secs.saturating_add(REPEAT_SECS)).contains(&now) {
-                known.left_out += 1;
-                return None;
-            }
-            known.secs = now;
-            return Some(core::mem::take(&mut known.left_out));
-        }
-        if let Some(oldest) = self.0.iter_mut().min_by_key(|known| known.secs) {
-            *oldest = Repeat { event, secs: now, left_out: 0 };
-        }
-        Some(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,39 +176,5 @@ mod tests {
         assert_eq!(line.text(), "warn a b=?x??é");
         line.add(format_args!("{}", "x".repeat(2 * LINE_BYTES_MAX)));
         assert_eq!((line.end().len(), line.end().last()), (LINE_BYTES_MAX, Some(&b'\n')));
-    }
-
-    #[test]
-    fn an_event_warns_once_a_minute_and_counts_the_rest() {
-        let mut repeats = Repeats::default();
-        assert_eq!(repeats.admit(1, 1_000), Some(0));
-        assert_eq!(repeats.admit(1, 1_000), None);
-        assert_eq!(repeats.admit(1, 1_059), None);
-        assert_eq!(repeats.admit(2, 1_059), Some(0));
-        assert_eq!(repeats.admit(1, 1_060), Some(2));
-        assert_eq!(repeats.admit(1, 1_061), None);
-        assert_eq!(repeats.admit(1, 5), Some(1));
-    }
-
-    #[test]
-    fn events_are_told_apart_by_their_first_word() {
-        let event = |text: &str| {
-            let mut line = Line::new();
-            line.add(format_args!("warn {text}"));
-            line.word_at(5)
-        };
-        assert_eq!(event("table-full table=peers"), event("table-full table=saves"));
-        assert_ne!(event("table-full"), event("table-fuller"));
-    }
-
-    #[test]
-    fn more_events_than_places_forget_the_oldest() {
-        let mut repeats = Repeats::default();
-        let count = u64::try_from(EVENTS_MAX).unwrap();
-        for event in 1..=count + 1 {
-            assert_eq!(repeats.admit(event, 1_000 + event), Some(0));
-        }
-        assert_eq!(repeats.admit(2, 1_020), None);
-        assert_eq!(repeats.admit(1, 1_020), Some(0));
     }
 }

@@ -17,6 +17,7 @@ mod half_minute;
 mod ids;
 mod ids_machine;
 mod keys;
+mod log_flood;
 mod loopback;
 #[path = "../model/mod.rs"]
 mod model;

@@ -9,6 +9,7 @@ use log::{info, warn};
 use smol::channel::{Sender, bounded};
 
 use super::owners::BUSY;
+use crate::log::OPERATOR;
 use crate::net::message::{Answer, Update};
 use crate::net::process::supervisor::Supervisor;
 use crate::settings::{LiveSettings, RunningSettings};
@@ -40,9 +41,9 @@ impl SettingsOwner {
         match reloaded {
             Ok(fixed) => {
                 for flag in &fixed {
-                    warn!("restart-needed flag={flag}");
+                    warn!(target: OPERATOR, "restart-needed flag={flag}");
                 }
-                info!("reloaded");
+                info!(target: OPERATOR, "reloaded");
                 Ok(match fixed.as_slice() {
                     [] => "Reloaded.".into(),
                     flags => ["Reloaded. Only a restart changes: ", &flags.join(" ")].concat(),
@@ -50,7 +51,7 @@ impl SettingsOwner {
             }
             Err(said) => {
                 for line in said.lines() {
-                    warn!("reload-refused cause='{line}'");
+                    warn!(target: OPERATOR, "reload-refused cause='{line}'");
                 }
                 Err(said)
             }

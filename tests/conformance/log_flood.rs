@@ -1,0 +1,118 @@
+//! What strangers can cause does not fill a disk with log lines; what an operator does is said each
+//! time. C111.
+
+#![allow(clippy::disallowed_methods, reason = "a flood lasts for seconds")]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::loopback::relay_port;
+use crate::model::host::Host;
+use crate::model::line::Line;
+use crate::model::link::Link;
+use crate::model::server::Server;
+use crate::relay_socket::leg;
+use crate::say;
+
+const FLOOD: Duration = Duration::from_secs(4);
+/// Lines of one event within a minute, and of one source.
+const EVENT_MAX: usize = 30;
+const SOURCE_MAX: usize = 6;
+
+/// Says `payload` of each round to the server from one address, without waiting for answers.
+fn shout(at: SocketAddr, ip: &str, payload: impl Fn(u32) -> Vec<u8>) {
+    let line = Line::datagrams(&Host::local(ip), at);
+    let until = Instant::now() + FLOOD;
+    for round in (0..).take_while(|_| Instant::now() < until) {
+        line.send(&payload(round));
+        line.next(Duration::from_millis(1));
+    }
+}
+
+/// New ids, new keys, others' ids, other ids for the same device.
+fn flood_signalling(at: SocketAddr) {
+    shout(at, "127.0.8.1", |round| {
+        let mut key = [7; 32];
+        key[..4].copy_from_slice(&round.to_le_bytes());
+        say::register_pk(&format!("1{:08}", round % 2_000), b"a device", &key)
+    });
+}
+
+fn flood_refusals(at: SocketAddr, ip: &str) {
+    shout(at, ip, |_| say::register_pk("987654321", b"not its device", &[7; 32]));
+}
+
+fn flood_renames(at: SocketAddr) {
+    let until = Instant::now() + FLOOD;
+    for round in (0..).take_while(|_| Instant::now() < until) {
+        let mut link = Link::tcp(&Host::local("127.0.8.4"), at);
+        let names = ["renamed1", "renamed2"];
+        let (from, to) = (names[round % 2], names[(round + 1) % 2]);
+        link.send(&say::change_id(from, to, b"a device")).unwrap();
+        let _ = link.receive();
+    }
+}
+
+fn flood_relay(server: &Server) {
+    let (relay, until) = (relay_port(server), Instant::now() + FLOOD);
+    while Instant::now() < until {
+        drop(leg("127.0.8.5", relay, "a token"));
+        drop(leg("127.0.8.5", relay, "a token"));
+    }
+}
+
+#[test]
+fn c111_what_strangers_cause_is_written_so_often_a_minute() {
+    let more = ["--new-peers-per-day", "65535", "--registrations-per-minute", "65535"];
+    let flags = ["--key=", "--writes-per-day", "0", "--max-peers", "500"];
+    let server = Server::start(&[&flags[..], &more].concat());
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    for id in ["987654321", "renamed1"] {
+        let line = Line::datagrams(&Host::local("127.0.8.4"), at);
+        line.send(&say::register_pk(id, b"a device", &[1; 32]));
+        line.next(Duration::from_secs(5)).expect("an answer");
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| flood_signalling(at));
+        scope.spawn(|| flood_refusals(at, "127.0.8.2"));
+        scope.spawn(|| flood_refusals(at, "127.0.8.3"));
+        scope.spawn(|| flood_renames(at));
+        flood_relay(&server);
+    });
+    // The window of each began with its first line, less than a minute ago.
+    let log = server.log();
+    let mut events = BTreeMap::<&str, usize>::new();
+    for line in log.lines() {
+        *events.entry(line.split(' ').nth(1).unwrap_or_default()).or_default() += 1;
+    }
+    println!("{events:?}");
+    for event in ["peer-added", "peer-key-changed", "relay-ended"] {
+        assert_eq!(events.get(event), Some(&EVENT_MAX), "{event}: {events:?}");
+    }
+    assert_eq!(events.get("table-full"), Some(&1));
+    for ip in ["127.0.8.2", "127.0.8.3"] {
+        let from = format!("peer-change-refused peer=987654321 from={ip}");
+        assert_eq!(log.matches(&from).count(), SOURCE_MAX, "{ip}: {events:?}");
+    }
+    assert!(events.values().all(|count| *count <= EVENT_MAX), "{events:?}");
+}
+
+#[test]
+fn c111_each_act_of_an_operator_is_written() {
+    let server = Server::start(&["--key="]);
+    for round in 1..5 {
+        std::fs::write(server.data().join("banned.txt"), "not: a ban!\n").unwrap();
+        server.signal(Signal::HUP);
+        let said = |text: &str| server.log().matches(text).count() == round;
+        let until = Instant::now() + Duration::from_secs(10);
+        while !said("warn reload-refused") && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(said("warn reload-refused"), "{}", server.log());
+    }
+    assert!(!server.log().contains("repeated="), "{}", server.log());
+}
