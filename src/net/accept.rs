@@ -1,28 +1,31 @@
 //! From accept to who serves: what a connection is, by its port and by the first bytes it sends.
-//! Each connection is looked at once and handed over with its owner. C26, C31, C37.
+//! Each connection is looked at once and handed over with its owner. C26, C31, C37,
+//! C100-C102.
 
 use std::net;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_net::TcpListener;
+use async_net::{TcpListener, TcpStream};
 use log::warn;
-use smol::{Async, LocalExecutor, Timer};
+use smol::{Async, LocalExecutor, Timer, future};
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    ACCEPT_PAUSE_MS, FRAME_BYTES_MAX, IDLE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
+    ACCEPT_PAUSE_MS, FRAME_BYTES_MAX, MESSAGE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
 };
+use hbb_core::base::places::Origin;
 use hbb_core::wire::handshake::Service;
 use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
 use crate::net::conn::Connection;
+use crate::net::conn::gate::Gate;
 use crate::net::conn::link::{Link, readable, within};
-use crate::net::conn::pool::Pool;
-use crate::net::conn::websocket::{Proxies, upgrade};
+use crate::net::conn::pool::{Place, Pool};
+use crate::net::conn::websocket::upgrade;
 use crate::net::control::console;
 use crate::net::message::{ToRelay, ToRendezvous};
 use crate::net::relaying::{self, RelayHandle};
@@ -35,34 +38,47 @@ const GET: &[u8] = b"GET ";
 pub(crate) struct Acceptor {
     pub(crate) executor: Rc<LocalExecutor<'static>>,
     pub(crate) pool: Pool,
+    pub(crate) gate: Gate,
     pub(crate) entrance: Entrance,
 }
 
 impl Acceptor {
-    /// Accepts as long as there are places; when the kernel refuses (no file descriptors), waits.
+    /// Accepts all; when the kernel refuses (no file descriptors), waits.
     pub(crate) async fn run(self, listener: TcpListener) {
-        let arrivals: Arc<Async<net::TcpListener>> = listener.clone().into();
         loop {
-            // A place is taken only for a connection that is there: listeners do not hoard them.
-            // Should it be gone again, its listener keeps the one place for the next.
-            let _ = arrivals.readable().await;
-            let Some(place) = self.pool.place().await else { return };
             match listener.accept().await {
                 Ok((stream, from)) => {
-                    // Nobody shares the stream inside yet.
-                    let stream: Arc<Async<net::TcpStream>> = stream.into();
-                    let Some(stream) = Arc::into_inner(stream) else { continue };
-                    let _ = stream.get_ref().set_nodelay(true);
-                    let (link, from) = (Link::new(stream), Endpoint::from(from));
-                    let connection = Connection { link, from, place };
-                    self.executor.spawn(serve(connection, self.entrance.clone())).detach();
+                    if let Err(reason) = self.admit(stream, from.into()).await {
+                        self.entrance.count(reason).await;
+                    }
                 }
                 Err(cause) => {
                     warn!("accept-failed cause={}", cause.kind());
                     Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
                 }
             }
+            // A flood of connections starves nobody.
+            future::yield_now().await;
         }
+    }
+
+    /// Gives a connection a place and has it served; the banned have none (C100), nor have those
+    /// for whom nobody gives way (C101).
+    async fn admit(&self, stream: TcpStream, from: Endpoint) -> Result<(), DropReason> {
+        let ip = from.ip();
+        if self.gate.refuses(ip, self.entrance.is_relay_only()) {
+            return Err(DropReason::Blocked);
+        }
+        let origin = Origin { ip, exempt: self.gate.trusts(ip) };
+        let place = Rc::new(self.pool.place(origin).await.ok_or(DropReason::TableFull)?);
+        // Nobody shares the stream inside yet.
+        let stream: Arc<Async<net::TcpStream>> = stream.into();
+        let stream = Arc::into_inner(stream).ok_or(DropReason::Bug)?;
+        let _ = stream.get_ref().set_nodelay(true);
+        let connection = Connection { link: Link::new(stream), from, place };
+        let (gate, entrance) = (self.gate.clone(), self.entrance.clone());
+        self.executor.spawn(serve(connection, entrance, gate)).detach();
+        Ok(())
     }
 }
 
@@ -74,11 +90,11 @@ pub(crate) enum Entrance {
     /// P-1: NAT tests and online queries, never an offer (C37); perhaps the console.
     NatTest { rendezvous: SignallingHandle, console: bool },
     /// P+2: signalling over WebSocket, never an offer (C31).
-    SignallingWs { rendezvous: SignallingHandle, proxies: Proxies },
+    SignallingWs(SignallingHandle),
     /// The relay, its first message in a frame; perhaps the console.
     Relay { relay: RelayHandle, console: bool },
     /// The relay over WebSocket.
-    RelayWs { relay: RelayHandle, proxies: Proxies },
+    RelayWs(RelayHandle),
     /// The only port: all of these but NAT tests' second port and the console.
     Single(SinglePort),
 }
@@ -88,7 +104,6 @@ pub(crate) enum Entrance {
 pub(crate) struct SinglePort {
     pub(crate) rendezvous: SignallingHandle,
     pub(crate) relay: RelayHandle,
-    pub(crate) proxies: Proxies,
 }
 
 /// What a connection turned out to be, with its owner.
@@ -100,9 +115,24 @@ enum Accepted {
     Console(Option<SignallingHandle>),
 }
 
-/// Serves a connection to its end.
-async fn serve(mut connection: Connection, entrance: Entrance) {
-    match entrance.decide(&mut connection).await {
+/// Serves a connection to its end, or until it must give way.
+async fn serve(connection: Connection, entrance: Entrance, gate: Gate) {
+    let place = Rc::clone(&connection.place);
+    let served = async {
+        serve_whole(connection, &entrance, &gate).await;
+        false
+    };
+    let evicted = async {
+        place.evicted().await;
+        true
+    };
+    if future::or(served, evicted).await {
+        entrance.gone(&place).await;
+    }
+}
+
+async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gate) {
+    match entrance.decide(&mut connection, gate).await {
         Ok(Accepted::Signalling(rendezvous, beginning)) => {
             conversation::serve(connection, beginning, rendezvous).await;
         }
@@ -113,7 +143,11 @@ async fn serve(mut connection: Connection, entrance: Entrance) {
 }
 
 impl Entrance {
-    async fn decide(&self, connection: &mut Connection) -> Result<Accepted, DropReason> {
+    async fn decide(
+        &self,
+        connection: &mut Connection,
+        gate: &Gate,
+    ) -> Result<Accepted, DropReason> {
         match self {
             Self::Signalling(rendezvous) => {
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Fresh))
@@ -124,8 +158,8 @@ impl Entrance {
                     false => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
                 })
             }
-            Self::SignallingWs { rendezvous, proxies } => {
-                upgrade(connection, proxies).await?;
+            Self::SignallingWs(rendezvous) => {
+                upgrade(connection, gate, false).await?;
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
             }
             Self::Relay { relay, console } => {
@@ -134,12 +168,13 @@ impl Entrance {
                     false => Accepted::Relay(relay.clone(), None),
                 })
             }
-            Self::RelayWs { relay, proxies } => {
-                upgrade(connection, proxies).await?;
+            Self::RelayWs(relay) => {
+                upgrade(connection, gate, true).await?;
                 Ok(Accepted::Relay(relay.clone(), None))
             }
             Self::Single(port) => {
-                within(IDLE_MS, Err(DropReason::Idle), port.decide(connection)).await
+                let ms_max = OFFER_DELAY_SHARED_MS + MESSAGE_MS;
+                within(ms_max, Err(DropReason::Idle), port.decide(connection, gate)).await
             }
         }
     }
@@ -149,21 +184,50 @@ impl Entrance {
         match self {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
-            | Self::SignallingWs { rendezvous, .. }
+            | Self::SignallingWs(rendezvous)
             | Self::Single(SinglePort { rendezvous, .. }) => {
                 let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
             }
-            Self::Relay { relay, .. } | Self::RelayWs { relay, .. } => {
+            Self::Relay { relay, .. } | Self::RelayWs(relay) => {
                 let _ = relay.inbox.send(ToRelay::Refused(reason)).await;
             }
         }
+    }
+
+    /// Tells the owner, whoever it is by now, of a connection that gave way. The place is another's
+    /// only after that.
+    async fn gone(&self, place: &Place) {
+        let (conn, reason) = (place.conn(), DropReason::TableFull);
+        match self {
+            Self::Signalling(rendezvous)
+            | Self::NatTest { rendezvous, .. }
+            | Self::SignallingWs(rendezvous)
+            | Self::Single(SinglePort { rendezvous, .. }) => {
+                let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
+            }
+            Self::Relay { .. } | Self::RelayWs(_) => self.count(reason).await,
+        }
+        if let Self::Relay { relay, .. }
+        | Self::RelayWs(relay)
+        | Self::Single(SinglePort { relay, .. }) = self
+        {
+            let _ = relay.inbox.send(ToRelay::Closed { conn }).await;
+        }
+    }
+
+    const fn is_relay_only(&self) -> bool {
+        matches!(self, Self::Relay { .. } | Self::RelayWs(_))
     }
 }
 
 impl SinglePort {
     /// The first bytes tell, or their absence: who is silent waits for the offer of a sealed
     /// channel.
-    async fn decide(&self, connection: &mut Connection) -> Result<Accepted, DropReason> {
+    async fn decide(
+        &self,
+        connection: &mut Connection,
+        gate: &Gate,
+    ) -> Result<Accepted, DropReason> {
         let signalling = |beginning| Accepted::Signalling(self.rendezvous.clone(), beginning);
         let relay = |first| Accepted::Relay(self.relay.clone(), first);
         let spoke = async { readable(&connection.link.stream).await.is_ok() };
@@ -171,7 +235,7 @@ impl SinglePort {
             return Ok(signalling(Beginning::Silent));
         }
         if begins_with_get(&mut connection.link).await? {
-            match upgrade(connection, &self.proxies).await? {
+            match upgrade(connection, gate, false).await? {
                 Service::Signalling => return Ok(signalling(Beginning::Unoffered)),
                 Service::Relay => return Ok(relay(None)),
                 Service::Other => {}

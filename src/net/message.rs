@@ -63,6 +63,8 @@ pub enum ToConnection {
     Payload(Vec<u8>),
     /// You are a peer's presence: send heartbeats, and end when they are not answered (C28).
     Keep,
+    /// The same, for a bounded time (C102).
+    Linger,
 }
 
 /// What the owner of the relay is told.

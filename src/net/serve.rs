@@ -28,11 +28,11 @@ use hbb_core::rendezvous::Rendezvous;
 
 use crate::net::accept::{Acceptor, Entrance, SinglePort};
 use crate::net::clock::Clock;
+use crate::net::conn::gate::{Gate, GateRules};
 use crate::net::conn::pool::Pool;
 use crate::net::conn::secrecy::Offers;
 use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
-use crate::net::conn::websocket::Proxies;
 use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
 use crate::net::health;
 use crate::net::message::{RelaySettings, Update};
@@ -169,9 +169,10 @@ async fn serve(
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
     let signals = setup.signals;
     let signals = signals.and_stops().map_err(ServeError::System)?;
-    let (pool, proxies) = (Pool::new(live.limits.connections), Proxies::default());
-    proxies.set(live.proxies.clone());
-    let shell = Shell { executor, pool, clock: Clock::start(), proxies, listening };
+    let (clock, gate) = (Clock::start(), Gate::default());
+    gate.set(GateRules::from(&live));
+    let pool = Pool::new(live.limits.connections, setup.seed, clock);
+    let shell = Shell { executor, pool, clock, gate, listening };
     // The control thread sends the next settings when these are obeyed.
     let (live_in, live_out) = bounded(1);
     let (live_relay_in, live_relay_out) = bounded(1);
@@ -210,8 +211,7 @@ async fn serve(
     supervisor.ready();
     let holders = Holders {
         pool: shell.pool.clone(),
-        places: live.limits.connections,
-        proxies: shell.proxies.clone(),
+        gate: shell.gate.clone(),
         watch,
         rendezvous: live_in,
         relay: live_relay_in,
@@ -268,7 +268,7 @@ struct Shell {
     executor: Rc<LocalExecutor<'static>>,
     pool: Pool,
     clock: Clock,
-    proxies: Proxies,
+    gate: Gate,
     listening: Listening,
 }
 
@@ -283,7 +283,8 @@ impl Shell {
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.clock, writes);
         let store = store.map_err(ServeError::System)?;
-        let io = SignallingIo { datagrams, store, watch, clock: self.clock };
+        let (clock, pool) = (self.clock, self.pool.clone());
+        let io = SignallingIo { datagrams, store, watch, clock, pool };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
@@ -314,27 +315,25 @@ impl Shell {
 
     /// What stands behind a port; None if nobody here serves it.
     fn entrance(&self, service: PortService, servers: &Servers) -> Option<Entrance> {
-        let (proxies, console) = (self.proxies.clone(), self.listening.console);
+        let console = self.listening.console;
         let rendezvous = || servers.rendezvous.clone();
         let relay = || servers.relay.clone();
         Some(match service {
             PortService::Signalling => Entrance::Signalling(rendezvous()?),
             PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous()?, console },
-            PortService::SignallingWs => {
-                Entrance::SignallingWs { rendezvous: rendezvous()?, proxies }
-            }
+            PortService::SignallingWs => Entrance::SignallingWs(rendezvous()?),
             PortService::Relay => Entrance::Relay { relay: relay()?, console },
-            PortService::RelayWs => Entrance::RelayWs { relay: relay()?, proxies },
+            PortService::RelayWs => Entrance::RelayWs(relay()?),
             PortService::Every => {
                 let (rendezvous, relay) = (rendezvous()?, relay()?);
-                Entrance::Single(SinglePort { rendezvous, relay, proxies })
+                Entrance::Single(SinglePort { rendezvous, relay })
             }
         })
     }
 
     fn accept(&self, listener: TcpListener, entrance: Entrance) {
         let (executor, pool) = (Rc::clone(&self.executor), self.pool.clone());
-        let acceptor = Acceptor { executor, pool, entrance };
+        let acceptor = Acceptor { executor, pool, gate: self.gate.clone(), entrance };
         self.executor.spawn(acceptor.run(listener)).detach();
     }
 }

@@ -203,13 +203,18 @@ fn peer_id(text: &str) -> hbb_core::base::peer::PeerId {
 }
 
 #[test]
-fn a_health_check_keeps_its_connection_and_is_nothing_in_a_datagram() {
+fn c102_a_health_check_keeps_its_connection_for_a_while_and_is_nothing_in_a_datagram() {
     let mut drive = Drive::open();
     let health_check = unhex("d2010a0a08612d746f6b656e21");
     drive.datagram(A_AT, &health_check).silent();
     let conn = drive.connect(A_AT);
     let deeds = drive.stream(conn, &health_check);
-    assert!(deeds.kept(conn) && deeds.sent().is_empty() && deeds.closed(conn).is_none());
+    assert!(
+        deeds.lingers(conn)
+            && !deeds.kept(conn)
+            && deeds.sent().is_empty()
+            && deeds.closed(conn).is_none()
+    );
     // Nobody is present on it.
     assert!(!online(&mut drive, B1));
 }

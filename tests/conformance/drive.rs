@@ -36,6 +36,7 @@ pub(crate) enum Did {
     Sent(Via, Vec<u8>),
     Closed(Conn, DropReason),
     Kept(Conn),
+    Lingers(Conn),
     Reported(Event),
 }
 
@@ -48,7 +49,7 @@ impl Deeds {
     pub(crate) fn sent(&self) -> Vec<(Via, &[u8])> {
         let sent = self.0.iter().filter_map(|did| match did {
             Did::Sent(via, payload) => Some((*via, payload.as_slice())),
-            Did::Closed(..) | Did::Kept(_) | Did::Reported(_) => None,
+            Did::Closed(..) | Did::Kept(_) | Did::Lingers(_) | Did::Reported(_) => None,
         });
         sent.collect()
     }
@@ -88,8 +89,15 @@ impl Deeds {
     pub(crate) fn closed(&self, conn: Conn) -> Option<DropReason> {
         self.0.iter().find_map(|did| match did {
             Did::Closed(closed, reason) if *closed == conn => Some(*reason),
-            Did::Closed(..) | Did::Sent(..) | Did::Kept(_) | Did::Reported(_) => None,
+            Did::Closed(..) | Did::Sent(..) | Did::Kept(_) | Did::Lingers(_) | Did::Reported(_) => {
+                None
+            }
         })
+    }
+
+    /// Whether `conn` is kept for a while.
+    pub(crate) fn lingers(&self, conn: Conn) -> bool {
+        self.0.contains(&Did::Lingers(conn))
     }
 
     /// Whether `conn` is a peer's presence from now on.
@@ -248,6 +256,7 @@ impl Drive {
                 Effect::Reply { via, reply } => deeds.0.push(Did::Sent(via, encode(&reply))),
                 Effect::Close { conn, reason } => deeds.0.push(Did::Closed(conn, reason)),
                 Effect::Keep { conn } => deeds.0.push(Did::Kept(conn)),
+                Effect::Linger { conn } => deeds.0.push(Did::Lingers(conn)),
                 Effect::Report(event) => deeds.0.push(Did::Reported(event)),
                 Effect::Save { ticket, change, .. } => match self.store {
                     Store::Keeps => {

@@ -1,4 +1,5 @@
-//! What takes half a minute, all of it at once against one server: C05, C19, C23, C66, C67, C69.
+//! What takes half a minute, all of it at once against one server: C05, C19, C23, C66, C67, C69,
+//! C102.
 //! Whichever of these tests comes first runs them all; each then gives its own verdict.
 
 use std::any::Any;
@@ -13,11 +14,12 @@ use crate::loopback::{
 use crate::model::server::Server;
 use crate::relay_socket::{first, is_pair, leg, passes};
 use crate::say::{self, Body, hex};
+use crate::websocket::{WebSocket, ws_port};
 
 /// The name a test calls its wait by, and the wait.
 type Wait = (&'static str, fn(&Server));
 
-const WAITS: [Wait; 8] = [
+const WAITS: [Wait; 10] = [
     ("silence", silent_connections_are_closed),
     ("four", fourth_registration),
     ("offline", offline_after_30_s),
@@ -26,6 +28,8 @@ const WAITS: [Wait; 8] = [
     ("too late", partner_after_31_s),
     ("idle", idle_pair_is_closed),
     ("tunnel", idle_tunnel_and_busy_pair_stay),
+    ("dribble", dribbled_messages_are_closed),
+    ("pings", pings_keep_nobody),
 ];
 
 /// Runs all of them unless that was done, and fails as the one called `name` did.
@@ -95,15 +99,57 @@ fn silent_connections_are_closed(server: &Server) {
     let watch = Watch::start();
     let main = Caller::from("127.0.5.1", main_port(server));
     let nat = Caller::from("127.0.5.1", nat_port(server));
-    let mut half = Caller::from("127.0.5.1", nat_port(server));
-    half.say_raw(b"\xff");
-    let [main, nat, half] = watch.closed([main, nat, half], 29.0..33.0);
-    assert!(nat.is_empty() && half.is_empty(), "a word on P-1");
+    let [main, nat] = watch.closed([main, nat], 29.0..33.0);
+    assert!(nat.is_empty(), "a word on P-1");
     if let Some(len) = main.first() {
         // On P the server may offer a key meanwhile, once.
         assert_eq!(len & 3, 1, "{}", hex(&main));
         assert!(matches!(say::read(&main[2..]), Body::KeyExchange(_)), "{}", hex(&main));
     }
+}
+
+#[test]
+fn c102_a_message_that_dribbles_in_is_closed_10_s_after_it_began() {
+    waited("dribble");
+}
+
+fn dribbled_messages_are_closed(server: &Server) {
+    let watch = Watch::start();
+    let mut half = Caller::from("127.0.5.9", nat_port(server));
+    half.say_raw(b"\xff");
+    let mut frames = Caller::from("127.0.5.9", main_port(server));
+    let mut fragments = WebSocket::at("127.0.5.9", ws_port(server));
+    frames.say_raw(&[0xa1, 0x0f]);
+    fragments.0.say_raw(&[0x02, 0x80, 0, 0, 0, 0]);
+    // Fragments without end, a ping between them.
+    for _ in 0..4 {
+        thread::sleep(Duration::from_secs(2));
+        frames.say_raw(&[0xba]);
+        fragments.0.say_raw(&[0x00, 0x80, 0, 0, 0, 0, 0x89, 0x80, 0, 0, 0, 0]);
+    }
+    watch.closed([half, frames, fragments.0], 9.5..13.0);
+}
+
+#[test]
+fn c102_pings_and_empty_messages_keep_nobody_but_a_device() {
+    waited("pings");
+}
+
+fn pings_keep_nobody(server: &Server) {
+    let watch = Watch::start();
+    let mut pings = WebSocket::at("127.0.5.10", ws_port(server));
+    let mut empty = Caller::from("127.0.5.10", nat_port(server));
+    let mut device = WebSocket::at("127.0.5.10", ws_port(server));
+    drop(device.ask(&say::register_pk("pinging", DEVICE, &KEY)));
+    for turn in 1..7 {
+        watch.wait(4.0 * f64::from(turn));
+        for web in [&mut pings, &mut device] {
+            web.0.say_raw(&[0x89, 0x80, 0, 0, 0, 0]);
+        }
+        empty.say_raw(&[0]);
+    }
+    watch.closed([pings.0, empty], 29.0..33.0);
+    assert!(is_online(server, "pinging"));
 }
 
 #[test]

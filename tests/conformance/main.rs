@@ -11,6 +11,7 @@ mod both;
 mod chance;
 mod connection_machine;
 mod console;
+mod crowds;
 mod drive;
 mod first_start;
 mod half_minute;

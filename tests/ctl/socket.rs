@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, chown, symlink};
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::address;
 use crate::ctl_at;
@@ -35,6 +37,22 @@ impl Drop for Place {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.0));
     }
+}
+
+#[test]
+fn operators_are_answered_again_after_file_descriptors_ran_out() {
+    let mut server = Server::start(&[]);
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
+    let is_free =
+        |number: &u64| fs::symlink_metadata(format!("/proc/{}/fd/{number}", server.pid())).is_err();
+    let most = getrlimit(Resource::Nofile).maximum;
+    let few = Rlimit { current: (0..).find(is_free), maximum: most };
+    let before = prlimit(pid, Resource::Nofile, few).unwrap();
+    let waits = UnixStream::connect(server.data().join("hbb.sock")).unwrap();
+    server.wait_log("warn control-failed");
+    drop(waits);
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    assert!(ctl_at(server.data(), &["status"]).is_ok());
 }
 
 #[test]

@@ -203,11 +203,8 @@ impl Ledger {
         self.register(Save { here, ..save });
     }
 
-    /// The connection is to be kept: then somebody is present on it, or it asked for just that.
-    pub(crate) fn keeps(&self, cause: &Cause, conn: Conn) {
-        if matches!(cause.kind, Kind::HealthCheck) && cause.via == Some(Via::Stream(conn)) {
-            return;
-        }
+    /// The connection is to be kept: then somebody is present on it.
+    pub(crate) fn keeps(&self, conn: Conn) {
         let on = |here: &Here| here.via == Via::Stream(conn) && !here.left;
         assert!(self.presence.values().any(on), "{conn:?} is kept for nobody");
     }

@@ -264,7 +264,11 @@ impl Server {
                 Effect::Save { ticket, change, .. } => deeds.push(self.save(ticket, change, cause)),
                 Effect::Keep { conn } => {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");
-                    self.ledger.keeps(cause, conn);
+                    self.ledger.keeps(conn);
+                    self.kept.insert(conn.slot);
+                }
+                Effect::Linger { conn } => {
+                    assert!(self.is_open(conn), "{conn:?} is kept, and closed");
                     self.kept.insert(conn.slot);
                 }
                 Effect::Report(_) => {}

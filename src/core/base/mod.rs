@@ -7,6 +7,7 @@ pub mod counters;
 pub mod limits;
 pub(crate) mod nonce;
 pub mod peer;
+pub mod places;
 pub mod rates;
 pub mod table;
 pub mod text;

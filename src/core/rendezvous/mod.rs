@@ -12,6 +12,7 @@ mod rename;
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use heapless::Deque;
 
@@ -95,6 +96,12 @@ pub enum Effect {
     /// it is idle (C28).
     Keep {
         /// As `Opened` gave it.
+        conn: Conn,
+    },
+    /// An initiator wants this connection kept while its session runs: send heartbeats, for a
+    /// bounded time (C102).
+    Linger {
+        /// Its handle.
         conn: Conn,
     },
     /// Make a change durable, then give `Saved`.
@@ -187,6 +194,15 @@ pub struct Occupancy {
     pub throttled: usize,
 }
 
+/// Somebody who proved who it is, or that it has the key: its address is no stranger's (C101).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vouched {
+    /// Where it is.
+    pub ip: IpAddr,
+    /// The connection on which it showed the key.
+    pub conn: Option<Conn>,
+}
+
 /// What one input or timeout led to, in order.
 pub type Effects = Deque<Effect, EFFECTS_MAX>;
 
@@ -216,6 +232,7 @@ pub struct Rendezvous {
     sources: Throttle,
     newcomers: Throttle,
     nonces: Nonces,
+    vouched: Option<Vouched>,
     turn: usize,
     epoch_secs: u64,
     counters: Counters,
@@ -238,6 +255,7 @@ impl Rendezvous {
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
             nonces: Nonces::new(seed),
+            vouched: None,
             turn: 0,
             epoch_secs: 0,
             counters: Counters::default(),
@@ -269,6 +287,11 @@ impl Rendezvous {
     /// Sets the Unix time of [`Time::START`], in seconds; 0 while the clock is not set.
     pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
         self.epoch_secs = epoch_secs;
+    }
+
+    /// Who proved something with the last input, told once.
+    pub const fn take_vouched(&mut self) -> Option<Vouched> {
+        self.vouched.take()
     }
 
     /// What was dropped since start, by reason.
@@ -386,10 +409,10 @@ impl Rendezvous {
 }
 
 /// An initiator may keep a connection while its session runs. We never ask for that (feedback
-/// stays 0), but if it does so it is kept like a peer.
+/// stays 0); whoever does so all the same is kept for a while.
 fn health_check(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
     let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
-    push(effects, Effect::Keep { conn });
+    push(effects, Effect::Linger { conn });
     Ok(())
 }
 

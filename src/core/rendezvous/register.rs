@@ -12,7 +12,7 @@ use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
 use super::registry::Contact;
-use super::{Effect, Effects, Event, Rendezvous, push, reply};
+use super::{Effect, Effects, Event, Rendezvous, Vouched, push, reply};
 
 /// The window of [`Limits::newcomers_per_source`](crate::base::limits::Limits): a day.
 pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
@@ -76,6 +76,7 @@ impl Rendezvous {
         let settled = present.is_some_and(|here| here.via() == via);
         if settled {
             self.registry.seen(id, Contact::new(via, from, now));
+            self.vouched = Some(Vouched { ip: from.ip(), conn: None });
         }
         reply(effects, via, Reply::RegisterPeer { request_pk: !settled });
         Ok(())
@@ -163,6 +164,7 @@ impl Rendezvous {
         }
         if standing == Standing::Known {
             answer(effects, via, Registered::Ok);
+            self.vouched = Some(Vouched { ip: from.ip(), conn: None });
             self.arrive(&claim.id, contact, effects);
             return Ok(());
         }

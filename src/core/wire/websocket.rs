@@ -166,6 +166,11 @@ pub struct Assembly {
 }
 
 impl Assembly {
+    /// Whether fragments of a message came and its last one did not.
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The frame at the front of `buffer`, which is unmasked in place, and the bytes it took;
     /// None while it is incomplete.
     ///

@@ -110,6 +110,15 @@ impl Link {
         }
     }
 
+    /// Whether a payload has begun to come and is not whole.
+    pub fn is_half_read(&self) -> bool {
+        let in_fragments = match &self.codec {
+            Codec::Frames => false,
+            Codec::WebSocket(assembly) => assembly.is_open(),
+        };
+        in_fragments || !self.leftover.is_empty()
+    }
+
     /// Waits for the next payload.
     ///
     /// # Errors

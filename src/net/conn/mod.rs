@@ -1,6 +1,7 @@
 //! One connection or socket: how it is opened, cut into payloads, sealed, counted. It knows no
 //! machine and nobody's queue.
 
+pub(crate) mod gate;
 pub mod link;
 pub(crate) mod pool;
 pub(crate) mod secrecy;
@@ -8,6 +9,8 @@ pub(crate) mod slots;
 pub(crate) mod socket;
 pub(crate) mod udp;
 pub(crate) mod websocket;
+
+use std::rc::Rc;
 
 use hbb_core::base::address::Endpoint;
 
@@ -21,5 +24,5 @@ pub(crate) struct Connection {
     /// Where its client is: where it came from, unless a trusted proxy knows better (C54).
     pub(crate) from: Endpoint,
     /// Kept to its end.
-    pub(crate) place: Place,
+    pub(crate) place: Rc<Place>,
 }

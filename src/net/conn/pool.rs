@@ -1,44 +1,101 @@
-//! The places connections occupy: counted, handed out before accepting, given back on drop.
+//! The places connections occupy: who gets one and who gives way is decided by `base/places.rs`;
+//! here those wait who were promised one, and those learn of it who must go. C101.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use smol::channel::{Receiver, Sender, unbounded};
 
 use hbb_core::base::conn::Conn;
+use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places};
+use hbb_core::base::table::Seed;
+
+use crate::net::clock::Clock;
+use crate::net::conn::slots::SlotTable;
 
 /// Hands out places; clones share them.
 #[derive(Clone)]
-pub(crate) struct Pool {
-    free: Receiver<Conn>,
-    back: Sender<Conn>,
+pub(crate) struct Pool(Rc<Shared>);
+
+struct Shared {
+    clock: Clock,
+    places: RefCell<Places>,
+    tenants: RefCell<SlotTable<Rc<Notice>>>,
+    /// Places given back, for those who wait: as many as they are.
+    freed: (Sender<Conn>, Receiver<Conn>),
+}
+
+/// Tells a connection that it must go.
+#[derive(Default)]
+struct Notice {
+    given: Cell<bool>,
+    waker: Cell<Option<Waker>>,
 }
 
 /// One place, free again, for the next generation, when dropped.
 pub(crate) struct Place {
     conn: Conn,
-    back: Sender<Conn>,
+    notice: Rc<Notice>,
+    pool: Pool,
 }
 
 impl Pool {
-    /// A pool of `limit` places.
-    pub(crate) fn new(limit: usize) -> Self {
-        let (back, free) = unbounded();
-        let pool = Self { free, back };
-        pool.grow(0, limit);
-        pool
+    /// A pool of `limit` places; `seed` keys its tables.
+    pub(crate) fn new(limit: usize, seed: Seed, clock: Clock) -> Self {
+        let places = RefCell::new(Places::new(limit, seed));
+        let tenants = RefCell::new(SlotTable::new());
+        Self(Rc::new(Shared { clock, places, tenants, freed: unbounded() }))
     }
 
-    /// Adds the places from `from` up to `to`. Places are never taken away while we run: a lower
-    /// limit holds from the next start.
-    pub(crate) fn grow(&self, from: usize, to: usize) {
-        for slot in from..to {
-            let Ok(slot) = u32::try_from(slot) else { return };
-            let _ = self.back.try_send(Conn { slot, generation: 0 });
+    /// Adds places up to `limit`. Places are never taken away while we run: a lower limit holds
+    /// from the next start.
+    pub(crate) fn grow(&self, limit: usize) {
+        self.0.places.borrow_mut().grow(limit);
+    }
+
+    /// A place for a connection; None if there is none for it. It waits for as long as another
+    /// takes to go.
+    pub(crate) async fn place(&self, origin: Origin) -> Option<Place> {
+        let admission = self.0.places.borrow_mut().admit(self.0.clock.now(), origin);
+        let conn = match admission {
+            Admission::Refused => return None,
+            Admission::Now { conn, evicted } => {
+                self.evict(evicted);
+                conn
+            }
+            Admission::Instead(evicted) => {
+                self.evict(Some(evicted));
+                let conn = self.0.freed.1.recv().await.ok()?;
+                self.0.places.borrow_mut().occupy(self.0.clock.now(), conn, origin);
+                conn
+            }
+        };
+        let notice = Rc::<Notice>::default();
+        self.0.tenants.borrow_mut().insert(conn, Rc::clone(&notice));
+        Some(Place { conn, notice, pool: self.clone() })
+    }
+
+    /// Ties a connection to the device that is present on it, or to the key it showed.
+    pub(crate) fn tie(&self, conn: Conn) {
+        self.0.places.borrow_mut().tie(conn);
+    }
+
+    /// Remembers an address as one of a known device, or of somebody who has the key.
+    pub(crate) fn vouch(&self, ip: IpAddr) {
+        self.0.places.borrow_mut().vouch(self.0.clock.now(), ip);
+    }
+
+    fn evict(&self, conn: Option<Conn>) {
+        let Some(conn) = conn else { return };
+        if let Some(notice) = self.0.tenants.borrow_mut().get_mut(conn) {
+            notice.given.set(true);
+            if let Some(waker) = notice.waker.take() {
+                waker.wake();
+            }
         }
-    }
-
-    /// A place, as soon as there is one.
-    pub(crate) async fn place(&self) -> Option<Place> {
-        let conn = self.free.recv().await.ok()?;
-        Some(Place { conn, back: self.back.clone() })
     }
 }
 
@@ -47,12 +104,40 @@ impl Place {
     pub(crate) const fn conn(&self) -> Conn {
         self.conn
     }
+
+    /// Waits until somebody else shall have the place: the connection must end.
+    pub(crate) async fn evicted(&self) {
+        poll_fn(|context| {
+            self.notice.waker.set(Some(context.waker().clone()));
+            if self.notice.given.get() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// The connection begins a session: nobody gets its place before it is given back.
+    pub(crate) fn settle(&self) {
+        self.notice.given.set(false);
+        self.pool.0.places.borrow_mut().settle(self.conn);
+    }
+
+    /// A proxy told that the client is at `ip`, where it counts from now on.
+    ///
+    /// # Errors
+    /// As [`Places::told`].
+    pub(crate) fn told(&self, ip: IpAddr) -> Result<(), PlaceRefused> {
+        let now = self.pool.0.clock.now();
+        let evicted = self.pool.0.places.borrow_mut().told(now, self.conn, ip)?;
+        self.pool.evict(evicted);
+        Ok(())
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Conn { slot, generation } = self.conn;
-        let next = Conn { slot, generation: generation.wrapping_add(1) };
-        let _ = self.back.try_send(next);
+        let Shared { places, tenants, freed, .. } = &*self.pool.0;
+        tenants.borrow_mut().remove(self.conn);
+        if let Some(next) = places.borrow_mut().release(self.conn) {
+            let _ = freed.0.try_send(next);
+        }
     }
 }

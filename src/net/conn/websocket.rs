@@ -1,11 +1,9 @@
 //! Opens WebSockets: the handshake within its deadline and size, and whose address the client
 //! has when a trusted proxy tells it. C31, C53, C54.
 
-use std::cell::RefCell;
 use std::net::IpAddr;
-use std::rc::Rc;
 
-use hbb_core::base::address::{Endpoint, Network, canonical};
+use hbb_core::base::address::{Endpoint, canonical};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONNECTIONS_CEILING, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS};
@@ -13,36 +11,22 @@ use hbb_core::wire::handshake::{Opening, Service, parse};
 use hbb_core::wire::websocket::Assembly;
 
 use crate::net::conn::Connection;
+use crate::net::conn::gate::Gate;
 use crate::net::conn::link::{Codec, Link, within};
 
-/// The proxies whose word about addresses is taken; clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Proxies(Rc<RefCell<Vec<Network>>>);
-
-impl Proxies {
-    /// Believes these and no others from now on.
-    pub(crate) fn set(&self, networks: Vec<Network>) {
-        *self.0.borrow_mut() = networks;
+/// Where a client is, or None if it is where its connection comes from. A proxy appends to one
+/// header and may pass the other as the client sent it; where the two differ nobody can tell which
+/// is the forged one, and neither is believed.
+fn forwarded(gate: &Gate, from: Endpoint, opening: &Opening) -> Option<IpAddr> {
+    if !gate.trusts(from.ip()) {
+        return None;
     }
-
-    fn trust(&self, ip: IpAddr) -> bool {
-        self.0.borrow().iter().any(|network| network.contains(ip))
-    }
-
-    /// Where a client is, or None if it is where its connection comes from. A proxy appends to
-    /// one header and may pass the other as the client sent it; where the two differ nobody can
-    /// tell which is the forged one, and neither is believed.
-    fn forwarded(&self, from: Endpoint, opening: &Opening) -> Option<IpAddr> {
-        if !self.trust(from.ip()) {
-            return None;
-        }
-        let mut hops = opening.forwarded_for.iter().rev().copied().map(canonical);
-        let last = hops.find(|hop| !self.trust(*hop));
-        let real = opening.real_ip.map(canonical).filter(|ip| !self.trust(*ip));
-        match (last, real) {
-            (Some(last), Some(real)) => (last == real).then_some(last),
-            (one, other) => one.or(other),
-        }
+    let mut hops = opening.forwarded_for.iter().rev().copied().map(canonical);
+    let last = hops.find(|hop| !gate.trusts(*hop));
+    let real = opening.real_ip.map(canonical).filter(|ip| !gate.trusts(*ip));
+    match (last, real) {
+        (Some(last), Some(real)) => (last == real).then_some(last),
+        (one, other) => one.or(other),
     }
 }
 
@@ -53,15 +37,21 @@ impl Proxies {
 /// Why the connection must end; a request that opens no WebSocket was answered.
 pub(crate) async fn upgrade(
     connection: &mut Connection,
-    proxies: &Proxies,
+    gate: &Gate,
+    only_relay: bool,
 ) -> Result<Service, DropReason> {
     let link = &mut connection.link;
     let opening = within(HANDSHAKE_MS, Err(DropReason::Idle), opening(link)).await?;
+    if let Some(ip) = forwarded(gate, connection.from, &opening) {
+        connection.from = Endpoint::new(ip, own_port(connection.place.conn()));
+        if gate.refuses(ip, only_relay) {
+            return Err(DropReason::Blocked);
+        }
+        connection.place.told(ip).map_err(|_| DropReason::TableFull)?;
+    }
+    let link = &mut connection.link;
     link.write(opening.answer.as_bytes()).await?;
     link.codec = Codec::WebSocket(Assembly::default());
-    if let Some(ip) = proxies.forwarded(connection.from, &opening) {
-        connection.from = Endpoint::new(ip, own_port(connection.place.conn()));
-    }
     Ok(opening.service)
 }
 
@@ -95,11 +85,15 @@ fn own_port(conn: Conn) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use hbb_core::base::address::Network;
+
     use super::*;
+    use crate::net::conn::gate::GateRules;
 
     fn told(from: &str, real_ip: &str, forwarded_for: &[&str]) -> Option<IpAddr> {
-        let proxies = Proxies::default();
-        proxies.set(["10.0.0.0/8", "::1/128"].map(|text| Network::parse(text).unwrap()).to_vec());
+        let proxies = ["10.0.0.0/8", "::1/128"].map(|text| Network::parse(text).unwrap());
+        let gate = Gate::default();
+        gate.set(GateRules { proxies: proxies.to_vec(), ..GateRules::default() });
         let opening = Opening {
             service: Service::Other,
             answer: heapless::String::new(),
@@ -107,7 +101,7 @@ mod tests {
             forwarded_for: forwarded_for.iter().map(|ip| ip.parse().unwrap()).collect(),
             consumed: 0,
         };
-        proxies.forwarded(Endpoint::new(from.parse().unwrap(), 1), &opening)
+        forwarded(&gate, Endpoint::new(from.parse().unwrap(), 1), &opening)
     }
 
     #[test]

@@ -7,8 +7,8 @@ use smol::channel::{Receiver, Sender};
 use smol::future;
 
 use super::reload::Reload;
+use crate::net::conn::gate::{Gate, GateRules};
 use crate::net::conn::pool::Pool;
-use crate::net::conn::websocket::Proxies;
 use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::{SignalAction, SignalListener};
 use crate::settings::LiveSettings;
@@ -17,10 +17,8 @@ use crate::settings::LiveSettings;
 pub struct Holders {
     /// Grows with the limit of connections.
     pub(crate) pool: Pool,
-    /// How many places it has.
-    pub places: usize,
-    /// Those that are believed.
-    pub(crate) proxies: Proxies,
+    /// Who is let in.
+    pub(crate) gate: Gate,
     /// The watch over relays.
     pub watch: mpsc::Sender<Vec<String>>,
     /// The owner of the rendezvous.
@@ -32,7 +30,7 @@ pub struct Holders {
 impl Holders {
     /// Applies new settings until a signal says stop.
     pub(crate) async fn until_stop(
-        mut self,
+        self,
         mut signals: SignalListener,
         reload: Reload,
         updates: Receiver<Update<LiveSettings>>,
@@ -55,11 +53,10 @@ impl Holders {
     }
 
     /// The machines answer when they obey; all else is in force on return.
-    fn apply(&mut self, update: Update<LiveSettings>) {
+    fn apply(&self, update: Update<LiveSettings>) {
         let live = &update.settings;
-        self.pool.grow(self.places, live.limits.connections);
-        self.places = self.places.max(live.limits.connections);
-        self.proxies.set(live.proxies.clone());
+        self.pool.grow(live.limits.connections);
+        self.gate.set(GateRules::from(live));
         let _ = self.watch.send(live.policy.relays.clone());
         let settings = RelaySettings {
             limits: live.limits,

@@ -59,6 +59,7 @@ pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, relay:
     let Ok(ToLeg::Park(mut waiting)) = orders.recv().await else { return };
     match partner(&mut waiting, &mut orders).await {
         WaitEnd::Paired(paired) => {
+            place.settle();
             let Paired { partner: joining, terms, number, traffic } = *paired;
             let inbox = inbox.clone();
             let session = Session { waiting, joining, terms, number, traffic, conn, inbox };

@@ -9,7 +9,7 @@ use smol::future;
 
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::limits::{FRAME_BYTES_MAX, OUTBOX_MAX};
+use hbb_core::base::limits::{FRAME_BYTES_MAX, HEALTH_CHECK_MS, OUTBOX_MAX};
 
 use crate::net::conn::Connection;
 use crate::net::conn::link::{Link, readable};
@@ -75,7 +75,7 @@ impl Talk<'_> {
     /// Goes on until there is a reason to end.
     async fn run(mut self, beginning: Beginning, outbox: Receiver<ToConnection>) -> DropReason {
         let mut idle = self.idle_timer(&beginning);
-        let mut went = self.begin(beginning).await;
+        let mut went = self.begin(beginning, &mut idle).await;
         loop {
             if let Err(reason) = went {
                 return reason;
@@ -92,13 +92,14 @@ impl Talk<'_> {
                 future::or(outgoing, future::or(readable, elapsed)).await
             };
             went = match happening {
-                Happening::Readable(true) => {
-                    idle.heard();
-                    self.receive().await
-                }
+                Happening::Readable(true) => self.receive(&mut idle).await,
                 Happening::Outgoing(ToConnection::Payload(payload)) => self.send(payload).await,
                 Happening::Outgoing(ToConnection::Keep) => {
-                    idle.keep();
+                    idle.keep(None);
+                    Ok(())
+                }
+                Happening::Outgoing(ToConnection::Linger) => {
+                    idle.keep(Some(HEALTH_CHECK_MS));
                     Ok(())
                 }
                 Happening::Readable(false) | Happening::Finished => Err(DropReason::Done),
@@ -118,26 +119,39 @@ impl Talk<'_> {
     }
 
     /// Does what is due at once, and passes on what was read before.
-    async fn begin(&mut self, beginning: Beginning) -> Result<(), DropReason> {
+    async fn begin(
+        &mut self,
+        beginning: Beginning,
+        idle: &mut IdleTimer,
+    ) -> Result<(), DropReason> {
         match beginning {
             Beginning::Fresh | Beginning::Unoffered => {}
             Beginning::Silent => self.offer().await?,
             Beginning::Spoke(payload) => self.pass_on(payload).await?,
         }
-        self.pass_on_whole().await
+        let said = self.pass_on_whole().await?;
+        if said || self.link.is_half_read() {
+            idle.heard(said, self.link.is_half_read());
+        }
+        Ok(())
     }
 
     /// Reads what is there and passes on every whole payload.
-    async fn receive(&mut self) -> Result<(), DropReason> {
+    async fn receive(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
         self.link.read()?;
-        self.pass_on_whole().await
+        let said = self.pass_on_whole().await?;
+        idle.heard(said, self.link.is_half_read());
+        Ok(())
     }
 
-    async fn pass_on_whole(&mut self) -> Result<(), DropReason> {
+    /// Passes on every whole payload; whether one of them says something.
+    async fn pass_on_whole(&mut self) -> Result<bool, DropReason> {
+        let mut said = false;
         while let Some(payload) = self.link.payload(FRAME_BYTES_MAX).await? {
+            said |= !payload.is_empty();
             self.pass_on(payload).await?;
         }
-        Ok(())
+        Ok(said)
     }
 
     /// Hands a payload to the owner; an empty one is a sign of life and no more.

@@ -16,10 +16,11 @@ use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
 use hbb_core::base::peer::PeerId;
-use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous};
+use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous, Vouched};
 use hbb_core::wire::message::{decode, encode};
 
 use crate::net::clock::Clock;
+use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::Datagrams;
 use crate::net::message::{
@@ -41,6 +42,8 @@ pub(crate) struct Signalling {
     /// To the watch over relays.
     watch: mpsc::Sender<Vec<String>>,
     outboxes: SlotTable<Sender<ToConnection>>,
+    /// Learns which connections and addresses are no strangers'.
+    pool: Pool,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
@@ -53,6 +56,7 @@ pub(crate) struct SignallingIo {
     /// Has relays watched.
     pub(crate) watch: mpsc::Sender<Vec<String>>,
     pub(crate) clock: Clock,
+    pub(crate) pool: Pool,
 }
 
 /// The queues into this task.
@@ -79,7 +83,7 @@ enum SignallingWake {
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
-        let SignallingIo { datagrams, store, watch, clock } = io;
+        let SignallingIo { datagrams, store, watch, clock, pool } = io;
         Self {
             machine,
             effects: Effects::new(),
@@ -90,6 +94,7 @@ impl Signalling {
             store,
             watch,
             outboxes: SlotTable::new(),
+            pool,
             forgetting: None,
             counters: Counters::default(),
         }
@@ -281,6 +286,10 @@ impl Signalling {
     /// Does what the machine wants. A refused save comes back as a failed one, whose effects are
     /// carried out too; those hold no save.
     fn carry_out(&mut self) {
+        if let Some(Vouched { ip, conn }) = self.machine.take_vouched() {
+            self.pool.vouch(ip);
+            conn.into_iter().for_each(|conn| self.pool.tie(conn));
+        }
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Reply { via: Via::Datagram(to), reply } => {
@@ -291,7 +300,11 @@ impl Signalling {
                 Effect::Reply { via: Via::Stream(conn), reply } => {
                     self.tell(conn, ToConnection::Payload(encode(&reply)));
                 }
-                Effect::Keep { conn } => self.tell(conn, ToConnection::Keep),
+                Effect::Keep { conn } => {
+                    self.pool.tie(conn);
+                    self.tell(conn, ToConnection::Keep);
+                }
+                Effect::Linger { conn } => self.tell(conn, ToConnection::Linger),
                 Effect::Close { conn, reason } => {
                     debug!("connection-closing slot={} reason={}", conn.slot, reason.as_str());
                     self.hang_up(conn);

@@ -95,6 +95,12 @@ impl Prefix {
             }
         }
     }
+
+    /// The network that `ip` belongs to, as providers hand them out: an IPv4 /24 or an IPv6 /48.
+    pub(crate) fn of_network(ip: IpAddr) -> Self {
+        let Self { bits, v6 } = Self::of(ip);
+        Self { bits: if v6 { bits & !0xffff } else { bits & !0xff }, v6 }
+    }
 }
 
 /// A network such as `192.168.0.0/16` or `fd00::/8`. In order, one comes right before those that

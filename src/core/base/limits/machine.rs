@@ -38,3 +38,8 @@ pub const REGISTRATIONS_PER_ID: u16 = 3;
 pub const ID_WINDOW_MS: u64 = 6_000;
 /// The window of `Limits::registrations_per_source` (C20).
 pub const SOURCE_WINDOW_MS: u64 = 60_000;
+/// An address counts as known for this long after a device proved itself there or somebody showed
+/// the key (C101). A device is heard from every few seconds.
+pub const KNOWN_MS: u64 = 300_000;
+/// Known addresses remembered for each place for a connection; the oldest is forgotten first.
+pub const KNOWN_PER_PLACE: usize = 4;

@@ -76,6 +76,12 @@ pub const CONTROL_STACK_BYTES: usize = 128 * 1024;
 pub const PEERS_PER_PAGE: usize = 512;
 /// A silent connection is closed after this (C05, C66).
 pub const IDLE_MS: u64 = 30_000;
+/// A message is whole this long after its first byte, or the connection is closed (C102): the
+/// longest takes a 3G line two seconds.
+pub const MESSAGE_MS: u64 = 10_000;
+/// An initiator that asks to be kept with a HealthCheck is kept this long (C102). We never ask for
+/// one.
+pub const HEALTH_CHECK_MS: u64 = 600_000;
 /// A connection that is a peer's presence gets a heartbeat this often: below the keep-alive, and
 /// below the 30 s some NATs forget after.
 pub const HEARTBEAT_MS: u64 = 20_000;
@@ -186,6 +192,38 @@ impl Limits {
         match self.forget_after_days {
             0 => None,
             days => Some(days as u64 * 24 * 3_600_000),
+        }
+    }
+}
+
+/// How many of the places for connections one address or network may hold, and all newcomers
+/// together (C101).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// Tied to nothing, of one IPv4 address or IPv6 /64: an eighth; its own oldest gives way.
+    pub address: usize,
+    /// Tied to nothing, of one IPv4 /24 or IPv6 /48: a quarter; the oldest of its greediest
+    /// address gives way.
+    pub network: usize,
+    /// Tied to nothing, of all who are not known: three quarters; the oldest of the greediest
+    /// gives way.
+    pub newcomers: usize,
+    /// Tied to a device or a grant, of one address or network: three eighths; further ones stay
+    /// tied to nothing.
+    pub tied: usize,
+}
+
+impl Shares {
+    /// The shares of so many places.
+    pub const fn of(places: usize) -> Self {
+        const fn at_least(number: usize, least: usize) -> usize {
+            if number < least { least } else { number }
+        }
+        Self {
+            address: at_least(places / 8, 4),
+            network: at_least(places / 4, 8),
+            newcomers: places - places / 4,
+            tied: at_least(places / 8 * 3, 4),
         }
     }
 }

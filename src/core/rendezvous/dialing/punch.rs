@@ -15,7 +15,7 @@ use crate::wire::request::{Given, PunchRequest};
 
 use crate::rendezvous::policy::{Ends, Route};
 use crate::rendezvous::registry::Contact;
-use crate::rendezvous::{Effects, Rendezvous, reply};
+use crate::rendezvous::{Effects, Rendezvous, Vouched, reply};
 
 /// An initiator that waits for its target.
 pub(in crate::rendezvous) struct Dial {
@@ -93,6 +93,7 @@ impl Rendezvous {
             }
         };
         self.grants.insert_evicting((from.prefix(), id.clone()), now);
+        self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn) });
         let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
         let route = match wish.force_relay {
             true => Route::Relay,
