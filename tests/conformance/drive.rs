@@ -171,14 +171,16 @@ impl Drive {
         *self = fresh;
     }
 
-    /// Lets time pass, timeouts included.
-    pub(crate) fn wait(&mut self, ms: u64) {
+    /// Lets time pass, timeouts included; gives what the machine did in it.
+    pub(crate) fn wait(&mut self, ms: u64) -> Deeds {
+        let mut deeds = Deeds::default();
         self.now = self.now.after_ms(ms);
         while self.machine.next_timeout().is_some_and(|due| due <= self.now) {
             let mut effects = Effects::new();
             self.machine.handle_timeout(self.now, &mut effects);
-            self.carry_out(&mut effects);
+            deeds.0.extend(self.carry_out(&mut effects).0);
         }
+        deeds
     }
 
     /// One datagram; nothing reaches the machine if it is no message.

@@ -24,6 +24,8 @@ mod loopback;
 mod model;
 mod nat_online;
 mod nat_online_machine;
+mod phones;
+mod phones_machine;
 mod punch;
 mod punch_echo_machine;
 mod punch_machine;

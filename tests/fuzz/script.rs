@@ -293,6 +293,7 @@ impl Stage<'_> {
         let until = self.now.after_ms(ms);
         while let Some(due) = self.machine.next_timeout().filter(|due| *due <= until) {
             let before = self.machine.occupancy();
+            // A claim to a phone may be acknowledged: to whom is the simulation's to judge.
             self.machine.handle_timeout(due, &mut Effects::new());
             assert!(self.machine.occupancy() != before, "a timeout did nothing");
         }

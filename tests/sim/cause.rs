@@ -25,6 +25,8 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
+    /// Time passed.
+    pub(crate) const DUE: Self = Self { kind: Kind::Due, ..Self::NONE };
     /// Nothing anybody could answer.
     pub(crate) const NONE: Self =
         Self { author: Author::Stranger, via: None, from: None, kind: Kind::Other };
@@ -46,6 +48,8 @@ pub(crate) enum Kind {
     Answer(Option<Mangled>, bool),
     /// "Keep this as long as my session lasts."
     HealthCheck,
+    /// Time passed.
+    Due,
     Other,
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Device {
     pub(crate) id: String,
     pub(crate) uuid: Vec<u8>,
     pub(crate) key: [u8; 32],
+    /// Its device id is its key.
+    pub(crate) is_phone: bool,
     /// Its registration socket.
     pub(crate) at: Endpoint,
     pub(crate) on: bool,
@@ -35,10 +37,12 @@ pub(crate) struct Device {
 
 impl Device {
     pub(crate) fn new(number: u64, at: Endpoint, chance: &mut Chance) -> Self {
+        let (key, is_phone) = (key(chance), chance.one_in(3));
         Self {
             id: format!("{}", 100_000_000 + number),
-            uuid: chance.bytes(16),
-            key: key(chance),
+            uuid: if is_phone { key.to_vec() } else { chance.bytes(16) },
+            key,
+            is_phone,
             at,
             on: false,
             by_stream: false,
@@ -90,6 +94,9 @@ impl World {
         let key = key(&mut self.chance);
         let device = &mut self.devices[number];
         (device.key, device.confirmed) = (key, false);
+        if device.is_phone {
+            device.uuid = key.to_vec();
+        }
         if device.on {
             self.plan(number, RETRY_MS);
         }

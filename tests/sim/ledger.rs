@@ -16,6 +16,7 @@ use hbb_core::wire::reply::{Failure, Registered, Reply};
 
 use crate::asks::Ask;
 pub(crate) use crate::cause::{Author, Cause, Kind};
+use crate::claims::{Claim, Claims, is_public};
 use crate::say::proto::relay_response;
 use crate::say::{self, Body};
 
@@ -61,6 +62,7 @@ pub(crate) struct Ledger {
     /// When a device last changed what is stored of an id, present or not.
     changed: BTreeMap<PeerId, u64>,
     proven: BTreeSet<Endpoint>,
+    claims: Claims,
     saves: BTreeMap<u64, Save>,
     asks: BTreeMap<Endpoint, Ask>,
     grants: BTreeMap<(IpAddr, PeerId), u64>,
@@ -87,6 +89,7 @@ impl Ledger {
             showed: BTreeMap::new(),
             changed: BTreeMap::new(),
             proven: BTreeSet::new(),
+            claims: Claims::default(),
             saves: BTreeMap::new(),
             asks: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -125,6 +128,7 @@ impl Ledger {
         self.showed.clear();
         self.changed.clear();
         self.proven.clear();
+        self.claims.clear();
         self.saves.clear();
         self.asks.clear();
         self.grants.clear();
@@ -133,6 +137,7 @@ impl Ledger {
 
     /// A message comes in.
     pub(crate) fn hears(&mut self, cause: &Cause) {
+        self.claims.hears(cause);
         if let Kind::RegisterPk(record) = &cause.kind {
             let device = record.device.as_bytes().to_vec();
             self.owners.entry(device).or_insert(cause.author);
@@ -160,6 +165,9 @@ impl Ledger {
             Change::Rename { from, to } => {
                 let Kind::Rename(old, new, device) = &cause.kind else { panic!("{cause:?}") };
                 let owner = self.acked.get(old).is_some_and(|acked| acked.device == *device);
+                let there = self.presence.get(old).map(|here| here.from.ip());
+                let here = self.is_present(old) && there == cause.from.map(Endpoint::ip);
+                assert!(here || !is_public(to), "{old} was renamed from elsewhere");
                 assert!(owner && from == old && to.id == *new, "{from} is not for {cause:?}");
                 (to.clone(), Some(from.clone()))
             }
@@ -213,9 +221,12 @@ impl Ledger {
     pub(crate) fn sends(&mut self, cause: &Cause, via: Via, reply: &Reply) -> Option<Record> {
         let mut acknowledged = None;
         match reply {
-            Reply::RegisterPeer { request_pk } => self.seen(cause, *request_pk),
+            Reply::RegisterPeer { request_pk } => match &cause.kind {
+                Kind::RegisterPk(record) => self.challenges(cause, record, via),
+                _ => self.seen(cause, *request_pk),
+            },
             Reply::RegisterPk { outcome: Registered::Ok, .. } => {
-                acknowledged = Some(self.acknowledges(cause));
+                acknowledged = Some(self.acknowledges(cause, via));
             }
             Reply::RegisterPk { outcome: Registered::ServerError, .. } => self.has_no_room(cause),
             Reply::PunchRefused(failure) => self.refuses(cause, *failure),
@@ -250,7 +261,8 @@ impl Ledger {
     /// No datagram but to who just spoke or is registered; to the unproven, at most twice (C24).
     fn datagram_out(&mut self, cause: &Cause, to: Endpoint, payload: &[u8]) {
         assert!(payload.len() <= DATAGRAM_BYTES_MAX, "{} bytes to {to}", payload.len());
-        let direct = cause.from == Some(to) && !matches!(cause.via, Some(Via::Stream(_)));
+        let late = matches!(cause.kind, Kind::Due);
+        let direct = late || cause.from == Some(to) && !matches!(cause.via, Some(Via::Stream(_)));
         assert!(direct || self.proven.contains(&to), "{to} did not ask for {}", say::hex(payload));
         let (bytes_in, bytes_out) = self.traffic.entry(to).or_default();
         if direct {
@@ -273,17 +285,42 @@ impl Ledger {
         }
     }
 
-    fn acknowledges(&mut self, cause: &Cause) -> Record {
+    /// A phone is asked, where it is, before a claim from elsewhere counts.
+    fn challenges(&mut self, cause: &Cause, record: &Record, asked: Via) {
+        let here = self.presence.get(&record.id).map(|here| here.via);
+        let present = here == Some(asked) && self.is_present(&record.id);
+        assert!(present && self.is_acked(record), "asked because of {cause:?}");
+        self.claims.open(self.now, cause, record, asked);
+    }
+
+    /// The claim at `via` has waited, and nobody spoke up.
+    fn claimed(&mut self, via: Via) -> Save {
+        let Claim { record, from, asked, .. } = self.claims.take(self.now, via);
+        let here = self.presence.get(&record.id).map(|here| here.via);
+        assert!(!self.is_present(&record.id) || here == Some(asked), "{} moved", record.id);
+        let here = Here { via, from, seen: self.now, left: false };
+        Save { record, here, renamed: None }
+    }
+
+    fn is_acked(&self, record: &Record) -> bool {
+        let acked = Acked { device: record.device.clone(), key: record.key };
+        self.acked.get(&record.id) == Some(&acked)
+    }
+
+    fn acknowledges(&mut self, cause: &Cause, to: Via) -> Record {
         let save = match &cause.kind {
             Kind::RegisterPk(record) => {
-                let acked = Acked { device: record.device.clone(), key: record.key };
-                let durable = self.acked.get(&record.id) == Some(&acked);
+                let durable = self.is_acked(record);
                 assert!(durable, "{} is acknowledged before it is durable", record.id);
+                let here = self.presence.get(&record.id).map(|here| here.via);
+                let asked = !is_public(record) || !self.is_present(&record.id) || here == cause.via;
+                assert!(asked, "{} lost its place without being asked", record.id);
                 let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
                 let here = Here { via, from, seen: self.now, left: false };
                 Save { record: record.clone(), here, renamed: None }
             }
             Kind::Saved(ticket) => self.saves.remove(&ticket.0).expect("saved once"),
+            Kind::Due => self.claimed(to),
             _ => panic!("an acknowledgement out of {cause:?}"),
         };
         self.acks += 1;

@@ -7,6 +7,7 @@
 mod asks;
 mod cause;
 mod chance;
+mod claims;
 mod device;
 mod dial;
 mod ledger;

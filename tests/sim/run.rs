@@ -3,7 +3,7 @@
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Via;
-use hbb_core::base::limits::{IDLE_MS, ONLINE_MS, PUNCH_MS};
+use hbb_core::base::limits::{CHALLENGE_MS, IDLE_MS, ONLINE_MS, PUNCH_MS};
 
 use crate::device::{INTERVAL_MS, RETRY_MS};
 use crate::ledger::Author;
@@ -132,6 +132,10 @@ impl World {
         self.run_until(self.store_free.max(self.now));
         self.run_until(self.now + THROTTLED_MS.max(IDLE_MS));
         self.run_until(self.now + INTERVAL_MS + RETRY_MS + 1000);
+        self.everybody_is_present();
+        // Whoever is here speaks up in time.
+        self.poses_as_phones();
+        self.run_until(self.now + CHALLENGE_MS.max(IDLE_MS) + 1000);
         self.everybody_is_present();
         let mut dials = 0;
         for device in 0..self.devices.len() {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use hbb_core::base::limits::{
-    EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX, THROTTLED_MAX,
+    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, SAVES_PENDING_MAX,
+    THROTTLED_MAX,
 };
 use hbb_core::base::peer::{Change, PeerId, Record};
 use hbb_core::base::table::Seed;
@@ -235,15 +236,14 @@ impl Server {
     }
 
     /// Lets the machine do what is due at `now`.
-    pub(crate) fn run_timeout(&mut self, now: u64) {
+    pub(crate) fn run_timeout(&mut self, now: u64) -> Vec<Deed> {
         let mut effects = Effects::new();
         let (due, full) = (self.machine.next_timeout(), self.machine.occupancy());
         self.ledger.input(self.time(now).as_millis());
         self.machine.handle_timeout(self.time(now), &mut effects);
-        assert!(effects.is_empty(), "{effects:?} upon a timeout");
         let moved = self.machine.next_timeout() != due || self.machine.occupancy() != full;
         assert!(moved, "a timeout at {due:?} did nothing");
-        self.check_tables();
+        self.carry_out(now, effects, &Cause::DUE)
     }
 
     pub(crate) fn time(&self, now: u64) -> Time {
@@ -255,6 +255,10 @@ impl Server {
         let time = self.time(now);
         self.ledger.input(time.as_millis());
         self.machine.handle(time, input, &mut effects);
+        self.carry_out(now, effects, cause)
+    }
+
+    fn carry_out(&mut self, now: u64, mut effects: Effects, cause: &Cause) -> Vec<Deed> {
         assert!(effects.len() <= EFFECTS_MAX);
         let mut deeds = Vec::new();
         while let Some(effect) = effects.pop_front() {
@@ -310,6 +314,7 @@ impl Server {
         assert!(within(now.dials, before.dials, limits.connections), "{now:?}");
         assert!(now.saving <= SAVES_PENDING_MAX && now.grants <= GRANTS_MAX, "{now:?}");
         assert!(now.throttled <= THROTTLED_MAX && now.elsewhere <= ELSEWHERE_MAX, "{now:?}");
+        assert!(now.challenges <= CHALLENGES_MAX, "{now:?}");
         assert_eq!(now.connections, self.callers.len());
         assert!(now.dials <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
         self.before = now;

@@ -7,13 +7,14 @@ use std::net::Ipv4Addr;
 use hbb_core::base::address::Endpoint;
 use hbb_core::wire::addr::Mangled;
 
+use crate::device::Device;
 use crate::ledger::Author;
 use crate::say;
 use crate::world::World;
 
 impl World {
     pub(crate) fn mischief(&mut self) {
-        match self.chance.below(9) {
+        match self.chance.below(10) {
             0 => self.sends_garbage(),
             1 => self.spoofs_registrations(),
             2 => self.spoofs_presence(),
@@ -22,6 +23,7 @@ impl World {
             5 => self.asks_for_relays(),
             6 => self.abuses_the_relay(),
             7 => self.lurks_behind_a_nat(),
+            8 => self.poses_as_phones(),
             _ => self.spoils_messages(),
         }
     }
@@ -97,6 +99,30 @@ impl World {
             self.datagram(from, say::register_peer(&id), Author::Stranger);
         }
         self.dial(number, &id, true);
+    }
+
+    /// Dialled phones once, so that it knows all they show: claims to be them, and renames them. It
+    /// is not behind their NAT: from there it could (C88).
+    pub(crate) fn poses_as_phones(&mut self) {
+        for number in 0..self.devices.len() {
+            let Device { id, key, at, is_phone: true, .. } = &self.devices[number] else {
+                continue;
+            };
+            let (id, key, at) = (id.clone(), *key, at.ip());
+            for _ in 0..self.chance.between(1, 4) {
+                let (from, claim) = (self.somewhere(), say::register_pk(&id, &key, &key));
+                if self.chance.one_in(4) {
+                    self.connect(from, claim, Author::Stranger);
+                } else {
+                    self.datagram(from, claim, Author::Stranger);
+                }
+            }
+            let (from, name) = (self.somewhere(), self.chance.below(20));
+            if from.ip() != at {
+                let change = say::change_id(&id, &format!("name-{name}"), &key);
+                self.connect(from, change, Author::Stranger);
+            }
+        }
     }
 
     /// Knows who dials whom and from where, but not what the target was told. It may be behind the

@@ -201,7 +201,8 @@ impl World {
 
     fn run_timeouts(&mut self) {
         if self.server.next_timeout().is_some_and(|due| due <= self.now) {
-            self.server.run_timeout(self.now);
+            let deeds = self.server.run_timeout(self.now);
+            self.carry_out(deeds);
         }
         if self.legs.next_timeout().is_some_and(|due| due <= self.now) {
             self.legs.run_timeout(self.now);

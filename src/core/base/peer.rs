@@ -78,7 +78,8 @@ pub(crate) fn reads_as_ipv4(text: &str) -> bool {
     text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// What a device proves itself by when it registers again: opaque, 1 to 64 bytes, not public.
+/// What a device proves itself by when it registers again: opaque, 1 to 64 bytes; no secret where
+/// it is the device's public key (C87).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceId(Vec<u8, DEVICE_ID_BYTES_MAX, u8>);
 

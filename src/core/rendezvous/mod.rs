@@ -1,7 +1,8 @@
 //! Who is registered, who is here, and who asks for whom: a pure machine that knows no socket,
-//! clock, file or log, nor the relay. C11-C52, C55-C59.
+//! clock, file or log, nor the relay. C11-C52, C55-C59, C87, C88.
 
 mod admin;
+mod challenge;
 mod console;
 mod dialing;
 mod online;
@@ -20,7 +21,8 @@ use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
-    EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
+    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX,
+    SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
 use crate::base::peer::{Change, PeerId, Record};
@@ -31,6 +33,7 @@ use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
 pub use admin::{PeerQuery, PeerRow};
+use challenge::Challenge;
 pub use console::ConsoleAnswer;
 use dialing::{Dial, Elsewhere};
 pub use policy::{LocalNetwork, Policy};
@@ -190,6 +193,8 @@ pub struct Occupancy {
     pub elsewhere: usize,
     /// Pairs of a source and a target it showed the access key for; bounded, oldest out (C59).
     pub grants: usize,
+    /// Claims to phones that wait for them to speak up, at most [`CHALLENGES_MAX`] (C87).
+    pub challenges: usize,
     /// Sources in the fuller of the two rate limits; bounded, oldest out (C20).
     pub throttled: usize,
 }
@@ -229,6 +234,7 @@ pub struct Rendezvous {
     dials: Table<Endpoint, Dial>,
     elsewhere: Table<PeerId, Elsewhere>,
     grants: Table<(Prefix, PeerId), Time>,
+    challenges: Table<PeerId, Challenge>,
     sources: Throttle,
     newcomers: Throttle,
     nonces: Nonces,
@@ -252,6 +258,7 @@ impl Rendezvous {
             dials: Table::new(limits.connections, seed),
             elsewhere: Table::new(ELSEWHERE_MAX, seed),
             grants: Table::new(GRANTS_MAX, seed),
+            challenges: Table::new(CHALLENGES_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
             nonces: Nonces::new(seed),
@@ -308,6 +315,7 @@ impl Rendezvous {
             dials: self.dials.len(),
             elsewhere: self.elsewhere.len(),
             grants: self.grants.len(),
+            challenges: self.challenges.len(),
             throttled: self.sources.remembered().max(self.newcomers.remembered()),
         }
     }
@@ -338,14 +346,21 @@ impl Rendezvous {
 
     /// When `handle_timeout` next has something to do; None if nothing waits.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.dials.oldest().map(|(_, dial)| dial.asked.after_ms(PUNCH_MS))
+        self.dial_due().into_iter().chain(self.challenge_due()).min()
     }
 
-    /// Forgets one punch that nobody answered within `PUNCH_MS`.
-    pub fn handle_timeout(&mut self, now: Time, _effects: &mut Effects) {
-        if self.next_timeout().is_some_and(|due| due <= now) {
+    /// Forgets one punch that nobody answered within `PUNCH_MS`, or decides one claim to a phone;
+    /// at most `EFFECTS_MAX` effects follow.
+    pub fn handle_timeout(&mut self, now: Time, effects: &mut Effects) {
+        if self.dial_due().is_some_and(|due| due <= now) {
             self.dials.pop_oldest();
+        } else if self.challenge_due().is_some_and(|due| due <= now) {
+            self.end_challenge(now, effects);
         }
+    }
+
+    fn dial_due(&self) -> Option<Time> {
+        self.dials.oldest().map(|(_, dial)| dial.asked.after_ms(PUNCH_MS))
     }
 
     fn handle_request(
@@ -358,6 +373,7 @@ impl Rendezvous {
         if self.policy.bans.has_ip(self.source(via)?.ip()) {
             return Err(DropReason::Blocked);
         }
+        self.heard_on(via);
         match request {
             Request::RegisterPeer { id } => self.register_peer(now, via, &id, effects),
             Request::RegisterPk(claim) => self.register_pk(now, via, claim, effects),

@@ -156,10 +156,15 @@ impl Rendezvous {
             answer(effects, via, Registered::UuidMismatch);
             return Ok(());
         }
+        if standing == Standing::Known && self.is_contested(&claim.id, &contact) {
+            return self.challenge(contact, (claim.id, claim.key), effects);
+        }
+        let asked = standing == Standing::Known && self.answers_challenge(&claim.id, via);
         let Some(peer) = self.registry.peer_mut(&claim.id) else {
             return self.register_new(contact, claim, effects);
         };
-        if !peer.allow(now) {
+        // Who was asked to speak up may do so: a stranger can have that asked.
+        if !asked && !peer.allow(now) {
             return self.too_frequent(via, effects);
         }
         if standing == Standing::Known {
@@ -178,7 +183,9 @@ impl Rendezvous {
     fn standing(&self, claim: &Record, from: Endpoint) -> Standing {
         let Some(peer) = self.registry.peer(&claim.id) else { return Standing::New };
         let rekeyed = peer.key != claim.key;
-        if peer.device != claim.device || (rekeyed && peer.moved(from) == Some(true)) {
+        // A public device id with another key is another device, whichever its address.
+        let is_strange = peer.is_public() || peer.moved(from) == Some(true);
+        if peer.device != claim.device || (rekeyed && is_strange) {
             return Standing::Refused;
         }
         if rekeyed { Standing::Rekeyed } else { Standing::Known }
@@ -351,7 +358,7 @@ impl Rendezvous {
 
     /// A peer is here now. If it registered on a connection, that is kept as its presence, and the
     /// connection it was present on before is closed (C32).
-    fn arrive(&mut self, id: &PeerId, contact: Contact, effects: &mut Effects) {
+    pub(super) fn arrive(&mut self, id: &PeerId, contact: Contact, effects: &mut Effects) {
         let before = self.registry.peer(id).and_then(|peer| peer.connection());
         self.registry.seen(id, contact);
         if let Some(conn) = before.filter(|conn| contact.conn != Some(*conn)) {
@@ -390,7 +397,7 @@ impl Rendezvous {
 
     /// Whether peers are present on so many connections that no more may be kept: a quarter stays
     /// free for those who only ask.
-    fn is_crowded(&self, via: Via) -> bool {
+    pub(super) fn is_crowded(&self, via: Via) -> bool {
         let Via::Stream(conn) = via else { return false };
         let kept =
             self.connections.get(&conn).is_some_and(|connection| connection.registered.is_some());

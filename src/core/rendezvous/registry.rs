@@ -102,6 +102,11 @@ impl Peer {
         self.since_secs
     }
 
+    /// Whether its device id proves nothing, as it is the key that initiators are given (C87).
+    pub(super) fn is_public(&self) -> bool {
+        self.device.as_bytes() == self.key.0
+    }
+
     /// The open connection it is present on.
     pub(super) const fn connection(&self) -> Option<Conn> {
         match self.presence {

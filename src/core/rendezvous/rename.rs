@@ -1,5 +1,5 @@
 //! A device changes its id (protocol §4.1.4). Knowing the device id is enough for that, so that
-//! attempts are counted like registrations. C33, C81.
+//! attempts are counted like registrations. C33, C81, C88.
 
 use crate::base::counters::DropReason;
 use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
@@ -40,6 +40,12 @@ impl Rendezvous {
             answer(effects, via, Registered::UuidMismatch);
             return Ok(());
         };
+        // What anybody knows is good only at the address where the peer is.
+        let here = |at: Contact| at.from.prefix() == from.prefix();
+        if peer.is_public() && !peer.present(now).is_some_and(here) {
+            answer(effects, via, Registered::ServerError);
+            return Ok(());
+        }
         if self.registry.peer(&id).is_some_and(|other| other.device != device) {
             answer(effects, via, Registered::IdExists);
             return Ok(());

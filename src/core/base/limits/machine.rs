@@ -23,6 +23,11 @@ pub const ELSEWHERE_MAX: usize = 256;
 pub const GRANTS_MAX: usize = 1024;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
+/// Whoever claims to be a phone that is here waits this long for the phone to speak up where it is;
+/// a client asks again after three seconds (C87).
+pub const CHALLENGE_MS: u64 = 2_000;
+/// Claims that wait so; a further one is refused, and the client asks again.
+pub const CHALLENGES_MAX: usize = 256;
 /// A peer present on a connection is promised a sign of life this often; it gives up after one
 /// and a half times that (C28).
 pub const KEEP_ALIVE_SECS: u16 = 45;
