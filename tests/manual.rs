@@ -129,7 +129,9 @@ fn logged(folder: &Path, levels: &[&str], events: &mut BTreeSet<String>) {
             let macro_call = format!("{level}!(");
             let calls = text.split(&macro_call).skip(1);
             let event = |call: &str| {
-                let line = call.trim_start().strip_prefix('"')?;
+                let call = call.trim_start();
+                let call = call.strip_prefix("target: OPERATOR, ").unwrap_or(call);
+                let line = call.strip_prefix('"')?;
                 line.split([' ', '"']).next().map(str::to_owned)
             };
             events.extend(calls.filter_map(event));
