@@ -148,8 +148,13 @@ pub(crate) fn test_nat(serial: i32) -> Vec<u8> {
 }
 
 pub(crate) fn online(ids: &[&str]) -> Vec<u8> {
+    online_as("987654321", ids)
+}
+
+/// Asked by one's own account by `asker`.
+pub(crate) fn online_as(asker: &str, ids: &[&str]) -> Vec<u8> {
     let peers = ids.iter().map(|id| (*id).into()).collect();
-    payload(Body::OnlineRequest(OnlineRequest { id: "987654321".into(), peers }))
+    payload(Body::OnlineRequest(OnlineRequest { id: asker.into(), peers }))
 }
 
 /// Takes the one member out of a payload: `take!(payload, PunchHole)`.

@@ -88,7 +88,7 @@ fn ask(socket: &UdpSocket, payload: &[u8]) -> Vec<u8> {
 pub(crate) fn is_online(server: SocketAddr, ids: &[&str]) -> Vec<bool> {
     let mut stream = TcpStream::connect((server.ip(), server.port() - 1)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    send(&mut stream, &say::online(ids)).unwrap();
+    send(&mut stream, &say::online_as(ids[0], ids)).unwrap();
     let states = take!(&receive(&mut stream).unwrap(), OnlineResponse).states;
     let bit = |at: usize| states[at / 8] & (0x80 >> (at % 8)) != 0;
     (0..ids.len()).map(bit).collect()

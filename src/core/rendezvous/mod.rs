@@ -21,13 +21,13 @@ use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
-    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, PUNCH_MS, SAVES_PENDING_MAX,
-    SOURCE_WINDOW_MS,
+    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, ONLINE_WINDOW_MS, PUNCH_MS,
+    SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
 use crate::base::peer::{Change, PeerId, Record};
 use crate::base::table::{Seed, Table};
-use crate::base::time::{Throttle, Time};
+use crate::base::time::{RateWindow, Throttle, Time};
 use crate::identity::ServerKey;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
@@ -195,7 +195,7 @@ pub struct Occupancy {
     pub grants: usize,
     /// Claims to phones that wait for them to speak up, at most [`CHALLENGES_MAX`] (C87).
     pub challenges: usize,
-    /// Sources in the fuller of the two rate limits; bounded, oldest out (C20).
+    /// Sources in the fullest of the rate limits; bounded, oldest out (C20).
     pub throttled: usize,
 }
 
@@ -237,6 +237,10 @@ pub struct Rendezvous {
     challenges: Table<PeerId, Challenge>,
     sources: Throttle,
     newcomers: Throttle,
+    /// Ids whose presence was asked for, by source.
+    online: Throttle,
+    /// The same of all sources of which nothing is known.
+    online_strangers: RateWindow,
     nonces: Nonces,
     vouched: Option<Vouched>,
     turn: usize,
@@ -261,6 +265,8 @@ impl Rendezvous {
             challenges: Table::new(CHALLENGES_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
+            online: Throttle::new(ONLINE_WINDOW_MS, seed),
+            online_strangers: RateWindow::EMPTY,
             nonces: Nonces::new(seed),
             vouched: None,
             turn: 0,
@@ -316,7 +322,10 @@ impl Rendezvous {
             elsewhere: self.elsewhere.len(),
             grants: self.grants.len(),
             challenges: self.challenges.len(),
-            throttled: self.sources.remembered().max(self.newcomers.remembered()),
+            throttled: [&self.sources, &self.newcomers, &self.online]
+                .map(Throttle::remembered)
+                .into_iter()
+                .fold(0, usize::max),
         }
     }
 

@@ -193,6 +193,17 @@ impl<'a> OnlineQuery<'a> {
         Self { fields: Fields::new(message) }
     }
 
+    /// Who asks, by its own account.
+    pub fn asker(&self) -> Option<PeerId> {
+        let text = self.fields.filter(|field| field.number == 1).last()?;
+        PeerId::new(core::str::from_utf8(text.contents?).ok()?)
+    }
+
+    /// How many ids it has, good and bad.
+    pub fn count(&self) -> usize {
+        self.fields.filter(|field| field.number == 2).count()
+    }
+
     /// The ids in order; None where one cannot be an id.
     pub fn ids(&self) -> impl Iterator<Item = Option<PeerId>> + 'a {
         let texts = self.fields.filter(|field| field.number == 2);

@@ -10,8 +10,16 @@ pub const CHOSEN_ID_CHARS_MIN: usize = 6;
 pub const CHOSEN_ID_CHARS_MAX: usize = 16;
 /// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
 pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
-/// Most ids in one online query; further ones are answered as offline.
-pub const ONLINE_IDS_MAX: usize = 2048;
+/// Ids that one address (IPv4 address or IPv6 /64) may ask the presence of within
+/// [`ONLINE_WINDOW_MS`] if a device of ours is there or it dialled a short while ago: an address
+/// book. A query with more is not answered, and its connection closed (C112).
+pub const ONLINE_IDS_MAX: u16 = 20_000;
+/// The same for other addresses. All ids of nine digits take one of them half a year.
+pub const ONLINE_IDS_OF_STRANGER_MAX: u16 = 256;
+/// The same for all other addresses together.
+pub const ONLINE_IDS_OF_STRANGERS_MAX: u16 = 4_096;
+/// The window of these; clients ask every 6 s.
+pub const ONLINE_WINDOW_MS: u64 = 5_000;
 /// Most effects one input may have; a machine that needs more is wrong.
 pub const EFFECTS_MAX: usize = 4;
 /// Addresses a throttle remembers; the oldest is forgotten first.

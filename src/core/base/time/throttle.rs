@@ -24,8 +24,13 @@ impl Throttle {
 
     /// Counts one more for `source`; false, counting nothing, if it has had `limit` in its window.
     pub(crate) fn allow(&mut self, now: Time, source: Prefix, limit: u16) -> bool {
+        self.allow_many(now, source, limit, 1)
+    }
+
+    /// The same for several at once: all of them fit, or none is counted.
+    pub(crate) fn allow_many(&mut self, now: Time, source: Prefix, limit: u16, more: u16) -> bool {
         let mut window = self.windows.get(&source).copied().unwrap_or(RateWindow::EMPTY);
-        let allowed = window.allow(now, self.window_ms, limit);
+        let allowed = window.allow_many(now, self.window_ms, limit, more);
         if allowed {
             self.windows.insert_evicting(source, window);
         }

@@ -20,13 +20,19 @@ impl RateWindow {
     /// Counts one more; false, counting nothing, if `limit` were counted in a window that began
     /// less than `length_ms` milliseconds ago.
     pub fn allow(&mut self, now: Time, length_ms: u64, limit: u16) -> bool {
+        self.allow_many(now, length_ms, limit, 1)
+    }
+
+    /// The same for several at once: all of them fit, or none is counted.
+    pub fn allow_many(&mut self, now: Time, length_ms: u64, limit: u16, more: u16) -> bool {
         let (mut start, mut count) = (Time::from_millis(self.0 >> COUNT_BITS), self.0 & COUNT_MASK);
         if count == 0 || now.since_ms(start) >= length_ms {
             (start, count) = (now, 0);
         }
-        let allowed = count < u64::from(limit);
+        let count = count + u64::from(more);
+        let allowed = count <= u64::from(limit);
         if allowed {
-            self.0 = start.as_millis() << COUNT_BITS | (count + 1);
+            self.0 = start.as_millis() << COUNT_BITS | count;
         }
         allowed
     }
@@ -44,6 +50,10 @@ mod tests {
         assert!(!allow(700) && !allow(1_499));
         assert!(allow(1_500) && allow(2_499));
         assert!(!allow(2_499));
+        let mut many = RateWindow::EMPTY;
+        assert!(!many.allow_many(Time::START, 1_000, 9, 10));
+        assert!(many.allow_many(Time::START, 1_000, u16::MAX, u16::MAX));
+        assert!(!many.allow_many(Time::START, 1_000, u16::MAX, u16::MAX));
         let mut none = RateWindow::EMPTY;
         assert!(!none.allow(Time::START, 1_000, 0));
     }
