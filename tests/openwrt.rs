@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Once;
 
 use hbb::store;
-use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 use python::passes;
 
 /// A store with the ids of openwrt/hostile.txt, which no version lets in any more, in `HBB_MADE`.
@@ -26,6 +26,7 @@ fn make_hostile_store() {
                 device: DeviceId::new(b"a device").unwrap(),
                 key: PeerKey([7; 32]),
                 first_seen_secs: 0,
+                state: RecordState::Registered(None),
             })
         };
         let records: Vec<Change> = ids.lines().map(record).collect();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use hbb::store;
-use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 #[path = "sim/chance.rs"]
@@ -76,6 +76,7 @@ fn record(number: usize, key: u8) -> Record {
         device: DeviceId::new(&[u8::try_from(number % 251).unwrap(); 36]).unwrap(),
         key: PeerKey([key; 32]),
         first_seen_secs: 1_800_000_000 + number as u64,
+        state: RecordState::Registered(None),
     }
 }
 

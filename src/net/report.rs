@@ -19,6 +19,10 @@ pub fn rendezvous(event: &Event) {
         Event::PeerChangeRefused { id, from } => {
             info!("peer-change-refused peer={id} from={}", from.ip());
         }
+        Event::PeerHeld { id, from, why } => {
+            let (from, reason) = (from.ip(), why.as_str());
+            warn!("peer-held peer={id} from={from} reason={reason} help=forget");
+        }
         Event::PeersFull { limit } => {
             warn!("table-full table=peers limit={limit} help=--max-peers,--forget-after");
         }

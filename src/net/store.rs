@@ -12,7 +12,7 @@ use std::time::Duration;
 use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
-use crate::store::Store;
+use crate::store::{Error, Store};
 use hbb_core::base::conn::{SaveOutcome, SaveRank, Ticket};
 use hbb_core::base::limits::{BATCH_MAX, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
@@ -37,7 +37,9 @@ pub(crate) struct StoreThread {
     changes: SyncSender<PendingChange>,
     shared: Arc<Shared>,
     clock: Clock,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Box<dyn Store>>,
+    /// What to commit at the stop.
+    last: Vec<Change>,
 }
 
 /// What both sides see; counts are since start and from 0.
@@ -78,11 +80,12 @@ impl StoreThread {
         let (seen, told) = (store.written(), Arc::clone(&shared));
         let mut committer =
             Committer { store, queue, saved, shared: told, seen, waiting: Vec::new(), clock };
-        let thread = Builder::new()
-            .name("store".into())
-            .stack_size(STORE_STACK_BYTES)
-            .spawn(move || committer.work())?;
-        Ok(Self { changes, shared, clock, thread })
+        let thread =
+            Builder::new().name("store".into()).stack_size(STORE_STACK_BYTES).spawn(move || {
+                committer.work();
+                committer.store
+            })?;
+        Ok(Self { changes, shared, clock, thread, last: Vec::new() })
     }
 
     /// Queues a change.
@@ -113,10 +116,18 @@ impl StoreThread {
         }
     }
 
-    /// Commits what is queued and closes the store.
+    /// Sets what the stop is to commit after all else.
+    pub(crate) fn ending_with(self, last: Vec<Change>) -> Self {
+        Self { last, ..self }
+    }
+
+    /// Commits what is queued and what is to be stored last, and closes the store.
     pub(crate) fn stop(self) {
         drop(self.changes);
-        let _ = self.thread.join();
+        let Ok(mut store) = self.thread.join() else { return };
+        if let Err(error) = store.finish(&self.last) {
+            failed(error, &self.last);
+        }
     }
 }
 
@@ -211,7 +222,7 @@ impl Committer {
         let outcome = match self.store.commit(&changes) {
             Ok(()) => SaveOutcome::Durable,
             Err(error) => {
-                warn!("store-failed cause='{error}' changes={}", changes.len());
+                failed(error, &changes);
                 self.shared.failures.fetch_add(1, Ordering::Relaxed);
                 SaveOutcome::Failed
             }
@@ -235,6 +246,10 @@ impl Committer {
     }
 }
 
+fn failed(error: Error, batch: &[Change]) {
+    warn!("store-failed cause='{error}' changes={}", batch.len());
+}
+
 fn tell(saved: &Sender<(Ticket, SaveOutcome)>, ticket: Ticket, outcome: SaveOutcome) {
     // It has room for every ticket that can be pending; closed, nobody listens any more.
     let _ = saved.try_send((ticket, outcome));
@@ -248,7 +263,6 @@ mod tests {
     use smol::channel;
 
     use super::*;
-    use crate::store::Error;
     use hbb_core::base::limits::WRITES_UNIT_BYTES;
     use hbb_core::base::peer::{PeerId, Record};
 

@@ -36,6 +36,14 @@ pub trait Store: Send {
     fn written(&self) -> u64 {
         0
     }
+
+    /// Applies the last batch before the store is closed, as `commit` does; it may be empty.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing of the batch is there then.
+    fn finish(&mut self, batch: &[Change]) -> Result<(), Error> {
+        if batch.is_empty() { Ok(()) } else { self.commit(batch) }
+    }
 }
 
 /// Says whether the file may be served, having read it where a panic does no harm.

@@ -13,7 +13,7 @@ use ::redb::{
 };
 
 use super::backend::{Backend, BackendSwitch, Plain};
-use super::record::{VERSION, decode, encode};
+use super::record::{decode, encode};
 use super::{Error, Judge, Store};
 use crate::file::{draft_of, sync_folder};
 use hbb_core::base::peer::{Change, PeerId, Record};
@@ -23,6 +23,8 @@ const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(PEERS_NAME)
 pub(super) const PEERS_NAME: &str = "peers";
 /// The key the format's version lies under.
 pub(super) const FORMAT: &str = "";
+/// The format's version. Records have their own.
+const VERSION: u8 = 1;
 /// What redb may keep in memory. Everything is in the machine's table anyway.
 const CACHE_BYTES: usize = 256 * 1024;
 /// The first page and one more.
@@ -94,6 +96,23 @@ impl Redb {
         surveyed(backend)
     }
 
+    /// Commits; the last time so that nothing is left to do at closing.
+    fn write(&mut self, batch: &[Change], last: bool) -> Result<(), Error> {
+        let opened = self.opened()?;
+        opened.changed = true;
+        let committed = write(&opened.database, batch, last);
+        match committed {
+            Ok(()) => opened.changed = !last,
+            Err(_) => {
+                // redb refuses everything after an error; the file itself is as before.
+                let written = opened.control.written();
+                self.opened = None;
+                self.written_before += written.load(Ordering::Relaxed);
+            }
+        }
+        committed
+    }
+
     fn opened(&mut self) -> Result<&mut Opened, Error> {
         if self.opened.is_none() {
             self.opened = Some(open_file(&self.path, &|_| Ok(()))?);
@@ -108,16 +127,14 @@ impl Store for Redb {
     }
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
-        let opened = self.opened()?;
-        opened.changed = true;
-        let committed = write(&opened.database, batch);
-        if committed.is_err() {
-            // redb refuses everything after an error; the file itself is as before.
-            let written = opened.control.written();
-            self.opened = None;
-            self.written_before += written.load(Ordering::Relaxed);
+        self.write(batch, false)
+    }
+
+    fn finish(&mut self, batch: &[Change]) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
         }
-        committed
+        self.write(batch, true)
     }
 
     fn written(&self) -> u64 {
@@ -222,8 +239,10 @@ fn opened(
     Ok(opened)
 }
 
-fn write(database: &Database, batch: &[Change]) -> Result<(), Error> {
-    let transaction = database.begin_write()?;
+/// One commit; with `free_pages` it notes those, at the price of a second sync.
+fn write(database: &Database, batch: &[Change], free_pages: bool) -> Result<(), Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(free_pages);
     {
         let mut table = transaction.open_table(PEERS)?;
         for (id, record) in in_order(batch) {

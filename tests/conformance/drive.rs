@@ -171,6 +171,14 @@ impl Drive {
         *self = fresh;
     }
 
+    /// Stops cleanly, which stores what is to be stored last, and starts anew.
+    pub(crate) fn stop_and_start(&mut self) {
+        for change in self.machine.last_changes() {
+            self.keep(change);
+        }
+        self.restart();
+    }
+
     /// Lets time pass, timeouts included; gives what the machine did in it.
     pub(crate) fn wait(&mut self, ms: u64) -> Deeds {
         let mut deeds = Deeds::default();

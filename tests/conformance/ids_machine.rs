@@ -3,7 +3,7 @@
 use hbb_core::base::address::{Banned, Bans};
 use hbb_core::base::conn::Via;
 use hbb_core::base::limits::Limits;
-use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
 use hbb_core::rendezvous::Policy;
 
 use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, at};
@@ -21,6 +21,7 @@ fn with_stored(id: &str) -> Drive {
         device: DeviceId::new(DEVICE).unwrap(),
         key: PeerKey(KEY),
         first_seen_secs: 0,
+        state: RecordState::Registered(None),
     });
     drive.restart();
     drive

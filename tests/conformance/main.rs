@@ -17,6 +17,8 @@ mod first_start;
 mod half_minute;
 mod ids;
 mod ids_machine;
+mod keep;
+mod keep_machine;
 mod keys;
 mod log_flood;
 mod loopback;

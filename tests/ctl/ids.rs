@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hbb::store;
-use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 
 use crate::model::host::{Host, PATIENCE};
 use crate::model::line::Line;
@@ -18,7 +18,8 @@ fn stored_ids_off_the_rule_go_on_and_are_banned_and_forgotten() {
     server.kill();
     let record = |id| {
         let (id, device) = (PeerId::new(id).unwrap(), DeviceId::new(b"a device").unwrap());
-        Change::Put(Record { id, device, key: PeerKey([7; 32]), first_seen_secs: 0 })
+        let (key, state) = (PeerKey([7; 32]), RecordState::Registered(None));
+        Change::Put(Record { id, device, key, first_seen_secs: 0, state })
     };
     let mut stored = store::open(&server.data().join("hbb.store")).unwrap();
     stored.commit(&ids.map(record)).unwrap();

@@ -4,17 +4,20 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Barrier;
 use std::thread;
 
+use ::redb::ReadableDatabase as _;
 use hbb::store::memory::Memory;
 use hbb::store::redb::Redb;
 use hbb::store::{Error, Store, open};
-use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 
 use proptest::array::uniform32;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::{Strategy, any, prop_oneof};
 
 use crate::chance::Chance;
@@ -52,12 +55,21 @@ fn id() -> impl Strategy<Value = PeerId> {
 fn record() -> impl Strategy<Value = Record> {
     let device = vec(any::<u8>(), 1..=64).prop_map(|bytes| DeviceId::new(&bytes).unwrap());
     let key = uniform32(any::<u8>()).prop_map(PeerKey);
-    (id(), device, key, any::<u64>()).prop_map(|(id, device, key, first_seen_secs)| Record {
+    let record = (id(), device, key, any::<u64>(), record_state());
+    record.prop_map(|(id, device, key, first_seen_secs, state)| Record {
         id,
         device,
         key,
         first_seen_secs,
+        state,
     })
+}
+
+fn record_state() -> impl Strategy<Value = RecordState> {
+    prop_oneof![
+        option::of(any::<IpAddr>()).prop_map(RecordState::Registered),
+        any::<u64>().prop_map(RecordState::Forgotten),
+    ]
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -167,7 +179,12 @@ fn a_clean_stop_costs_two_syncs_and_a_start_one() {
                 store.commit(&some).unwrap();
                 model.commit(&some).unwrap();
             }
-            stop_and_cut(store, &disk, &what, &mut chance);
+            let last = match chance.one_in(2) {
+                true => some_numbered(&mut peers, &mut chance),
+                false => Vec::new(),
+            };
+            stop_and_cut((store, &last), &disk, &what, &mut chance);
+            model.finish(&last).unwrap();
         }
     }
 }
@@ -184,15 +201,29 @@ fn some_numbered(peers: &mut usize, chance: &mut Chance) -> Vec<Change> {
     }
 }
 
-fn stop_and_cut(mut store: Redb, disk: &Disk, what: &str, chance: &mut Chance) {
-    let (kept, syncs) = (state(&mut store), disk.syncs());
+/// Stops with some last changes or none, and cuts the power at every operation of that.
+fn stop_and_cut(
+    (mut store, last): (Redb, &[Change]),
+    disk: &Disk,
+    what: &str,
+    chance: &mut Chance,
+) {
+    let (before, syncs) = (state(&mut store), disk.syncs());
+    let mut model = Memory::default();
+    let put = |record: &Record| Change::Put(record.clone());
+    model.commit(&before.values().map(put).collect::<Vec<_>>()).unwrap();
+    model.finish(last).unwrap();
+    let after = state(&mut model);
     let (begin, first) = (disk.bytes(), disk.ops());
+    store.finish(last).unwrap();
+    let done = disk.ops();
     drop(store);
     assert!(disk.syncs() - syncs <= 2, "{what}: {} syncs", disk.syncs() - syncs);
     for cut in first..=disk.ops() {
         let left = disk.after_cut_from(begin.clone(), (first, cut), chance);
         let what = format!("{what}, cut after {cut} of closing from {first}");
-        assert_holds_one_of(Disk::holding(left), &[&kept], &what);
+        let states = if cut < done { [&before, &after] } else { [&after; 2] };
+        assert_holds_one_of(Disk::holding(left), &states, &what);
     }
 }
 
@@ -207,6 +238,12 @@ fn a_clean_stop_costs_two_syncs_however_full_the_file_is() {
         store.commit(&some).unwrap();
         model.commit(&some).unwrap();
         let syncs = disk.syncs();
+        let moved: Vec<_> = match start % 2 {
+            0 => (0..15).map(|at| Change::Put(numbered(start * 5 + at, &mut chance))).collect(),
+            _ => Vec::new(),
+        };
+        store.finish(&moved).unwrap();
+        model.finish(&moved).unwrap();
         drop(store);
         assert!(disk.syncs() - syncs <= 2, "start {start}: {} syncs", disk.syncs() - syncs);
     }
@@ -220,6 +257,9 @@ fn numbered(at: usize, chance: &mut Chance) -> Record {
         device: DeviceId::new(&chance.bytes(len)).unwrap(),
         key: PeerKey(chance.bytes(32).try_into().unwrap()),
         first_seen_secs: chance.draw(),
+        state: RecordState::Registered(Some(IpAddr::from(
+            chance.draw().to_be_bytes().map(u16::from),
+        ))),
     }
 }
 
@@ -268,6 +308,30 @@ fn newer_store(folder: &Folder, closed: bool) -> Vec<u8> {
     }
     fs::write(folder.file(), good).unwrap();
     newer
+}
+
+/// Earlier builds stored no addresses: such a record is read, and stays as it is.
+#[test]
+fn a_record_of_version_1_is_read_and_not_rewritten() {
+    const PEERS: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("peers");
+    let folder = Folder::new("version-1");
+    drop(open(&folder.file()).unwrap());
+    let database = redb::Database::open(folder.file()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let bytes = [&[1][..], &7_u64.to_le_bytes(), &[9; 32], b"a device"].concat();
+    transaction.open_table(PEERS).unwrap().insert("123456789", bytes.as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let mut store = open(&folder.file()).unwrap();
+    let found = state(store.as_mut());
+    store.finish(&[]).unwrap();
+    drop(store);
+    let record = &found[&PeerId::new("123456789").unwrap()];
+    assert_eq!((record.first_seen_secs, record.key.0), (7, [9; 32]));
+    assert_eq!(record.state, RecordState::Registered(None));
+    let database = redb::Database::open(folder.file()).unwrap();
+    let table = database.begin_read().unwrap().open_table(PEERS).unwrap();
+    assert_eq!(table.get("123456789").unwrap().unwrap().value(), bytes);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hbb::store::Store as _;
 use hbb::store::redb::Redb;
 use hbb_core::base::conn::SaveRank;
 use hbb_core::base::limits::{BATCH_MAX, WRITES_UNIT_BYTES};
-use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 use hbb_core::base::time::Time;
 use hbb_core::base::writes::Writes;
 
@@ -90,5 +90,6 @@ fn record(chance: &mut Chance) -> Record {
         device: DeviceId::new(&chance.bytes(36)).unwrap(),
         key: PeerKey(chance.bytes(32).try_into().unwrap()),
         first_seen_secs: chance.draw(),
+        state: RecordState::Registered(Some([203, 0, 113, 9].into())),
     }
 }

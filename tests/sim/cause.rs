@@ -2,7 +2,7 @@
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Ticket, Via};
-use hbb_core::base::peer::{DeviceId, PeerId, Record};
+use hbb_core::base::peer::{DeviceId, PeerId, Record, RecordState};
 use hbb_core::rendezvous::Policy;
 use hbb_core::wire::addr::Mangled;
 use hbb_core::wire::request::{Given, Registration, Request};
@@ -69,6 +69,7 @@ impl Kind {
                     device: device.clone(),
                     key: *key,
                     first_seen_secs: 0,
+                    state: RecordState::Registered(None),
                 }),
                 _ => Self::Other,
             },

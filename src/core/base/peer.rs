@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
+use core::net::IpAddr;
 
 use heapless::{String, Vec};
 
@@ -123,7 +124,8 @@ impl RelayToken {
     }
 }
 
-/// What is stored of a peer: its identity, never its presence.
+/// What is stored of a peer: its identity, never its presence; or of an id that an operator had
+/// forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The id it is dialled by.
@@ -134,6 +136,19 @@ pub struct Record {
     pub key: PeerKey,
     /// Unix time of the first registration, in seconds; 0 if the clock was not set.
     pub first_seen_secs: u64,
+    /// Whether it is registered.
+    pub state: RecordState,
+}
+
+/// Whether a record's device is registered under its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// It is. With it the address it was at when the record was last written, not always its last
+    /// one; None in records of versions that stored none.
+    Registered(Option<IpAddr>),
+    /// An operator had it forgotten at this Unix time, in seconds, 0 if the clock was not set: its
+    /// id is kept for it a while (C91).
+    Forgotten(u64),
 }
 
 /// One change of what is stored.

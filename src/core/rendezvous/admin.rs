@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
-use crate::base::peer::{Change, PeerId};
+use crate::base::peer::{Change, PeerId, Record};
 use crate::base::time::Time;
 
 use super::register::PendingSave;
@@ -76,6 +76,14 @@ impl Rendezvous {
             online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
             first_seen_secs: peer.first_seen_secs,
         })
+    }
+
+    /// What a clean stop is to store: where peers are that moved since their records were written.
+    /// Those of ids with a change on its way are left out, as it may be the newer one. At most one
+    /// a peer.
+    pub fn last_changes(&self) -> Vec<Change> {
+        let settled = |record: &Record| self.saving.get(&record.id).is_none();
+        self.registry.relocated().filter(settled).map(Change::Put).collect()
     }
 
     /// How many peers are here and not banned (C23, C32). Looks at every peer.

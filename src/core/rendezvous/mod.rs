@@ -147,6 +147,15 @@ pub enum Event {
         /// The address that asked.
         from: Endpoint,
     },
+    /// Somebody asked for what only an operator can give, by having the id forgotten.
+    PeerHeld {
+        /// The id.
+        id: PeerId,
+        /// The address that asked.
+        from: Endpoint,
+        /// Why it was refused.
+        why: Held,
+    },
     /// A new id was refused because the table is full.
     PeersFull {
         /// How many peers may be registered.
@@ -175,6 +184,22 @@ pub enum Event {
         /// Why; counted as well.
         reason: DropReason,
     },
+}
+
+/// Why a claim waits for an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A registered device asks for a new key, and nobody knows the address it was last at (C93).
+    Unseen,
+}
+
+impl Held {
+    /// The word for log lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unseen => "last-address-unknown",
+        }
+    }
 }
 
 /// How many entries the tables have: none may outgrow its limit.

@@ -6,13 +6,13 @@ use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
-use crate::base::peer::{Change, PeerId, Record};
+use crate::base::peer::{Change, PeerId, Record, RecordState};
 use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
 use super::registry::Contact;
-use super::{Effect, Effects, Event, Rendezvous, Vouched, push, reply};
+use super::{Effect, Effects, Event, Held, Rendezvous, Vouched, push, reply};
 
 /// The window of [`Limits::newcomers_per_source`](crate::base::limits::Limits): a day.
 pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
@@ -53,6 +53,8 @@ enum Standing {
     New,
     /// The id is another device's, or key and address are both new.
     Refused,
+    /// The operator must decide.
+    Held(Held),
 }
 
 impl Rendezvous {
@@ -120,7 +122,9 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let record = Record { id, device, key, first_seen_secs: self.unix_secs(now) };
+        let (first_seen_secs, state) =
+            (self.unix_secs(now), RecordState::Registered(Some(from.ip())));
+        let record = Record { id, device, key, first_seen_secs, state };
         self.register_device(Contact::new(via, from, now), record, effects)
     }
 
@@ -148,6 +152,11 @@ impl Rendezvous {
         }
         if self.is_crowded(via) {
             self.counters.count(DropReason::TableFull);
+            answer(effects, via, Registered::ServerError);
+            return Ok(());
+        }
+        if let Standing::Held(why) = standing {
+            push(effects, Effect::Report(Event::PeerHeld { id: claim.id, from, why }));
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
@@ -182,13 +191,20 @@ impl Rendezvous {
     /// What a claim is worth (C17, C18).
     fn standing(&self, claim: &Record, from: Endpoint) -> Standing {
         let Some(peer) = self.registry.peer(&claim.id) else { return Standing::New };
-        let rekeyed = peer.key != claim.key;
-        // A public device id with another key is another device, whichever its address.
-        let is_strange = peer.is_public() || peer.moved(from) == Some(true);
-        if peer.device != claim.device || (rekeyed && is_strange) {
+        if peer.device != claim.device {
             return Standing::Refused;
         }
-        if rekeyed { Standing::Rekeyed } else { Standing::Known }
+        if peer.key == claim.key {
+            return Standing::Known;
+        }
+        match peer.last_ip() {
+            // A public device id with another key is another device, whichever its address.
+            _ if peer.is_public() => Standing::Refused,
+            Some(ip) if ip == from.ip() => Standing::Rekeyed,
+            Some(_) => Standing::Refused,
+            // It may well be the device, and must not throw its id away (C94).
+            None => Standing::Held(Held::Unseen),
+        }
     }
 
     fn register_new(

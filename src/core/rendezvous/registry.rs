@@ -1,13 +1,14 @@
 //! The table of peers: identity from the store, presence in memory. C13, C14, C18-C23.
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use static_assertions::const_assert;
 
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
 use crate::base::limits::{ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID};
-use crate::base::peer::{DeviceId, PeerId, PeerKey, Record};
+use crate::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
 use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::{RateWindow, Time};
 use crate::identity::{ServerKey, Signature};
@@ -21,6 +22,8 @@ pub(super) struct Peer {
     presence: Presence,
     /// When it came, if it is here, in seconds since start; enough for 136 years.
     since_secs: u32,
+    /// Whether the address it was last at is the stored one.
+    stored: bool,
     signature: Option<Signature>,
     registrations: RateWindow,
 }
@@ -28,8 +31,8 @@ pub(super) struct Peer {
 /// Whether a peer is here, as far as it told us.
 #[derive(Clone, Copy)]
 enum Presence {
-    /// It has not registered since start.
-    Never,
+    /// It has not registered since start. Before, it was at this address, if that is stored.
+    Never(Option<IpAddr>),
     /// It has registered: over UDP it is here until [`ONLINE_MS`] after that, on a connection as
     /// long as that is open.
     Here(Contact),
@@ -67,8 +70,16 @@ impl Presence {
     /// The last contact, though the peer may be away.
     const fn last(&self) -> Option<&Contact> {
         match self {
-            Self::Never => None,
+            Self::Never(_) => None,
             Self::Here(contact) | Self::Left(contact) => Some(contact),
+        }
+    }
+
+    /// The last address that is known.
+    const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Never(ip) => *ip,
+            Self::Here(contact) | Self::Left(contact) => Some(contact.from.ip()),
         }
     }
 }
@@ -88,13 +99,18 @@ impl Peer {
                 let here = contact.conn.is_some() || now.since_ms(contact.seen) < ONLINE_MS;
                 here.then_some(contact)
             }
-            Presence::Never | Presence::Left(_) => None,
+            Presence::Never(_) | Presence::Left(_) => None,
         }
     }
 
     /// Its last contact, though it may be away; None if it was not seen since start.
     pub(super) const fn last(&self) -> Option<&Contact> {
         self.presence.last()
+    }
+
+    /// The address it was last at, perhaps before this start; None if that is not known.
+    pub(super) const fn last_ip(&self) -> Option<IpAddr> {
+        self.presence.ip()
     }
 
     /// When it came, if it is here, in seconds since start.
@@ -111,7 +127,7 @@ impl Peer {
     pub(super) const fn connection(&self) -> Option<Conn> {
         match self.presence {
             Presence::Here(contact) => contact.conn,
-            Presence::Never | Presence::Left(_) => None,
+            Presence::Never(_) | Presence::Left(_) => None,
         }
     }
 
@@ -119,14 +135,8 @@ impl Peer {
     pub(super) fn seen_after(&self, then: Time) -> Option<Contact> {
         match self.presence {
             Presence::Here(contact) if contact.seen > then => Some(contact),
-            Presence::Never | Presence::Here(_) | Presence::Left(_) => None,
+            Presence::Never(_) | Presence::Here(_) | Presence::Left(_) => None,
         }
-    }
-
-    /// Whether it was last seen at another address than `from`; None if it was not seen since
-    /// start. The port does not matter.
-    pub(super) fn moved(&self, from: Endpoint) -> Option<bool> {
-        self.last().map(|contact| contact.from.ip() != from.ip())
     }
 
     /// Counts a registration; false if there were too many (C19).
@@ -178,13 +188,18 @@ impl Registry {
         record: Record,
         contact: Option<Contact>,
     ) -> Result<(), TableFull> {
-        self.replace(record, contact.map_or(Presence::Never, Presence::Here))
+        self.replace(record, contact.map(Presence::Here))
     }
 
-    /// `put` with what a peer is now; `Never` leaves what it was. A signature over another key is
+    /// `put` with what a peer is now; None leaves what it was. A signature over another key is
     /// dropped.
-    fn replace(&mut self, record: Record, presence: Presence) -> Result<(), TableFull> {
-        let Record { id, device, key, first_seen_secs } = record;
+    fn replace(&mut self, record: Record, presence: Option<Presence>) -> Result<(), TableFull> {
+        let Record { id, device, key, first_seen_secs, state } = record;
+        let stored_ip = match state {
+            RecordState::Registered(ip) => ip,
+            RecordState::Forgotten(_) => None,
+        };
+        let presence = presence.unwrap_or(Presence::Never(stored_ip));
         let (peers, seen) = (&mut self.peers, presence.last().map(|contact| contact.seen));
         let mut peer = Peer {
             device,
@@ -192,6 +207,7 @@ impl Registry {
             first_seen_secs,
             presence,
             since_secs: seen.map_or(0, secs),
+            stored: false,
             signature: None,
             registrations: RateWindow::EMPTY,
         };
@@ -203,11 +219,23 @@ impl Registry {
         } else if let Some(seen) = seen {
             peer.allow(seen);
         }
+        peer.stored = peer.last_ip() == stored_ip;
         let limit = peers.limit();
         peers.set_limit(PEERS_CEILING);
         let kept = peers.insert(id, peer).map(|_| ());
         peers.set_limit(limit);
         kept
+    }
+
+    /// The records of all peers whose stored address is not the one they were last at.
+    pub(super) fn relocated(&self) -> impl Iterator<Item = Record> {
+        self.iter().filter(|(_, peer)| !peer.stored).map(|(id, peer)| Record {
+            id: id.clone(),
+            device: peer.device.clone(),
+            key: peer.key,
+            first_seen_secs: peer.first_seen_secs,
+            state: RecordState::Registered(peer.last_ip()),
+        })
     }
 
     /// All peers; callers must not rely on the order.
@@ -226,6 +254,7 @@ impl Registry {
             if peer.present(contact.seen).is_none() {
                 peer.since_secs = secs(contact.seen);
             }
+            peer.stored &= peer.last_ip() == Some(contact.from.ip());
             peer.presence = Presence::Here(contact);
             self.peers.touch(id);
         }
@@ -244,7 +273,7 @@ impl Registry {
 
     /// Moves a peer to another id, where `record` is durable now. It is where it was.
     pub(super) fn rename(&mut self, from: &PeerId, record: Record) -> Result<(), TableFull> {
-        let presence = self.peers.remove(from).map_or(Presence::Never, |peer| peer.presence);
+        let presence = self.peers.remove(from).map(|peer| peer.presence);
         self.replace(record, presence)
     }
 

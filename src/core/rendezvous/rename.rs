@@ -3,7 +3,7 @@
 
 use crate::base::counters::DropReason;
 use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
-use crate::base::peer::{PeerId, Record};
+use crate::base::peer::{PeerId, Record, RecordState};
 use crate::wire::reply::Registered;
 use crate::wire::request::{Given, Registration};
 
@@ -54,7 +54,8 @@ impl Rendezvous {
             return self.too_frequent(via, effects);
         }
         let first_seen_secs = peer.first_seen_secs;
-        let record = Record { id, device, key: peer.key, first_seen_secs };
+        let state = RecordState::Registered(peer.last_ip());
+        let record = Record { id, device, key: peer.key, first_seen_secs, state };
         let change = RecordChange::Renamed(old.clone());
         self.save(PendingRegistration { record, contact, change }, effects)
     }

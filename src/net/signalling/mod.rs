@@ -121,9 +121,9 @@ impl Signalling {
         }
     }
 
-    /// Gives the store back, to flush and close it.
+    /// Gives the store back, to flush and close it; it knows what to store last.
     pub(crate) fn into_store(self) -> StoreThread {
-        self.store
+        self.store.ending_with(self.machine.last_changes())
     }
 
     async fn wake(&self, queues: &Queues) -> Option<SignallingWake> {
