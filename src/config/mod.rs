@@ -216,4 +216,16 @@ mod tests {
         assert!(config("--relay-port 443\n--role relay").relay_servers.is_empty());
         assert_eq!(config("--relay-servers a, b:1,").relay_servers.len(), 2);
     }
+
+    #[test]
+    fn c009_mapped_addresses_in_flags_are_ipv4() {
+        let config = config(
+            "--bind ::ffff:192.0.2.1\n--relay-servers [::ffff:192.0.2.2]:9\n--local-ip \
+             ::ffff:10.0.0.1\n--mask 10.0.0.0/8\n--public ::ffff:192.0.2.3",
+        );
+        assert_eq!(config.bind, "192.0.2.1".parse().ok());
+        assert_eq!(config.relay_servers, ["192.0.2.2:9"]);
+        assert_eq!(config.public.as_deref(), Some("192.0.2.3"));
+        assert_eq!(config.lan.map(|lan| lan.local_ip), "10.0.0.1".parse().ok());
+    }
 }

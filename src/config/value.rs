@@ -4,8 +4,7 @@
 use core::net::IpAddr;
 
 use super::ports::Role;
-use hbb_core::base::address::Network;
-use hbb_core::base::address::host_port;
+use hbb_core::base::address::{Network, canonical, host_port};
 use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
 
@@ -94,7 +93,7 @@ pub(super) fn threads(text: &str) -> Option<usize> {
 }
 
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
-    text.trim_matches(['[', ']']).parse().ok()
+    text.trim_matches(['[', ']']).parse().ok().map(canonical)
 }
 
 pub(super) fn not_empty(text: &str) -> Option<String> {

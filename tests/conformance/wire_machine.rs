@@ -143,7 +143,7 @@ const MANGLED: [(&str, u32, &str); 18] = [
     ("127.0.0.1:8080", 0x7fff_ffff, "8f1ffffffffffc00000201"),
     ("8.8.8.8:53", 0xffff_fffe, "3300fdffffff0d10101002"),
     ("[::ffff:127.0.0.1]:8080", 0x0102_0304, "94220806040206070404"),
-    ("[::127.0.0.1]:8080", 0x0102_0304, "94220806040206070404"),
+    ("[::127.0.0.1]:8080", 0x0102_0304, "0000000000000000000000007f000001901f"),
     ("[2001:db8::1]:8080", 0, "20010db8000000000000000000000001901f"),
     ("[2001:db8:ff::1111]:80", 0, "20010db800ff000000000000000011115000"),
     ("[::1]:8080", 0, "00000000000000000000000000000001901f"),
@@ -203,12 +203,19 @@ fn c008_a_hundred_thousand_junk_strings_decode_to_something() {
 }
 
 #[test]
-fn c009_mapped_and_compatible_addresses_encode_as_ipv4() {
+fn c009_mapped_addresses_are_ipv4_and_compatible_ones_are_not() {
     let bytes = |text: &str| Mangled::new(at(text), 0x0102_0304).as_bytes().to_vec();
     assert_eq!(bytes("[::ffff:192.0.2.1]:9"), bytes("192.0.2.1:9"));
-    assert_eq!(bytes("[::192.0.2.1]:9"), bytes("192.0.2.1:9"));
     assert!(bytes("192.0.2.1:9").len() <= 11);
     assert_eq!(bytes("[::1]:9").len(), 18);
+    assert_eq!(bytes("[::192.0.2.1]:9").len(), 18);
+    // What a peer wrote in 18 bytes.
+    let told = |ip: &str| {
+        let ip: std::net::Ipv6Addr = ip.parse().unwrap();
+        demangle(&[&ip.octets()[..], &[9, 0]].concat()).to_string()
+    };
+    assert_eq!(told("::ffff:192.0.2.1"), "192.0.2.1:9");
+    assert_eq!(told("::192.0.2.1"), "[::c000:201]:9");
 }
 
 #[test]

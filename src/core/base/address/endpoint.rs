@@ -12,7 +12,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Makes `ip` canonical: IPv4-mapped and IPv4-compatible IPv6 become IPv4, `::1` stays (C09).
+    /// Makes `ip` canonical: IPv4-mapped IPv6 becomes IPv4, all else stays (C09).
     pub fn new(ip: IpAddr, port: u16) -> Self {
         Self { ip: canonical(ip), port }
     }
@@ -68,13 +68,11 @@ impl fmt::Display for Endpoint {
 /// Bits in front of IPv4 that is mapped into IPv6, `::ffff:0:0/96`.
 const MAPPED_BITS: u8 = 96;
 
-/// Unwraps mapped and compatible IPv4.
-pub fn canonical(ip: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = ip else { return ip };
-    if v6.is_loopback() {
-        return ip;
-    }
-    v6.to_ipv4().map_or(ip, IpAddr::V4)
+/// The one form of an address, wherever it comes from: `::ffff:a.b.c.d` is IPv4. The compatible
+/// form `::a.b.c.d`, which RFC 4291 gave up, is not: no socket gives it, so it is only a stranger's
+/// word, to look like somebody in the LAN or to get around a ban.
+pub const fn canonical(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
 }
 
 /// The unit throttles count by: an IPv4 address or an IPv6 /64.
@@ -208,6 +206,8 @@ mod tests {
         assert!(inside("::ffff:10.0.0.1", "10.0.0.1") && inside("::ffff:10.0.0.0/104", "10.9.9.9"));
         assert!(!inside("::ffff:10.0.0.0/104", "11.0.0.1") && inside("::ffff:0:0/96", "8.8.8.8"));
         assert!(inside("10.0.0.1", "10.0.0.1") && !inside("10.0.0.1", "10.0.0.0"));
+        assert!(!inside("10.0.0.0/8", "::10.0.0.1") && !inside("::10.0.0.1", "10.0.0.1"));
+        assert!(inside("::10.0.0.1", "::10.0.0.1"));
     }
 
     #[test]
@@ -215,6 +215,7 @@ mod tests {
         let of = |text: &str| Prefix::of(text.parse().unwrap());
         assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
         assert_eq!(of("10.0.0.1"), of("::ffff:10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("::10.0.0.1"));
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
     }

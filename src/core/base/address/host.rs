@@ -2,7 +2,7 @@
 //! perhaps a port. Nothing here resolves anything.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use core::net::{IpAddr, Ipv6Addr};
 
 /// Longest DNS name.
@@ -10,17 +10,31 @@ const NAME_BYTES_MAX: usize = 253;
 /// Longest part of a DNS name between two dots.
 const NAME_PART_BYTES_MAX: usize = 63;
 
-/// A host as clients write it: a DNS name, an IPv4 or an IPv6 address; brackets are taken off.
+/// A host as clients write it: a DNS name, an IPv4 or an IPv6 address; brackets are taken off, and
+/// IPv4 that is mapped into IPv6 is IPv4.
 pub fn host(text: &str) -> Option<String> {
     let (name, port) = split_port(text);
-    (port.is_none() && is_host(name)).then(|| name.into())
+    let unwrapped = || mapped(name).unwrap_or_else(|| name.into());
+    (port.is_none() && is_host(name)).then(unwrapped)
 }
 
-/// A host, or a host and a port from 1, as clients write it; returned unchanged if it is one.
+/// A host, or a host and a port from 1, as clients write it; returned unchanged if it is one, but
+/// for IPv4 that is mapped into IPv6.
 pub fn host_port(text: &str) -> Option<String> {
     let (name, port) = split_port(text);
     let port_fits = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    (is_host(name) && port_fits).then(|| text.into())
+    let unwrapped = || match (mapped(name), port) {
+        (Some(ip), Some(port)) => [&ip, ":", port].concat(),
+        (Some(ip), None) => ip,
+        (None, _) => text.into(),
+    };
+    (is_host(name) && port_fits).then(unwrapped)
+}
+
+/// The IPv4 address of a mapped one.
+fn mapped(name: &str) -> Option<String> {
+    let ip = name.parse::<Ipv6Addr>().ok()?.to_ipv4_mapped()?;
+    Some(ip.to_string())
 }
 
 /// Takes `host`, `host:port`, `v6`, `[v6]` or `[v6]:port` apart. Brackets come off around an IPv6
@@ -76,6 +90,15 @@ mod tests {
         }
         assert_eq!(host("[::1]").as_deref(), Some("::1"));
         assert_eq!(host("h:1"), None);
+        for (text, one) in [
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("[::FFFF:c000:201]", "192.0.2.1"),
+            ("[::ffff:192.0.2.1]:1", "192.0.2.1:1"),
+            ("[::192.0.2.1]:1", "[::192.0.2.1]:1"),
+        ] {
+            assert_eq!(host_port(text).as_deref(), Some(one), "{text}");
+        }
+        assert_eq!(host("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
     }
 
     #[test]
