@@ -127,7 +127,11 @@ fn check_key(config: &Config, report: &mut Report) {
         Ok(KeyChoice::Secret(key)) => {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
         }
+        Ok(KeyChoice::Word(word)) if keygen::is_path(&word) => report.exit(&keygen::key_is_path()),
         Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
+        Ok(KeyChoice::Word(word)) if keygen::is_own_public(&config.data, &word) => {
+            check_key_files(config, report);
+        }
         Ok(KeyChoice::Word(_)) => report.doubt(
             "--key is not a secret key, so nothing can be signed and sessions are NOT encrypted; \
              leave --key out to use the key files",

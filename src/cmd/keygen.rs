@@ -15,7 +15,7 @@ use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
 use crate::file::{draft_of, publish, read_text};
 use hbb_core::base::time::Utc;
-use hbb_core::identity::{KeyChoice, KeyPolicy, ServerKey};
+use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey};
 use log::warn;
 
 /// The secret key's file in the data directory.
@@ -72,6 +72,13 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
     let choice = KeyChoice::parse(text)
         .map_err(|why| Exit::flags(format!("--key: {why}; copy all of the secret key file")))?;
     let alone = config.role == Role::Relay;
+    // Its own public key can only mean what clients must show: it signs, as without the flag.
+    let choice = match choice {
+        KeyChoice::Word(word) if !alone && is_own_public(&config.data, &word) => {
+            KeyChoice::Files { enforce: true }
+        }
+        choice => choice,
+    };
     match choice {
         KeyChoice::Files { enforce: false } if alone => {
             return Ok(KeyPolicy { signing: None, enforced: None });
@@ -79,10 +86,30 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
         KeyChoice::Files { .. } if alone && text.is_none() && read(&config.data)?.is_none() => {
             return Err(relay_without_key());
         }
+        KeyChoice::Word(word) if is_path(&word) => return Err(key_is_path()),
         KeyChoice::Word(_) if !alone => warn!("key-unsigned flag=--key sessions=unencrypted"),
         _ => {}
     }
     choice.resolve(|| load_or_create(&config.data))
+}
+
+/// Whether `word` is the public half of the key files in `dir`.
+pub(super) fn is_own_public(dir: &Path, word: &str) -> bool {
+    read(dir).ok().flatten().is_some_and(|key| key.public_text() == word)
+}
+
+/// Whether somebody gave the key's file where its text is meant.
+pub(super) fn is_path(word: &str) -> bool {
+    let looks = word.starts_with(['/', '.', '~']) || word.ends_with(".pub");
+    looks || word.ends_with(SECRET_FILE)
+}
+
+/// The refusal of a path where the text of a key is meant.
+pub(super) fn key_is_path() -> Exit {
+    Exit::flags(format!(
+        "--key takes the text of a key, not its file. Leave it out to use {SECRET_FILE} in --data, \
+         or give what is in the file."
+    ))
 }
 
 /// The pair in `dir`, made if there is none. Anything in between is refused and left as it is.
@@ -106,13 +133,22 @@ pub(super) fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
         Err(error) if error.kind() == ErrorKind::NotFound && !exists(&path) => return Ok(None),
         Err(error) => return Err(unreadable(&path, &error)),
     };
-    ServerKey::parse(&text).map(Some).map_err(|why| {
-        Exit::unusable(format!(
-            "The key file {} is damaged: {why}. Restore it from a backup, or make a new key with \
-             'hbb keygen --force', which every client then needs. It was not changed.",
+    ServerKey::parse(&text).map(Some).map_err(|why| match why {
+        KeyError::Foreign | KeyError::PublicKey => Exit::unusable(format!(
+            "The file {} is no key of ours: {why}. Put the {SECRET_FILE} of your RustDesk server in \
+             its place, or move it away and start again for a new key. It was not changed.",
             path.display()
-        ))
+        )),
+        _ => damaged(&path, why),
     })
+}
+
+fn damaged(path: &Path, why: KeyError) -> Exit {
+    Exit::unusable(format!(
+        "The key file {} is damaged: {why}. Restore it from a backup, or make a new key with \
+         'hbb keygen --force', which every client then needs. It was not changed.",
+        path.display()
+    ))
 }
 
 /// The text of the public key file, trimmed; None if it cannot be read.
@@ -270,9 +306,19 @@ fn exists(path: &Path) -> bool {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Exit {
+    let advice = match error.kind() {
+        ErrorKind::IsADirectory => {
+            "It is a folder: a container makes one where the file to mount was missing. Remove it \
+             and put the key file there."
+        }
+        ErrorKind::InvalidData => {
+            "It is no plain text: an editor may have saved it as UTF-16. Save it as UTF-8."
+        }
+        ErrorKind::FileTooLarge => "It is no key file. Restore that from a backup.",
+        _ => "Give it to the user that hbb runs as, or name another directory with --data.",
+    };
     Exit::unusable(format!(
-        "The key file {} cannot be read: {error}. Give it to the user that hbb runs as, or \
-         name another directory with --data. It was not changed.",
+        "The key file {} cannot be read: {error}. {advice} It was not changed.",
         path.display()
     ))
 }

@@ -21,8 +21,12 @@ const SECRET_TEXT_BYTES: usize = 88;
 pub enum KeyError {
     /// Some character does not belong to standard base64.
     NotBase64,
-    /// It is base64, but not of 64 bytes: cut short, or a public key.
+    /// It is base64, but not of 64 bytes: cut short.
     WrongLength,
+    /// It is 32 bytes in base64: a public key, which clients have.
+    PublicKey,
+    /// A key of OpenSSH or of a certificate, whose file is called the same.
+    Foreign,
     /// The second half is not the public key of the first half.
     PairDiffers,
     /// The seed is 32 zero bytes: a broken random source, not a key.
@@ -34,6 +38,10 @@ impl fmt::Display for KeyError {
         out.write_str(match self {
             Self::NotBase64 => "not base64 text",
             Self::WrongLength => "not 64 bytes in base64 (88 characters), it may be cut short",
+            Self::PublicKey => "it is a public key (44 characters), the secret one has 88",
+            Self::Foreign => {
+                "it is a key of OpenSSH or OpenSSL, RustDesk's is one line of 88 characters"
+            }
             Self::PairDiffers => "its public half does not belong to its secret half",
             Self::ZeroSeed => "its secret half is all zeros",
         })
@@ -56,17 +64,26 @@ impl ServerKey {
     }
 
     /// Reads the text of a secret key file: base64 of seed and public key, 64 bytes in all.
-    /// Blanks around it are trimmed and missing padding is forgiven (§5.1); the halves must match.
+    /// What editors and shells leave around it is put aside (a byte order mark, quotes, blanks,
+    /// broken lines) and missing padding is forgiven (§5.1); the halves must match.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut bytes = [0; 64];
-        let text = text.trim().trim_end_matches('=');
-        let length = match Base64NoPadding::decode(&mut bytes, text, None) {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.starts_with("-----BEGIN") || text.starts_with("ssh-") {
+            return Err(KeyError::Foreign);
+        }
+        let quoted = |quote| text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+        let text = quoted('"').or_else(|| quoted('\'')).unwrap_or(text);
+        let text = text.trim_end_matches(|c: char| c == '=' || c.is_ascii_whitespace());
+        let length = match Base64NoPadding::decode(&mut bytes, text, Some(b" \t\r\n")) {
             Ok(decoded) => decoded.len(),
             Err(ct_codecs::Error::Overflow) => return Err(KeyError::WrongLength),
             Err(ct_codecs::Error::InvalidInput) => return Err(KeyError::NotBase64),
         };
-        if length != bytes.len() {
-            return Err(KeyError::WrongLength);
+        match length {
+            64 => {}
+            32 => return Err(KeyError::PublicKey),
+            _ => return Err(KeyError::WrongLength),
         }
         let secret = SecretKey::new(bytes);
         match secret.validate_public_key(&secret.public_key()) {
@@ -128,7 +145,9 @@ impl KeyChoice {
         };
         match ServerKey::parse(text) {
             Ok(key) => Ok(Self::Secret(key)),
-            Err(KeyError::NotBase64 | KeyError::WrongLength) => Ok(Self::Word(text.into())),
+            Err(KeyError::NotBase64 | KeyError::WrongLength | KeyError::PublicKey) => {
+                Ok(Self::Word(text.into()))
+            }
             Err(broken) => Err(broken),
         }
     }
@@ -191,7 +210,10 @@ mod tests {
     #[test]
     fn parse_refuses_cut_foreign_and_mismatched_text() {
         assert_eq!(ServerKey::parse(""), Err(KeyError::WrongLength));
-        assert_eq!(ServerKey::parse(PUBLIC), Err(KeyError::WrongLength));
+        assert_eq!(ServerKey::parse(PUBLIC), Err(KeyError::PublicKey));
+        for foreign in ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3", "ssh-ed25519 AAAAC3 me@here"] {
+            assert_eq!(ServerKey::parse(foreign), Err(KeyError::Foreign));
+        }
         assert_eq!(ServerKey::parse(SECRET.trim_end_matches("uA==")), Err(KeyError::WrongLength));
         assert_eq!(ServerKey::parse(&[SECRET, "AAAA"].concat()), Err(KeyError::NotBase64));
         assert_eq!(ServerKey::parse(&SECRET.replace("==", "QAAA")), Err(KeyError::WrongLength));
@@ -209,6 +231,23 @@ mod tests {
             assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
         }
         assert_eq!(format!("{:?}", key()), format!("ServerKey({PUBLIC})"));
+    }
+
+    #[test]
+    fn what_editors_and_shells_leave_is_put_aside() {
+        let (first, second) = SECRET.split_at(64);
+        for text in [
+            format!("\u{feff}{SECRET}\r\n"),
+            format!("\"{SECRET}\"\n"),
+            format!("'{SECRET}'"),
+            format!("{first}\r\n{second}\r\n"),
+            format!("{first}\n  {second} =="),
+        ] {
+            assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
+        }
+        for text in [format!("\"{SECRET}"), format!("{SECRET}'"), format!("\"{SECRET}'")] {
+            assert_eq!(ServerKey::parse(&text), Err(KeyError::NotBase64), "{text:?}");
+        }
     }
 
     #[test]
