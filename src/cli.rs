@@ -431,7 +431,25 @@ fn told(early: EarlyExit, first: &str) -> Early {
     }
     let known = ["serve", "keygen", "export", "check", "ctl", "store"].contains(&first);
     let command = if known { [" ", first].concat() } else { String::new() };
-    Early::Wrong([&early.output, "See 'hbb", &command, " --help'.\n"].concat())
+    Early::Wrong(
+        [&early.output, &hint(&early.output), "See 'hbb", &command, " --help'.\n"].concat(),
+    )
+}
+
+/// Where a word of upstream's command line belongs here: what stood without its flag was a relay.
+fn hint(said: &str) -> String {
+    let word = said.trim_end().rsplit(": ").next().unwrap_or_default();
+    let flag = match word {
+        "-r" => "--relay-servers",
+        "-k" => "--key",
+        "-p" => "--port",
+        "-m" => "--mask",
+        word if !word.starts_with('-') && word.contains(['.', ':']) => {
+            return ["A relay is named by its flag: --relay-servers ", word, "\n"].concat();
+        }
+        _ => return String::new(),
+    };
+    [word, " is ", flag, " here.\n"].concat()
 }
 
 fn top_help() -> String {

@@ -149,6 +149,37 @@ fn the_own_public_key_signs_as_without_the_flag() {
 }
 
 #[test]
+fn what_can_hardly_be_meant_is_said_at_the_start() {
+    let files = [("db_v2.sqlite3", "SQLite format 3")];
+    let mut server = Server::start_behind_with(
+        &["env", "RELAY=rd.example.org", "ENCRYPTED_ONLY=1"],
+        &files,
+        &["--relay-servers", "localhost"],
+    );
+    for line in [
+        "warn setting-doubtful count=1 help='hbb check' cause='--relay-servers localhost: each client",
+        "warn upstream-store-unused file=",
+        "warn upstream-variables-unused names=RELAY,ENCRYPTED_ONLY help=",
+    ] {
+        server.wait_log(line);
+    }
+    let log = Server::start(&[]).log();
+    assert!(!log.contains("doubtful") && !log.contains("unused"), "{log}");
+}
+
+#[test]
+fn the_greeting_names_addresses_and_a_relay_what_a_relay_needs() {
+    let log = Server::start(&["--bind", "127.0.0.1"]).log();
+    assert!(log.contains("ID server     127.0.0.1"), "{log}");
+    let log = Server::start(&[]).log();
+    assert!(!log.contains("ADDRESS-OF-THIS-MACHINE"), "{log}");
+    let log = Server::start(&["--role", "relay", "--key=", "--public", "rd.example.org"]).log();
+    assert!(log.contains("This is a relay alone."), "{log}");
+    assert!(log.contains("--relay-servers rd.example.org"), "{log}");
+    assert!(!log.contains("ID server     ") && !log.contains("ready port="), "{log}");
+}
+
+#[test]
 fn a_foreign_store_is_named_and_kept() {
     let folder = Folder::used("foreign");
     fs::write(folder.file("hbb.store"), "a shopping list").unwrap();

@@ -116,6 +116,10 @@ fn wrong_arguments_end_with_2_and_the_way_to_help() {
     folder.run(&["serve", "--port"]).failed(2, &["--port", "See 'hbb serve --help'"]);
     folder.run(&["serve", "--port", "x"]).failed(2, &["--port 'x'", "3 to 65532"]);
     folder.run(&["serve", "--max-peers=9999999"]).failed(2, &["from 1 to 131072"]);
+    let relay = "A relay is named by its flag: --relay-servers rd.example.org:21117";
+    folder.run(&["serve", "rd.example.org:21117"]).failed(2, &[relay]);
+    folder.run(&["serve", "-r", "rd.example.org"]).failed(2, &["-r is --relay-servers here"]);
+    folder.run(&["serve", "-k", "_"]).failed(2, &["-k is --key here"]);
     folder.run(&["keygen", "--data", "a", "--data", "b"]).failed(2, &["--data"]);
     folder.run(&["export", "--format", "svg", "--host", "h"]).failed(2, &["--format"]);
     assert!(folder.names().is_empty());
@@ -316,12 +320,20 @@ fn check_names_every_problem_and_ends_as_the_worst() {
 fn check_is_content_with_what_is_fine_and_changes_nothing() {
     let folder = Folder::new();
     let port = free_port().to_string();
-    let out = folder.run(&["check", "--port", &port, "--public", "127.0.0.1"]).done();
+    let out = folder.run(&["check", "--port", &port, "--public", "203.0.113.1"]).done();
     assert!(out.lines().all(|line| line.starts_with("ok ")), "{out}");
     assert!(folder.names().is_empty());
     let folder = Folder::with_key();
     let out = folder.run(&["check", "--port", &port]).done();
     assert!(out.contains(PUBLIC) && out.contains("doubt    ./id_ed25519 has mode 644"), "{out}");
+}
+
+#[test]
+fn check_doubts_what_clients_cannot_reach() {
+    let folder = Folder::new();
+    let flags = ["--port", &free_port().to_string(), "--relay-servers", "localhost"];
+    let out = folder.run(&[&["check"], &flags[..]].concat()).done();
+    assert!(out.contains("doubt    --relay-servers localhost: each client"), "{out}");
 }
 
 #[test]

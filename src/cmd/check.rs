@@ -11,7 +11,7 @@ use super::exit::{Exit, ExitReason, print};
 use super::keygen;
 use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
-use crate::config::{Config, PORT, Role};
+use crate::config::{Config, PORT, Role, doubts};
 use crate::settings;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
@@ -82,6 +82,7 @@ fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
     if report.problems == before {
         report.fine("flags");
     }
+    doubts(&config).iter().for_each(|doubt| report.doubt(doubt));
     config
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod ctl;
 mod exit;
 pub mod export;
+mod greeting;
 pub mod keygen;
 mod serve;
 mod store;

@@ -4,8 +4,8 @@
 use std::io::ErrorKind;
 
 use super::exit::{Exit, print};
-use super::keygen;
 use super::store::{self, STORE_FILE};
+use super::{greeting, keygen};
 use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
@@ -34,7 +34,8 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
         Role::Rendezvous => None,
         Role::All | Role::Relay => Some(relay(&config, &keys, &live)?),
     };
-    print(&greeting(&config, &keys))?;
+    print(&greeting::text(&config, &keys))?;
+    greeting::warn_of(&config);
     let (ip, role, console) = (config.bind, config.role, config.console);
     let listening = Listening { ip, ports: config.ports, role, console };
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
@@ -82,21 +83,6 @@ fn rendezvous(
 fn seed() -> Result<Seed, Exit> {
     let [low, high] = [keygen::entropy()?, keygen::entropy()?];
     Ok(Seed(u64::from_le_bytes(low), u64::from_le_bytes(high)))
-}
-
-/// What a newcomer needs to see: where the key is and what to type into the client.
-fn greeting(config: &Config, keys: &KeyPolicy) -> String {
-    let host = config.public.as_deref().unwrap_or("ADDRESS-OF-THIS-MACHINE");
-    let server = config.ports.id_server(host);
-    let mut text = String::new();
-    let key = keys.signing.as_ref().map(|key| key.public_text());
-    text.push_str("In the client, under Settings, Network, ID/Relay server, enter\n");
-    text.push_str(&["  ID server     ", &server, "\n"].concat());
-    if let Some(key) = key.as_deref().or(keys.enforced.as_deref()) {
-        text.push_str(&["  Key           ", key, "\n"].concat());
-    }
-    text.push_str("and leave the other fields empty; 'hbb export' prints it to scan or import.\n");
-    text
 }
 
 /// A shell that could not start, in the operator's words.

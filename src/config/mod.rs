@@ -4,6 +4,7 @@
 //! Checks: the refusals below; tests/cli.rs shows them as operators see them.
 
 mod builder;
+mod doubts;
 mod ports;
 mod value;
 
@@ -16,6 +17,7 @@ use hbb_core::base::address::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
+pub use doubts::doubts;
 pub use ports::{PORT, PortService, Ports, Role};
 pub use value::{LogLevel, relays};
 use value::{in_hundredths, megabits};
@@ -142,7 +144,7 @@ mod tests {
         Config::new(&ServeFlags::default(), Some(file)).unwrap_err()
     }
 
-    fn config(text: &str) -> Config {
+    pub(super) fn config(text: &str) -> Config {
         Config::new(&ServeFlags::default(), Some(FlagsFile { name: "flags", text })).unwrap()
     }
 

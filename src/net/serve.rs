@@ -207,7 +207,7 @@ async fn serve(
     };
     let parts = Controller { settings, owners, clock: shell.clock };
     let (control, reload) = start_control(control, parts)?;
-    info!("ready port={} relay-port={}", listening.ports.main, listening.ports.relay);
+    report_ready(&listening);
     supervisor.ready();
     let holders = Holders {
         pool: shell.pool.clone(),
@@ -339,6 +339,16 @@ impl Shell {
 }
 
 /// Starts the control thread. We serve without its socket, if need be.
+/// A role names its own port alone.
+fn report_ready(listening: &Listening) {
+    let Ports { main, relay, .. } = listening.ports;
+    match listening.role {
+        Role::All => info!("ready port={main} relay-port={relay}"),
+        Role::Rendezvous => info!("ready port={main}"),
+        Role::Relay => info!("ready relay-port={relay}"),
+    }
+}
+
 fn start_control(
     path: PathBuf,
     parts: Controller,

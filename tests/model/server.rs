@@ -36,6 +36,15 @@ impl Server {
         Self::start_all(&[], files, flags)
     }
 
+    /// Both.
+    pub(crate) fn start_behind_with(
+        prefix: &[&str],
+        files: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Self {
+        Self::start_all(prefix, files, flags)
+    }
+
     fn start_all(prefix: &[&str], files: &[(&str, &str)], flags: &[&str]) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hbb-model-{}-{number}", std::process::id());
@@ -129,8 +138,7 @@ impl Server {
     }
 
     fn wait_ready(&mut self) {
-        let log = format!("info ready port={}", self.port);
-        self.wait_log(&log);
+        self.wait_log("info ready ");
     }
 }
 

@@ -1,0 +1,110 @@
+//! What a newcomer needs to see at the start: what to type into the client, and what of an earlier
+//! server lies about unused. Checks: tests/terminal.rs, tests/bad_input.rs.
+
+use core::net::IpAddr;
+
+use log::warn;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+use crate::config::{Config, Role, doubts};
+use hbb_core::identity::KeyPolicy;
+
+/// Addresses that are shown; a machine with more is told to export one of them.
+const ADDRESSES_MAX: usize = 4;
+/// The store of upstream's server.
+const UPSTREAM_STORE: &str = "db_v2.sqlite3";
+/// What upstream's images are set by. Nothing of it does anything here.
+const UPSTREAM_VARIABLES: [&str; 7] = [
+    "RELAY",
+    "RELAY_SERVERS",
+    "ENCRYPTED_ONLY",
+    "ALWAYS_USE_RELAY",
+    "KEY_PUB",
+    "KEY_PRIV",
+    "DB_URL",
+];
+
+/// What to type into the client, or into the ID server if this is a relay alone.
+pub(super) fn text(config: &Config, keys: &KeyPolicy) -> String {
+    let hosts = match (&config.public, config.bind) {
+        (Some(public), _) => vec![public.to_string()],
+        (None, Some(ip)) => vec![ip.to_string()],
+        (None, None) => addresses(),
+    };
+    let own = keys.signing.as_ref().map(|key| key.public_text());
+    let key = own.as_deref().or(keys.enforced.as_deref());
+    match config.role {
+        Role::Relay => relay_text(config, &hosts, key),
+        Role::All | Role::Rendezvous => client_text(config, &hosts, key),
+    }
+}
+
+fn client_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
+    let mut text = String::from("In the client, under Settings, Network, ID/Relay server, enter\n");
+    for (number, host) in hosts.iter().enumerate() {
+        let label = if number == 0 { "  ID server     " } else { "             or " };
+        text.push_str(&[label, &config.ports.id_server(host), "\n"].concat());
+    }
+    if let Some(key) = key {
+        text.push_str(&["  Key           ", key, "\n"].concat());
+    }
+    text + "and leave the other fields empty; 'hbb export' prints it to scan or import.\n"
+}
+
+fn relay_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
+    let mut text = String::from("This is a relay alone. Name it to the ID server, with the flag\n");
+    for (number, host) in hosts.iter().enumerate() {
+        let label = if number == 0 { "  --relay-servers " } else { "               or " };
+        text.push_str(&[label, &config.ports.relay_server(host), "\n"].concat());
+    }
+    text + match key {
+        Some(_) => "It serves clients that show the key it was given.\n",
+        None => "It serves anybody.\n",
+    }
+}
+
+/// The addresses of this machine that others may reach, IPv4 first; a word in their place if there
+/// is none.
+fn addresses() -> Vec<String> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for interface in getifaddrs().into_iter().flatten() {
+        let up = interface.flags.contains(InterfaceFlags::IFF_UP);
+        let Some(storage) = interface.address.filter(|_| up) else { continue };
+        let v4 = storage.as_sockaddr_in().map(|at| IpAddr::V4(at.ip()));
+        let ip = v4.or_else(|| storage.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip())));
+        if let Some(ip) = ip.filter(|ip| is_reached(*ip) && !found.contains(ip)) {
+            found.push(ip);
+        }
+    }
+    found.sort_by_key(IpAddr::is_ipv6);
+    found.truncate(ADDRESSES_MAX);
+    match found.is_empty() {
+        true => vec!["ADDRESS-OF-THIS-MACHINE".into()],
+        false => found.iter().map(IpAddr::to_string).collect(),
+    }
+}
+
+fn is_reached(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    }
+}
+
+/// Says what can hardly be meant, and what was set for another server.
+pub(super) fn warn_of(config: &Config) {
+    let doubts = doubts(config);
+    if let Some(first) = doubts.first() {
+        warn!("setting-doubtful count={} help='hbb check' cause='{first}'", doubts.len());
+    }
+    let store = config.data.join(UPSTREAM_STORE);
+    if store.is_file() {
+        warn!("upstream-store-unused file={} devices=register-anew", store.display());
+    }
+    let is_set = |name: &&str| std::env::var_os(name).is_some();
+    let names: Vec<&str> = UPSTREAM_VARIABLES.into_iter().filter(is_set).collect();
+    if !names.is_empty() {
+        warn!("upstream-variables-unused names={} help='hbb serve --help'", names.join(","));
+    }
+}

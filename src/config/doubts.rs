@@ -1,0 +1,106 @@
+//! Settings that are well-formed and can hardly be meant: said by `serve` and `check`, refused by
+//! neither. Checks: below; tests/cli.rs.
+
+use core::net::IpAddr;
+
+use super::{Config, Role};
+use hbb_core::base::address::split_port;
+
+/// What is to be doubted about `config`, a sentence each.
+pub fn doubts(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for relay in &config.relay_servers {
+        if let Some(why) = doubted_host(relay, config.public.as_deref()) {
+            found.push(format!("--relay-servers {relay}: {why}"));
+        }
+        if !config.ports.single && has_port(relay, config.ports.main) {
+            let port = config.ports.relay;
+            found.push(format!(
+                "--relay-servers {relay}: that is the port of the ID server, a relay listens on \
+                 another, here {port}"
+            ));
+        }
+    }
+    if let Some(public) = config.public.as_deref() {
+        let why = doubted_host(public, None);
+        found.extend(why.map(|why| format!("--public {public}: {why}")));
+    }
+    if config.role == Role::Relay && !config.relay_servers.is_empty() {
+        found.push("--relay-servers is for the ID server, a relay alone tells nobody".into());
+    }
+    found
+}
+
+fn has_port(name: &str, port: u16) -> bool {
+    split_port(name).1.is_some_and(|told| told.parse() == Ok(port))
+}
+
+/// Why clients will hardly reach `name`; `public` is where those outside find this server.
+fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
+    const OWN: &str = "each client would look for it on its own machine; give the address or name \
+                       that clients reach it at";
+    let (host, _) = split_port(name);
+    let Ok(ip) = host.parse::<IpAddr>() else {
+        return match host {
+            "localhost" => Some(OWN),
+            bare if !bare.contains('.') => Some(
+                "a name without a dot is known to this machine or its containers alone, unless \
+                 your clients' name server knows it",
+            ),
+            _ => None,
+        };
+    };
+    let is_for_all = |name: &str| name.parse::<IpAddr>().is_err() || is_global(name);
+    match ip {
+        ip if ip.is_loopback() || ip.is_unspecified() => Some(OWN),
+        ip if !is_global(&ip.to_string()) && public.is_some_and(is_for_all) => {
+            Some("a private address, which clients outside this network do not reach")
+        }
+        _ => None,
+    }
+}
+
+/// Whether an address is reached from everywhere, as far as its kind tells.
+fn is_global(text: &str) -> bool {
+    match text.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => !(ip.is_private() || ip.is_link_local() || ip.is_loopback()),
+        Ok(IpAddr::V6(ip)) => {
+            !(ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback())
+        }
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+
+    #[test]
+    fn what_clients_cannot_reach_is_doubted() {
+        for (flags, said) in [
+            ("--relay-servers localhost", "on its own machine"),
+            ("--relay-servers 127.0.0.1:21117", "on its own machine"),
+            ("--relay-servers 0.0.0.0", "on its own machine"),
+            ("--relay-servers [::1]:21117", "on its own machine"),
+            ("--relay-servers hbbr", "without a dot"),
+            ("--relay-servers rd.example.org:21116", "port of the ID server"),
+            ("--public localhost", "--public localhost: each client"),
+            ("--relay-servers 192.168.1.5\n--public rd.example.org", "a private address"),
+            ("--relay-servers rd.example.org\n--role relay", "tells nobody"),
+        ] {
+            let found = doubts(&config(flags));
+            assert_eq!(found.len(), 1, "{flags}: {found:?}");
+            assert!(found[0].contains(said), "{flags}: {found:?}");
+        }
+        for flags in [
+            "--relay-servers rd.example.org,203.0.113.1:21117,[2001:db8::1]:443",
+            "--relay-servers 192.168.1.5",
+            "--relay-servers 192.168.1.5\n--public 192.168.1.5",
+            "--public rd.example.org",
+            "",
+        ] {
+            assert_eq!(doubts(&config(flags)), [""; 0], "{flags}");
+        }
+    }
+}
