@@ -157,7 +157,7 @@ fn what_can_hardly_be_meant_is_said_at_the_start() {
         &["--relay-servers", "localhost"],
     );
     for line in [
-        "warn setting-doubtful count=1 help='hbb check' cause='--relay-servers localhost: each client",
+        "warn setting-doubtful count=1 help='hbb check' cause='--relay-servers localhost: each",
         "warn upstream-store-unused file=",
         "warn upstream-variables-unused names=RELAY,ENCRYPTED_ONLY help=",
     ] {
@@ -165,6 +165,26 @@ fn what_can_hardly_be_meant_is_said_at_the_start() {
     }
     let log = Server::start(&[]).log();
     assert!(!log.contains("doubtful") && !log.contains("unused"), "{log}");
+}
+
+#[test]
+fn a_taken_port_for_web_sockets_costs_browsers_alone() {
+    let port = free_ports();
+    let _other = TcpListener::bind(("::", port + 2)).unwrap();
+    let folder = Folder::new("taken-ws");
+    let mut child = command(&[])
+        .args(["serve", "--port", &port.to_string(), "--data"])
+        .arg(&folder.0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.find_map(|line| line.ok().filter(|line| line.contains("taken"))).unwrap();
+    assert!(said.contains(&format!("websocket-port-taken port={}", port + 2)), "{said}");
+    assert!(wait_port(port) && wait_port(port + 1) && wait_port(port + 3));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

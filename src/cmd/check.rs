@@ -11,7 +11,7 @@ use super::exit::{Exit, ExitReason, print};
 use super::keygen;
 use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
-use crate::config::{Config, PORT, Role, doubts};
+use crate::config::{Config, PORT, PortService, Role, doubts};
 use crate::settings;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
@@ -198,8 +198,17 @@ fn check_ports(config: &Config, report: &mut Report) {
         let said = format!("--bind {ip} is not an address of this machine; 'ip addr' lists those");
         return report.problem(ExitReason::Flags, &said);
     }
-    for (_, port) in config.ports.tcp(config.role) {
-        check_port("TCP", port, listen(config.bind, port, bind_tcp), report);
+    for (service, port) in config.ports.tcp(config.role) {
+        let outcome = listen(config.bind, port, bind_tcp);
+        let taken = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+        if taken && service.is_web_socket() {
+            report.doubt(&format!(
+                "TCP port {port} is taken, perhaps by {}: browsers will not be served",
+                PortService::usual_holder(port)
+            ));
+            continue;
+        }
+        check_port("TCP", port, outcome, report);
     }
     if let Some(port) = config.ports.udp(config.role) {
         check_port("UDP", port, listen(config.bind, port, bind_udp), report);

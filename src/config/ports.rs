@@ -63,6 +63,22 @@ pub struct Ports {
     pub single: bool,
 }
 
+impl PortService {
+    /// Whether it serves browsers alone, and clients that were told to use WebSockets: the server
+    /// is of use without.
+    pub const fn is_web_socket(self) -> bool {
+        matches!(self, Self::SignallingWs | Self::RelayWs)
+    }
+
+    /// Who commonly has the port already, for a message.
+    pub const fn usual_holder(port: u16) -> &'static str {
+        match port {
+            21_118 => "a RustDesk client on this machine, for direct access",
+            _ => "another program",
+        }
+    }
+}
+
 impl Ports {
     /// The ports that follow from P alone.
     pub const fn new(main: u16) -> Self {

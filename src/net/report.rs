@@ -8,6 +8,7 @@ use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
 use hbb_core::rendezvous::Event;
 
+use crate::config::PortService;
 use crate::net::message::SessionEnd;
 
 /// Words what the rendezvous reports.
@@ -36,6 +37,12 @@ pub fn rendezvous(event: &Event) {
             debug!("dropped slot={} reason={}", conn.slot, reason.as_str());
         }
     }
+}
+
+/// A port for WebSockets is taken: all others are served.
+pub fn port_taken(port: u16) {
+    let holder = PortService::usual_holder(port);
+    warn!("websocket-port-taken port={port} holder='{holder}' without=browsers");
 }
 
 /// A connection to the relay ended without a session.

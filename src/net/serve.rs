@@ -39,6 +39,7 @@ use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
 use crate::net::relaying::{RelayHandle, Relaying};
+use crate::net::report;
 use crate::net::session::{SessionSettings, Sessions};
 use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling, SignallingIo};
@@ -137,13 +138,23 @@ fn open(setup: &Setup) -> Result<Sockets, ServeError> {
             .and_then(|socket| Datagrams::new(socket, setup.live.limits.peers, setup.seed))
             .map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
-    let tcp = |(service, port)| match socket::tcp(ip, port) {
-        Ok(listener) => Ok((service, listener)),
+    let tcp = |(service, port): (PortService, u16)| match socket::tcp(ip, port) {
+        Ok(listener) => Ok(Some((service, listener))),
+        // Nearly all clients do without WebSockets.
+        Err(cause) if service.is_web_socket() && cause.kind() == io::ErrorKind::AddrInUse => {
+            report::port_taken(port);
+            Ok(None)
+        }
         Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
     };
     Ok(Sockets {
         datagrams: ports.udp(role).map(udp).transpose()?,
-        listeners: ports.tcp(role).into_iter().map(tcp).collect::<Result<_, _>>()?,
+        listeners: ports
+            .tcp(role)
+            .into_iter()
+            .map(tcp)
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?,
     })
 }
 
