@@ -5,6 +5,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
 
 mod ctl;
+mod keys;
 mod store;
 
 use core::fmt;
@@ -14,6 +15,7 @@ use argh::ArgsInfo;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
 pub use ctl::{CTL_COMMANDS, CtlCommand, no_such_command};
+pub use keys::{ExportFlags, KeygenFlags};
 pub use store::StoreFlags;
 
 /// The name and version that `--version` prints.
@@ -189,72 +191,6 @@ impl fmt::Debug for ServeFlags {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("ServeFlags").finish_non_exhaustive()
     }
-}
-
-/// Make or replace the server's key.
-#[derive(FromArgs, Debug)]
-#[cfg_attr(feature = "testing", derive(ArgsInfo))]
-#[argh(
-    subcommand,
-    name = "keygen",
-    help_triggers("-h", "--help", "help"),
-    usage = "[<flags>]",
-    example = "{command_name} --data /etc/hbb",
-    example = "{command_name} --print",
-    note = "The files are id_ed25519 (secret) and id_ed25519.pub (for clients). 'hbb serve' makes",
-    note = "them at its first start. After a change every client needs the new public key."
-)]
-pub struct KeygenFlags {
-    /// DIR to write to; the working directory if not given
-    #[argh(option)]
-    pub data: Option<String>,
-    /// print a new pair and write nothing
-    #[argh(switch)]
-    pub print: bool,
-    /// replace an existing pair; the old files are kept, with their date in the name
-    #[argh(switch)]
-    pub force: bool,
-}
-
-/// Print what clients need, to type, import or scan.
-#[derive(FromArgs, Debug, Default)]
-#[cfg_attr(feature = "testing", derive(ArgsInfo))]
-#[argh(
-    subcommand,
-    name = "export",
-    help_triggers("-h", "--help", "help"),
-    usage = "[<flags>]",
-    example = "{command_name} --data /etc/hbb --host rd.example.org",
-    example = "{command_name} --flags /etc/hbb/flags --format qr",
-    example = "rustdesk --config \"$({command_name} --data . --host 192.0.2.10 --format string)\"",
-    note = "Formats: text to type, string to import, qr to scan, exe for a Windows file name,",
-    note = "toml for RustDesk2.toml, json; all of them, explained, if not given."
-)]
-pub struct ExportFlags {
-    /// HOST by which clients reach this server; --public of the flags file if not given
-    #[argh(option)]
-    pub host: Option<String>,
-    /// the same as --host
-    #[argh(option, hidden_help)]
-    pub public: Option<String>,
-    /// port of the ID server (21116)
-    #[argh(option)]
-    pub port: Option<String>,
-    /// relay to name, HOST[:PORT]; not needed if it is this server
-    #[argh(option)]
-    pub relay: Option<String>,
-    /// address of an API server to name, such as https://rd.example.org
-    #[argh(option)]
-    pub api: Option<String>,
-    /// text, string, qr, exe, toml or json
-    #[argh(option)]
-    pub format: Option<String>,
-    /// DIR with the key files; the working directory if not given
-    #[argh(option)]
-    pub data: Option<String>,
-    /// FILE of 'hbb serve --flags' to take --data, --port, --public and --key from
-    #[argh(option)]
-    pub flags: Option<String>,
 }
 
 /// Query and control the running server.

@@ -4,10 +4,9 @@
 use core::net::IpAddr;
 
 use log::warn;
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
 
 use crate::config::{Config, Role, doubts};
+use crate::net::conn::socket::own_addresses;
 use hbb_core::identity::KeyPolicy;
 
 /// Addresses that are shown; a machine with more is told to export one of them.
@@ -67,16 +66,7 @@ fn relay_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
 /// The addresses of this machine that others may reach, IPv4 first; a word in their place if there
 /// is none.
 fn addresses() -> Vec<String> {
-    let mut found: Vec<IpAddr> = Vec::new();
-    for interface in getifaddrs().into_iter().flatten() {
-        let up = interface.flags.contains(InterfaceFlags::IFF_UP);
-        let Some(storage) = interface.address.filter(|_| up) else { continue };
-        let v4 = storage.as_sockaddr_in().map(|at| IpAddr::V4(at.ip()));
-        let ip = v4.or_else(|| storage.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip())));
-        if let Some(ip) = ip.filter(|ip| is_reached(*ip) && !found.contains(ip)) {
-            found.push(ip);
-        }
-    }
+    let mut found: Vec<IpAddr> = own_addresses().into_iter().filter(|ip| is_reached(*ip)).collect();
     found.sort_by_key(IpAddr::is_ipv6);
     found.truncate(ADDRESSES_MAX);
     match found.is_empty() {

@@ -135,8 +135,8 @@ pub(super) fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
     };
     ServerKey::parse(&text).map(Some).map_err(|why| match why {
         KeyError::Foreign | KeyError::PublicKey => Exit::unusable(format!(
-            "The file {} is no key of ours: {why}. Put the {SECRET_FILE} of your RustDesk server in \
-             its place, or move it away and start again for a new key. It was not changed.",
+            "The file {} is no key of ours: {why}. Put the {SECRET_FILE} of your RustDesk server \
+             in its place, or move it away and start again for a new key. It was not changed.",
             path.display()
         )),
         _ => damaged(&path, why),

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 use async_net::TcpListener;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 /// Connections the kernel may hold for us before we accept them.
@@ -27,6 +29,19 @@ pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
 /// What the kernel says; `AddrInUse` is the usual one.
 pub(crate) fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
     open(ip, port, SocketType::DGRAM).map(UdpSocket::from)
+}
+
+/// The addresses of the interfaces that are up, each once.
+pub(crate) fn own_addresses() -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for interface in getifaddrs().into_iter().flatten() {
+        let up = interface.flags.contains(InterfaceFlags::IFF_UP);
+        let Some(storage) = interface.address.filter(|_| up) else { continue };
+        let v4 = storage.as_sockaddr_in().map(|at| IpAddr::V4(at.ip()));
+        let ip = v4.or_else(|| storage.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip())));
+        found.extend(ip.filter(|ip| !found.contains(ip)));
+    }
+    found
 }
 
 /// Marks what is sent on a connection with a DSCP (RFC 2474), for queues on the way. A kernel that
