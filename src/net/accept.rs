@@ -267,5 +267,5 @@ async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
 /// Whether a first message is meant for the relay: asking a server for a relay names one, coming
 /// to a relay does not.
 fn is_leg(payload: &[u8]) -> bool {
-    matches!(decode(payload), Ok(Request::RequestRelay(request)) if !request.names_relay)
+    matches!(decode(payload), Ok(Request::RequestRelay(request)) if request.relay.is_empty())
 }

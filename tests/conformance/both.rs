@@ -143,6 +143,13 @@ pub(crate) fn answered(world: &mut dyn World, payload: &[u8]) -> PunchHoleRespon
     take!(&world.answer(), PunchHoleResponse)
 }
 
+/// A new initiator at A asks for B1, and is told [`say`]'s relay.
+#[track_caller]
+pub(crate) fn told_relay(world: &mut dyn World) {
+    let hole = asked(world);
+    answered(world, &say::punch_sent(B1, &hole.socket_addr, |_| ()));
+}
+
 #[track_caller]
 pub(crate) fn relayed(world: &mut dyn World, payload: &[u8]) -> RelayResponse {
     world.one_shot(payload);

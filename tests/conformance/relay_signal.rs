@@ -1,7 +1,9 @@
 //! Relay signalling, asked of the machine and of the binary: C55-C59, C52 where it concerns relays.
 //! Refusals first. What takes a clock stands in `relay_signal_machine.rs`.
 
-use crate::both::{B1, ENFORCING, KEY, OPEN, Place, World, asked, enroll, relayed, with_b1};
+use crate::both::{
+    B1, ENFORCING, KEY, OPEN, Place, World, asked, enroll, relayed, told_relay, with_b1,
+};
 use crate::loopback::{A_IP, B_IP, Caller, Device, main_port, one_shot};
 use crate::model::initiator::verify;
 use crate::model::server::Server;
@@ -10,9 +12,10 @@ use crate::say::proto::relay_response::Peer;
 use crate::say::proto::{ControlPermissions, ControlledContext, RequestRelay};
 use crate::say::{self, TOKEN, take};
 
-/// A new initiator asks for a relay to B1; what B1 was told.
+/// A new initiator that was told B1's relay asks for it; what B1 was told.
 #[track_caller]
 fn asked_to_relay(world: &mut dyn World) -> RequestRelay {
+    told_relay(world);
     take!(&world.told(Place::A, &say::request_relay(B1, |_| ()), Place::B), RequestRelay)
 }
 
@@ -45,6 +48,7 @@ fn c055_secrets_and_permissions_of_an_initiator_do_not_reach_the_target() {
     let secrets =
         ["the-access-key", "bearer-of-the-user", "code-for-switching", "forged-address", "forged"];
     with_b1(OPEN, |world| {
+        told_relay(world);
         let wish = say::request_relay(B1, |wish| {
             (wish.access_key, wish.token) = (secrets[0].into(), secrets[1].into());
             (wish.switch_code, wish.socket_addr) = (secrets[2].into(), secrets[3].into());
@@ -94,6 +98,7 @@ fn c056_a_key_that_is_no_key_of_ours_signs_nothing() {
 #[test]
 fn c057_a_wish_for_a_relay_goes_to_the_target_and_its_consent_back() {
     with_b1(OPEN, |world| {
+        told_relay(world);
         for secure in [true, false] {
             let wish = say::request_relay(B1, |wish| wish.secure = secure);
             let push = take!(&world.told(Place::A, &wish, Place::B), RequestRelay);
@@ -161,5 +166,17 @@ fn c059_the_key_shown_grants_a_relay_to_that_target_from_that_address() {
         }
         refused(world, Place::A, "222222222");
         refused(world, Place::Outside, B1);
+    });
+}
+
+#[test]
+fn c085_a_target_is_sent_to_no_relay_but_the_one_its_initiator_was_told() {
+    with_b1(OPEN, |world| {
+        told_relay(world);
+        for named in ["192.168.1.1:80", "127.0.0.1:22", "relay.example:80", "other.example"] {
+            let wish = say::request_relay(B1, |wish| wish.relay_server = named.into());
+            let push = take!(&world.told(Place::A, &wish, Place::B), RequestRelay);
+            assert_eq!((push.relay_server.as_str(), push.uuid.as_str()), ("relay.example", TOKEN));
+        }
     });
 }

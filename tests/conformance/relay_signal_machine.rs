@@ -45,6 +45,27 @@ fn answer(deeds: &Deeds, conn: Conn) -> RelayResponse {
     take!(deeds.stream_to(conn), RelayResponse)
 }
 
+/// An initiator at `A_AT` asks for B1 and is told [`say`]'s relay, on a connection that is gone
+/// then.
+fn told_relay(drive: &mut Drive) {
+    let conn = drive.connect(A_AT);
+    let key = server_key().public_text();
+    let deeds = drive.stream(conn, &say::punch(B1, |wish| wish.access_key = key));
+    let echo = take!(deeds.datagram_to(B1_AT), PunchHole).socket_addr;
+    one_shot(drive, &say::punch_sent(B1, &echo, |_| ())).stream_to(conn);
+    drive.hang_up(conn);
+}
+
+/// The relay that B1 is told when an initiator at `from` names `relay`.
+#[track_caller]
+fn relay_told(drive: &mut Drive, from: &str, relay: &str) -> String {
+    let conn = drive.connect(from);
+    let wish = say::request_relay(B1, |wish| wish.relay_server = relay.into());
+    let push = pushed(drive, conn, &wish);
+    drive.hang_up(conn);
+    push.relay_server
+}
+
 /// The initiator passes the key check for B1, on a connection that is gone then.
 fn show_key(drive: &mut Drive, from: &str) {
     let conn = drive.connect(from);
@@ -63,7 +84,10 @@ fn c058_a_target_silent_for_30_s_is_refused() {
 
 #[test]
 fn c059_the_key_shown_grants_a_relay_for_two_minutes() {
-    let mut drive = with_b1(Drive::enforcing());
+    let relays = vec!["relay.example".into()];
+    let access_key = Some(server_key().public_text().into());
+    let policy = Policy { access_key, relays, ..Policy::default() };
+    let mut drive = with_b1(Drive::new(Limits::default(), policy));
     show_key(&mut drive, A_AT);
     for _ in 0..4 {
         drive.wait(29_999);
@@ -102,8 +126,9 @@ fn c056_fields_of_newer_clients_survive() {
 #[test]
 fn c057_a_wish_too_long_for_a_datagram_is_dropped() {
     let mut drive = with_b1(Drive::open());
+    told_relay(&mut drive);
     let conn = drive.connect(A_AT);
-    let long = say::request_relay(B1, |wish| wish.relay_server = "x".repeat(1500));
+    let long = say::request_relay(B1, |wish| wish.uuid = "x".repeat(1500));
     let deeds = drive.stream(conn, &long);
     deeds.silent();
     assert_eq!(deeds.closed(conn), Some(DropReason::Oversized));
@@ -116,6 +141,7 @@ fn c057_a_wish_too_long_for_a_datagram_is_dropped() {
 #[test]
 fn c057_relay_requests_and_answers_over_udp_are_dropped() {
     let mut drive = with_b1(Drive::open());
+    told_relay(&mut drive);
     drive.datagram(A_AT, &say::request_relay(B1, |_| ())).silent();
     let conn = drive.connect(A_AT);
     let push = pushed(&mut drive, conn, &say::request_relay(B1, |_| ()));
@@ -131,4 +157,51 @@ fn c057_an_initiator_in_the_lan_is_told_the_lans_relay() {
     let push = take!(drive.stream(conn, &say::punch(B1, |_| ())).datagram_to(B1_AT), PunchHole);
     let deeds = one_shot(&mut drive, &say::relay_chosen(B1, &push.socket_addr, |_| ()));
     assert_eq!(answer(&deeds, conn).relay_server, "198.51.100.1");
+}
+
+#[test]
+fn c085_a_relay_is_refused_in_words_where_none_is_told_and_none_is_ours() {
+    let mut drive = with_b1(Drive::open());
+    let named = say::request_relay(B1, |_| ());
+    let conn = drive.connect(A_AT);
+    refused(&mut drive, conn, &named);
+    assert_eq!(drive.machine.counters().of(DropReason::NotGranted), 1);
+    // Told to another source, or too long ago.
+    told_relay(&mut drive);
+    let conn = drive.connect("198.51.100.8:1");
+    refused(&mut drive, conn, &named);
+    drive.wait(119_999);
+    drive.enroll(B1, B1_AT);
+    assert_eq!(relay_told(&mut drive, A_AT, "relay.example"), "relay.example");
+    drive.wait(1);
+    let conn = drive.connect(A_AT);
+    refused(&mut drive, conn, &named);
+}
+
+#[test]
+fn c085_without_a_relay_told_it_is_one_of_ours() {
+    let relays = vec!["one.example".to_owned(), "two.example:1".to_owned()];
+    let public_relay = Some("rd.example".into());
+    let policy = Policy { relays: relays.clone(), public_relay, ..Policy::default() };
+    let mut drive = with_b1(Drive::new(Limits::default(), policy));
+    for named in ["one.example", "ONE.example:21117", "two.example:1", "rd.example:21117"] {
+        assert_eq!(relay_told(&mut drive, A_AT, named), named);
+    }
+    for named in ["192.168.1.1:80", "two.example", "", "one.example:22"] {
+        let told = relay_told(&mut drive, A_AT, named);
+        assert!(relays.contains(&told), "{named}: {told}");
+    }
+    let public_relay = Some("rd.example".into());
+    let policy = Policy { public_relay, ..Policy::default() };
+    let mut drive = with_b1(Drive::new(Limits::default(), policy));
+    assert_eq!(relay_told(&mut drive, A_AT, "127.0.0.1:22"), "rd.example");
+}
+
+#[test]
+fn c085_a_relay_told_stays_good_when_asked_again() {
+    let mut drive = with_b1(Drive::open());
+    told_relay(&mut drive);
+    let conn = drive.connect(A_AT);
+    drive.stream(conn, &say::punch(B1, |_| ())).datagram_to(B1_AT);
+    assert_eq!(relay_told(&mut drive, A_AT, "relay.example:21117"), "relay.example:21117");
 }

@@ -67,7 +67,7 @@ pub fn message(bytes: &[u8]) {
     match request {
         Request::Online(query) => assert!(query.ids().count() <= bytes.len()),
         Request::RequestRelay(wish) => {
-            let forwarded = forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7));
+            let forwarded = forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7), None);
             assert!(forwarded.len() <= bytes.len() + 32);
             let Ok(Request::RequestRelay(again)) = decode(&forwarded) else { panic!("spoilt") };
             assert!(again.target == wish.target && again.token == wish.token);

@@ -189,7 +189,7 @@ impl Target {
 
     fn punch_sent(&self, hole: &PunchHole, doors: &Doors) -> Vec<u8> {
         say::punch_sent(&self.id, &hole.socket_addr, |sent| {
-            sent.relay_server = String::new();
+            sent.relay_server = self.relay().to_string();
             sent.nat_type = self.nat;
             sent.socket_addr_v6 = doors.v6_end();
         })

@@ -323,11 +323,14 @@ fn member(number: u32, contents: &[u8]) -> (u32, Vec<u8>) {
 
 #[test]
 fn a_forwarded_wish_keeps_what_is_unknown_and_nothing_confidential() {
-    check(CASES, &(message(), mangled()), |(model, initiator)| {
-        let payload = forward_relay_request(&bytes_of(&model), &initiator);
+    let values = (message(), mangled(), option::of(text(40)));
+    check(CASES, &values, |(model, initiator, relay)| {
+        let payload = forward_relay_request(&bytes_of(&model), &initiator, relay.as_deref());
         let mut expected = model;
         expected.retain(|(number, _)| ![3, 6, 8, 9, 10, 11].contains(number));
+        expected.retain(|(number, _)| relay.is_none() || *number != 4);
         expected.push(member(3, initiator.as_bytes()));
+        expected.extend(relay.map(|relay| member(4, relay.as_bytes())));
         assert!(body(&payload, 18) == expected, "{}", hex(&payload));
     });
 }

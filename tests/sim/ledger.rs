@@ -70,6 +70,8 @@ pub(crate) struct Ledger {
     owners: BTreeMap<Vec<u8>, Author>,
     /// Addresses out of which a device echoed the nonce told it, and nobody else can.
     own: BTreeSet<(PeerId, IpAddr)>,
+    /// Relays told, to whom and for whom, without the port that stands for itself.
+    told: BTreeSet<(IpAddr, PeerId, String)>,
     /// Whether the input at hand had somebody forgotten.
     made_room: bool,
     pub(crate) answers: u64,
@@ -95,6 +97,7 @@ impl Ledger {
             grants: BTreeMap::new(),
             owners: BTreeMap::new(),
             own: BTreeSet::new(),
+            told: BTreeSet::new(),
             made_room: false,
             answers: 0,
             acks: 0,
@@ -133,6 +136,7 @@ impl Ledger {
         self.asks.clear();
         self.grants.clear();
         self.own.clear();
+        self.told.clear();
     }
 
     /// A message comes in.
@@ -232,18 +236,21 @@ impl Ledger {
             Reply::PunchRefused(failure) => self.refuses(cause, *failure),
             Reply::PunchAnswer(answer) => {
                 let pk = answer.signed_key.clone().unwrap_or_default();
-                self.answers_initiator(cause, via, &pk);
+                self.answers_initiator(cause, via, (&pk, &answer.relay));
             }
             Reply::Punch(_) | Reply::FetchLocalAddr { .. } => self.pushes(cause, via, reply),
             Reply::Forward(payload) => match say::read(payload) {
-                Body::RequestRelay(_) => self.pushes(cause, via, reply),
+                Body::RequestRelay(push) => {
+                    self.names_relay(cause, &push.relay_server);
+                    self.pushes(cause, via, reply);
+                }
                 Body::RelayResponse(answer) => {
                     let pk = match answer.peer {
                         Some(relay_response::Peer::Pk(pk)) => pk,
                         Some(relay_response::Peer::Id(id)) => panic!("{id} instead of a key"),
                         None => Vec::new(),
                     };
-                    self.answers_initiator(cause, via, &pk);
+                    self.answers_initiator(cause, via, (&pk, &answer.relay_server));
                 }
                 _ => panic!("forwarded {}", say::hex(payload)),
             },
@@ -407,6 +414,14 @@ impl Ledger {
         assert_eq!(failure == Failure::Offline, known, "{target}");
     }
 
+    /// A target is sent to a relay of ours, or to the one its initiator was told for it.
+    fn names_relay(&self, cause: &Cause, relay: &str) {
+        let Kind::Relay(Some(target)) = &cause.kind else { panic!("a relay out of {cause:?}") };
+        let told = (cause.from.unwrap().ip(), target.clone(), host(relay));
+        let ours = self.policy.relays.iter().any(|ours| ours == relay);
+        assert!(ours || self.told.contains(&told), "{target} is sent to {relay}: {cause:?}");
+    }
+
     /// A push goes to where its target is and nowhere else.
     fn pushes(&mut self, cause: &Cause, via: Via, reply: &Reply) {
         let (Kind::Punch(Some(target), true) | Kind::Relay(Some(target))) = &cause.kind else {
@@ -448,7 +463,7 @@ impl Ledger {
     }
 
     /// An answer goes to who asked, once, in the name of who was asked.
-    fn answers_initiator(&mut self, cause: &Cause, via: Via, pk: &[u8]) {
+    fn answers_initiator(&mut self, cause: &Cause, via: Via, (pk, relay): (&[u8], &str)) {
         let Via::Stream(conn) = via else { panic!("an answer by datagram") };
         let found = self.asks.iter().find(|(_, ask)| ask.conn == conn);
         let at = found.map(|(at, _)| *at).expect("an answer nobody waits for");
@@ -460,6 +475,7 @@ impl Ledger {
         }
         assert!(self.now - ask.asked <= PUNCH_MS, "an answer after {PUNCH_MS} ms");
         self.answers += 1;
+        self.told.insert((at.ip(), ask.target.clone(), host(relay)));
         if pk.is_empty() {
             return;
         }
@@ -473,6 +489,10 @@ impl Save {
     fn is_about(&self, id: &PeerId) -> bool {
         self.record.id == *id || self.renamed.as_ref() == Some(id)
     }
+}
+
+fn host(relay: &str) -> String {
+    relay.strip_suffix(":21117").unwrap_or(relay).into()
 }
 
 fn same(one: &Record, other: &Record) -> bool {

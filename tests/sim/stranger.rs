@@ -165,7 +165,11 @@ impl World {
     fn asks_for_relays(&mut self) {
         let (from, target) = (self.spoofed(), self.victim());
         let long = *self.chance.choose(&[0, 10, 2000]);
-        let payload = say::request_relay(&target, |wish| wish.relay_server = "x".repeat(long));
+        let relay = match long {
+            0 => (*self.chance.choose(&["192.168.1.1:80", "127.0.0.1:22", ""])).into(),
+            _ => "x".repeat(long),
+        };
+        let payload = say::request_relay(&target, |wish| wish.relay_server = relay);
         self.connect(from, payload, Author::Stranger);
         let wrong = say::punch(&target, |wish| wish.access_key = "wrong".into());
         self.connect(from, wrong, Author::Stranger);

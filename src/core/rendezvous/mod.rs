@@ -17,11 +17,11 @@ use core::net::IpAddr;
 
 use heapless::Deque;
 
-use crate::base::address::{Endpoint, Prefix};
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
-    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, Limits, ONLINE_WINDOW_MS, PUNCH_MS,
+    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, Limits, ONLINE_WINDOW_MS, PUNCH_MS,
     SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
@@ -35,7 +35,7 @@ use crate::wire::request::Request;
 pub use admin::{PeerQuery, PeerRow};
 use challenge::Challenge;
 pub use console::ConsoleAnswer;
-use dialing::{Dial, Elsewhere};
+use dialing::{Dial, Elsewhere, Grants};
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
@@ -258,7 +258,7 @@ pub struct Rendezvous {
     registered_connections: usize,
     dials: Table<Endpoint, Dial>,
     elsewhere: Table<PeerId, Elsewhere>,
-    grants: Table<(Prefix, PeerId), Time>,
+    grants: Grants,
     challenges: Table<PeerId, Challenge>,
     sources: Throttle,
     newcomers: Throttle,
@@ -286,7 +286,7 @@ impl Rendezvous {
             registered_connections: 0,
             dials: Table::new(limits.connections, seed),
             elsewhere: Table::new(ELSEWHERE_MAX, seed),
-            grants: Table::new(GRANTS_MAX, seed),
+            grants: Grants::new(seed),
             challenges: Table::new(CHALLENGES_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),

@@ -7,8 +7,7 @@ use crate::base::address::Endpoint;
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
 use crate::base::limits::{
-    GRANT_MS, ONLINE_IDS_MAX, ONLINE_IDS_OF_STRANGER_MAX, ONLINE_IDS_OF_STRANGERS_MAX,
-    ONLINE_WINDOW_MS,
+    ONLINE_IDS_MAX, ONLINE_IDS_OF_STRANGER_MAX, ONLINE_IDS_OF_STRANGERS_MAX, ONLINE_WINDOW_MS,
 };
 use crate::base::time::Time;
 use crate::wire::reply::Reply;
@@ -70,8 +69,6 @@ impl Rendezvous {
 
     /// Whether this address was let through to a target a short while ago.
     fn dialled(&self, now: Time, from: Endpoint) -> bool {
-        let prefix = from.prefix();
-        let mut grants = self.grants.iter();
-        grants.any(|((source, _), at)| *source == prefix && now.since_ms(*at) < GRANT_MS)
+        self.grants.any_of(now, from.prefix())
     }
 }

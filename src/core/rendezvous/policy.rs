@@ -9,6 +9,9 @@ use core::net::IpAddr;
 use crate::base::address::{Bans, Network, canonical, split_port};
 use crate::wire::NatType;
 
+/// Where clients look for a relay that is named without a port (protocol §0).
+const RELAY_PORT: &str = "21117";
+
 /// Decisions that change at runtime without a session dropping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -103,6 +106,20 @@ impl Policy {
         None
     }
 
+    /// Whether an initiator may name this relay to a target: one we hand out, or our own (C85). No
+    /// name is resolved.
+    pub(super) fn hands_out(&self, ends: Ends, relay: &str) -> bool {
+        let lan = self.lan.as_ref().filter(|_| self.in_lan(ends.target));
+        let own = self.public_relay.iter().chain(lan.map(|lan| &lan.relay));
+        self.relays.iter().chain(own).any(|known| is_same_relay(known, relay))
+    }
+
+    /// The relay to tell a target instead of one that is none of ours, if there is any.
+    pub(super) fn own_relay(&self, ends: Ends, turn: usize) -> Option<String> {
+        let listed = Some(self.relay_for(ends, turn)).filter(|relay| !relay.is_empty());
+        listed.or_else(|| self.public_relay.clone())
+    }
+
     fn listed(&self, turn: usize) -> Option<String> {
         self.relays.get(turn.checked_rem(self.relays.len())?).cloned()
     }
@@ -110,6 +127,17 @@ impl Policy {
     fn in_lan(&self, ip: IpAddr) -> bool {
         self.lan.as_ref().is_some_and(|lan| lan.network.contains(ip))
     }
+}
+
+/// Whether two names of relays mean one: the host in any case, and the port clients take if none is
+/// told.
+pub(super) fn is_same_relay(one: &str, other: &str) -> bool {
+    let parts = |text| {
+        let (host, port) = split_port(text);
+        (host, port.unwrap_or(RELAY_PORT))
+    };
+    let ((host, port), (other_host, other_port)) = (parts(one), parts(other));
+    host.eq_ignore_ascii_case(other_host) && port == other_port
 }
 
 /// Whether only neighbours reach `ip`.
@@ -181,6 +209,29 @@ mod tests {
         assert_eq!(policy.relay_instead(outside, "192.168.0.1", 0).as_deref(), Some("one"));
         assert_eq!(policy.relay_instead(outside, "x", 0), None);
         assert_eq!(policy.relay_instead(inside, "", 0), None);
+    }
+
+    #[test]
+    fn a_relay_is_the_same_in_any_case_and_with_the_usual_port() {
+        for same in ["rd.example", "RD.Example:21117", "rd.example:21117"] {
+            assert!(is_same_relay("rd.example", same), "{same}");
+        }
+        assert!(is_same_relay("[2001:db8::1]:21117", "2001:db8::1"));
+        for other in ["rd.example:80", "rd.example.", "example", "", "rd.example:", "x@rd.example"]
+        {
+            assert!(!is_same_relay("rd.example", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_lans_relay_is_handed_out_to_who_dials_into_it() {
+        let policy = with_lan();
+        let coming = ends("2.2.2.2", "192.168.1.1");
+        let passing = ends("2.2.2.2", "3.3.3.3");
+        assert!(policy.hands_out(coming, "192.168.0.1") && policy.hands_out(coming, "two:1"));
+        assert!(!policy.hands_out(passing, "192.168.0.1") && !policy.hands_out(passing, "two"));
+        assert_eq!(policy.own_relay(coming, 0).as_deref(), Some("192.168.0.1"));
+        assert_eq!(Policy::default().own_relay(passing, 0), None);
     }
 
     #[test]

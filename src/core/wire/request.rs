@@ -149,8 +149,8 @@ pub struct RelayRequest<'a> {
     pub target: Given<PeerId>,
     /// What pairs the two legs.
     pub token: Given<RelayToken>,
-    /// Whether a relay is named: towards S always, towards R never.
-    pub names_relay: bool,
+    /// The relay the initiator will go to: named towards S always, towards R never.
+    pub relay: String,
     /// What must equal the relay's access key.
     pub access_key: String,
     /// What the session is for.

@@ -29,6 +29,9 @@ pub const THROTTLED_MAX: usize = 512;
 pub const ELSEWHERE_MAX: usize = 256;
 /// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
 pub const GRANTS_MAX: usize = 1024;
+/// Longest name of a relay that is remembered as told to an initiator (C85): longer than any in
+/// use. A longer one is passed on, and not taken from the initiator afterwards.
+pub const RELAY_NAME_BYTES_MAX: usize = 128;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
 /// Whoever claims to be a phone that is here waits this long for the phone to speak up where it is;

@@ -98,6 +98,7 @@ impl Rendezvous {
         let from = self.source(via)?;
         let call = self.answered(via, &sent.echo, (&sent.id, TargetTask::Punch))?;
         let relay = self.relay_instead(&sent.echo, &sent.relay).unwrap_or(sent.relay);
+        self.note_relay(&sent.echo, &call, &relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
             signed_key: self.signed_key(&call.target, sent.versioned),
@@ -122,6 +123,7 @@ impl Rendezvous {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let call = self.answered(via, &local.echo, (&local.id, TargetTask::Local))?;
         let relay = self.relay_instead(&local.echo, &local.relay).unwrap_or(local.relay);
+        self.note_relay(&local.echo, &call, &relay);
         let answer = PunchAnswer {
             addr: local.local,
             signed_key: self.signed_key(&call.target, local.versioned),
@@ -140,6 +142,11 @@ impl Rendezvous {
     pub(super) fn signed_key(&mut self, target: &PeerId, versioned: bool) -> Option<Vec<u8>> {
         let key = self.key.as_ref().filter(|_| versioned)?;
         self.registry.signed_key(target, key)
+    }
+
+    /// Remembers which relay the initiator behind `echo` is told: it may name that one (C85).
+    pub(super) fn note_relay(&mut self, echo: &Echo, call: &Call, relay: &str) {
+        self.grants.tell(echo.endpoint.prefix(), &call.target, relay);
     }
 
     /// What the initiator behind `echo` is told instead of the relay its target chose, if that

@@ -1,10 +1,12 @@
 //! Relay signalling (protocol §4.5): bringing initiator and target to one relay when no direct
-//! path opens. C52, C55-C59.
+//! path opens. C52, C55-C59, C85.
+
+use alloc::string::String;
 
 use crate::base::address::Prefix;
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
-use crate::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS};
+use crate::base::limits::DATAGRAM_BYTES_MAX;
 use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::wire::message::{forward_relay_answer, forward_relay_request};
@@ -13,11 +15,13 @@ use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
 use super::answer::finish;
 use super::punch::{Call, TargetTask};
+use crate::rendezvous::policy::{Ends, is_same_relay};
 use crate::rendezvous::{Effects, Rendezvous, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
 const OFFLINE: &str = "Remote desktop is offline";
 const NOT_GRANTED: &str = "Key mismatch";
+const NO_RELAY: &str = "The relay is not one of this ID server";
 
 impl Rendezvous {
     /// An initiator asks the target to come to a relay (C57-C59).
@@ -43,9 +47,19 @@ impl Rendezvous {
                 return Ok(());
             }
         };
+        let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
+        let told_relay = self.grants.relay(now, from.prefix(), &id).map(String::from);
+        let instead = match self.relay_named(ends, &wish.relay, told_relay) {
+            Ok(instead) => instead,
+            Err(reason) => {
+                self.counters.count(reason);
+                reply(effects, via, Reply::RelayRefused(NO_RELAY));
+                return Ok(());
+            }
+        };
         let call = Call { conn, target: id, task: TargetTask::JoinRelay, udp: false };
         let told = self.dial(now, from, call);
-        let payload = forward_relay_request(wish.raw, &told);
+        let payload = forward_relay_request(wish.raw, &told, instead.as_deref());
         if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
         }
@@ -56,8 +70,25 @@ impl Rendezvous {
     /// Whether this source passed the key check for this target a short while ago.
     fn granted(&self, now: Time, source: Prefix, target: &Given<PeerId>) -> bool {
         let Some(id) = target.value() else { return false };
-        let granted = self.grants.get(&(source, id.clone()));
-        granted.is_some_and(|at| now.since_ms(*at) < GRANT_MS)
+        self.grants.holds(now, source, id)
+    }
+
+    /// What the target is told in place of the relay the initiator names, if anything: clients
+    /// name the one they were told for this target, or have one of ours typed in; a target must not
+    /// be sent to any other (C85). Refused if that one is not good and there is none to name.
+    fn relay_named(
+        &mut self,
+        ends: Ends,
+        named: &str,
+        told: Option<String>,
+    ) -> Result<Option<String>, DropReason> {
+        let as_told = told.as_deref().is_some_and(|told| is_same_relay(told, named));
+        if as_told || self.policy.hands_out(ends, named) {
+            return Ok(None);
+        }
+        let turn = self.take_turn();
+        let instead = told.or_else(|| self.policy.own_relay(ends, turn));
+        instead.map(Some).ok_or(DropReason::NotGranted)
     }
 
     /// The target comes to the relay: on its own account, telling its id (C56), or because the
@@ -75,6 +106,7 @@ impl Rendezvous {
         let signed = own_account
             .then(|| self.signed_key(&call.target, answer.versioned).unwrap_or_default());
         let relay = self.relay_instead(&answer.echo, &answer.relay);
+        self.note_relay(&answer.echo, &call, relay.as_deref().unwrap_or(&answer.relay));
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
         reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
         finish(via, effects);

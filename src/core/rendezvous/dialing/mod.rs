@@ -2,7 +2,9 @@
 
 mod answer;
 mod fallback;
+mod grants;
 mod punch;
 
 pub(super) use answer::Elsewhere;
+pub(super) use grants::Grants;
 pub(super) use punch::Dial;

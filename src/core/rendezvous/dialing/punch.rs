@@ -92,7 +92,7 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        self.grants.insert_evicting((from.prefix(), id.clone()), now);
+        self.grants.give(now, from.prefix(), id.clone());
         self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn) });
         let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
         let route = match wish.force_relay {

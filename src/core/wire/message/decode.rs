@@ -119,7 +119,7 @@ fn relay_request(message: proto::RequestRelay, raw: &[u8]) -> RelayRequest<'_> {
     RelayRequest {
         target: peer_id(&message.id),
         token: given(message.uuid.is_empty(), RelayToken::new(&message.uuid)),
-        names_relay: !message.relay_server.is_empty(),
+        relay: message.relay_server,
         access_key: message.access_key,
         conn_type: match tunnel.contains(&message.conn_type) {
             true => ConnType::Tunnel,

@@ -16,18 +16,31 @@ pub fn id_pk(id: &PeerId, key: &PeerKey) -> Vec<u8> {
 }
 
 /// RequestRelay for the target (C57): the initiator's address in; out go its secrets (C55) and
-/// what only a server may say, permissions and audit context; every other field as it came.
-pub fn forward_relay_request(raw: &[u8], initiator: &Mangled) -> Vec<u8> {
+/// what only a server may say, permissions and audit context; the relay replaced if `relay` is
+/// some; every other field as it came.
+pub fn forward_relay_request(raw: &[u8], initiator: &Mangled, relay: Option<&str>) -> Vec<u8> {
     const SOCKET_ADDR: u32 = 3;
+    const RELAY_SERVER: u32 = 4;
     const ACCESS_KEY: u32 = 6;
     const TOKEN: u32 = 8;
     const CONTROL_PERMISSIONS: u32 = 9;
     const CONTROLLED_CONTEXT: u32 = 10;
     const SWITCH_CODE: u32 = 11;
-    let dropped =
-        [SOCKET_ADDR, ACCESS_KEY, TOKEN, CONTROL_PERMISSIONS, CONTROLLED_CONTEXT, SWITCH_CODE];
-    let mut body = copy_without(raw, &dropped);
+    let with_relay = [
+        SOCKET_ADDR,
+        ACCESS_KEY,
+        TOKEN,
+        CONTROL_PERMISSIONS,
+        CONTROLLED_CONTEXT,
+        SWITCH_CODE,
+        RELAY_SERVER,
+    ];
+    let dropped = if relay.is_some() { &with_relay[..] } else { &with_relay[..6] };
+    let mut body = copy_without(raw, dropped);
     append(&mut body, SOCKET_ADDR, initiator.as_bytes());
+    if let Some(relay) = relay {
+        append(&mut body, RELAY_SERVER, relay.as_bytes());
+    }
     wrap_bytes(member::REQUEST_RELAY, &body)
 }
 
