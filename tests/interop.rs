@@ -1,5 +1,6 @@
 //! The real server against clients that were not written here: PyNaCl for the sealed channel,
-//! `websockets` and headless Chromium for WebSockets. C26-C28, C30, C31, C61-C64, C68, C73.
+//! `websockets` and headless Chromium for WebSockets.
+//! C26-C28, C30, C31, C61-C64, C68, C73, C89, C90.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -90,6 +91,16 @@ fn c063_wrong_exchanges_and_changed_frames_end_the_connection() {
 #[test]
 fn c064_an_answer_is_sealed_with_the_initiators_key() {
     passes("client.py", "c064");
+}
+
+#[test]
+fn c089_bytes_said_again_open_no_channel() {
+    passes("client.py", "c089");
+}
+
+#[test]
+fn c090_one_address_cannot_take_all_exchanges() {
+    passes("client.py", "c090");
 }
 
 #[test]

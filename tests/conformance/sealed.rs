@@ -1,5 +1,5 @@
 //! The sealed channel: vectors of protocol §4.8 on the pure channel, and the real port with a
-//! client of NaCl's making (PyNaCl) in tests/interop. C26-C29, C60-C64.
+//! client of NaCl's making (PyNaCl) in tests/interop. C26-C29, C60-C64, C89.
 
 use hbb_core::identity::seal::{Channel, Offer, SealError};
 use hbb_core::wire::message::{decode, key_exchange_offer};
@@ -105,4 +105,19 @@ fn c063_a_box_that_was_changed_or_comes_twice_is_refused() {
     let mut channel = channel();
     channel.open(first.clone()).unwrap();
     assert_eq!(channel.open(first), Err(SealError::Forged));
+}
+
+#[test]
+fn c089_a_client_s_half_answers_an_offer_once() {
+    let (public, boxed) = client();
+    let mut offer = offer();
+    let mut accept = |public, boxed| offer.accept(public, boxed).map(|_| ());
+    assert_eq!(accept(public, [9; 48]), Err(SealError::Forged));
+    assert_eq!(accept(public, boxed), Ok(()));
+    assert_eq!(accept(public, boxed), Err(SealError::Repeated));
+    // Another public key of the same secret: its highest bit is ignored.
+    let mut other = public;
+    other[31] ^= 0x80;
+    assert_eq!(self::offer().accept(other, boxed).map(|_| ()), Ok(()));
+    assert_eq!(accept(other, boxed), Err(SealError::Repeated));
 }

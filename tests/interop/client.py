@@ -280,6 +280,65 @@ def c063(host, port, key):
     assert connection.closed()
 
 
+def c089(host, port, key):
+    """Bytes of a client said again, in the minute its offer is good, open nothing."""
+    target = Connection(host, port)
+    said = []
+    target.socket = Recorder(target.socket, said)
+    target.exchange(key)
+    target.write(REGISTER_PK)
+    target.read()
+    bare = b"".join(said)
+    # The highest bit of a public key counts for nothing.
+    key_at = bare.index(field(1, bytes(32))[:2]) + 2
+    other = bytearray(bare)
+    other[key_at + 31] ^= 0x80
+    for again in (bare, bytes(other)):
+        stranger = Connection(host, port, "127.0.1.2")
+        stranger.read()
+        stranger.socket.sendall(again)
+        assert stranger.closed(), "a replay opened a channel"
+    assert len(dial(Connection(host, port, "127.0.1.2"), key, target)[1]) > 5
+    assert sealed_answer(sealed(host, port, key))
+
+
+class Recorder:
+    """A socket that notes what is sent."""
+
+    def __init__(self, inner, said):
+        self.inner, self.said = inner, said
+
+    def sendall(self, data):
+        self.said.append(bytes(data))
+        self.inner.sendall(data)
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+
+def sealed_answer(connection):
+    """Whether the channel is open."""
+    try:
+        connection.write(TEST_NAT)
+        return connection.read()[:2] == bytes.fromhex("aa01")
+    except (EOFError, ConnectionError):
+        return False
+
+
+def c090(host, port, key):
+    """One address has ten exchanges in a second; another has its own at the same time."""
+    greedy = [Connection(host, port) for _ in range(24)]
+    other = Connection(host, port, "127.0.1.2")
+    for connection in greedy:
+        connection.exchange(key)
+    other.exchange(key)
+    assert sealed_answer(other)
+    served = sum(map(sealed_answer, greedy))
+    assert 10 <= served < 24, served
+    time.sleep(1)
+    assert sealed_answer(sealed(host, port, key))
+
+
 def main():
     host, port, key, check = sys.argv[1:]
     globals()[check](host, int(port), base64.b64decode(key))

@@ -2,6 +2,7 @@
 //! the server's code. C26, C27, C60-C62.
 
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crypto_secretbox::aead::{AeadInPlace as _, KeyInit as _};
 use crypto_secretbox::{Nonce, Tag, XSalsa20Poly1305};
@@ -27,7 +28,10 @@ impl Seal {
         let offer = take!(&offer, KeyExchange).keys;
         assert_eq!((offer.len(), offer[0].len()), (1, 96));
         let public: [u8; 32] = super::initiator::signed(server_key, &offer[0]).try_into().unwrap();
-        let secret = SecretKey::new([7; 32]);
+        // As fresh as a client's: what answered an offer once answers it no more (C89).
+        static COUNT: AtomicU64 = AtomicU64::new(7);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        let secret = SecretKey::new([count, count, count, count].concat().try_into().unwrap());
         let own = secret.recover_public_key().unwrap();
         let shared = PublicKey::new(public).dh(&secret).unwrap();
         let box_key = hsalsa::<U10>((&*shared).into(), &Default::default());

@@ -204,6 +204,16 @@ impl Places {
         self.known.insert_evicting(Prefix::of(ip), now);
     }
 
+    /// Whether a connection comes from an address that is known.
+    pub fn is_known(&self, now: Time, conn: Conn) -> bool {
+        let tenant = self.loose.get(&conn).or_else(|| self.tied.get(&conn));
+        tenant.is_some_and(|tenant| self.is_known_address(now, &tenant.address))
+    }
+
+    fn is_known_address(&self, now: Time, address: &Prefix) -> bool {
+        self.known.get(address).is_some_and(|at| now.since_ms(*at) < KNOWN_MS)
+    }
+
     /// Takes a place back. If somebody waits for one, it is returned, to be passed on.
     pub fn release(&mut self, conn: Conn) -> Option<Conn> {
         self.forget(conn);
@@ -218,7 +228,7 @@ impl Places {
 
     fn tenant(&self, now: Time, origin: Origin) -> Tenant {
         let (address, network) = (Prefix::of(origin.ip), Prefix::of_network(origin.ip));
-        let known = self.known.get(&address).is_some_and(|at| now.since_ms(*at) < KNOWN_MS);
+        let known = self.is_known_address(now, &address);
         Tenant { address, network, known, exempt: origin.exempt }
     }
 

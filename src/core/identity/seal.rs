@@ -1,7 +1,7 @@
 //! The sealed signalling channel (protocol §4.8): the server offers an X25519 key under its
 //! Ed25519 signature, the client answers with a boxed symmetric key, and from then on payloads
 //! are XSalsa20-Poly1305 boxes with a counter in each direction. Bytes in, bytes out: it must not
-//! know messages or connections. C26, C27, C29, C60-C64.
+//! know messages or connections. C26, C27, C29, C60-C64, C89.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -14,6 +14,7 @@ use salsa20::cipher::consts::U10;
 use salsa20::{XSalsa20, hsalsa};
 
 use super::ServerKey;
+use crate::base::limits::EXCHANGES_PER_OFFER;
 
 const TAG_BYTES: usize = 16;
 const NONCE_BYTES: usize = 24;
@@ -27,6 +28,10 @@ pub enum SealError {
     WeakKey,
     /// A box was not made with this key, at this place in the order, or was changed on its way.
     Forged,
+    /// The client's half answered this offer before (C89).
+    Repeated,
+    /// The offer was answered as often as can be remembered.
+    Spent,
 }
 
 impl fmt::Display for SealError {
@@ -34,15 +39,20 @@ impl fmt::Display for SealError {
         out.write_str(match self {
             Self::WeakKey => "a key that leads to no secret",
             Self::Forged => "a box that cannot be opened",
+            Self::Repeated => "an answer that came before",
+            Self::Spent => "an offer answered too often",
         })
     }
 }
 
-/// The server's half of a key exchange. It may serve several clients for a short while.
-#[derive(Clone)]
+/// The server's half of a key exchange. It may serve several clients for a short while, each of
+/// them once: whoever recorded a client's bytes opens nothing by saying them again (C89).
 pub struct Offer {
     secret: SecretKey,
     signed: [u8; OFFER_BYTES],
+    /// Of each box that was opened, half its tag. The box and not the public key beside it: other
+    /// public keys lead to the same secret, but only who knows that secret can make another box.
+    opened: Vec<[u8; 8]>,
 }
 
 impl Offer {
@@ -55,7 +65,7 @@ impl Offer {
         let (signature, covered) = signed.split_at_mut(64);
         signature.copy_from_slice(&key.sign(&public[..]).0);
         covered.copy_from_slice(&public[..]);
-        Some(Self { secret, signed })
+        Some(Self { secret, signed, opened: Vec::new() })
     }
 
     /// What the client is sent: the signature, then the public key.
@@ -66,13 +76,23 @@ impl Offer {
     /// Opens the channel a client asks for with its public key and the boxed symmetric key.
     ///
     /// # Errors
-    /// [`SealError`] if either is not what it should be (C63).
-    pub fn accept(&self, public: [u8; 32], boxed: [u8; 48]) -> Result<Channel, SealError> {
+    /// [`SealError`] if either is not what it should be (C63), came before (C89), or there were
+    /// [`EXCHANGES_PER_OFFER`].
+    pub fn accept(&mut self, public: [u8; 32], boxed: [u8; 48]) -> Result<Channel, SealError> {
+        let [a, b, c, d, e, f, g, h, ..] = boxed;
+        let tag = [a, b, c, d, e, f, g, h];
+        if self.opened.contains(&tag) {
+            return Err(SealError::Repeated);
+        }
+        if self.opened.len() >= EXCHANGES_PER_OFFER {
+            return Err(SealError::Spent);
+        }
         let shared = PublicKey::new(public).dh(&self.secret).map_err(|_| SealError::WeakKey)?;
         // NaCl's box: the X25519 secret through HSalsa20 is the key of a secretbox.
         let key = hsalsa::<U10>((&*shared).into(), &Default::default());
         let symmetric = open(&key.into(), 0, &boxed)?;
         let key = symmetric.try_into().map_err(|_| SealError::Forged)?;
+        self.opened.push(tag);
         Ok(Channel { key, received: 0, sent: 0 })
     }
 }
@@ -174,6 +194,14 @@ mod tests {
         for len in [2, 15, 16, 17, 100] {
             assert_eq!(channel.open(vec![0; len]), Err(SealError::Forged), "{len}");
         }
+    }
+
+    #[test]
+    fn c089_an_offer_answered_too_often_is_spent() {
+        let mut offer = offer();
+        offer.opened = vec![[7; 8]; EXCHANGES_PER_OFFER];
+        assert_eq!(offer.accept([9; 32], [7; 48]).map(|_| ()), Err(SealError::Repeated));
+        assert_eq!(offer.accept([9; 32], [0; 48]).map(|_| ()), Err(SealError::Spent));
     }
 
     #[test]

@@ -439,6 +439,8 @@ impl Rendezvous {
         if let Some(id) = &connection.registered {
             self.registered_connections = self.registered_connections.saturating_sub(1);
             self.registry.left(now, id, conn);
+            // It will be back.
+            self.vouched = Some(Vouched { ip: connection.from.ip(), conn: None });
         }
         if self.dials.get(&connection.from).is_some_and(|dial| dial.call.conn == conn) {
             self.dials.remove(&connection.from);

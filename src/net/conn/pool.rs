@@ -105,6 +105,12 @@ impl Place {
         self.conn
     }
 
+    /// Whether the connection comes from an address that is known.
+    pub(crate) fn is_known(&self) -> bool {
+        let Shared { places, clock, .. } = &*self.pool.0;
+        places.borrow().is_known(clock.now(), self.conn)
+    }
+
     /// Waits until somebody else shall have the place: the connection must end.
     pub(crate) async fn evicted(&self) {
         poll_fn(|context| {

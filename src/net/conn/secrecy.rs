@@ -1,19 +1,30 @@
 //! Whether a connection of port P is sealed (protocol §4.8): clients that want it wait for our
 //! key, all others speak first. So the offer is made to those who stay silent for a moment, and
-//! the client's next message tells what it chose. C26, C27, C61-C64.
+//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::limits::{EXCHANGES_PER_SECOND, OFFER_REUSE_MS};
-use hbb_core::base::time::{RateWindow, Time};
+use hbb_core::base::limits::{
+    EXCHANGES_OF_STRANGERS, EXCHANGES_PER_SECOND, EXCHANGES_PER_SOURCE, OFFER_REUSE_MS,
+};
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::{PerSecond, Shares, Time};
 use hbb_core::identity::ServerKey;
-use hbb_core::identity::seal::{Channel, Offer, Secrets};
+use hbb_core::identity::seal::{Channel, OFFER_BYTES, Offer, SealError, Secrets};
 use hbb_core::wire::message::{decode, key_exchange_offer};
 use hbb_core::wire::request::{KeyExchange, Request};
 
 use crate::net::clock::Clock;
+
+/// Of the key exchanges, whose they are (C90).
+const SHARES: PerSecond = PerSecond {
+    source: EXCHANGES_PER_SOURCE,
+    strangers: EXCHANGES_OF_STRANGERS,
+    all: EXCHANGES_PER_SECOND,
+};
 
 /// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and
 /// [`EXCHANGES_PER_SECOND`] key exchanges.
@@ -26,16 +37,36 @@ pub(crate) struct Offers {
 
 struct OfferState {
     secrets: Secrets,
-    current: Option<(Offer, Time)>,
-    exchanges: RateWindow,
+    /// The offer that is made now, and the one before, which some may still answer. What answered
+    /// either is remembered as long as it is here (C89).
+    made: [Option<Made>; 2],
+    count: u64,
+    exchanges: Shares,
+}
+
+struct Made {
+    offer: Offer,
+    number: u64,
+    at: Time,
+}
+
+/// Who answers an offer.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) ip: IpAddr,
+    /// Whether a device is known at its address, or somebody there showed the key.
+    pub(crate) known: bool,
 }
 
 impl Offers {
     /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know; they
     /// are made to whoever is silent for `delay_ms`.
     pub(crate) fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
-        let secrets = Secrets::new(seed);
-        let state = OfferState { secrets, current: None, exchanges: RateWindow::EMPTY };
+        let mut secrets = Secrets::new(seed);
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = secrets.draw();
+        let words = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(u64::from_le_bytes);
+        let exchanges = Shares::new(SHARES, Seed(words[0], words[1]));
+        let state = OfferState { secrets, made: [None, None], count: 0, exchanges };
         Self { clock, key, delay_ms, state: RefCell::new(state) }
     }
 
@@ -44,21 +75,40 @@ impl Offers {
         self.delay_ms
     }
 
-    fn offer(&self) -> Option<Offer> {
+    /// The offer that is made now: its number and what the client is sent.
+    fn offer(&self) -> Option<(u64, [u8; OFFER_BYTES])> {
         let (now, mut state) = (self.clock.now(), self.state.borrow_mut());
-        let fresh = |made: &Time| now.since_ms(*made) < OFFER_REUSE_MS;
-        if let Some((offer, _)) = state.current.as_ref().filter(|(_, made)| fresh(made)) {
-            return Some(offer.clone());
+        let state = &mut *state;
+        let fresh = |made: &&Made| now.since_ms(made.at) < OFFER_REUSE_MS;
+        if let Some(made) = state.made[0].as_ref().filter(fresh) {
+            return Some((made.number, *made.offer.signed()));
         }
         let offer = Offer::new(&self.key, state.secrets.draw())?;
-        state.current = Some((offer.clone(), now));
-        Some(offer)
+        let signed = *offer.signed();
+        state.count += 1;
+        let [current, before] = &mut state.made;
+        *before = current.replace(Made { offer, number: state.count, at: now });
+        Some((state.count, signed))
     }
 
-    /// Counts a key exchange; false if there were too many within a second.
-    fn allow(&self) -> bool {
-        let now = self.clock.now();
-        self.state.borrow_mut().exchanges.allow(now, 1_000, EXCHANGES_PER_SECOND)
+    /// Opens the channel that `caller` asks for in answer to an offer.
+    fn exchange(
+        &self,
+        number: u64,
+        half: KeyExchange,
+        caller: Caller,
+    ) -> Result<Channel, DropReason> {
+        let (now, mut state) = (self.clock.now(), self.state.borrow_mut());
+        let state = &mut *state;
+        if !state.exchanges.allow(now, caller.ip, caller.known) {
+            return Err(DropReason::Busy);
+        }
+        let made = state.made.iter_mut().flatten().find(|made| made.number == number);
+        let offer = &mut made.ok_or(DropReason::Idle)?.offer;
+        offer.accept(half.public, half.boxed).map_err(|error| match error {
+            SealError::Spent => DropReason::Busy,
+            SealError::WeakKey | SealError::Forged | SealError::Repeated => DropReason::Malformed,
+        })
     }
 }
 
@@ -66,8 +116,8 @@ impl Offers {
 pub(crate) enum Secrecy {
     /// Nothing was said yet.
     Silent,
-    /// We made an offer; the next message answers it or ignores it.
-    Offered(Box<(Offer, Rc<Offers>)>),
+    /// We made the offer of this number; the next message answers it or ignores it.
+    Offered(u64, Rc<Offers>),
     /// Everything in clear.
     Plain,
     /// Everything sealed.
@@ -78,18 +128,22 @@ impl Secrecy {
     /// The payload that makes the offer, if nothing was said yet and there is a key to sign with.
     pub(crate) fn offer(&mut self, offers: &Rc<Offers>) -> Option<Vec<u8>> {
         let Self::Silent = self else { return None };
-        let offer = offers.offer()?;
-        let payload = key_exchange_offer(offer.signed());
-        *self = Self::Offered(Box::new((offer, Rc::clone(offers))));
-        Some(payload)
+        let (number, signed) = offers.offer()?;
+        *self = Self::Offered(number, Rc::clone(offers));
+        Some(key_exchange_offer(&signed))
     }
 
-    /// The payload in clear; None if it was the client's half of the key exchange.
+    /// The payload in clear; None if it was the client's half of the key exchange. Who sends it is
+    /// asked for then alone.
     ///
     /// # Errors
-    /// Why the connection must end: a box or an exchange that is not what it should be (C63), or
-    /// too many exchanges at once.
-    pub(crate) fn incoming(&mut self, payload: Vec<u8>) -> Result<Option<Vec<u8>>, DropReason> {
+    /// Why the connection must end: a box or an exchange that is not what it should be (C63), came
+    /// before (C89) or too late, or too many exchanges at once (C90).
+    pub(crate) fn incoming(
+        &mut self,
+        payload: Vec<u8>,
+        caller: impl FnOnce() -> Caller,
+    ) -> Result<Option<Vec<u8>>, DropReason> {
         match self {
             Self::Plain => Ok(Some(payload)),
             Self::Sealed(channel) => {
@@ -99,18 +153,14 @@ impl Secrecy {
                 *self = Self::Plain;
                 Ok(Some(payload))
             }
-            Self::Offered(offered) => {
-                let (offer, offers) = &**offered;
-                let Request::KeyExchange(KeyExchange { public, boxed }) =
+            Self::Offered(number, offers) => {
+                let Request::KeyExchange(half) =
                     decode(&payload).map_err(|_| DropReason::Malformed)?
                 else {
                     *self = Self::Plain;
                     return Ok(Some(payload));
                 };
-                if !offers.allow() {
-                    return Err(DropReason::Busy);
-                }
-                let channel = offer.accept(public, boxed).map_err(|_| DropReason::Malformed)?;
+                let channel = offers.exchange(*number, half, caller())?;
                 *self = Self::Sealed(Box::new(channel));
                 Ok(None)
             }
@@ -121,7 +171,7 @@ impl Secrecy {
     pub(crate) fn outgoing(&mut self, payload: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Sealed(channel) => channel.seal(payload),
-            Self::Silent | Self::Offered(_) | Self::Plain => payload,
+            Self::Silent | Self::Offered(..) | Self::Plain => payload,
         }
     }
 }

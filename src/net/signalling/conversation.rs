@@ -2,18 +2,19 @@
 //! deadlines. It knows nothing of what payloads say but the key exchange of `conn/secrecy.rs`.
 //! C03-C05, C26-C29, C31.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future;
 
-use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{FRAME_BYTES_MAX, HEALTH_CHECK_MS, OUTBOX_MAX};
 
 use crate::net::conn::Connection;
 use crate::net::conn::link::{Link, readable};
-use crate::net::conn::secrecy::{Offers, Secrecy};
+use crate::net::conn::pool::Place;
+use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::message::{ToConnection, ToRendezvous};
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
 
@@ -49,7 +50,9 @@ pub(crate) async fn serve(
     let (outbox_in, outbox) = bounded(OUTBOX_MAX);
     let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if rendezvous.inbox.send(opened).await.is_ok() {
-        let talk = Talk { link, conn, rendezvous: &rendezvous, secrecy: Secrecy::Silent };
+        let ip = from.ip();
+        let secrecy = Secrecy::Silent;
+        let talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy };
         let reason = talk.run(beginning, outbox).await;
         let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
     }
@@ -66,7 +69,8 @@ enum Happening {
 /// One conversation.
 struct Talk<'a> {
     link: Link,
-    conn: Conn,
+    place: &'a Place,
+    ip: IpAddr,
     rendezvous: &'a SignallingHandle,
     secrecy: Secrecy,
 }
@@ -159,8 +163,9 @@ impl Talk<'_> {
         if payload.is_empty() {
             return Ok(());
         }
-        let Some(payload) = self.secrecy.incoming(payload)? else { return Ok(()) };
-        let message = ToRendezvous::Payload { conn: self.conn, payload };
+        let caller = || Caller { ip: self.ip, known: self.place.is_known() };
+        let Some(payload) = self.secrecy.incoming(payload, caller)? else { return Ok(()) };
+        let message = ToRendezvous::Payload { conn: self.place.conn(), payload };
         self.rendezvous.inbox.send(message).await.map_err(|_| DropReason::Done)
     }
 

@@ -94,11 +94,19 @@ pub const OFFER_DELAY_MS: u64 = 250;
 /// The same where one port serves all, since a leg of the relay must never be offered anything:
 /// enough for one lost segment.
 pub const OFFER_DELAY_SHARED_MS: u64 = 1_000;
-/// An offer is made to all who come within this time: one signature a minute.
+/// An offer is made to all who come within this time: one signature a minute. It is good until the
+/// next but one is made, this long at least; clients wait 18 s.
 pub const OFFER_REUSE_MS: u64 = 60_000;
 /// Key exchanges accepted in a second; a client asks again. Each costs an X25519 secret, 2 ms on
 /// a slow router.
 pub const EXCHANGES_PER_SECOND: u16 = 50;
+/// Of those, how many for one source, an IPv4 address or an IPv6 /64 (C90).
+pub const EXCHANGES_PER_SOURCE: u16 = 10;
+/// And how many for sources where no device is known and nobody showed the key lately (C90).
+pub const EXCHANGES_OF_STRANGERS: u16 = 25;
+/// Exchanges one offer is good for, as each is remembered in 8 bytes (C89): a full rate for twice
+/// as long as it is offered. Further ones are refused.
+pub const EXCHANGES_PER_OFFER: usize = 6_000;
 /// With two relays or more, each is tried this often.
 pub const RELAY_CHECK_MS: u64 = 3_000;
 /// A relay that does not answer in this time is not handed out.
@@ -148,6 +156,11 @@ const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
 const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= PIPE_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);
+const_assert!(EXCHANGES_PER_SOURCE < EXCHANGES_OF_STRANGERS);
+const_assert!(EXCHANGES_OF_STRANGERS < EXCHANGES_PER_SECOND);
+const_assert!(
+    EXCHANGES_PER_OFFER as u64 >= 2 * EXCHANGES_PER_SECOND as u64 * OFFER_REUSE_MS / 1_000
+);
 const_assert!(HEARTBEAT_MS < KEEP_ALIVE_SECS as u64 * 1000);
 
 /// Settings below the ceilings; `board/*.toml` gives each class of board its own.

@@ -2,10 +2,12 @@
 //! tests and the simulator make them from numbers.
 
 mod date;
+mod shares;
 mod throttle;
 mod window;
 
 pub use date::Utc;
+pub use shares::{PerSecond, Shares};
 pub(crate) use throttle::Throttle;
 pub use window::RateWindow;
 
