@@ -16,6 +16,7 @@ use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
 use crate::net::conn::link::Link;
+use crate::net::conn::udp::QueueCounts;
 
 /// What the owner of the rendezvous is told.
 pub enum ToRendezvous {
@@ -225,6 +226,8 @@ pub struct RendezvousLoad {
     pub online: usize,
     /// What the store did.
     pub store: StoreCounts,
+    /// How the queue of datagrams did.
+    pub datagrams: QueueCounts,
     /// What was dropped, by the machine and by the shell.
     pub dropped: [Counters; 2],
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 use async_net::TcpListener;
+use hbb_core::base::limits::DATAGRAM_QUEUE_BYTES;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
@@ -28,7 +29,21 @@ pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
 /// # Errors
 /// What the kernel says; `AddrInUse` is the usual one.
 pub(crate) fn udp(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
-    open(ip, port, SocketType::DGRAM).map(UdpSocket::from)
+    let socket = open(ip, port, SocketType::DGRAM)?;
+    enlarge(&socket);
+    Ok(UdpSocket::from(socket))
+}
+
+/// Asks for [`DATAGRAM_QUEUE_BYTES`] each way, or for as much as whoever may not decide it is
+/// given. With less, only bursts are lost.
+fn enlarge(socket: &OwnedFd) {
+    let bytes = DATAGRAM_QUEUE_BYTES;
+    if sockopt::set_socket_recv_buffer_size_force(socket, bytes).is_err() {
+        let _ = sockopt::set_socket_recv_buffer_size(socket, bytes);
+    }
+    if sockopt::set_socket_send_buffer_size_force(socket, bytes).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(socket, bytes);
+    }
 }
 
 /// The addresses of the interfaces that are up, each once.

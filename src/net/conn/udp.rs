@@ -1,5 +1,6 @@
 //! The UDP socket of port P. A router has several addresses, and a client hears only the one it
-//! asked: so it is noted at which address each peer knocks, and it is answered from there (C24).
+//! asked: so it is noted at which address each peer knocks, and it is answered from there (C24). A
+//! send never waits, and neighbours that do not answer take no room from others (C113).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -10,13 +11,16 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
     sockopt,
 };
+use rustix::net::sockopt::socket_recv_buffer_size;
 use smol::Async;
 
 use hbb_core::base::address::{Endpoint, canonical};
+use hbb_core::base::limits::{PRESSED_MS, PRESSED_SENDS_MAX, PRESSED_WINDOW_MS, TARGETS_MAX};
 use hbb_core::base::table::{Seed, Table};
+use hbb_core::base::time::{RateWindow, Time};
 
-/// Room for one control message, an address of either kind.
-const CONTROL_BYTES: usize = 64;
+/// Room for two control messages: an address of either kind, and a count.
+const CONTROL_BYTES: usize = 96;
 
 /// A UDP socket that speaks canonical endpoints.
 pub(crate) struct Datagrams {
@@ -27,6 +31,42 @@ pub(crate) struct Datagrams {
     usual: Option<IpAddr>,
     /// Those who knock elsewhere; the oldest is forgotten first and answered as the kernel likes.
     others: Table<Endpoint, IpAddr>,
+    /// Of neighbours known by a link-local address: the interface, without which that is nothing,
+    /// and where they knock.
+    links: Table<Endpoint, (u32, IpAddr)>,
+    pressure: Pressure,
+    /// What the kernel last said it dropped, and how much that is in all.
+    overflowed: (u32, u64),
+}
+
+/// What keeps the kernel's room for datagrams from a few targets when there is none left.
+struct Pressure {
+    until: Time,
+    targets: Table<IpAddr, RateWindow>,
+}
+
+impl Pressure {
+    /// Whether one more may be sent to `ip`.
+    fn allow(&mut self, now: Time, ip: IpAddr) -> bool {
+        if now >= self.until {
+            return true;
+        }
+        let mut window = self.targets.get(&ip).copied().unwrap_or(RateWindow::EMPTY);
+        let allowed = window.allow(now, PRESSED_WINDOW_MS, PRESSED_SENDS_MAX);
+        if allowed {
+            self.targets.insert_evicting(ip, window);
+        }
+        allowed
+    }
+}
+
+/// How the kernel's queue of datagrams did.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueCounts {
+    /// Bytes it may hold, as the kernel counts them.
+    pub bytes: usize,
+    /// Datagrams it had no room for.
+    pub overflowed: u64,
 }
 
 impl Datagrams {
@@ -41,12 +81,18 @@ impl Datagrams {
         } else {
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
         }
+        // Without it nothing but a count is missing.
+        let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
+        let targets = Table::new(TARGETS_MAX, seed);
         Ok(Self {
             socket: Async::new(socket)?,
             v6,
             control: vec![0; CONTROL_BYTES],
             usual: None,
             others: Table::new(peers, seed),
+            links: Table::new(TARGETS_MAX, seed),
+            pressure: Pressure { until: Time::START, targets },
+            overflowed: (0, 0),
         })
     }
 
@@ -70,11 +116,33 @@ impl Datagrams {
             Some(&mut self.control),
             MsgFlags::MSG_DONTWAIT,
         )?;
-        let from = message.address.as_ref().and_then(endpoint).ok_or(io::ErrorKind::InvalidData)?;
-        let asked = message.cmsgs().ok().and_then(|mut control| control.find_map(asked));
-        let len = message.bytes;
-        self.note(from, asked);
+        let addr = message.address.as_ref().and_then(address).ok_or(io::ErrorKind::InvalidData)?;
+        let (mut asked_at, mut lost, len) = (None, None, message.bytes);
+        for control in message.cmsgs().into_iter().flatten() {
+            match control {
+                ControlMessageOwned::RxqOvfl(count) => lost = Some(count),
+                other => asked_at = asked(other).or(asked_at),
+            }
+        }
+        if let Some(lost) = lost {
+            let (before, all) = self.overflowed;
+            self.overflowed = (lost, all + u64::from(lost.wrapping_sub(before)));
+        }
+        let from = Endpoint::from(addr);
+        match (addr, asked_at) {
+            (SocketAddr::V6(addr), Some(asked)) if addr.scope_id() != 0 => {
+                self.links.insert_evicting(from, (addr.scope_id(), asked));
+            }
+            // Others need the interface of such an address, which the kernel finds by itself.
+            (_, asked) => self.note(from, asked.filter(|ip| !is_link_local(*ip))),
+        }
         Ok((len, from))
+    }
+
+    /// How the kernel's queue of what comes did since start.
+    pub(crate) fn counts(&self) -> QueueCounts {
+        let bytes = socket_recv_buffer_size(&self.socket).unwrap_or(0);
+        QueueCounts { bytes, overflowed: self.overflowed.1 }
     }
 
     fn note(&mut self, from: Endpoint, asked: Option<IpAddr>) {
@@ -90,14 +158,33 @@ impl Datagrams {
     /// Sends one datagram, from the address its receiver knocked at, or drops it; never waits.
     ///
     /// # Errors
-    /// What the kernel says; it concerns this recipient alone.
-    pub(crate) fn send(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
-        let from = self.others.get(&to).copied().or(self.usual);
+    /// What the kernel says; it concerns this recipient alone. `WouldBlock` if there is no room.
+    pub(crate) fn send(&mut self, now: Time, payload: &[u8], to: Endpoint) -> io::Result<()> {
+        if !self.pressure.allow(now, to.ip()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let sent = self.send_anyhow(payload, to);
+        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.pressure.until = now.after_ms(PRESSED_MS);
+        }
+        sent
+    }
+
+    fn send_anyhow(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
+        let from = match self.link(to) {
+            Some((_, asked)) => Some(asked),
+            None => self.others.get(&to).copied().or(self.usual),
+        };
         match from.map(|from| self.send_from(payload, to, from)) {
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             // The address may be gone, as on a line that gets a new one every day.
             None | Some(Err(_)) => self.send_with(payload, to, &[]),
             Some(Ok(())) => Ok(()),
         }
+    }
+
+    fn link(&self, to: Endpoint) -> Option<(u32, IpAddr)> {
+        is_link_local(to.ip()).then(|| self.links.get(&to).copied()).flatten()
     }
 
     fn send_from(&self, payload: &[u8], to: Endpoint, from: IpAddr) -> io::Result<()> {
@@ -114,7 +201,8 @@ impl Datagrams {
                     IpAddr::V6(from) => from,
                 };
                 let ipi6_addr = libc::in6_addr { s6_addr: from.octets() };
-                let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex: 0 };
+                let ipi6_ifindex = self.link(to).map_or(0, |(interface, _)| interface);
+                let info = libc::in6_pktinfo { ipi6_addr, ipi6_ifindex };
                 self.send_with(payload, to, &[ControlMessage::Ipv6PacketInfo(&info)])
             }
         }
@@ -130,7 +218,13 @@ impl Datagrams {
             IpAddr::V4(ip) if self.v6 => IpAddr::V6(ip.to_ipv6_mapped()),
             ip => ip,
         };
-        let to = SockaddrStorage::from(SocketAddr::new(ip, to.port()));
+        let to = match ip {
+            IpAddr::V6(ip) => {
+                let scope = self.link(to).map_or(0, |(interface, _)| interface);
+                SockaddrStorage::from(SocketAddrV6::new(ip, to.port(), 0, scope))
+            }
+            IpAddr::V4(ip) => SockaddrStorage::from(SocketAddrV4::new(ip, to.port())),
+        };
         let parts = [IoSlice::new(payload)];
         let socket = self.socket.as_raw_fd();
         sendmsg(socket, &parts, control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
@@ -138,24 +232,25 @@ impl Datagrams {
     }
 }
 
-fn endpoint(addr: &SockaddrStorage) -> Option<Endpoint> {
+fn address(addr: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = addr.as_sockaddr_in().map(|addr| SocketAddr::V4(SocketAddrV4::from(*addr)));
     let v6 = || addr.as_sockaddr_in6().map(|addr| SocketAddr::V6(SocketAddrV6::from(*addr)));
-    v4.or_else(v6).map(Endpoint::from)
+    v4.or_else(v6)
 }
 
-/// The address a datagram was sent to. Link-local ones need their interface, which the kernel
-/// finds by itself.
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+/// The address a datagram was sent to.
 fn asked(control: ControlMessageOwned) -> Option<IpAddr> {
-    let ip = match control {
+    match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
-            IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes())
+            Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()))
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {
-            canonical(IpAddr::from(info.ipi6_addr.s6_addr))
+            Some(canonical(IpAddr::from(info.ipi6_addr.s6_addr)))
         }
-        _ => return None,
-    };
-    let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    (!link_local).then_some(ip)
+        _ => None,
+    }
 }

@@ -85,6 +85,11 @@ impl Status {
             ("limit", count(self.limits.connections)),
         ];
         out.group("connections", &connections);
+        let udp = [
+            ("queue_bytes", count(load.datagrams.bytes)),
+            ("overflowed", Value::Number(load.datagrams.overflowed)),
+        ];
+        out.group("udp", &udp);
         let StoreCounts { commits, changes, failures, written, left } = load.store;
         let limit = u64::from(self.limits.writes_a_day) * WRITES_UNIT_BYTES;
         let store = [

@@ -251,8 +251,14 @@ impl Signalling {
                 let occupancy = self.machine.occupancy();
                 let online = self.machine.online_peers(now);
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
-                let store = self.store.counts();
-                Answer::RendezvousLoad(RendezvousLoad { occupancy, online, store, dropped })
+                let (store, datagrams) = (self.store.counts(), self.datagrams.counts());
+                Answer::RendezvousLoad(RendezvousLoad {
+                    occupancy,
+                    online,
+                    store,
+                    datagrams,
+                    dropped,
+                })
             }
             RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
             RendezvousQuestion::Forget(id) => {
@@ -293,7 +299,8 @@ impl Signalling {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Reply { via: Via::Datagram(to), reply } => {
-                    if self.datagrams.send(&encode(&reply), to).is_err() {
+                    let now = self.clock.now();
+                    if self.datagrams.send(now, &encode(&reply), to).is_err() {
                         self.counters.count(DropReason::SendFailed);
                     }
                 }

@@ -31,6 +31,20 @@ pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
 pub const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest datagram read; longer ones are cut by the kernel and dropped here.
 pub const DATAGRAM_BYTES_MAX: usize = 1500;
+/// What the kernel is asked to hold of datagrams that were not read yet, and as much of those not
+/// yet sent; it counts some 800 bytes for a short one. Without the right to more it gives 208 KiB.
+pub const DATAGRAM_QUEUE_BYTES: usize = 1024 * 1024;
+/// Where the kernel has room for no more datagrams, an address is sent so many within
+/// [`PRESSED_WINDOW_MS`]: neighbours that do not answer hold theirs for that long, and there are
+/// at most 1,024 of them. Beyond, they are dropped and counted.
+pub const PRESSED_SENDS_MAX: u16 = 2;
+/// How long a neighbour is asked who it is.
+pub const PRESSED_WINDOW_MS: u64 = 3_000;
+/// That goes on until the kernel had room for so long.
+pub const PRESSED_MS: u64 = 30_000;
+/// Addresses counted for that, and link-local ones whose interface is remembered; the oldest gives
+/// way.
+pub const TARGETS_MAX: usize = 1_024;
 /// Messages that may wait for a machine; streams wait, datagrams are dropped and counted.
 pub const INBOX_MAX: usize = 64;
 /// Payloads that may wait for one connection; one more closes it as a slow reader.
