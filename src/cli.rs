@@ -116,6 +116,12 @@ pub struct ServeFlags {
     /// proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)
     #[argh(option)]
     pub trusted_proxies: Option<String>,
+    /// header in which they tell it to WebSockets: x-real-ip or x-forwarded-for (x-real-ip)
+    #[argh(option)]
+    pub proxy_header: Option<String>,
+    /// they begin every other TCP connection with the PROXY protocol, version 1 or 2
+    #[argh(switch)]
+    pub proxy_protocol: bool,
     /// relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)
     #[argh(option)]
     pub relay_servers: Option<String>,

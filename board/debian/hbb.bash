@@ -87,7 +87,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -114,6 +114,10 @@ _hbb() {
                     return 0
                     ;;
                 --trusted-proxies)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --proxy-header)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -258,7 +262,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --bind --port --relay-port --single-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -285,6 +289,10 @@ _hbb() {
                     return 0
                     ;;
                 --trusted-proxies)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --proxy-header)
                     COMPREPLY=()
                     return 0
                     ;;

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'writes-per-day'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'writes-per-day'
 
     set -l i 1
     set -l cleaned_cmd
@@ -61,6 +61,8 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-port -r -d 'port
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l single-port -d 'serve everything on --port alone: ID server, relay, WebSocket; needs --public or --relay-servers'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l console -d 'answer upstream\'s console commands on --port - 1 and the relay\'s port, from this machine alone'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l trusted-proxies -r -d 'proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l proxy-header -r -d 'header in which they tell it to WebSockets: x-real-ip or x-forwarded-for (x-real-ip)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l proxy-protocol -d 'they begin every other TCP connection with the PROXY protocol, version 1 or 2'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-servers -r -d 'relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l key -r -d 'TEXT that says which key to sign with and what clients must show, see below'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l mask -r -d 'local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip'
@@ -105,6 +107,8 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-port -r -d 'port
 complete -c hbb -n '__fish_hbb_using_command check' -f -l single-port -d 'serve everything on --port alone: ID server, relay, WebSocket; needs --public or --relay-servers'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l console -d 'answer upstream\'s console commands on --port - 1 and the relay\'s port, from this machine alone'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l trusted-proxies -r -d 'proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l proxy-header -r -d 'header in which they tell it to WebSockets: x-real-ip or x-forwarded-for (x-real-ip)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l proxy-protocol -d 'they begin every other TCP connection with the PROXY protocol, version 1 or 2'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-servers -r -d 'relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l key -r -d 'TEXT that says which key to sign with and what clients must show, see below'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l mask -r -d 'local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip'

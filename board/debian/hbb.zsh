@@ -66,6 +66,8 @@ _hbb_serve() {
         '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
         '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
         '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
+        '--proxy-header[header in which they tell it to WebSockets\: x-real-ip or x-forwarded-for (x-real-ip)]'': :' \
+        '--proxy-protocol[they begin every other TCP connection with the PROXY protocol, version 1 or 2]' \
         '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
         '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
         '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
@@ -134,6 +136,8 @@ _hbb_check() {
         '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
         '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
         '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
+        '--proxy-header[header in which they tell it to WebSockets\: x-real-ip or x-forwarded-for (x-real-ip)]'': :' \
+        '--proxy-protocol[they begin every other TCP connection with the PROXY protocol, version 1 or 2]' \
         '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
         '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
         '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \

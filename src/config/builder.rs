@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
 use super::value::{
-    LogLevel, bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, relays, role,
-    small, socket, threads,
+    LogLevel, bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, proxy_header,
+    relays, role, small, socket, threads,
 };
-use super::{CONTROL_FILE, Config, FlagsFile, Lan};
+use super::{CONTROL_FILE, Config, FlagsFile, Lan, TrustedProxies};
 use crate::cli::{self, ServeFlags};
 use hbb_core::base::address::{Network, host, with_port};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
@@ -86,7 +86,10 @@ impl Builder {
             ports: Ports::new(PORT),
             relay_servers: Vec::new(),
             console: false,
-            trusted_proxies: proxies("127.0.0.0/8,::1").unwrap_or_default(),
+            proxies: TrustedProxies {
+                networks: proxies("127.0.0.0/8,::1").unwrap_or_default(),
+                ..TrustedProxies::default()
+            },
             key: None,
             lan: None,
             always_use_relay: false,
@@ -183,8 +186,13 @@ impl Builder {
         self.config.console |= flags.console;
         let is = "addresses or networks such as 10.0.0.0/8, separated by commas, at most 64";
         if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
-            self.config.trusted_proxies = list;
+            self.config.proxies.networks = list;
         }
+        let is = "x-real-ip or x-forwarded-for";
+        if let Some(header) = self.value("--proxy-header", &flags.proxy_header, proxy_header, is) {
+            self.config.proxies.header = header;
+        }
+        self.config.proxies.protocol |= flags.proxy_protocol;
         let is = "HOST or HOST:PORT, several separated by commas, at most 32";
         if let Some(list) = self.value("--relay-servers", &flags.relay_servers, relays, is) {
             self.config.relay_servers = list;

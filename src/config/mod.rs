@@ -19,7 +19,7 @@ use hbb_core::base::rates::Rates;
 
 pub use doubts::doubts;
 pub use ports::{PORT, PortService, Ports, Role};
-pub use value::{LogLevel, relays};
+pub use value::{LogLevel, ProxyHeader, relays};
 use value::{in_hundredths, megabits};
 
 /// The control socket's name in the data directory.
@@ -43,6 +43,17 @@ pub struct FlagsFile<'a> {
     pub text: &'a str,
 }
 
+/// Proxies that are believed where their clients are, and how they tell it.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    /// Where they are, at most 64.
+    pub networks: Vec<Network>,
+    /// The header in which they tell it over HTTP.
+    pub header: ProxyHeader,
+    /// Whether they begin every other connection with the PROXY protocol.
+    pub protocol: bool,
+}
+
 /// All settings. Only `builder.rs` makes one, so every value is in its bounds.
 #[derive(Clone)]
 pub struct Config {
@@ -59,8 +70,8 @@ pub struct Config {
     pub relay_servers: Vec<String>,
     /// Whether upstream's console answers on this machine.
     pub console: bool,
-    /// Proxies that are believed where their clients are, at most 64.
-    pub trusted_proxies: Vec<Network>,
+    /// Proxies that are believed where their clients are.
+    pub proxies: TrustedProxies,
     /// The text of `--key`; None if it was not given. May be a secret: never log it.
     pub key: Option<Box<str>>,
     /// The network whose members meet directly.

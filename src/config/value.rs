@@ -28,6 +28,33 @@ pub enum LogLevel {
     Trace,
 }
 
+/// The header in which trusted proxies tell whose request it is. A client may send the other one,
+/// and a proxy pass that on: one alone is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// `X-Real-IP`: one address.
+    #[default]
+    RealIp,
+    /// `X-Forwarded-For`: all hops, of which the last that is no trusted proxy counts.
+    ForwardedFor,
+}
+
+impl ProxyHeader {
+    /// As it is written in flags and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RealIp => "x-real-ip",
+            Self::ForwardedFor => "x-forwarded-for",
+        }
+    }
+}
+
+pub(super) fn proxy_header(text: &str) -> Option<ProxyHeader> {
+    [ProxyHeader::RealIp, ProxyHeader::ForwardedFor]
+        .into_iter()
+        .find(|header| header.name().eq_ignore_ascii_case(text))
+}
+
 /// A list of relays, separated by commas; at most `RELAY_SERVERS_MAX`.
 pub fn relays(text: &str) -> Option<Vec<String>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());

@@ -1,6 +1,6 @@
 //! From accept to who serves: what a connection is, by its port and by the first bytes it sends.
 //! Each connection is looked at once and handed over with its owner. C26, C31, C37,
-//! C100-C102.
+//! C100-C104.
 
 use std::net;
 use std::rc::Rc;
@@ -22,9 +22,10 @@ use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
 use crate::net::conn::Connection;
-use crate::net::conn::gate::Gate;
+use crate::net::conn::gate::{Door, Gate};
 use crate::net::conn::link::{Link, readable, within};
 use crate::net::conn::pool::{Place, Pool};
+use crate::net::conn::proxied::identify;
 use crate::net::conn::websocket::upgrade;
 use crate::net::control::console;
 use crate::net::message::{ToRelay, ToRendezvous};
@@ -66,7 +67,7 @@ impl Acceptor {
     /// for whom nobody gives way (C101).
     async fn admit(&self, stream: TcpStream, from: Endpoint) -> Result<(), DropReason> {
         let ip = from.ip();
-        if self.gate.refuses(ip, self.entrance.is_relay_only()) {
+        if self.entrance.door(&self.gate).refuses(ip) {
             return Err(DropReason::Blocked);
         }
         let origin = Origin { ip, exempt: self.gate.trusts(ip) };
@@ -132,7 +133,12 @@ async fn serve(connection: Connection, entrance: Entrance, gate: Gate) {
 }
 
 async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gate) {
-    match entrance.decide(&mut connection, gate).await {
+    let door = entrance.door(gate);
+    let decided = async {
+        identify(&mut connection, door).await?;
+        entrance.decide(&mut connection, door).await
+    };
+    match decided.await {
         Ok(Accepted::Signalling(rendezvous, beginning)) => {
             conversation::serve(connection, beginning, rendezvous).await;
         }
@@ -146,7 +152,7 @@ impl Entrance {
     async fn decide(
         &self,
         connection: &mut Connection,
-        gate: &Gate,
+        door: Door<'_>,
     ) -> Result<Accepted, DropReason> {
         match self {
             Self::Signalling(rendezvous) => {
@@ -159,7 +165,7 @@ impl Entrance {
                 })
             }
             Self::SignallingWs(rendezvous) => {
-                upgrade(connection, gate, false).await?;
+                upgrade(connection, door).await?;
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
             }
             Self::Relay { relay, console } => {
@@ -169,12 +175,12 @@ impl Entrance {
                 })
             }
             Self::RelayWs(relay) => {
-                upgrade(connection, gate, true).await?;
+                upgrade(connection, door).await?;
                 Ok(Accepted::Relay(relay.clone(), None))
             }
             Self::Single(port) => {
                 let ms_max = OFFER_DELAY_SHARED_MS + MESSAGE_MS;
-                within(ms_max, Err(DropReason::Idle), port.decide(connection, gate)).await
+                within(ms_max, Err(DropReason::Idle), port.decide(connection, door)).await
             }
         }
     }
@@ -215,8 +221,10 @@ impl Entrance {
         }
     }
 
-    const fn is_relay_only(&self) -> bool {
-        matches!(self, Self::Relay { .. } | Self::RelayWs(_))
+    const fn door<'a>(&self, gate: &'a Gate) -> Door<'a> {
+        let only_relay = matches!(self, Self::Relay { .. } | Self::RelayWs(_));
+        let web = matches!(self, Self::SignallingWs(_) | Self::RelayWs(_) | Self::Single(_));
+        Door { gate, only_relay, web }
     }
 }
 
@@ -226,16 +234,17 @@ impl SinglePort {
     async fn decide(
         &self,
         connection: &mut Connection,
-        gate: &Gate,
+        door: Door<'_>,
     ) -> Result<Accepted, DropReason> {
         let signalling = |beginning| Accepted::Signalling(self.rendezvous.clone(), beginning);
         let relay = |first| Accepted::Relay(self.relay.clone(), first);
-        let spoke = async { readable(&connection.link.stream).await.is_ok() };
+        let link = &connection.link;
+        let spoke = async { !link.leftover.is_empty() || readable(&link.stream).await.is_ok() };
         if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
             return Ok(signalling(Beginning::Silent));
         }
         if begins_with_get(&mut connection.link).await? {
-            match upgrade(connection, gate, false).await? {
+            match upgrade(connection, door).await? {
                 Service::Signalling => return Ok(signalling(Beginning::Unoffered)),
                 Service::Relay => return Ok(relay(None)),
                 Service::Other => {}
@@ -256,11 +265,11 @@ async fn is_console(connection: &mut Connection) -> Result<bool, DropReason> {
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {
     loop {
-        link.read_more().await?;
         let begin = link.leftover.get(..GET.len()).unwrap_or(&link.leftover);
         if begin == GET || !GET.starts_with(begin) {
             return Ok(begin == GET);
         }
+        link.read_more().await?;
     }
 }
 

@@ -5,7 +5,7 @@ mod lists;
 
 use std::path::Path;
 
-use hbb_core::base::address::{Banned, Bans, Network};
+use hbb_core::base::address::{Banned, Bans};
 use hbb_core::base::limits::{LIST_ENTRIES_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
@@ -15,7 +15,7 @@ use hbb_core::rendezvous::{LocalNetwork, Policy};
 use ::log::error;
 
 use crate::cli::ServeFlags;
-use crate::config::{Config, FlagsFile, LogLevel};
+use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 pub use lists::BANNED_FILE;
@@ -32,7 +32,7 @@ pub struct LiveSettings {
     /// Access, relays, LAN.
     pub policy: Policy,
     /// Proxies that are believed where their clients are.
-    pub proxies: Vec<Network>,
+    pub proxies: TrustedProxies,
     /// How fast relayed sessions may go.
     pub rates: Rates,
     /// Addresses the relay singles out.
@@ -80,7 +80,7 @@ impl RunningSettings {
         LiveSettings {
             limits: config.limits,
             policy: policy(config, &self.keys, self.lists.bans.clone()),
-            proxies: config.trusted_proxies.clone(),
+            proxies: config.proxies.clone(),
             rates: config.rates,
             lists: self.lists.sources(),
         }

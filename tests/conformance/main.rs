@@ -28,6 +28,7 @@ mod nat_online;
 mod nat_online_machine;
 mod phones;
 mod phones_machine;
+mod proxies;
 mod punch;
 mod punch_echo_machine;
 mod punch_machine;

@@ -136,6 +136,8 @@ class Init(unittest.TestCase):
             ("always_use_relay", "option always_use_relay 'yes'"),
             ("interface", "option interface 'lan'"), ("port '21117'", "option port '4443'"),
             ("trusted_proxies", "list trusted_proxies '10.0.0.1'\n\tlist trusted_proxies '::1'"),
+            ("proxy_header", "option proxy_header 'x-forwarded-for'"),
+            ("proxy_protocol", "option proxy_protocol '1'"),
             ("servers", "list servers 'a.example:1'\n\tlist servers 'b.example'"),
             ("max_peers", "option max_peers '5'"), ("max_sessions", "option max_sessions '7'"),
             ("max_connections", "option max_connections '6'"),
@@ -156,7 +158,8 @@ class Init(unittest.TestCase):
         self.assertEqual((code, said), (0, ""))
         self.assertEqual(self.flags(), [
             "--data=/etc/hbb", "--control=/var/run/hbb/hbb.sock", "--public=rd.example.org", "--port=4000", "--role=all", "--key=",
-            "--always-use-relay", "--trusted-proxies=10.0.0.1,::1", "--log-level=debug",
+            "--always-use-relay", "--trusted-proxies=10.0.0.1,::1",
+            "--proxy-header=x-forwarded-for", "--proxy-protocol", "--log-level=debug",
             "--mask=192.168.1.1/24", "--local-ip=192.168.1.1", "--bind=192.168.1.1",
             "--relay-port=4443", "--relay-threads=auto", "--dscp=34", "--relay-servers=a.example:1,b.example", "--max-peers=5",
             "--max-connections=6", "--max-sessions=7", "--registrations-per-minute=8",

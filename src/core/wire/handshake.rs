@@ -34,10 +34,10 @@ pub struct Opening {
     pub service: Service,
     /// The whole answer that accepts it.
     pub answer: String<160>,
-    /// `X-Real-IP`, as one proxy writes it.
+    /// `X-Real-IP`, as one proxy writes it; None if it is not there once, or is no address.
     pub real_ip: Option<IpAddr>,
-    /// `X-Forwarded-For`, the nearest hop last; empty if there is none or one is no address.
-    pub forwarded_for: Vec<IpAddr>,
+    /// `X-Forwarded-For`, the nearest hop last; None for one that is no address.
+    pub forwarded_for: Vec<Option<IpAddr>>,
     /// Bytes of the request.
     pub consumed: usize,
 }
@@ -82,7 +82,7 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
     let values = |name: &'static str| {
         let named =
             request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.filter_map(|header| core::str::from_utf8(header.value).ok()).map(str::trim)
+        named.map(|header| core::str::from_utf8(header.value).unwrap_or_default().trim())
     };
     let lists = |name, word: &str| {
         values(name)
@@ -95,13 +95,14 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
         && lists("connection", "upgrade")
         && values("sec-websocket-version").any(|version| version == "13");
     let Some(key) = key.filter(|_| wanted) else { return Err(Refusal::NotWebSocket) };
-    let hops: Option<Vec<IpAddr>> =
-        values("x-forwarded-for").flat_map(|value| value.split(',')).map(address).collect();
+    let hops = values("x-forwarded-for").flat_map(|value| value.split(',')).map(address);
+    let mut real_ips = values("x-real-ip");
+    let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
     Ok(Some(Opening {
         service: service(request.path.unwrap_or_default()),
         answer: answer(key).ok_or(Refusal::Malformed)?,
-        real_ip: values("x-real-ip").next().and_then(address),
-        forwarded_for: hops.unwrap_or_default(),
+        real_ip,
+        forwarded_for: hops.collect(),
         consumed,
     }))
 }
@@ -186,9 +187,13 @@ mod tests {
         assert_eq!(real_ip("192.0.2.1"), "192.0.2.1".parse().ok());
         assert_eq!(real_ip("[2001:db8::1]:80"), "2001:db8::1".parse().ok());
         assert_eq!(real_ip("192.0.2.1, 192.0.2.2"), None);
-        let hops = |text: &str| parse_with(text).unwrap().unwrap().forwarded_for.len();
-        assert_eq!(hops("X-Forwarded-For: 192.0.2.1, 192.0.2.2:80\r\nx-forwarded-for: ::1\r\n"), 3);
-        assert_eq!(hops("X-Forwarded-For: 192.0.2.1, unknown\r\n"), 0);
+        let twice = "X-Real-IP: 192.0.2.1\r\nX-Real-IP: 192.0.2.1\r\n";
+        assert_eq!(parse_with(twice).unwrap().unwrap().real_ip, None);
+        let hops = |text: &str| parse_with(text).unwrap().unwrap().forwarded_for;
+        let told =
+            hops("X-Forwarded-For: 192.0.2.1, 192.0.2.2:80,junk\r\nx-forwarded-for: ::1\r\n");
+        let all = ["192.0.2.1", "192.0.2.2", "junk", "::1"].map(|text| text.parse().ok());
+        assert_eq!(told, all);
     }
 
     #[test]

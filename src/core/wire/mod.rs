@@ -13,6 +13,7 @@ pub mod message;
 mod patch;
 #[cfg(feature = "testing")]
 pub mod patch;
+pub mod proxied;
 pub mod reply;
 pub mod request;
 pub mod websocket;

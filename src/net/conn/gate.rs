@@ -1,12 +1,14 @@
 //! Who is let in at all, and whose word about addresses is taken: settings, asked before a
-//! connection has a place. C71, C100.
+//! connection has a place. C54, C71, C100, C103.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use hbb_core::base::address::{Network, NetworkSet};
+use hbb_core::base::address::{NetworkSet, canonical};
+use hbb_core::wire::handshake::Opening;
 
+use crate::config::{ProxyHeader, TrustedProxies};
 use crate::settings::LiveSettings;
 
 /// The rules at the door; clones share them.
@@ -17,7 +19,7 @@ pub(crate) struct Gate(Rc<RefCell<GateRules>>);
 #[derive(Default)]
 pub(crate) struct GateRules {
     /// Proxies that are believed where their clients are.
-    pub(crate) proxies: Vec<Network>,
+    pub(crate) proxies: TrustedProxies,
     /// Who is not served on any port.
     pub(crate) banned: NetworkSet,
     /// Whom the relay does not serve.
@@ -31,6 +33,24 @@ impl From<&LiveSettings> for GateRules {
     }
 }
 
+/// The rules of one port.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'a> {
+    pub(crate) gate: &'a Gate,
+    /// Nothing but the relay is behind it.
+    pub(crate) only_relay: bool,
+    /// WebSockets are.
+    pub(crate) web: bool,
+}
+
+impl Door<'_> {
+    /// Whether nobody from `ip` gets in.
+    pub(crate) fn refuses(&self, ip: IpAddr) -> bool {
+        let rules = self.gate.0.borrow();
+        rules.banned.contains(ip) || (self.only_relay && rules.blocked.contains(ip))
+    }
+}
+
 impl Gate {
     /// These rules hold from now on.
     pub(crate) fn set(&self, rules: GateRules) {
@@ -39,12 +59,36 @@ impl Gate {
 
     /// Whether `ip` is one of the proxies.
     pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
-        self.0.borrow().proxies.iter().any(|network| network.contains(ip))
+        self.0.borrow().proxies.networks.iter().any(|network| network.contains(ip))
     }
 
-    /// Whether nobody from `ip` gets in: anywhere, or where there is `only_relay` behind.
-    pub(crate) fn refuses(&self, ip: IpAddr, only_relay: bool) -> bool {
-        let rules = self.0.borrow();
-        rules.banned.contains(ip) || (only_relay && rules.blocked.contains(ip))
+    /// Whether `ip` is a proxy that begins its connections with the PROXY protocol.
+    pub(crate) fn hears_of_clients(&self, ip: IpAddr) -> bool {
+        self.0.borrow().proxies.protocol && self.trusts(ip)
+    }
+
+    /// The header in which proxies tell where their clients are.
+    pub(crate) fn header(&self) -> ProxyHeader {
+        self.0.borrow().proxies.header
+    }
+
+    /// Whether a client may be at `ip`: not where a proxy is, nor on this machine.
+    pub(crate) fn is_client(&self, ip: IpAddr) -> bool {
+        let nowhere = ip.is_unspecified() || ip.is_multicast() || ip.is_loopback();
+        !nowhere && !self.trusts(ip)
+    }
+
+    /// Where a proxy's client is, as the one header says that counts; None if that is not there or
+    /// is none that a proxy of ours writes. Of several hops it is the last that is no proxy of
+    /// ours: what stands before is the client's own word.
+    pub(crate) fn told(&self, opening: &Opening) -> Option<IpAddr> {
+        let ip = match self.header() {
+            ProxyHeader::RealIp => opening.real_ip.map(canonical),
+            ProxyHeader::ForwardedFor => {
+                let mut hops = opening.forwarded_for.iter().rev().map(|hop| hop.map(canonical));
+                hops.find(|hop| !hop.is_some_and(|hop| self.trusts(hop)))?
+            }
+        };
+        ip.filter(|ip| self.is_client(*ip))
     }
 }

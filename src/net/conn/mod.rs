@@ -4,6 +4,7 @@
 pub(crate) mod gate;
 pub mod link;
 pub(crate) mod pool;
+pub(crate) mod proxied;
 pub(crate) mod secrecy;
 pub(crate) mod slots;
 pub(crate) mod socket;

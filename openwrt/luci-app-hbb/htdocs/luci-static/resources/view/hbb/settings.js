@@ -62,6 +62,10 @@ function server(s, networks) {
 		'if empty.'), networks, _('all'));
 	list(s, 'trusted_proxies', _('Trusted proxies'), _('Addresses of proxies that may say where ' +
 		'their clients are.'), 'or(ipaddr, cidr)');
+	choice(s, 'proxy_header', _('Proxies\' header'), _('In which they say so to WebSockets.'),
+		[ [ 'x-real-ip', 'X-Real-IP' ], [ 'x-forwarded-for', 'X-Forwarded-For' ] ]);
+	flag(s, 'proxy_protocol', _('PROXY protocol'),
+		_('They begin every other TCP connection with it.'));
 	flag(s, 'mdns', _('Announce'), _('By mDNS as _hbb._tcp, where umdns is installed.'), true);
 	value(s, 'data', _('Data directory'), _('For the key and the devices, and nothing else. Lose ' +
 		'the key and every client needs a new one.'), 'directory', '/etc/hbb');

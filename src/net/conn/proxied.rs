@@ -1,0 +1,171 @@
+//! Whose connection it is, where a trusted proxy made it: the PROXY protocol, or what the request
+//! of a WebSocket says. Whoever a proxy does not name comes from outside. C53, C103, C104.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use log::warn;
+
+use hbb_core::base::address::Endpoint;
+use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{CONNECTIONS_CEILING, MESSAGE_MS, OFFER_DELAY_SHARED_MS};
+use hbb_core::wire::handshake::Opening;
+use hbb_core::wire::proxied::{Client, parse};
+
+use crate::net::conn::Connection;
+use crate::net::conn::gate::Door;
+use crate::net::conn::link::{Link, within};
+
+/// Reads what a proxy says before its client's first byte, if proxies are to say something. From
+/// now on the connection comes from where its client is.
+///
+/// # Errors
+/// Why the connection must end.
+pub(crate) async fn identify(
+    connection: &mut Connection,
+    door: Door<'_>,
+) -> Result<(), DropReason> {
+    if !door.gate.hears_of_clients(connection.from.ip()) {
+        return Ok(());
+    }
+    let link = &mut connection.link;
+    // Proxies say it at once, a client may be silent.
+    within(OFFER_DELAY_SHARED_MS, Ok(()), link.read_more()).await?;
+    let client = match link.leftover.is_empty() {
+        true => None,
+        false => within(MESSAGE_MS, Err(DropReason::Idle), header(link)).await?,
+    };
+    match client {
+        Some(Client::At(at)) if at.port() != 0 && door.gate.is_client(at.ip()) => {
+            is_at(connection, door, at)
+        }
+        Some(Client::Proxy) => is_outside(connection, door),
+        // The request tells.
+        None if door.web && connection.link.leftover.starts_with(b"GET ") => Ok(()),
+        Some(Client::At(_) | Client::Unknown) | None => {
+            warn_of(connection, "proxy-protocol");
+            is_outside(connection, door)
+        }
+    }
+}
+
+/// The client that is told at the front of what comes; None if what comes is something else.
+async fn header(link: &mut Link) -> Result<Option<Client>, DropReason> {
+    loop {
+        match parse(&link.leftover) {
+            Ok(Some((client, consumed))) => {
+                link.leftover = link.leftover.split_off(consumed);
+                return Ok(Some(client));
+            }
+            Ok(None) => link.read_more().await?,
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Takes a proxy's word for where the client of a WebSocket is.
+///
+/// # Errors
+/// Why the connection must end.
+pub(super) fn take_word(
+    connection: &mut Connection,
+    door: Door<'_>,
+    opening: &Opening,
+) -> Result<(), DropReason> {
+    if !door.gate.trusts(connection.from.ip()) {
+        return Ok(());
+    }
+    match door.gate.told(opening) {
+        Some(ip) => {
+            let port = own_port(connection.place.conn());
+            is_at(connection, door, Endpoint::new(ip, port))
+        }
+        None => {
+            warn_of(connection, door.gate.header().name());
+            is_outside(connection, door)
+        }
+    }
+}
+
+fn warn_of(connection: &Connection, missing: &str) {
+    warn!("proxy-header-missing proxy={} header={missing}", connection.from.ip());
+}
+
+fn is_at(connection: &mut Connection, door: Door<'_>, at: Endpoint) -> Result<(), DropReason> {
+    connection.from = at;
+    if door.refuses(at.ip()) {
+        return Err(DropReason::Blocked);
+    }
+    connection.place.told(at.ip()).map_err(|_| DropReason::TableFull)
+}
+
+/// Nobody knows where the client is: at an address that is nobody's (RFC 6666), each connection at
+/// another, all of them in the /64 that limits count by. It is neither this machine's nor in a LAN.
+fn is_outside(connection: &mut Connection, door: Door<'_>) -> Result<(), DropReason> {
+    const DISCARDED: u128 = 0x0100 << 112;
+    let conn = connection.place.conn();
+    let ip = Ipv6Addr::from_bits(DISCARDED | (u128::from(conn.slot) + 1));
+    let port = connection.from.port();
+    is_at(connection, door, Endpoint::new(IpAddr::V6(ip), port))
+}
+
+/// A port no other live connection has: behind one proxy many clients share one address, and the
+/// port tells them apart (C53). Nobody connects to it.
+fn own_port(conn: Conn) -> u16 {
+    const FIRST: usize = 1024;
+    let turn = conn.generation as usize % 3;
+    let slot = conn.slot as usize % CONNECTIONS_CEILING;
+    u16::try_from(FIRST + turn * CONNECTIONS_CEILING + slot).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use hbb_core::base::address::Network;
+    use hbb_core::wire::handshake::Service;
+
+    use super::*;
+    use crate::config::{ProxyHeader, TrustedProxies};
+    use crate::net::conn::gate::{Gate, GateRules};
+
+    fn told(header: ProxyHeader, real_ip: &str, forwarded_for: &[&str]) -> Option<IpAddr> {
+        let networks = ["10.0.0.0/8", "::1/128"].map(|text| Network::parse(text).unwrap()).to_vec();
+        let proxies = TrustedProxies { networks, header, protocol: false };
+        let gate = Gate::default();
+        gate.set(GateRules { proxies, ..GateRules::default() });
+        gate.told(&Opening {
+            service: Service::Other,
+            answer: heapless::String::new(),
+            real_ip: real_ip.parse().ok(),
+            forwarded_for: forwarded_for.iter().map(|ip| ip.parse().ok()).collect(),
+            consumed: 0,
+        })
+    }
+
+    #[test]
+    fn c103_one_header_counts_and_in_it_the_last_that_is_no_proxy() {
+        use ProxyHeader::{ForwardedFor, RealIp};
+        let client: Option<IpAddr> = "192.0.2.7".parse().ok();
+        assert_eq!(told(RealIp, "192.0.2.7", &[]), client);
+        assert_eq!(told(RealIp, "::ffff:192.0.2.7", &["203.0.113.9"]), client);
+        for bad in ["", "junk", "10.0.0.2", "::1", "127.0.0.1", "::", "0.0.0.0", "224.0.0.1"] {
+            assert_eq!(told(RealIp, bad, &["192.0.2.7"]), None, "{bad}");
+            assert_eq!(told(ForwardedFor, "192.0.2.7", &["192.0.2.7", bad, "10.0.0.2"]), {
+                if ["10.0.0.2", "::1"].contains(&bad) { client } else { None }
+            });
+        }
+        assert_eq!(told(ForwardedFor, "203.0.113.9", &["junk", "1.2.3.4", "192.0.2.7"]), client);
+        assert_eq!(told(ForwardedFor, "", &["192.0.2.7", "10.0.0.2", "::1"]), client);
+        assert_eq!(told(ForwardedFor, "192.0.2.7", &[]), None);
+        assert_eq!(told(ForwardedFor, "192.0.2.7", &["10.0.0.3"]), None);
+    }
+
+    #[test]
+    fn c053_every_live_connection_has_a_port_of_its_own() {
+        let mut ports: Vec<u16> = (0..3)
+            .flat_map(|generation| (0..16_384).map(move |slot| own_port(Conn { slot, generation })))
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!((ports.len(), ports[0]), (3 * 16_384, 1024));
+    }
+}
