@@ -114,7 +114,7 @@ fn status_counts_who_is_there_in_both_forms() {
         r#""version":"0."#,
         r#""public":"rd.example.org","key":""#,
         key.as_str(),
-        r#""peers":{"registered":1,"online":1,"limit":5}"#,
+        r#""peers":{"registered":1,"online":1,"limit":5,"kept":0}"#,
         r#""store":{"commits":1,"changes":1,"failures":0,"written_today":"#,
         r#""sessions":{"running":0,"waiting":0,"limit":32},"relayed_bytes":0,"dropped":{"#,
     ] {
@@ -438,7 +438,8 @@ fn every_command_of_the_list_is_known() {
     let server = Server::start(&[]);
     for command in CTL_COMMANDS {
         let values = command.arguments.split_whitespace().filter(|word| !word.contains('='));
-        let words: Vec<&str> = std::iter::once(command.name).chain(values.map(|_| "7")).collect();
+        let value = |word: &'static str| if word.starts_with("--") { word } else { "7" };
+        let words: Vec<&str> = std::iter::once(command.name).chain(values.map(value)).collect();
         let said = ctl(&server, &words).unwrap_or_else(|said| said);
         assert!(!said.contains("no such command"), "{words:?}: {said}");
     }

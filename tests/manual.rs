@@ -100,7 +100,7 @@ fn the_operators_manual_names_no_flag_that_is_not_there() {
         };
         let named: Vec<_> = words.filter(|word| word.starts_with("--")).map(flag).collect();
         assert!(named.len() > 5, "{path}: {named:?}");
-        let foreign = ["--with", "--allow-untrusted", "--help"].map(str::to_owned);
+        let foreign = ["--with", "--allow-untrusted", "--help", "--free"].map(str::to_owned);
         for flag in named.iter().filter(|flag| !foreign.contains(flag)) {
             assert!(all.contains(flag), "{path} names {flag}, which no command has");
         }
@@ -190,7 +190,7 @@ fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
     let list = page.split_once(".nf\n").unwrap().1.split_once(".fi\n").unwrap().0;
     let plain =
         ["\\fB", "\\fI", "\\fR"].iter().fold(list.to_owned(), |text, mark| text.replace(mark, ""));
-    let plain = plain.replace("\\(aq", "'");
+    let plain = plain.replace("\\(aq", "'").replace("\\-", "-");
     let help = help("ctl");
     let explained = help.split_once("\nCommands:\n").unwrap().1;
     let explained: Vec<_> =
@@ -223,8 +223,10 @@ fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
     }
     let rights = page("openwrt/luci-app-hbb/root/usr/share/rpcd/acl.d/luci-app-hbb.json");
     let (read, write) = rights.split_once("\"write\"").unwrap();
-    for command in CTL_COMMANDS {
-        let values = values(&command);
+    // A form with a flag is its method's argument of that name.
+    let flagged = |command: &CtlCommand| command.arguments.contains("--");
+    for command in CTL_COMMANDS.iter().filter(|command| !flagged(command)) {
+        let values = values(command);
         let name = match (command.name, values.len()) {
             ("limits", 2) => "set_limit",
             (name, _) => name,
@@ -233,6 +235,9 @@ fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
         if name == "peers" {
             assert_eq!(words, ["after", "count", "part"]);
             words.clear();
+        }
+        if CTL_COMMANDS.iter().any(|other| other.name == name && flagged(other)) {
+            assert_eq!(words.pop().as_deref(), Some("free"), "{name}");
         }
         assert_eq!(words, values, "{name}");
         let changes = !values.is_empty() || name == "reload";

@@ -140,7 +140,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'status' -d 'what runs, 
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT of the id'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'sessions' -d 'who is relayed, with bytes and bytes per second'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a relayed session'
-complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; it registers again if it still runs'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; only it may have its id for a day'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'ban' -d 'shut out an id, an address or a network, for good'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it again'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'

@@ -183,7 +183,7 @@ _hbb_ctl() {
                 'peers:who is registered; also count=NUMBER, part=TEXT of the id'
                 'sessions:who is relayed, with bytes and bytes per second'
                 'disconnect:end a relayed session'
-                'forget:delete a device; it registers again if it still runs'
+                'forget:delete a device; only it may have its id for a day'
                 'ban:shut out an id, an address or a network, for good'
                 'unban:admit it again'
                 'bans:who is shut out'

@@ -14,12 +14,13 @@ pub struct CtlCommand {
 }
 
 /// All of them, in the order of the help.
-pub const CTL_COMMANDS: [CtlCommand; 11] = [
+pub const CTL_COMMANDS: [CtlCommand; 12] = [
     command("status", "", "what runs, how full it is, what was dropped"),
     command("peers", " [after=ID]...", "who is registered; also count=NUMBER, part=TEXT of the id"),
     command("sessions", "", "who is relayed, with bytes and bytes per second"),
     command("disconnect", " NUMBER", "end a relayed session"),
-    command("forget", " ID", "delete a device; it registers again if it still runs"),
+    command("forget", " ID", "delete a device; only it may have its id for a day"),
+    command("forget", " --free ID", "and give its id to the next device that asks for it"),
     command("ban", " WHAT", "shut out an id, an address or a network, for good"),
     command("unban", " WHAT", "admit it again"),
     command("bans", "", "who is shut out"),

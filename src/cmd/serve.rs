@@ -13,6 +13,7 @@ use crate::net::process::signal::SignalListener;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
 use crate::settings::{self, LiveSettings, RunningSettings};
+use hbb_core::base::peer::{Record, RecordState};
 use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::Relay;
@@ -64,9 +65,12 @@ fn rendezvous(
     let signing = keys.signing.clone();
     let mut machine = Rendezvous::new(config.limits, live.policy.clone(), signing, seed()?);
     let (mut peers, mut left_out) = (0_usize, 0_usize);
-    let mut restore = |record| match machine.restore(record) {
-        true => peers += 1,
-        false => left_out += 1,
+    let mut restore = |record: Record| {
+        let registered = matches!(record.state, RecordState::Registered(_));
+        match machine.restore(record) {
+            true => peers += usize::from(registered),
+            false => left_out += 1,
+        }
     };
     store.load(&mut restore).map_err(unusable)?;
     if left_out > 0 {

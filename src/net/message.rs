@@ -182,8 +182,13 @@ pub enum RendezvousQuestion {
     Load,
     /// Who is registered, some of them at a time.
     Peers(PeerQuery),
-    /// Forget a peer.
-    Forget(PeerId),
+    /// Forget a peer, and perhaps let another device have its id.
+    Forget {
+        /// The peer's id.
+        id: PeerId,
+        /// The first that asks for the id and proves its address gets it.
+        free: bool,
+    },
 }
 
 /// What an operator asks of the relay.
@@ -224,6 +229,8 @@ pub struct RendezvousLoad {
     pub occupancy: Occupancy,
     /// Peers that are here.
     pub online: usize,
+    /// Ids kept for forgotten devices.
+    pub kept: usize,
     /// What the store did.
     pub store: StoreCounts,
     /// How the queue of datagrams did.

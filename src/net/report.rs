@@ -22,7 +22,7 @@ pub fn rendezvous(event: &Event) {
         }
         Event::PeerHeld { id, from, why } => {
             let (from, reason) = (from.ip(), why.as_str());
-            warn!("peer-held peer={id} from={from} reason={reason} help=forget");
+            warn!("peer-held peer={id} from={from} reason={reason} help=forget--free");
         }
         Event::PeersFull { limit } => {
             warn!("table-full table=peers limit={limit} help=--max-peers,--forget-after");

@@ -173,10 +173,15 @@ impl Drive {
 
     /// Stops cleanly, which stores what is to be stored last, and starts anew.
     pub(crate) fn stop_and_start(&mut self) {
-        for change in self.machine.last_changes() {
+        for change in self.machine.last_changes(self.now) {
             self.keep(change);
         }
         self.restart();
+    }
+
+    /// What a clean stop now is to store.
+    pub(crate) fn last_changes(&self) -> Vec<Change> {
+        self.machine.last_changes(self.now)
     }
 
     /// Lets time pass, timeouts included; gives what the machine did in it.
@@ -218,7 +223,13 @@ impl Drive {
     /// An operator has `id` forgotten.
     pub(crate) fn forget(&mut self, id: &str) -> Deeds {
         let id = hbb_core::base::peer::PeerId::new(id).unwrap();
-        self.input(Input::Forget { id })
+        self.input(Input::Forget { id, free: false })
+    }
+
+    /// An operator has `id` forgotten and gives it to the next that asks.
+    pub(crate) fn free(&mut self, id: &str) -> Deeds {
+        let id = hbb_core::base::peer::PeerId::new(id).unwrap();
+        self.input(Input::Forget { id, free: true })
     }
 
     /// Says of everything held that it is kept.

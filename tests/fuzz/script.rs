@@ -123,8 +123,9 @@ impl Stage<'_> {
                 nth(&self.legs, number).into_iter().for_each(|leg| self.hang_up_leg(leg));
             }
             14 => {
-                let id = PeerId::new(&format!("10000000{}", self.byte() % 5)).unwrap();
-                self.input(Input::Forget { id });
+                let number = self.byte();
+                let id = PeerId::new(&format!("10000000{}", number % 5)).unwrap();
+                self.input(Input::Forget { id, free: number >= 128 });
             }
             15 => self.ban(),
             _ => {

@@ -174,6 +174,7 @@ class Plugin(unittest.TestCase):
         device = {"what": "222222222"}
         for method, arguments in [("ban", {"what": "2001:db8::/32"}), ("ban", device),
                                   ("unban", device), ("forget", {"id": "222222222"}),
+                                  ("forget", {"id": "222222222", "free": True}),
                                   ("set_limit", {"name": "limit-speed", "value": "0.5"})]:
             self.assertEqual(list(self.call(method, **arguments)), ["done"], method)
         self.assertEqual(server.ctl("bans"), {"bans": ["2001:db8::/32"]})

@@ -152,6 +152,11 @@ class Views(unittest.TestCase):
         self.until(lambda: [peer["id"] for peer in self.hbb.ctl("peers")["peers"]]
                    == ["111111111", "222222222"])
         self.shows("333333333?", False)
+        self.press("Forget", "222222222")
+        self.press("Give this ID to a new device", within=".modal")
+        self.until(lambda: [peer["id"] for peer in self.hbb.ctl("peers")["peers"]] == ["111111111"])
+        self.hbb.register("222222222", device=b"a new device").close()
+        self.open("peers")
         self.press("Ban", "222222222")
         self.press("Ban", within=".modal")
         self.until(lambda: self.hbb.ctl("bans")["bans"] == ["222222222"])

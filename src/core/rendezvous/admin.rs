@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
-use crate::base::peer::{Change, PeerId, Record};
+use crate::base::peer::{Change, PeerId, RecordState};
 use crate::base::time::Time;
 
 use super::register::PendingSave;
+use super::registry::kept::{Kept, Moment};
 use super::registry::{Contact, Peer};
 use super::{Effect, Effects, Event, Rendezvous, push};
 
@@ -78,12 +79,19 @@ impl Rendezvous {
         })
     }
 
-    /// What a clean stop is to store: where peers are that moved since their records were written.
-    /// Those of ids with a change on its way are left out, as it may be the newer one. At most one
-    /// a peer.
-    pub fn last_changes(&self) -> Vec<Change> {
-        let settled = |record: &Record| self.saving.get(&record.id).is_none();
-        self.registry.relocated().filter(settled).map(Change::Put).collect()
+    /// What a clean stop is to store: where peers are that moved since their records were written,
+    /// and that ids are kept no more. Ids with a change on its way are left out, as it may be the
+    /// newer one. At most one an id.
+    pub fn last_changes(&self, now: Time) -> Vec<Change> {
+        let settled = |id: &PeerId| self.saving.get(id).is_none();
+        let moved = self.registry.relocated().filter(|record| settled(&record.id));
+        let over = self.registry.kept.over(self.moment(now)).filter(|id| settled(id));
+        moved.map(Change::Put).chain(over.cloned().map(Change::Remove)).collect()
+    }
+
+    /// How many ids are kept for forgotten devices (C91). Looks at every one.
+    pub fn kept_ids(&self, now: Time) -> usize {
+        self.registry.kept.len() - self.registry.kept.over(self.moment(now)).count()
     }
 
     /// How many peers are here and not banned (C23, C32). Looks at every peer.
@@ -107,20 +115,27 @@ impl Rendezvous {
         banned.map(|(conn, _)| *conn)
     }
 
-    /// An operator wants a peer forgotten: first on disk, then here. One that still runs registers
-    /// anew by itself.
-    pub(super) fn forget(&mut self, id: PeerId, effects: &mut Effects) {
-        if self.registry.peer(&id).is_none() {
-            return push(effects, Effect::Report(Event::PeerUnknown { id }));
-        }
+    /// An operator wants a peer forgotten, and perhaps its id free for another: first on disk, then
+    /// here. Its record becomes that of a kept id. One that still runs registers anew by itself.
+    pub(super) fn forget(&mut self, now: Time, (id, free): (PeerId, bool), effects: &mut Effects) {
+        let Some(mut record) = self.registry.record(&id) else {
+            let at = self.moment(now);
+            // Forgotten before, it may still be given away.
+            let event = match free && self.registry.kept.give(at, &id) {
+                true => Event::PeerForgotten { id },
+                false => Event::PeerUnknown { id },
+            };
+            return push(effects, Effect::Report(event));
+        };
         if self.saving.get(&id).is_some() || !self.can_save() {
             return push(effects, Effect::Report(Event::SaveFailed { id }));
         }
+        record.state = RecordState::Forgotten(self.unix_secs(now));
         let ticket = self.next_ticket();
         // `can_save` says that there is room.
         let _ = self.saving.insert(id.clone(), ());
-        let _ = self.pending.insert(ticket, PendingSave::Removal(id.clone()));
-        let (change, rank) = (Change::Remove(id), SaveRank::Operator);
+        let _ = self.pending.insert(ticket, PendingSave::Removal { id, free });
+        let (change, rank) = (Change::Put(record), SaveRank::Operator);
         push(effects, Effect::Save { ticket, change, rank });
     }
 
@@ -128,7 +143,7 @@ impl Rendezvous {
     pub(super) fn forgotten(
         &mut self,
         now: Time,
-        id: PeerId,
+        (id, free): (PeerId, bool),
         outcome: SaveOutcome,
         effects: &mut Effects,
     ) {
@@ -137,13 +152,34 @@ impl Rendezvous {
             self.counters.count(DropReason::StoreFailed);
             return push(effects, Effect::Report(Event::SaveFailed { id }));
         }
-        let conn = self.registry.peer(&id).and_then(|peer| peer.connection());
-        self.registry.remove(&id);
+        let Some(peer) = self.registry.remove(&id) else { return };
+        let conn = peer.connection();
+        self.keep(now, (id.clone(), peer), effects);
+        if free {
+            self.registry.kept.give(self.moment(now), &id);
+        }
         if let Some(conn) = conn {
             self.handle_closed(now, conn);
             self.counters.count(DropReason::Dismissed);
             push(effects, Effect::Close { conn, reason: DropReason::Dismissed });
         }
         push(effects, Effect::Report(Event::PeerForgotten { id }));
+    }
+
+    /// Keeps the id of a forgotten peer for it; its record says so. The record of an id that has to
+    /// make room is removed.
+    fn keep(&mut self, now: Time, (id, peer): (PeerId, Peer), effects: &mut Effects) {
+        let kept = Kept::now(now, peer.device, peer.key);
+        let Some(gone) = self.registry.kept.keep(id, kept) else { return };
+        if self.saving.get(&gone).is_none() {
+            let ticket = self.next_ticket();
+            let (change, rank) = (Change::Remove(gone), SaveRank::Operator);
+            push(effects, Effect::Save { ticket, change, rank });
+        }
+    }
+
+    /// Now, by both clocks.
+    pub(super) const fn moment(&self, now: Time) -> Moment {
+        Moment { now, unix_secs: self.unix_secs(now) }
     }
 }

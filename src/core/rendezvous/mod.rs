@@ -25,7 +25,7 @@ use crate::base::limits::{
     SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
-use crate::base::peer::{Change, PeerId, Record};
+use crate::base::peer::{Change, PeerId, Record, RecordState};
 use crate::base::table::{Seed, Table};
 use crate::base::time::{RateWindow, Throttle, Time};
 use crate::identity::ServerKey;
@@ -39,6 +39,7 @@ use dialing::{Dial, Elsewhere, Grants};
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
+use registry::kept::Kept;
 
 /// What happens to the rendezvous.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub enum Input<'a> {
     Forget {
         /// The peer's id.
         id: PeerId,
+        /// Another device may have the id: the first that asks for it and proves its address.
+        free: bool,
     },
     /// The store is done with a change.
     Saved {
@@ -147,7 +150,7 @@ pub enum Event {
         /// The address that asked.
         from: Endpoint,
     },
-    /// Somebody asked for what only an operator can give, by having the id forgotten.
+    /// Somebody asked for what only an operator can give, by `forget --free`.
     PeerHeld {
         /// The id.
         id: PeerId,
@@ -191,6 +194,8 @@ pub enum Event {
 pub enum Held {
     /// A registered device asks for a new key, and nobody knows the address it was last at (C93).
     Unseen,
+    /// The id is kept for the device that an operator had forgotten (C91).
+    Forgotten,
 }
 
 impl Held {
@@ -198,6 +203,7 @@ impl Held {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unseen => "last-address-unknown",
+            Self::Forgotten => "forgotten",
         }
     }
 }
@@ -207,6 +213,8 @@ impl Held {
 pub struct Occupancy {
     /// Registered peers, here or not; at most [`Limits::peers`] unless that was lowered.
     pub peers: usize,
+    /// Ids kept for forgotten devices, at most [`KEPT_MAX`] (C91).
+    pub kept: usize,
     /// Ids with a change that waits for the store, at most [`SAVES_PENDING_MAX`].
     pub saving: usize,
     /// Open connections, at most [`Limits::connections`].
@@ -304,8 +312,13 @@ impl Rendezvous {
     }
 
     /// Takes in a stored record at start, past the limit if need be; false above the ceiling.
+    /// Of a forgotten device only the id is kept.
     pub fn restore(&mut self, record: Record) -> bool {
-        self.registry.put(record, None).is_ok()
+        let RecordState::Forgotten(secs) = record.state else {
+            return self.registry.put(record, None).is_ok();
+        };
+        self.registry.kept.keep(record.id, Kept::earlier(secs, record.device, record.key));
+        true
     }
 
     /// Changes limits and policy. Nothing is lost, also where a limit is lower than before.
@@ -341,6 +354,7 @@ impl Rendezvous {
     pub fn occupancy(&self) -> Occupancy {
         Occupancy {
             peers: self.registry.len(),
+            kept: self.registry.kept.len(),
             saving: self.pending.len().max(self.saving.len()),
             connections: self.connections.len(),
             dials: self.dials.len(),
@@ -368,7 +382,7 @@ impl Rendezvous {
                     .insert(conn, OpenConnection { from, transport, registered: None });
             }
             Input::Closed { conn } => self.handle_closed(now, conn),
-            Input::Forget { id } => self.forget(id, effects),
+            Input::Forget { id, free } => self.forget(now, (id, free), effects),
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
             Input::Request { via, request } => {
                 if let Err(reason) = self.handle_request(now, via, request, effects) {

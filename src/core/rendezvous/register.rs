@@ -2,7 +2,6 @@
 //! A registration is acknowledged once it is durable. One that arrives on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
-use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
@@ -12,7 +11,8 @@ use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
 use super::registry::Contact;
-use super::{Effect, Effects, Event, Held, Rendezvous, Vouched, push, reply};
+use super::registry::kept::Right;
+use super::{Effect, Effects, Event, Held, OpenConnection, Rendezvous, Vouched, push, reply};
 
 /// The window of [`Limits::newcomers_per_source`](crate::base::limits::Limits): a day.
 pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
@@ -22,7 +22,10 @@ pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
 pub(super) enum PendingSave {
     Registration(PendingRegistration),
     /// An operator wants this peer forgotten.
-    Removal(PeerId),
+    Removal {
+        id: PeerId,
+        free: bool,
+    },
 }
 
 /// A registration that is answered once its record is durable.
@@ -51,6 +54,9 @@ enum Standing {
     Rekeyed,
     /// Nobody has the id.
     New,
+    /// Nobody has it, and an operator who had its device forgotten gave it to this one, or keeps it
+    /// for it (C91, C92).
+    Entitled,
     /// The id is another device's, or key and address are both new.
     Refused,
     /// The operator must decide.
@@ -143,7 +149,7 @@ impl Rendezvous {
             // The answer is on its way; the client asks again if it gets lost.
             return Err(DropReason::TooFrequent);
         }
-        let standing = self.standing(&claim, from);
+        let standing = self.standing(&claim, &contact);
         // Who is known pays nothing: after a restart all behind one address are back at once (C95).
         if standing != Standing::Known
             && !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source)
@@ -170,7 +176,7 @@ impl Rendezvous {
         }
         let asked = standing == Standing::Known && self.answers_challenge(&claim.id, via);
         let Some(peer) = self.registry.peer_mut(&claim.id) else {
-            return self.register_new(contact, claim, effects);
+            return self.register_new((contact, standing), claim, effects);
         };
         // Who was asked to speak up may do so: a stranger can have that asked.
         if !asked && !peer.allow(now) {
@@ -189,8 +195,14 @@ impl Rendezvous {
     }
 
     /// What a claim is worth (C17, C18).
-    fn standing(&self, claim: &Record, from: Endpoint) -> Standing {
-        let Some(peer) = self.registry.peer(&claim.id) else { return Standing::New };
+    fn standing(&self, claim: &Record, contact: &Contact) -> Standing {
+        let Some(peer) = self.registry.peer(&claim.id) else {
+            return match self.right(claim, contact) {
+                Right::Open => Standing::New,
+                Right::Entitled => Standing::Entitled,
+                Right::Foreign => Standing::Held(Held::Forgotten),
+            };
+        };
         if peer.device != claim.device {
             return Standing::Refused;
         }
@@ -200,21 +212,30 @@ impl Rendezvous {
         match peer.last_ip() {
             // A public device id with another key is another device, whichever its address.
             _ if peer.is_public() => Standing::Refused,
-            Some(ip) if ip == from.ip() => Standing::Rekeyed,
+            Some(ip) if ip == contact.from.ip() => Standing::Rekeyed,
             Some(_) => Standing::Refused,
             // It may well be the device, and must not throw its id away (C94).
             None => Standing::Held(Held::Unseen),
         }
     }
 
+    /// What is kept of an id that nobody has says of a claim to it.
+    pub(super) fn right(&self, claim: &Record, contact: &Contact) -> Right {
+        let here = |open: &OpenConnection| open.from.ip() == contact.from.ip();
+        let proved = || contact.conn.is_some() || self.connections.iter().any(|(_, it)| here(it));
+        self.registry.kept.right(self.moment(contact.seen), claim, proved)
+    }
+
     fn register_new(
         &mut self,
-        contact: Contact,
+        (contact, standing): (Contact, Standing),
         record: Record,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
-        if !self.newcomers.allow(now, from.prefix(), self.limits.newcomers_per_source) {
+        if standing == Standing::New
+            && !self.newcomers.allow(now, from.prefix(), self.limits.newcomers_per_source)
+        {
             return self.too_frequent(via, effects);
         }
         if self.registry.is_full_with(self.saving.len()) {
@@ -232,7 +253,7 @@ impl Rendezvous {
     }
 
     /// Unix time in seconds, 0 while the clock is not set.
-    const fn unix_secs(&self, now: Time) -> u64 {
+    pub(super) const fn unix_secs(&self, now: Time) -> u64 {
         match self.epoch_secs {
             0 => 0,
             epoch => epoch.saturating_add(now.as_millis() / 1000),
@@ -261,6 +282,9 @@ impl Rendezvous {
         let ticket = self.next_ticket();
         let record = pending.record.clone();
         let (change, rank) = match &pending.change {
+            RecordChange::Added if self.registry.kept.has(&record.id) => {
+                (Change::Put(record), SaveRank::Known)
+            }
             RecordChange::Added if pending.contact.conn.is_some() => {
                 (Change::Put(record), SaveRank::Proved)
             }
@@ -307,7 +331,9 @@ impl Rendezvous {
             Some(PendingSave::Registration(pending)) => {
                 self.registered(now, pending, outcome, effects);
             }
-            Some(PendingSave::Removal(id)) => self.forgotten(now, id, outcome, effects),
+            Some(PendingSave::Removal { id, free }) => {
+                self.forgotten(now, (id, free), outcome, effects);
+            }
             None => {}
         }
     }
@@ -354,6 +380,7 @@ impl Rendezvous {
             self.acknowledge(contact.via(), Registered::ServerError, effects);
             return;
         }
+        self.registry.kept.release(&id);
         self.acknowledge(contact.via(), Registered::Ok, effects);
         match change {
             RecordChange::Renamed(_) => self.rename_connection(&id),

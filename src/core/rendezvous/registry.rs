@@ -1,5 +1,7 @@
 //! The table of peers: identity from the store, presence in memory. C13, C14, C18-C23.
 
+pub(super) mod kept;
+
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -13,6 +15,8 @@ use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::{RateWindow, Time};
 use crate::identity::{ServerKey, Signature};
 use crate::wire::message::id_pk;
+
+use kept::KeptIds;
 
 /// A registered device.
 pub(super) struct Peer {
@@ -113,6 +117,16 @@ impl Peer {
         self.presence.ip()
     }
 
+    fn record(&self, id: &PeerId) -> Record {
+        Record {
+            id: id.clone(),
+            device: self.device.clone(),
+            key: self.key,
+            first_seen_secs: self.first_seen_secs,
+            state: RecordState::Registered(self.last_ip()),
+        }
+    }
+
     /// When it came, if it is here, in seconds since start.
     pub(super) const fn since_secs(&self) -> u32 {
         self.since_secs
@@ -145,14 +159,16 @@ impl Peer {
     }
 }
 
-/// All registered devices, the one seen longest ago first.
+/// All registered devices, the one seen longest ago first, and ids that nobody has and that are
+/// kept for the devices they were of.
 pub(super) struct Registry {
     peers: Table<PeerId, Peer>,
+    pub(super) kept: KeptIds,
 }
 
 impl Registry {
     pub(super) fn new(limit: usize, seed: Seed) -> Self {
-        Self { peers: Table::new(limit, seed) }
+        Self { peers: Table::new(limit, seed), kept: KeptIds::new(seed) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -229,13 +245,12 @@ impl Registry {
 
     /// The records of all peers whose stored address is not the one they were last at.
     pub(super) fn relocated(&self) -> impl Iterator<Item = Record> {
-        self.iter().filter(|(_, peer)| !peer.stored).map(|(id, peer)| Record {
-            id: id.clone(),
-            device: peer.device.clone(),
-            key: peer.key,
-            first_seen_secs: peer.first_seen_secs,
-            state: RecordState::Registered(peer.last_ip()),
-        })
+        self.iter().filter(|(_, peer)| !peer.stored).map(|(id, peer)| peer.record(id))
+    }
+
+    /// What is to be stored of a peer.
+    pub(super) fn record(&self, id: &PeerId) -> Option<Record> {
+        self.peers.get(id).map(|peer| peer.record(id))
     }
 
     /// All peers; callers must not rely on the order.
@@ -243,9 +258,9 @@ impl Registry {
         self.peers.iter()
     }
 
-    /// Removes a peer; false if it is not registered.
-    pub(super) fn remove(&mut self, id: &PeerId) -> bool {
-        self.peers.remove(id).is_some()
+    /// Removes a peer.
+    pub(super) fn remove(&mut self, id: &PeerId) -> Option<Peer> {
+        self.peers.remove(id)
     }
 
     /// Notes that a peer is here.

@@ -9,6 +9,7 @@ use crate::wire::request::{Given, Registration};
 
 use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
+use super::registry::kept::Right;
 use super::{Effects, Rendezvous};
 
 impl Rendezvous {
@@ -56,6 +57,10 @@ impl Rendezvous {
         let first_seen_secs = peer.first_seen_secs;
         let state = RecordState::Registered(peer.last_ip());
         let record = Record { id, device, key: peer.key, first_seen_secs, state };
+        if self.right(&record, &contact) == Right::Foreign {
+            answer(effects, via, Registered::IdExists);
+            return Ok(());
+        }
         let change = RecordChange::Renamed(old.clone());
         self.save(PendingRegistration { record, contact, change }, effects)
     }

@@ -41,6 +41,10 @@ const BANS_PART_BYTES: usize = 16 * 1024;
 
 const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
 const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
+const KEPT: &str = "The peer was forgotten. For a day only it may have its id again; 'hbb ctl \
+                    forget --free ID' lets another device have it.";
+const GIVEN: &str = "The peer was forgotten. The next device that asks for its id gets it, within \
+                     ten minutes; start RustDesk anew there.";
 const NOT_STORED: &str = "The store did not take the change; try again, and see the log if it \
                           fails again.";
 
@@ -77,7 +81,8 @@ pub(super) fn answer(
         ["bans"] => return bans(settings.settings.bans(), reply),
         ["limits"] => limits(&mut out, &settings.settings.limit_texts()),
         ["disconnect", number] => done(&mut out, disconnect(number, owners)?),
-        ["forget", id] => done(&mut out, forget(id, owners)?),
+        ["forget", id] => done(&mut out, forget(id, false, owners)?),
+        ["forget", "--free", id] => done(&mut out, forget(id, true, owners)?),
         ["ban", what] => done(&mut out, &settings.ban(what, true)?),
         ["unban", what] => done(&mut out, &settings.ban(what, false)?),
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),
@@ -99,10 +104,11 @@ fn disconnect(number: &str, owners: &Owners) -> Result<&'static str, String> {
     }
 }
 
-fn forget(id: &str, owners: &Owners) -> Result<&'static str, String> {
+fn forget(id: &str, free: bool, owners: &Owners) -> Result<&'static str, String> {
     let id = named_id(id).ok_or(NO_PEER)?;
-    match owners.ask_rendezvous(RendezvousQuestion::Forget(id))? {
-        Answer::Forgotten(Forgotten::Durably) => Ok("The peer was forgotten."),
+    match owners.ask_rendezvous(RendezvousQuestion::Forget { id, free })? {
+        Answer::Forgotten(Forgotten::Durably) if free => Ok(GIVEN),
+        Answer::Forgotten(Forgotten::Durably) => Ok(KEPT),
         Answer::Forgotten(Forgotten::Unknown) => Err(NO_PEER.into()),
         Answer::Forgotten(Forgotten::Failed) => Err(NOT_STORED.into()),
         _ => odd(),

@@ -78,6 +78,7 @@ impl Status {
             ("registered", count(load.occupancy.peers)),
             ("online", count(load.online)),
             ("limit", count(self.limits.peers)),
+            ("kept", count(load.kept)),
         ];
         out.group("peers", &peers);
         let connections = [

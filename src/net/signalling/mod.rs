@@ -123,7 +123,7 @@ impl Signalling {
 
     /// Gives the store back, to flush and close it; it knows what to store last.
     pub(crate) fn into_store(self) -> StoreThread {
-        self.store.ending_with(self.machine.last_changes())
+        self.store.ending_with(self.machine.last_changes(self.clock.now()))
     }
 
     async fn wake(&self, queues: &Queues) -> Option<SignallingWake> {
@@ -250,20 +250,22 @@ impl Signalling {
             RendezvousQuestion::Load => {
                 let occupancy = self.machine.occupancy();
                 let online = self.machine.online_peers(now);
+                let kept = self.machine.kept_ids(now);
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let (store, datagrams) = (self.store.counts(), self.datagrams.counts());
                 Answer::RendezvousLoad(RendezvousLoad {
                     occupancy,
                     online,
+                    kept,
                     store,
                     datagrams,
                     dropped,
                 })
             }
             RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
-            RendezvousQuestion::Forget(id) => {
+            RendezvousQuestion::Forget { id, free } => {
                 self.forgetting = Some((id.clone(), to));
-                self.machine.handle(now, Input::Forget { id }, &mut self.effects);
+                self.machine.handle(now, Input::Forget { id, free }, &mut self.effects);
                 return;
             }
         };

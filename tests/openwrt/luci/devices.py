@@ -84,9 +84,9 @@ class Server:
     def key(self):
         return self.root.read("etc/hbb/id_ed25519.pub").strip()
 
-    def register(self, name):
+    def register(self, name, device=b"views"):
         """A device that stays online as long as this connection is open."""
-        asked = field(15, field(1, name.encode()) + field(2, b"views") + field(3, DEVICE_KEY))
+        asked = field(15, field(1, name.encode()) + field(2, device) + field(3, DEVICE_KEY))
         device = socket.create_connection(("127.0.0.1", self.port), SECONDS)
         device.sendall(frame(asked))
         assert device.recv(1), "not registered"

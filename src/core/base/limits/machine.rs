@@ -44,6 +44,13 @@ pub const CHALLENGES_MAX: usize = 256;
 pub const KEEP_ALIVE_SECS: u16 = 45;
 /// A relay leg waits this long for its partner (C67).
 pub const PARKED_MS: u64 = 30_000;
+/// Ids kept for devices that an operator had forgotten; the one forgotten longest ago is let go of
+/// first (C91).
+pub const KEPT_MAX: usize = 1024;
+/// How long each is kept.
+pub const KEPT_MS: u64 = 24 * 3_600_000;
+/// How long an operator's gift of an id may be taken (C92).
+pub const GIVEN_MS: u64 = 600_000;
 /// A punch nobody answered is forgotten after this.
 pub const PUNCH_MS: u64 = 40_000;
 /// A source that passed the key check for a target may ask for a relay to it this long (C59).

@@ -58,18 +58,19 @@ return baseclass.extend({
 		return 'id=' + id;
 	},
 
-	// Asks first; 'act' gives a promise.
-	confirm: function(title, question, text, act) {
-		const self = this;
+	// Asks first; 'act' gives a promise. There may be another choice, a text and what it does.
+	confirm: function(title, question, text, act, another) {
+		const choice = L.bind(function(choice) {
+			return [ ' ', this.button(choice[0], 'negative', function() {
+				ui.hideModal();
+				return choice[1]();
+			}) ];
+		}, this);
 		ui.showModal([ title ], [
 			E('p', {}, [ question ]),
 			E('div', { 'class': 'right' }, [
-				E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Cancel') ]), ' ',
-				this.button(text, 'negative', function() {
-					ui.hideModal();
-					return act();
-				})
-			])
+				E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Cancel') ])
+			].concat(another ? choice(another) : [], choice([ text, act ])))
 		]);
 	},
 

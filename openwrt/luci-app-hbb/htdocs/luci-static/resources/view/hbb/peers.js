@@ -49,9 +49,12 @@ return view.extend({
 			ago(peer.seen_secs),
 			[ peer.first_seen == null ? '-' : hbb.date(1000 * peer.first_seen) ],
 			[ hbb.button(_('Forget'), 'remove', L.bind(function() {
-				hbb.confirm(_('Forget %s?').format(id), _('Its key is deleted here; it may register ' +
-					'anew at any time, with another key too.'), _('Forget'),
-				L.bind(this.act, this, 'forget', { id: hbb.named(id) }));
+				const forget = (args) => L.bind(this.act, this, 'forget', args);
+				hbb.confirm(_('Forget %s?').format(id), _('For a day nobody but this device may have ' +
+					'its ID again. If it was replaced or installed anew, give the ID to the new one: ' +
+					'then start RustDesk anew there, within ten minutes.'), _('Forget'),
+				forget({ id: hbb.named(id) }), [ _('Give this ID to a new device'),
+					forget({ id: hbb.named(id), free: true }) ]);
 			}, this)), ' ', hbb.button(_('Ban'), 'negative', L.bind(function() {
 				hbb.confirm(_('Ban %s?').format(id), _('It is served no more until the ban is ' +
 					'lifted.'), _('Ban'), L.bind(this.act, this, 'ban',
