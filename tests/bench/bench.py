@@ -187,7 +187,7 @@ def signalling(count=10_000, punches=2_000):
 
 
 def punch_over_udp(port, many, peer):
-    return punch(port, many, peer, lambda answer: many.socket_of(peer).send(answer))
+    return punch(port, many, peer, lambda answer: many.socket_of(peer).send(answer), udp_port=4000)
 
 
 def punch_over_tcp(port, many, peer):
@@ -198,11 +198,11 @@ def punch_over_tcp(port, many, peer):
     return punch(port, many, peer, answer_over_tcp)
 
 
-def punch(port, many, peer, answer):
+def punch(port, many, peer, answer, udp_port=None):
     """An initiator connects and asks, the target hears and answers, the initiator hears."""
     began = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port), 5, ("127.2.0.1", 0)) as initiator:
-        initiator.sendall(wire.frame(wire.punch_request(peer)))
+        initiator.sendall(wire.frame(wire.punch_request(peer, udp_port)))
         told = wire.fields(wire.fields(many.socket_of(peer).recv(2048))[9])
         answer(wire.punch_sent(peer, told[1]))
         if 2 not in wire.fields(wire.fields(wire.read_frame(initiator))[11]):

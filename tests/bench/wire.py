@@ -55,8 +55,10 @@ def register_pk(number):
     return field(15, field(1, peer_id(number)) + field(2, device) + field(3, key))
 
 
-def punch_request(number):
-    return field(8, field(1, peer_id(number)) + field(2, 1) + field(6, "1.4.2"))
+def punch_request(number, udp_port=None):
+    """Only who names a UDP port is answered over UDP."""
+    port = field(7, udp_port) if udp_port else b""
+    return field(8, field(1, peer_id(number)) + field(2, 1) + field(6, "1.4.2") + port)
 
 
 def punch_sent(number, echo):
