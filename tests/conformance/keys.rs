@@ -82,10 +82,12 @@ fn refused(files: &[(&str, &str)]) -> Exit {
 #[test]
 fn c074_malformed_secret_is_refused_and_kept() {
     let cut = &SECRET.as_bytes()[..40];
-    for text in ["", "\n", "not a key", PUBLIC, std::str::from_utf8(cut).unwrap()] {
+    for text in ["", "\n", "not a key", std::str::from_utf8(cut).unwrap()] {
         let exit = refused(&[("id_ed25519", text)]);
         assert!(exit.message().contains("is damaged"), "{}", exit.message());
     }
+    let exit = refused(&[("id_ed25519", PUBLIC)]);
+    assert!(exit.message().contains("is no key of ours"), "{}", exit.message());
     let swapped = SECRET.replace("AAEC", "BAEC");
     assert!(refused(&[("id_ed25519", &swapped)]).message().contains("does not belong"));
     assert!(refused(&[("id_ed25519", &"A".repeat(5000))]).message().contains("too large"));
