@@ -96,6 +96,9 @@ pub struct ServeFlags {
     /// PATH of the socket for 'hbb ctl'; hbb.sock in the directory of --data if not given
     #[argh(option)]
     pub control: Option<String>,
+    /// name or number of the user to become, if started as root; on the command line alone
+    #[argh(option)]
+    pub user: Option<String>,
     /// IP address to listen on; all of IPv6 and IPv4 if not given
     #[argh(option)]
     pub bind: Option<String>,
@@ -344,6 +347,10 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
     };
     match outcome {
         Ok(ServeFlags { flags: Some(_), .. }) => Err("a flags file cannot name another".into()),
+        Ok(ServeFlags { user: Some(_), .. }) => {
+            Err("--user: give it on the command line, as it is obeyed before this file is read"
+                .into())
+        }
         Ok(flags) => Ok(flags),
         Err(EarlyExit { status: Err(()), output }) => Err(output.trim_end().into()),
         Err(EarlyExit { status: Ok(()), .. }) => Err([name, ": not in a flags file"].concat()),

@@ -8,6 +8,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use hbb::store;
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
@@ -82,7 +84,15 @@ fn record(number: usize, key: u8) -> Record {
 
 fn load(path: &Path) -> State {
     let mut state = State::new();
-    let mut store = store::open(path).unwrap();
+    // A process that another test starts holds for a moment what this one has locked.
+    let opened = (0..100).find_map(|_| match store::open(path) {
+        Err(store::Error::InUse) => {
+            thread::sleep(Duration::from_millis(10));
+            None
+        }
+        opened => Some(opened.unwrap()),
+    });
+    let mut store = opened.unwrap();
     store.load(&mut |record| drop(state.insert(record.id.clone(), record))).unwrap();
     state
 }

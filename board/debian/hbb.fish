@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'writes-per-day'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day'
 
     set -l i 1
     set -l cleaned_cmd
@@ -55,6 +55,7 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l help -d 'display usage
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket for \'hbb ctl\'; hbb.sock in the directory of --data if not given'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l user -r -d 'name or number of the user to become, if started as root; on the command line alone'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l bind -r -d 'IP address to listen on; all of IPv6 and IPv4 if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l port -r -d 'port of the ID server, 3 to 65532 (21116); the port below and the two above go with it'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-port -r -d 'port of the relay (--port + 1); the second port above it is for browsers'
@@ -101,6 +102,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l help -d 'display usage
 complete -c hbb -n '__fish_hbb_using_command check' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket for \'hbb ctl\'; hbb.sock in the directory of --data if not given'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l user -r -d 'name or number of the user to become, if started as root; on the command line alone'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l bind -r -d 'IP address to listen on; all of IPv6 and IPv4 if not given'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l port -r -d 'port of the ID server, 3 to 65532 (21116); the port below and the two above go with it'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-port -r -d 'port of the relay (--port + 1); the second port above it is for browsers'

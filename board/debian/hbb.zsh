@@ -60,6 +60,7 @@ _hbb_serve() {
         '--data[DIR with the key files and the peers; the working directory if not given]'': :_files' \
         '--flags[FILE with more flags, see below]'': :_files' \
         '--control[PATH of the socket for '\''hbb ctl'\''; hbb.sock in the directory of --data if not given]'': :_files' \
+        '--user[name or number of the user to become, if started as root; on the command line alone]'': :' \
         '--bind[IP address to listen on; all of IPv6 and IPv4 if not given]'': :' \
         '--port[port of the ID server, 3 to 65532 (21116); the port below and the two above go with it]'': :' \
         '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
@@ -130,6 +131,7 @@ _hbb_check() {
         '--data[DIR with the key files and the peers; the working directory if not given]'': :_files' \
         '--flags[FILE with more flags, see below]'': :_files' \
         '--control[PATH of the socket for '\''hbb ctl'\''; hbb.sock in the directory of --data if not given]'': :_files' \
+        '--user[name or number of the user to become, if started as root; on the command line alone]'': :' \
         '--bind[IP address to listen on; all of IPv6 and IPv4 if not given]'': :' \
         '--port[port of the ID server, 3 to 65532 (21116); the port below and the two above go with it]'': :' \
         '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \

@@ -10,7 +10,8 @@ pub mod keygen;
 mod serve;
 mod store;
 
-use crate::cli::Command;
+use crate::cli::{Command, ServeFlags};
+use crate::net::process::user;
 use crate::settings;
 
 pub use exit::{Exit, ExitReason, abort_on_panic, print};
@@ -18,11 +19,22 @@ pub use exit::{Exit, ExitReason, abort_on_panic, print};
 /// Runs one command to its end.
 pub fn run(command: Command) -> Result<(), Exit> {
     match command {
-        Command::Serve(flags) => serve::run(settings::read(&flags).map_err(Exit::flags)?),
+        Command::Serve(flags) => {
+            become_user(&flags)?;
+            serve::run(settings::read(&flags).map_err(Exit::flags)?)
+        }
         Command::Keygen(flags) => keygen::run(&flags),
         Command::Export(flags) => export::run(&flags),
-        Command::Check(flags) => check::run(&flags.0),
+        Command::Check(flags) => {
+            become_user(&flags.0)?;
+            check::run(&flags.0)
+        }
         Command::Ctl(flags) => ctl::run(&flags),
         Command::Store(flags) => store::run(&flags),
     }
+}
+
+/// Before anything of that user is opened: the flags file, too.
+fn become_user(flags: &ServeFlags) -> Result<(), Exit> {
+    flags.user.as_deref().map_or(Ok(()), user::become_user).map_err(Exit::flags)
 }

@@ -2,6 +2,7 @@
 //! signal ends it. Checks: tests/e2e.rs, tests/bad_input.rs.
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::store::{self, STORE_FILE};
@@ -9,6 +10,7 @@ use super::{greeting, keygen};
 use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
+use crate::net::process::confine::Confinement;
 use crate::net::process::signal::SignalListener;
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
@@ -23,6 +25,10 @@ use log::{info, warn};
 /// `hbb serve`.
 pub(super) fn run(config: Config) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
+    let control_folder = config.control.parent().unwrap_or(Path::new("."));
+    let store = [config.data.join(STORE_FILE)];
+    // Before the first thread, which is that of the signals.
+    let confinement = Confinement::begin(&[&config.data, control_folder], &store);
     let signals = SignalListener::reloads().map_err(|cause| exit(ServeError::System(cause)))?;
     let keys = keygen::policy(&config)?;
     let settings = RunningSettings::new(config.clone(), keys.clone()).map_err(Exit::flags)?;
@@ -42,8 +48,18 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
     let seed = seed()?;
-    let setup =
-        Setup { listening, live, rendezvous, relay, sessions, seed, settings, control, signals };
+    let setup = Setup {
+        listening,
+        live,
+        rendezvous,
+        relay,
+        sessions,
+        seed,
+        settings,
+        control,
+        signals,
+        confinement,
+    };
     run_shell(setup).map_err(exit)
 }
 

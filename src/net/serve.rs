@@ -36,6 +36,7 @@ use crate::net::conn::udp::Datagrams;
 use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
 use crate::net::health;
 use crate::net::message::{RelaySettings, Update};
+use crate::net::process::confine::Confinement;
 use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
 use crate::net::relaying::{RelayHandle, Relaying};
@@ -96,6 +97,8 @@ pub(crate) struct Setup {
     pub(crate) control: PathBuf,
     /// Those that ask for a reload, taken over when the start began.
     pub(crate) signals: SignalListener,
+    /// What was given up already, and is given up before strangers are served.
+    pub(crate) confinement: Confinement,
 }
 
 /// Why the shell could not start or had to stop.
@@ -218,6 +221,7 @@ async fn serve(
     };
     let parts = Controller { settings, owners, clock: shell.clock };
     let (control, reload) = start_control(control, parts)?;
+    setup.confinement.finish();
     report_ready(&listening);
     supervisor.ready();
     let holders = Holders {

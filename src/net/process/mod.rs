@@ -1,5 +1,8 @@
-//! What this process and the system around it tell each other: signals, and the supervisor that
-//! started it.
+//! What this process and the system around it tell each other: signals, the supervisor that
+//! started it, whose user it is, and what it gives up.
 
+mod calls;
+pub(crate) mod confine;
 pub(crate) mod signal;
 pub(crate) mod supervisor;
+pub(crate) mod user;

@@ -1,0 +1,78 @@
+//! What this process gives up before strangers reach it: new privileges, core dumps, being read by
+//! others of its user, changing files outside a few folders, all system calls but those of
+//! `calls.rs`. What the kernel or a container does not let it give up, it keeps, and says so.
+//! Checks: tests/confined.rs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    RulesetError, RulesetStatus,
+};
+use log::info;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::thread::set_no_new_privs;
+
+use super::calls;
+use super::user::give_up_capabilities;
+
+/// What is given up already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Confinement {
+    privileges: bool,
+    dumps: bool,
+    files: bool,
+}
+
+impl Confinement {
+    /// Gives up what a start needs no longer. Only threads that start later are held to the
+    /// `folders`: no file outside them, and outside the folder that holds the file of a link among
+    /// `files`, is made, changed or removed.
+    pub(crate) fn begin(folders: &[&Path], files: &[PathBuf]) -> Self {
+        let no_core = Rlimit { current: Some(0), maximum: Some(0) };
+        // Some supervisors forbid it; who is not dumpable leaves no core either.
+        let _ = setrlimit(Resource::Core, no_core);
+        let elsewhere = files.iter().filter_map(|file| fs::canonicalize(file).ok());
+        let elsewhere: Vec<_> = elsewhere.filter_map(|file| Some(file.parent()?.into())).collect();
+        let folders = folders.iter().copied().chain(elsewhere.iter().map(PathBuf::as_path));
+        Self {
+            privileges: set_no_new_privs(true).is_ok(),
+            dumps: set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok(),
+            files: confine_files(folders).unwrap_or(false),
+        }
+    }
+
+    /// Every port is open and every thread started: gives up the rest, and says what holds.
+    pub(crate) fn finish(self) {
+        give_up_capabilities();
+        let calls = calls::only_listed();
+        let word = |holds| if holds { "yes" } else { "no" };
+        let Self { privileges, dumps, files } = self;
+        info!(
+            "confined privileges={} dumps={} files={} calls={}",
+            word(privileges),
+            word(dumps),
+            word(files),
+            word(calls)
+        );
+    }
+}
+
+/// True if the kernel obeys, be it an old one that leaves some of it out.
+fn confine_files<'a>(folders: impl Iterator<Item = &'a Path>) -> Result<bool, RulesetError> {
+    let changes = AccessFs::from_write(ABI::V3);
+    let mut rules = Ruleset::default().handle_access(changes)?.create()?;
+    for folder in folders {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        // One that is not there is somebody else's to name.
+        if let Ok(folder) = PathFd::new(folder) {
+            rules = rules.add_rule(PathBeneath::new(folder, changes))?;
+        }
+    }
+    // Where other programs' words go.
+    if let Ok(nowhere) = PathFd::new("/dev/null") {
+        rules = rules.add_rule(PathBeneath::new(nowhere, AccessFs::WriteFile))?;
+    }
+    Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
+}
