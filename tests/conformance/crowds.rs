@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::half_minute::Watch;
-use crate::loopback::{B1, Caller, DEVICE, KEY, main_port, nat_port, relay_port};
+use crate::loopback::{B1, Caller, DEVICE, KEY, main_port, nat_port};
+use crate::model::host::Host;
 use crate::model::server::Server;
 use crate::relay_socket::{first, is_pair};
 use crate::say::{self, take, unhex};
@@ -25,10 +27,15 @@ fn strict(flags: &[&str]) -> Server {
     Server::start(&[&outside, flags].concat())
 }
 
-/// All TCP ports.
+/// All TCP ports, at loopback.
 fn ports(server: &Server) -> [SocketAddr; 5] {
-    let relay_ws = SocketAddr::from(([127, 0, 0, 1], server.port + 3));
-    [main_port(server), nat_port(server), relay_port(server), ws_port(server), relay_ws]
+    ports_at(server, IpAddr::from([127, 0, 0, 1]))
+}
+
+/// P, P-1, the relay, WebSockets of both.
+fn ports_at(server: &Server, ip: IpAddr) -> [SocketAddr; 5] {
+    let p = server.port;
+    [p, p - 1, p + 1, p + 2, p + 3].map(|port| SocketAddr::from((ip, port)))
 }
 
 /// Those that are still open.
@@ -49,25 +56,30 @@ fn open(callers: &mut [Caller]) -> usize {
 /// A NAT test on both ports, a registration and a relayed pair, a second each at most.
 #[track_caller]
 fn is_served(server: &Server, id: &str) {
+    are_served(ports(server), [CLIENT, OTHER], id);
+}
+
+#[track_caller]
+fn are_served([main, nat, relay, ..]: [SocketAddr; 5], ips: [&str; 2], id: &str) {
+    let [client, _] = ips;
     let quick = |what: &str, act: &mut dyn FnMut()| {
         let watch = Watch::start();
         act();
         assert!(watch.secs() < 1.0, "{what} took {} s", watch.secs());
     };
     quick("the NAT test", &mut || {
-        for port in [main_port(server), nat_port(server)] {
-            let mut caller = Caller::from(CLIENT, port);
+        for port in [main, nat] {
+            let mut caller = Caller::from(client, port);
             let told = take!(&caller.ask(&say::test_nat(3)), TestNatResponse).port;
             assert_eq!(told, i32::from(caller.port()));
         }
     });
     quick("the registration", &mut || {
-        let answer =
-            Caller::from(CLIENT, main_port(server)).ask(&say::register_pk(id, DEVICE, &KEY));
+        let answer = Caller::from(client, main).ask(&say::register_pk(id, DEVICE, &KEY));
         assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0);
     });
     quick("the relayed pair", &mut || {
-        let mut legs = [CLIENT, OTHER].map(|ip| Caller::from(ip, relay_port(server)));
+        let mut legs = ips.map(|ip| Caller::from(ip, relay));
         legs.iter_mut().for_each(|leg| leg.say_raw(&first(id, |_| ())));
         let [one, other] = &mut legs;
         is_pair(one, other);
@@ -131,6 +143,46 @@ fn c101_of_many_addresses_of_one_network_nobody_keeps_others_out() {
     is_served(&server, B1);
     let still = open(&mut held);
     assert!((8..=16).contains(&still), "{still} are open");
+}
+
+/// A network namespace in which every address of 2001:db8::/32 is this machine's.
+struct Town(String);
+
+impl Town {
+    fn new() -> Self {
+        let town = Self(format!("hbb-crowd-{}", std::process::id()));
+        ip(&["netns", "add", &town.0]);
+        ip(&["-n", &town.0, "link", "set", "lo", "up"]);
+        ip(&["-n", &town.0, "-6", "route", "add", "local", "2001:db8::/32", "dev", "lo"]);
+        ip(&["netns", "exec", &town.0, "sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1"]);
+        town
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(words: &[&str]) {
+    let done = Command::new("ip").args(words).status();
+    assert!(done.expect("ip is needed: install the package iproute2").success(), "{words:?}");
+}
+
+#[test]
+fn c101_a_stranger_with_an_ipv6_48_keeps_nobody_out() {
+    let town = Town::new();
+    // What this thread opens and starts from now on is there.
+    Host::inside(&town.0, "::1").enter();
+    let server = strict(&[]);
+    let ports = ports_at(&server, "2001:db8::1".parse().unwrap());
+    let mut held: Vec<Caller> = (0..500)
+        .map(|n| Caller::from(&format!("2001:db8:66:{n:x}::1"), ports[n % ports.len()]))
+        .collect();
+    are_served(ports, ["2001:db8:77::1", "2001:db8:88::1"], B1);
+    let still = open(&mut held);
+    assert!((32..=64).contains(&still), "{still} are open");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use hbb_core::wire::convert::Converter;
 use hbb_core::wire::frame::split;
 use hbb_core::wire::handshake;
 use hbb_core::wire::message::{decode, forward_relay_answer, forward_relay_request};
+use hbb_core::wire::proxied;
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::websocket::Assembly;
 
@@ -52,8 +53,12 @@ pub fn websocket(bytes: &[u8]) {
     }
 }
 
-/// A request for a WebSocket; nothing that is accepted takes more than was there.
+/// A request for a WebSocket, or what a proxy says before; nothing that is accepted takes more than
+/// was there.
 pub fn handshake(bytes: &[u8]) {
+    if let Ok(Some((_, consumed))) = proxied::parse(bytes) {
+        assert!((15..=bytes.len()).contains(&consumed));
+    }
     let Ok(Some(opening)) = handshake::parse(bytes) else { return };
     assert!(opening.consumed <= bytes.len() && opening.answer.ends_with("\r\n\r\n"));
     // Nothing of the request is repeated in the answer but through a hash.
