@@ -48,6 +48,7 @@ mod rename;
 mod rename_machine;
 mod say;
 mod sealed;
+mod shares_machine;
 mod udp;
 mod websocket;
 mod wire;

@@ -62,7 +62,7 @@ fn c052_who_was_not_asked_to_a_relay_cannot_agree_to_one() {
 fn c052_each_ask_has_bytes_of_its_own() {
     let mut drive = with_b1(Drive::open());
     let mut seen = Vec::new();
-    for port in 40_000..40_064 {
+    for port in 40_000..40_032 {
         let (conn, echo) = asked(&mut drive, &format!("198.51.100.7:{port}"));
         // All but the port is equal, so equal bytes would mean equal nonces.
         seen.push(Mangled::new(at("198.51.100.7:1"), nonce(&echo)).as_bytes().to_vec());
@@ -70,7 +70,7 @@ fn c052_each_ask_has_bytes_of_its_own() {
     }
     seen.sort();
     seen.dedup();
-    assert_eq!(seen.len(), 64);
+    assert_eq!(seen.len(), 32);
 }
 
 /// The time field of mangled IPv4 (protocol §3).

@@ -1,9 +1,12 @@
 //! Questions of initiators as the pushes show them, and who may answer each: the rule "an answer
 //! reaches the initiator only if its author is the device asked".
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
-use hbb_core::base::limits::PUNCH_MS;
+use hbb_core::base::limits::{PUNCH_MS, PUSH_WINDOW_MS, PUSHES_PER_SOURCE};
 use hbb_core::base::peer::PeerId;
 use hbb_core::wire::addr::Mangled;
 use hbb_core::wire::reply::Reply;
@@ -71,4 +74,38 @@ impl Ask {
         assert!(own, "not the target of {at}: {cause:?}");
         false
     }
+}
+
+/// What initiators and targets were told.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Relays: to whom and for whom, without the port that stands for itself.
+    relays: BTreeSet<(IpAddr, PeerId, String)>,
+    /// When each source had a target told, within a window.
+    pushes: BTreeMap<(IpAddr, PeerId), Vec<u64>>,
+}
+
+impl Told {
+    /// An initiator learns of a relay.
+    pub(crate) fn relay(&mut self, initiator: IpAddr, target: &PeerId, relay: &str) {
+        self.relays.insert((initiator, target.clone(), host(relay)));
+    }
+
+    pub(crate) fn has_relay(&self, initiator: IpAddr, target: &PeerId, relay: &str) -> bool {
+        self.relays.contains(&(initiator, target.clone(), host(relay)))
+    }
+
+    /// A target is told of an initiator, which may not flood it. A window may begin in the middle
+    /// of another's minute.
+    pub(crate) fn push(&mut self, now: u64, initiator: IpAddr, target: &PeerId) {
+        let told = self.pushes.entry((initiator, target.clone())).or_default();
+        told.retain(|at| now - at < PUSH_WINDOW_MS);
+        told.push(now);
+        let most = 2 * usize::from(PUSHES_PER_SOURCE);
+        assert!(told.len() <= most, "{initiator} had {target} told {} times", told.len());
+    }
+}
+
+fn host(relay: &str) -> String {
+    relay.strip_suffix(":21117").unwrap_or(relay).into()
 }

@@ -14,7 +14,7 @@ use hbb_core::rendezvous::Policy;
 use hbb_core::wire::message::{encode, id_pk};
 use hbb_core::wire::reply::{Failure, Registered, Reply};
 
-use crate::asks::Ask;
+use crate::asks::{Ask, Told};
 pub(crate) use crate::cause::{Author, Cause, Kind};
 use crate::claims::{Claim, Claims, is_public};
 use crate::say::proto::relay_response;
@@ -70,8 +70,7 @@ pub(crate) struct Ledger {
     owners: BTreeMap<Vec<u8>, Author>,
     /// Addresses out of which a device echoed the nonce told it, and nobody else can.
     own: BTreeSet<(PeerId, IpAddr)>,
-    /// Relays told, to whom and for whom, without the port that stands for itself.
-    told: BTreeSet<(IpAddr, PeerId, String)>,
+    told: Told,
     /// Whether the input at hand had somebody forgotten.
     made_room: bool,
     pub(crate) answers: u64,
@@ -97,7 +96,7 @@ impl Ledger {
             grants: BTreeMap::new(),
             owners: BTreeMap::new(),
             own: BTreeSet::new(),
-            told: BTreeSet::new(),
+            told: Told::default(),
             made_room: false,
             answers: 0,
             acks: 0,
@@ -136,7 +135,7 @@ impl Ledger {
         self.asks.clear();
         self.grants.clear();
         self.own.clear();
-        self.told.clear();
+        self.told = Told::default();
     }
 
     /// A message comes in.
@@ -417,9 +416,9 @@ impl Ledger {
     /// A target is sent to a relay of ours, or to the one its initiator was told for it.
     fn names_relay(&self, cause: &Cause, relay: &str) {
         let Kind::Relay(Some(target)) = &cause.kind else { panic!("a relay out of {cause:?}") };
-        let told = (cause.from.unwrap().ip(), target.clone(), host(relay));
+        let told = self.told.has_relay(cause.from.unwrap().ip(), target, relay);
         let ours = self.policy.relays.iter().any(|ours| ours == relay);
-        assert!(ours || self.told.contains(&told), "{target} is sent to {relay}: {cause:?}");
+        assert!(ours || told, "{target} is sent to {relay}: {cause:?}");
     }
 
     /// A push goes to where its target is and nowhere else.
@@ -429,6 +428,7 @@ impl Ledger {
         };
         let target = target.clone();
         let initiator = cause.from.unwrap();
+        self.told.push(self.now, initiator.ip(), &target);
         let grant = (initiator.ip(), target.clone());
         if matches!(cause.kind, Kind::Punch(..)) {
             self.grants.insert(grant, self.now);
@@ -475,7 +475,7 @@ impl Ledger {
         }
         assert!(self.now - ask.asked <= PUNCH_MS, "an answer after {PUNCH_MS} ms");
         self.answers += 1;
-        self.told.insert((at.ip(), ask.target.clone(), host(relay)));
+        self.told.relay(at.ip(), &ask.target, relay);
         if pk.is_empty() {
             return;
         }
@@ -489,10 +489,6 @@ impl Save {
     fn is_about(&self, id: &PeerId) -> bool {
         self.record.id == *id || self.renamed.as_ref() == Some(id)
     }
-}
-
-fn host(relay: &str) -> String {
-    relay.strip_suffix(":21117").unwrap_or(relay).into()
 }
 
 fn same(one: &Record, other: &Record) -> bool {

@@ -163,6 +163,9 @@ impl World {
     }
 
     fn asks_for_relays(&mut self) {
+        if self.chance.one_in(4) {
+            return self.floods_a_target();
+        }
         let (from, target) = (self.spoofed(), self.victim());
         let long = *self.chance.choose(&[0, 10, 2000]);
         let relay = match long {
@@ -175,6 +178,17 @@ impl World {
         self.connect(from, wrong, Author::Stranger);
         let ids = [target.as_str(), "x", ""];
         self.connect(from, say::online(&ids), Author::Stranger);
+    }
+
+    /// Holds the key, and has one target told again and again.
+    fn floods_a_target(&mut self) {
+        let (from, target) = (self.somewhere(), self.victim());
+        let key = self.server.ledger.policy.access_key.clone().unwrap_or_default();
+        let payload = say::punch(&target, |wish| wish.access_key = key.into());
+        let Some(conn) = self.connect(from, payload.clone(), Author::Stranger) else { return };
+        for _ in 0..self.chance.below(200) {
+            self.say(conn, payload.clone(), Author::Stranger);
+        }
     }
 
     fn abuses_the_relay(&mut self) {

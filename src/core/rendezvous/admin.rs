@@ -8,7 +8,7 @@ use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::peer::{Change, PeerId, RecordState};
-use crate::base::time::Time;
+use crate::base::time::{Throttle, Time};
 
 use super::register::PendingSave;
 use super::registry::kept::{Kept, Moment};
@@ -45,7 +45,55 @@ pub struct PeerQuery {
     pub count: usize,
 }
 
+/// How many entries the tables have: none may outgrow its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Registered peers, here or not; at most `Limits::peers` unless that was lowered.
+    pub peers: usize,
+    /// Ids kept for forgotten devices, at most `KEPT_MAX` (C91).
+    pub kept: usize,
+    /// Ids with a change that waits for the store, at most `SAVES_PENDING_MAX`.
+    pub saving: usize,
+    /// Open connections, at most `Limits::connections`.
+    pub connections: usize,
+    /// Initiators that wait for a target, at most `Limits::connections`.
+    pub dials: usize,
+    /// Devices that answered from another network than they registered from; bounded, oldest out
+    /// (C83).
+    pub elsewhere: usize,
+    /// Pairs of a source and a target it showed the access key for; bounded, oldest out (C59).
+    pub grants: usize,
+    /// Addresses with a device of ours; bounded, new ones wait until the oldest is stale (C86).
+    pub known_askers: usize,
+    /// Windows of pushes to a target; bounded, oldest out (C86).
+    pub pushes: usize,
+    /// Claims to phones that wait for them to speak up, at most `CHALLENGES_MAX` (C87).
+    pub challenges: usize,
+    /// Sources in the fullest of the rate limits; bounded, oldest out (C20).
+    pub throttled: usize,
+}
+
 impl Rendezvous {
+    /// How full the tables are.
+    pub fn occupancy(&self) -> Occupancy {
+        Occupancy {
+            peers: self.registry.len(),
+            kept: self.registry.kept.len(),
+            saving: self.pending.len().max(self.saving.len()),
+            connections: self.connections.len(),
+            dials: self.dials.len(),
+            elsewhere: self.elsewhere.len(),
+            grants: self.grants.len(),
+            known_askers: self.askers.len().0,
+            pushes: self.askers.len().1,
+            challenges: self.challenges.len(),
+            throttled: [&self.sources, &self.newcomers, &self.online]
+                .map(Throttle::remembered)
+                .into_iter()
+                .fold(0, usize::max),
+        }
+    }
+
     /// The next peers in the order of their ids. It looks at every peer, so that one that comes or
     /// goes between two calls neither hides nor repeats another.
     pub fn list(&self, now: Time, wanted: &PeerQuery) -> Vec<PeerRow> {

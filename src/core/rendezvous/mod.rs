@@ -32,10 +32,10 @@ use crate::identity::ServerKey;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
-pub use admin::{PeerQuery, PeerRow};
+pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
 pub use console::ConsoleAnswer;
-use dialing::{Dial, Elsewhere, Grants};
+use dialing::{Askers, Dial, Elsewhere, Grants};
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
@@ -208,30 +208,6 @@ impl Held {
     }
 }
 
-/// How many entries the tables have: none may outgrow its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Occupancy {
-    /// Registered peers, here or not; at most [`Limits::peers`] unless that was lowered.
-    pub peers: usize,
-    /// Ids kept for forgotten devices, at most [`KEPT_MAX`] (C91).
-    pub kept: usize,
-    /// Ids with a change that waits for the store, at most [`SAVES_PENDING_MAX`].
-    pub saving: usize,
-    /// Open connections, at most [`Limits::connections`].
-    pub connections: usize,
-    /// Initiators that wait for a target, at most [`Limits::connections`].
-    pub dials: usize,
-    /// Devices that answered from another network than they registered from; bounded, oldest out
-    /// (C83).
-    pub elsewhere: usize,
-    /// Pairs of a source and a target it showed the access key for; bounded, oldest out (C59).
-    pub grants: usize,
-    /// Claims to phones that wait for them to speak up, at most [`CHALLENGES_MAX`] (C87).
-    pub challenges: usize,
-    /// Sources in the fullest of the rate limits; bounded, oldest out (C20).
-    pub throttled: usize,
-}
-
 /// Somebody who proved who it is, or that it has the key: its address is no stranger's (C101).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vouched {
@@ -267,6 +243,7 @@ pub struct Rendezvous {
     dials: Table<Endpoint, Dial>,
     elsewhere: Table<PeerId, Elsewhere>,
     grants: Grants,
+    askers: Askers,
     challenges: Table<PeerId, Challenge>,
     sources: Throttle,
     newcomers: Throttle,
@@ -295,6 +272,7 @@ impl Rendezvous {
             dials: Table::new(limits.connections, seed),
             elsewhere: Table::new(ELSEWHERE_MAX, seed),
             grants: Grants::new(seed),
+            askers: Askers::new(seed),
             challenges: Table::new(CHALLENGES_MAX, seed),
             sources: Throttle::new(SOURCE_WINDOW_MS, seed),
             newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
@@ -348,24 +326,6 @@ impl Rendezvous {
     /// What was dropped since start, by reason.
     pub const fn counters(&self) -> &Counters {
         &self.counters
-    }
-
-    /// How full the tables are.
-    pub fn occupancy(&self) -> Occupancy {
-        Occupancy {
-            peers: self.registry.len(),
-            kept: self.registry.kept.len(),
-            saving: self.pending.len().max(self.saving.len()),
-            connections: self.connections.len(),
-            dials: self.dials.len(),
-            elsewhere: self.elsewhere.len(),
-            grants: self.grants.len(),
-            challenges: self.challenges.len(),
-            throttled: [&self.sources, &self.newcomers, &self.online]
-                .map(Throttle::remembered)
-                .into_iter()
-                .fold(0, usize::max),
-        }
     }
 
     /// Takes one input; at most `EFFECTS_MAX` effects follow.

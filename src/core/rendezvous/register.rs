@@ -2,6 +2,7 @@
 //! A registration is acknowledged once it is durable. One that arrives on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
+use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
@@ -84,10 +85,16 @@ impl Rendezvous {
         let settled = present.is_some_and(|here| here.via() == via);
         if settled {
             self.registry.seen(id, Contact::new(via, from, now));
-            self.vouched = Some(Vouched { ip: from.ip(), conn: None });
+            self.vouch(now, from);
         }
         reply(effects, via, Reply::RegisterPeer { request_pk: !settled });
         Ok(())
+    }
+
+    /// A device proved itself at this address.
+    fn vouch(&mut self, now: Time, from: Endpoint) {
+        self.askers.note_device(now, from.ip());
+        self.vouched = Some(Vouched { ip: from.ip(), conn: None });
     }
 
     /// "This is my device and key" (C13-C20, C95).
@@ -184,7 +191,7 @@ impl Rendezvous {
         }
         if standing == Standing::Known {
             answer(effects, via, Registered::Ok);
-            self.vouched = Some(Vouched { ip: from.ip(), conn: None });
+            self.vouch(now, from);
             self.arrive(&claim.id, contact, effects);
             return Ok(());
         }

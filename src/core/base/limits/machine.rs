@@ -29,6 +29,28 @@ pub const THROTTLED_MAX: usize = 512;
 pub const ELSEWHERE_MAX: usize = 256;
 /// Sources remembered as having passed the key check (C59); the oldest is forgotten first.
 pub const GRANTS_MAX: usize = 1024;
+/// Grants of one source (an IPv4 address, an IPv6 /64); a further one takes the place of its
+/// oldest: more than people dial in [`GRANT_MS`] out of an office.
+pub const GRANTS_PER_SOURCE: usize = 64;
+/// The same of one network (an IPv4 /24, an IPv6 /48).
+pub const GRANTS_PER_NETWORK: usize = 128;
+/// Grants of all addresses where no device of ours is; the rest is for those where one is.
+pub const GRANTS_OF_STRANGERS: usize = GRANTS_MAX / 4 * 3;
+/// Addresses with a device of ours that are remembered: 150 KiB.
+pub const KNOWN_ASKERS_MAX: usize = 4096;
+/// How often a target is told within [`PUSH_WINDOW_MS`] that somebody at one source wants it: a
+/// client that tries all paths and fails has it told nine times.
+pub const PUSHES_PER_SOURCE: u16 = 40;
+/// The same of one network.
+pub const PUSHES_PER_NETWORK: u16 = 80;
+/// The same of all addresses where no device of ours is.
+pub const PUSHES_OF_STRANGERS: u16 = 160;
+/// The same of all addresses where one is.
+pub const PUSHES_OF_KNOWN: u16 = 160;
+/// The window of these, in milliseconds.
+pub const PUSH_WINDOW_MS: u64 = 60_000;
+/// Windows of pushes, three for each source and target: 330 KiB; the oldest is forgotten first.
+pub const PUSHES_MAX: usize = 3072;
 /// Longest name of a relay that is remembered as told to an initiator (C85): longer than any in
 /// use. A longer one is passed on, and not taken from the initiator afterwards.
 pub const RELAY_NAME_BYTES_MAX: usize = 128;

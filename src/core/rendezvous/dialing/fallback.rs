@@ -57,6 +57,10 @@ impl Rendezvous {
                 return Ok(());
             }
         };
+        let asker = self.askers.of(from.ip());
+        if !self.askers.allow(now, asker, &id) {
+            return Err(DropReason::TooFrequent);
+        }
         let call = Call { conn, target: id, task: TargetTask::JoinRelay, udp: false };
         let told = self.dial(now, from, call);
         let payload = forward_relay_request(wish.raw, &told, instead.as_deref());

@@ -1,22 +1,31 @@
 //! What an initiator has shown and was told for a target: that it holds the access key, and the
-//! relay of the session to come. C59, C85.
+//! relay of the session to come. C59, C85, C86.
 
 use alloc::boxed::Box;
 
 use crate::base::address::Prefix;
-use crate::base::limits::{GRANT_MS, GRANTS_MAX, RELAY_NAME_BYTES_MAX};
+use crate::base::limits::{
+    GRANT_MS, GRANTS_MAX, GRANTS_OF_STRANGERS, GRANTS_PER_NETWORK, GRANTS_PER_SOURCE,
+    RELAY_NAME_BYTES_MAX,
+};
 use crate::base::peer::PeerId;
 use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
+
+use super::askers::Asker;
 
 struct Grant {
     /// When it last passed the key check.
     at: Time,
     /// The relay it was told.
     relay: Option<Box<str>>,
+    network: Prefix,
+    /// Whether a device of ours was where it came from.
+    known: bool,
 }
 
-/// Grants for a source and a target, [`GRANTS_MAX`] at most, the oldest out first.
+/// Grants for a source and a target, [`GRANTS_MAX`] at most. Each source and network has a share,
+/// and so have all that are not known: who is above it loses the oldest of its own (C86).
 pub(in crate::rendezvous) struct Grants(Table<(Prefix, PeerId), Grant>);
 
 impl Grants {
@@ -29,10 +38,44 @@ impl Grants {
     }
 
     /// A source passed the key check for a target. The relay it was told before stays good.
-    pub(super) fn give(&mut self, now: Time, source: Prefix, target: PeerId) {
-        let key = (source, target);
-        let relay = self.0.get_mut(&key).and_then(|grant| grant.relay.take());
-        self.0.insert_evicting(key, Grant { at: now, relay });
+    pub(super) fn give(&mut self, now: Time, asker: Asker, target: PeerId) {
+        let stale = |at: Time| now.since_ms(at) >= GRANT_MS;
+        while self.0.oldest().is_some_and(|(_, grant)| stale(grant.at)) {
+            self.0.pop_oldest();
+        }
+        let key = (asker.source, target);
+        let relay = match self.0.get_mut(&key) {
+            Some(grant) => grant.relay.take(),
+            None => {
+                self.make_room(asker);
+                None
+            }
+        };
+        let Asker { network, known, .. } = asker;
+        self.0.insert_evicting(key, Grant { at: now, relay, network, known });
+    }
+
+    /// Takes away one grant if whoever asks holds its share, or all are held.
+    fn make_room(&mut self, asker: Asker) {
+        if self.0.len() < GRANTS_PER_SOURCE {
+            return;
+        }
+        let share = |limit: usize, fits: &dyn Fn(Prefix, &Grant) -> bool| {
+            let mut held = self.0.iter().filter(|((source, _), grant)| fits(*source, grant));
+            let (oldest, _) = held.next()?;
+            (held.count() + 1 >= limit).then(|| oldest.clone())
+        };
+        let of_strangers = match (asker.known, self.0.is_full()) {
+            (false, _) => GRANTS_OF_STRANGERS,
+            (true, true) => 1,
+            (true, false) => usize::MAX,
+        };
+        let gone = share(GRANTS_PER_SOURCE, &|source, _| source == asker.source)
+            .or_else(|| share(GRANTS_PER_NETWORK, &|_, grant| grant.network == asker.network))
+            .or_else(|| share(of_strangers, &|_, grant| !grant.known));
+        if let Some(gone) = gone {
+            self.0.remove(&gone);
+        }
     }
 
     /// A source was told this relay for a target; one too long to be a name is not kept.

@@ -1,10 +1,12 @@
 //! Dialling: an initiator asks, its target is told, the answer goes back. C39-C52, C55-C59.
 
 mod answer;
+mod askers;
 mod fallback;
 mod grants;
 mod punch;
 
 pub(super) use answer::Elsewhere;
+pub(super) use askers::Askers;
 pub(super) use grants::Grants;
 pub(super) use punch::Dial;

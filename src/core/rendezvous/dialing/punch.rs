@@ -69,7 +69,7 @@ impl TargetTask {
 }
 
 impl Rendezvous {
-    /// An initiator asks for a path (C39-C43, C47, C49).
+    /// An initiator asks for a path (C39-C43, C47, C49, C86).
     pub(in crate::rendezvous) fn punch_hole(
         &mut self,
         now: Time,
@@ -92,7 +92,11 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        self.grants.give(now, from.prefix(), id.clone());
+        let asker = self.askers.of(from.ip());
+        if !self.askers.allow(now, asker, &id) {
+            return Err(DropReason::TooFrequent);
+        }
+        self.grants.give(now, asker, id.clone());
         self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn) });
         let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
         let route = match wish.force_relay {

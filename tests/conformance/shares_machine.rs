@@ -1,0 +1,139 @@
+//! Shares of those who dial, asked of the machine alone: C86. Refusals first.
+
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{
+    GRANTS_MAX, GRANTS_PER_SOURCE, Limits, PUSHES_OF_STRANGERS, PUSHES_PER_SOURCE,
+};
+use hbb_core::rendezvous::Policy;
+
+use crate::drive::{A_AT, B1, DEVICE, Drive, KEY, server_key};
+use crate::punch_machine::{told, with_b1};
+use crate::say;
+
+/// Where a device is from which somebody dials.
+const KNOWN_AT: &str = "198.51.100.77:50000";
+
+/// How many of `tries` asks for B1 on connections from `from` B1 is told.
+fn pushes(drive: &mut Drive, from: &str, tries: u16) -> u16 {
+    let mut told = 0;
+    for _ in 0..tries {
+        let conn = drive.connect(from);
+        let deeds = drive.stream(conn, &say::punch(B1, |_| ()));
+        match deeds.sent().is_empty() {
+            false => told += 1,
+            true => assert_eq!(deeds.closed(conn), Some(DropReason::TooFrequent)),
+        }
+        drive.hang_up(conn);
+    }
+    told
+}
+
+/// A device at [`KNOWN_AT`] that shows what is stored of it.
+fn with_known(mut drive: Drive) -> Drive {
+    drive.enroll("222222222", KNOWN_AT);
+    let deeds = drive.datagram(KNOWN_AT, &say::register_pk("222222222", DEVICE, &KEY));
+    deeds.datagram_to(KNOWN_AT);
+    drive
+}
+
+#[test]
+fn c086_one_source_does_not_flood_a_target() {
+    let relays = vec!["relay.example".into()];
+    let policy = Policy { relays, ..Policy::default() };
+    let mut drive = with_b1(Drive::new(Limits::default(), policy));
+    assert_eq!(pushes(&mut drive, A_AT, 1000), PUSHES_PER_SOURCE);
+    // Asking for a relay is no way around, nor another address of its /64.
+    let conn = drive.connect(A_AT);
+    let deeds = drive.stream(conn, &say::request_relay(B1, |_| ()));
+    assert_eq!(deeds.closed(conn), Some(DropReason::TooFrequent));
+    deeds.silent();
+    assert_eq!(pushes(&mut drive, "[2001:db8::1]:1", 30), 30);
+    assert_eq!(pushes(&mut drive, "[2001:db8::2]:1", 1000), PUSHES_PER_SOURCE - 30);
+    assert_eq!(pushes(&mut drive, "192.0.2.200:1", 1), 1, "others are served");
+}
+
+#[test]
+fn c086_strangers_leave_a_target_to_who_is_known() {
+    let mut drive = with_known(with_b1(Drive::open()));
+    let mut told = 0;
+    for network in 0..100 {
+        told += pushes(&mut drive, &format!("10.0.{network}.1:1"), 10);
+    }
+    assert_eq!(told, PUSHES_OF_STRANGERS);
+    assert_eq!(pushes(&mut drive, A_AT, 1), 0);
+    let conn = drive.connect(KNOWN_AT);
+    self::told(&mut drive, conn, &say::punch(B1, |_| ()));
+}
+
+/// A server that enforces its key, with targets enough to fill the grants.
+fn with_targets() -> Drive {
+    let access_key = Some(server_key().public_text().into());
+    let relays = vec!["relay.example".to_owned()];
+    let limits = Limits {
+        peers: 4096,
+        registrations_per_source: 2000,
+        newcomers_per_source: 2000,
+        ..Limits::default()
+    };
+    let mut drive = Drive::new(limits, Policy { access_key, relays, ..Policy::default() });
+    for target in 0..TARGETS {
+        drive.enroll(&id(target), &format!("203.0.113.9:{}", 2000 + target));
+    }
+    drive
+}
+
+const TARGETS: usize = 1100;
+
+fn id(target: usize) -> String {
+    format!("{}", 300_000_000 + target)
+}
+
+/// Shows the key for a target.
+#[track_caller]
+fn shows_key(drive: &mut Drive, from: &str, target: usize) {
+    let conn = drive.connect(from);
+    let key = server_key().public_text();
+    let deeds = drive.stream(conn, &say::punch(&id(target), |wish| wish.access_key = key));
+    assert_eq!(deeds.sent().len(), 1);
+    drive.hang_up(conn);
+}
+
+/// Whether the target is sent to a relay.
+fn gets_relay(drive: &mut Drive, from: &str, target: usize) -> bool {
+    let conn = drive.connect(from);
+    let deeds = drive.stream(conn, &say::request_relay(&id(target), |_| ()));
+    drive.hang_up(conn);
+    let [(_, payload)] = deeds.sent()[..] else { panic!("{deeds:?}") };
+    matches!(say::read(payload), say::Body::RequestRelay(_))
+}
+
+#[test]
+fn c086_one_source_pushes_out_no_grant_but_its_own() {
+    let mut drive = with_targets();
+    shows_key(&mut drive, A_AT, 0);
+    for target in 0..TARGETS {
+        shows_key(&mut drive, "192.0.2.66:1", target);
+    }
+    assert!(gets_relay(&mut drive, A_AT, 0));
+    assert_eq!(drive.machine.occupancy().grants, 1 + GRANTS_PER_SOURCE);
+    // Its newest are good, and its oldest gone.
+    assert!(gets_relay(&mut drive, "192.0.2.66:1", TARGETS - 1));
+    assert!(!gets_relay(&mut drive, "192.0.2.66:1", 0));
+}
+
+#[test]
+fn c086_strangers_push_out_no_grant_of_who_is_known() {
+    let mut drive = with_known(with_targets());
+    shows_key(&mut drive, KNOWN_AT, 0);
+    for source in 0..2 * GRANTS_MAX {
+        shows_key(
+            &mut drive,
+            &format!("10.{}.{}.1:1", source / 256, source % 256),
+            source % TARGETS,
+        );
+    }
+    assert!(gets_relay(&mut drive, KNOWN_AT, 0));
+    assert!(drive.machine.occupancy().grants < GRANTS_MAX);
+    shows_key(&mut drive, KNOWN_AT, 1);
+    assert!(gets_relay(&mut drive, KNOWN_AT, 1));
+}
