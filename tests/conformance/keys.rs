@@ -84,8 +84,7 @@ fn c074_malformed_secret_is_refused_and_kept() {
     let cut = &SECRET.as_bytes()[..40];
     for text in ["", "\n", "not a key", std::str::from_utf8(cut).unwrap()] {
         let exit = refused(&[("id_ed25519", text)]);
-        let said = if text == PUBLIC { "it is a public key" } else { "is damaged" };
-        assert!(exit.message().contains(said), "{}", exit.message());
+        assert!(exit.message().contains("is damaged"), "{}", exit.message());
     }
     let exit = refused(&[("id_ed25519", PUBLIC)]);
     assert!(exit.message().contains("is no key of ours"), "{}", exit.message());
