@@ -4,7 +4,7 @@
 use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::limits::{CHALLENGE_MS, CHALLENGES_MAX};
 
-use crate::drive::{A_AT, B1, B1_AT, Deeds, Drive, KEY, at};
+use crate::drive::{A_AT, B1, B1_AT, Deeds, Drive, KEY, Store, at};
 use crate::say::{self, hex, take};
 
 /// Where a stranger is, and another; one behind B1's NAT.
@@ -106,6 +106,18 @@ fn c087_one_claim_waits_and_others_are_not_answered() {
         assert_eq!(hex(drive.datagram(B1_AT, &claim()).datagram_to(B1_AT)), OK);
         drive.datagram(STRANGER, &claim()).silent();
     }
+    drive.wait(CHALLENGE_MS).silent();
+    assert_eq!(pushed_to(&mut drive), Via::Datagram(at(B1_AT)));
+}
+
+#[test]
+fn c087_a_phone_whose_record_is_being_saved_may_speak_up() {
+    let mut drive = phone();
+    asks_b1(&drive.datagram(STRANGER, &claim()));
+    drive.store = Store::Holds;
+    let conn = drive.connect(B1_STREAM);
+    drive.stream(conn, &say::change_id(B1, "newname1", &KEY)).silent();
+    drive.datagram(B1_AT, &claim()).silent();
     drive.wait(CHALLENGE_MS).silent();
     assert_eq!(pushed_to(&mut drive), Via::Datagram(at(B1_AT)));
 }

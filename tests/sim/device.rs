@@ -142,7 +142,9 @@ impl World {
 
     /// A datagram reaches whichever device has that socket now.
     pub(crate) fn datagram_for_device(&mut self, to: Endpoint, payload: &[u8]) {
-        let found = self.devices.iter().position(|device| device.on && device.at == to);
+        // One that registers on a connection has no such socket.
+        let has = |device: &Device| device.on && !device.by_stream && device.at == to;
+        let found = self.devices.iter().position(has);
         if let Some(number) = found {
             self.device_hears(number, payload);
         }

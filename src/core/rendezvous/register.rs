@@ -152,11 +152,12 @@ impl Rendezvous {
         if self.policy.bans.has_id(&claim.id) {
             return Err(DropReason::Blocked);
         }
+        let standing = self.standing(&claim, &contact);
+        let asked = standing == Standing::Known && self.answers_challenge(&claim.id, via);
         if self.saving.get(&claim.id).is_some() {
             // The answer is on its way; the client asks again if it gets lost.
             return Err(DropReason::TooFrequent);
         }
-        let standing = self.standing(&claim, &contact);
         // Who is known pays nothing: after a restart all behind one address are back at once (C95).
         if standing != Standing::Known
             && !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source)
@@ -181,7 +182,6 @@ impl Rendezvous {
         if standing == Standing::Known && self.is_contested(&claim.id, &contact) {
             return self.challenge(contact, (claim.id, claim.key), effects);
         }
-        let asked = standing == Standing::Known && self.answers_challenge(&claim.id, via);
         let Some(peer) = self.registry.peer_mut(&claim.id) else {
             return self.register_new((contact, standing), claim, effects);
         };
