@@ -9,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hbb::store;
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 
 #[path = "sim/chance.rs"]
 mod chance;
@@ -277,6 +278,72 @@ fn what_is_no_store_is_called_by_its_name() {
     each(&["hbb.store: it is damaged", "backup"]);
     fs::write(folder.store(), "a shopping list").unwrap();
     each(&["hbb.store: it is not a store of hbb", "move it away"]);
+}
+
+/// `check` looks into the store; it neither mends what a power cut left nor keeps a server out.
+#[test]
+fn check_leaves_the_store_as_it_is_and_lets_a_server_start_meanwhile() {
+    let folder = Folder::new("beside");
+    let bytes = fill(&folder.store(), false);
+    fs::write(folder.store(), &bytes).unwrap();
+    let port = free_ports().to_string();
+    let words = ["check", "--port", &port];
+    let alone = said(&folder.run(&words));
+    assert!(alone.contains("with 300 peers"), "{alone}");
+    assert!(fs::read(folder.store()).unwrap() == bytes, "check changed the store");
+    // Each time stopped while its judge reads.
+    for _ in 0..50 {
+        let mut check = command(&[]);
+        check.args(words).arg("--data").arg(&folder.0).stdout(Stdio::piped());
+        let mut check = check.spawn().unwrap();
+        let Some(judge) = child_of(check.id()) else {
+            check.wait().unwrap();
+            continue;
+        };
+        let was_there = kill_process(judge, Signal::STOP).is_ok();
+        let opened = store::open(&folder.store());
+        let written = opened.and_then(|mut store| {
+            let put = Change::Put(record(7, 9));
+            store.commit(&[put])
+        });
+        let _ = kill_process(judge, Signal::CONT);
+        let output = check.wait_with_output().unwrap();
+        assert_eq!(written, Ok(()), "check keeps a server out");
+        if was_there {
+            assert!(said(&output).contains("is open in another hbb"), "{}", said(&output));
+            return;
+        }
+    }
+    panic!("no judge was seen in 50 checks");
+}
+
+/// The first process that `parent` starts.
+fn child_of(parent: u32) -> Option<Pid> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(10) {
+        let children = fs::read_to_string(&path).ok()?;
+        if let Some(child) = children.split_whitespace().next() {
+            return Pid::from_raw(child.parse().unwrap());
+        }
+    }
+    None
+}
+
+/// Who looks whether the store is in use has it locked for a moment.
+#[test]
+fn a_start_waits_for_who_looks() {
+    let folder = Folder::new("look");
+    fill(&folder.store(), true);
+    let look = fs::File::open(folder.store()).unwrap();
+    look.try_lock_shared().unwrap();
+    let opened = thread::scope(|scope| {
+        let start = scope.spawn(|| store::open(&folder.store()).map(drop));
+        thread::sleep(Duration::from_millis(15));
+        drop(look);
+        start.join().unwrap()
+    });
+    assert_eq!(opened, Ok(()));
 }
 
 #[test]

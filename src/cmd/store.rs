@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -107,13 +108,26 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
     store::open_judged(path, &|path| judged(File::open(path)?).map(drop))
 }
 
-/// How many records the store holds, if all of it can be read; None as for [`judged`]. Changes
-/// nothing.
+/// How many peers the store holds, if all of it can be read; None as for [`judged`]. Changes
+/// nothing, and keeps no server from starting meanwhile: then it is in use.
 pub(super) fn survey(path: &Path) -> Result<Option<usize>, Error> {
-    judged(store::open_to_read(path)?)
+    let file = store::open_to_read(path)?;
+    file.unlock()?;
+    let before = last_change(&file)?;
+    let verdict = judged(file);
+    // What was read while a server wrote says nothing.
+    let file = store::open_to_read(path)?;
+    if last_change(&file)? != before { Err(Error::InUse) } else { verdict }
 }
 
-/// The judge's verdict: how many records there are; None if the system starts no judge. A judge
+/// Differs if another file was put in the place of this one, or it was written to.
+fn last_change(file: &File) -> io::Result<[i64; 4]> {
+    let told = file.metadata()?;
+    let inode = i64::try_from(told.ino()).unwrap_or(i64::MAX);
+    Ok([inode, told.mtime(), told.mtime_nsec(), told.ctime_nsec()])
+}
+
+/// The judge's verdict: how many peers there are; None if the system starts no judge. A judge
 /// that dies has found damage.
 fn judged(file: File) -> Result<Option<usize>, Error> {
     let named = env::args_os().next().unwrap_or_default();
@@ -138,7 +152,7 @@ fn verdict(said: &[u8]) -> Result<usize, Error> {
     said.parse().map_err(|_| fault.unwrap_or(Error::Damaged))
 }
 
-/// Reads the store on standard input within bounds, and says how many records it has or what is
+/// Reads the store on standard input within bounds, and says how many peers it has or what is
 /// wrong with it.
 fn be_judge() -> String {
     let bound = |most| Rlimit { current: Some(most), maximum: Some(most) };

@@ -65,7 +65,7 @@ pub fn open_judged(path: &Path, judge: Judge<'_>) -> Result<Box<dyn Store>, Erro
     Ok(Box::new(redb::Redb::open(path, judge)?))
 }
 
-/// Reads all of the store in `file` and gives how many records it has; see [`redb::survey`].
+/// Reads all of the store in `file` and gives how many peers it has; see [`redb::survey`].
 ///
 /// # Errors
 /// [`Error`]; damage may end the process instead.

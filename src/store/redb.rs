@@ -6,6 +6,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use ::redb::{
     Builder, CommitError, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _,
@@ -16,7 +18,7 @@ use super::backend::{Backend, BackendSwitch, Plain};
 use super::record::{decode, encode};
 use super::{Error, Judge, Store};
 use crate::file::{draft_of, sync_folder};
-use hbb_core::base::peer::{Change, PeerId, Record};
+use hbb_core::base::peer::{Change, PeerId, Record, RecordState};
 
 const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(PEERS_NAME);
 /// The name of the one table.
@@ -27,6 +29,9 @@ pub(super) const FORMAT: &str = "";
 const VERSION: u8 = 1;
 /// What redb may keep in memory. Everything is in the machine's table anyway.
 const CACHE_BYTES: usize = 256 * 1024;
+/// How often and after what pause a lock that is taken is asked for again.
+const LOOKS_MAX: usize = 5;
+const LOOK: Duration = Duration::from_millis(10);
 /// The first page and one more.
 const BYTES_MIN: u64 = 2 * 4096;
 /// How every redb file begins.
@@ -149,7 +154,7 @@ fn builder() -> Builder {
     builder
 }
 
-/// Reads all of the store in `file`, each page against its checksum, and gives how many records it
+/// Reads all of the store in `file`, each page against its checksum, and gives how many peers it
 /// has. The file stays as it is: what redb would mend, it mends in memory. redb panics on some
 /// damage, so this is for a process that may die of it.
 ///
@@ -170,7 +175,9 @@ fn surveyed(backend: impl StorageBackend) -> Result<usize, Error> {
     // Only now: where checksums hold, another version is no damage.
     check_version(&opened.database)?;
     let mut records = 0;
-    load(&opened.database, &mut |_| records += 1)?;
+    load(&opened.database, &mut |record| {
+        records += usize::from(matches!(record.state, RecordState::Registered(_)));
+    })?;
     Ok(records)
 }
 
@@ -189,9 +196,20 @@ fn open_file(path: &Path, judge: Judge<'_>) -> Result<Opened, Error> {
     check_kind(path)?;
     let file = File::options().read(true).write(true).open(path)?;
     check_begin(&file)?;
-    let held = locked(file, File::try_lock)?;
+    let held = owned(file)?;
     judge(path)?;
     existing(Plain(held))
+}
+
+/// Locks it for one who writes. Who looks whether it is in use has it locked for a moment.
+fn owned(file: File) -> Result<File, Error> {
+    for _ in 0..LOOKS_MAX {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOOK),
+            _ => break,
+        }
+    }
+    locked(file, File::try_lock)
 }
 
 /// Opens the store in the file `path` to be read, while no server has it open.
