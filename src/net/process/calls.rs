@@ -125,9 +125,12 @@ const BY_WIDTH: &[c_long] = &[
     libc::SYS_rseq,
     libc::SYS_faccessat2,
 ];
-/// On those of 32 bits, where files and the clock have two widths.
+/// On those of 32 bits, where files and the clock have two widths. As qemu-arm's `-strace` shows
+/// them of the program with musl in tests/e2e.rs and tests/ctl.rs.
 #[cfg(target_arch = "arm")]
 const BY_WIDTH: &[c_long] = &[
+    libc::SYS_send,
+    libc::SYS_recv,
     libc::SYS_mmap2,
     libc::SYS_ftruncate64,
     libc::SYS_fstat64,
