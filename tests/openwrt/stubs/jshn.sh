@@ -74,7 +74,8 @@ json_assignments() {
 			if (c == "\"") return string()
 			if (c ~ /[[{]/) return nested()
 			for (start = at; substr(text, at, 1) ~ /[-+.0-9a-zA-Z]/; at++);
-			return substr(text, start, at - start)
+			c = substr(text, start, at - start)
+			return c == "true" ? 1 : c == "false" ? 0 : c
 		}
 		END {
 			for (at = 2; at < length(text);)
