@@ -1,10 +1,11 @@
 //! The whole path against the real binary: register, punch, hello, bytes; direct, local and
 //! through the relay; over loopback and between network namespaces the test makes itself.
-//! C34, C41-C45, C56, C57, C65, C70, C71.
+//! C34, C41-C45, C56, C57, C65, C70, C71, C105.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::thread;
@@ -304,6 +305,54 @@ fn relayed_traffic_is_marked_over_ipv4_and_ipv6() {
         .collect();
     let [v4, v6, signalled] = packets[..] else { panic!("{counted}") };
     assert!(v4 >= 2 && v6 >= 2 && signalled == 0, "{counted}");
+}
+
+/// A tunnel whose peer vanished without a word ends within two minutes; one that is idle stays, and
+/// so does one whose receiver keeps its window shut.
+#[test]
+fn c105_a_vanished_peer_is_noticed_in_two_minutes_and_no_living_one_is_taken_for_it() {
+    if std::env::var("HBB_LONG").is_err() {
+        println!("not run: it takes two minutes; HBB_LONG=1 runs it");
+        return;
+    }
+    let namespace = Namespace::new(&format!("hbb-dead-{}", std::process::id()));
+    let server = Server::start_behind(&namespace.run(), &["--key="]);
+    Host::inside(&namespace.0, "127.0.0.1").enter();
+    let relay = SocketAddr::from(([127, 0, 0, 1], server.port + 1));
+    let tunnel = |token: &str, ip: &str| {
+        let wish = say::request_relay("123456789", |wish| {
+            (wish.uuid, wish.relay_server) = (token.into(), String::new());
+            wish.conn_type = say::proto::ConnType::PortForward as i32;
+        });
+        let mut legs = [ip, "127.0.1.2"].map(|ip| Host::local(ip).connect(0, relay).unwrap());
+        legs.iter_mut().for_each(|leg| leg.write_all(&model::wire::frame(&wish)).unwrap());
+        legs
+    };
+    let [_vanished, mut left] = tunnel("vanishes", "127.0.1.9");
+    let [mut idle, mut other] = tunnel("idle", "127.0.1.1");
+    let [mut shut, mut writer] = tunnel("shut", "127.0.1.1");
+    writer.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut given = 0;
+    while let Ok(some) = writer.write(&[7; 65_536]) {
+        given += some;
+    }
+    namespace.nft("add table inet gone");
+    namespace.nft("add chain inet gone in { type filter hook input priority 0; }");
+    for end in ["saddr", "daddr"] {
+        namespace.nft(&format!("add rule inet gone in ip {end} 127.0.1.9 drop"));
+    }
+    let start = std::time::Instant::now();
+    left.set_read_timeout(Some(Duration::from_secs(125))).unwrap();
+    let mut byte = [0];
+    let ended = left.read(&mut byte);
+    let secs = start.elapsed().as_secs();
+    assert!(!matches!(ended, Ok(1)) && (100..=121).contains(&secs), "{ended:?} after {secs} s");
+    thread::sleep(Duration::from_secs(10));
+    idle.write_all(b"x").unwrap();
+    other.read_exact(&mut byte).expect("an idle tunnel is alive");
+    let mut taken = vec![0; given];
+    shut.read_exact(&mut taken).expect("a window that was shut is no death");
+    println!("ended after {secs} s; {given} bytes behind the shut window");
 }
 
 /// A network namespace with nothing but its loopback, gone when dropped.

@@ -138,6 +138,12 @@ pub const WRITE_MS: u64 = 10_000;
 pub const SESSION_IDLE_MS: u64 = 30_000;
 /// The same for tunnels (port forward, RDP), which are quiet by nature: the client allows an hour.
 pub const TUNNEL_IDLE_MS: u64 = 3_700_000;
+/// A connection on which nothing came for so many seconds is probed by the kernel (TCP keepalive),
+pub const KEEPALIVE_IDLE_SECS: u64 = 40;
+/// and again after so many,
+pub const KEEPALIVE_INTERVAL_SECS: u64 = 15;
+/// so often; then it is dead: within two minutes, and not for a line that is gone for one (C105).
+pub const KEEPALIVE_PROBES: u32 = 5;
 
 /// Bytes a relay session copies at once. Half of it costs a fifth more time per byte, twice as
 /// much gains nothing.
@@ -175,6 +181,7 @@ const_assert!(EXCHANGES_OF_STRANGERS < EXCHANGES_PER_SECOND);
 const_assert!(
     EXCHANGES_PER_OFFER as u64 >= 2 * EXCHANGES_PER_SECOND as u64 * OFFER_REUSE_MS / 1_000
 );
+const_assert!(KEEPALIVE_IDLE_SECS + KEEPALIVE_INTERVAL_SECS * KEEPALIVE_PROBES as u64 <= 120);
 const_assert!(HEARTBEAT_MS < KEEP_ALIVE_SECS as u64 * 1000);
 
 /// Settings below the ceilings; `board/*.toml` gives each class of board its own.
