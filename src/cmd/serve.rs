@@ -66,7 +66,10 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {
     let mut relay = Relay::new(config.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
-    Ok(relay)
+    Ok(match config.role {
+        Role::All => relay.beside_rendezvous(),
+        Role::Relay | Role::Rendezvous => relay,
+    })
 }
 
 /// The machine with every stored peer, and the store.

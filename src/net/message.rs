@@ -8,7 +8,7 @@ use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Transport};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::Limits;
-use hbb_core::base::peer::PeerId;
+use hbb_core::base::peer::{PeerId, RelayToken};
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::{SessionTerms, SourceLists};
 use hbb_core::rendezvous::{Occupancy, PeerQuery, PeerRow};
@@ -87,6 +87,13 @@ pub enum ToRelay {
         payload: Vec<u8>,
         /// The connection and what came behind the message.
         leg: Link,
+    },
+    /// Two peers were told to meet here.
+    Expected {
+        /// What both will bring.
+        token: RelayToken,
+        /// Whoever told the other one.
+        from: Endpoint,
     },
     /// A connection ended before it was known what it is; why.
     Refused(DropReason),

@@ -10,7 +10,7 @@ use std::sync::{Arc, mpsc};
 use async_net::TcpListener;
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::channel::{Receiver, bounded};
+use smol::channel::{Receiver, Sender, bounded};
 use smol::{LocalExecutor, Task, future};
 
 use crate::config::{PortService, Ports, Role};
@@ -35,11 +35,11 @@ use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
 use crate::net::health;
-use crate::net::message::{RelaySettings, Update};
+use crate::net::message::{RelaySettings, ToRelay, Update};
 use crate::net::process::confine::Confinement;
 use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
-use crate::net::relaying::{RelayHandle, Relaying};
+use crate::net::relaying::{RelayHandle, RelayQueues, Relaying};
 use crate::net::report;
 use crate::net::session::{SessionSettings, Sessions};
 use crate::net::signalling::conversation::SignallingHandle;
@@ -181,28 +181,28 @@ async fn serve(
     executor: Rc<LocalExecutor<'static>>,
 ) -> Result<(), ServeError> {
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
-    let signals = setup.signals;
-    let signals = signals.and_stops().map_err(ServeError::System)?;
+    let signals = setup.signals.and_stops().map_err(ServeError::System)?;
     let (clock, gate) = (Clock::start(), Gate::default());
     gate.set(GateRules::from(&live));
     let pool = Pool::new(live.limits.connections, setup.seed, clock);
     let shell = Shell { executor, pool, clock, gate, listening };
     // The control thread sends the next settings when these are obeyed.
-    let (live_in, live_out) = bounded(1);
-    let (live_relay_in, live_relay_out) = bounded(1);
+    let ((live_in, live_out), (relay_in, relay_out)) = (bounded(1), bounded(1));
     let (reachable, relays) = bounded(1);
     let watch = health::watch(reachable).map_err(ServeError::System)?;
     let _ = watch.send(live.policy.relays.clone());
+    let (expect, expected) = bounded(INBOX_MAX);
     let (mut store, mut servers) = (None, Servers::default());
     if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
         let watch = watch.clone();
         let writes = Writes::new(live.limits.writes_a_day);
-        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, writes };
+        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, writes, expect };
         let (task, handle) = shell.start_signalling(part, inputs)?;
         (store, servers.rendezvous) = (Some(task), Some(handle));
     }
     if let Some(machine) = relay {
-        let inputs = RelayInputs { setting: sessions, rates: live.rates, live: live_relay_out };
+        let inputs =
+            RelayInputs { setting: sessions, rates: live.rates, live: relay_out, expected };
         servers.relay = Some(shell.start_relay(machine, inputs)?);
     }
     for (service, listener) in sockets.listeners {
@@ -229,7 +229,7 @@ async fn serve(
         gate: shell.gate.clone(),
         watch,
         rendezvous: live_in,
-        relay: live_relay_in,
+        relay: relay_in,
     };
     future::or(holders.until_stop(signals, reload, updates), supervisor.beat()).await;
     info!("stopping");
@@ -253,6 +253,8 @@ struct SignallingInputs {
     watch: mpsc::Sender<Vec<String>>,
     /// What the store may write.
     writes: Writes,
+    /// To the relay beside it; nobody reads it if there is none.
+    expect: Sender<ToRelay>,
 }
 
 /// What the owner of the relay works with.
@@ -260,6 +262,8 @@ struct RelayInputs {
     setting: SessionSettings,
     rates: Rates,
     live: Receiver<Update<RelaySettings>>,
+    /// Whom the rendezvous says to expect.
+    expected: Receiver<ToRelay>,
 }
 
 /// The servers that were started.
@@ -294,12 +298,12 @@ impl Shell {
         part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Task<StoreThread>, SignallingHandle), ServeError> {
-        let SignallingInputs { datagrams, live, relays, watch, writes } = inputs;
+        let SignallingInputs { datagrams, live, relays, watch, writes, expect: relay } = inputs;
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.clock, writes);
         let store = store.map_err(ServeError::System)?;
         let (clock, pool) = (self.clock, self.pool.clone());
-        let io = SignallingIo { datagrams, store, watch, clock, pool };
+        let io = SignallingIo { datagrams, store, watch, relay, clock, pool };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
@@ -319,12 +323,13 @@ impl Shell {
     }
 
     fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<RelayHandle, ServeError> {
-        let RelayInputs { setting, rates, live } = inputs;
+        let RelayInputs { setting, rates, live, expected } = inputs;
         let sessions = Sessions::new(setting, &self.executor, self.clock, rates);
         let sessions = Rc::new(sessions.map_err(ServeError::System)?);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        self.executor.spawn(async move { relaying.run(&inbox, &live).await }).detach();
+        let queues = RelayQueues { inbox, expected, live };
+        self.executor.spawn(async move { relaying.run(&queues).await }).detach();
         Ok(RelayHandle { inbox: inbox_in, sessions })
     }
 

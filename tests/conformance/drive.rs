@@ -5,7 +5,7 @@ use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::Limits;
-use hbb_core::base::peer::{Change, Record};
+use hbb_core::base::peer::{Change, Record, RelayToken};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::identity::ServerKey;
@@ -132,6 +132,8 @@ pub(crate) struct Drive {
     now: Time,
     slots: u32,
     held: Vec<(Ticket, Change)>,
+    /// Tokens that a relay was told to expect.
+    pub(crate) met: Vec<RelayToken>,
 }
 
 impl Drive {
@@ -157,6 +159,7 @@ impl Drive {
             now: Time::START,
             slots: 0,
             held: Vec::new(),
+            met: Vec::new(),
         }
     }
 
@@ -278,6 +281,7 @@ impl Drive {
                 Effect::Close { conn, reason } => deeds.0.push(Did::Closed(conn, reason)),
                 Effect::Keep { conn } => deeds.0.push(Did::Kept(conn)),
                 Effect::Linger { conn } => deeds.0.push(Did::Lingers(conn)),
+                Effect::Meet { token, .. } => self.met.push(token),
                 Effect::Report(event) => deeds.0.push(Did::Reported(event)),
                 Effect::Save { ticket, change, .. } => match self.store {
                     Store::Keeps => {

@@ -38,6 +38,8 @@ mod relay_bridge;
 mod relay_limits_machine;
 mod relay_machine;
 mod relay_pump;
+mod relay_shares;
+mod relay_shares_machine;
 mod relay_signal;
 mod relay_signal_machine;
 mod relay_socket;

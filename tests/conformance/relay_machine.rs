@@ -7,6 +7,7 @@ use hbb_core::base::counters::DropReason::{
     self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
 };
 use hbb_core::base::limits::{IDLE_MS, Limits, PARKED_MS};
+use hbb_core::base::peer::RelayToken;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay, SessionTerms, SourceLists};
@@ -27,6 +28,23 @@ impl Legs {
     pub(crate) fn new(limits: Limits, access_key: Option<&str>) -> Self {
         let machine = Relay::new(limits, access_key.map(Into::into), Seed(3, 5));
         Self { machine, now: Time::START, slots: 0 }
+    }
+
+    /// A relay beside a rendezvous.
+    pub(crate) fn beside_rendezvous(limits: Limits) -> Self {
+        let Self { machine, now, slots } = Self::new(limits, None);
+        Self { machine: machine.beside_rendezvous(), now, slots }
+    }
+
+    /// Somebody at `from` had this token passed on.
+    pub(crate) fn expect(&mut self, token: &str, from: &str) {
+        let token = RelayToken::new(token).unwrap();
+        assert_eq!(self.input(Input::Expected { token, from: at(from) }), []);
+    }
+
+    /// Something moved in the session of this leg.
+    pub(crate) fn moved(&mut self, conn: Conn) {
+        assert_eq!(self.input(Input::Moved { conn }), []);
     }
 
     pub(crate) fn open() -> Self {

@@ -118,7 +118,7 @@ fn c065_a_third_leg_waits_for_a_fourth() {
 
 #[test]
 fn c065_many_pairs_at_once_keep_to_themselves() {
-    let server = open();
+    let server = Server::start(&["--key=", "--role", "relay"]);
     let relay = relay_port(&server);
     let ip = |number: u16| format!("127.0.3.{}", 1 + number % 8);
     let waiting: Vec<_> =
@@ -134,7 +134,7 @@ fn c065_many_pairs_at_once_keep_to_themselves() {
 
 #[test]
 fn c065_pairs_on_several_threads_keep_to_themselves() {
-    let server = Server::start(&["--key=", "--relay-threads", "3"]);
+    let server = Server::start(&["--key=", "--role", "relay", "--relay-threads", "3"]);
     let mut pairs: Vec<_> = (0..12)
         .map(|number| [A_IP, B_IP].map(|ip| leg(ip, relay_port(&server), &format!("{number}"))))
         .collect();

@@ -257,6 +257,9 @@ impl Stage<'_> {
                 Effect::Keep { conn } | Effect::Linger { conn } => {
                     assert_eq!(self.open.get(&conn.slot), Some(&conn))
                 }
+                Effect::Meet { token, from } => {
+                    self.relay_input(relay::Input::Expected { token, from });
+                }
                 Effect::Report(_) => {}
             }
         }

@@ -1,11 +1,14 @@
 //! The shell around the relay machine, modelled: every leg is fresh, parked or joined, and the
-//! model must agree with the machine after every step. A session joins two legs of one token.
+//! model must agree with the machine after every step. A session joins two legs of one token, and
+//! none whose token passed our signalling gives way to another (C106).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
-use hbb_core::base::limits::{EFFECTS_MAX, IDLE_MS, Limits, PARKED_MS};
+use hbb_core::base::limits::{EFFECTS_MAX, IDLE_MS, Limits, PARKED_MS, TOKEN_KNOWN_MS};
+use hbb_core::base::peer::RelayToken;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay};
@@ -16,11 +19,12 @@ use hbb_core::wire::request::{Given, Request};
 enum Stage {
     Fresh,
     Parked { token: String },
-    Joined { partner: Conn },
+    Joined { partner: Conn, known: bool },
 }
 
 struct Leg {
     conn: Conn,
+    from: IpAddr,
     stage: Stage,
     since: u64,
 }
@@ -33,31 +37,41 @@ pub(crate) struct Legs {
     started: u64,
     legs: BTreeMap<u32, Leg>,
     generation: u32,
+    /// Tokens that passed our signalling, and when.
+    expected: BTreeMap<String, u64>,
     pub(crate) sessions: u64,
 }
 
 impl Legs {
     pub(crate) fn new(limits: Limits, key: Option<Box<str>>) -> Self {
         Self {
-            machine: Relay::new(limits, key.clone(), Seed(3, 4)),
+            machine: Relay::new(limits, key.clone(), Seed(3, 4)).beside_rendezvous(),
             limits,
             key,
             started: 0,
             legs: BTreeMap::new(),
             generation: 0,
+            expected: BTreeMap::new(),
             sessions: 0,
         }
     }
 
     pub(crate) fn restart(&mut self, now: u64, seed: Seed) {
-        self.machine = Relay::new(self.limits, self.key.clone(), seed);
+        self.machine = Relay::new(self.limits, self.key.clone(), seed).beside_rendezvous();
         self.started = now;
+        self.expected.clear();
         self.legs.clear();
     }
 
     pub(crate) fn reconfigure(&mut self, limits: Limits) {
         self.machine.reconfigure(limits, self.key.clone());
         self.limits = limits;
+    }
+
+    /// Two peers were told to meet here.
+    pub(crate) fn expect(&mut self, now: u64, token: RelayToken, from: Endpoint) {
+        self.expected.insert(format!("{token:?}"), now);
+        self.handle(now, Input::Expected { token, from }, None);
     }
 
     /// A leg connects; None if the pool, which sessions leave, is empty.
@@ -69,7 +83,8 @@ impl Legs {
         }
         self.generation += 1;
         let conn = Conn { slot, generation: self.generation };
-        self.legs.insert(slot, Leg { conn, stage: Stage::Fresh, since: now });
+        let leg = Leg { conn, from: from.ip(), stage: Stage::Fresh, since: now };
+        self.legs.insert(slot, leg);
         self.handle(now, Input::Opened { conn, from }, None);
         Some(conn)
     }
@@ -82,7 +97,8 @@ impl Legs {
         if !self.is_open(conn) {
             return;
         }
-        if let Some(Leg { stage: Stage::Joined { partner }, .. }) = self.legs.remove(&conn.slot) {
+        if let Some(Leg { stage: Stage::Joined { partner, .. }, .. }) = self.legs.remove(&conn.slot)
+        {
             self.legs.remove(&partner.slot);
         }
         self.handle(now, Input::Closed { conn }, None);
@@ -153,10 +169,11 @@ impl Legs {
                     let (by, token) = said.clone().expect("paired out of nothing");
                     let token = token.expect("paired without a good request");
                     assert!(by == joining && self.is_open(joining) && self.is_open(waiting));
-                    self.pair(waiting, joining, &token);
+                    self.pair(now, [waiting, joining], &token);
                 }
                 Effect::Close { conn, .. } => {
                     assert!(self.is_open(conn), "{conn:?} is closed twice");
+                    assert!(!self.legs[&conn.slot].is_known(), "a known session gave way");
                     self.legs.remove(&conn.slot);
                     let mut none = Effects::new();
                     self.machine.handle(self.time(now), Input::Closed { conn }, &mut none);
@@ -167,12 +184,27 @@ impl Legs {
         self.check(now);
     }
 
-    fn pair(&mut self, waiting: Conn, joining: Conn, token: &str) {
+    fn pair(&mut self, now: u64, [waiting, joining]: [Conn; 2], token: &str) {
+        let passed = self.expected.get(token).is_some_and(|at| now - at <= TOKEN_KNOWN_MS);
+        let known = passed && self.has_share([waiting, joining]);
         assert!(self.legs[&waiting.slot].is_parked(token), "a pair of two tokens");
         assert_eq!(self.legs[&joining.slot].stage, Stage::Fresh, "a pair of three");
-        self.legs.get_mut(&waiting.slot).unwrap().stage = Stage::Joined { partner: joining };
-        self.legs.get_mut(&joining.slot).unwrap().stage = Stage::Joined { partner: waiting };
+        self.legs.get_mut(&waiting.slot).unwrap().stage = Stage::Joined { partner: joining, known };
+        self.legs.get_mut(&joining.slot).unwrap().stage = Stage::Joined { partner: waiting, known };
         self.sessions += 1;
+    }
+
+    /// Whether two known legs leave each address half of all places, each network three quarters.
+    fn has_share(&self, pair: [Conn; 2]) -> bool {
+        let known = self.legs.values().filter(|leg| leg.is_known()).map(|leg| leg.from);
+        let new = pair.map(|conn| self.legs[&conn.slot].from);
+        let all: Vec<_> = known.chain(new).collect();
+        let places = 2 * self.limits.sessions;
+        new.iter().all(|ip| {
+            let of_address = all.iter().filter(|other| *other == ip).count();
+            let of_network = all.iter().filter(|other| other.is_ipv4() == ip.is_ipv4()).count();
+            of_address <= (places / 2).max(2) && of_network <= (places * 3 / 4).max(2)
+        })
     }
 
     fn count(&self, is: impl Fn(&Stage) -> bool) -> usize {
@@ -189,7 +221,7 @@ impl Legs {
             match leg.stage {
                 Stage::Fresh => assert!(now - leg.since <= IDLE_MS, "silent for too long"),
                 Stage::Parked { .. } => assert!(now - leg.since <= PARKED_MS, "parked too long"),
-                Stage::Joined { partner } => assert!(self.is_open(partner), "half a session"),
+                Stage::Joined { partner, .. } => assert!(self.is_open(partner), "half a session"),
             }
         }
     }
@@ -201,6 +233,10 @@ impl Legs {
 }
 
 impl Leg {
+    fn is_known(&self) -> bool {
+        matches!(self.stage, Stage::Joined { known: true, .. })
+    }
+
     fn is_parked(&self, under: &str) -> bool {
         matches!(&self.stage, Stage::Parked { token } if token == under)
     }

@@ -10,7 +10,7 @@ use hbb_core::base::limits::{
     CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, KNOWN_ASKERS_MAX, Limits, PUSHES_MAX,
     SAVES_PENDING_MAX, THROTTLED_MAX,
 };
-use hbb_core::base::peer::{Change, PeerId, Record};
+use hbb_core::base::peer::{Change, PeerId, Record, RelayToken};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::identity::ServerKey;
@@ -36,6 +36,11 @@ pub(crate) enum Deed {
     },
     /// A change was handed to the store.
     Saving,
+    /// The relay is to expect two legs.
+    Meet {
+        token: RelayToken,
+        from: Endpoint,
+    },
 }
 
 /// A change on its way to disk, and where it came from.
@@ -275,6 +280,7 @@ impl Server {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");
                     self.kept.insert(conn.slot);
                 }
+                Effect::Meet { token, from } => deeds.push(Deed::Meet { token, from }),
                 Effect::Report(_) => {}
             }
         }

@@ -283,6 +283,7 @@ impl World {
                     let event = Event::HungUp { conn, by_server: true };
                     self.queue.add(self.now + STREAM_MS, event);
                 }
+                Deed::Meet { token, from } => self.legs.expect(self.now, token, from),
                 Deed::Saving => {
                     let took = 1 + self.chance.below(self.weather.commit_ms);
                     // The store does one thing after another.

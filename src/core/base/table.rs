@@ -14,6 +14,15 @@ use siphasher::sip::SipHasher13;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub u64, pub u64);
 
+impl Seed {
+    /// A hash of `key`, as good as the key where nobody knows the seed.
+    pub(crate) fn hash(self, key: &impl Hash) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// Entries added when the slab grows: small enough for a router, large enough to be rare.
 const STEP: usize = 128;
 const NONE: u32 = u32::MAX;
@@ -165,13 +174,13 @@ impl<K: Hash + Eq, V> Table<K, V> {
         index.insert_unique(hash, at, |at| {
             slot_of(steps, *at)
                 .and_then(|slot| slot.entry.as_ref())
-                .map_or(0, |(k, _)| sip(*seed, k))
+                .map_or(0, |(k, _)| seed.hash(k))
         });
         Ok(None)
     }
 
     fn hash(&self, key: &K) -> u64 {
-        sip(self.seed, key)
+        self.seed.hash(key)
     }
 
     fn find(&self, key: &K) -> Option<u32> {
@@ -257,12 +266,6 @@ impl<K: Hash + Eq, V> Table<K, V> {
 fn slot_of<K, V>(steps: &[Vec<Slot<K, V>>], at: u32) -> Option<&Slot<K, V>> {
     let at = at as usize;
     steps.get(at / STEP)?.get(at % STEP)
-}
-
-fn sip<K: Hash>(seed: Seed, key: &K) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Which relay legs belong together: a pure machine. It must not know sockets, clocks, logs or
-//! the rendezvous. C65-C67, C69-C71.
+//! the rendezvous. C65-C67, C69-C71, C106.
 
 pub mod budget;
+mod crowd;
+mod known;
 mod pairing;
+mod sessions;
 
 use alloc::boxed::Box;
 use core::net::IpAddr;
@@ -13,6 +16,7 @@ use crate::base::address::{Endpoint, NetworkSet};
 use crate::base::conn::Conn;
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{EFFECTS_MAX, Limits};
+use crate::base::peer::RelayToken;
 use crate::base::table::Seed;
 use crate::base::time::Time;
 use crate::wire::request::{Given, Request};
@@ -36,6 +40,18 @@ pub enum Input<'a> {
         conn: Conn,
         /// What it says, decoded.
         request: Request<'a>,
+    },
+    /// Two peers were told to meet here: legs that bring this token are known for a while.
+    Expected {
+        /// What both will bring.
+        token: RelayToken,
+        /// Whoever told the other one: so many tokens an address or network are remembered.
+        from: Endpoint,
+    },
+    /// Bytes moved in a session since the shell last looked.
+    Moved {
+        /// One of its legs.
+        conn: Conn,
     },
     /// A connection is gone, for whatever reason, before or after pairing.
     Closed {
@@ -63,7 +79,8 @@ pub enum Effect {
     },
     /// Close the connection silently (C66).
     Close {
-        /// A fresh connection, a parked leg, or one of a pair that breaks a rule.
+        /// A fresh connection, a parked leg, one of a pair that breaks a rule, or one of a session
+        /// that gives way to another (C106): then its partner is told of as well.
         conn: Conn,
         /// What it did or failed to do, for log and counters.
         reason: DropReason,
@@ -107,6 +124,14 @@ impl Relay {
         Self { pairing, lists: SourceLists::default(), access_key, counters: Counters::default() }
     }
 
+    /// The same relay beside a rendezvous which tells it tokens ([`Input::Expected`]): legs that
+    /// bring others share a quarter of the places.
+    #[must_use]
+    pub fn beside_rendezvous(mut self) -> Self {
+        self.pairing.heed_tokens();
+        self
+    }
+
     /// Changes limits and access key; no leg and no session is lost.
     pub fn reconfigure(&mut self, limits: Limits, access_key: Option<Box<str>>) {
         self.pairing.set_limits(limits);
@@ -133,6 +158,8 @@ impl Relay {
         match input {
             Input::Opened { conn, from } => self.opened(now, conn, from, effects),
             Input::Request { conn, request } => self.requested(now, conn, &request, effects),
+            Input::Expected { token, from } => self.pairing.expect(now, &token, from),
+            Input::Moved { conn } => self.pairing.moved(now, conn),
             // The shell closes both legs of a session itself.
             Input::Closed { conn } => {
                 let _ = self.pairing.closed(conn);
@@ -195,7 +222,10 @@ impl Relay {
                     self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
                 }
             }
-            Joined::Paired { waiting, terms } => {
+            Joined::Paired { waiting, terms, evicted } => {
+                for conn in evicted.into_iter().flatten() {
+                    self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+                }
                 self.push(effects, Effect::Pair { waiting, joining: conn, terms });
             }
             Joined::Refused { waiting } => {

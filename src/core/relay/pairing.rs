@@ -1,12 +1,9 @@
 //! Legs by their token: which wait, for how long, and how many may. It must not know messages.
-//! C66, C67.
-
-use alloc::vec;
-use alloc::vec::Vec;
+//! C66, C67, C106.
 
 use static_assertions::const_assert;
 
-use crate::base::address::Prefix;
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
 use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX};
@@ -14,6 +11,10 @@ use crate::base::peer::RelayToken;
 use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::Time;
 use crate::wire::ConnType;
+
+use super::crowd::{Crowd, Share};
+use super::known::KnownTokens;
+use super::sessions::{NewPair, SessionTable};
 
 /// The rules a session runs under, which follow from its two legs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ struct ParkedLeg {
     conn: Conn,
     source: Prefix,
     terms: SessionTerms,
+    /// Whether its token passed our signalling.
+    known: bool,
     since: Time,
 }
 
@@ -56,13 +59,17 @@ const_assert!(size_of::<ParkedLeg>() <= 40);
 const_assert!(size_of::<RelayToken>() <= RELAY_TOKEN_BYTES_MAX + 8);
 
 /// Every connection of the relay is in exactly one of `fresh`, `parked` and `sessions`. `tokens`
-/// finds a parked leg by its connection, `by_source` those of one source, oldest first.
+/// finds a parked leg by its connection.
 pub(super) struct Pairing {
     fresh: Table<Conn, Fresh>,
     parked: Table<RelayToken, ParkedLeg>,
     tokens: Table<Conn, RelayToken>,
-    by_source: Table<Prefix, Vec<Conn>>,
-    sessions: Table<Conn, Conn>,
+    /// Where those that are parked come from.
+    crowd: Crowd,
+    sessions: SessionTable,
+    known: KnownTokens,
+    /// Whether nobody tells us tokens, as there is no signalling beside us.
+    alone: bool,
     limits: Limits,
 }
 
@@ -91,6 +98,8 @@ pub(super) enum Joined {
         waiting: Conn,
         /// What follows from both legs.
         terms: SessionTerms,
+        /// The legs of a session that gave way to this one.
+        evicted: Option<[Conn; 2]>,
     },
     /// Its partner waited, but there is no room for a session; both legs are forgotten.
     Refused {
@@ -106,10 +115,17 @@ impl Pairing {
             fresh: Table::new(limits.connections, seed),
             parked: Table::new(limits.connections, seed),
             tokens: Table::new(limits.connections, seed),
-            by_source: Table::new(limits.connections, seed),
-            sessions: Table::new(limits.sessions.saturating_mul(2), seed),
+            crowd: Crowd::new(seed),
+            sessions: SessionTable::new(limits.sessions, seed),
+            known: KnownTokens::new(seed),
+            alone: true,
             limits,
         }
+    }
+
+    /// From now on somebody tells us tokens.
+    pub(super) const fn heed_tokens(&mut self) {
+        self.alone = false;
     }
 
     /// Changes the limits. Lower ones drop nobody; they let nobody in until there is room again.
@@ -117,14 +133,30 @@ impl Pairing {
         self.fresh.set_limit(limits.connections);
         self.parked.set_limit(limits.connections);
         self.tokens.set_limit(limits.connections);
-        self.by_source.set_limit(limits.connections);
-        self.sessions.set_limit(limits.sessions.saturating_mul(2));
+        self.sessions.set_limit(limits.sessions);
         self.limits = limits;
     }
 
     pub(super) fn counts(&self) -> LegCounts {
         let (fresh, parked) = (self.fresh.len(), self.parked.len());
-        LegCounts { fresh, parked, sessions: self.sessions.len() / 2 }
+        LegCounts { fresh, parked, sessions: self.sessions.len() }
+    }
+
+    /// A token passed our signalling; a leg that waits under it is known from now on.
+    pub(super) fn expect(&mut self, now: Time, token: &RelayToken, from: Endpoint) {
+        if !self.known.add(now, token, from) {
+            return;
+        }
+        if let Some(parked) = self.parked.get_mut(token).filter(|parked| !parked.known) {
+            parked.known = true;
+            self.crowd.remove(parked.source, false);
+            self.crowd.add(parked.source, true);
+        }
+    }
+
+    /// Something moved in the session of this leg.
+    pub(super) fn moved(&mut self, now: Time, conn: Conn) {
+        self.sessions.moved(now, conn);
     }
 
     /// Adds a connection. If there is no room, gives back the one to close: whoever was silent
@@ -144,9 +176,7 @@ impl Pairing {
     pub(super) fn closed(&mut self, conn: Conn) -> Option<Conn> {
         self.fresh.remove(&conn);
         self.unpark(conn);
-        let partner = self.sessions.remove(&conn)?;
-        self.sessions.remove(&partner);
-        Some(partner)
+        self.sessions.closed(conn)
     }
 
     /// Takes the token of a connection, which is its first message and its only one.
@@ -162,58 +192,72 @@ impl Pairing {
     ) -> Result<Joined, DropReason> {
         let fresh = self.fresh.remove(&conn).ok_or(DropReason::Unexpected)?;
         let (source, terms) = (fresh.source, SessionTerms { conn_type, limited: fresh.limited });
+        let known = self.known.has(now, token);
         let Some(waiting) = self.parked.get(token).map(|parked| parked.conn) else {
-            let parked = ParkedLeg { conn, source, terms, since: now };
+            let parked = ParkedLeg { conn, source, terms, known, since: now };
             return self.park(token, parked);
         };
-        let terms = self.unpark(waiting).map_or(terms, |parked| parked.terms.with(terms));
-        if self.sessions.len() + 2 > self.sessions.limit() {
-            return Ok(Joined::Refused { waiting });
-        }
-        // There is room for two.
-        let _ = self.sessions.insert(waiting, conn);
-        let _ = self.sessions.insert(conn, waiting);
-        Ok(Joined::Paired { waiting, terms })
+        let parked = self.unpark(waiting).ok_or(DropReason::Bug)?;
+        let pair = NewPair {
+            conns: [waiting, conn],
+            sources: [parked.source, source],
+            known: known || parked.known,
+        };
+        Ok(match self.sessions.join(now, &pair, self.alone) {
+            Ok(evicted) => Joined::Paired { waiting, terms: parked.terms.with(terms), evicted },
+            Err(TableFull) => Joined::Refused { waiting },
+        })
     }
 
-    /// Parks a leg. A source with too many parked legs loses its own oldest, so that it cannot
-    /// push out those of others; when all places are taken, the oldest of all gives way.
+    /// Parks a leg in the place of the one that must give way to it, if there is no other.
     fn park(&mut self, token: &RelayToken, parked: ParkedLeg) -> Result<Joined, DropReason> {
-        let per_source = self.limits.parked_per_source;
-        if per_source == 0 || self.parked.len() > self.parked.limit() {
+        if self.limits.parked_per_source == 0 || self.parked.len() > self.parked.limit() {
             // The limits were lowered: those who wait leave within PARKED_MS, nobody joins them.
             return Err(DropReason::TableFull);
         }
-        let legs = self.by_source.get(&parked.source);
-        let evicted = match legs.filter(|legs| legs.len() >= per_source) {
-            Some(legs) => legs.first().copied(),
-            None if self.parked.is_full() => self.parked.oldest().map(|(_, oldest)| oldest.conn),
-            None => None,
-        };
+        let evicted = self.must_give_way(&parked);
         if let Some(evicted) = evicted {
             self.unpark(evicted);
         }
-        let (conn, source) = (parked.conn, parked.source);
+        let (conn, source, known) = (parked.conn, parked.source, parked.known);
         self.parked.insert(token.clone(), parked).map_err(|_| DropReason::TableFull)?;
-        // Neither has more entries than `parked` nor a lower limit: there is room.
+        // It has no more entries than `parked` nor a lower limit: there is room.
         let _ = self.tokens.insert(conn, token.clone());
-        match self.by_source.get_mut(&source) {
-            Some(legs) => legs.push(conn),
-            None => {
-                let _ = self.by_source.insert(source, vec![conn]);
-            }
-        }
+        self.crowd.add(source, known);
         Ok(Joined::Parked { evicted })
+    }
+
+    /// Who makes room for a leg that comes. A source with too many parked legs loses its own
+    /// oldest, so that it cannot push out those of others. Of those that are not known, a network
+    /// has three quarters of a quarter of the places, and all together that quarter (alone, all of
+    /// them); then the oldest goes. No known one ever makes room for one that is not.
+    fn must_give_way(&self, leg: &ParkedLeg) -> Option<Conn> {
+        let &ParkedLeg { source, known, .. } = leg;
+        if self.crowd.of_address(source, known) >= self.limits.parked_per_source {
+            return self.oldest(|parked| parked.source == source && parked.known == known);
+        }
+        let places = self.limits.connections;
+        let others = Share::of(if self.alone { places } else { places / 4 });
+        if !known && self.crowd.of_network(source, false) >= others.network {
+            let network = source.network();
+            return self.oldest(|parked| !parked.known && parked.source.network() == network);
+        }
+        if self.parked.is_full() || (!known && self.crowd.others() >= others.all) {
+            let other = self.oldest(|parked| !parked.known);
+            return other.or_else(|| self.oldest(|_| known));
+        }
+        None
+    }
+
+    /// The oldest parked leg of some.
+    fn oldest(&self, which: impl Fn(&ParkedLeg) -> bool) -> Option<Conn> {
+        self.parked.iter().find(|(_, parked)| which(parked)).map(|(_, parked)| parked.conn)
     }
 
     fn unpark(&mut self, conn: Conn) -> Option<ParkedLeg> {
         let token = self.tokens.remove(&conn)?;
         let parked = self.parked.remove(&token)?;
-        let legs = self.by_source.get_mut(&parked.source)?;
-        legs.retain(|other| *other != conn);
-        if legs.is_empty() {
-            self.by_source.remove(&parked.source);
-        }
+        self.crowd.remove(parked.source, parked.known);
         Some(parked)
     }
 

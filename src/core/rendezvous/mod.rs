@@ -25,7 +25,7 @@ use crate::base::limits::{
     SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
 };
 use crate::base::nonce::Nonces;
-use crate::base::peer::{Change, PeerId, Record, RecordState};
+use crate::base::peer::{Change, PeerId, Record, RecordState, RelayToken};
 use crate::base::table::{Seed, Table};
 use crate::base::time::{RateWindow, Throttle, Time};
 use crate::identity::ServerKey;
@@ -118,6 +118,13 @@ pub enum Effect {
         change: Change,
         /// Whose turn it is when others wait too.
         rank: SaveRank,
+    },
+    /// Two peers are about to meet at a relay: if it is ours, it is to expect them (C106).
+    Meet {
+        /// What both will bring.
+        token: RelayToken,
+        /// Where the one is who told the other.
+        from: Endpoint,
     },
     /// Something an operator may want to read; `net/report.rs` words it.
     Report(Event),

@@ -166,6 +166,8 @@ pub struct RelayAnswer<'a> {
     pub echo: Echo,
     /// Who says so; told only when the target chose the relay.
     pub id: Given<PeerId>,
+    /// What pairs the two legs, if the target chose it.
+    pub token: Given<RelayToken>,
     /// The relay the target chose, empty if the initiator did.
     pub relay: String,
     /// As in [`PunchSent`].

@@ -76,10 +76,10 @@ pub(crate) fn mark(stream: &impl AsFd, dscp: u8) {
 /// listener has every connection of it gets, without a call for each.
 ///
 /// No TCP_USER_TIMEOUT (RFC 5482) beside it. Linux applies it to a window that stays shut as well,
-/// also where the receiver acknowledges every probe: measured with 8 s on Linux 6.18, such a one was
-/// cut off after 8.6 s, and a tunnel may be read as slowly as its user likes. Keepalive alone left
-/// it, and so it does one that is idle. Its price: a peer that dies with bytes on their way to it
-/// is noticed when the kernel has sent them `tcp_retries2` times, a quarter of an hour.
+/// also where the receiver acknowledges every probe: measured with 8 s on Linux 6.18, such a one
+/// was cut off after 8.6 s, and a tunnel may be read as slowly as its user likes. Keepalive alone
+/// left it, and so it does one that is idle. Its price: a peer that dies with bytes on their way to
+/// it is noticed when the kernel has sent them `tcp_retries2` times, a quarter of an hour.
 fn notice_the_dead(listener: &OwnedFd) -> io::Result<()> {
     sockopt::set_socket_keepalive(listener, true)?;
     sockopt::set_tcp_keepidle(listener, Duration::from_secs(KEEPALIVE_IDLE_SECS))?;

@@ -39,6 +39,8 @@ pub(crate) struct RunningSession {
     since: Time,
     traffic: Arc<Traffic>,
     sample: RateSample,
+    /// Bytes when it was last asked which sessions move.
+    seen: u64,
 }
 
 /// The rate when it was last asked for.
@@ -65,7 +67,8 @@ impl SessionList {
         self.last_number += 1;
         let (number, traffic) = (self.last_number, Arc::<Traffic>::default());
         let sample = RateSample { at: now, bytes: 0, rate: 0 };
-        let running = RunningSession { session, since: now, traffic: Arc::clone(&traffic), sample };
+        let running =
+            RunningSession { session, since: now, traffic: Arc::clone(&traffic), sample, seen: 0 };
         self.sessions.insert(number, running);
         Listed { number, traffic }
     }
@@ -79,11 +82,24 @@ impl SessionList {
 
     /// Removes the session of a leg that is gone before it began.
     pub(crate) fn end_of(&mut self, conn: Conn) {
-        let mut all = self.sessions.iter();
-        if let Some((number, _)) = all.find(|(_, running)| running.conn() == conn) {
-            drop(all);
+        if let Some(number) = self.number_of(conn) {
             self.end(number);
         }
+    }
+
+    /// The number of the session that the machine knows by this handle.
+    pub(crate) fn number_of(&self, conn: Conn) -> Option<u64> {
+        let mut all = self.sessions.iter();
+        all.find(|(_, running)| running.conn() == conn).map(|(number, _)| number)
+    }
+
+    /// The handles of those in which bytes moved since this was last asked.
+    pub(crate) fn moved(&mut self) -> impl Iterator<Item = Conn> {
+        self.sessions.iter_mut().filter_map(|(_, running)| {
+            let bytes = running.bytes();
+            let before = core::mem::replace(&mut running.seen, bytes);
+            (before != bytes).then(|| running.conn())
+        })
     }
 
     /// The numbers of those with a leg at an address for which `matches` holds.

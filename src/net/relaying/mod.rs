@@ -7,4 +7,4 @@ mod owner;
 pub mod parked;
 
 pub(crate) use leg::{RelayHandle, serve};
-pub(crate) use owner::Relaying;
+pub(crate) use owner::{RelayQueues, Relaying};

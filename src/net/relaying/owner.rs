@@ -1,5 +1,5 @@
 //! The task that owns the relay machine: tells it what legs do, and does what it decides. C65-C67,
-//! C69-C71; checks: relay_socket, relay_speed of conformance, tests/ctl.rs.
+//! C69-C71, C106; checks: relay_socket, relay_speed of conformance, tests/ctl.rs.
 
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::STREAMS_PER_TURN;
+use hbb_core::base::time::Time;
 use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay};
 use hbb_core::wire::message::decode;
 
@@ -23,6 +24,9 @@ use crate::net::relaying::list::{Listed, NewSession, SessionList};
 use crate::net::report;
 use crate::net::session::Sessions;
 
+/// Which sessions move is looked at no more often.
+const LOOK_MS: u64 = 1_000;
+
 /// The machine and the legs it decides about.
 pub(crate) struct Relaying {
     machine: Relay,
@@ -32,8 +36,22 @@ pub(crate) struct Relaying {
     /// Those that are in no session.
     legs: SlotTable<LegEntry>,
     running: SessionList,
+    /// Sessions to be ended since others need their place.
+    evicted: Vec<u64>,
+    /// When it was last looked which sessions move.
+    looked: Time,
     /// What the machine never hears of.
     counters: Counters,
+}
+
+/// The queues into this task.
+pub(crate) struct RelayQueues {
+    /// From legs, sessions and operators.
+    pub(crate) inbox: Receiver<ToRelay>,
+    /// From the rendezvous beside us: whom to expect. No leg fills this one.
+    pub(crate) expected: Receiver<ToRelay>,
+    /// From the owner of the settings.
+    pub(crate) live: Receiver<Update<RelaySettings>>,
 }
 
 /// A leg; its task has the stream.
@@ -54,16 +72,17 @@ impl Relaying {
     pub(crate) fn new(machine: Relay, sessions: Rc<Sessions>, clock: Clock) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
         let (legs, running) = (SlotTable::new(), SessionList::default());
-        Self { machine, sessions, effects, clock, legs, running, counters }
+        let (evicted, looked) = (Vec::new(), Time::START);
+        Self { machine, sessions, effects, clock, legs, running, evicted, looked, counters }
     }
 
     /// Runs until every queue into it is closed.
-    pub(crate) async fn run(
-        &mut self,
-        inbox: &Receiver<ToRelay>,
-        settings: &Receiver<Update<RelaySettings>>,
-    ) {
-        while let Some(woken) = self.wait(inbox, settings).await {
+    pub(crate) async fn run(&mut self, queues: &RelayQueues) {
+        while let Some(woken) = self.wait(queues).await {
+            // Before the legs that may bring them.
+            while let Ok(message) = queues.expected.try_recv() {
+                self.message(message).await;
+            }
             match woken {
                 RelayWake::Timeout => {}
                 RelayWake::Message(message) => self.message(message).await,
@@ -73,7 +92,7 @@ impl Relaying {
                 }
             }
             for _ in 0..STREAMS_PER_TURN {
-                let Ok(message) = inbox.try_recv() else { break };
+                let Ok(message) = queues.inbox.try_recv() else { break };
                 self.message(message).await;
             }
             self.timeouts();
@@ -81,13 +100,16 @@ impl Relaying {
         }
     }
 
-    async fn wait(
-        &self,
-        inbox: &Receiver<ToRelay>,
-        settings: &Receiver<Update<RelaySettings>>,
-    ) -> Option<RelayWake> {
-        let message = async { inbox.recv().await.ok().map(RelayWake::Message) };
-        let settings = async { settings.recv().await.ok().map(RelayWake::Settings) };
+    async fn wait(&self, queues: &RelayQueues) -> Option<RelayWake> {
+        let message = async { queues.inbox.recv().await.ok().map(RelayWake::Message) };
+        let settings = async { queues.live.recv().await.ok().map(RelayWake::Settings) };
+        let expected = async {
+            match queues.expected.recv().await {
+                Ok(message) => Some(RelayWake::Message(message)),
+                // There is no rendezvous beside us.
+                Err(_) => future::pending().await,
+            }
+        };
         let timeout = async {
             match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
                 Some(at) => Timer::at(at).await,
@@ -95,7 +117,7 @@ impl Relaying {
             };
             Some(RelayWake::Timeout)
         };
-        future::or(settings, future::or(timeout, message)).await
+        future::or(future::or(settings, expected), future::or(timeout, message)).await
     }
 
     async fn reconfigure(&mut self, settings: RelaySettings) {
@@ -114,7 +136,12 @@ impl Relaying {
                 self.legs.insert(conn, LegEntry { from, outbox });
                 self.handle(Input::Opened { conn, from });
             }
-            ToRelay::Joined { conn, payload, leg } => self.joined(conn, &payload, leg),
+            ToRelay::Joined { conn, payload, leg } => {
+                self.look();
+                self.joined(conn, &payload, leg);
+                self.end_evicted().await;
+            }
+            ToRelay::Expected { token, from } => self.handle(Input::Expected { token, from }),
             ToRelay::Closed { conn } => {
                 self.legs.remove(conn);
                 self.running.end_of(conn);
@@ -183,7 +210,9 @@ impl Relaying {
                 Effect::Close { conn, reason } => {
                     report::leg_closed(conn, reason);
                     // Its task ends, unless there is still a message for it.
-                    self.legs.remove(conn);
+                    if self.legs.remove(conn).is_none() {
+                        self.evicted.extend(self.running.number_of(conn));
+                    }
                 }
             }
         }
@@ -215,13 +244,40 @@ impl Relaying {
 
     /// Ends a session because an operator wants it; whether there was one.
     async fn end(&mut self, number: u64) -> bool {
+        let ended = self.end_as(number, DropReason::Dismissed).await;
+        if ended {
+            self.counters.count(DropReason::Dismissed);
+        }
+        ended
+    }
+
+    /// Ends the sessions that gave way to others (C106).
+    async fn end_evicted(&mut self) {
+        while let Some(number) = self.evicted.pop() {
+            self.end_as(number, DropReason::TableFull).await;
+        }
+    }
+
+    async fn end_as(&mut self, number: u64, reason: DropReason) -> bool {
         let Some(session) = self.running.end(number) else { return false };
         let (bytes, secs) = (session.bytes(), session.secs(self.clock.now()));
         session.dismiss();
         self.sessions.end(number).await;
-        self.counters.count(DropReason::Dismissed);
-        report::session_ended(&SessionEnd { bytes, secs, reason: DropReason::Dismissed });
+        report::session_ended(&SessionEnd { bytes, secs, reason });
         self.handle(Input::Closed { conn: session.conn() });
         true
+    }
+
+    /// Tells the machine in which sessions something moved, at most once in [`LOOK_MS`], so that it
+    /// knows who was silent longest.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        if now.since_ms(self.looked) < LOOK_MS {
+            return;
+        }
+        self.looked = now;
+        for conn in self.running.moved() {
+            self.machine.handle(now, Input::Moved { conn }, &mut self.effects);
+        }
     }
 }

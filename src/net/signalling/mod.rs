@@ -24,8 +24,8 @@ use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::Datagrams;
 use crate::net::message::{
-    Answer, AnswerTo, Forgotten, RendezvousLoad, RendezvousQuestion, ToConnection, ToRendezvous,
-    Update,
+    Answer, AnswerTo, Forgotten, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
+    ToRendezvous, Update,
 };
 use crate::net::report;
 use crate::net::store::{PendingChange, StoreThread};
@@ -41,6 +41,8 @@ pub(crate) struct Signalling {
     store: StoreThread,
     /// To the watch over relays.
     watch: mpsc::Sender<Vec<String>>,
+    /// To the relay beside us; nobody reads it if there is none.
+    relay: Sender<ToRelay>,
     outboxes: SlotTable<Sender<ToConnection>>,
     /// Learns which connections and addresses are no strangers'.
     pool: Pool,
@@ -55,6 +57,8 @@ pub(crate) struct SignallingIo {
     pub(crate) store: StoreThread,
     /// Has relays watched.
     pub(crate) watch: mpsc::Sender<Vec<String>>,
+    /// Told whom to expect.
+    pub(crate) relay: Sender<ToRelay>,
     pub(crate) clock: Clock,
     pub(crate) pool: Pool,
 }
@@ -83,7 +87,7 @@ enum SignallingWake {
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
-        let SignallingIo { datagrams, store, watch, clock, pool } = io;
+        let SignallingIo { datagrams, store, watch, relay, clock, pool } = io;
         Self {
             machine,
             effects: Effects::new(),
@@ -93,6 +97,7 @@ impl Signalling {
             buffer: vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice(),
             store,
             watch,
+            relay,
             outboxes: SlotTable::new(),
             pool,
             forgetting: None,
@@ -323,6 +328,9 @@ impl Signalling {
                         let failed = Input::Saved { ticket, outcome: SaveOutcome::Failed };
                         self.machine.handle(self.clock.now(), failed, &mut self.effects);
                     }
+                }
+                Effect::Meet { token, from } => {
+                    let _ = self.relay.try_send(ToRelay::Expected { token, from });
                 }
                 Effect::Report(event) => {
                     self.tell_operator(&event);

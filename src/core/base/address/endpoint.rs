@@ -94,9 +94,14 @@ impl Prefix {
         }
     }
 
-    /// The network that `ip` belongs to, as providers hand them out: an IPv4 /24 or an IPv6 /48.
+    /// The network that `ip` belongs to, see [`Self::network`].
     pub(crate) fn of_network(ip: IpAddr) -> Self {
-        let Self { bits, v6 } = Self::of(ip);
+        Self::of(ip).network()
+    }
+
+    /// The network it belongs to, as providers hand them out: an IPv4 /24 or an IPv6 /48.
+    pub(crate) const fn network(self) -> Self {
+        let Self { bits, v6 } = self;
         Self { bits: if v6 { bits & !0xffff } else { bits & !0xff }, v6 }
     }
 }

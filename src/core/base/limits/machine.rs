@@ -88,3 +88,11 @@ pub const SOURCE_WINDOW_MS: u64 = 60_000;
 pub const KNOWN_MS: u64 = 300_000;
 /// Known addresses remembered for each place for a connection; the oldest is forgotten first.
 pub const KNOWN_PER_PLACE: usize = 4;
+/// A relay leg is known if its token passed our signalling this long ago at most (C106).
+pub const TOKEN_KNOWN_MS: u64 = 60_000;
+/// Such tokens remembered; the oldest is forgotten first.
+pub const TOKENS_KNOWN_MAX: usize = 1024;
+/// Tokens one address may have passed on within [`TOKEN_KNOWN_MS`], and one network.
+pub const TOKENS_PER_ADDRESS: u16 = 64;
+/// See [`TOKENS_PER_ADDRESS`].
+pub const TOKENS_PER_NETWORK: u16 = 256;

@@ -19,6 +19,8 @@ pub const PEERS_CEILING: usize = 131_072;
 pub const CONNECTIONS_CEILING: usize = 16_384;
 /// Most relay sessions any setting allows.
 pub const SESSIONS_CEILING: usize = 4_096;
+/// Most legs of a relay, waiting or in sessions.
+pub(crate) const LEGS_CEILING: usize = CONNECTIONS_CEILING + 2 * SESSIONS_CEILING;
 
 /// Largest payload on a signalling connection (C04): closes it.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;

@@ -1,13 +1,13 @@
 //! Relay signalling (protocol §4.5): bringing initiator and target to one relay when no direct
-//! path opens. C52, C55-C59, C85.
+//! path opens. C52, C55-C59, C85, C106.
 
 use alloc::string::String;
 
-use crate::base::address::Prefix;
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
 use crate::base::limits::DATAGRAM_BYTES_MAX;
-use crate::base::peer::PeerId;
+use crate::base::peer::{PeerId, RelayToken};
 use crate::base::time::Time;
 use crate::wire::message::{forward_relay_answer, forward_relay_request};
 use crate::wire::reply::{Failure, Reply};
@@ -16,7 +16,7 @@ use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 use super::answer::finish;
 use super::punch::{Call, TargetTask};
 use crate::rendezvous::policy::{Ends, is_same_relay};
-use crate::rendezvous::{Effects, Rendezvous, reply};
+use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
 const OFFLINE: &str = "Remote desktop is offline";
@@ -68,6 +68,7 @@ impl Rendezvous {
             return Err(DropReason::Oversized);
         }
         reply(effects, contact.via(), Reply::Forward(payload));
+        meet(&wish.token, from, effects);
         Ok(())
     }
 
@@ -113,7 +114,15 @@ impl Rendezvous {
         self.note_relay(&answer.echo, &call, relay.as_deref().unwrap_or(&answer.relay));
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
         reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
+        meet(&answer.token, self.source(via)?, effects);
         finish(via, effects);
         Ok(())
+    }
+}
+
+/// Two peers will bring this token to a relay: ours shall know them by it (C106).
+fn meet(token: &Given<RelayToken>, from: Endpoint, effects: &mut Effects) {
+    if let Given::Value(token) = token {
+        push(effects, Effect::Meet { token: token.clone(), from });
     }
 }

@@ -137,6 +137,7 @@ fn relay_answer(message: proto::RelayResponse, raw: &[u8]) -> RelayAnswer<'_> {
     RelayAnswer {
         echo: echo(&message.socket_addr),
         id,
+        token: given(message.uuid.is_empty(), RelayToken::new(&message.uuid)),
         relay: message.relay_server,
         versioned: !message.version.is_empty(),
         raw,
