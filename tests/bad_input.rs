@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
@@ -16,6 +16,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
+use model::host::Host;
 use model::server::{Server, command, free_ports};
 use model::wire::{receive, send};
 use say::take;
@@ -384,7 +385,9 @@ fn register_until(port: u16, first: u32, outcome: i32, most: u32) -> Option<u32>
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut buffer = [0; 100];
+    let (host, server) = (Host::local("127.0.0.1"), SocketAddr::from(([127, 0, 0, 1], port)));
     (first..first + most).find(|number| {
+        host.prove(server);
         let wish = say::register_pk(&id(*number), &[7; 64], &[9; 32]);
         socket.send_to(&wish, ("127.0.0.1", port)).unwrap();
         let len = socket.recv(&mut buffer).expect("every registration is answered");

@@ -33,6 +33,7 @@ CANDIDATES = [
 ]
 MEGA = 1_000_000
 PACED = 2_000
+ENROLLED = 10_000
 PACE_SECONDS = 0.002
 
 
@@ -124,9 +125,12 @@ def idle(running, seconds=5):
 
 
 def enrol(port, first, count):
-    many = Peers(port, count, 256)
-    many.register(first)
-    many.close()
+    """Some thousand at a time: a connection proves its address for a minute."""
+    for first in range(first, count, ENROLLED):
+        many = Peers(port, min(count, first + ENROLLED), 256)
+        many.prove(port, first)
+        many.register(first)
+        many.close()
 
 
 def show(state, target, running, data, began, seconds=None):
@@ -144,6 +148,7 @@ def registration(count=10_000):
     for window, some in ((1, count // 20), (32, count), (256, count)):
         with data_folder() as data, server(data) as running:
             many = Peers(running.port, some, window)
+            many.prove(running.port)
             with Spent(running) as spent:
                 latencies, again = many.register()
             many.close()
@@ -158,6 +163,7 @@ def signalling(count=10_000, punches=2_000):
     with data_folder() as data, server(data) as running:
         # A peer that moves to another port registers again.
         everybody = Peers(running.port, count, 256, sources=1)
+        everybody.prove(running.port)
         everybody.register()
         everybody.close()
         for window in (1, 32, 256):
@@ -294,6 +300,7 @@ def syscalls(count=10_000, punches=500):
         some = count // 20 if window == 1 else count
         with data_folder() as data, server(data) as running:
             many = Peers(running.port, some, window)
+            many.prove(running.port)
             with Syscalls(running) as seen:
                 many.register()
             row(f"new registration, {window} outstanding", seen.each(some))

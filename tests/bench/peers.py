@@ -13,7 +13,7 @@ class Peers:
     """Peers 0 to `count`, peer i speaking from socket i modulo `window`, each socket with one
     request outstanding. The sockets share `sources` addresses."""
 
-    def __init__(self, port, count, window, sources=250):
+    def __init__(self, port, count, window, sources=60):
         self.count, self.window = count, window
         self.sockets = [self.open(port, slot % sources) for slot in range(window)]
         self.by_fd = {s.fileno(): slot for slot, s in enumerate(self.sockets)}
@@ -67,6 +67,17 @@ class Peers:
     def ask(self, slot, request, peer):
         self.sockets[slot].send(request(peer))
         return time.perf_counter()
+
+    def prove(self, port, first=0):
+        """NAT tests, as clients make one at their start, each of which lets four new peers of its
+        address in: without them the server takes a sender for a forger. Some more than that, as
+        the sockets are not spread quite evenly over the addresses."""
+        sources = sorted({opened.getsockname()[0] for opened in self.sockets})
+        for number in range(-(-(self.count - first) // 3) + len(sources)):
+            with socket.create_connection(("127.0.0.1", port), 10,
+                                          (sources[number % len(sources)], 0)) as stream:
+                stream.sendall(wire.frame(wire.NAT_TEST))
+                stream.recv(64)
 
     def register(self, first=0):
         return self.ask_all(wire.register_pk, wire.REGISTERED, first)

@@ -69,6 +69,7 @@ def request_relay(token):
     return field(18, field(1, "123456789") + field(2, token))
 
 
+NAT_TEST = field(20, field(1, 3))
 REGISTERED = field(16, b"")
 PRESENT = field(7, b"")
 

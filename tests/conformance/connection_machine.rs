@@ -154,8 +154,8 @@ fn c033_a_wrong_device_a_taken_or_a_bad_id_changes_nothing() {
     drive.wait(7_000);
     drive.datagram("192.0.2.77:1", &say::register_pk("taken1", b"another device", &KEY));
     let before = drive.durable.clone();
-    assert_eq!(answered(&mut drive, &change(B1, "newname1", b"not the device")), "8201020802");
-    assert_eq!(answered(&mut drive, &change("unknown1", "newname1", DEVICE)), "8201020802");
+    assert_eq!(answered(&mut drive, &change(B1, "newname1", b"not the device")), "8201020807");
+    assert_eq!(answered(&mut drive, &change("unknown1", "newname1", DEVICE)), "8201020807");
     assert_eq!(answered(&mut drive, &change(B1, "taken1", DEVICE)), "8201020803");
     for bad in ["1bad12", "ab", "with.dot", "seventeen-letters", ""] {
         assert_eq!(answered(&mut drive, &change(B1, bad, DEVICE)), "8201020805", "{bad}");

@@ -214,6 +214,12 @@ impl Drive {
         self.accept(from, Transport::Tcp)
     }
 
+    /// The address of `from` is no forgery: a connection came from there, and is gone again.
+    pub(crate) fn prove(&mut self, from: &str) {
+        let conn = self.connect(from);
+        self.hang_up(conn).silent();
+    }
+
     /// A new WebSocket.
     pub(crate) fn connect_web(&mut self, from: &str) -> Conn {
         self.accept(from, Transport::WebSocket)
@@ -237,8 +243,14 @@ impl Drive {
 
     /// Says of everything held that it is kept.
     pub(crate) fn release(&mut self) -> Deeds {
+        self.commit(usize::MAX)
+    }
+
+    /// Says of the first `batch` changes held that they are kept, as one commit of the store does.
+    pub(crate) fn commit(&mut self, batch: usize) -> Deeds {
         let mut deeds = Deeds::default();
-        for (ticket, change) in std::mem::take(&mut self.held) {
+        let rest = self.held.split_off(batch.min(self.held.len()));
+        for (ticket, change) in std::mem::replace(&mut self.held, rest) {
             self.keep(change);
             deeds.0.extend(self.input(Input::Saved { ticket, outcome: SaveOutcome::Durable }).0);
         }

@@ -63,6 +63,12 @@ impl Device {
         Self(socket)
     }
 
+    /// Shows that its address is no forgery.
+    pub(crate) fn prove(&self, server: &Server) {
+        let ip = self.0.local_addr().unwrap().ip();
+        Host::local(&ip.to_string()).prove(main_port(server));
+    }
+
     /// Registered as `id` with the usual device and key.
     #[track_caller]
     pub(crate) fn enrolled(ip: &str, server: &Server, id: &str) -> Self {

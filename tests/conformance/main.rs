@@ -26,6 +26,7 @@ mod loopback;
 mod model;
 mod nat_online;
 mod nat_online_machine;
+mod newcomers_machine;
 mod phones;
 mod phones_machine;
 mod proxies;

@@ -164,7 +164,7 @@ fn c087_a_claim_counts_for_nothing_once_its_connection_is_closed() {
 #[test]
 fn c087_claims_that_wait_are_bounded() {
     let mut drive = Drive::open();
-    let source = |number: usize| format!("10.0.{}.{}:1", number / 250, number % 250);
+    let source = |number: usize| format!("10.{}.{}.1:1", number / 250, number % 250);
     let key = |number: usize| [u8::try_from(number / 7).unwrap(); 32];
     let claims = |number: usize| {
         let key = key(number);
@@ -172,6 +172,7 @@ fn c087_claims_that_wait_are_bounded() {
     };
     for number in 0..=CHALLENGES_MAX {
         let from = source(number);
+        drive.prove(&from);
         assert_eq!(hex(drive.datagram(&from, &claims(number)).datagram_to(&from)), OK);
     }
     for number in 0..CHALLENGES_MAX {

@@ -24,6 +24,13 @@ const SERVER_ERROR: &str = "8201020807";
 const SEEN: &str = "3a00";
 const REQUEST_PK: &str = "3a021001";
 
+/// What a new device is answered whose address is no forgery.
+#[track_caller]
+fn joins(drive: &mut Drive, from: &str, payload: &[u8]) -> String {
+    drive.prove(from);
+    ask(drive, from, payload)
+}
+
 /// Sends a datagram and gives the one answer in hex, which must go back to its source.
 #[track_caller]
 fn ask(drive: &mut Drive, from: &str, payload: &[u8]) -> String {
@@ -125,7 +132,7 @@ fn c014_a_peer_on_its_way_to_disk_is_not_forgotten_for_another() {
     drive.store = Store::Holds;
     drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &OTHER_KEY)).silent();
     let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
-    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
+    assert_eq!(joins(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
     assert_eq!(hex(drive.release().datagram_to(B1_AT)), OK);
     drive.restart();
     assert_eq!(register(&mut drive, B1_MOVED, OTHER_DEVICE, &KEY), UUID_MISMATCH);
@@ -137,7 +144,7 @@ fn c014_by_default_an_absent_owner_keeps_its_id() {
     drive.enroll(B1, B1_AT);
     drive.wait(400 * 24 * 3_600_000);
     let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
-    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
+    assert_eq!(joins(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
     assert_eq!(register(&mut drive, B1_MOVED, OTHER_DEVICE, &KEY), UUID_MISMATCH);
     assert_eq!(register(&mut drive, B1_AT, DEVICE, &KEY), OK);
 }
@@ -149,9 +156,9 @@ fn c014_one_long_away_makes_room_for_a_newcomer() {
     drive.enroll(B1, B1_AT);
     let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
     drive.wait(30 * 24 * 3_600_000 - 1);
-    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
+    assert_eq!(joins(&mut drive, B1_MOVED, &newcomer), SERVER_ERROR);
     drive.wait(1);
-    assert_eq!(ask(&mut drive, B1_MOVED, &newcomer), OK);
+    assert_eq!(joins(&mut drive, B1_MOVED, &newcomer), OK);
     assert_eq!(drive.durable.len(), 1);
 }
 
@@ -254,15 +261,15 @@ fn c020_the_33rd_registration_of_a_source_within_a_minute_is_too_frequent() {
     let mut drive = Drive::open();
     let id = |number: u32| format!("{}", 200_000_000 + number);
     for number in 0..32 {
-        let answer = ask(&mut drive, B1_AT, &say::register_pk(&id(number), DEVICE, &KEY));
+        let answer = joins(&mut drive, B1_AT, &say::register_pk(&id(number), DEVICE, &KEY));
         assert_eq!(answer, OK, "{number}");
         drive.wait(1000);
     }
     let payload = say::register_pk(&id(32), DEVICE, &KEY);
-    assert_eq!(ask(&mut drive, B1_AT, &payload), TOO_FREQUENT);
-    assert_eq!(ask(&mut drive, B1_MOVED, &payload), OK);
+    assert_eq!(joins(&mut drive, B1_AT, &payload), TOO_FREQUENT);
+    assert_eq!(joins(&mut drive, B1_MOVED, &payload), OK);
     drive.wait(30_000);
-    assert_eq!(ask(&mut drive, B1_AT, &say::register_pk(&id(33), DEVICE, &KEY)), OK);
+    assert_eq!(joins(&mut drive, B1_AT, &say::register_pk(&id(33), DEVICE, &KEY)), OK);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn c033_an_id_changed_over_tcp_is_the_id_from_then_on() {
         take!(&answer, RegisterPkResponse).outcome
     };
     assert_eq!(change("1bad", DEVICE), 5);
-    assert_eq!(change("newname1", b"another device"), 2);
+    assert_eq!(change("newname1", b"another device"), 7);
     assert_eq!(change("taken1", DEVICE), 3);
     assert_eq!(change("newname1", DEVICE), 0);
     assert_eq!(dial(&server, B1), "5a00");

@@ -38,6 +38,7 @@ fn dialled(drive: &mut Drive, id: &str) -> String {
 
 fn newcomer(drive: &mut Drive) -> String {
     let from = "192.0.2.77:1";
+    drive.prove(from);
     let deeds = drive.datagram(from, &say::register_pk("222222222", b"another", &KEY));
     hex(deeds.datagram_to(from))
 }

@@ -77,7 +77,9 @@ fn with_targets() -> Drive {
     };
     let mut drive = Drive::new(limits, Policy { access_key, relays, ..Policy::default() });
     for target in 0..TARGETS {
-        drive.enroll(&id(target), &format!("203.0.113.9:{}", 2000 + target));
+        let from = format!("203.0.113.9:{}", 2000 + target);
+        drive.prove(&from);
+        drive.enroll(&id(target), &from);
     }
     drive
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hbb_core::base::peer::{PeerKey, Record};
 
+use super::host::Host;
 use super::wire::{receive, send};
 use crate::say::{self, Body, take};
 
@@ -62,6 +63,9 @@ impl Device {
             for turn in 0..1_000 {
                 // Every third turn is about the id of the one before.
                 let (number, key) = if turn % 3 == 2 { (turn - 1, 2) } else { (turn, 1) };
+                if turn % 4 == 0 && !self.prove() {
+                    break;
+                }
                 let id = format!("id{round:04}-{:02}-{number:03}", self.number);
                 match ask(&socket, &id, [key; 32]) {
                     Some(0) => _ = told.acknowledged.insert(id, key),
@@ -74,6 +78,19 @@ impl Device {
             }
             told
         })
+    }
+}
+
+impl Device {
+    /// Shows that its address is no forgery; false if the server is gone.
+    fn prove(self) -> bool {
+        let asked = || {
+            let host = Host::local(&self.from.to_string());
+            let mut stream = host.connect_within(self.patience, 0, self.server)?;
+            send(&mut stream, &say::test_nat(3))?;
+            receive(&mut stream)
+        };
+        asked().is_ok()
     }
 }
 

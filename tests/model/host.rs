@@ -11,6 +11,9 @@ use rustix::net::{
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::wire::{receive, send};
+use crate::say;
+
 /// How long a modelled client waits for anything: the client's own longest wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(18);
 
@@ -84,6 +87,14 @@ impl Host {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// Shows the server that its address is no forgery, by a NAT test as clients make one at their
+    /// start: four new ids may come from it by datagram then (C96).
+    pub(crate) fn prove(&self, server: SocketAddr) {
+        let mut stream = self.connect(0, server).unwrap();
+        send(&mut stream, &say::test_nat(3)).unwrap();
+        receive(&mut stream).expect("an answer to a NAT test");
     }
 
     /// Listens on `port`, which a connection of this host may share.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 
-use crate::model::host::PATIENCE;
+use crate::model::host::{Host, PATIENCE};
 use crate::model::wire::{receive, send};
 use crate::say::{self, take};
 
@@ -66,6 +66,7 @@ impl Crowd {
 pub(crate) fn introduce(socket: &UdpSocket, id: &str) {
     let answer = ask(socket, &say::register_peer(id));
     assert!(take!(&answer, RegisterPeerResponse).request_pk, "{id} is known already");
+    Host::local("127.0.0.1").prove(socket.peer_addr().unwrap());
     let answer = ask(socket, &say::register_pk(id, b"a device", &key(id)));
     assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0, "{id}");
     let answer = ask(socket, &say::register_peer(id));

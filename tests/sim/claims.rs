@@ -51,7 +51,9 @@ impl Claims {
     /// The claim at `via` has waited, and counts: then nobody spoke up.
     pub(crate) fn take(&mut self, now: u64, via: Via) -> Claim {
         let due = |claim: &Claim| claim.via == via && now - claim.since >= CHALLENGE_MS;
-        let found = self.0.iter().find(|(_, claim)| due(claim));
+        // An older one came to nothing if the phone has another id since.
+        let waited = self.0.iter().filter(|(_, claim)| due(claim));
+        let found = waited.max_by_key(|(_, claim)| claim.since);
         let id = found.map(|(id, _)| id.clone()).expect("a claim that waits");
         let claim = self.0.remove(&id).unwrap();
         assert!(!claim.answered, "{id} spoke up and lost its place");

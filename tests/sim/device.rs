@@ -76,6 +76,8 @@ impl World {
         device.at = device.at.with_port(port);
         (device.on, device.outstanding, device.missed) = (true, false, 0);
         (device.by_stream, device.conn) = (by_stream, None);
+        // As clients do at their start: the server learns that its address is no forgery.
+        self.one_shot(number, say::test_nat(0));
         self.register(number);
     }
 

@@ -2,13 +2,16 @@
 //! acknowledged, who asks for whom, and what each effect is allowed to be. It models the protocol
 //! page, not the code.
 
+#[path = "room.rs"]
+mod room;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Ticket, Via};
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, ONLINE_MS, PUNCH_MS};
-use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record};
+use hbb_core::base::peer::{Change, PeerId, PeerKey, Record};
 use hbb_core::identity::ServerKey;
 use hbb_core::rendezvous::Policy;
 use hbb_core::wire::message::{encode, id_pk};
@@ -17,34 +20,10 @@ use hbb_core::wire::reply::{Failure, Registered, Reply};
 use crate::asks::{Ask, Told};
 pub(crate) use crate::cause::{Author, Cause, Kind};
 use crate::claims::{Claim, Claims, is_public};
+use crate::kept::{Acked, Here, Save, same};
+use crate::postponed::Postponed;
 use crate::say::proto::relay_response;
 use crate::say::{self, Body};
-
-/// What was acknowledged to a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Acked {
-    pub(crate) device: DeviceId,
-    pub(crate) key: PeerKey,
-}
-
-/// Where a peer is, or was.
-#[derive(Clone, Copy, Debug)]
-struct Here {
-    via: Via,
-    from: Endpoint,
-    /// When it registered, or left its connection.
-    seen: u64,
-    /// Its connection is closed, or another's.
-    left: bool,
-}
-
-/// A change on its way to disk.
-struct Save {
-    record: Record,
-    here: Here,
-    /// The id given up.
-    renamed: Option<PeerId>,
-}
 
 /// See the file's head.
 pub(crate) struct Ledger {
@@ -59,6 +38,7 @@ pub(crate) struct Ledger {
     presence: BTreeMap<PeerId, Here>,
     /// Where each id's device and key were shown.
     showed: BTreeMap<PeerId, Vec<Via>>,
+    postponed: Postponed,
     /// When a device last changed what is stored of an id, present or not.
     changed: BTreeMap<PeerId, u64>,
     proven: BTreeSet<Endpoint>,
@@ -88,6 +68,7 @@ impl Ledger {
             acked: BTreeMap::new(),
             presence: BTreeMap::new(),
             showed: BTreeMap::new(),
+            postponed: Postponed::default(),
             changed: BTreeMap::new(),
             proven: BTreeSet::new(),
             claims: Claims::default(),
@@ -128,6 +109,7 @@ impl Ledger {
         }
         self.presence.clear();
         self.showed.clear();
+        self.postponed.clear();
         self.changed.clear();
         self.proven.clear();
         self.claims.clear();
@@ -232,6 +214,8 @@ impl Ledger {
                 acknowledged = Some(self.acknowledges(cause, via));
             }
             Reply::RegisterPk { outcome: Registered::ServerError, .. } => self.has_no_room(cause),
+            Reply::RegisterPk { outcome: Registered::UuidMismatch, .. } => self.mismatches(cause),
+            Reply::RegisterPk { outcome: Registered::TooFrequent, .. } => self.postpones(cause),
             Reply::PunchRefused(failure) => self.refuses(cause, *failure),
             Reply::PunchAnswer(answer) => {
                 let pk = answer.signed_key.clone().unwrap_or_default();
@@ -367,25 +351,6 @@ impl Ledger {
         }
     }
 
-    /// A new id is refused for want of room: then nobody may be forgotten.
-    fn has_no_room(&self, cause: &Cause) {
-        let (Kind::RegisterPk(_), Some(Via::Datagram(_))) = (&cause.kind, cause.via) else {
-            return;
-        };
-        for id in self.acked.keys().filter(|_| !self.made_room) {
-            let busy = self.saves.values().any(|save| save.is_about(id));
-            assert!(busy || self.is_near(id), "{id} could make room");
-        }
-    }
-
-    /// Whether a peer is here, or was too short a while ago to make room for another.
-    fn is_near(&self, id: &PeerId) -> bool {
-        let seen = self.presence.get(id).map_or(0, |here| here.seen);
-        let seen = seen.max(self.changed.get(id).copied().unwrap_or(0));
-        let away = self.forget_after_ms.is_some_and(|absent| self.now - seen >= absent);
-        self.is_present(id) || !away
-    }
-
     /// Initiators that may still be answered.
     pub(crate) fn asking(&self) -> usize {
         self.asks.values().filter(|ask| self.now - ask.asked <= PUNCH_MS).count()
@@ -409,6 +374,9 @@ impl Ledger {
         assert_eq!(failure == Failure::KeyMismatch, !good_key, "{cause:?}");
         let Some(target) = target.as_ref().filter(|_| *good_key) else { return };
         assert!(!self.is_present(target), "{target} is present and refused");
+        if self.may_be_dialled(target) {
+            return;
+        }
         let known = self.acked.contains_key(target);
         assert_eq!(failure == Failure::Offline, known, "{target}");
     }
@@ -436,11 +404,15 @@ impl Ledger {
             let granted = self.grants.get(&grant).is_some_and(|at| self.now - at < GRANT_MS);
             assert!(granted, "{initiator} showed no key for {target}");
         }
-        assert!(self.is_present(&target), "{target} is away and pushed to");
-        let at = self.presence.get(&target).map(|here| here.via);
-        assert_eq!(Some(via), at, "a push for {target}");
-        let showed = self.showed.get(&target).is_some_and(|shown| shown.contains(&via));
-        assert!(showed, "a push for {target} to {via:?}, which showed no device and key");
+        if self.may_be_dialled(&target) {
+            assert!(self.postponed.is_at(&target, via, self.now), "{target} never was at {via:?}");
+        } else {
+            assert!(self.is_present(&target), "{target} is away and pushed to");
+            let at = self.presence.get(&target).map(|here| here.via);
+            assert_eq!(Some(via), at, "a push for {target}");
+            let showed = self.showed.get(&target).is_some_and(|shown| shown.contains(&via));
+            assert!(showed, "a push for {target} to {via:?}, which showed no device and key");
+        }
         let Some(Via::Stream(conn)) = cause.via else { panic!("a push out of {cause:?}") };
         let mut ask = Ask::new(conn, target, self.now, reply);
         if let Some(before) = self.asks.get(&initiator) {
@@ -460,6 +432,7 @@ impl Ledger {
     fn is_of(&self, id: &PeerId, ip: IpAddr) -> bool {
         self.presence.get(id).is_some_and(|here| here.from.ip() == ip)
             || self.own.contains(&(id.clone(), ip))
+            || (self.may_be_dialled(id) && self.postponed.came_from(id, ip))
     }
 
     /// An answer goes to who asked, once, in the name of who was asked.
@@ -479,18 +452,15 @@ impl Ledger {
         if pk.is_empty() {
             return;
         }
-        let acked = self.acked.get(&ask.target).expect("a key of nobody");
-        let expected = id_pk(&ask.target, &acked.key);
-        assert_eq!(pk.split_at(64), (&self.key.sign(&expected).0[..], &expected[..]));
+        let signs = |key: &PeerKey| {
+            let expected = id_pk(&ask.target, key);
+            pk.split_at(64) == (&self.key.sign(&expected).0[..], &expected[..])
+        };
+        let mut keys = match self.acked.get(&ask.target) {
+            Some(acked) => vec![&acked.key],
+            None => self.postponed.keys(&ask.target).collect(),
+        };
+        keys.retain(|key| signs(key));
+        assert!(!keys.is_empty(), "not the key of {}", ask.target);
     }
-}
-
-impl Save {
-    fn is_about(&self, id: &PeerId) -> bool {
-        self.record.id == *id || self.renamed.as_ref() == Some(id)
-    }
-}
-
-fn same(one: &Record, other: &Record) -> bool {
-    one.id == other.id && one.device == other.device && one.key == other.key
 }

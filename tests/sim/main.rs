@@ -10,8 +10,10 @@ mod chance;
 mod claims;
 mod device;
 mod dial;
+mod kept;
 mod ledger;
 mod legs;
+mod postponed;
 mod queue;
 mod run;
 #[path = "../conformance/say.rs"]

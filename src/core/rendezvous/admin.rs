@@ -8,7 +8,7 @@ use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::peer::{Change, PeerId, RecordState};
-use crate::base::time::{Throttle, Time};
+use crate::base::time::Time;
 
 use super::register::PendingSave;
 use super::registry::kept::{Kept, Moment};
@@ -52,6 +52,8 @@ pub struct Occupancy {
     pub peers: usize,
     /// Ids kept for forgotten devices, at most `KEPT_MAX` (C91).
     pub kept: usize,
+    /// Ids that can be dialled and are not stored; bounded, oldest out (C97).
+    pub provisional: usize,
     /// Ids with a change that waits for the store, at most `SAVES_PENDING_MAX`.
     pub saving: usize,
     /// Open connections, at most `Limits::connections`.
@@ -79,6 +81,7 @@ impl Rendezvous {
         Occupancy {
             peers: self.registry.len(),
             kept: self.registry.kept.len(),
+            provisional: self.registry.provisional_len(),
             saving: self.pending.len().max(self.saving.len()),
             connections: self.connections.len(),
             dials: self.dials.len(),
@@ -87,10 +90,7 @@ impl Rendezvous {
             known_askers: self.askers.len().0,
             pushes: self.askers.len().1,
             challenges: self.challenges.len(),
-            throttled: [&self.sources, &self.newcomers, &self.online]
-                .map(Throttle::remembered)
-                .into_iter()
-                .fold(0, usize::max),
+            throttled: self.newcomers.remembered().max(self.online.remembered()),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Who is registered, who is here, and who asks for whom: a pure machine that knows no socket,
-//! clock, file or log, nor the relay. C11-C52, C55-C59, C87, C88.
+//! clock, file or log, nor the relay. C11-C52, C55-C59, C87, C88, C95-C99.
 
 mod admin;
 mod challenge;
 mod console;
 mod dialing;
+mod join;
+mod newcomers;
 mod online;
 mod policy;
 mod register;
@@ -22,7 +24,7 @@ use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use crate::base::counters::{Counters, DropReason};
 use crate::base::limits::{
     CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, Limits, ONLINE_WINDOW_MS, PUNCH_MS,
-    SAVES_PENDING_MAX, SOURCE_WINDOW_MS,
+    SAVES_PENDING_MAX,
 };
 use crate::base::nonce::Nonces;
 use crate::base::peer::{Change, PeerId, Record, RecordState, RelayToken};
@@ -36,6 +38,7 @@ pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
 pub use console::ConsoleAnswer;
 use dialing::{Askers, Dial, Elsewhere, Grants};
+use newcomers::Newcomers;
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
@@ -252,8 +255,7 @@ pub struct Rendezvous {
     grants: Grants,
     askers: Askers,
     challenges: Table<PeerId, Challenge>,
-    sources: Throttle,
-    newcomers: Throttle,
+    newcomers: Newcomers,
     /// Ids whose presence was asked for, by source.
     online: Throttle,
     /// The same of all sources of which nothing is known.
@@ -281,8 +283,7 @@ impl Rendezvous {
             grants: Grants::new(seed),
             askers: Askers::new(seed),
             challenges: Table::new(CHALLENGES_MAX, seed),
-            sources: Throttle::new(SOURCE_WINDOW_MS, seed),
-            newcomers: Throttle::new(register::NEWCOMERS_WINDOW_MS, seed),
+            newcomers: Newcomers::new(seed),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,
             nonces: Nonces::new(seed),
@@ -343,6 +344,7 @@ impl Rendezvous {
                     self.drop(Via::Stream(conn), DropReason::Blocked, effects);
                     return;
                 }
+                self.newcomers.connected(now, from);
                 // The shell's pool is no larger than this table.
                 let _ = self
                     .connections

@@ -33,7 +33,8 @@ impl Rendezvous {
         self.may_ask(now, from, query)?;
         let mut states = Vec::with_capacity(query.count().div_ceil(8));
         for (index, id) in query.ids().enumerate() {
-            let here = id.and_then(|id| self.present(now, &id, self.registry.peer(&id)?)).is_some();
+            let here =
+                id.and_then(|id| self.present(now, &id, self.registry.found(&id)?)).is_some();
             if index % 8 == 0 {
                 states.push(0);
             }

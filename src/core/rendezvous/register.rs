@@ -5,18 +5,16 @@
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
-use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
+use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN, SETTLED_SECS};
 use crate::base::peer::{Change, PeerId, Record, RecordState};
 use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
+use super::newcomers::Changer;
 use super::registry::Contact;
 use super::registry::kept::Right;
 use super::{Effect, Effects, Event, Held, OpenConnection, Rendezvous, Vouched, push, reply};
-
-/// The window of [`Limits::newcomers_per_source`](crate::base::limits::Limits): a day.
-pub(super) const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
 
 /// A change on its way to disk that somebody waits for.
 #[expect(clippy::large_enum_variant, reason = "nearly all are registrations")]
@@ -158,10 +156,14 @@ impl Rendezvous {
             // The answer is on its way; the client asks again if it gets lost.
             return Err(DropReason::TooFrequent);
         }
+        // A forged address must not use up what a real one is entitled to (C96).
+        let pays = matches!(standing, Standing::New | Standing::Rekeyed);
+        let proved =
+            matches!(via, Via::Stream(_)) || (pays && self.newcomers.take_proof(now, from));
         // Who is known pays nothing: after a restart all behind one address are back at once (C95).
-        if standing != Standing::Known
-            && !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source)
-        {
+        let limit = self.limits.registrations_per_source;
+        let is_counted = !matches!(standing, Standing::Known | Standing::Entitled);
+        if is_counted && !self.newcomers.may_ask(now, from, proved, limit) {
             return self.too_frequent(via, effects);
         }
         if self.is_crowded(via) {
@@ -169,21 +171,21 @@ impl Rendezvous {
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
-        if let Standing::Held(why) = standing {
-            push(effects, Effect::Report(Event::PeerHeld { id: claim.id, from, why }));
-            answer(effects, via, Registered::ServerError);
-            return Ok(());
-        }
-        if standing == Standing::Refused {
-            push(effects, Effect::Report(Event::PeerChangeRefused { id: claim.id, from }));
-            answer(effects, via, Registered::UuidMismatch);
+        if let Some((event, outcome)) = refusal(standing, &claim.id, from) {
+            push(effects, Effect::Report(event));
+            answer(effects, via, outcome);
             return Ok(());
         }
         if standing == Standing::Known && self.is_contested(&claim.id, &contact) {
             return self.challenge(contact, (claim.id, claim.key), effects);
         }
+        let today = self.unix_secs(now);
         let Some(peer) = self.registry.peer_mut(&claim.id) else {
-            return self.register_new((contact, standing), claim, effects);
+            return match standing {
+                Standing::Entitled => self.register_new(contact, (claim, SaveRank::Known), effects),
+                _ if proved => self.register_new(contact, (claim, SaveRank::Proved), effects),
+                _ => self.register_unproved(contact, claim, effects),
+            };
         };
         // Who was asked to speak up may do so: a stranger can have that asked.
         if !asked && !peer.allow(now) {
@@ -195,10 +197,14 @@ impl Rendezvous {
             self.arrive(&claim.id, contact, effects);
             return Ok(());
         }
+        let settled = is_settled(peer.first_seen_secs, today);
         let record = Record { first_seen_secs: peer.first_seen_secs, ..claim };
+        if !self.newcomers.may_change(now, Changer { from, proved, settled }) {
+            return self.too_frequent(via, effects);
+        }
         self.registry.touch(&record.id);
         let change = RecordChange::Rekeyed;
-        self.save(PendingRegistration { record, contact, change }, effects)
+        self.save(PendingRegistration { record, contact, change }, SaveRank::Known, effects)
     }
 
     /// What a claim is worth (C17, C18).
@@ -233,32 +239,6 @@ impl Rendezvous {
         self.registry.kept.right(self.moment(contact.seen), claim, proved)
     }
 
-    fn register_new(
-        &mut self,
-        (contact, standing): (Contact, Standing),
-        record: Record,
-        effects: &mut Effects,
-    ) -> Result<(), DropReason> {
-        let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
-        if standing == Standing::New
-            && !self.newcomers.allow(now, from.prefix(), self.limits.newcomers_per_source)
-        {
-            return self.too_frequent(via, effects);
-        }
-        if self.registry.is_full_with(self.saving.len()) {
-            self.forget_one(now, effects);
-        }
-        // Nobody could be forgotten, or the limit was lowered and is exceeded by more than one.
-        if self.registry.is_full_with(self.saving.len()) {
-            self.counters.count(DropReason::TableFull);
-            push(effects, Effect::Report(Event::PeersFull { limit: self.limits.peers }));
-            answer(effects, via, Registered::ServerError);
-            return Ok(());
-        }
-        let change = RecordChange::Added;
-        self.save(PendingRegistration { record, contact, change }, effects)
-    }
-
     /// Unix time in seconds, 0 while the clock is not set.
     pub(super) const fn unix_secs(&self, now: Time) -> u64 {
         match self.epoch_secs {
@@ -267,39 +247,17 @@ impl Rendezvous {
         }
     }
 
-    /// Makes room by forgetting the peer that has been away longest, if that is as long as the
-    /// operator said.
-    fn forget_one(&mut self, now: Time, effects: &mut Effects) {
-        let Some(absent_ms) = self.limits.forget_after_ms() else { return };
-        let Self { registry, saving, .. } = self;
-        let busy = |id: &PeerId| saving.get(id).is_some();
-        let Some(gone) = registry.forget_absent(now, absent_ms, busy) else { return };
-        let ticket = self.next_ticket();
-        // Before the new one and any return of the old one.
-        let (change, rank) = (Change::Remove(gone.clone()), SaveRank::Known);
-        push(effects, Effect::Save { ticket, change, rank });
-        push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
-    }
-
     pub(super) fn save(
         &mut self,
         pending: PendingRegistration,
+        rank: SaveRank,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let ticket = self.next_ticket();
         let record = pending.record.clone();
-        let (change, rank) = match &pending.change {
-            RecordChange::Added if self.registry.kept.has(&record.id) => {
-                (Change::Put(record), SaveRank::Known)
-            }
-            RecordChange::Added if pending.contact.conn.is_some() => {
-                (Change::Put(record), SaveRank::Proved)
-            }
-            RecordChange::Added => (Change::Put(record), SaveRank::Stranger),
-            RecordChange::Rekeyed => (Change::Put(record), SaveRank::Known),
-            RecordChange::Renamed(from) => {
-                (Change::Rename { from: from.clone(), to: record }, SaveRank::Known)
-            }
+        let change = match &pending.change {
+            RecordChange::Added | RecordChange::Rekeyed => Change::Put(record),
+            RecordChange::Renamed(from) => Change::Rename { from: from.clone(), to: record },
         };
         if !self.can_save() {
             return Err(DropReason::Busy);
@@ -375,8 +333,11 @@ impl Rendezvous {
                 self.registry.put(record, None).is_ok()
             }
             (SaveOutcome::Failed, _) => false,
-            (SaveOutcome::Postponed, _) => {
+            (SaveOutcome::Postponed, change) => {
                 self.counters.count(DropReason::WritesSpent);
+                if matches!((change, here.conn), (RecordChange::Added, None)) {
+                    self.registry.put_provisional(record, here);
+                }
                 self.acknowledge(contact.via(), Registered::TooFrequent, effects);
                 return;
             }
@@ -470,6 +431,23 @@ impl Rendezvous {
         reply(effects, via, Reply::Nat { port });
         Ok(())
     }
+}
+
+/// What is said to a claim that another device's stands against, and to whom.
+fn refusal(standing: Standing, id: &PeerId, from: Endpoint) -> Option<(Event, Registered)> {
+    let id = id.clone();
+    match standing {
+        Standing::Held(why) => Some((Event::PeerHeld { id, from, why }, Registered::ServerError)),
+        Standing::Refused => {
+            Some((Event::PeerChangeRefused { id, from }, Registered::UuidMismatch))
+        }
+        Standing::Known | Standing::Rekeyed | Standing::New | Standing::Entitled => None,
+    }
+}
+
+/// Whether a device registered so long ago that a crowd of new ones takes nothing from it.
+pub(super) const fn is_settled(first_seen_secs: u64, unix_secs: u64) -> bool {
+    unix_secs.saturating_sub(first_seen_secs) >= SETTLED_SECS
 }
 
 fn event(change: RecordChange, id: PeerId) -> Event {

@@ -9,7 +9,10 @@ use static_assertions::const_assert;
 
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
-use crate::base::limits::{ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, REGISTRATIONS_PER_ID};
+use crate::base::limits::{
+    ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, PROVISIONAL_MAX, PROVISIONAL_SIGNATURES,
+    REGISTRATIONS_PER_ID, UNPROVED_PART,
+};
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
 use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::{RateWindow, Time};
@@ -88,6 +91,9 @@ impl Presence {
     }
 }
 
+/// The window of [`PROVISIONAL_SIGNATURES`].
+const SIGNATURES_WINDOW_MS: u64 = 1_000;
+
 /// Most peers that one search for somebody to forget skips because they are connected, however long
 /// ago they registered. They count as newest then, so that the next search goes on behind them.
 const CONNECTED_PASSED_MAX: usize = 16;
@@ -96,6 +102,22 @@ const_assert!(size_of::<(PeerId, Peer)>() <= 288);
 const_assert!(PEERS_CEILING * size_of::<(PeerId, Peer)>() <= 40 * 1024 * 1024);
 
 impl Peer {
+    fn new(record: Record, presence: Presence) -> (PeerId, Self) {
+        let Record { id, device, key, first_seen_secs, state: _ } = record;
+        let seen = presence.last().map(|contact| contact.seen);
+        let peer = Self {
+            device,
+            key,
+            first_seen_secs,
+            presence,
+            since_secs: seen.map_or(0, secs),
+            stored: false,
+            signature: None,
+            registrations: RateWindow::EMPTY,
+        };
+        (id, peer)
+    }
+
     /// How to reach it, if it is here (C23, C32).
     pub(super) fn present(&self, now: Time) -> Option<Contact> {
         match self.presence {
@@ -164,11 +186,19 @@ impl Peer {
 pub(super) struct Registry {
     peers: Table<PeerId, Peer>,
     pub(super) kept: KeptIds,
+    /// Those that can be dialled though nothing of them is stored (C97).
+    provisional: Table<PeerId, Peer>,
+    provisional_signatures: RateWindow,
 }
 
 impl Registry {
     pub(super) fn new(limit: usize, seed: Seed) -> Self {
-        Self { peers: Table::new(limit, seed), kept: KeptIds::new(seed) }
+        Self {
+            peers: Table::new(limit, seed),
+            kept: KeptIds::new(seed),
+            provisional: Table::new(PROVISIONAL_MAX, seed),
+            provisional_signatures: RateWindow::EMPTY,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -184,8 +214,40 @@ impl Registry {
         self.peers.len().saturating_add(more) >= self.peers.limit()
     }
 
+    /// The same for one from a source that is not proved: a part of the table is not for those.
+    pub(super) fn has_room_for_unproved(&self, more: usize) -> bool {
+        self.peers.len().saturating_add(more).saturating_mul(UNPROVED_PART) < self.peers.limit()
+    }
+
     pub(super) fn peer(&self, id: &PeerId) -> Option<&Peer> {
         self.peers.get(id)
+    }
+
+    /// A peer that can be dialled if it is here: registered or provisional.
+    pub(super) fn found(&self, id: &PeerId) -> Option<&Peer> {
+        self.peers.get(id).or_else(|| self.provisional.get(id))
+    }
+
+    pub(super) fn provisional_len(&self) -> usize {
+        self.provisional.len()
+    }
+
+    /// Has a device be dialled until it is registered, or forgotten as the oldest. Another one
+    /// keeps the id as long as it is here: whoever of them is proved registers it.
+    pub(super) fn put_provisional(&mut self, record: Record, contact: Contact) {
+        let Record { id, device, key, .. } = &record;
+        if let Some(peer) = self.provisional.get_mut(id) {
+            if peer.device == *device && peer.key == *key {
+                peer.presence = Presence::Here(contact);
+                self.provisional.touch(id);
+                return;
+            }
+            if peer.present(contact.seen).is_some() {
+                return;
+            }
+        }
+        let (id, peer) = Peer::new(record, Presence::Here(contact));
+        self.provisional.insert_evicting(id, peer);
     }
 
     pub(super) fn peer_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
@@ -210,23 +272,14 @@ impl Registry {
     /// `put` with what a peer is now; None leaves what it was. A signature over another key is
     /// dropped.
     fn replace(&mut self, record: Record, presence: Option<Presence>) -> Result<(), TableFull> {
-        let Record { id, device, key, first_seen_secs, state } = record;
-        let stored_ip = match state {
+        let stored_ip = match record.state {
             RecordState::Registered(ip) => ip,
             RecordState::Forgotten(_) => None,
         };
         let presence = presence.unwrap_or(Presence::Never(stored_ip));
         let (peers, seen) = (&mut self.peers, presence.last().map(|contact| contact.seen));
-        let mut peer = Peer {
-            device,
-            key,
-            first_seen_secs,
-            presence,
-            since_secs: seen.map_or(0, secs),
-            stored: false,
-            signature: None,
-            registrations: RateWindow::EMPTY,
-        };
+        let (id, mut peer) = Peer::new(record, presence);
+        self.provisional.remove(&id);
         if let Some(old) = peers.get(&id) {
             if seen.is_none() {
                 peer.presence = old.presence;
@@ -319,9 +372,23 @@ impl Registry {
         self.peers.pop_oldest().map(|(id, _)| id)
     }
 
-    /// The peer's id and key under the server's signature, which is made once per stored key.
+    /// Signs the key of a provisional peer, before it is asked for; false if there were too many:
+    /// anybody can make such peers, and their keys. Of a registered one there is nothing to do yet.
+    pub(super) fn prepare_key(&mut self, now: Time, id: &PeerId, key: &ServerKey) -> bool {
+        let waits = |peer: &Peer| peer.signature.is_none();
+        if self.peers.get(id).is_some() || !self.provisional.get(id).is_some_and(waits) {
+            return true;
+        }
+        let window = &mut self.provisional_signatures;
+        window.allow(now, SIGNATURES_WINDOW_MS, PROVISIONAL_SIGNATURES)
+            && self.signed_key(id, key).is_some()
+    }
+
+    /// The peer's id and key under the server's signature, which is made once per stored key; None
+    /// if it is gone.
     pub(super) fn signed_key(&mut self, id: &PeerId, key: &ServerKey) -> Option<Vec<u8>> {
-        let peer = self.peers.get_mut(id)?;
+        let Self { peers, provisional, .. } = self;
+        let peer = peers.get_mut(id).or_else(|| provisional.get_mut(id))?;
         let message = id_pk(id, &peer.key);
         let signature = peer.signature.get_or_insert_with(|| key.sign(&message));
         let mut signed = signature.0.to_vec();

@@ -1,13 +1,15 @@
 //! A device changes its id (protocol §4.1.4). Knowing the device id is enough for that, so that
 //! attempts are counted like registrations. C33, C81, C88.
 
+use crate::base::conn::SaveRank;
 use crate::base::counters::DropReason;
 use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
 use crate::base::peer::{PeerId, Record, RecordState};
 use crate::wire::reply::Registered;
 use crate::wire::request::{Given, Registration};
 
-use super::register::{PendingRegistration, RecordChange, answer};
+use super::newcomers::Changer;
+use super::register::{PendingRegistration, RecordChange, answer, is_settled};
 use super::registry::Contact;
 use super::registry::kept::Right;
 use super::{Effects, Rendezvous};
@@ -21,7 +23,8 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
-        if !self.sources.allow(now, from.prefix(), self.limits.registrations_per_source) {
+        let limit = self.limits.registrations_per_source;
+        if !self.newcomers.may_ask(now, from, true, limit) {
             return self.too_frequent(via, effects);
         }
         let banned = |id: &Given<PeerId>| id.value().is_some_and(|id| self.policy.bans.has_id(id));
@@ -38,7 +41,8 @@ impl Rendezvous {
         };
         let old = request.old_id.value().and_then(|old| Some((old, self.registry.peer(old)?)));
         let Some((old, peer)) = old.filter(|(_, peer)| peer.device == device) else {
-            answer(effects, via, Registered::UuidMismatch);
+            // A mismatch makes a client throw its id away: only C16 to C18 are one.
+            answer(effects, via, Registered::ServerError);
             return Ok(());
         };
         // What anybody knows is good only at the address where the peer is.
@@ -55,6 +59,10 @@ impl Rendezvous {
             return self.too_frequent(via, effects);
         }
         let first_seen_secs = peer.first_seen_secs;
+        let settled = is_settled(first_seen_secs, self.unix_secs(now));
+        if !self.newcomers.may_change(now, Changer { from, proved: true, settled }) {
+            return self.too_frequent(via, effects);
+        }
         let state = RecordState::Registered(peer.last_ip());
         let record = Record { id, device, key: peer.key, first_seen_secs, state };
         if self.right(&record, &contact) == Right::Foreign {
@@ -62,7 +70,7 @@ impl Rendezvous {
             return Ok(());
         }
         let change = RecordChange::Renamed(old.clone());
-        self.save(PendingRegistration { record, contact, change }, effects)
+        self.save(PendingRegistration { record, contact, change }, SaveRank::Known, effects)
     }
 }
 

@@ -224,4 +224,13 @@ mod tests {
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
     }
+
+    #[test]
+    fn a_network_is_a_24_or_a_48() {
+        let of = |text: &str| Prefix::of(text.parse().unwrap()).network();
+        assert_eq!(of("10.0.0.1"), of("10.0.0.255"));
+        assert_ne!(of("10.0.0.1"), of("10.0.1.1"));
+        assert_eq!(of("2001:db8:1::1"), of("2001:db8:1:ffff::1"));
+        assert_ne!(of("2001:db8:1::1"), of("2001:db8:2::1"));
+    }
 }

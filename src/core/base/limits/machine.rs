@@ -1,5 +1,9 @@
 //! Limits that the machines alone keep; the shell does not know them. The tests of the machines do.
 
+use static_assertions::const_assert;
+
+use super::{BATCH_MAX, SAVES_PENDING_MAX};
+
 /// Longest peer id. The client's rule is 16 characters; 48 bytes holds 16 of any script in use.
 pub const PEER_ID_BYTES_MAX: usize = 48;
 /// Shortest peer id that may register (C16).
@@ -96,3 +100,41 @@ pub const TOKENS_KNOWN_MAX: usize = 1024;
 pub const TOKENS_PER_ADDRESS: u16 = 64;
 /// See [`TOKENS_PER_ADDRESS`].
 pub const TOKENS_PER_NETWORK: u16 = 256;
+/// The window of `Limits::newcomers_per_source`: a day.
+pub const NEWCOMERS_WINDOW_MS: u64 = 24 * 3_600_000;
+/// What a network (IPv4 /24, IPv6 /48) may do, in shares of one source.
+pub const SHARES_PER_NETWORK: u16 = 4;
+/// New ids that a TCP connection buys its source: a client opens two at its start, and one that
+/// lost its id to a mismatch comes with another (C96).
+pub const PROOF_IDS: u16 = 4;
+/// How long a connection proves its source (C96).
+pub const PROOF_MS: u64 = 60_000;
+/// Sources of one network that may be proved at a time.
+pub const PROVED_PER_NETWORK: u16 = 64;
+/// New ids a minute that are stored though UDP alone tells where they come from: all sources
+/// together, as any may be forged. Real clients open a connection first (C97).
+pub const UNPROVED_NEWCOMERS: u16 = 32;
+/// Such ids are stored while the table of peers is filled to less than one part of so many.
+pub const UNPROVED_PART: usize = 2;
+/// Ids that are not stored yet can be dialled; the oldest is forgotten first: 288 KiB (C97).
+pub const PROVISIONAL_MAX: usize = 1024;
+/// Signatures over keys of such ids in a second; a further dial is not answered.
+pub const PROVISIONAL_SIGNATURES: u16 = 8;
+/// New ids that may wait for the store, so that known devices and operators find room. Whoever is
+/// let in waits for two commits at most, as one takes all that wait.
+pub const NEWCOMERS_PENDING_MAX: usize = SAVES_PENDING_MAX / 2;
+/// The same for sources that are not proved: they wait in nobody's way.
+pub const UNPROVED_PENDING_MAX: usize = 32;
+/// New keys and new names of one source within [`CHANGES_WINDOW_MS`] (C98).
+pub const CHANGES_PER_SOURCE: u16 = 60;
+/// The same of all proved sources: once for devices a day old or older, once for younger ones.
+pub const CHANGES_IN_ALL: u16 = 240;
+/// The same of all sources that are not proved.
+pub const CHANGES_UNPROVED: u16 = 16;
+/// The window of these, an hour.
+pub const CHANGES_WINDOW_MS: u64 = 3_600_000;
+/// A device registered this long ago is not held to what new ones used up, in seconds: a day.
+pub const SETTLED_SECS: u64 = 24 * 3_600;
+
+const_assert!(UNPROVED_PENDING_MAX < NEWCOMERS_PENDING_MAX);
+const_assert!(SAVES_PENDING_MAX <= BATCH_MAX);

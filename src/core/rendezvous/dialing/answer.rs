@@ -74,7 +74,7 @@ impl Rendezvous {
 
     /// Whether `network` is where a device is registered, or out of which it proved itself.
     fn is_of(&self, id: &PeerId, network: Prefix) -> bool {
-        let Some(peer) = self.registry.peer(id) else { return false };
+        let Some(peer) = self.registry.found(id) else { return false };
         peer.last().is_some_and(|contact| contact.from.prefix() == network)
             || self.elsewhere.get(id).is_some_and(|at| at.key == peer.key && at.network == network)
     }
@@ -83,7 +83,7 @@ impl Rendezvous {
         if self.is_of(id, network) {
             return self.elsewhere.touch(id);
         }
-        if let Some(key) = self.registry.peer(id).map(|peer| peer.key) {
+        if let Some(key) = self.registry.found(id).map(|peer| peer.key) {
             self.elsewhere.insert_evicting(id.clone(), Elsewhere { key, network });
         }
     }
@@ -101,7 +101,7 @@ impl Rendezvous {
         self.note_relay(&sent.echo, &call, &relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
-            signed_key: self.signed_key(&call.target, sent.versioned),
+            signed_key: self.signed_key(&call.target, sent.versioned)?,
             relay,
             path: DirectPath::Nat(sent.nat),
             is_udp: matches!(via, Via::Datagram(_)),
@@ -126,7 +126,7 @@ impl Rendezvous {
         self.note_relay(&local.echo, &call, &relay);
         let answer = PunchAnswer {
             addr: local.local,
-            signed_key: self.signed_key(&call.target, local.versioned),
+            signed_key: self.signed_key(&call.target, local.versioned)?,
             relay,
             path: DirectPath::Local,
             is_udp: false,
@@ -139,9 +139,16 @@ impl Rendezvous {
     }
 
     /// The target's key for an initiator, if the target is new enough to be verified (C46).
-    pub(super) fn signed_key(&mut self, target: &PeerId, versioned: bool) -> Option<Vec<u8>> {
-        let key = self.key.as_ref().filter(|_| versioned)?;
-        self.registry.signed_key(target, key)
+    ///
+    /// # Errors
+    /// The target is gone meanwhile: without its key the session would not be encrypted.
+    pub(super) fn signed_key(
+        &mut self,
+        target: &PeerId,
+        versioned: bool,
+    ) -> Result<Option<Vec<u8>>, DropReason> {
+        let Some(key) = self.key.as_ref().filter(|_| versioned) else { return Ok(None) };
+        self.registry.signed_key(target, key).map(Some).ok_or(DropReason::Unasked)
     }
 
     /// Remembers which relay the initiator behind `echo` is told: it may name that one (C85).

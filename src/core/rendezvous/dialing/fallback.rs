@@ -108,8 +108,10 @@ impl Rendezvous {
         let own_account = answer.id != Given::Nothing;
         let task = if own_account { TargetTask::Punch } else { TargetTask::JoinRelay };
         let call = self.answered(via, &answer.echo, (&answer.id, task))?;
-        let signed = own_account
-            .then(|| self.signed_key(&call.target, answer.versioned).unwrap_or_default());
+        let signed = match own_account {
+            true => Some(self.signed_key(&call.target, answer.versioned)?.unwrap_or_default()),
+            false => None,
+        };
         let relay = self.relay_instead(&answer.echo, &answer.relay);
         self.note_relay(&answer.echo, &call, relay.as_deref().unwrap_or(&answer.relay));
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());

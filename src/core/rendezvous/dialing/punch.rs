@@ -119,14 +119,18 @@ impl Rendezvous {
 
     /// The target and where it is.
     pub(super) fn find_target(
-        &self,
+        &mut self,
         now: Time,
         target: &Given<PeerId>,
     ) -> Result<(PeerId, Contact), Failure> {
         let id = target.value().ok_or(Failure::IdNotExist)?;
-        let known = self.registry.peer(id).filter(|_| !self.policy.bans.has_id(id));
+        let known = self.registry.found(id).filter(|_| !self.policy.bans.has_id(id));
         let peer = known.ok_or(Failure::IdNotExist)?;
         let contact = self.present(now, id, peer).ok_or(Failure::Offline)?;
+        let Self { registry, key, .. } = self;
+        if key.as_ref().is_some_and(|key| !registry.prepare_key(now, id, key)) {
+            return Err(Failure::Offline);
+        }
         Ok((id.clone(), contact))
     }
 

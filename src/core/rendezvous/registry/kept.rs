@@ -101,11 +101,6 @@ impl KeptIds {
         }
     }
 
-    /// Whether an id is here, its day over or not.
-    pub(in crate::rendezvous) fn has(&self, id: &PeerId) -> bool {
-        self.0.get(id).is_some()
-    }
-
     /// An id is registered again.
     pub(in crate::rendezvous) fn release(&mut self, id: &PeerId) {
         self.0.remove(id);

@@ -1,0 +1,78 @@
+//! Ids that nobody has: who is let in, who is put off, and who makes room. C96, C97, C99.
+
+use crate::base::conn::SaveRank;
+use crate::base::counters::DropReason;
+use crate::base::limits::{NEWCOMERS_PENDING_MAX, UNPROVED_PENDING_MAX};
+use crate::base::peer::{Change, PeerId, Record};
+use crate::base::time::Time;
+use crate::wire::reply::Registered;
+
+use super::register::{PendingRegistration, RecordChange, answer};
+use super::registry::Contact;
+use super::{Effect, Effects, Event, Rendezvous, push};
+
+impl Rendezvous {
+    /// A new id of a proved source, or one of `Known` rank that is the device's to have.
+    pub(super) fn register_new(
+        &mut self,
+        contact: Contact,
+        (record, rank): (Record, SaveRank),
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
+        if rank != SaveRank::Known {
+            if self.saving.len() >= NEWCOMERS_PENDING_MAX {
+                return Err(DropReason::Busy);
+            }
+            if !self.newcomers.may_join(now, from, self.limits.newcomers_per_source) {
+                return self.too_frequent(via, effects);
+            }
+        }
+        if self.registry.is_full_with(self.saving.len()) {
+            self.forget_one(now, effects);
+        }
+        // Nobody could be forgotten, or the limit was lowered and is exceeded by more than one.
+        if self.registry.is_full_with(self.saving.len()) {
+            self.counters.count(DropReason::TableFull);
+            push(effects, Effect::Report(Event::PeersFull { limit: self.limits.peers }));
+            answer(effects, via, Registered::ServerError);
+            return Ok(());
+        }
+        let change = RecordChange::Added;
+        self.save(PendingRegistration { record, contact, change }, rank, effects)
+    }
+
+    /// A new id of which UDP alone tells where it comes from. A few are stored; the others can be
+    /// dialled, and are told to ask again (C97).
+    pub(super) fn register_unproved(
+        &mut self,
+        contact: Contact,
+        record: Record,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let waiting = self.saving.len();
+        if waiting < UNPROVED_PENDING_MAX
+            && self.registry.has_room_for_unproved(waiting)
+            && self.newcomers.may_join_unproved(contact.seen)
+        {
+            let (change, rank) = (RecordChange::Added, SaveRank::Stranger);
+            return self.save(PendingRegistration { record, contact, change }, rank, effects);
+        }
+        self.registry.put_provisional(record, contact);
+        self.too_frequent(contact.via(), effects)
+    }
+
+    /// Makes room by forgetting the peer that has been away longest, if that is as long as the
+    /// operator said.
+    fn forget_one(&mut self, now: Time, effects: &mut Effects) {
+        let Some(absent_ms) = self.limits.forget_after_ms() else { return };
+        let Self { registry, saving, .. } = self;
+        let busy = |id: &PeerId| saving.get(id).is_some();
+        let Some(gone) = registry.forget_absent(now, absent_ms, busy) else { return };
+        let ticket = self.next_ticket();
+        // Before the new one and any return of the old one.
+        let (change, rank) = (Change::Remove(gone.clone()), SaveRank::Known);
+        push(effects, Effect::Save { ticket, change, rank });
+        push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
+    }
+}

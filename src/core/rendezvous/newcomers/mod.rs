@@ -1,0 +1,104 @@
+//! How much those may have who are not known: a share for each address, for each network and in
+//! all, apart for sources that are proved and for those that UDP alone tells, which anybody can
+//! forge. What the known pay nothing for (C95) is not counted here. C20, C96-C98.
+
+mod proofs;
+mod shares;
+
+use crate::base::address::Endpoint;
+use crate::base::limits::{
+    CHANGES_IN_ALL, CHANGES_PER_SOURCE, CHANGES_UNPROVED, CHANGES_WINDOW_MS, NEWCOMERS_WINDOW_MS,
+    SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS,
+};
+use crate::base::table::Seed;
+use crate::base::time::{RateWindow, Throttle, Time};
+
+use proofs::Proofs;
+use shares::Shares;
+
+/// What strangers have used up.
+pub(super) struct Newcomers {
+    proofs: Proofs,
+    /// RegisterPk of those who are not known, from proved sources and from others.
+    asked: Shares,
+    asked_unproved: Throttle,
+    /// New ids from proved sources, and from others in all.
+    joined: Shares,
+    joined_unproved: RateWindow,
+    /// New keys and new names from proved sources: for each, and in all for devices that are new
+    /// and for those that are not. From others in all.
+    changed: Shares,
+    changed_in_all: [RateWindow; 2],
+    changed_unproved: RateWindow,
+}
+
+/// Who wants a new key or a new name for a device that is registered.
+#[derive(Clone, Copy)]
+pub(super) struct Changer {
+    pub(super) from: Endpoint,
+    /// Its source is proved.
+    pub(super) proved: bool,
+    /// The device was registered a day ago, so that a crowd of new ones takes nothing from it.
+    pub(super) settled: bool,
+}
+
+impl Newcomers {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            proofs: Proofs::new(seed),
+            asked: Shares::new(SOURCE_WINDOW_MS, seed),
+            asked_unproved: Throttle::new(SOURCE_WINDOW_MS, seed),
+            joined: Shares::new(NEWCOMERS_WINDOW_MS, seed),
+            joined_unproved: RateWindow::EMPTY,
+            changed: Shares::new(CHANGES_WINDOW_MS, seed),
+            changed_in_all: [RateWindow::EMPTY; 2],
+            changed_unproved: RateWindow::EMPTY,
+        }
+    }
+
+    /// A connection from there is complete, which no forger of addresses can do (C96).
+    pub(super) fn connected(&mut self, now: Time, from: Endpoint) {
+        self.proofs.add(now, from);
+    }
+
+    /// Uses up a proof of `from`, if there is one.
+    pub(super) fn take_proof(&mut self, now: Time, from: Endpoint) -> bool {
+        self.proofs.take(now, from)
+    }
+
+    /// Counts a RegisterPk of one who is not known; false if its source had `limit` in a minute.
+    pub(super) fn may_ask(&mut self, now: Time, from: Endpoint, proved: bool, limit: u16) -> bool {
+        match proved {
+            true => self.asked.allow(now, from, limit),
+            false => self.asked_unproved.allow(now, from.prefix(), limit),
+        }
+    }
+
+    /// Counts a new id of a proved source; false if that had `limit` in a day.
+    pub(super) fn may_join(&mut self, now: Time, from: Endpoint, limit: u16) -> bool {
+        self.joined.allow(now, from, limit)
+    }
+
+    /// Counts a new id of a source that is not proved; false if there were too many.
+    pub(super) fn may_join_unproved(&mut self, now: Time) -> bool {
+        self.joined_unproved.allow(now, SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS)
+    }
+
+    /// Counts a new key or a new name; false if there were too many (C98).
+    pub(super) fn may_change(&mut self, now: Time, changer: Changer) -> bool {
+        let Changer { from, proved, settled } = changer;
+        if !proved {
+            return self.changed_unproved.allow(now, CHANGES_WINDOW_MS, CHANGES_UNPROVED);
+        }
+        let [new, old] = &mut self.changed_in_all;
+        self.changed.allow(now, from, CHANGES_PER_SOURCE)
+            && if settled { old } else { new }.allow(now, CHANGES_WINDOW_MS, CHANGES_IN_ALL)
+    }
+
+    /// Sources in the fullest of the tables.
+    pub(super) fn remembered(&self) -> usize {
+        let shares = [&self.asked, &self.joined, &self.changed].map(Shares::remembered);
+        let others = self.asked_unproved.remembered().max(self.proofs.remembered());
+        shares.into_iter().fold(others, usize::max)
+    }
+}
