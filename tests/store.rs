@@ -1,6 +1,7 @@
 //! A damaged store: the server ends with exit 3 and says what to do, or serves every record; the
 //! file stays as it was, and `hbb store` says and saves what it still holds.
 
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeMap;
