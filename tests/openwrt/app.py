@@ -186,6 +186,8 @@ class Plugin(unittest.TestCase):
         number = server.ctl("sessions")["sessions"][0]["number"]
         self.assertEqual(list(self.call("disconnect", number=number)), ["done"])
         self.assertEqual(server.ctl("sessions"), {"sessions": []})
+        for odd in ["yes", 2, -1]:
+            self.assertEqual(list(self.call("forget", id="222222222", free=odd)), ["error"])
         # What hbb refuses is said in its words.
         self.assertIn("error", self.call("disconnect", number=number))
         for leg in legs:
