@@ -2,10 +2,11 @@
 //! What takes more than a moment (C19, C23) stands in `half_minute.rs`, the rest in `register.rs`.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use crate::chance::Chance;
-use crate::loopback::{B_IP, B1, DEVICE, Device, ELSEWHERE, KEY, dial, enforcing, open};
-use crate::say::{self, hex};
+use crate::loopback::{B_IP, B1, Caller, DEVICE, Device, ELSEWHERE, KEY, dial, enforcing, open};
+use crate::say::{self, hex, take};
 
 const OK: &str = "820100";
 const TOO_FREQUENT: &str = "8201020804";
@@ -32,6 +33,31 @@ fn c006_garbage_is_not_answered_and_leaves_nothing() {
     }
     assert!(store() == before, "garbage was written to disk");
     assert_eq!(dial(&server, B1), "5a00");
+}
+
+/// Three addresses of the server's: where most ask, where the device does, where strangers do.
+#[test]
+fn c024_strangers_at_another_address_move_no_device() {
+    let server = open();
+    let at = |ip: &str| SocketAddr::new(ip.parse().unwrap(), server.port);
+    let usual = Device::at(ELSEWHERE, &server);
+    assert_eq!(usual.keeps("abcdef"), SEND_KEY);
+    let device = Device::towards(B_IP, at("127.0.0.2"));
+    assert_eq!(registers(&device, B1, DEVICE, &KEY), OK);
+    for number in 0..1_100_u32 {
+        let from = Ipv4Addr::from(0x7f02_0000 + number);
+        let stranger = UdpSocket::bind((from, 0)).unwrap();
+        let said = say::register_pk(&format!("strange-{number}"), b"d", &KEY);
+        for datagram in [&[][..], &say::register_peer(B1), &said] {
+            stranger.send_to(datagram, at("127.0.0.3")).unwrap();
+        }
+        // All of it is read before more comes.
+        assert_eq!(usual.keeps("abcdef"), SEND_KEY);
+    }
+    let mut initiator = Caller::from(ELSEWHERE, at("127.0.0.1"));
+    initiator.say(&say::punch(B1, |_| ()));
+    // From where it registered, or it would not be heard.
+    take!(&device.next(), PunchHole);
 }
 
 #[test]

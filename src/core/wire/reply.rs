@@ -50,6 +50,17 @@ pub enum Reply {
     Online(Vec<u8>),
 }
 
+impl Reply {
+    /// Whether it tells a device that it is registered at the address it asked.
+    pub fn welcomes(&self) -> bool {
+        match self {
+            Self::RegisterPeer { request_pk } => !request_pk,
+            Self::RegisterPk { outcome, .. } => *outcome == Registered::Ok,
+            _ => false,
+        }
+    }
+}
+
 /// PunchHole: what a target needs to open its NAT towards an initiator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Punch {

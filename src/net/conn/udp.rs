@@ -1,6 +1,6 @@
 //! The UDP socket of port P. A router has several addresses, and a client hears only the one it
-//! asked: so it is noted at which address each peer knocks, and it is answered from there (C24). A
-//! send never waits, and neighbours that do not answer take no room from others (C113).
+//! asked: so it is noted at which address each device registers, and it is answered from there
+//! (C24). A send never waits, and neighbours that do not answer take no room from others (C113).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -15,7 +15,9 @@ use rustix::net::sockopt::socket_recv_buffer_size;
 use smol::Async;
 
 use hbb_core::base::address::{Endpoint, canonical};
-use hbb_core::base::limits::{PRESSED_MS, PRESSED_SENDS_MAX, PRESSED_WINDOW_MS, TARGETS_MAX};
+use hbb_core::base::limits::{
+    OWN_ADDRESSES_MAX, PRESSED_MS, PRESSED_SENDS_MAX, PRESSED_WINDOW_MS, TARGETS_MAX,
+};
 use hbb_core::base::table::{Seed, Table};
 use hbb_core::base::time::{RateWindow, Time};
 
@@ -27,10 +29,15 @@ pub(crate) struct Datagrams {
     socket: Async<UdpSocket>,
     v6: bool,
     control: Vec<u8>,
-    /// Where most peers knock: the address of the first datagram.
-    usual: Option<IpAddr>,
-    /// Those who knock elsewhere; the oldest is forgotten first and answered as the kernel likes.
-    others: Table<Endpoint, IpAddr>,
+    /// Where the last datagram came from, and which of our addresses it was sent to.
+    last: Option<(Endpoint, u8)>,
+    /// Our addresses that were asked, the usual one first: that of the first datagram.
+    own: Vec<IpAddr>,
+    /// Devices that register at another than the usual, by its place in `own`. Nobody else is
+    /// noted, so that no stranger pushes one out.
+    others: Table<Endpoint, u8>,
+    /// The same of those whose registration waits for the disk; the oldest is forgotten first.
+    waiting: Table<Endpoint, u8>,
     /// Of neighbours known by a link-local address: the interface, without which that is nothing,
     /// and where they knock.
     links: Table<Endpoint, (u32, IpAddr)>,
@@ -88,8 +95,10 @@ impl Datagrams {
             socket: Async::new(socket)?,
             v6,
             control: vec![0; CONTROL_BYTES],
-            usual: None,
+            last: None,
+            own: Vec::new(),
             others: Table::new(peers, seed),
+            waiting: Table::new(TARGETS_MAX, seed),
             links: Table::new(TARGETS_MAX, seed),
             pressure: Pressure { until: Time::START, targets },
             overflowed: (0, 0),
@@ -129,12 +138,16 @@ impl Datagrams {
             self.overflowed = (lost, all + u64::from(lost.wrapping_sub(before)));
         }
         let from = Endpoint::from(addr);
+        self.last = None;
         match (addr, asked_at) {
             (SocketAddr::V6(addr), Some(asked)) if addr.scope_id() != 0 => {
                 self.links.insert_evicting(from, (addr.scope_id(), asked));
             }
             // Others need the interface of such an address, which the kernel finds by itself.
-            (_, asked) => self.note(from, asked.filter(|ip| !is_link_local(*ip))),
+            (_, Some(asked)) if !is_link_local(asked) => {
+                self.last = self.place_of(asked).map(|place| (from, place));
+            }
+            _ => {}
         }
         Ok((len, from))
     }
@@ -145,13 +158,42 @@ impl Datagrams {
         QueueCounts { bytes, overflowed: self.overflowed.1 }
     }
 
-    fn note(&mut self, from: Endpoint, asked: Option<IpAddr>) {
-        let Some(asked) = asked else { return };
-        let usual = *self.usual.get_or_insert(asked);
-        if asked != usual {
-            self.others.insert_evicting(from, asked);
-        } else if !self.others.is_empty() {
-            self.others.remove(&from);
+    /// The place of one of our addresses. A line that gets a new one every day fills them in a
+    /// month: then all are learnt anew.
+    fn place_of(&mut self, asked: IpAddr) -> Option<u8> {
+        let known = self.own.iter().position(|own| *own == asked);
+        let place = known.unwrap_or(self.own.len());
+        if known.is_none() {
+            if self.own.len() == OWN_ADDRESSES_MAX {
+                self.own.truncate(1);
+                while self.others.pop_oldest().is_some() {}
+                while self.waiting.pop_oldest().is_some() {}
+                return None;
+            }
+            self.own.push(asked);
+        }
+        u8::try_from(place).ok()
+    }
+
+    /// Where `peer` asked: of the datagram at hand, or while it waited.
+    fn asked_by(&self, peer: Endpoint) -> Option<u8> {
+        let last = self.last.filter(|(from, _)| *from == peer).map(|(_, place)| place);
+        last.or_else(|| self.waiting.get(&peer).copied())
+    }
+
+    /// Notes for a while where somebody asked whose answer may come later.
+    pub(crate) fn note_waiting(&mut self, peer: Endpoint) {
+        if let Some(place) = self.asked_by(peer).filter(|place| *place > 0) {
+            self.waiting.insert_evicting(peer, place);
+        }
+    }
+
+    /// Notes where a device is registered, so that what it is sent comes from there.
+    pub(crate) fn note_device(&mut self, peer: Endpoint) {
+        match self.asked_by(peer) {
+            Some(0) if !self.others.is_empty() => drop(self.others.remove(&peer)),
+            Some(place) if place > 0 => drop(self.others.insert_evicting(peer, place)),
+            _ => {}
         }
     }
 
@@ -173,7 +215,10 @@ impl Datagrams {
     fn send_anyhow(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
         let from = match self.link(to) {
             Some((_, asked)) => Some(asked),
-            None => self.others.get(&to).copied().or(self.usual),
+            None => {
+                let place = self.asked_by(to).or_else(|| self.others.get(&to).copied());
+                self.own.get(usize::from(place.unwrap_or(0))).copied()
+            }
         };
         match from.map(|from| self.send_from(payload, to, from)) {
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(error),

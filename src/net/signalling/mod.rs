@@ -18,6 +18,7 @@ use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER
 use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous, Vouched};
 use hbb_core::wire::message::{decode, encode};
+use hbb_core::wire::request::Request;
 
 use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
@@ -193,6 +194,9 @@ impl Signalling {
         }
         match decode(payload) {
             Ok(request) => {
+                if matches!(request, Request::RegisterPk(_)) {
+                    self.datagrams.note_waiting(from);
+                }
                 let input = Input::Request { via: Via::Datagram(from), request };
                 self.machine.handle(self.clock.now(), input, &mut self.effects);
                 self.carry_out();
@@ -307,6 +311,9 @@ impl Signalling {
             match effect {
                 Effect::Reply { via: Via::Datagram(to), reply } => {
                     let now = self.clock.now();
+                    if reply.welcomes() {
+                        self.datagrams.note_device(to);
+                    }
                     if self.datagrams.send(now, &encode(&reply), to).is_err() {
                         self.counters.count(DropReason::SendFailed);
                     }

@@ -47,6 +47,9 @@ pub const PRESSED_MS: u64 = 30_000;
 /// Addresses counted for that, and link-local ones whose interface is remembered; the oldest gives
 /// way.
 pub const TARGETS_MAX: usize = 1_024;
+/// Addresses of this machine at which devices register and are answered from; all are learnt anew
+/// when there are more.
+pub const OWN_ADDRESSES_MAX: usize = 32;
 /// Messages that may wait for a machine; streams wait, datagrams are dropped and counted.
 pub const INBOX_MAX: usize = 64;
 /// Payloads that may wait for one connection; one more closes it as a slow reader.
