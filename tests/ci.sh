@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test cross size feed debian arm system image)
+stages=(setup format lint test mutants cross size feed debian arm system image)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -53,7 +53,7 @@ lint() {
   cargo clippy --locked -p hbb-core -- -D warnings
   # Nor behind what one shows to the other.
   tests/unused
-  cargo clippy --locked --test qemu --test debian --test image -- -D warnings
+  cargo clippy --locked --test qemu --test debian --test image --test mutants -- -D warnings
   git ls-files -z -- .ci/run '*.sh' board cross size-report openwrt tests/qemu \
     tests/openwrt tests/unused tests/fuzz/run |
     xargs -0 awk 'FNR == 1 && /^#!.*[ \/](ba)?sh( |$)/ { print FILENAME }' | xargs shellcheck -x
@@ -70,6 +70,8 @@ deny() {
   "$tool/bin/cargo-deny" --locked check licenses bans sources
 }
 test_all() { cargo test --locked --workspace; }
+# The simulation against two of the mutants, in turns by the day; HBB_LONG=1: against all.
+mutants() { cargo test --locked --test mutants -- --nocapture; }
 # From the corpus on, for seconds; HBB_LONG=1: for ten minutes a target.
 fuzz() { tests/fuzz/run; }
 cross() {
@@ -104,7 +106,7 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | fuzz | cross | size | feed | debian | arm | system | image) "$stage" ;;
+      setup | format | lint | mutants | fuzz | cross | size | feed | debian | arm | system | image) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac

@@ -326,6 +326,12 @@ impl Ledger {
         self.changed.insert(id.clone(), self.now);
         let owner = self.acked.get(&id).is_none_or(|acked| acked.device == device);
         assert!(owner, "{id} went to another device");
+        let rekeyed = self.acked.get(&id).is_some_and(|acked| acked.key != key);
+        let elsewhere = self
+            .presence
+            .get(&id)
+            .is_some_and(|before| before.seen <= here.seen && before.from.ip() != here.from.ip());
+        assert!(!rekeyed || !elsewhere, "{id} has a new key from elsewhere");
         if let Some(old) = renamed {
             self.acked.remove(&old);
             let shown = self.showed.remove(&old).unwrap_or_default();
