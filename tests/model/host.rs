@@ -45,6 +45,11 @@ impl Host {
         Self { v6, behind_nat: true, ..Self::inside(namespace, ip) }
     }
 
+    /// The same host at another of its addresses.
+    pub(crate) fn at(&self, ip: IpAddr) -> Self {
+        Self { ip, ..self.clone() }
+    }
+
     /// The same host, which uses its IPv6 address for everything.
     pub(crate) fn over_v6(self) -> Self {
         let ip = self.v6.expect("a host with an IPv6 address").into();

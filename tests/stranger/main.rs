@@ -1,0 +1,199 @@
+//! One stranger does at the same time all that wears a server down, for half a minute, or for ten
+//! with `HBB_LONG=1`: from one address, from an IPv6 /48, with forged addresses. Meanwhile others
+//! are served as if nobody were there; memory and what is written stay where they were.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
+#![allow(clippy::print_stdout, reason = "what was measured")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[path = "../sim/chance.rs"]
+mod chance;
+mod load;
+#[path = "../model/mod.rs"]
+mod model;
+#[path = "../conformance/say.rs"]
+mod say;
+
+use load::{Sources, Stranger};
+use model::host::Host;
+use model::initiator::{Asks, Initiator, Tries, nat_type};
+use model::link::Link;
+use model::server::Server;
+use model::target::{Habit, Target};
+
+const SERVER: &str = "192.0.2.1";
+const SERVER_V6: &str = "2001:db8::1";
+/// Where those are who only want to be served.
+const HONEST: [&str; 2] = ["203.0.113.5", "203.0.113.6"];
+/// All of these are the stranger's, and none has to be added by itself.
+const STRANGE: [&str; 2] = ["198.18.0.0/15", "2001:db8:bad::/48"];
+
+/// Each thing that somebody honest does is done in this time.
+const SERVED_WITHIN: Duration = Duration::from_secs(1);
+/// How much the server may grow: what all connections at their worst hold, and tables.
+const GROWTH_KIB_MAX: u64 = 8 * 1024;
+/// What a small router may write in a day.
+const WRITTEN_BYTES_MAX: u64 = 8 * 1000 * 1000;
+const PAUSE: Duration = Duration::from_secs(2);
+
+fn load_lasts() -> Duration {
+    let long = std::env::var_os("HBB_LONG").is_some();
+    Duration::from_secs(if long { 600 } else { 30 })
+}
+
+/// A network namespace with everybody in it, removed when dropped.
+struct Place(String);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let place = Self(format!("hbb-stranger-{name}-{}", std::process::id()));
+        ip(&format!("netns add {}", place.0));
+        place.ip("link set lo up");
+        for address in [SERVER, HONEST[0], HONEST[1], SERVER_V6] {
+            place.ip(&format!("addr add {address} dev lo"));
+        }
+        place.ip(&format!("route add local {} dev lo", STRANGE[0]));
+        // Who has a network needs no address of it on an interface.
+        ip(&format!("netns exec {} sysctl -qw net.ipv6.ip_nonlocal_bind=1", place.0));
+        place.ip(&format!("-6 route add local {} dev lo", STRANGE[1]));
+        place
+    }
+
+    fn ip(&self, words: &str) {
+        ip(&format!("-n {} {words}", self.0));
+    }
+
+    fn host(&self, address: &str) -> Host {
+        Host::inside(&self.0, address)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(words: &str) {
+    let status = Command::new("ip").args(words.split(' ')).status();
+    let status = status.expect("the program ip is needed: install the package iproute2");
+    assert!(status.success(), "ip {words} failed; it needs root");
+}
+
+/// What the kernel says of a process.
+fn measured(server: &Server, file: &str, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/{file}", server.pid())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn rss_kib(server: &Server) -> u64 {
+    measured(server, "status", "VmRSS:")
+}
+
+fn written_bytes(server: &Server) -> u64 {
+    measured(server, "io", "write_bytes:")
+}
+
+/// What somebody honest does, each with the longest it took.
+#[derive(Default)]
+struct Served([(&'static str, Duration); 4]);
+
+impl Served {
+    fn timed<T>(&mut self, number: usize, what: &'static str, act: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let done = act();
+        let longest = self.0[number].1.max(begin.elapsed());
+        self.0[number] = (what, longest);
+        done
+    }
+
+    /// Everything once, under an id of its own; whatever fails panics.
+    fn round(&mut self, place: &Place, server: SocketAddr, (key, id): (&str, &str)) {
+        let [at, caller] = HONEST.map(|address| place.host(address));
+        self.timed(0, "NAT test", || nat_type(&at, server));
+        let target = self.timed(1, "new id", || Target::register(&at, server, id, key));
+        self.timed(2, "relay pair", || {
+            let initiator = Initiator {
+                host: caller,
+                server,
+                key: key.to_owned(),
+                tries: Tries::RelayOnly,
+                asks: Asks::Tcp,
+            };
+            thread::scope(|scope| {
+                let answering = scope.spawn(|| {
+                    at.enter();
+                    let mut link = target.answer(Habit::Relay);
+                    target.hello(&mut link);
+                });
+                initiator.dial(id).hello();
+                answering.join().unwrap();
+            });
+        });
+        self.timed(3, "sealed channel", || drop(Link::sealed(&at, server, key)));
+    }
+}
+
+/// The load from `sources` against a server of default settings, and others meanwhile.
+fn wear_down(name: &'static str, sources: Sources) {
+    let place = Place::new(name);
+    let run = ["ip", "netns", "exec", &place.0];
+    let server = Server::start_behind(&run, &[]);
+    let key = server.key();
+    let main = SocketAddr::new(SERVER.parse().unwrap(), server.port);
+    place.host(HONEST[0]).enter();
+    let mut served = Served::default();
+    served.round(&place, main, (&key, "before-all"));
+    let (rss, written) = (rss_kib(&server), written_bytes(&server));
+    let towards: IpAddr =
+        if sources == Sources::Ipv6 { SERVER_V6 } else { SERVER }.parse().unwrap();
+    let stranger = Arc::new(Stranger::new(
+        place.host(HONEST[0]),
+        SocketAddr::new(towards, server.port),
+        (sources, key.clone()),
+    ));
+    let threads = stranger.begin();
+    let (begin, mut most, mut rounds) = (Instant::now(), rss, 0);
+    while begin.elapsed() < load_lasts() {
+        thread::sleep(PAUSE);
+        rounds += 1;
+        served.round(&place, main, (&key, &format!("honest-{rounds}")));
+        most = most.max(rss_kib(&server));
+    }
+    stranger.stop();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let (grown, written) = (most.saturating_sub(rss), written_bytes(&server) - written);
+    println!(
+        "{name}: {rounds} rounds, at longest {:?}; {grown} KiB more, {written} bytes written",
+        served.0
+    );
+    println!("{name}: the stranger {stranger}");
+    assert!(rounds >= 3, "nobody was served");
+    for (what, longest) in served.0 {
+        assert!(longest <= SERVED_WITHIN, "{name}: a {what} took {longest:?}");
+    }
+    assert!(grown <= GROWTH_KIB_MAX, "{name}: {grown} KiB more");
+    assert!(written <= WRITTEN_BYTES_MAX, "{name}: {written} bytes written");
+}
+
+#[test]
+fn one_address_wears_nobody_down() {
+    wear_down("one", Sources::OneAddress);
+}
+
+#[test]
+fn an_ipv6_network_wears_nobody_down() {
+    wear_down("ipv6", Sources::Ipv6);
+}
+
+#[test]
+fn forged_addresses_wear_nobody_down() {
+    wear_down("forged", Sources::Forged);
+}
