@@ -5,8 +5,9 @@
 use std::fmt::Write as _;
 use std::{env, fs};
 
-use crate::loopback::{B_IP, B1, DEVICE, Device, ELSEWHERE, KEY, enforcing};
+use crate::loopback::{B_IP, B1, Caller, DEVICE, Device, ELSEWHERE, KEY, enforcing, main_port};
 use crate::model::server::Server;
+use crate::model::wire::frame;
 use crate::say::proto::{HealthCheck, PunchHoleRequest, RegisterPeer, RegisterPk};
 use crate::say::{self, Body, payload};
 
@@ -114,5 +115,27 @@ fn c024_no_address_gets_more_than_was_sent_in_its_name_but_for_the_nat_test() {
         fs::write(PAGE, wanted).unwrap();
     } else {
         assert!(page == wanted, "SECURITY.md: HBB_WRITE=1 makes its table, now\n{}", table(&rows));
+    }
+}
+
+/// IPv4 and TCP, before each payload of a connection that is open.
+const TCP_HEADER_BYTES: usize = 40;
+
+/// A registration in the victim's name, and then dials of that id: what the victim is sent, beside
+/// what the forger spent on it. Opening the connection, and acknowledging, is not even counted.
+#[test]
+fn c024_a_forged_registration_and_dials_send_a_victim_at_most_twice_what_they_cost() {
+    let server = enforcing();
+    let (victim, key) = (Device::at(B_IP, &server), server.key());
+    let forged = say::register_pk(B1, b"d", &KEY);
+    let mut got = HEADER_BYTES + victim.ask(&forged).len();
+    let mut spent = HEADER_BYTES + forged.len();
+    let mut forger = Caller::from(ELSEWHERE, main_port(&server));
+    let dial = say::punch(B1, |wish| wish.access_key = key);
+    for _ in 0..30 {
+        forger.say(&dial);
+        spent += TCP_HEADER_BYTES + frame(&dial).len();
+        got += HEADER_BYTES + victim.next().len();
+        assert!(got <= 2 * spent, "{got} bytes for {spent}");
     }
 }
