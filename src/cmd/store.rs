@@ -23,7 +23,7 @@ use hbb_core::base::peer::{Change, Record};
 
 /// The store's file name in the data directory.
 pub(super) const STORE_FILE: &str = "hbb.store";
-/// What `store` is told by [`judge`]: to read the store that is its standard input, and no other.
+/// What `store` is told by `judge`: to read the store that is its standard input, and no other.
 const JUDGE: &str = "judge-stdin";
 /// This program, even if its file was replaced. Jails may lack it.
 const ITSELF: &str = "/proc/self/exe";

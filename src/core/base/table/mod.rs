@@ -2,13 +2,16 @@
 //!
 //! A slab that grows in steps up to its limit and never past it, an index hashed under a seed
 //! given at `new` (strangers cannot choose collisions; a run under one seed repeats exactly), and
-//! a list from oldest to newest. Lookup, insert, touch, remove and evict are O(1).
+//! a list from oldest to newest (`order.rs`). Lookup, insert, touch, remove and evict are O(1).
+
+mod order;
 
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
-use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
+
+use order::{NONE, Order, STEP};
 
 /// Keys the hash of a [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,23 +26,11 @@ impl Seed {
     }
 }
 
-/// Entries added when the slab grows: small enough for a router, large enough to be rare.
-const STEP: usize = 128;
-const NONE: u32 = u32::MAX;
-
-struct Slot<K, V> {
-    entry: Option<(K, V)>,
-    older: u32,
-    newer: u32,
-}
-
 /// A map of at most `limit` entries.
 pub struct Table<K, V> {
-    index: HashTable<u32>,
-    steps: Vec<Vec<Slot<K, V>>>,
-    free: u32,
-    oldest: u32,
-    newest: u32,
+    order: Order,
+    /// What is at each place: steps of [`STEP`], of which the last may not be full.
+    steps: Vec<Vec<Option<(K, V)>>>,
     limit: usize,
     seed: Seed,
 }
@@ -52,25 +43,17 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// An empty table that allocates nothing until the first insert.
     pub fn new(limit: usize, seed: Seed) -> Self {
         let limit = limit.min(NONE as usize);
-        Self {
-            index: HashTable::new(),
-            steps: Vec::new(),
-            free: NONE,
-            oldest: NONE,
-            newest: NONE,
-            limit,
-            seed,
-        }
+        Self { order: Order::new(), steps: Vec::new(), limit, seed }
     }
 
     /// Entries held.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.order.len()
     }
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.len() == 0
     }
 
     /// Whether the next new key would be refused.
@@ -90,21 +73,19 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// The value under `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
-        let at = self.find(key)?;
-        self.slot(at)?.entry.as_ref().map(|(_, value)| value)
+        self.entry(self.find(key)?).map(|(_, value)| value)
     }
 
     /// The value under `key`, to change in place; its age stays.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let at = self.find(key)?;
-        self.slot_mut(at)?.entry.as_mut().map(|(_, value)| value)
+        self.place_mut(at)?.as_mut().map(|(_, value)| value)
     }
 
     /// Makes `key` the newest entry.
     pub fn touch(&mut self, key: &K) {
-        if let Some(at) = self.find(key).filter(|at| *at != self.newest) {
-            self.unlink(at);
-            self.link_newest(at);
+        if let Some(at) = self.find(key) {
+            self.order.touch(at);
         }
     }
 
@@ -114,16 +95,16 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// [`TableFull`] if the key is new and the table at its limit.
     pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, TableFull> {
         if let Some(at) = self.find(&key) {
-            let slot = self.slot_mut(at).ok_or(TableFull)?;
-            let old = slot.entry.replace((key, value)).map(|(_, old)| old);
-            self.unlink(at);
-            self.link_newest(at);
+            let place = self.place_mut(at).ok_or(TableFull)?;
+            let old = place.replace((key, value)).map(|(_, old)| old);
+            self.order.touch(at);
             return Ok(old);
         }
         if self.is_full() {
             return Err(TableFull);
         }
-        self.insert_new(key, value)
+        self.insert_new(key, value);
+        Ok(None)
     }
 
     /// As `insert`, but makes room by removing the oldest entry, which it gives back: one for
@@ -131,10 +112,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
     pub fn insert_evicting(&mut self, key: K, value: V) -> Option<(K, V)> {
         let evict = self.is_full() && self.find(&key).is_none();
         let evicted = if evict { self.pop_oldest() } else { None };
-        let _ = match evicted {
+        match evicted {
             Some(_) => self.insert_new(key, value),
-            None => self.insert(key, value),
-        };
+            None => drop(self.insert(key, value)),
+        }
         evicted
     }
 
@@ -146,126 +127,60 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// The entry touched or inserted longest ago.
     pub fn oldest(&self) -> Option<(&K, &V)> {
-        self.slot(self.oldest)?.entry.as_ref().map(|(key, value)| (key, value))
+        self.entry(self.order.oldest()).map(|(key, value)| (key, value))
     }
 
     /// Removes the oldest entry.
     pub fn pop_oldest(&mut self) -> Option<(K, V)> {
-        self.release(self.oldest)
+        self.release(self.order.oldest())
     }
 
     /// All entries, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let mut at = self.oldest;
+        let mut at = self.order.oldest();
         core::iter::from_fn(move || {
-            let slot = self.slot(at)?;
-            at = slot.newer;
-            slot.entry.as_ref().map(|(key, value)| (key, value))
+            let (key, value) = self.entry(at)?;
+            at = self.order.newer(at);
+            Some((key, value))
         })
     }
 
     /// Puts a key that is not there; the caller saw to the limit.
-    fn insert_new(&mut self, key: K, value: V) -> Result<Option<V>, TableFull> {
-        let hash = self.hash(&key);
-        let at = self.take_free();
-        self.slot_mut(at).ok_or(TableFull)?.entry = Some((key, value));
-        self.link_newest(at);
-        let Self { index, steps, seed, .. } = self;
-        index.insert_unique(hash, at, |at| {
-            slot_of(steps, *at)
-                .and_then(|slot| slot.entry.as_ref())
-                .map_or(0, |(k, _)| seed.hash(k))
-        });
-        Ok(None)
+    fn insert_new(&mut self, key: K, value: V) {
+        let at = self.order.take(self.hash(&key));
+        if self.steps.len() <= at as usize / STEP {
+            self.steps.push(Vec::with_capacity(STEP));
+        }
+        let Some(step) = self.steps.get_mut(at as usize / STEP) else { return };
+        match step.get_mut(at as usize % STEP) {
+            Some(place) => *place = Some((key, value)),
+            // Never taken before: the next in the order.
+            None => step.push(Some((key, value))),
+        }
     }
 
-    fn hash(&self, key: &K) -> u64 {
-        self.seed.hash(key)
+    fn hash(&self, key: &K) -> u32 {
+        u32::try_from(self.seed.hash(key) >> 32).unwrap_or_default()
     }
 
     fn find(&self, key: &K) -> Option<u32> {
-        let same = |at: &u32| {
-            self.slot(*at).and_then(|slot| slot.entry.as_ref()).is_some_and(|(k, _)| k == key)
-        };
-        self.index.find(self.hash(key), same).copied()
+        let same = |at| self.entry(at).is_some_and(|(other, _)| other == key);
+        self.order.find(self.hash(key), &same)
     }
 
-    fn slot(&self, at: u32) -> Option<&Slot<K, V>> {
-        slot_of(&self.steps, at)
+    fn entry(&self, at: u32) -> Option<&(K, V)> {
+        self.steps.get(at as usize / STEP)?.get(at as usize % STEP)?.as_ref()
     }
 
-    fn slot_mut(&mut self, at: u32) -> Option<&mut Slot<K, V>> {
-        let at = at as usize;
-        self.steps.get_mut(at / STEP)?.get_mut(at % STEP)
-    }
-
-    /// A slot off the free list; grows by a step when there is none. `is_full` was asked before.
-    fn take_free(&mut self) -> u32 {
-        if self.free == NONE {
-            self.grow();
-        }
-        let at = self.free;
-        let next = self.slot(at).map_or(NONE, |slot| slot.newer);
-        self.free = next;
-        at
-    }
-
-    fn grow(&mut self) {
-        let first = self.steps.len() * STEP;
-        let mut step = Vec::with_capacity(STEP);
-        for offset in 1..=STEP {
-            let next =
-                if offset == STEP { NONE } else { u32::try_from(first + offset).unwrap_or(NONE) };
-            step.push(Slot { entry: None, older: NONE, newer: next });
-        }
-        self.steps.push(step);
-        self.free = u32::try_from(first).unwrap_or(NONE);
+    fn place_mut(&mut self, at: u32) -> Option<&mut Option<(K, V)>> {
+        self.steps.get_mut(at as usize / STEP)?.get_mut(at as usize % STEP)
     }
 
     fn release(&mut self, at: u32) -> Option<(K, V)> {
-        let hash = self.hash(&self.slot(at)?.entry.as_ref()?.0);
-        if let Ok(found) = self.index.find_entry(hash, |other| *other == at) {
-            found.remove();
-        }
-        self.unlink(at);
-        let free = self.free;
-        let slot = self.slot_mut(at)?;
-        slot.newer = free;
-        let entry = slot.entry.take();
-        self.free = at;
-        entry
+        let entry = self.place_mut(at)?.take()?;
+        self.order.free(at);
+        Some(entry)
     }
-
-    fn unlink(&mut self, at: u32) {
-        let Some(slot) = self.slot(at) else { return };
-        let (older, newer) = (slot.older, slot.newer);
-        match self.slot_mut(older) {
-            Some(slot) => slot.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.slot_mut(newer) {
-            Some(slot) => slot.older = older,
-            None => self.newest = older,
-        }
-    }
-
-    fn link_newest(&mut self, at: u32) {
-        let newest = self.newest;
-        if let Some(slot) = self.slot_mut(at) {
-            slot.older = newest;
-            slot.newer = NONE;
-        }
-        match self.slot_mut(newest) {
-            Some(slot) => slot.newer = at,
-            None => self.oldest = at,
-        }
-        self.newest = at;
-    }
-}
-
-fn slot_of<K, V>(steps: &[Vec<Slot<K, V>>], at: u32) -> Option<&Slot<K, V>> {
-    let at = at as usize;
-    steps.get(at / STEP)?.get(at % STEP)
 }
 
 #[cfg(test)]
