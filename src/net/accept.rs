@@ -76,7 +76,7 @@ impl Acceptor {
         let stream: Arc<Async<net::TcpStream>> = stream.into();
         let stream = Arc::into_inner(stream).ok_or(DropReason::Bug)?;
         let _ = stream.get_ref().set_nodelay(true);
-        let connection = Connection { link: Link::new(stream), from, place };
+        let connection = Connection { link: Link::new(stream, self.pool.account()), from, place };
         let (gate, entrance) = (self.gate.clone(), self.entrance.clone());
         self.executor.spawn(serve(connection, entrance, gate)).detach();
         Ok(())

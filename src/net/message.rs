@@ -16,6 +16,7 @@ use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
 use crate::net::conn::link::Link;
+use crate::net::conn::link::bytes::Held;
 use crate::net::conn::udp::QueueCounts;
 
 /// What the owner of the rendezvous is told.
@@ -29,7 +30,7 @@ pub enum ToRendezvous {
         /// What it speaks.
         transport: Transport,
         /// What it is to send.
-        outbox: Sender<ToConnection>,
+        outbox: Outbox,
     },
     /// One payload of a connection.
     Payload {
@@ -37,6 +38,8 @@ pub enum ToRendezvous {
         conn: Conn,
         /// The bytes, in clear.
         payload: Vec<u8>,
+        /// The memory they take.
+        held: Held,
     },
     /// A line typed into upstream's console.
     Console {
@@ -58,10 +61,18 @@ pub enum ToRendezvous {
     },
 }
 
+/// The way to a connection.
+pub struct Outbox {
+    /// Takes what it is told.
+    pub queue: Sender<ToConnection>,
+    /// Nothing, of the memory that it holds.
+    pub held: Held,
+}
+
 /// What the owner of the rendezvous tells a connection.
 pub enum ToConnection {
-    /// Send this.
-    Payload(Vec<u8>),
+    /// Send this, which takes so much memory.
+    Payload(Vec<u8>, Held),
     /// You are a peer's presence: send heartbeats, and end when they are not answered (C28).
     Keep,
     /// The same, for a bounded time (C102).

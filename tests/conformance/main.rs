@@ -7,6 +7,7 @@
 mod amplification;
 mod answers_machine;
 mod both;
+mod bytes;
 #[path = "../sim/chance.rs"]
 mod chance;
 mod connection_machine;

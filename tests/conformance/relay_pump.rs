@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::Link;
+use hbb::net::conn::link::bytes::ByteBudget;
 use hbb::net::message::SessionEnd;
 use hbb::net::relaying::parked::until_gone;
 use hbb::net::session::idle::Bounds;
@@ -31,7 +32,13 @@ pub(crate) fn connect() -> (TcpStream, Link) {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     peer.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    (peer, Link::new(Async::new(listener.accept().unwrap().0).unwrap()))
+    (
+        peer,
+        Link::new(
+            Async::new(listener.accept().unwrap().0).unwrap(),
+            ByteBudget::default().account(),
+        ),
+    )
 }
 
 /// A rate limit nobody can reach.

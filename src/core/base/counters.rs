@@ -41,6 +41,8 @@ pub enum DropReason {
     StoreFailed,
     /// What the store may write in a day is spent (C110).
     WritesSpent,
+    /// All that messages may hold which are not whole, or which nobody took, is held (C107).
+    MemoryFull,
     /// An operator ended it.
     Dismissed,
     /// An invariant of ours broke.
@@ -72,6 +74,7 @@ impl DropReason {
         Self::SendFailed,
         Self::StoreFailed,
         Self::WritesSpent,
+        Self::MemoryFull,
         Self::Dismissed,
         Self::Bug,
         Self::Done,
@@ -97,6 +100,7 @@ impl DropReason {
             Self::SendFailed => "send-failed",
             Self::StoreFailed => "store-failed",
             Self::WritesSpent => "writes-spent",
+            Self::MemoryFull => "memory-full",
             Self::Dismissed => "dismissed",
             Self::Bug => "bug",
             Self::Done => "done",

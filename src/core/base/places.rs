@@ -210,6 +210,11 @@ impl Places {
         tenant.is_some_and(|tenant| self.is_known_address(now, &tenant.address))
     }
 
+    /// Whether a connection is tied to a device, to somebody who showed the key, or to a session.
+    pub fn is_tied(&self, conn: Conn) -> bool {
+        self.tied.get(&conn).is_some()
+    }
+
     fn is_known_address(&self, now: Time, address: &Prefix) -> bool {
         self.known.get(address).is_some_and(|at| now.since_ms(*at) < KNOWN_MS)
     }

@@ -8,7 +8,7 @@ use heapless::Vec as Short;
 
 use crate::base::conn::Transport;
 
-use super::websocket::{CONTROL_BYTES_MAX, FrameKind, Header, header, header_for, unmask};
+use super::websocket::{CONTROL_BYTES_MAX, FrameKind, Header, append, header, header_for, unmask};
 use super::{WireError, frame};
 
 /// The longest header of either kind.
@@ -120,7 +120,7 @@ impl Converter {
             let taken = match self.state {
                 Expected::Header(_) if out.capacity() - out.len() < HEADER_BYTES_MAX => break,
                 Expected::Header(_) => self.header(rest, out, gather_max)?,
-                Expected::Payload(payload) => self.payload(payload, rest, out),
+                Expected::Payload(payload) => self.payload(payload, rest, out, gather_max)?,
                 Expected::Whole | Expected::Closed => break,
             };
             rest = rest.get(taken..).unwrap_or_default();
@@ -138,14 +138,12 @@ impl Converter {
         self.gathered.len()
     }
 
-    /// The message gathered from fragments, as a frame, once it is whole.
+    /// The message gathered from fragments, once it is whole: the rest of a frame whose header is
+    /// out.
     pub fn take_whole(&mut self) -> Option<Vec<u8>> {
         let Expected::Whole = self.state else { return None };
         self.state = Expected::START;
-        let mut whole = core::mem::take(&mut self.gathered);
-        let header = frame::header_for(whole.len()).ok()?;
-        whole.splice(0..0, header);
-        Some(whole)
+        Some(core::mem::take(&mut self.gathered))
     }
 
     /// The payload of the latest ping, once.
@@ -163,7 +161,14 @@ impl Converter {
 
     /// Whether something else may be put between the bytes that came out and those to come.
     pub const fn is_between_frames(&self) -> bool {
-        !matches!(self.state, Expected::Payload(Payload { fate: Fate::Forward, .. }))
+        !matches!(
+            self.state,
+            Expected::Whole
+                | Expected::Payload(Payload {
+                    fate: Fate::Forward | Fate::Gather { last: true },
+                    ..
+                })
+        )
     }
 
     /// Takes a header, or what there is of it.
@@ -208,9 +213,14 @@ impl Converter {
     ) -> Result<Payload, WireError> {
         let fate = self.fate(found, out)?;
         let held = self.gathered.len() as u64;
-        let gathers = matches!(fate, Fate::Gather { .. });
-        if gathers && held.saturating_add(found.payload_len) > gather_max as u64 {
-            return Err(WireError::Oversized);
+        if let Fate::Gather { last } = fate {
+            let len = held.saturating_add(found.payload_len);
+            if len > gather_max as u64 {
+                return Err(WireError::Oversized);
+            }
+            if last && len > 0 {
+                self.announce(Piece { kind: FrameKind::Binary, last, len }, out)?;
+            }
         }
         Ok(Payload { left: found.payload_len, done: 0, mask: found.mask, fate })
     }
@@ -254,12 +264,23 @@ impl Converter {
     }
 
     /// Takes what there is of the payload at hand, or as much as fits.
-    fn payload(&mut self, payload: Payload, input: &[u8], out: &mut Vec<u8>) -> usize {
+    fn payload(
+        &mut self,
+        payload: Payload,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        gather_max: usize,
+    ) -> Result<usize, WireError> {
         let len = usize::try_from(payload.left).unwrap_or(usize::MAX).min(input.len());
         let len = match payload.fate {
             Fate::Forward => len.min(out.capacity() - out.len()),
             Fate::Gather { .. } | Fate::Answer | Fate::Close | Fate::Skip => len,
         };
+        let gathers = matches!(payload.fate, Fate::Gather { .. });
+        // Others may have gathered since the header came.
+        if gathers && self.gathered.len() + len > gather_max {
+            return Err(WireError::Oversized);
+        }
         let (mut done, part) = (payload.done, input.get(..len).unwrap_or_default());
         for stride in part.chunks(STRIDE_BYTES) {
             let added = match (payload.fate, &mut self.ping) {
@@ -279,7 +300,7 @@ impl Converter {
         }
         self.state =
             Expected::Payload(Payload { left: payload.left - len as u64, done, ..payload });
-        len
+        Ok(len)
     }
 
     /// The payload at hand is complete.
@@ -293,11 +314,4 @@ impl Converter {
             self.ping = Ping::Unanswered(core::mem::take(said));
         }
     }
-}
-
-/// Adds bytes; gives them where they are now.
-fn append<'a>(bytes: &'a mut Vec<u8>, more: &[u8]) -> &'a mut [u8] {
-    let before = bytes.len();
-    bytes.extend_from_slice(more);
-    bytes.get_mut(before..).unwrap_or_default()
 }

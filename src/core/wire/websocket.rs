@@ -144,6 +144,17 @@ pub fn unmask(mask: [u8; 4], done: u64, bytes: &mut [u8]) {
     }
 }
 
+/// Adds bytes, and gives them where they are now. Memory grows by an eighth at most, as one of
+/// these can be as long as all may be.
+pub(super) fn append<'a>(bytes: &'a mut Vec<u8>, more: &[u8]) -> &'a mut [u8] {
+    let before = bytes.len();
+    if bytes.capacity() - before < more.len() {
+        bytes.reserve_exact(more.len().max(before / 8));
+    }
+    bytes.extend_from_slice(more);
+    bytes.get_mut(before..).unwrap_or_default()
+}
+
 /// What a frame led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -169,6 +180,11 @@ impl Assembly {
     /// Whether fragments of a message came and its last one did not.
     pub const fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Bytes of memory that fragments take.
+    pub const fn held_bytes(&self) -> usize {
+        self.fragments.capacity()
     }
 
     /// The frame at the front of `buffer`, which is unmasked in place, and the bytes it took;
@@ -206,7 +222,7 @@ impl Assembly {
         };
         let kind = kind.ok_or(WireError::Malformed)?;
         if kind == FrameKind::Binary {
-            self.fragments.extend_from_slice(payload);
+            append(&mut self.fragments, payload);
         }
         if !header.last {
             self.open = Some(kind);

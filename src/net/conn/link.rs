@@ -1,9 +1,12 @@
 //! A connection and the way it cuts its bytes into payloads: length-prefixed frames, or the
 //! messages of a WebSocket, whose pings it answers. It holds no buffer while nothing is half read,
-//! and knows nothing of what payloads say. C01-C04, C31, C73.
+//! and knows nothing of what payloads say. C01-C04, C31, C73, C107.
+
+pub mod bytes;
 
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol::io::AsyncWriteExt;
@@ -15,8 +18,12 @@ use hbb_core::base::limits::WRITE_MS;
 use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, FrameKind, Received};
 use hbb_core::wire::{WireError, frame};
 
+use crate::net::conn::link::bytes::{Account, Held};
+
 /// Bytes read at once; a longer payload takes several reads.
 const READ_BYTES: usize = 2048;
+/// Memory for what was read grows by so much at least, and never to twice what is needed.
+const STEP_BYTES: usize = 256;
 
 /// How bytes are cut.
 pub enum Codec {
@@ -34,12 +41,17 @@ pub struct Link {
     pub leftover: Vec<u8>,
     /// How its bytes are cut.
     pub codec: Codec,
+    /// Whether it is tied to a device, or to somebody who showed the key.
+    pub tied: bool,
+    /// The memory of what was read.
+    held: Held,
 }
 
 impl Link {
-    /// A connection of frames, of which nothing was read.
-    pub const fn new(stream: Async<TcpStream>) -> Self {
-        Self { stream, leftover: Vec::new(), codec: Codec::Frames }
+    /// A connection of frames, of which nothing was read; what it holds is said in `account`.
+    pub fn new(stream: Async<TcpStream>, account: Arc<Account>) -> Self {
+        let (leftover, codec, held) = (Vec::new(), Codec::Frames, Held::none(account));
+        Self { stream, leftover, codec, tied: false, held }
     }
 
     /// What it speaks.
@@ -53,7 +65,8 @@ impl Link {
     /// Reads once, if there is something.
     ///
     /// # Errors
-    /// `Done` at the end of the stream or when it broke.
+    /// `Done` at the end of the stream or when it broke, `MemoryFull` if all that connections may
+    /// hold is held.
     pub fn read(&mut self) -> Result<(), DropReason> {
         // On the stack of this call, not in the connection.
         let mut buffer = [0; READ_BYTES];
@@ -61,12 +74,57 @@ impl Link {
         match socket.read(&mut buffer) {
             Ok(0) => Err(DropReason::Done),
             Ok(len) => {
-                self.leftover.extend_from_slice(buffer.get(..len).unwrap_or_default());
-                Ok(())
+                self.keep(buffer.get(..len).unwrap_or_default());
+                self.count_held()
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(_) => Err(DropReason::Done),
         }
+    }
+
+    /// Keeps bytes behind those that were read before.
+    pub fn keep(&mut self, more: &[u8]) {
+        if self.leftover.capacity() - self.leftover.len() < more.len() {
+            self.leftover.reserve_exact(more.len().max(STEP_BYTES));
+        }
+        self.leftover.extend_from_slice(more);
+    }
+
+    /// Whether so many bytes more may be kept.
+    pub fn has_room(&mut self, bytes: usize) -> bool {
+        self.held.set(self.leftover.len() + bytes.max(STEP_BYTES), self.tied)
+    }
+
+    /// What was read and not yet used, which somebody else holds from now on.
+    pub fn take_leftover(&mut self) -> Vec<u8> {
+        self.held.set(0, self.tied);
+        core::mem::take(&mut self.leftover)
+    }
+
+    /// The memory of a payload of so many bytes that came on it, or is to go.
+    ///
+    /// # Errors
+    /// `MemoryFull`.
+    pub fn hold(&self, bytes: usize) -> Result<Held, DropReason> {
+        self.held.another(bytes, self.tied).ok_or(DropReason::MemoryFull)
+    }
+
+    /// A part of what it holds, of nothing yet.
+    pub fn holds_too(&self) -> Held {
+        self.held.nothing()
+    }
+
+    /// Gives back memory that is not needed, and says how much the rest is.
+    fn count_held(&mut self) -> Result<(), DropReason> {
+        if self.leftover.capacity() - self.leftover.len() > READ_BYTES {
+            self.leftover.shrink_to_fit();
+        }
+        let fragments = match &self.codec {
+            Codec::Frames => 0,
+            Codec::WebSocket(assembly) => assembly.held_bytes(),
+        };
+        let held = self.held.set(self.leftover.capacity() + fragments, self.tied);
+        if held { Ok(()) } else { Err(DropReason::MemoryFull) }
     }
 
     /// The next payload of what was read; None if it is not whole yet. An empty one is a sign of
@@ -74,8 +132,14 @@ impl Link {
     ///
     /// # Errors
     /// `Oversized` as soon as more than `payload_max` is announced, `Malformed` for what is no
-    /// frame, `Done` when a WebSocket says it is closed.
+    /// frame, `Done` when a WebSocket says it is closed, `MemoryFull` as [`Link::read`].
     pub async fn payload(&mut self, payload_max: usize) -> Result<Option<Vec<u8>>, DropReason> {
+        let payload = self.cut(payload_max).await?;
+        self.count_held()?;
+        Ok(payload)
+    }
+
+    async fn cut(&mut self, payload_max: usize) -> Result<Option<Vec<u8>>, DropReason> {
         loop {
             let (item, consumed) = match &mut self.codec {
                 Codec::Frames => {
@@ -146,6 +210,14 @@ impl Link {
     /// # Errors
     /// As [`Link::write`].
     pub async fn send(&self, payload: &[u8]) -> Result<(), DropReason> {
+        self.write(&self.framed(payload)?).await
+    }
+
+    /// A payload as it goes out.
+    ///
+    /// # Errors
+    /// `Bug` for one that no frame can hold.
+    pub fn framed(&self, payload: &[u8]) -> Result<Vec<u8>, DropReason> {
         let header = match self.codec {
             Codec::Frames => {
                 frame::header_for(payload.len()).map_err(|_| DropReason::Bug)?.to_vec()
@@ -154,7 +226,7 @@ impl Link {
                 websocket::header_for(FrameKind::Binary, true, payload.len() as u64).to_vec()
             }
         };
-        self.write(&[&header, payload].concat()).await
+        Ok([&header, payload].concat())
     }
 
     /// Writes all of `bytes`, giving up on a peer that does not read.

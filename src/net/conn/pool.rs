@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use smol::channel::{Receiver, Sender, unbounded};
@@ -14,6 +15,7 @@ use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places};
 use hbb_core::base::table::Seed;
 
 use crate::net::clock::Clock;
+use crate::net::conn::link::bytes::{Account, ByteBudget};
 use crate::net::conn::slots::SlotTable;
 
 /// Hands out places; clones share them.
@@ -23,6 +25,7 @@ pub(crate) struct Pool(Rc<Shared>);
 struct Shared {
     clock: Clock,
     places: RefCell<Places>,
+    bytes: ByteBudget,
     tenants: RefCell<SlotTable<Rc<Notice>>>,
     /// Places given back, for those who wait: as many as they are.
     freed: (Sender<Conn>, Receiver<Conn>),
@@ -47,7 +50,8 @@ impl Pool {
     pub(crate) fn new(limit: usize, seed: Seed, clock: Clock) -> Self {
         let places = RefCell::new(Places::new(limit, seed));
         let tenants = RefCell::new(SlotTable::new());
-        Self(Rc::new(Shared { clock, places, tenants, freed: unbounded() }))
+        let bytes = ByteBudget::default();
+        Self(Rc::new(Shared { clock, places, bytes, tenants, freed: unbounded() }))
     }
 
     /// Adds places up to `limit`. Places are never taken away while we run: a lower limit holds
@@ -83,6 +87,16 @@ impl Pool {
         self.0.places.borrow_mut().tie(conn);
     }
 
+    /// Whether a connection is tied to either.
+    pub(crate) fn is_tied(&self, conn: Conn) -> bool {
+        self.0.places.borrow().is_tied(conn)
+    }
+
+    /// What a connection holds of the memory that all share.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        self.0.bytes.account()
+    }
+
     /// Remembers an address as one of a known device, or of somebody who has the key.
     pub(crate) fn vouch(&self, ip: IpAddr) {
         self.0.places.borrow_mut().vouch(self.0.clock.now(), ip);
@@ -109,6 +123,11 @@ impl Place {
     pub(crate) fn is_known(&self) -> bool {
         let Shared { places, clock, .. } = &*self.pool.0;
         places.borrow().is_known(clock.now(), self.conn)
+    }
+
+    /// Whether the connection is tied to a device, or to somebody who showed the key.
+    pub(crate) fn is_tied(&self) -> bool {
+        self.pool.is_tied(self.conn)
     }
 
     /// Waits until somebody else shall have the place: the connection must end.

@@ -11,10 +11,14 @@ use hbb_core::base::limits::PARKED_BYTES_MAX;
 
 use crate::net::conn::link::{Link, readable};
 
+/// Bytes read at once.
+const READ_BYTES: usize = 2048;
+
 /// Ready when a parked leg is gone. Reads at most [`PARKED_BYTES_MAX`] of what it sends
-/// meanwhile, which is how the end shows early; a leg that sends more is not watched further.
+/// meanwhile, which is how the end shows early; a leg that sends more is not
+/// watched further, nor is one when all that connections may hold is held (C107).
 pub async fn until_gone(leg: &mut Link) {
-    while leg.leftover.len() < PARKED_BYTES_MAX {
+    while leg.leftover.len() < PARKED_BYTES_MAX && leg.has_room(READ_BYTES) {
         if readable(&leg.stream).await.is_err() || !keep_some(leg) {
             return;
         }
@@ -24,12 +28,12 @@ pub async fn until_gone(leg: &mut Link) {
 
 /// Keeps what a leg sent, up to [`PARKED_BYTES_MAX`] in all; false if it is gone.
 fn keep_some(leg: &mut Link) -> bool {
-    let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 2048];
+    let mut buffer = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
     let room = PARKED_BYTES_MAX.saturating_sub(leg.leftover.len()).min(buffer.len());
     let part = buffer.get_mut(..room).unwrap_or_default();
     match recv(leg.stream.get_ref(), part, RecvFlags::empty()) {
         Ok(((read, _), _)) => {
-            leg.leftover.extend_from_slice(read);
+            leg.keep(read);
             !read.is_empty()
         }
         Err(errno) => errno == Errno::AGAIN,

@@ -71,7 +71,7 @@ impl Runner {
         let pipes = PipePool::new((PIPES_MAX / threads).max(1));
         Self {
             executor,
-            buffers: MessageBuffers::new(GATHERED_BYTES_MAX / threads),
+            buffers: MessageBuffers::new(GATHERED_BYTES_MAX),
             limits: RateLimits::new(clock, total, rates),
             dscp: settings.dscp,
             shared: Rc::new(ThreadSessions { pipes, tasks: RefCell::default() }),

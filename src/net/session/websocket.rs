@@ -38,7 +38,7 @@ pub async fn join(
     buffers: MessageBuffers,
 ) -> SessionEnd {
     let flows = [Flow::new(bounds.limit), Flow::new(bounds.limit)];
-    let unread = [core::mem::take(&mut first.leftover), core::mem::take(&mut second.leftover)];
+    let unread = [first.take_leftover(), second.take_leftover()];
     let end = {
         let ends = [LegEnd::new(&first), LegEnd::new(&second)];
         let ([one, other], [ahead, behind]) = (&ends, &flows);
@@ -175,6 +175,7 @@ impl<'a> MessageCopier<'a> {
             Next::Yield => future::yield_now().await,
             Next::Flush => {
                 self.send_all(&self.unsent).await?;
+                self.give_back();
                 future::yield_now().await;
             }
             Next::Finish => {
@@ -186,6 +187,14 @@ impl<'a> MessageCopier<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Gives back the memory of a gathered message that was sent.
+    fn give_back(&mut self) {
+        if self.unsent.capacity() > OUT_BYTES {
+            self.unsent = Vec::new();
+        }
+        self.share.hold(self.converter.gathered_len());
     }
 
     /// Waits for bytes, or for a control frame that may be sent now.
@@ -254,6 +263,10 @@ impl<'a> MessageCopier<'a> {
             if self.converter.is_closed() {
                 return Ok(Next::Finish);
             }
+            if let Some(whole) = self.converter.take_whole() {
+                self.unsent = whole;
+                return Ok(Next::Flush);
+            }
             let kept = core::mem::take(&mut self.unconverted);
             let (input, more) = if kept.is_empty() {
                 match self.receive(&mut buffer)? {
@@ -285,12 +298,16 @@ impl<'a> MessageCopier<'a> {
         Ok(())
     }
 
-    /// Sends converted bytes, and behind them a gathered message; false if some are left.
+    /// Sends converted bytes; false if some are left, or a gathered message is to follow.
     fn pass_on(&mut self, out: &[u8]) -> Result<bool, DirectionEnd> {
         let sent = if out.is_empty() { 0 } else { self.send_some(out)? };
         self.unsent.clear();
         self.unsent.extend_from_slice(out.get(sent..).unwrap_or_default());
-        self.unsent.extend(self.converter.take_whole().unwrap_or_default());
+        if self.unsent.is_empty()
+            && let Some(whole) = self.converter.take_whole()
+        {
+            self.unsent = whole;
+        }
         Ok(self.unsent.is_empty())
     }
 

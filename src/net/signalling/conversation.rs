@@ -12,10 +12,11 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{FRAME_BYTES_MAX, HEALTH_CHECK_MS, OUTBOX_MAX};
 
 use crate::net::conn::Connection;
+use crate::net::conn::link::bytes::Held;
 use crate::net::conn::link::{Link, readable};
 use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
-use crate::net::message::{ToConnection, ToRendezvous};
+use crate::net::message::{Outbox, ToConnection, ToRendezvous};
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
 
 /// The way to the owner of the rendezvous.
@@ -47,7 +48,8 @@ pub(crate) async fn serve(
 ) {
     let Connection { link, from, place } = connection;
     let (conn, transport) = (place.conn(), link.transport());
-    let (outbox_in, outbox) = bounded(OUTBOX_MAX);
+    let (queue, outbox) = bounded(OUTBOX_MAX);
+    let outbox_in = Outbox { queue, held: link.holds_too() };
     let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if rendezvous.inbox.send(opened).await.is_ok() {
         let ip = from.ip();
@@ -97,7 +99,9 @@ impl Talk<'_> {
             };
             went = match happening {
                 Happening::Readable(true) => self.receive(&mut idle).await,
-                Happening::Outgoing(ToConnection::Payload(payload)) => self.send(payload).await,
+                Happening::Outgoing(ToConnection::Payload(payload, held)) => {
+                    self.send(payload, held).await
+                }
                 Happening::Outgoing(ToConnection::Keep) => {
                     idle.keep(None);
                     Ok(())
@@ -142,6 +146,7 @@ impl Talk<'_> {
 
     /// Reads what is there and passes on every whole payload.
     async fn receive(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
+        self.link.tied = self.place.is_tied();
         self.link.read()?;
         let said = self.pass_on_whole().await?;
         idle.heard(said, self.link.is_half_read());
@@ -165,7 +170,8 @@ impl Talk<'_> {
         }
         let caller = || Caller { ip: self.ip, known: self.place.is_known() };
         let Some(payload) = self.secrecy.incoming(payload, caller)? else { return Ok(()) };
-        let message = ToRendezvous::Payload { conn: self.place.conn(), payload };
+        let held = self.link.hold(payload.len())?;
+        let message = ToRendezvous::Payload { conn: self.place.conn(), payload, held };
         self.rendezvous.inbox.send(message).await.map_err(|_| DropReason::Done)
     }
 
@@ -186,8 +192,11 @@ impl Talk<'_> {
         }
     }
 
-    async fn send(&mut self, payload: Vec<u8>) -> Result<(), DropReason> {
-        let payload = self.secrecy.outgoing(payload);
-        self.link.send(&payload).await
+    /// Sends a payload, of which one copy alone is there while it waits; `held` is its memory.
+    async fn send(&mut self, payload: Vec<u8>, held: Held) -> Result<(), DropReason> {
+        let framed = self.link.framed(&self.secrecy.outgoing(payload))?;
+        let sent = self.link.write(&framed).await;
+        drop(held);
+        sent
     }
 }

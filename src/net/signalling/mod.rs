@@ -25,7 +25,7 @@ use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::Datagrams;
 use crate::net::message::{
-    Answer, AnswerTo, Forgotten, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
+    Answer, AnswerTo, Forgotten, Outbox, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
     ToRendezvous, Update,
 };
 use crate::net::report;
@@ -44,7 +44,7 @@ pub(crate) struct Signalling {
     watch: mpsc::Sender<Vec<String>>,
     /// To the relay beside us; nobody reads it if there is none.
     relay: Sender<ToRelay>,
-    outboxes: SlotTable<Sender<ToConnection>>,
+    outboxes: SlotTable<Outbox>,
     /// Learns which connections and addresses are no strangers'.
     pool: Pool,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
@@ -228,7 +228,7 @@ impl Signalling {
                 }
                 let _ = answer.try_send(told.text);
             }
-            ToRendezvous::Payload { conn, payload } => match decode(&payload) {
+            ToRendezvous::Payload { conn, payload, held: _held } => match decode(&payload) {
                 Ok(request) => {
                     let input = Input::Request { via: Via::Stream(conn), request };
                     self.machine.handle(now, input, &mut self.effects);
@@ -319,7 +319,7 @@ impl Signalling {
                     }
                 }
                 Effect::Reply { via: Via::Stream(conn), reply } => {
-                    self.tell(conn, ToConnection::Payload(encode(&reply)));
+                    self.push(conn, encode(&reply));
                 }
                 Effect::Keep { conn } => {
                     self.pool.tie(conn);
@@ -347,20 +347,35 @@ impl Signalling {
         }
     }
 
+    /// A payload for a connection; one for which there is no memory is not read fast enough.
+    fn push(&mut self, conn: Conn, mut payload: Vec<u8>) {
+        payload.shrink_to_fit();
+        let tied = self.pool.is_tied(conn);
+        let Some(outbox) = self.outboxes.get_mut(conn) else { return };
+        match outbox.held.another(payload.len(), tied) {
+            Some(held) => self.tell(conn, ToConnection::Payload(payload, held)),
+            None => self.give_up(conn),
+        }
+    }
+
     /// A peer that does not read is closed. A connection gone meanwhile is none of this message's
     /// business.
     fn tell(&mut self, conn: Conn, message: ToConnection) {
         let Some(outbox) = self.outboxes.get_mut(conn) else { return };
-        if outbox.try_send(message).is_err_and(|error| error.is_full()) {
-            self.hang_up(conn);
-            self.counters.count(DropReason::SlowReader);
+        if outbox.queue.try_send(message).is_err_and(|error| error.is_full()) {
+            self.give_up(conn);
         }
+    }
+
+    fn give_up(&mut self, conn: Conn) {
+        self.hang_up(conn);
+        self.counters.count(DropReason::SlowReader);
     }
 
     /// The connection flushes what waits for it, then ends.
     fn hang_up(&mut self, conn: Conn) {
         if let Some(outbox) = self.outboxes.remove(conn) {
-            outbox.close();
+            outbox.queue.close();
         }
     }
 }

@@ -28,9 +28,22 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 pub const RELAY_FRAME_BYTES_MAX: usize = 4 * 1024;
 /// Largest HTTP request that opens a WebSocket; browsers send the cookies of the host along.
 pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
-/// Largest message of a session that came in fragments and goes on as one frame, whose header
-/// must tell its length; all sessions share it. Other messages pass without being held.
-pub const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes each connection may hold of messages that are not whole and of such as nobody took yet
+/// (C107): nearly all messages are below a tenth of it.
+pub const CONNECTION_BYTES_FREE: usize = 4 * 1024;
+/// Bytes one connection may hold beyond these: a whole frame, and room to read at its end.
+pub const CONNECTION_BYTES_MAX: usize = FRAME_BYTES_MAX + 4 * 1024;
+/// Bytes all connections may hold together beyond these: whoever needs more is closed.
+pub const SHARED_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Of those, how many those may hold who are tied to no device and did not show the key.
+pub const SHARED_BYTES_OF_STRANGERS: usize = SHARED_BYTES_MAX / 2;
+/// Messages of sessions that came in fragments and go on as one frame, whose header must tell its
+/// length, are held until they are whole: so many bytes of all sessions of a thread together, of
+/// which there is one on a small router (C108). Other messages pass without being held.
+pub const GATHERED_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// One direction of a session may hold one part in so many of that, 768 KiB; a longer message ends
+/// the session.
+pub const GATHERED_PARTS: usize = 4;
 /// Largest datagram read; longer ones are cut by the kernel and dropped here.
 pub const DATAGRAM_BYTES_MAX: usize = 1500;
 /// What the kernel is asked to hold of datagrams that were not read yet, and as much of those not
