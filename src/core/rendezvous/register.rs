@@ -235,7 +235,11 @@ impl Rendezvous {
     /// What is kept of an id that nobody has says of a claim to it.
     pub(super) fn right(&self, claim: &Record, contact: &Contact) -> Right {
         let here = |open: &OpenConnection| open.from.ip() == contact.from.ip();
-        let proved = || contact.conn.is_some() || self.connections.iter().any(|(_, it)| here(it));
+        let proved = || {
+            contact.conn.is_some()
+                || self.newcomers.is_proved(contact.seen, contact.from)
+                || self.connections.iter().any(|(_, it)| here(it))
+        };
         self.registry.kept.right(self.moment(contact.seen), claim, proved)
     }
 

@@ -66,6 +66,11 @@ impl Newcomers {
         self.proofs.take(now, from)
     }
 
+    /// Whether somebody at `from` opened a connection within a minute.
+    pub(super) fn is_proved(&self, now: Time, from: Endpoint) -> bool {
+        self.proofs.has(now, from)
+    }
+
     /// Counts a RegisterPk of one who is not known; false if its source had `limit` in a minute.
     pub(super) fn may_ask(&mut self, now: Time, from: Endpoint, proved: bool, limit: u16) -> bool {
         match proved {

@@ -48,6 +48,11 @@ impl Proofs {
         true
     }
 
+    /// Whether a connection came from there within a minute.
+    pub(super) fn has(&self, now: Time, from: Endpoint) -> bool {
+        self.left(now, from.prefix()).is_some()
+    }
+
     pub(super) fn remembered(&self) -> usize {
         self.sources.len()
     }
