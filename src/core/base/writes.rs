@@ -62,11 +62,11 @@ impl Writes {
     }
 
     /// How long to gather changes for the next commit, in milliseconds: the longer, the more of the
-    /// account was spent beyond its first sixteenth. Before the first is refused it is
+    /// account was spent beyond its first half. Before the first is refused it is
     /// [`COMMIT_GATHER_MS_MAX`].
     pub fn gather_ms(&self) -> u64 {
         let sixteenth = room(self.day) / 16;
-        let (few, many) = (sixteenth * 15, sixteenth * 2);
+        let (few, many) = (sixteenth * 8, sixteenth * 2);
         if self.day == 0 || self.left >= few {
             return COMMIT_GATHER_MS;
         }
@@ -119,8 +119,8 @@ mod tests {
             (writes.gather_ms(), ranks.map(|rank| writes.allow(rank)))
         };
         assert_eq!(seen(0), (20, [true; 4]));
-        assert_eq!(seen(full / 16), (20, [true; 4]));
-        assert_eq!(seen(full / 32 * 15), (5_010, [true; 4]));
+        assert_eq!(seen(full / 2), (20, [true; 4]));
+        assert_eq!(seen(full / 16 * 11), (5_010, [true; 4]));
         assert_eq!(seen(full / 8 * 7), (10_000, [false, true, true, true]));
         assert_eq!(seen(full / 16 * 15), (10_000, [false, false, true, true]));
         assert_eq!(seen(full), (10_000, [false, false, false, true]));
