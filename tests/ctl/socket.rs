@@ -5,6 +5,9 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, chown, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::address;
@@ -53,6 +56,22 @@ fn operators_are_answered_again_after_file_descriptors_ran_out() {
     drop(waits);
     prlimit(pid, Resource::Nofile, before).unwrap();
     assert!(ctl_at(server.data(), &["status"]).is_ok());
+}
+
+#[test]
+fn a_socket_that_takes_nobody_in_does_not_hold_up_the_start() {
+    let place = Place::new("ctl-full");
+    let path = place.0.join("full.sock");
+    let stream = || {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()
+    };
+    let (at, listener) = (SocketAddrUnix::new(&path).unwrap(), stream());
+    bind(&listener, &at).unwrap();
+    listen(&listener, 0).unwrap();
+    let waiting: Vec<_> = (0..4).map(|_| stream()).collect();
+    assert!(waiting.iter().any(|caller| connect(caller, &at).is_err()), "its queue is not full");
+    serves_without(&path, "in use");
 }
 
 #[test]

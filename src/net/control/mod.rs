@@ -26,6 +26,7 @@ use std::time::Duration;
 use log::warn;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::geteuid;
 
 use hbb_core::base::limits::{
@@ -51,8 +52,12 @@ const MODE: u32 = 0o660;
 /// What the system says; `AddrInUse` if another server answers there; `AlreadyExists` for what is
 /// not a socket of ours.
 pub fn open(path: &Path) -> io::Result<UnixListener> {
-    match UnixStream::connect(path) {
-        Ok(_) => return Err(ErrorKind::AddrInUse.into()),
+    match knock(path) {
+        Ok(()) => return Err(ErrorKind::AddrInUse.into()),
+        // Somebody listens, and takes nobody in.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            return Err(ErrorKind::AddrInUse.into());
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         // Nobody listens; a socket of datagrams is another error.
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -64,6 +69,13 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(MODE))?;
     Ok(listener)
+}
+
+/// Connects without waiting, if somebody listens.
+fn knock(path: &Path) -> io::Result<()> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    Ok(connect(&socket, &SocketAddrUnix::new(path)?)?)
 }
 
 /// Takes the socket away at the end, unless something else has taken its place.
