@@ -387,7 +387,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
 
 /// Where a word of upstream's command line belongs here: what stood without its flag was a relay.
 fn hint(said: &str) -> String {
-    let word = said.trim_end().rsplit(": ").next().unwrap_or_default();
+    let word = said.trim_end().strip_prefix("Unrecognized argument: ").unwrap_or_default();
     let flag = match word {
         "-r" => "--relay-servers",
         "-k" => "--key",

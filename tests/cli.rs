@@ -119,6 +119,8 @@ fn wrong_arguments_end_with_2_and_the_way_to_help() {
     let relay = "A relay is named by its flag: --relay-servers rd.example.org:21117";
     folder.run(&["serve", "rd.example.org:21117"]).failed(2, &[relay]);
     folder.run(&["serve", "-r", "rd.example.org"]).failed(2, &["-r is --relay-servers here"]);
+    let ended = folder.run(&["check", "--port"]);
+    assert!(!ended.err.contains("relay"), "{ended:?}");
     folder.run(&["serve", "-k", "_"]).failed(2, &["-k is --key here"]);
     folder.run(&["keygen", "--data", "a", "--data", "b"]).failed(2, &["--data"]);
     folder.run(&["export", "--format", "svg", "--host", "h"]).failed(2, &["--format"]);
