@@ -186,14 +186,21 @@ pub(super) fn exit(path: &Path, error: Error) -> Exit {
              move it away: every device then registers again, and until it has, its ID belongs to \
              the first who claims it."
         }
-        Error::Foreign | Error::NotAFile => "Name another directory with --data, or move it away.",
+        Error::Foreign => {
+            "If it was a store, its beginning is damaged: 'hbb store salvage' reads what is left. \
+             Else name another directory with --data, or move it away."
+        }
+        Error::NotAFile => "Name another directory with --data, or move it away.",
         Error::Journal => "Move it away; every device then registers again.",
         Error::Io(ErrorKind::NotFound) => "Name the directory with --data.",
         Error::Io(ErrorKind::StorageFull) => "Free some space.",
         Error::Io(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
             "Give the directory of --data to the user that hbb runs as."
         }
-        Error::Io(_) => "See the kernel's log for what the disk says ('dmesg').",
+        Error::Io(_) => {
+            "See the kernel's log for what the disk says ('dmesg'); 'hbb store salvage' reads what \
+             is left."
+        }
     };
     let path = path.display();
     Exit::unusable(format!("Cannot use the store {path}: {error}. {way_out} It was not changed."))
