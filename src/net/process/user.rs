@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rustix::process::{Gid, Uid, getuid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, set_capabilities, set_keep_capabilities, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 use crate::file::read_text;
@@ -46,9 +46,12 @@ fn change(uid: Uid, groups: &[Gid]) -> rustix::io::Result<()> {
     hold(CapabilitySet::NET_BIND_SERVICE).or_else(|_| hold(CapabilitySet::empty()))
 }
 
-/// Gives up what root left us, for those who are not root.
+/// Gives up what root left us, for those who are not root. Who holds nothing asks for nothing: some
+/// supervisors end a process for asking.
 pub(super) fn give_up_capabilities() {
-    if !getuid().is_root() {
+    let holds = capabilities(None)
+        .is_ok_and(|sets| !(sets.effective | sets.permitted | sets.inheritable).is_empty());
+    if holds && !getuid().is_root() {
         let _ = hold(CapabilitySet::empty());
     }
 }
