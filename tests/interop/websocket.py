@@ -32,7 +32,8 @@ def c031(host, port, _key):
 
 
 def c068(host, port, key):
-    """A relay leg beside one over TCP: messages of every size, both ways, also in fragments."""
+    """A relay leg beside one over TCP: messages of every size, both ways, and in fragments those that
+    may be held until they are whole (C108)."""
     tcp = Connection(host, port + 1)
     tcp.write(request_relay(key, b"python"))
     with opened(host, port + 3, "/ws/relay", max_size=None) as socket:
@@ -44,7 +45,8 @@ def c068(host, port, key):
             assert tcp.read() == payload, f"{size} bytes to TCP"
             tcp.write(payload)
             assert socket.recv(timeout=10) == payload, f"{size} bytes to the WebSocket"
-            socket.send(payload[at:at + 60_000] for at in range(0, size, 60_000))
+            payload = payload[:700_000]
+            socket.send(payload[at:at + 60_000] for at in range(0, len(payload), 60_000))
             assert tcp.read() == payload, f"{size} bytes in fragments"
 
 
