@@ -32,8 +32,8 @@ def c031(host, port, _key):
 
 
 def c068(host, port, key):
-    """A relay leg beside one over TCP: messages of every size, both ways, and in fragments those that
-    may be held until they are whole (C108)."""
+    """A relay leg beside one over TCP: messages of every size, both ways, and in fragments those
+    that may be held until they are whole (C108)."""
     tcp = Connection(host, port + 1)
     tcp.write(request_relay(key, b"python"))
     with opened(host, port + 3, "/ws/relay", max_size=None) as socket:
