@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -99,6 +99,11 @@ impl ByHand {
         let mut payload = vec![0x7a, u8::try_from(body.len()).unwrap()];
         payload.extend(body);
         payload[9] = b'0' + number;
+        // A NAT test first, or the address is taken for a forger's (C96).
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&[0x0c, 0xa2, 0x01, 0x00]).unwrap();
+        stream.read_exact(&mut [0]).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.send_to(&payload, ("127.0.0.1", self.port)).unwrap();
