@@ -34,8 +34,10 @@ const HONEST: [&str; 2] = ["203.0.113.5", "203.0.113.6"];
 /// All of these are the stranger's, and none has to be added by itself.
 const STRANGE: [&str; 2] = ["198.18.0.0/15", "2001:db8:bad::/48"];
 
-/// Each thing that somebody honest does is done in this time.
+/// Each thing that somebody honest does is done in this time, on a machine of its own; where three
+/// of these and others share two cores, in three times as much.
 const SERVED_WITHIN: Duration = Duration::from_secs(1);
+const SHARED: u32 = 3;
 /// How much the server may grow: what all connections at their worst hold, and tables.
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
 /// What a small router may write in a day.
@@ -43,8 +45,11 @@ const WRITTEN_BYTES_MAX: u64 = 8 * 1000 * 1000;
 const PAUSE: Duration = Duration::from_secs(2);
 
 fn load_lasts() -> Duration {
-    let long = std::env::var_os("HBB_LONG").is_some();
-    Duration::from_secs(if long { 600 } else { 30 })
+    Duration::from_secs(if is_long() { 600 } else { 30 })
+}
+
+fn is_long() -> bool {
+    std::env::var_os("HBB_LONG").is_some()
 }
 
 /// A network namespace with everybody in it, removed when dropped.
@@ -177,7 +182,8 @@ fn wear_down(name: &'static str, sources: Sources) {
     println!("{name}: the stranger {stranger}");
     assert!(rounds >= 3, "nobody was served");
     for (what, longest) in served.0 {
-        assert!(longest <= SERVED_WITHIN, "{name}: a {what} took {longest:?}");
+        let most = SERVED_WITHIN * if is_long() { 1 } else { SHARED };
+        assert!(longest <= most, "{name}: a {what} took {longest:?}");
     }
     assert!(grown <= GROWTH_KIB_MAX, "{name}: {grown} KiB more");
     assert!(written <= WRITTEN_BYTES_MAX, "{name}: {written} bytes written");
