@@ -35,7 +35,7 @@ fn connect(server: &Server, (offset, web): (i32, bool)) -> TcpStream {
     let mut stream = TcpStream::connect(at).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     if web {
-        ws::shake_hands(&mut stream, at);
+        ws::shake_hands(&mut stream, at, "/");
     }
     stream
 }

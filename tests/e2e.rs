@@ -1,6 +1,6 @@
 //! The whole path against the real binary: register, punch, hello, bytes; direct, local and
 //! through the relay; over loopback and between network namespaces the test makes itself.
-//! C34, C41-C45, C56, C57, C65, C70, C71, C105.
+//! C34, C41-C45, C56, C57, C65, C70, C71, C105, C134.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
@@ -21,8 +21,8 @@ use model::host::Host;
 use model::initiator::{Asks, Initiator, Path, Tries};
 use model::link::Link;
 use model::server::Server;
-use model::session::exchange;
-use model::target::{Habit, Target};
+use model::session::{Load, converse, exchange};
+use model::target::{Habit, Registers, Target};
 
 /// No limit of speed is in the way: these tests are about the path.
 const FAST: [&str; 4] = ["--single-bandwidth", "1000000", "--total-bandwidth", "1000000"];
@@ -177,6 +177,51 @@ fn sigterm_ends_it_in_time_with_everything_on_disk() {
     assert!(status.success(), "{status}");
     server.restart();
     assert!(server.log().contains("peers-loaded count=1"), "{}", server.log());
+}
+
+/// A server with one port, which clients in WebSocket mode know by a name: the relay they are told
+/// has the ID server's port, so that all they dial is `/ws/id`.
+#[test]
+fn c134_one_port_joins_sides_of_either_kind() {
+    let single = ["--single-port", "--public", "127.0.0.1"];
+    let mut server = Server::start(&[&single[..], &FAST].concat());
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let sides = [
+        (Asks::Tcp, Registers::Udp, Tries::RelayOnly),
+        (Asks::Tcp, Registers::WebSocket, Tries::Everything),
+        (Asks::WebSocket, Registers::Udp, Tries::Everything),
+        (Asks::WebSocket, Registers::WebSocket, Tries::Everything),
+        (Asks::WebSocket, Registers::WebSocket, Tries::Tunnel),
+    ];
+    for (number, (asks, registers, tries)) in sides.into_iter().enumerate() {
+        let id = format!("12345678{number}");
+        let loads = [Load { total: 3_000_000, seed: 1 }, Load { total: 300_000, seed: 2 }];
+        let key = server.key();
+        let host = |ip| Host::local(ip).knowing_by_name(at);
+        let target = Target::register_by(registers, (&host("127.0.1.2"), at), &id, &key);
+        let target = thread::spawn(move || {
+            let mut link = target.answer(Habit::Willing);
+            target.hello(&mut link);
+            converse(link, loads[1], loads[0]);
+        });
+        let initiator = Initiator { host: host("127.0.1.1"), server: at, key, tries, asks };
+        let mut session = initiator.dial(&id);
+        session.hello();
+        assert_eq!(session.path, Path::RelayByTarget, "{asks:?} {registers:?}");
+        let rows = sessions(&server);
+        let tunnel = format!(r#""tunnel":{}"#, tries == Tries::Tunnel);
+        assert!(rows.contains(&tunnel), "{asks:?} {registers:?}: {rows}");
+        converse(session.link, loads[0], loads[1]);
+        target.join().unwrap();
+    }
+    server.wait_log("info relay-ended");
+}
+
+/// The sessions that run, as `hbb ctl` tells them.
+fn sessions(server: &Server) -> String {
+    let mut ctl = model::server::command(&[]);
+    let output = ctl.args(["ctl", "--json", "--data"]).arg(server.data()).arg("sessions").output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
 }
 
 /// A middle namespace with one network on each side of it.

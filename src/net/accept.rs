@@ -17,7 +17,6 @@ use hbb_core::base::limits::{
     ACCEPT_PAUSE_MS, FRAME_BYTES_MAX, MESSAGE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
 };
 use hbb_core::base::places::Origin;
-use hbb_core::wire::handshake::Service;
 use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
@@ -237,22 +236,18 @@ impl SinglePort {
         door: Door<'_>,
     ) -> Result<Accepted, DropReason> {
         let signalling = |beginning| Accepted::Signalling(self.rendezvous.clone(), beginning);
-        let relay = |first| Accepted::Relay(self.relay.clone(), first);
         let link = &connection.link;
         let spoke = async { !link.leftover.is_empty() || readable(&link.stream).await.is_ok() };
         if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
             return Ok(signalling(Beginning::Silent));
         }
         if begins_with_get(&mut connection.link).await? {
-            match upgrade(connection, door).await? {
-                Service::Signalling => return Ok(signalling(Beginning::Unoffered)),
-                Service::Relay => return Ok(relay(None)),
-                Service::Other => {}
-            }
+            // Its path tells nothing: clients name the ID server's wherever the port is the same.
+            upgrade(connection, door).await?;
         }
         let payload = connection.link.next_payload(FRAME_BYTES_MAX).await?;
         Ok(match payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload) {
-            true => relay(Some(payload)),
+            true => Accepted::Relay(self.relay.clone(), Some(payload)),
             false => signalling(Beginning::Spoke(payload)),
         })
     }

@@ -1,5 +1,5 @@
-//! Signalling over WebSocket on P+2, and everything on one port: C31, C32, C37, C53, C54, C73.
-//! Refusals first. Real libraries and a browser speak in tests/interop.
+//! Signalling over WebSocket on P+2, and everything on one port: C31, C32, C37, C53, C54, C73,
+//! C134, C135. Refusals first. Real libraries and a browser speak in tests/interop.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -240,8 +240,8 @@ fn one_port_serves_relay_legs_in_frames_and_websockets() {
     });
     let [one, other] = &mut legs;
     is_pair(one, other);
-    // Its path tells what it is, or its first message.
-    for path in ["/ws/relay", "/"] {
+    // Whatever its path says: the first message tells.
+    for path in ["/ws/relay", "/", "/ws/id"] {
         let wish = say::payload(say::Body::RequestRelay(say::proto::RequestRelay {
             uuid: path.into(),
             ..Default::default()
@@ -255,9 +255,24 @@ fn one_port_serves_relay_legs_in_frames_and_websockets() {
 }
 
 #[test]
+fn c135_one_port_answers_nat_tests_and_online_queries() {
+    let server = single();
+    let _target = Device::enrolled(B_IP, &server, B1);
+    let query = say::online(&[B1, "987654321"]);
+    let mut caller = Caller::from(A_IP, main_port(&server));
+    assert_eq!(hex(&caller.ask(&query)), "c201030a0180");
+    assert!(take!(&caller.ask(&say::test_nat(3)), TestNatResponse).port > 0);
+    // Where the server is typed as a name, and where 21118 is passed on to 21116.
+    for path in ["/ws/id", "/"] {
+        let mut asker = WebSocket::open(A_IP, main_port(&server), (path, ""));
+        assert_eq!(hex(&asker.ask(&query)), "c201030a0180");
+    }
+}
+
+#[test]
 fn one_port_serves_signalling_over_websockets_and_offers_to_the_silent() {
     let server = single();
-    for path in ["/ws/id", "/"] {
+    for path in ["/ws/id", "/", "/ws/relay"] {
         let mut asker = WebSocket::open(A_IP, main_port(&server), (path, ""));
         assert_eq!(hex(&asker.ask(&say::punch("987654321", |_| ()))), "5a00");
     }

@@ -25,13 +25,16 @@ pub(crate) struct Host {
     pub(crate) v6: Option<Ipv6Addr>,
     /// Others see it at another address, perhaps another port.
     pub(crate) behind_nat: bool,
+    /// Where WebSockets of the server's name arrive, and the port that was typed with the name.
+    pub(crate) by_name: Option<SocketAddr>,
     namespace: Option<String>,
 }
 
 impl Host {
     /// An address of this machine.
     pub(crate) fn local(ip: &str) -> Self {
-        Self { ip: ip.parse().unwrap(), v6: None, behind_nat: false, namespace: None }
+        let ip = ip.parse().unwrap();
+        Self { ip, v6: None, behind_nat: false, by_name: None, namespace: None }
     }
 
     /// An address in a namespace made by `ip netns add`.
@@ -54,6 +57,24 @@ impl Host {
     pub(crate) fn over_v6(self) -> Self {
         let ip = self.v6.expect("a host with an IPv6 address").into();
         Self { ip, behind_nat: false, ..self }
+    }
+
+    /// The same host, in which the server is typed as a name; what comes to that is passed on to
+    /// the server's only port.
+    pub(crate) fn knowing_by_name(self, server: SocketAddr) -> Self {
+        Self { by_name: Some(server), ..self }
+    }
+
+    /// Where a WebSocket goes instead of `to`, and its path: of a name the port is left out, and
+    /// tells the path alone (protocol §1.5).
+    pub(crate) fn web(&self, to: SocketAddr) -> (SocketAddr, &'static str) {
+        match self.by_name {
+            None => (SocketAddr::new(to.ip(), to.port() + 2), "/"),
+            Some(server) if (server.port() - 1..=server.port()).contains(&to.port()) => {
+                (server, "/ws/id")
+            }
+            Some(server) => (server, "/ws/relay"),
+        }
     }
 
     /// Moves the calling thread to where this host is; sockets it makes from then on are there.

@@ -13,7 +13,8 @@ use super::link::{Link, Stream};
 use super::wire::{demangle, mangle};
 use crate::say::proto::punch_hole_response::Path as Way;
 use crate::say::proto::{
-    self, IdPk, PunchHoleResponse, RelayResponse, RequestRelay, relay_response, session_message,
+    self, ConnType, IdPk, PunchHoleResponse, RelayResponse, RequestRelay, relay_response,
+    session_message,
 };
 use crate::say::{self, Body, take};
 
@@ -46,6 +47,8 @@ pub(crate) enum Tries {
     NoDirectPath,
     /// It wants the relay and says so.
     RelayOnly,
+    /// The same, for a port forward.
+    Tunnel,
 }
 
 /// How an initiator speaks to the server, and what it offers besides a TCP punch.
@@ -107,6 +110,11 @@ impl Initiator {
         }
     }
 
+    fn conn_type(&self) -> i32 {
+        let tunnel = self.tries == Tries::Tunnel;
+        (if tunnel { ConnType::PortForward } else { ConnType::Default }) as i32
+    }
+
     /// A connection to the server.
     fn control(&self) -> Link {
         match self.asks {
@@ -118,9 +126,9 @@ impl Initiator {
 
     fn wish(&self, id: &str, ends: &Ends) -> Vec<u8> {
         say::punch(id, |wish| {
-            wish.nat_type = ends.nat;
+            (wish.nat_type, wish.conn_type) = (ends.nat, self.conn_type());
             wish.access_key = self.key.clone();
-            wish.force_relay = self.tries == Tries::RelayOnly;
+            wish.force_relay = matches!(self.tries, Tries::RelayOnly | Tries::Tunnel);
             wish.udp_port = ends.udp.as_ref().map_or(0, |(_, port)| *port);
             let v6 = ends.v6.as_ref().map(|socket| mangle(socket.local_addr().unwrap()));
             wish.socket_addr_v6 = v6.unwrap_or_default();
@@ -166,7 +174,7 @@ impl Initiator {
         };
         match direct {
             Some(link) => Session { link, path, target_key },
-            None => self.fall_back(id, target_key),
+            None => self.fall_back((id, &answer.relay_server), target_key),
         }
     }
 
@@ -200,10 +208,10 @@ impl Initiator {
     }
 
     /// Asks the target to come to the relay.
-    fn fall_back(&self, id: &str, target_key: Vec<u8>) -> Session {
+    fn fall_back(&self, (id, relay): (&str, &str), target_key: Vec<u8>) -> Session {
         let mut control = self.control();
         let token = format!("{}-{}", say::TOKEN, control.local_addr().port());
-        let relay = SocketAddr::new(self.server.ip(), self.server.port() + 1);
+        let relay: SocketAddr = relay.parse().expect("a target tells a relay");
         let wish = say::request_relay(id, |wish| {
             wish.uuid = token.clone();
             wish.relay_server = relay.to_string();
@@ -226,6 +234,7 @@ impl Initiator {
             id: id.into(),
             uuid: token.into(),
             access_key: self.key.clone(),
+            conn_type: self.conn_type(),
             ..Default::default()
         };
         link.send(&say::payload(Body::RequestRelay(wish))).unwrap();
@@ -248,18 +257,21 @@ fn try_datagrams(socket: UdpSocket, to: SocketAddr) -> Option<Link> {
 }
 
 /// The NAT test of clients: one port of this host towards P and P-1. 1 if both ports of the
-/// server see the same one, which must be the true one where there is no NAT; else 2.
+/// server see the same one, which must be the true one where there is no NAT; else 2. Of a server
+/// with a single port it is not known: 0.
 pub(crate) fn nat_type(host: &Host, server: SocketAddr) -> i32 {
     let mut local = 0;
-    let ports = [server.port(), server.port() - 1].map(|port| {
-        let stream = host.connect(local, SocketAddr::new(server.ip(), port)).unwrap();
-        let mut link = Link::frames(Stream::Tcp(stream));
+    let mut seen_by = |port| {
+        let stream = host.connect(local, SocketAddr::new(server.ip(), port));
+        let mut link = Link::frames(Stream::Tcp(stream.ok()?));
         local = link.local_addr().port();
         link.send(&say::test_nat(3)).unwrap();
-        take!(&answer(&mut link).unwrap(), TestNatResponse).port
-    });
-    assert!(host.behind_nat || ports[0] == i32::from(local), "not the port it came from");
-    if ports[0] == ports[1] { 1 } else { 2 }
+        Some(take!(&answer(&mut link).unwrap(), TestNatResponse).port)
+    };
+    let first = seen_by(server.port()).expect("the server is there");
+    let Some(second) = seen_by(server.port() - 1) else { return 0 };
+    assert!(host.behind_nat || first == i32::from(local), "not the port it came from");
+    if first == second { 1 } else { 2 }
 }
 
 /// Checks the server's signature, and that it is over the id that was dialled; the target's key.

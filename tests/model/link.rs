@@ -54,11 +54,11 @@ impl Link {
         Self { stream: Stream::Tcp(stream), coding: Coding::Sealed(Box::new(seal)) }
     }
 
-    /// WebSocket, at two ports above the one that speaks TCP.
+    /// WebSocket, to where clients go instead of the port that speaks TCP.
     pub(crate) fn web_socket(host: &Host, to: SocketAddr) -> Self {
-        let to = SocketAddr::new(to.ip(), to.port() + 2);
+        let (to, path) = host.web(to);
         let mut stream = host.connect(0, to).expect("the WebSocket port is open");
-        ws::shake_hands(&mut stream, to);
+        ws::shake_hands(&mut stream, to, path);
         Self { stream: Stream::Tcp(stream), coding: Coding::Messages }
     }
 

@@ -189,7 +189,7 @@ impl Target {
 
     fn punch_sent(&self, hole: &PunchHole, doors: &Doors) -> Vec<u8> {
         say::punch_sent(&self.id, &hole.socket_addr, |sent| {
-            sent.relay_server = self.relay().to_string();
+            sent.relay_server = self.relay(&hole.relay_server).to_string();
             sent.nat_type = self.nat;
             sent.socket_addr_v6 = doors.v6_end();
         })
@@ -222,18 +222,19 @@ impl Target {
     fn choose_relay(&self, hole: &PunchHole) -> Link {
         let doors = self.doors(hole);
         let token = format!("{}-{}", say::TOKEN, self.id);
+        let relay = self.relay(&hole.relay_server);
         let answer = say::relay_chosen(&self.id, &hole.socket_addr, |answer| {
             answer.uuid = token.clone();
-            answer.relay_server = self.relay().to_string();
+            answer.relay_server = relay.to_string();
             answer.socket_addr_v6 = doors.v6_end();
         });
         self.control().send(&answer).unwrap();
         if doors.v6_end().is_empty() {
-            return self.join_relay(&token);
+            return self.join_relay(relay, &token);
         }
         match doors.open(BEFORE_RELAY, None) {
             Some(Opened::Link(link)) => link,
-            _ => self.join_relay(&token),
+            _ => self.join_relay(relay, &token),
         }
     }
 
@@ -241,7 +242,7 @@ impl Target {
     fn agree(&self, wish: &RequestRelay) -> Link {
         assert!(wish.access_key.is_empty() && wish.token.is_empty(), "secrets reached the target");
         self.control().send(&say::relay_agreed(&wish.socket_addr)).unwrap();
-        self.join_relay(&wish.uuid)
+        self.join_relay(self.relay(&wish.relay_server), &wish.uuid)
     }
 
     /// Waits for the initiator at the doors, and for its wish to use the relay instead.
@@ -261,14 +262,16 @@ impl Target {
         }
     }
 
-    fn relay(&self) -> SocketAddr {
-        SocketAddr::new(self.server.ip(), self.server.port() + 1)
+    /// The relay it was told of, or the one beside the server (protocol §4.6).
+    fn relay(&self, told: &str) -> SocketAddr {
+        let beside = SocketAddr::new(self.server.ip(), self.server.port() + 1);
+        told.parse().unwrap_or(beside)
     }
 
-    fn join_relay(&self, token: &str) -> Link {
+    fn join_relay(&self, relay: SocketAddr, token: &str) -> Link {
         let mut link = match self.registers {
-            Registers::WebSocket => Link::web_socket(&self.host, self.relay()),
-            _ => Link::tcp(&self.host, self.relay()),
+            Registers::WebSocket => Link::web_socket(&self.host, relay),
+            _ => Link::tcp(&self.host, relay),
         };
         let wish = RequestRelay {
             uuid: token.into(),

@@ -20,9 +20,9 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const FRAGMENT_BYTES: usize = 50_000;
 
 /// Asks for the upgrade and checks the answer.
-pub(crate) fn shake_hands(stream: &mut (impl Read + Write), to: SocketAddr) {
+pub(crate) fn shake_hands(stream: &mut (impl Read + Write), to: SocketAddr, path: &str) {
     let request = format!(
-        "GET / HTTP/1.1\r\nHost: {to}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {to}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();

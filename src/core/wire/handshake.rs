@@ -16,22 +16,9 @@ const HEADERS_MAX: usize = 48;
 /// What RFC 6455 §4.2.2 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// What the path names, where one port serves all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// `/ws/id`: signalling.
-    Signalling,
-    /// `/ws/relay`: a leg of the relay.
-    Relay,
-    /// Any other: the port or the first message tells.
-    Other,
-}
-
 /// A request to open a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opening {
-    /// What the client wants to talk to.
-    pub service: Service,
     /// The whole answer that accepts it.
     pub answer: String<160>,
     /// `X-Real-IP`, as one proxy writes it; None if it is not there once, or is no address.
@@ -99,21 +86,11 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
     let mut real_ips = values("x-real-ip");
     let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
     Ok(Some(Opening {
-        service: service(request.path.unwrap_or_default()),
         answer: answer(key).ok_or(Refusal::Malformed)?,
         real_ip,
         forwarded_for: hops.collect(),
         consumed,
     }))
-}
-
-fn service(text: &str) -> Service {
-    let path = text.split(['?', '#']).next().unwrap_or_default();
-    match path.trim_end_matches('/') {
-        "/ws/id" => Service::Signalling,
-        "/ws/relay" => Service::Relay,
-        _ => Service::Other,
-    }
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port behind.
@@ -157,7 +134,7 @@ mod tests {
     fn the_example_of_the_rfc_is_accepted_with_its_answer() {
         let opening = parse_with("").unwrap().unwrap();
         assert!(opening.answer.contains("Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
-        assert_eq!((opening.service, opening.consumed), (Service::Other, RFC.len() + 2));
+        assert_eq!(opening.consumed, RFC.len() + 2);
         assert_eq!((opening.real_ip, opening.forwarded_for), (None, Vec::new()));
         for cut in 0..RFC.len() {
             assert_eq!(parse(&RFC.as_bytes()[..cut]), Ok(None), "cut at {cut}");
@@ -194,17 +171,5 @@ mod tests {
             hops("X-Forwarded-For: 192.0.2.1, 192.0.2.2:80,junk\r\nx-forwarded-for: ::1\r\n");
         let all = ["192.0.2.1", "192.0.2.2", "junk", "::1"].map(|text| text.parse().ok());
         assert_eq!(told, all);
-    }
-
-    #[test]
-    fn paths_tell_the_service() {
-        for (text, meant) in [
-            ("/ws/id", Service::Signalling),
-            ("/ws/relay/?x=1", Service::Relay),
-            ("/", Service::Other),
-            ("/ws/identity", Service::Other),
-        ] {
-            assert_eq!(service(text), meant, "{text}");
-        }
     }
 }

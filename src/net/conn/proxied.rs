@@ -121,7 +121,6 @@ fn own_port(conn: Conn) -> u16 {
 #[cfg(test)]
 mod tests {
     use hbb_core::base::address::Network;
-    use hbb_core::wire::handshake::Service;
 
     use super::*;
     use crate::config::{ProxyHeader, TrustedProxies};
@@ -133,7 +132,6 @@ mod tests {
         let gate = Gate::default();
         gate.set(GateRules { proxies, ..GateRules::default() });
         gate.told(&Opening {
-            service: Service::Other,
             answer: heapless::String::new(),
             real_ip: real_ip.parse().ok(),
             forwarded_for: forwarded_for.iter().map(|ip| ip.parse().ok()).collect(),
