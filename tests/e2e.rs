@@ -1,6 +1,6 @@
 //! The whole path against the real binary: register, punch, hello, bytes; direct, local and
 //! through the relay; over loopback and between network namespaces the test makes itself.
-//! C34, C41-C45, C56, C57, C65, C70, C71, C105, C134.
+//! C34, C41-C45, C56, C57, C59, C65, C70, C71, C105, C134.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
@@ -127,6 +127,20 @@ fn relayed_between_two_networks_that_do_not_see_each_other() {
     let scene = networks.scene(&server);
     assert_eq!(scene.play(Habit::Willing, Tries::Everything), Path::RelayByInitiator);
     assert_eq!(scene.play(Habit::Relay, Tries::Everything), Path::RelayByTarget);
+}
+
+/// Two exits, as with dual WAN: the target is asked for from one, and asked to come to the relay
+/// from the other.
+#[test]
+fn c059_a_client_of_two_exits_meets_its_target_at_the_relay() {
+    let networks = Networks::new("exits", false);
+    let [middle, left, _] = &networks.names;
+    ip(&["-n", middle, "addr", "add", "10.99.9.1/24", "dev", "down1"]);
+    ip(&["-n", left, "addr", "add", "10.99.9.2/24", "dev", "up0"]);
+    let server = Server::start_behind(&networks.run_in_middle(), &FAST);
+    let scene = networks.scene(&server);
+    let tries = Tries::NoDirectPathThen("10.99.9.2".parse().unwrap());
+    assert_eq!(scene.play(Habit::Willing, tries), Path::RelayByInitiator);
 }
 
 /// Relays that are handed out while one of two answers, then while the other one does.

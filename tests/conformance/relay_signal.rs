@@ -19,6 +19,9 @@ fn asked_to_relay(world: &mut dyn World) -> RequestRelay {
     take!(&world.told(Place::A, &say::request_relay(B1, |_| ()), Place::B), RequestRelay)
 }
 
+/// What an initiator reads that showed no key, nor did anybody for its target.
+const ADDRESS_CHANGED: &str = "Your address changed, try again";
+
 /// Refused in words, and nothing else told.
 #[track_caller]
 fn refused(world: &mut dyn World, from: Place, id: &str) -> String {
@@ -156,7 +159,7 @@ fn c059_who_never_showed_the_key_is_refused_and_is_not_told_who_exists() {
 }
 
 #[test]
-fn c059_the_key_shown_grants_a_relay_to_that_target_from_that_address() {
+fn c059_the_key_shown_grants_a_relay_to_that_target_alone() {
     with_b1(ENFORCING, |world| {
         enroll(world, Place::Elsewhere, "222222222");
         asked(world);
@@ -164,8 +167,24 @@ fn c059_the_key_shown_grants_a_relay_to_that_target_from_that_address() {
         for _ in 0..3 {
             asked_to_relay(world);
         }
-        refused(world, Place::A, "222222222");
-        refused(world, Place::Outside, B1);
+        assert_eq!(refused(world, Place::A, "222222222"), ADDRESS_CHANGED);
+        assert_eq!(refused(world, Place::Outside, "222222222"), ADDRESS_CHANGED);
+    });
+}
+
+#[test]
+fn c059_a_client_of_two_addresses_meets_its_target_at_the_relay_told() {
+    with_b1(ENFORCING, |world| {
+        assert_eq!(refused(world, Place::Outside, B1), ADDRESS_CHANGED);
+        told_relay(world);
+        for named in ["relay.example:21117", "192.168.1.1:80"] {
+            let wish = say::request_relay(B1, |wish| wish.relay_server = named.into());
+            let push = take!(&world.told(Place::Outside, &wish, Place::B), RequestRelay);
+            assert_eq!((push.relay_server.as_str(), push.uuid.as_str()), ("relay.example", TOKEN));
+            assert_eq!(demangle(&push.socket_addr), world.initiator());
+            let answer = relayed(world, &say::relay_agreed(&push.socket_addr));
+            assert!(answer.refuse_reason.is_empty());
+        }
     });
 }
 

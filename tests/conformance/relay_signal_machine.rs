@@ -103,6 +103,39 @@ fn c059_the_key_shown_grants_a_relay_for_two_minutes() {
 }
 
 #[test]
+fn c059_from_another_address_it_is_a_relay_of_ours_for_two_minutes() {
+    let access_key = Some(server_key().public_text().into());
+    let public_relay = Some("rd.example".into());
+    let policy = Policy { access_key, public_relay, ..Policy::default() };
+    let mut drive = with_b1(Drive::new(Limits::default(), policy));
+    told_relay(&mut drive);
+    const SECOND_AT: &str = "192.0.2.8:1";
+    // What the target chose is told to who showed the key; whoever did not may name ours alone.
+    assert_eq!(relay_told(&mut drive, A_AT, "relay.example"), "relay.example");
+    for named in ["relay.example", "192.168.1.1:80", "rd.example"] {
+        assert_eq!(relay_told(&mut drive, SECOND_AT, named), "rd.example");
+    }
+    drive.wait(119_999);
+    drive.enroll(B1, B1_AT);
+    assert_eq!(relay_told(&mut drive, SECOND_AT, ""), "rd.example");
+    drive.wait(1);
+    let conn = drive.connect(SECOND_AT);
+    refused(&mut drive, conn, &say::request_relay(B1, |_| ()));
+    assert_eq!(drive.machine.counters().of(DropReason::NotGranted), 1);
+}
+
+#[test]
+fn c059_who_names_no_relay_of_ours_where_none_is_known_is_told_that_its_address_changed() {
+    // The key was shown, and the target has not answered yet: no relay was told.
+    let mut drive = with_b1(Drive::enforcing());
+    show_key(&mut drive, A_AT);
+    let conn = drive.connect("192.0.2.8:1");
+    let deeds = drive.stream(conn, &say::request_relay(B1, |_| ()));
+    let words = answer(&deeds, conn).refuse_reason;
+    assert_eq!(words, "Your address changed, try again");
+}
+
+#[test]
 fn c056_fields_of_newer_clients_survive() {
     let mut drive = with_b1(Drive::open());
     let conn = drive.connect(A_AT);
@@ -166,13 +199,15 @@ fn c085_a_relay_is_refused_in_words_where_none_is_told_and_none_is_ours() {
     let conn = drive.connect(A_AT);
     refused(&mut drive, conn, &named);
     assert_eq!(drive.machine.counters().of(DropReason::NotGranted), 1);
-    // Told to another source, or too long ago.
+    // Told too long ago. A client may be told at one address and name it at another.
     told_relay(&mut drive);
-    let conn = drive.connect("198.51.100.8:1");
-    refused(&mut drive, conn, &named);
+    let other = "198.51.100.8:1";
+    assert_eq!(relay_told(&mut drive, other, "192.168.1.1:80"), "relay.example");
     drive.wait(119_999);
     drive.enroll(B1, B1_AT);
-    assert_eq!(relay_told(&mut drive, A_AT, "relay.example"), "relay.example");
+    for at in [A_AT, other] {
+        assert_eq!(relay_told(&mut drive, at, "relay.example"), "relay.example");
+    }
     drive.wait(1);
     let conn = drive.connect(A_AT);
     refused(&mut drive, conn, &named);

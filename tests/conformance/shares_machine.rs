@@ -2,7 +2,7 @@
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    GRANTS_MAX, GRANTS_PER_SOURCE, Limits, PUSHES_OF_STRANGERS, PUSHES_PER_SOURCE,
+    GRANTS_MAX, GRANTS_PER_SOURCE, Limits, PUSHES_OF_STRANGERS, PUSHES_PER_SOURCE, PUSHES_UNGRANTED,
 };
 use hbb_core::rendezvous::Policy;
 
@@ -65,6 +65,31 @@ fn c086_strangers_leave_a_target_to_who_is_known() {
     self::told(&mut drive, conn, &say::punch(B1, |_| ()));
 }
 
+#[test]
+fn c059_who_showed_no_key_has_few_pushes_and_takes_none_of_others() {
+    let relays = vec!["relay.example".into()];
+    let access_key = Some(server_key().public_text().into());
+    let policy = Policy { relays, access_key, ..Policy::default() };
+    let mut drive = with_known(with_b1(Drive::new(Limits::default(), policy)));
+    let with_key = say::punch(B1, |wish| wish.access_key = server_key().public_text());
+    let shown = drive.connect(A_AT);
+    told(&mut drive, shown, &with_key);
+    let mut relays = |from: &str| {
+        let conn = drive.connect(from);
+        let sent = drive.stream(conn, &say::request_relay(B1, |_| ())).sent().len();
+        drive.hang_up(conn);
+        sent
+    };
+    let flood: usize = (0..100).map(|network| relays(&format!("10.0.{network}.1:1"))).sum();
+    assert_eq!(flood, usize::from(PUSHES_UNGRANTED));
+    // Neither who is known is kept from the relay by that, nor who shows the key.
+    assert_eq!(relays(KNOWN_AT), 1);
+    let conn = drive.connect("192.0.2.200:1");
+    told(&mut drive, conn, &with_key);
+    let conn = drive.connect("192.0.2.200:2");
+    assert_eq!(drive.stream(conn, &say::request_relay(B1, |_| ())).sent().len(), 1);
+}
+
 /// A server that enforces its key, with targets enough to fill the grants.
 fn with_targets() -> Drive {
     let access_key = Some(server_key().public_text().into());
@@ -118,9 +143,9 @@ fn c086_one_source_pushes_out_no_grant_but_its_own() {
     }
     assert!(gets_relay(&mut drive, A_AT, 0));
     assert_eq!(drive.machine.occupancy().grants, 1 + GRANTS_PER_SOURCE);
-    // Its newest are good, and its oldest gone.
+    // Its newest are good, and its oldest gone; that for the first target is another's too (C59).
     assert!(gets_relay(&mut drive, "192.0.2.66:1", TARGETS - 1));
-    assert!(!gets_relay(&mut drive, "192.0.2.66:1", 0));
+    assert!(!gets_relay(&mut drive, "192.0.2.66:1", 1));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A: asks for a target, tries the paths it can, falls back to the relay.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use ed25519_compact::{PublicKey, Signature};
@@ -45,6 +45,8 @@ pub(crate) enum Tries {
     Everything,
     /// It asks as always, but no direct path ever opens.
     NoDirectPath,
+    /// The same, and from then on another of its addresses is used, as with two uplinks.
+    NoDirectPathThen(IpAddr),
     /// It wants the relay and says so.
     RelayOnly,
     /// The same, for a port forward.
@@ -117,10 +119,14 @@ impl Initiator {
 
     /// A connection to the server.
     fn control(&self) -> Link {
+        self.control_from(&self.host)
+    }
+
+    fn control_from(&self, host: &Host) -> Link {
         match self.asks {
-            Asks::Sealed => Link::sealed(&self.host, self.server, &self.key),
-            Asks::WebSocket => Link::web_socket(&self.host, self.server),
-            Asks::Tcp | Asks::Udp | Asks::Ipv6 => Link::tcp(&self.host, self.server),
+            Asks::Sealed => Link::sealed(host, self.server, &self.key),
+            Asks::WebSocket => Link::web_socket(host, self.server),
+            Asks::Tcp | Asks::Udp | Asks::Ipv6 => Link::tcp(host, self.server),
         }
     }
 
@@ -209,7 +215,11 @@ impl Initiator {
 
     /// Asks the target to come to the relay.
     fn fall_back(&self, (id, relay): (&str, &str), target_key: Vec<u8>) -> Session {
-        let mut control = self.control();
+        let host = match self.tries {
+            Tries::NoDirectPathThen(ip) => self.host.at(ip),
+            _ => self.host.clone(),
+        };
+        let mut control = self.control_from(&host);
         let token = format!("{}-{}", say::TOKEN, control.local_addr().port());
         let relay: SocketAddr = relay.parse().expect("a target tells a relay");
         let wish = say::request_relay(id, |wish| {

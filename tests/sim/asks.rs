@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
-use hbb_core::base::limits::{PUNCH_MS, PUSH_WINDOW_MS, PUSHES_PER_SOURCE};
+use hbb_core::base::limits::{PUNCH_MS, PUSH_WINDOW_MS, PUSHES_PER_SOURCE, PUSHES_UNGRANTED};
 use hbb_core::base::peer::PeerId;
 use hbb_core::wire::addr::Mangled;
 use hbb_core::wire::reply::Reply;
@@ -79,20 +79,34 @@ impl Ask {
 /// What initiators and targets were told.
 #[derive(Default)]
 pub(crate) struct Told {
-    /// Relays: to whom and for whom, without the port that stands for itself.
-    relays: BTreeSet<(IpAddr, PeerId, String)>,
+    /// Relays, by whom they are for, without the port that stands for itself.
+    relays: BTreeSet<(PeerId, String)>,
+    /// When each target was told by who showed no key.
+    ungranted: BTreeMap<PeerId, Vec<u64>>,
     /// When each source had a target told, within a window.
     pushes: BTreeMap<(IpAddr, PeerId), Vec<u64>>,
 }
 
 impl Told {
     /// An initiator learns of a relay.
-    pub(crate) fn relay(&mut self, initiator: IpAddr, target: &PeerId, relay: &str) {
-        self.relays.insert((initiator, target.clone(), host(relay)));
+    pub(crate) fn relay(&mut self, target: &PeerId, relay: &str) {
+        self.relays.insert((target.clone(), host(relay)));
     }
 
-    pub(crate) fn has_relay(&self, initiator: IpAddr, target: &PeerId, relay: &str) -> bool {
-        self.relays.contains(&(initiator, target.clone(), host(relay)))
+    /// Whether anybody did, for this target.
+    pub(crate) fn has_relay(&self, target: &PeerId, relay: &str) -> bool {
+        self.relays.contains(&(target.clone(), host(relay)))
+    }
+
+    /// A target is told of an initiator that did not show its key itself, but for its `own` grant:
+    /// few a minute, of those from known addresses and of others.
+    pub(crate) fn ungranted(&mut self, now: u64, target: &PeerId, own: bool) {
+        let told = self.ungranted.entry(target.clone()).or_default();
+        told.retain(|at| now - at < PUSH_WINDOW_MS);
+        if !own {
+            told.push(now);
+        }
+        assert!(told.len() <= 4 * usize::from(PUSHES_UNGRANTED), "{target}: {}", told.len());
     }
 
     /// A target is told of an initiator, which may not flood it. A window may begin in the middle

@@ -53,7 +53,10 @@ impl World {
         payload: Vec<u8>,
         token: Option<String>,
     ) -> Option<u32> {
-        let from = self.devices[device].at.with_port(port);
+        // Every fourth fallback comes from another address, as with two uplinks.
+        let elsewhere = token.is_some() && self.dialled.is_multiple_of(4);
+        let uplink = if elsewhere { (device + 1) % self.devices.len() } else { device };
+        let from = self.devices[uplink].at.with_port(port);
         let conn = self.connect(from, payload.clone(), Author::Device(device))?;
         self.dialled += 1;
         let dial = Dial { device, target: target.into(), from, conn, payload, token, tries: 1 };

@@ -387,10 +387,11 @@ impl Ledger {
         assert_eq!(failure == Failure::Offline, known, "{target}");
     }
 
-    /// A target is sent to a relay of ours, or to the one its initiator was told for it.
+    /// A target is sent to a relay of ours, or to one that was told for it: to its initiator, which
+    /// may have two addresses.
     fn names_relay(&self, cause: &Cause, relay: &str) {
         let Kind::Relay(Some(target)) = &cause.kind else { panic!("a relay out of {cause:?}") };
-        let told = self.told.has_relay(cause.from.unwrap().ip(), target, relay);
+        let told = self.told.has_relay(target, relay);
         let ours = self.policy.relays.iter().any(|ours| ours == relay);
         assert!(ours || told, "{target} is sent to {relay}: {cause:?}");
     }
@@ -407,8 +408,12 @@ impl Ledger {
         if matches!(cause.kind, Kind::Punch(..)) {
             self.grants.insert(grant, self.now);
         } else if self.policy.access_key.is_some() {
-            let granted = self.grants.get(&grant).is_some_and(|at| self.now - at < GRANT_MS);
-            assert!(granted, "{initiator} showed no key for {target}");
+            let fresh = |((_, id), at): (&(IpAddr, PeerId), &u64)| {
+                *id == target && self.now - at < GRANT_MS
+            };
+            assert!(self.grants.iter().any(fresh), "nobody showed a key for {target}");
+            let own = self.grants.get(&grant).is_some_and(|at| self.now - at < GRANT_MS);
+            self.told.ungranted(self.now, &target, own);
         }
         if self.may_be_dialled(&target) {
             assert!(self.postponed.is_at(&target, via, self.now), "{target} never was at {via:?}");
@@ -454,7 +459,7 @@ impl Ledger {
         }
         assert!(self.now - ask.asked <= PUNCH_MS, "an answer after {PUNCH_MS} ms");
         self.answers += 1;
-        self.told.relay(at.ip(), &ask.target, relay);
+        self.told.relay(&ask.target, relay);
         if pk.is_empty() {
             return;
         }

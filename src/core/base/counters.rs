@@ -17,8 +17,8 @@ pub enum DropReason {
     Blocked,
     /// The access key is wrong (C39, C66).
     WrongKey,
-    /// A relay request by a source that never passed the key check (C59), or that names a relay
-    /// nobody told it while we have none to name (C85).
+    /// A relay request for a target that nobody passed the key check for (C59), or that names a
+    /// relay nobody told while we have none to name (C85).
     NotGranted,
     /// An answer that nobody waits for, or from someone who was not asked (C47, C52).
     Unasked,

@@ -51,6 +51,9 @@ pub const PUSHES_PER_NETWORK: u16 = 80;
 pub const PUSHES_OF_STRANGERS: u16 = 160;
 /// The same of all addresses where one is.
 pub const PUSHES_OF_KNOWN: u16 = 160;
+/// The same of all addresses that showed no key themselves, where one is asked for: once for those
+/// where a device of ours is, once for others (C59). A client asks three times.
+pub const PUSHES_UNGRANTED: u16 = 12;
 /// The window of these, in milliseconds.
 pub const PUSH_WINDOW_MS: u64 = 60_000;
 /// Windows of pushes, three for each source and target: 330 KiB; the oldest is forgotten first.

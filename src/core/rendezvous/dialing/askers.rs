@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use crate::base::address::Prefix;
 use crate::base::limits::{
     KNOWN_ASKERS_MAX, KNOWN_MS, PUSH_WINDOW_MS, PUSHES_MAX, PUSHES_OF_KNOWN, PUSHES_OF_STRANGERS,
-    PUSHES_PER_NETWORK, PUSHES_PER_SOURCE,
+    PUSHES_PER_NETWORK, PUSHES_PER_SOURCE, PUSHES_UNGRANTED,
 };
 use crate::base::peer::PeerId;
 use crate::base::table::{Seed, Table};
@@ -19,6 +19,8 @@ pub(super) struct Asker {
     /// Whether a device of ours was there, as far as that is remembered.
     pub(super) known: bool,
     pub(super) network: Prefix,
+    /// Whether it need show no key, or did from here: else another address did (C59).
+    pub(super) granted: bool,
 }
 
 /// Whose pushes to one target a window counts.
@@ -26,7 +28,7 @@ pub(super) struct Asker {
 enum Whose {
     Source(Prefix),
     Network(Prefix),
-    All { known: bool },
+    All { known: bool, granted: bool },
 }
 
 /// See the file's head.
@@ -61,17 +63,22 @@ impl Askers {
     pub(super) fn of(&self, ip: IpAddr) -> Asker {
         let source = Prefix::of(ip);
         let known = self.known.get(&source).is_some();
-        Asker { source, known, network: Prefix::of_network(ip) }
+        Asker { source, known, network: Prefix::of_network(ip), granted: true }
     }
 
     /// Counts one more push to a target; false, counting nothing, if this asker, its network or all
     /// of its kind had as many as they may.
     pub(super) fn allow(&mut self, now: Time, asker: Asker, target: &PeerId) -> bool {
-        let in_all = if asker.known { PUSHES_OF_KNOWN } else { PUSHES_OF_STRANGERS };
+        let Asker { known, granted, .. } = asker;
+        let in_all = match (granted, known) {
+            (false, _) => PUSHES_UNGRANTED,
+            (true, true) => PUSHES_OF_KNOWN,
+            (true, false) => PUSHES_OF_STRANGERS,
+        };
         let shares = [
             (Whose::Source(asker.source), PUSHES_PER_SOURCE),
             (Whose::Network(asker.network), PUSHES_PER_NETWORK),
-            (Whose::All { known: asker.known }, in_all),
+            (Whose::All { known, granted }, in_all),
         ];
         let counted = shares.map(|(whose, limit)| {
             let key = (whose, target.clone());

@@ -14,13 +14,14 @@ use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
 use super::answer::finish;
+use super::askers::Asker;
 use super::punch::{Call, TargetTask};
 use crate::rendezvous::policy::{Ends, is_same_relay};
 use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
 
 const NO_SUCH_ID: &str = "ID does not exist";
 const OFFLINE: &str = "Remote desktop is offline";
-const NOT_GRANTED: &str = "Key mismatch";
+const ADDRESS_CHANGED: &str = "Your address changed, try again";
 const NO_RELAY: &str = "The relay is not one of this ID server";
 
 impl Rendezvous {
@@ -34,9 +35,11 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
         let from = self.connection(conn)?.from;
-        if self.policy.access_key.is_some() && !self.granted(now, from.prefix(), &wish.target) {
+        let [own, any] = self.grants_for(now, from.prefix(), &wish.target);
+        let must_show = self.policy.access_key.is_some();
+        if must_show && !any {
             self.counters.count(DropReason::NotGranted);
-            reply(effects, via, Reply::RelayRefused(NOT_GRANTED));
+            reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
             return Ok(());
         }
         let (id, contact) = match self.find_target(now, &wish.target) {
@@ -48,16 +51,16 @@ impl Rendezvous {
             }
         };
         let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
-        let told_relay = self.grants.relay(now, from.prefix(), &id).map(String::from);
-        let instead = match self.relay_named(ends, &wish.relay, told_relay) {
+        let instead = match self.relay_named(now, (ends, &id), &wish.relay) {
             Ok(instead) => instead,
             Err(reason) => {
                 self.counters.count(reason);
-                reply(effects, via, Reply::RelayRefused(NO_RELAY));
+                let text = if own { NO_RELAY } else { ADDRESS_CHANGED };
+                reply(effects, via, Reply::RelayRefused(text));
                 return Ok(());
             }
         };
-        let asker = self.askers.of(from.ip());
+        let asker = Asker { granted: own || !must_show, ..self.askers.of(from.ip()) };
         if !self.askers.allow(now, asker, &id) {
             return Err(DropReason::TooFrequent);
         }
@@ -72,27 +75,35 @@ impl Rendezvous {
         Ok(())
     }
 
-    /// Whether this source passed the key check for this target a short while ago.
-    fn granted(&self, now: Time, source: Prefix, target: &Given<PeerId>) -> bool {
-        let Some(id) = target.value() else { return false };
-        self.grants.holds(now, source, id)
+    /// Whether this source passed the key check for this target a short while ago, and whether
+    /// anybody did: a client may ask from another address than the one it showed the key from.
+    fn grants_for(&self, now: Time, source: Prefix, target: &Given<PeerId>) -> [bool; 2] {
+        let Some(id) = target.value() else { return [false; 2] };
+        let own = self.grants.holds(now, source, id);
+        [own, own || self.grants.any_for(now, id)]
     }
 
     /// What the target is told in place of the relay the initiator names, if anything: clients
     /// name the one they were told for this target, or have one of ours typed in; a target must not
-    /// be sent to any other (C85). Refused if that one is not good and there is none to name.
+    /// be sent to any other (C85). Who was told none may be the client that was, at another
+    /// address: if we do not know what our relay is called, it is what others were told for the
+    /// target, by the target itself (C59). Refused if there is none to name.
     fn relay_named(
         &mut self,
-        ends: Ends,
+        now: Time,
+        (ends, target): (Ends, &PeerId),
         named: &str,
-        told: Option<String>,
     ) -> Result<Option<String>, DropReason> {
-        let as_told = told.as_deref().is_some_and(|told| is_same_relay(told, named));
+        let told = self.grants.relay(now, Prefix::of(ends.initiator), target);
+        let as_told = told.is_some_and(|told| is_same_relay(told, named));
         if as_told || self.policy.hands_out(ends, named) {
             return Ok(None);
         }
+        let told = told.map(String::from);
         let turn = self.take_turn();
-        let instead = told.or_else(|| self.policy.own_relay(ends, turn));
+        let ours = || self.policy.own_relay(ends, turn);
+        let of_any = || self.grants.relay_of_any(now, target).map(String::from);
+        let instead = told.or_else(ours).or_else(of_any);
         instead.map(Some).ok_or(DropReason::NotGranted)
     }
 

@@ -96,6 +96,24 @@ impl Grants {
         self.0.iter().any(|((of, _), grant)| *of == source && now.since_ms(grant.at) < GRANT_MS)
     }
 
+    /// Whether anybody passed the key check for the target a short while ago: a client that has two
+    /// addresses shows the key from one and asks from the other (C59).
+    pub(super) fn any_for(&self, now: Time, target: &PeerId) -> bool {
+        self.all_for(now, target).next().is_some()
+    }
+
+    /// The relay that anybody was told for the target a short while ago.
+    pub(super) fn relay_of_any(&self, now: Time, target: &PeerId) -> Option<&str> {
+        self.all_for(now, target).filter_map(|grant| grant.relay.as_deref()).last()
+    }
+
+    /// The fresh grants for a target, whoever has them, the newest last.
+    fn all_for(&self, now: Time, target: &PeerId) -> impl Iterator<Item = &Grant> {
+        let fits =
+            move |id: &PeerId, grant: &Grant| id == target && now.since_ms(grant.at) < GRANT_MS;
+        self.0.iter().filter_map(move |((_, id), grant)| fits(id, grant).then_some(grant))
+    }
+
     /// The relay that the source was told for the target a short while ago.
     pub(super) fn relay(&self, now: Time, source: Prefix, target: &PeerId) -> Option<&str> {
         self.fresh(now, source, target)?.relay.as_deref()
