@@ -8,6 +8,7 @@ mod amplification;
 mod answers_machine;
 mod both;
 mod bytes;
+mod calls;
 #[path = "../sim/chance.rs"]
 mod chance;
 mod connection_machine;

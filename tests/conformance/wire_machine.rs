@@ -262,6 +262,7 @@ fn c010_answer_vectors_encode() {
         (registered(Registered::NotSupport, 0), "8201020806"),
         (Reply::Nat { port: 54_321 }, "aa010408b1a803"),
         (Reply::Online(vec![0x80, 0x80]), "c201040a028080"),
+        (Reply::NoApi, "e20103089403"),
         (Reply::PunchRefused(Failure::Offline), "5a021802"),
         (Reply::PunchRefused(Failure::KeyMismatch), "5a021803"),
         (punched(DirectPath::Nat(NatType(1))), "5a0e0a0af4a8f0ac682470fe89642801"),

@@ -240,7 +240,8 @@ impl Ledger {
             Reply::RegisterPk { .. }
             | Reply::RelayRefused(_)
             | Reply::Nat { .. }
-            | Reply::Online(_) => {}
+            | Reply::Online(_)
+            | Reply::NoApi => {}
         }
         if let Via::Datagram(to) = via {
             self.datagram_out(cause, to, &encode(reply));

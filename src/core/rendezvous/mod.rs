@@ -1,5 +1,5 @@
 //! Who is registered, who is here, and who asks for whom: a pure machine that knows no socket,
-//! clock, file or log, nor the relay. C11-C52, C55-C59, C87, C88, C95-C99.
+//! clock, file or log, nor the relay. C11-C52, C55-C59, C87, C88, C95-C99, C129.
 
 mod admin;
 mod challenge;
@@ -402,9 +402,8 @@ impl Rendezvous {
             Request::TestNat => self.test_nat(via, effects),
             Request::Online(query) => self.online(now, via, query, effects),
             Request::HealthCheck => health_check(via, effects),
-            Request::KeyExchange(_) | Request::HttpProxy | Request::Ignored => {
-                Err(DropReason::Unexpected)
-            }
+            Request::HttpProxy => no_api(via, effects),
+            Request::KeyExchange(_) | Request::Ignored => Err(DropReason::Unexpected),
         }
     }
 
@@ -448,6 +447,15 @@ impl Rendezvous {
 fn health_check(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
     let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
     push(effects, Effect::Linger { conn });
+    Ok(())
+}
+
+/// A call of the HTTP API, by a client that found nobody on TCP P-2: there is none (C129). The
+/// client hangs up then; so do we, as its place is wanted.
+fn no_api(via: Via, effects: &mut Effects) -> Result<(), DropReason> {
+    let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
+    reply(effects, via, Reply::NoApi);
+    push(effects, Effect::Close { conn, reason: DropReason::Done });
     Ok(())
 }
 

@@ -48,6 +48,8 @@ pub enum Reply {
     },
     /// One bit for each id asked for, most significant first (C36).
     Online(Vec<u8>),
+    /// Answer to a call of the HTTP API: nothing is there (C129).
+    NoApi,
 }
 
 impl Reply {

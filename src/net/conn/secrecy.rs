@@ -1,6 +1,6 @@
 //! Whether a connection of port P is sealed (protocol §4.8): clients that want it wait for our
 //! key, all others speak first. So the offer is made to those who stay silent for a moment, and
-//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90.
+//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90, C129.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    EXCHANGES_OF_STRANGERS, EXCHANGES_PER_SECOND, EXCHANGES_PER_SOURCE, OFFER_REUSE_MS,
+    CALLS_OF_STRANGERS, CALLS_PER_SECOND, CALLS_PER_SOURCE, EXCHANGES_OF_STRANGERS,
+    EXCHANGES_PER_SECOND, EXCHANGES_PER_SOURCE, OFFER_REUSE_MS,
 };
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::{PerSecond, Shares, Time};
@@ -26,8 +27,12 @@ const SHARES: PerSecond = PerSecond {
     all: EXCHANGES_PER_SECOND,
 };
 
-/// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and
-/// [`EXCHANGES_PER_SECOND`] key exchanges.
+/// The same of those that led to a call of the API (C129).
+const CALLS: PerSecond =
+    PerSecond { source: CALLS_PER_SOURCE, strangers: CALLS_OF_STRANGERS, all: CALLS_PER_SECOND };
+
+/// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and in
+/// a second [`EXCHANGES_PER_SECOND`] key exchanges, with [`CALLS_PER_SECOND`] more for calls.
 pub(crate) struct Offers {
     clock: Clock,
     key: ServerKey,
@@ -42,6 +47,7 @@ struct OfferState {
     made: [Option<Made>; 2],
     count: u64,
     exchanges: Shares,
+    calls: Shares,
 }
 
 struct Made {
@@ -65,8 +71,9 @@ impl Offers {
         let mut secrets = Secrets::new(seed);
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = secrets.draw();
         let words = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(u64::from_le_bytes);
-        let exchanges = Shares::new(SHARES, Seed(words[0], words[1]));
-        let state = OfferState { secrets, made: [None, None], count: 0, exchanges };
+        let seed = Seed(words[0], words[1]);
+        let (exchanges, calls) = (Shares::new(SHARES, seed), Shares::new(CALLS, seed));
+        let state = OfferState { secrets, made: [None, None], count: 0, exchanges, calls };
         Self { clock, key, delay_ms, state: RefCell::new(state) }
     }
 
@@ -110,6 +117,13 @@ impl Offers {
             SealError::WeakKey | SealError::Forged | SealError::Repeated => DropReason::Malformed,
         })
     }
+
+    /// The exchange with `caller` led to a call of the API. It counts among calls, as long as they
+    /// have not had their share, and costs those nothing who want to register or to dial.
+    fn was_for_a_call(&self, caller: Caller) {
+        let OfferState { exchanges, calls, .. } = &mut *self.state.borrow_mut();
+        exchanges.give_back(self.clock.now(), (caller.ip, caller.known), calls);
+    }
 }
 
 /// What one connection agreed on.
@@ -120,8 +134,8 @@ pub(crate) enum Secrecy {
     Offered(u64, Rc<Offers>),
     /// Everything in clear.
     Plain,
-    /// Everything sealed.
-    Sealed(Box<Channel>),
+    /// Everything sealed; whose offer it was, until the client's first message is there.
+    Sealed(Box<Channel>, Option<Rc<Offers>>),
 }
 
 impl Secrecy {
@@ -134,7 +148,7 @@ impl Secrecy {
     }
 
     /// The payload in clear; None if it was the client's half of the key exchange. Who sends it is
-    /// asked for then alone.
+    /// asked for then, and for a call of the API, alone.
     ///
     /// # Errors
     /// Why the connection must end: a box or an exchange that is not what it should be (C63), came
@@ -146,8 +160,14 @@ impl Secrecy {
     ) -> Result<Option<Vec<u8>>, DropReason> {
         match self {
             Self::Plain => Ok(Some(payload)),
-            Self::Sealed(channel) => {
-                channel.open(payload).map(Some).map_err(|_| DropReason::Malformed)
+            Self::Sealed(channel, fresh) => {
+                let payload = channel.open(payload).map_err(|_| DropReason::Malformed)?;
+                if let Some(offers) = fresh.take()
+                    && matches!(decode(&payload), Ok(Request::HttpProxy))
+                {
+                    offers.was_for_a_call(caller());
+                }
+                Ok(Some(payload))
             }
             Self::Silent => {
                 *self = Self::Plain;
@@ -161,7 +181,7 @@ impl Secrecy {
                     return Ok(Some(payload));
                 };
                 let channel = offers.exchange(*number, half, caller())?;
-                *self = Self::Sealed(Box::new(channel));
+                *self = Self::Sealed(Box::new(channel), Some(Rc::clone(offers)));
                 Ok(None)
             }
         }
@@ -170,7 +190,7 @@ impl Secrecy {
     /// The payload as it goes out.
     pub(crate) fn outgoing(&mut self, payload: Vec<u8>) -> Vec<u8> {
         match self {
-            Self::Sealed(channel) => channel.seal(payload),
+            Self::Sealed(channel, _) => channel.seal(payload),
             Self::Silent | Self::Offered(..) | Self::Plain => payload,
         }
     }

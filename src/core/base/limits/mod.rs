@@ -136,9 +136,16 @@ pub const EXCHANGES_PER_SECOND: u16 = 50;
 pub const EXCHANGES_PER_SOURCE: u16 = 10;
 /// And how many for sources where no device is known and nobody showed the key lately (C90).
 pub const EXCHANGES_OF_STRANGERS: u16 = 25;
+/// Exchanges in a second that led to a call of the HTTP API and count for none of the above
+/// (C129): where TCP P-2 is closed each client makes such a call for each of its heartbeats.
+pub const CALLS_PER_SECOND: u16 = 40;
+/// Of those, how many for one source: 150 clients behind it.
+pub const CALLS_PER_SOURCE: u16 = 10;
+/// And how many for sources of which nothing is known.
+pub const CALLS_OF_STRANGERS: u16 = 20;
 /// Exchanges one offer is good for, as each is remembered in 8 bytes (C89): a full rate for twice
 /// as long as it is offered. Further ones are refused.
-pub const EXCHANGES_PER_OFFER: usize = 6_000;
+pub const EXCHANGES_PER_OFFER: usize = 10_800;
 /// With two relays or more, each is tried this often.
 pub const RELAY_CHECK_MS: u64 = 3_000;
 /// A relay that does not answer in this time is not handed out.
@@ -197,7 +204,8 @@ const_assert!(PUNCH_MS > ONLINE_MS);
 const_assert!(EXCHANGES_PER_SOURCE < EXCHANGES_OF_STRANGERS);
 const_assert!(EXCHANGES_OF_STRANGERS < EXCHANGES_PER_SECOND);
 const_assert!(
-    EXCHANGES_PER_OFFER as u64 >= 2 * EXCHANGES_PER_SECOND as u64 * OFFER_REUSE_MS / 1_000
+    EXCHANGES_PER_OFFER as u64
+        >= 2 * (EXCHANGES_PER_SECOND + CALLS_PER_SECOND) as u64 * OFFER_REUSE_MS / 1_000
 );
 const_assert!(KEEPALIVE_IDLE_SECS + KEEPALIVE_INTERVAL_SECS * KEEPALIVE_PROBES as u64 <= 120);
 const_assert!(HEARTBEAT_MS < KEEP_ALIVE_SECS as u64 * 1000);

@@ -42,6 +42,19 @@ impl Shares {
             && (known || self.strangers.allow(now, SECOND_MS, strangers))
             && self.all.allow(now, SECOND_MS, all)
     }
+
+    /// What was counted for `source` was of another kind, and counts there as long as that kind
+    /// has not had its own.
+    pub fn give_back(&mut self, now: Time, (source, known): (IpAddr, bool), to: &mut Self) {
+        if !to.allow(now, source, known) {
+            return;
+        }
+        self.sources.give_back(Prefix::of(source));
+        if !known {
+            self.strangers.give_back();
+        }
+        self.all.give_back();
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +82,47 @@ mod tests {
         assert_eq!(served(&mut shares, 0, &same_64, false), 3);
         assert_eq!(served(&mut shares, 999, &["192.0.2.1"], true), 0);
         assert_eq!(served(&mut shares, 1_000, &["192.0.2.1"; 9], false), 2);
+    }
+
+    #[test]
+    fn c129_what_is_given_back_can_be_had_again_as_long_as_its_kind_has_a_share() {
+        let (mut shares, mut calls) =
+            (Shares::new(LIMITS, Seed(1, 2)), Shares::new(LIMITS, Seed(1, 2)));
+        let source = "192.0.2.1";
+        assert_eq!(served(&mut shares, 0, &[source; 3], false), 2);
+        let who = (source.parse().unwrap(), false);
+        (0..5).for_each(|_| shares.give_back(Time::START, who, &mut calls));
+        assert_eq!(served(&mut shares, 1, &[source; 9], false), 2);
+        assert_eq!(served(&mut calls, 1, &[source; 9], false), 0);
+    }
+
+    /// How many of 40 sources fail within three seconds beside 73 others a second, of eight
+    /// known sources, that turn out to be calls.
+    fn failed_beside_calls(calls: &mut Shares) -> usize {
+        let all = PerSecond { source: 10, strangers: 25, all: 50 };
+        let mut shares = Shares::new(all, Seed(1, 2));
+        let ip = |number: u64| IpAddr::from([192, 0, 2, u8::try_from(number % 8).unwrap()]);
+        let times = (0..219).map(|number| (number * 1000 / 73, number, true));
+        let times = times.chain((0..40).map(|number| (number * 75, number, false)));
+        let mut times: Vec<_> = times.collect();
+        times.sort_unstable();
+        let mut failed = |(at, number, is_call)| {
+            let (now, who) = (Time::from_millis(at), (ip(number), true));
+            let allowed = shares.allow(now, who.0, who.1);
+            if is_call && allowed {
+                shares.give_back(now, who, calls);
+            }
+            !is_call && !allowed
+        };
+        times.into_iter().filter(|it| failed(*it)).count()
+    }
+
+    #[test]
+    fn c129_seventy_three_calls_a_second_fail_no_registration() {
+        let share = PerSecond { source: 10, strangers: 20, all: 40 };
+        assert_eq!(failed_beside_calls(&mut Shares::new(share, Seed(1, 2))), 0);
+        let none = PerSecond { source: 0, strangers: 0, all: 0 };
+        assert!(failed_beside_calls(&mut Shares::new(none, Seed(1, 2))) > 10);
     }
 
     #[test]

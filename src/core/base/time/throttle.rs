@@ -36,6 +36,13 @@ impl Throttle {
         }
         allowed
     }
+
+    /// Counts one less for `source`.
+    pub(super) fn give_back(&mut self, source: Prefix) {
+        if let Some(window) = self.windows.get_mut(&source) {
+            window.give_back();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,11 @@ impl RateWindow {
         }
         allowed
     }
+
+    /// Counts one less, for what was counted and shall count elsewhere.
+    pub(super) fn give_back(&mut self) {
+        self.0 -= u64::from(self.0 & COUNT_MASK > 0);
+    }
 }
 
 #[cfg(test)]

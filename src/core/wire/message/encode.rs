@@ -10,6 +10,9 @@ use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Registered, Re
 
 use super::{member, proto, wrap_bytes};
 
+/// HttpProxyResponse with status 404 alone.
+const NOT_FOUND: &[u8] = &[0x08, 0x94, 0x03];
+
 /// The payload that says `reply`. All-default answers are present and empty (C10).
 pub fn encode(reply: &Reply) -> Vec<u8> {
     match reply {
@@ -51,6 +54,7 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
         Reply::Online(states) => {
             wrap(member::ONLINE_RESPONSE, &proto::OnlineResponse { states: states.clone() })
         }
+        Reply::NoApi => wrap_bytes(member::HTTP_PROXY_RESPONSE, NOT_FOUND),
     }
 }
 

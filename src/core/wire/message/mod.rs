@@ -41,6 +41,7 @@ mod member {
     pub(super) const KEY_EXCHANGE: u32 = 25;
     pub(super) const HEALTH_CHECK: u32 = 26;
     pub(super) const HTTP_PROXY_REQUEST: u32 = 27;
+    pub(super) const HTTP_PROXY_RESPONSE: u32 = 28;
     pub(super) const ALL: core::ops::RangeInclusive<u32> = 6..=28;
 }
 
