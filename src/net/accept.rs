@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_net::{TcpListener, TcpStream};
 use log::warn;
-use smol::{Async, LocalExecutor, Timer, future};
+use smol::{Async, Timer, future};
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::counters::DropReason;
@@ -30,13 +30,14 @@ use crate::net::control::console;
 use crate::net::message::{ToRelay, ToRendezvous};
 use crate::net::relaying::{self, RelayHandle};
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
+use crate::net::tasks::executor::Executor;
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
 const GET: &[u8] = b"GET ";
 
 /// Who takes the connections of a port.
 pub(crate) struct Acceptor {
-    pub(crate) executor: Rc<LocalExecutor<'static>>,
+    pub(crate) executor: Executor,
     pub(crate) pool: Pool,
     pub(crate) gate: Gate,
     pub(crate) entrance: Entrance,
@@ -77,7 +78,7 @@ impl Acceptor {
         let _ = stream.get_ref().set_nodelay(true);
         let connection = Connection { link: Link::new(stream, self.pool.account()), from, place };
         let (gate, entrance) = (self.gate.clone(), self.entrance.clone());
-        self.executor.spawn(serve(connection, entrance, gate)).detach();
+        self.executor.spawn(Box::pin(serve(connection, entrance, gate))).detach();
         Ok(())
     }
 }

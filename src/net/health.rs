@@ -4,16 +4,15 @@
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Lists, channel};
 use std::thread::Builder;
 use std::time::Duration;
-
-use smol::channel::Sender;
 
 use crate::config::{PORT, Ports};
 use hbb_core::base::address::split_port;
 use hbb_core::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
 use log::warn;
+
+use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 
 /// The port of a relay whose name tells none.
 const RELAY_PORT: u16 = Ports::new(PORT).relay;
@@ -23,21 +22,22 @@ const RELAY_PORT: u16 = Ports::new(PORT).relay;
 ///
 /// # Errors
 /// What the system says if it has no thread to give.
-pub(crate) fn watch(reachable: Sender<Vec<String>>) -> io::Result<Lists<Vec<String>>> {
-    let (lists, list) = channel();
+pub(crate) fn watch(reachable: Sender<Vec<String>>) -> io::Result<Sender<Vec<String>>> {
+    // Of lists that come faster than they are tried only the last counts.
+    let (lists, list) = bounded(1);
     let thread = Builder::new().name("relays".into()).stack_size(WATCH_STACK_BYTES);
     thread.spawn(move || work(&list, &reachable))?;
     Ok(lists)
 }
 
 fn work(lists: &Receiver<Vec<String>>, reachable: &Sender<Vec<String>>) {
-    let Ok(mut list) = lists.recv() else { return };
+    let Some(mut list) = lists.recv_blocking() else { return };
     let mut told = list.clone();
     loop {
         if list.len() < 2 {
-            match lists.recv() {
-                Ok(next) => (list, told) = (next.clone(), next),
-                Err(_) => return,
+            match lists.recv_blocking() {
+                Some(next) => (list, told) = (next.clone(), next),
+                None => return,
             }
             continue;
         }
@@ -47,15 +47,15 @@ fn work(lists: &Receiver<Vec<String>>, reachable: &Sender<Vec<String>>) {
             for relay in list.iter().filter(|relay| !up.contains(relay)) {
                 warn!("relay-down relay={relay}");
             }
-            if reachable.send_blocking(up.clone()).is_err() {
+            if reachable.force_send(up.clone()).is_err() {
                 return;
             }
             told = up;
         }
-        match lists.recv_timeout(Duration::from_millis(RELAY_CHECK_MS)) {
-            Ok(next) => (list, told) = (next.clone(), next),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        match lists.recv_within(RELAY_CHECK_MS) {
+            Ok(Some(next)) => (list, told) = (next.clone(), next),
+            Ok(None) => {}
+            Err(Closed) => return,
         }
     }
 }

@@ -12,12 +12,12 @@ use hbb_core::base::peer::{PeerId, RelayToken};
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::{SessionTerms, SourceLists};
 use hbb_core::rendezvous::{Occupancy, PeerQuery, PeerRow};
-use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
 use crate::net::conn::link::Link;
 use crate::net::conn::link::bytes::Held;
 use crate::net::conn::udp::QueueCounts;
+use crate::net::tasks::queue::Sender;
 
 /// What the owner of the rendezvous is told.
 pub enum ToRendezvous {

@@ -14,3 +14,4 @@ pub(crate) mod serve;
 pub mod session;
 pub(crate) mod signalling;
 pub(crate) mod store;
+pub mod tasks;

@@ -4,14 +4,14 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 use async_net::TcpListener;
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::channel::{Receiver, Sender, bounded};
-use smol::{LocalExecutor, Task, future};
+use smol::future;
 
 use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
@@ -45,6 +45,8 @@ use crate::net::session::{SessionSettings, Sessions};
 use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling, SignallingIo};
 use crate::net::store::StoreThread;
+use crate::net::tasks::executor::Executor;
+use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// Where to listen, and for what.
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +131,12 @@ struct Sockets {
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
 pub(crate) fn run(setup: Setup) -> Result<(), ServeError> {
     let sockets = open(&setup)?;
-    let executor = Rc::new(LocalExecutor::new());
+    let executor = Executor::default();
     raise_file_limit(&setup.live);
-    smol::block_on(executor.run(serve(setup, sockets, Rc::clone(&executor))))
+    let mut ended = Ok(());
+    let serving = serve(setup, sockets, executor.clone());
+    executor.run(pin!(async { ended = serving.await }));
+    ended
 }
 
 fn open(setup: &Setup) -> Result<Sockets, ServeError> {
@@ -175,11 +180,7 @@ fn raise_file_limit(live: &LiveSettings) {
     }
 }
 
-async fn serve(
-    setup: Setup,
-    sockets: Sockets,
-    executor: Rc<LocalExecutor<'static>>,
-) -> Result<(), ServeError> {
+async fn serve(setup: Setup, sockets: Sockets, executor: Executor) -> Result<(), ServeError> {
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
     let signals = setup.signals.and_stops().map_err(ServeError::System)?;
     let (clock, gate) = (Clock::start(), Gate::default());
@@ -190,15 +191,15 @@ async fn serve(
     let ((live_in, live_out), (relay_in, relay_out)) = (bounded(1), bounded(1));
     let (reachable, relays) = bounded(1);
     let watch = health::watch(reachable).map_err(ServeError::System)?;
-    let _ = watch.send(live.policy.relays.clone());
+    let _ = watch.force_send(live.policy.relays.clone());
     let (expect, expected) = bounded(INBOX_MAX);
-    let (mut store, mut servers) = (None, Servers::default());
+    let (mut stopped, mut servers) = (None, Servers::default());
     if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
         let watch = watch.clone();
         let writes = Writes::new(live.limits.writes_a_day);
         let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, writes, expect };
-        let (task, handle) = shell.start_signalling(part, inputs)?;
-        (store, servers.rendezvous) = (Some(task), Some(handle));
+        let (stored, handle) = shell.start_signalling(part, inputs)?;
+        (stopped, servers.rendezvous) = (Some(stored), Some(handle));
     }
     if let Some(machine) = relay {
         let inputs =
@@ -236,8 +237,8 @@ async fn serve(
     supervisor.stopping();
     control.iter().for_each(|path| control::close(path));
     // The holders are gone, and with them the queue of settings: the rendezvous ends.
-    if let Some(store) = store {
-        store.await.stop();
+    if let Some(stopped) = stopped {
+        stopped.recv().await;
     }
     Ok(())
 }
@@ -250,7 +251,7 @@ struct SignallingInputs {
     /// Relays that answer.
     relays: Receiver<Vec<String>>,
     /// Has other relays watched.
-    watch: mpsc::Sender<Vec<String>>,
+    watch: Sender<Vec<String>>,
     /// What the store may write.
     writes: Writes,
     /// To the relay beside it; nobody reads it if there is none.
@@ -284,7 +285,7 @@ impl Servers {
 
 /// What every part of the shell shares.
 struct Shell {
-    executor: Rc<LocalExecutor<'static>>,
+    executor: Executor,
     pool: Pool,
     clock: Clock,
     gate: Gate,
@@ -292,12 +293,12 @@ struct Shell {
 }
 
 impl Shell {
-    /// Starts the owner of the rendezvous, which gives back the store in the end.
+    /// Starts the owner of the rendezvous. In the end it stops the store, then closes the queue.
     fn start_signalling(
         &self,
         part: RendezvousPart,
         inputs: SignallingInputs,
-    ) -> Result<(Task<StoreThread>, SignallingHandle), ServeError> {
+    ) -> Result<(Receiver<()>, SignallingHandle), ServeError> {
         let SignallingInputs { datagrams, live, relays, watch, writes, expect: relay } = inputs;
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.clock, writes);
@@ -308,11 +309,14 @@ impl Shell {
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
         let queues = Queues { inbox, saved, live, relays };
-        let task = self.executor.spawn(async move {
+        let (running, stopped) = bounded(1);
+        let run = async move {
             signalling.run(&queues).await;
-            signalling.into_store()
-        });
-        Ok((task, handle))
+            signalling.into_store().stop();
+            drop(running);
+        };
+        self.executor.spawn(Box::pin(run)).detach();
+        Ok((stopped, handle))
     }
 
     fn offers(&self, offering: Option<Offering>) -> Option<Rc<Offers>> {
@@ -329,7 +333,7 @@ impl Shell {
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let queues = RelayQueues { inbox, expected, live };
-        self.executor.spawn(async move { relaying.run(&queues).await }).detach();
+        self.executor.spawn(Box::pin(async move { relaying.run(&queues).await })).detach();
         Ok(RelayHandle { inbox: inbox_in, sessions })
     }
 
@@ -352,9 +356,9 @@ impl Shell {
     }
 
     fn accept(&self, listener: TcpListener, entrance: Entrance) {
-        let (executor, pool) = (Rc::clone(&self.executor), self.pool.clone());
+        let (executor, pool) = (self.executor.clone(), self.pool.clone());
         let acceptor = Acceptor { executor, pool, gate: self.gate.clone(), entrance };
-        self.executor.spawn(acceptor.run(listener)).detach();
+        self.executor.spawn(Box::pin(acceptor.run(listener))).detach();
     }
 }
 

@@ -4,12 +4,8 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
-
-use smol::channel::Sender;
 
 use crate::atomic::AtomicU64;
 use crate::store::{Error, Store};
@@ -21,6 +17,7 @@ use log::warn;
 
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
+use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 
 /// A change on its way to disk.
 pub(crate) struct PendingChange {
@@ -34,7 +31,7 @@ pub(crate) struct PendingChange {
 
 /// Hands changes to the thread that owns the store.
 pub(crate) struct StoreThread {
-    changes: SyncSender<PendingChange>,
+    changes: Sender<PendingChange>,
     shared: Arc<Shared>,
     clock: Clock,
     thread: JoinHandle<Box<dyn Store>>,
@@ -73,7 +70,7 @@ impl StoreThread {
         clock: Clock,
         writes: Writes,
     ) -> io::Result<Self> {
-        let (changes, queue) = sync_channel(SAVES_PENDING_MAX);
+        let (changes, queue) = bounded(SAVES_PENDING_MAX);
         let [commits, changes_done, failures] = [(); 3].map(|()| AtomicU64::new(0));
         let writes = Mutex::new(writes);
         let shared = Arc::new(Shared { commits, changes: changes_done, failures, writes });
@@ -161,22 +158,24 @@ impl Committer {
     /// [`BATCH_MAX`], but keeps no operator waiting; false when there will be no more.
     fn gather(&mut self) -> bool {
         if self.waiting.is_empty() {
-            let Ok(first) = self.queue.recv() else { return false };
+            let Some(first) = self.queue.recv_blocking() else { return false };
             self.waiting.push(first);
         }
         let now = self.clock.now();
         let until = now.after_ms(self.passed().gather_ms());
         loop {
             // Whatever is there: the known behind many strangers shall go first.
-            self.waiting.extend(self.queue.try_iter());
+            while let Some(next) = self.queue.try_recv() {
+                self.waiting.push(next);
+            }
             let operator = self.waiting.iter().any(|it| it.rank == SaveRank::Operator);
             let left = until.since_ms(self.clock.now());
             if operator || self.waiting.len() >= BATCH_MAX || left == 0 {
                 return true;
             }
-            match self.queue.recv_timeout(Duration::from_millis(left)) {
-                Ok(next) => self.waiting.push(next),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return true,
+            match self.queue.recv_within(left) {
+                Ok(Some(next)) => self.waiting.push(next),
+                Ok(None) | Err(Closed) => return true,
             }
         }
     }
@@ -259,8 +258,7 @@ fn tell(saved: &Sender<(Ticket, SaveOutcome)>, ticket: Ticket, outcome: SaveOutc
 mod tests {
     use std::sync::mpsc;
     use std::thread;
-
-    use smol::channel;
+    use std::time::Duration;
 
     use super::*;
     use hbb_core::base::limits::WRITES_UNIT_BYTES;
@@ -296,7 +294,7 @@ mod tests {
         thread: StoreThread,
         leave: mpsc::Sender<()>,
         seen: mpsc::Receiver<Vec<String>>,
-        saved: channel::Receiver<(Ticket, SaveOutcome)>,
+        saved: Receiver<(Ticket, SaveOutcome)>,
         tickets: u64,
     }
 
@@ -305,7 +303,7 @@ mod tests {
         fn new(cost: u64) -> Self {
             let (leave, allowed) = mpsc::channel();
             let (told, seen) = mpsc::channel();
-            let (saved_in, saved) = channel::bounded(SAVES_PENDING_MAX);
+            let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
             let store = Slow { leave: allowed, seen: told, written: 0, cost };
             let thread =
                 StoreThread::start(Box::new(store), saved_in, Clock::start(), Writes::new(1));

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/net/report.rs"],
     &["src/net/message.rs"],
     &["src/net/conn/"],
+    &["src/net/tasks/"],
     &["src/net/clock.rs"],
     &["src/settings/"],
     &["src/config/"],

@@ -2,13 +2,12 @@
 //! here those wait who were promised one, and those learn of it who must go. C101.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-
-use smol::channel::{Receiver, Sender, unbounded};
 
 use hbb_core::base::conn::Conn;
 use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places};
@@ -17,6 +16,7 @@ use hbb_core::base::table::Seed;
 use crate::net::clock::Clock;
 use crate::net::conn::link::bytes::{Account, ByteBudget};
 use crate::net::conn::slots::SlotTable;
+use crate::net::tasks::queue::{Sender, bounded};
 
 /// Hands out places; clones share them.
 #[derive(Clone)]
@@ -27,8 +27,8 @@ struct Shared {
     places: RefCell<Places>,
     bytes: ByteBudget,
     tenants: RefCell<SlotTable<Rc<Notice>>>,
-    /// Places given back, for those who wait: as many as they are.
-    freed: (Sender<Conn>, Receiver<Conn>),
+    /// Those who wait for a place that was promised to them; each hears of one given back.
+    promised: RefCell<VecDeque<Sender<Conn>>>,
 }
 
 /// Tells a connection that it must go.
@@ -51,7 +51,7 @@ impl Pool {
         let places = RefCell::new(Places::new(limit, seed));
         let tenants = RefCell::new(SlotTable::new());
         let bytes = ByteBudget::default();
-        Self(Rc::new(Shared { clock, places, bytes, tenants, freed: unbounded() }))
+        Self(Rc::new(Shared { clock, places, bytes, tenants, promised: RefCell::default() }))
     }
 
     /// Adds places up to `limit`. Places are never taken away while we run: a lower limit holds
@@ -71,8 +71,10 @@ impl Pool {
                 conn
             }
             Admission::Instead(evicted) => {
+                let (promise, freed) = bounded(1);
+                self.0.promised.borrow_mut().push_back(promise);
                 self.evict(Some(evicted));
-                let conn = self.0.freed.1.recv().await.ok()?;
+                let conn = freed.recv().await?;
                 self.0.places.borrow_mut().occupy(self.0.clock.now(), conn, origin);
                 conn
             }
@@ -159,10 +161,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Shared { places, tenants, freed, .. } = &*self.pool.0;
+        let Shared { places, tenants, promised, .. } = &*self.pool.0;
         tenants.borrow_mut().remove(self.conn);
-        if let Some(next) = places.borrow_mut().release(self.conn) {
-            let _ = freed.0.try_send(next);
+        let next = places.borrow_mut().release(self.conn);
+        if let (Some(next), Some(promise)) = (next, promised.borrow_mut().pop_front()) {
+            let _ = promise.try_send(next);
         }
     }
 }

@@ -2,14 +2,13 @@
 //! itself, told from the protocol by its first bytes, since clients, proxies and hairpin routes
 //! come from there too (protocol §1.6). C38, C71, C76.
 
-use smol::channel::bounded;
-
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
 use crate::net::conn::link::{Link, readable, within};
 use crate::net::message::ToRendezvous;
 use crate::net::signalling::conversation::SignallingHandle;
+use crate::net::tasks::queue::bounded;
 
 /// Bytes among which the protocol has one beyond ASCII: a header and the number of a member.
 const TELLING_BYTES: usize = 5;

@@ -1,9 +1,6 @@
 //! Those on the serving thread who hold values of the settings: hands them new ones, and passes
 //! signals on. It touches no file. Checks: C71, C72, tests/ctl.rs.
 
-use std::sync::mpsc;
-
-use smol::channel::{Receiver, Sender};
 use smol::future;
 
 use super::reload::Reload;
@@ -11,6 +8,7 @@ use crate::net::conn::gate::{Gate, GateRules};
 use crate::net::conn::pool::Pool;
 use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::{SignalAction, SignalListener};
+use crate::net::tasks::queue::{Receiver, Sender};
 use crate::settings::LiveSettings;
 
 /// All of them.
@@ -20,7 +18,7 @@ pub struct Holders {
     /// Who is let in.
     pub(crate) gate: Gate,
     /// The watch over relays.
-    pub watch: mpsc::Sender<Vec<String>>,
+    pub watch: Sender<Vec<String>>,
     /// The owner of the rendezvous.
     pub rendezvous: Sender<Update<LiveSettings>>,
     /// The owner of the relay.
@@ -39,9 +37,9 @@ impl Holders {
             let signal = async { Ok(signals.next().await) };
             let update = async {
                 match updates.recv().await {
-                    Ok(update) => Err(update),
+                    Some(update) => Err(update),
                     // The control thread is gone, and has said why.
-                    Err(_) => future::pending().await,
+                    None => future::pending().await,
                 }
             };
             match future::or(signal, update).await {
@@ -57,7 +55,7 @@ impl Holders {
         let live = &update.settings;
         self.pool.grow(live.limits.connections);
         self.gate.set(GateRules::from(live));
-        let _ = self.watch.send(live.policy.relays.clone());
+        let _ = self.watch.force_send(live.policy.relays.clone());
         let settings = RelaySettings {
             limits: live.limits,
             access_key: live.policy.access_key.clone(),

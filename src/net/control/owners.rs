@@ -1,11 +1,10 @@
 //! Asks the owners of the machines and waits for what they say. Must not run on the thread that
 //! serves.
 
-use smol::channel::{Sender, bounded};
-
 use crate::net::message::{
     Answer, AnswerTo, RelayQuestion, RendezvousQuestion, ToRelay, ToRendezvous,
 };
+use crate::net::tasks::queue::{Sender, bounded};
 
 pub(super) const BUSY: &str = "hbb is stopping, or too busy to answer; try again.";
 const NO_RENDEZVOUS: &str = "This hbb is a relay alone (--role); ask the one that has the peers.";
@@ -40,7 +39,7 @@ impl Owners {
 /// Waits for the answer to what `put` hands to its owner.
 fn ask(put: impl FnOnce(AnswerTo) -> bool) -> Result<Answer, String> {
     let (to, answer) = bounded(1);
-    let answered = put(to).then(|| answer.recv_blocking().ok()).flatten();
+    let answered = put(to).then(|| answer.recv_blocking()).flatten();
     answered.ok_or_else(|| BUSY.into())
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use hbb_core::base::address::Banned;
 use log::{info, warn};
-use smol::channel::{Sender, bounded};
 
 use super::owners::BUSY;
 use crate::log::OPERATOR;
 use crate::net::message::{Answer, Update};
 use crate::net::process::supervisor::Supervisor;
+use crate::net::tasks::queue::{Sender, bounded};
 use crate::settings::{LiveSettings, RunningSettings};
 
 /// Owns the settings while we run. It blocks: it belongs on a thread that serves nobody.
@@ -83,7 +83,7 @@ impl SettingsOwner {
     fn put_in_force(&self, settings: LiveSettings) -> Result<(), String> {
         let (in_force, answers) = bounded(self.machines.max(1));
         let sent = self.updates.try_send(Update { settings, in_force });
-        let obeyed = |_| matches!(answers.recv_blocking(), Ok(Answer::InForce));
+        let obeyed = |_| matches!(answers.recv_blocking(), Some(Answer::InForce));
         if sent.is_ok() && (0..self.machines).all(obeyed) { Ok(()) } else { Err(BUSY.into()) }
     }
 }
@@ -95,12 +95,12 @@ mod tests {
     use std::time::Duration;
 
     use hbb_core::identity::KeyPolicy;
-    use smol::channel::Receiver;
 
     use super::*;
     use crate::cli::ServeFlags;
     use crate::config::Config;
     use crate::net::message::AnswerTo;
+    use crate::net::tasks::queue::Receiver;
 
     /// The owner of settings in an empty folder, and what it sends to the serving thread.
     fn owner(name: &str) -> (SettingsOwner, Receiver<Update<LiveSettings>>) {

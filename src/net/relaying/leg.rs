@@ -5,7 +5,6 @@
 
 use std::rc::Rc;
 
-use smol::channel::{Receiver, Sender, bounded};
 use smol::future;
 
 use hbb_core::base::limits::RELAY_FRAME_BYTES_MAX;
@@ -15,6 +14,7 @@ use crate::net::conn::link::Link;
 use crate::net::message::{Paired, ToLeg, ToRelay};
 use crate::net::relaying::parked::until_gone;
 use crate::net::session::{Session, Sessions};
+use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// What every leg needs of the relay.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, relay:
     if inbox.send(ToRelay::Joined { conn, payload, leg: link }).await.is_err() {
         return;
     }
-    let Ok(ToLeg::Park(mut waiting)) = orders.recv().await else { return };
+    let Some(ToLeg::Park(mut waiting)) = orders.recv().await else { return };
     match partner(&mut waiting, &mut orders).await {
         WaitEnd::Paired(paired) => {
             place.settle();
@@ -86,8 +86,8 @@ async fn first_message(link: &mut Link, orders: &Receiver<ToLeg>) -> Option<Vec<
 async fn partner(parked: &mut Link, orders: &mut Receiver<ToLeg>) -> WaitEnd {
     let order = async {
         match orders.recv().await {
-            Ok(ToLeg::Pair(paired)) => WaitEnd::Paired(paired),
-            Ok(ToLeg::Park(_)) | Err(_) => WaitEnd::Dismissed,
+            Some(ToLeg::Pair(paired)) => WaitEnd::Paired(paired),
+            Some(ToLeg::Park(_)) | None => WaitEnd::Dismissed,
         }
     };
     let gone = async {

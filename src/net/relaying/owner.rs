@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use smol::channel::{Receiver, Sender};
 use smol::{Timer, future};
 
 use hbb_core::base::address::Endpoint;
@@ -23,6 +22,7 @@ use crate::net::message::{
 use crate::net::relaying::list::{Listed, NewSession, SessionList};
 use crate::net::report;
 use crate::net::session::Sessions;
+use crate::net::tasks::queue::{Receiver, Sender};
 
 /// Which sessions move is looked at no more often.
 const LOOK_MS: u64 = 1_000;
@@ -80,7 +80,7 @@ impl Relaying {
     pub(crate) async fn run(&mut self, queues: &RelayQueues) {
         while let Some(woken) = self.wait(queues).await {
             // Before the legs that may bring them.
-            while let Ok(message) = queues.expected.try_recv() {
+            while let Some(message) = queues.expected.try_recv() {
                 self.message(message).await;
             }
             match woken {
@@ -92,7 +92,7 @@ impl Relaying {
                 }
             }
             for _ in 0..STREAMS_PER_TURN {
-                let Ok(message) = queues.inbox.try_recv() else { break };
+                let Some(message) = queues.inbox.try_recv() else { break };
                 self.message(message).await;
             }
             self.timeouts();
@@ -101,13 +101,13 @@ impl Relaying {
     }
 
     async fn wait(&self, queues: &RelayQueues) -> Option<RelayWake> {
-        let message = async { queues.inbox.recv().await.ok().map(RelayWake::Message) };
-        let settings = async { queues.live.recv().await.ok().map(RelayWake::Settings) };
+        let message = async { queues.inbox.recv().await.map(RelayWake::Message) };
+        let settings = async { queues.live.recv().await.map(RelayWake::Settings) };
         let expected = async {
             match queues.expected.recv().await {
-                Ok(message) => Some(RelayWake::Message(message)),
+                Some(message) => Some(RelayWake::Message(message)),
                 // There is no rendezvous beside us.
-                Err(_) => future::pending().await,
+                None => future::pending().await,
             }
         };
         let timeout = async {

@@ -12,13 +12,10 @@ mod runner;
 pub mod websocket;
 
 use std::io;
-use std::rc::Rc;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
-
-use smol::LocalExecutor;
-use smol::channel::{Receiver, Sender, bounded};
 
 use hbb_core::base::conn::Conn;
 use hbb_core::base::limits::{INBOX_MAX, RELAY_STACK_BYTES};
@@ -29,6 +26,8 @@ use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::message::{ToRelay, Traffic};
 use crate::net::session::runner::{Runner, RunnerSetup};
+use crate::net::tasks::executor::Executor;
+use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// Two legs that found each other.
 pub(crate) struct Session {
@@ -93,13 +92,13 @@ impl Sessions {
     /// What the system says if it has no thread to give.
     pub(crate) fn new(
         settings: SessionSettings,
-        executor: &Rc<LocalExecutor<'static>>,
+        executor: &Executor,
         clock: Clock,
         rates: Rates,
     ) -> io::Result<Self> {
         let setup = RunnerSetup { settings, clock, rates, total: Arc::default() };
         if settings.threads <= 1 {
-            return Ok(Self::Here(Runner::new(Rc::clone(executor), setup)));
+            return Ok(Self::Here(Runner::new(executor.clone(), setup)));
         }
         let workers = (0..settings.threads).map(|_| Worker::start(setup.clone()));
         Ok(Self::Spread(workers.collect::<io::Result<_>>()?))
@@ -154,10 +153,10 @@ impl Worker {
 
 /// What a thread for sessions does until we stop.
 fn work(received: &Receiver<ToWorker>, setup: RunnerSetup) {
-    let executor = Rc::new(LocalExecutor::new());
-    let runner = Runner::new(Rc::clone(&executor), setup);
-    smol::block_on(executor.run(async {
-        while let Ok(message) = received.recv().await {
+    let executor = Executor::default();
+    let runner = Runner::new(executor.clone(), setup);
+    executor.run(pin!(async {
+        while let Some(message) = received.recv().await {
             match message {
                 ToWorker::Start(session, guard) => runner.start(*session, Some(guard)),
                 ToWorker::SetRates(rates) => runner.set_rates(rates),

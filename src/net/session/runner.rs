@@ -5,9 +5,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use smol::channel::Sender;
-use smol::{LocalExecutor, Task};
-
 use hbb_core::base::conn::{Conn, Transport};
 use hbb_core::base::limits::{GATHERED_BYTES_MAX, PIPES_MAX, SESSION_IDLE_MS, TUNNEL_IDLE_MS};
 use hbb_core::base::rates::Rates;
@@ -25,6 +22,8 @@ use crate::net::session::pipe::PipePool;
 use crate::net::session::rate::{RateLimit, RateLimits, TotalMeter};
 use crate::net::session::websocket::{self, MessageBuffers};
 use crate::net::session::{LoadGuard, Session, SessionSettings};
+use crate::net::tasks::executor::{Executor, Task};
+use crate::net::tasks::queue::Sender;
 
 /// What the sessions of a thread begin with; all threads get the same.
 #[derive(Clone)]
@@ -37,7 +36,7 @@ pub(super) struct RunnerSetup {
 
 /// Runs the sessions of one thread.
 pub(crate) struct Runner {
-    executor: Rc<LocalExecutor<'static>>,
+    executor: Executor,
     buffers: MessageBuffers,
     limits: RateLimits,
     dscp: Option<u8>,
@@ -48,7 +47,7 @@ pub(crate) struct Runner {
 struct ThreadSessions {
     pipes: PipePool,
     /// One that is taken out and dropped ends, with both its connections.
-    tasks: RefCell<Numbered<Task<()>>>,
+    tasks: RefCell<Numbered<Task>>,
 }
 
 /// What a session keeps. In a box, so that the task of an idle one is below a size the allocator
@@ -65,7 +64,7 @@ struct Context {
 
 impl Runner {
     /// One of as many runners as there are threads, with its part of what they share.
-    pub(super) fn new(executor: Rc<LocalExecutor<'static>>, setup: RunnerSetup) -> Self {
+    pub(super) fn new(executor: Executor, setup: RunnerSetup) -> Self {
         let RunnerSetup { settings, clock, rates, total } = setup;
         let threads = settings.threads.max(1);
         let pipes = PipePool::new((PIPES_MAX / threads).max(1));
@@ -106,9 +105,9 @@ impl Runner {
         self.shared.tasks.borrow_mut().insert(number, task);
     }
 
-    fn spawn_copying(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task<()> {
+    fn spawn_copying(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task {
         let legs = Box::new(legs.map(Leg::from));
-        self.executor.spawn(async move {
+        self.executor.spawn(Box::pin(async move {
             // What is moved in here stays to the end: that shall be a pointer, not both legs.
             let ended = {
                 let legs = legs;
@@ -117,15 +116,15 @@ impl Runner {
             };
             let ended = ended.await;
             context.finish(&ended).await;
-        })
+        }))
     }
 
-    fn spawn_converting(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task<()> {
+    fn spawn_converting(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task {
         let ([first, second], buffers) = (legs, self.buffers.clone());
-        self.executor.spawn(async move {
+        self.executor.spawn(Box::pin(async move {
             let ended = websocket::join(first, second, context.bounds(idle_ms), buffers).await;
             context.finish(&ended).await;
-        })
+        }))
     }
 
     /// Ends a session silently, if it runs here.
@@ -140,7 +139,7 @@ impl Runner {
 }
 
 impl ThreadSessions {
-    fn take(&self, number: u64) -> Option<Task<()>> {
+    fn take(&self, number: u64) -> Option<Task> {
         self.tasks.borrow_mut().remove(number)
     }
 }

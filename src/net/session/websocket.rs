@@ -10,7 +10,6 @@ use std::net::{Shutdown, TcpStream};
 use heapless::Vec as Short;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use smol::channel::{Receiver, Sender, bounded};
 use smol::{Async, future};
 
 use hbb_core::base::conn::Transport;
@@ -24,6 +23,7 @@ use crate::net::session::buffers::GatherShare;
 use crate::net::session::copy::{DirectionEnd, Flow};
 use crate::net::session::idle::{Bounds, until_idle};
 use crate::net::session::pair::until_over;
+use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 pub use crate::net::session::buffers::MessageBuffers;
 
@@ -206,9 +206,11 @@ impl<'a> MessageCopier<'a> {
         let send = async {
             match self.to.asked.recv().await {
                 // A pong in the middle of a frame may be left out: only the latest ping counts.
-                Ok(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => Ok(Woken::Read),
-                Ok(control) => Ok(Woken::Send(control)),
-                Err(_) => future::pending().await,
+                Some(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => {
+                    Ok(Woken::Read)
+                }
+                Some(control) => Ok(Woken::Send(control)),
+                None => future::pending().await,
             }
         };
         future::or(send, read).await

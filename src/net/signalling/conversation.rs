@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use smol::channel::{Receiver, Sender, bounded};
 use smol::future;
 
 use hbb_core::base::counters::DropReason;
@@ -18,6 +17,7 @@ use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::message::{Outbox, ToConnection, ToRendezvous};
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
+use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// The way to the owner of the rendezvous.
 #[derive(Clone)]

@@ -5,10 +5,8 @@ pub(crate) mod conversation;
 mod idle_timer;
 
 use std::io;
-use std::sync::mpsc;
 
 use log::debug;
-use smol::channel::{Receiver, Sender};
 use smol::{Timer, future};
 
 use crate::config::relays;
@@ -30,6 +28,7 @@ use crate::net::message::{
 };
 use crate::net::report;
 use crate::net::store::{PendingChange, StoreThread};
+use crate::net::tasks::queue::{Receiver, Refused, Sender};
 use crate::settings::LiveSettings;
 
 /// The machine and all it talks through.
@@ -41,7 +40,7 @@ pub(crate) struct Signalling {
     buffer: Box<[u8]>,
     store: StoreThread,
     /// To the watch over relays.
-    watch: mpsc::Sender<Vec<String>>,
+    watch: Sender<Vec<String>>,
     /// To the relay beside us; nobody reads it if there is none.
     relay: Sender<ToRelay>,
     outboxes: SlotTable<Outbox>,
@@ -57,7 +56,7 @@ pub(crate) struct SignallingIo {
     pub(crate) datagrams: Datagrams,
     pub(crate) store: StoreThread,
     /// Has relays watched.
-    pub(crate) watch: mpsc::Sender<Vec<String>>,
+    pub(crate) watch: Sender<Vec<String>>,
     /// Told whom to expect.
     pub(crate) relay: Sender<ToRelay>,
     pub(crate) clock: Clock,
@@ -138,15 +137,14 @@ impl Signalling {
             let _ = self.datagrams.readable().await;
             Some(SignallingWake::Datagram)
         };
-        let stream = async { queues.inbox.recv().await.ok().map(SignallingWake::Stream) };
-        let saved = async { queues.saved.recv().await.ok().map(SignallingWake::Saved) };
-        let live = async {
-            queues.live.recv().await.ok().map(|live| SignallingWake::Live(Box::new(live)))
-        };
+        let stream = async { queues.inbox.recv().await.map(SignallingWake::Stream) };
+        let saved = async { queues.saved.recv().await.map(SignallingWake::Saved) };
+        let live =
+            async { queues.live.recv().await.map(|live| SignallingWake::Live(Box::new(live))) };
         let relays = async {
             match queues.relays.recv().await {
-                Ok(relays) => Some(SignallingWake::Relays(relays)),
-                Err(_) => future::pending().await,
+                Some(relays) => Some(SignallingWake::Relays(relays)),
+                None => future::pending().await,
             }
         };
         let live = future::or(live, relays);
@@ -173,10 +171,10 @@ impl Signalling {
             }
         }
         for _ in 0..STREAMS_PER_TURN {
-            let Ok(message) = queues.inbox.try_recv() else { break };
+            let Some(message) = queues.inbox.try_recv() else { break };
             self.stream(message);
         }
-        while let Ok((ticket, outcome)) = queues.saved.try_recv() {
+        while let Some((ticket, outcome)) = queues.saved.try_recv() {
             self.saved(ticket, outcome);
         }
     }
@@ -224,7 +222,7 @@ impl Signalling {
             ToRendezvous::Console { line, answer } => {
                 let told = self.machine.console(&line, relays);
                 if let Some(relays) = told.relays {
-                    let _ = self.watch.send(relays);
+                    let _ = self.watch.force_send(relays);
                 }
                 let _ = answer.try_send(told.text);
             }
@@ -362,7 +360,7 @@ impl Signalling {
     /// business.
     fn tell(&mut self, conn: Conn, message: ToConnection) {
         let Some(outbox) = self.outboxes.get_mut(conn) else { return };
-        if outbox.queue.try_send(message).is_err_and(|error| error.is_full()) {
+        if outbox.queue.try_send(message) == Err(Refused::Full) {
             self.give_up(conn);
         }
     }
