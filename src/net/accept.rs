@@ -14,7 +14,7 @@ use smol::{Async, Timer, future};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    ACCEPT_PAUSE_MS, FRAME_BYTES_MAX, MESSAGE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
+    ACCEPT_PAUSE_MS, MESSAGE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
 };
 use hbb_core::base::places::Origin;
 use hbb_core::wire::message::decode;
@@ -246,7 +246,7 @@ impl SinglePort {
             // Its path tells nothing: clients name the ID server's wherever the port is the same.
             upgrade(connection, door).await?;
         }
-        let payload = connection.link.next_payload(FRAME_BYTES_MAX).await?;
+        let payload = connection.next_payload().await?;
         Ok(match payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload) {
             true => Accepted::Relay(self.relay.clone(), Some(payload)),
             false => signalling(Beginning::Spoke(payload)),

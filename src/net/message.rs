@@ -67,6 +67,8 @@ pub struct Outbox {
     pub queue: Sender<ToConnection>,
     /// Nothing, of the memory that it holds.
     pub held: Held,
+    /// What it said that is still being answered.
+    pub asked: Option<Held>,
 }
 
 /// What the owner of the rendezvous tells a connection.

@@ -1,6 +1,6 @@
-//! NAT test and online query, asked of the machine: C34, C35, C38, C112.
+//! NAT test and online query, asked of the machine: C34, C35, C38, C112, C137.
 
-use hbb_core::base::conn::Conn;
+use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
 
 use crate::drive::{A_AT, B1, B1_AT, Drive};
@@ -43,23 +43,79 @@ fn c038_loopback_sources_are_served_like_others() {
     }
 }
 
-/// How many bytes of states an address gets for so many ids, the last one's B1; None if it is
-/// closed without a word.
-fn states(drive: &mut Drive, (from, asker): (&str, &str), count: usize) -> Option<usize> {
+/// What an address gets for so many ids, the last one's B1: how many bytes of states, and after how
+/// many turns of a millisecond; None if it is closed without a word.
+fn asked(drive: &mut Drive, (from, asker): (&str, &str), count: usize) -> Option<(usize, usize)> {
     let conn: Conn = drive.connect(from);
     let mut ids = vec!["nobody1"; count - 1];
     ids.push(B1);
-    let deeds = drive.stream(conn, &say::online_as(asker, &ids));
-    if deeds.sent().is_empty() {
-        assert_eq!(deeds.closed(conn), Some(DropReason::TooFrequent));
+    let mut deeds = drive.stream(conn, &say::online_as(asker, &ids));
+    if let Some(reason) = deeds.closed(conn) {
+        assert_eq!((reason, deeds.sent().len()), (DropReason::TooFrequent, 0));
         drive.hang_up(conn);
         return None;
+    }
+    let mut turns = 0;
+    while deeds.sent().is_empty() {
+        assert!(drive.machine.is_reading(conn), "forgotten");
+        (deeds, turns) = (drive.wait(1), turns + 1);
     }
     let states = take!(deeds.stream_to(conn), OnlineResponse).states;
     let last = states[(count - 1) / 8];
     assert_eq!(last, 0x80 >> ((count - 1) % 8), "the last of {count}");
+    assert!(!drive.machine.is_reading(conn));
     drive.hang_up(conn);
-    Some(states.len())
+    Some((states.len(), turns))
+}
+
+fn states(drive: &mut Drive, who: (&str, &str), count: usize) -> Option<usize> {
+    asked(drive, who, count).map(|(bytes, _)| bytes)
+}
+
+#[test]
+fn c137_a_long_query_is_answered_turn_by_turn() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    let here = (B1_AT, B1);
+    for (count, turns) in [(511, 0), (512, 0), (513, 1), (1_024, 1), (1_025, 2), (16_000, 31)] {
+        drive.wait(6_000);
+        drive.datagram(B1_AT, &say::register_peer(B1));
+        assert_eq!(asked(&mut drive, here, count), Some((count.div_ceil(8), turns)), "{count}");
+    }
+}
+
+#[test]
+fn c137_others_have_their_turn_meanwhile_and_who_left_takes_none() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    let query = say::online_as(B1, &[B1; 6_000]);
+    let [one, gone, other] = [(); 3].map(|()| {
+        let conn = drive.connect(B1_AT);
+        drive.stream(conn, &query).silent();
+        conn
+    });
+    let third = drive.connect(A_AT);
+    assert!(
+        take!(drive.stream(third, &say::test_nat(3)).stream_to(third), TestNatResponse).port > 0
+    );
+    // Asking again before the answer ends it.
+    let hasty = drive.connect(B1_AT);
+    let two = [say::online_as(B1, &[B1; 600]), say::online(&[B1])];
+    drive.stream(hasty, &two[0]).silent();
+    assert_eq!(drive.stream(hasty, &two[1]).closed(hasty), Some(DropReason::TooFrequent));
+    drive.hang_up(hasty);
+    drive.hang_up(gone);
+    let mut answered = Vec::new();
+    for turn in 1..=22 {
+        let deeds = drive.wait(1);
+        answered.extend(deeds.sent().into_iter().map(|(via, payload)| {
+            let states = take!(payload, OnlineResponse).states;
+            assert!(states.len() == 750 && states.iter().all(|byte| *byte == 0xff));
+            (turn, via)
+        }));
+    }
+    assert_eq!(answered, [(11, Via::Stream(one)), (22, Via::Stream(other))]);
+    assert_eq!(drive.machine.next_timeout(), None);
 }
 
 #[test]

@@ -70,7 +70,11 @@ pub fn message(bytes: &[u8]) {
     let Ok(request) = decode(bytes) else { return };
     assert_eq!(decode(bytes), Ok(request.clone()));
     match request {
-        Request::Online(query) => assert!(query.ids().count() <= bytes.len()),
+        Request::Online(mut query) => {
+            let count = query.count();
+            let ids = std::iter::from_fn(|| query.next_id()).count();
+            assert!(ids == count && count <= bytes.len());
+        }
         Request::RequestRelay(wish) => {
             let forwarded = forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7), None);
             assert!(forwarded.len() <= bytes.len() + 32);

@@ -177,8 +177,10 @@ fn every_request_survives_being_cut_and_spoilt() {
     let values = (select(requests), any::<Index>(), any::<u8>());
     check(10 * CASES, &values, |(mut request, place, byte)| {
         *place.get_mut(&mut request) = byte;
-        if let Ok(Request::Online(query)) = decode(&request) {
-            assert!(query.ids().count() <= request.len());
+        if let Ok(Request::Online(mut query)) = decode(&request) {
+            let count = query.count();
+            let ids = std::iter::from_fn(|| query.next_id()).count();
+            assert!(ids == count && count <= request.len());
         }
     });
 }

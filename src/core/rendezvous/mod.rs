@@ -13,6 +13,7 @@ mod register;
 mod registry;
 mod rename;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -39,6 +40,7 @@ use challenge::Challenge;
 pub use console::ConsoleAnswer;
 use dialing::{Askers, Dial, Elsewhere, Grants};
 use newcomers::Newcomers;
+use online::Reading;
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
@@ -236,6 +238,8 @@ struct OpenConnection {
     transport: Transport,
     /// The peer that is present on it.
     registered: Option<PeerId>,
+    /// A long query that is being answered on it.
+    reading: Option<Box<Reading>>,
 }
 
 /// The rendezvous machine.
@@ -260,6 +264,10 @@ pub struct Rendezvous {
     online: Throttle,
     /// The same of all sources of which nothing is known.
     online_strangers: RateWindow,
+    /// Connections on which long queries are being answered, one after the other,
+    reading: Vec<Conn>,
+    /// and when the first of them has its turn again.
+    reading_due: Time,
     nonces: Nonces,
     vouched: Option<Vouched>,
     turn: usize,
@@ -286,6 +294,8 @@ impl Rendezvous {
             newcomers: Newcomers::new(seed),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,
+            reading: Vec::new(),
+            reading_due: Time::START,
             nonces: Nonces::new(seed),
             vouched: None,
             turn: 0,
@@ -346,9 +356,10 @@ impl Rendezvous {
                 }
                 self.newcomers.connected(now, from);
                 // The shell's pool is no larger than this table.
-                let _ = self
-                    .connections
-                    .insert(conn, OpenConnection { from, transport, registered: None });
+                let _ = self.connections.insert(
+                    conn,
+                    OpenConnection { from, transport, registered: None, reading: None },
+                );
             }
             Input::Closed { conn } => self.handle_closed(now, conn),
             Input::Forget { id, free } => self.forget(now, (id, free), effects),
@@ -363,16 +374,19 @@ impl Rendezvous {
 
     /// When `handle_timeout` next has something to do; None if nothing waits.
     pub fn next_timeout(&self) -> Option<Time> {
-        self.dial_due().into_iter().chain(self.challenge_due()).min()
+        let due = [self.dial_due(), self.challenge_due(), self.reading_due()];
+        due.into_iter().flatten().min()
     }
 
-    /// Forgets one punch that nobody answered within `PUNCH_MS`, or decides one claim to a phone;
-    /// at most `EFFECTS_MAX` effects follow.
+    /// Forgets one punch that nobody answered within `PUNCH_MS`, decides one claim to a phone, or
+    /// goes on with one long query; at most `EFFECTS_MAX` effects follow.
     pub fn handle_timeout(&mut self, now: Time, effects: &mut Effects) {
         if self.dial_due().is_some_and(|due| due <= now) {
             self.dials.pop_oldest();
         } else if self.challenge_due().is_some_and(|due| due <= now) {
             self.end_challenge(now, effects);
+        } else if self.reading_due().is_some_and(|due| due <= now) {
+            self.read_on(now, effects);
         }
     }
 
@@ -418,6 +432,9 @@ impl Rendezvous {
 
     fn handle_closed(&mut self, now: Time, conn: Conn) {
         let Some(connection) = self.connections.remove(&conn) else { return };
+        if connection.reading.is_some() {
+            self.reading.retain(|reading| *reading != conn);
+        }
         if let Some(id) = &connection.registered {
             self.registered_connections = self.registered_connections.saturating_sub(1);
             self.registry.left(now, id, conn);

@@ -32,7 +32,7 @@ pub fn split(buffer: &[u8], payload_max: usize) -> Result<Option<Frame<'_>>, Wir
 }
 
 /// Header length and payload length, None while the header is incomplete.
-pub(super) fn header(buffer: &[u8]) -> Option<(usize, usize)> {
+pub fn header(buffer: &[u8]) -> Option<(usize, usize)> {
     let len = usize::from(*buffer.first()? & 3) + 1;
     let bytes = buffer.get(..len)?;
     let value = bytes.iter().rev().fold(0_usize, |value, byte| value << 8 | usize::from(*byte));

@@ -25,6 +25,11 @@ impl<'a> Fields<'a> {
         Self(message)
     }
 
+    /// What is left to walk.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// Whether the rest is well-formed to its end.
     pub fn is_complete(mut self) -> bool {
         while self.next().is_some() {}

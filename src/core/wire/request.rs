@@ -184,14 +184,15 @@ pub struct OnlineQuery<'a> {
 
 impl PartialEq for OnlineQuery<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.ids().eq(other.ids())
+        self.fields.eq(other.fields)
     }
 }
 
 impl Eq for OnlineQuery<'_> {}
 
 impl<'a> OnlineQuery<'a> {
-    pub(super) const fn new(message: &'a [u8]) -> Self {
+    /// What `message` asks for: the member alone, or what [`OnlineQuery::rest`] gave of one.
+    pub const fn new(message: &'a [u8]) -> Self {
         Self { fields: Fields::new(message) }
     }
 
@@ -206,10 +207,16 @@ impl<'a> OnlineQuery<'a> {
         self.fields.filter(|field| field.number == 2).count()
     }
 
-    /// The ids in order; None where one cannot be an id.
-    pub fn ids(&self) -> impl Iterator<Item = Option<PeerId>> + 'a {
-        let texts = self.fields.filter(|field| field.number == 2);
-        texts.map(|field| PeerId::new(core::str::from_utf8(field.contents?).ok()?))
+    /// The next of its ids, of which it has one less then; None within where that cannot be an id.
+    pub fn next_id(&mut self) -> Option<Option<PeerId>> {
+        let text = self.fields.find(|field| field.number == 2)?.contents;
+        let text = text.and_then(|text| core::str::from_utf8(text).ok());
+        Some(text.and_then(PeerId::new))
+    }
+
+    /// The bytes behind the last id taken.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.fields.rest()
     }
 }
 

@@ -182,6 +182,11 @@ impl Assembly {
         self.open.is_some()
     }
 
+    /// What came of a message that is not whole yet.
+    pub fn fragments(&self) -> &[u8] {
+        &self.fragments
+    }
+
     /// Bytes of memory that fragments take.
     pub const fn held_bytes(&self) -> usize {
         self.fragments.capacity()

@@ -15,6 +15,7 @@ use smol::{Async, Timer, future};
 use hbb_core::base::conn::Transport;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::WRITE_MS;
+use hbb_core::wire::message::ONLINE_QUERY_BEGIN;
 use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, FrameKind, Received};
 use hbb_core::wire::{WireError, frame};
 
@@ -112,6 +113,26 @@ impl Link {
     /// A part of what it holds, of nothing yet.
     pub fn holds_too(&self) -> Held {
         self.held.nothing()
+    }
+
+    /// Whether what is half read may be an online query, as far as its first bytes are there.
+    pub fn brings_query(&self) -> bool {
+        let (before, header_len, mask) = match &self.codec {
+            Codec::Frames => (&[][..], frame::header(&self.leftover).map(|(len, _)| len), [0; 4]),
+            Codec::WebSocket(assembly) => {
+                let header = websocket::header(&self.leftover).ok().flatten();
+                let mask = header.map_or([0; 4], |(header, _)| header.mask);
+                (assembly.fragments(), header.map(|(_, len)| len), mask)
+            }
+        };
+        let here = header_len.and_then(|len| self.leftover.get(len..)).unwrap_or_default();
+        let here = here.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        before.iter().copied().chain(here).zip(ONLINE_QUERY_BEGIN).all(|(byte, tag)| byte == tag)
+    }
+
+    /// It may hold a long query from now on, out of the part that is kept for who is known.
+    pub fn may_hold_query(&self) {
+        self.held.may_be_long();
     }
 
     /// Gives back memory that is not needed, and says how much the rest is.

@@ -1,5 +1,5 @@
 //! One connection or socket: how it is opened, cut into payloads, sealed, counted. It knows no
-//! machine and nobody's queue.
+//! machine and nobody's queue. C04, C136.
 
 pub(crate) mod gate;
 pub mod link;
@@ -14,6 +14,8 @@ pub(crate) mod websocket;
 use std::rc::Rc;
 
 use hbb_core::base::address::Endpoint;
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{FRAME_BYTES_MAX, ONLINE_BYTES_MAX};
 
 use link::Link;
 use pool::Place;
@@ -26,4 +28,34 @@ pub(crate) struct Connection {
     pub(crate) from: Endpoint,
     /// Kept to its end.
     pub(crate) place: Rc<Place>,
+}
+
+impl Connection {
+    /// Waits for the next payload of signalling.
+    ///
+    /// # Errors
+    /// As [`payload`] and [`Link::read`].
+    pub(crate) async fn next_payload(&mut self) -> Result<Vec<u8>, DropReason> {
+        loop {
+            if let Some(payload) = payload(&mut self.link, &self.place).await? {
+                return Ok(payload);
+            }
+            self.link.read_more().await?;
+        }
+    }
+}
+
+/// The next payload of signalling, as [`Link::payload`]: an online query of somebody who is known
+/// may be longer than others, which its first bytes tell.
+///
+/// # Errors
+/// As [`Link::payload`].
+pub(crate) async fn payload(link: &mut Link, place: &Place) -> Result<Option<Vec<u8>>, DropReason> {
+    match link.payload(FRAME_BYTES_MAX).await {
+        Err(DropReason::Oversized) if link.brings_query() && place.is_known() => {
+            link.may_hold_query();
+            link.payload(ONLINE_BYTES_MAX).await
+        }
+        payload => payload,
+    }
 }

@@ -8,13 +8,13 @@ use std::rc::Rc;
 use smol::future;
 
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::limits::{FRAME_BYTES_MAX, HEALTH_CHECK_MS, OUTBOX_MAX};
+use hbb_core::base::limits::{HEALTH_CHECK_MS, OUTBOX_MAX};
 
-use crate::net::conn::Connection;
 use crate::net::conn::link::bytes::Held;
 use crate::net::conn::link::{Link, readable};
 use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
+use crate::net::conn::{Connection, payload};
 use crate::net::message::{Outbox, ToConnection, ToRendezvous};
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     let Connection { link, from, place } = connection;
     let (conn, transport) = (place.conn(), link.transport());
     let (queue, outbox) = bounded(OUTBOX_MAX);
-    let outbox_in = Outbox { queue, held: link.holds_too() };
+    let outbox_in = Outbox { queue, held: link.holds_too(), asked: None };
     let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if rendezvous.inbox.send(opened).await.is_ok() {
         let ip = from.ip();
@@ -156,7 +156,7 @@ impl Talk<'_> {
     /// Passes on every whole payload; whether one of them says something.
     async fn pass_on_whole(&mut self) -> Result<bool, DropReason> {
         let mut said = false;
-        while let Some(payload) = self.link.payload(FRAME_BYTES_MAX).await? {
+        while let Some(payload) = payload(&mut self.link, self.place).await? {
             said |= !payload.is_empty();
             self.pass_on(payload).await?;
         }

@@ -226,10 +226,15 @@ impl Signalling {
                 }
                 let _ = answer.try_send(told.text);
             }
-            ToRendezvous::Payload { conn, payload, held: _held } => match decode(&payload) {
+            ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {
                 Ok(request) => {
                     let input = Input::Request { via: Via::Stream(conn), request };
                     self.machine.handle(now, input, &mut self.effects);
+                    if self.machine.is_reading(conn)
+                        && let Some(outbox) = self.outboxes.get_mut(conn)
+                    {
+                        outbox.asked.get_or_insert(held);
+                    }
                 }
                 Err(_) => {
                     self.counters.count(DropReason::Malformed);
@@ -350,6 +355,9 @@ impl Signalling {
         payload.shrink_to_fit();
         let tied = self.pool.is_tied(conn);
         let Some(outbox) = self.outboxes.get_mut(conn) else { return };
+        if !self.machine.is_reading(conn) {
+            outbox.asked = None;
+        }
         match outbox.held.another(payload.len(), tied) {
             Some(held) => self.tell(conn, ToConnection::Payload(payload, held)),
             None => self.give_up(conn),

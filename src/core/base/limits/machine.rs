@@ -14,6 +14,11 @@ pub const CHOSEN_ID_CHARS_MIN: usize = 6;
 pub const CHOSEN_ID_CHARS_MAX: usize = 16;
 /// Longest relay token; clients use 36-character UUIDs. Longer ones close the leg.
 pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
+/// Ids of one online query that are looked up before others get their turn: half a millisecond on a
+/// slow router. A longer query goes on [`ONLINE_TURN_MS`] later (C137).
+pub const ONLINE_IDS_PER_TURN: usize = 512;
+/// See [`ONLINE_IDS_PER_TURN`]: 20,000 ids take 40 ms.
+pub const ONLINE_TURN_MS: u64 = 1;
 /// Ids that one address (IPv4 address or IPv6 /64) may ask the presence of within
 /// [`ONLINE_WINDOW_MS`] if a device of ours is there or it dialled a short while ago: an address
 /// book. A query with more is not answered, and its connection closed (C112).
@@ -139,5 +144,7 @@ pub const CHANGES_WINDOW_MS: u64 = 3_600_000;
 /// A device registered this long ago is not held to what new ones used up, in seconds: a day.
 pub const SETTLED_SECS: u64 = 24 * 3_600;
 
+// A turn leaves no byte of the answer half filled.
+const_assert!(ONLINE_IDS_PER_TURN.is_multiple_of(8));
 const_assert!(UNPROVED_PENDING_MAX < NEWCOMERS_PENDING_MAX);
 const_assert!(SAVES_PENDING_MAX <= BATCH_MAX);

@@ -24,6 +24,9 @@ pub(crate) const LEGS_CEILING: usize = CONNECTIONS_CEILING + 2 * SESSIONS_CEILIN
 
 /// Largest payload on a signalling connection (C04): closes it.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// The same for one kind of message of those who are known: an online query for an address book of
+/// 20,000 ids, of 16 characters each (C136). Its connection may hold as much from then on.
+pub const ONLINE_BYTES_MAX: usize = 360 * 1024;
 /// Largest first frame on the relay (C04): closes it.
 pub const RELAY_FRAME_BYTES_MAX: usize = 4 * 1024;
 /// Largest HTTP request that opens a WebSocket; browsers send the cookies of the host along.
@@ -198,6 +201,8 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 pub const FILES_SPARE: usize = 2 * PIPES_MAX + 32;
 
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
+// A tag and a length of one byte each stand before an id.
+const_assert!(ONLINE_IDS_MAX as usize * (2 + CHOSEN_ID_CHARS_MAX) <= ONLINE_BYTES_MAX - 64);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
 const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= PIPE_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);

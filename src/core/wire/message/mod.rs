@@ -45,6 +45,9 @@ mod member {
     pub(super) const ALL: core::ops::RangeInclusive<u32> = 6..=28;
 }
 
+/// How an online query begins: member 23 with its length.
+pub const ONLINE_QUERY_BEGIN: [u8; 2] = [0xba, 0x01];
+
 /// A message with this one member.
 fn wrap_bytes(number: u32, body: &[u8]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(body.len() + 6);

@@ -3,11 +3,15 @@
 //! for those who are tied to a device or showed the key. C107.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hbb_core::base::limits::{
-    CONNECTION_BYTES_FREE, CONNECTION_BYTES_MAX, SHARED_BYTES_MAX, SHARED_BYTES_OF_STRANGERS,
+    CONNECTION_BYTES_FREE, CONNECTION_BYTES_MAX, FRAME_BYTES_MAX, ONLINE_BYTES_MAX,
+    SHARED_BYTES_MAX, SHARED_BYTES_OF_STRANGERS,
 };
+
+/// What a connection may hold beyond its own with a long query: that, and room to read at its end.
+const QUERY_BYTES_MAX: usize = CONNECTION_BYTES_MAX - FRAME_BYTES_MAX + ONLINE_BYTES_MAX;
 
 /// What all connections draw on, up to [`SHARED_BYTES_MAX`]; clones share it.
 #[derive(Clone, Default)]
@@ -16,7 +20,11 @@ pub struct ByteBudget(Arc<AtomicUsize>);
 impl ByteBudget {
     /// An account of a connection that holds nothing yet.
     pub fn account(&self) -> Arc<Account> {
-        Arc::new(Account { budget: self.clone(), held: AtomicUsize::new(0) })
+        Arc::new(Account {
+            budget: self.clone(),
+            held: AtomicUsize::new(0),
+            long: AtomicBool::new(false),
+        })
     }
 
     fn draw(&self, bytes: usize, tied: bool) -> bool {
@@ -35,6 +43,8 @@ impl ByteBudget {
 pub struct Account {
     budget: ByteBudget,
     held: AtomicUsize,
+    /// It may hold a long query, as somebody who is known.
+    long: AtomicBool,
 }
 
 impl Account {
@@ -42,8 +52,10 @@ impl Account {
     fn take(&self, bytes: usize, tied: bool) -> bool {
         let held = self.held.load(Ordering::Relaxed);
         let all = held.saturating_add(bytes);
-        let fits = beyond(all) <= CONNECTION_BYTES_MAX
-            && self.budget.draw(beyond(all) - beyond(held), tied);
+        let long = self.long.load(Ordering::Relaxed);
+        let most = if long { QUERY_BYTES_MAX } else { CONNECTION_BYTES_MAX };
+        let fits =
+            beyond(all) <= most && self.budget.draw(beyond(all) - beyond(held), tied || long);
         if fits {
             self.held.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -72,6 +84,11 @@ impl Held {
     /// A part of `account`, of nothing yet.
     pub const fn none(account: Arc<Account>) -> Self {
         Self { account, bytes: 0 }
+    }
+
+    /// Its account is of somebody known, and may hold a long query from now on.
+    pub fn may_be_long(&self) {
+        self.account.long.store(true, Ordering::Relaxed);
     }
 
     /// Another part of the same account, of nothing yet.
@@ -147,5 +164,29 @@ mod tests {
         assert!(first.another(CONNECTION_BYTES_FREE - 1, false).is_some());
         drop(first);
         assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn c136_who_is_known_may_hold_a_long_query_out_of_what_all_share() {
+        let budget = ByteBudget::default();
+        let mut long = Held::none(budget.account());
+        assert!(!long.set(ONLINE_BYTES_MAX, true));
+        long.may_be_long();
+        let all = CONNECTION_BYTES_FREE + QUERY_BYTES_MAX;
+        assert!(long.set(all, false) && !long.set(all + 1, false));
+        // Of a part of its account as well.
+        assert!(long.another(1, true).is_none());
+        assert!(part(&budget, ONLINE_BYTES_MAX, true).is_none(), "of its account alone");
+        drop(long);
+        let mut held = Vec::new();
+        loop {
+            let mut more = Held::none(budget.account());
+            more.may_be_long();
+            if !more.set(all, false) {
+                break;
+            }
+            held.push(more);
+        }
+        assert!((2..=SHARED_BYTES_MAX / QUERY_BYTES_MAX).contains(&held.len()));
     }
 }
