@@ -169,6 +169,10 @@ pub struct ServeFlags {
     /// (8; 0: no limit)
     #[argh(option)]
     pub writes_per_day: Option<String>,
+    /// after a start, ask no device to register that was here when the server stopped: each comes
+    /// by itself, within 15 s
+    #[argh(switch)]
+    pub quiet_start: bool,
     /// threads for relayed sessions: 1 shares the main thread, auto is one per core (1)
     #[argh(option)]
     pub relay_threads: Option<String>,

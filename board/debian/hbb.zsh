@@ -83,6 +83,7 @@ _hbb_serve() {
         '--new-peers-per-day[new devices accepted from one address per day, 1 to 65535 (300)]'': :' \
         '--forget-after[days after which an absent device gives way to a new one if --max-peers are registered, 0 to 65535; its ID is free then (0\: never)]'': :' \
         '--writes-per-day[most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait (8; 0\: no limit)]'': :' \
+        '--quiet-start[after a start, ask no device to register that was here when the server stopped\: each comes by itself, within 15 s]' \
         '--relay-threads[threads for relayed sessions\: 1 shares the main thread, auto is one per core (1)]'': :' \
         '--dscp[mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)]'': :' \
         '--total-bandwidth[speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)]'': :' \
@@ -154,6 +155,7 @@ _hbb_check() {
         '--new-peers-per-day[new devices accepted from one address per day, 1 to 65535 (300)]'': :' \
         '--forget-after[days after which an absent device gives way to a new one if --max-peers are registered, 0 to 65535; its ID is free then (0\: never)]'': :' \
         '--writes-per-day[most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait (8; 0\: no limit)]'': :' \
+        '--quiet-start[after a start, ask no device to register that was here when the server stopped\: each comes by itself, within 15 s]' \
         '--relay-threads[threads for relayed sessions\: 1 shares the main thread, auto is one per core (1)]'': :' \
         '--dscp[mark relayed traffic with this DSCP, 0 to 63, such as 34 for AF41 (no mark)]'': :' \
         '--total-bandwidth[speed of all relayed sessions together in Mb/s, 1 Mb being 1048576 bits (1024)]'': :' \

@@ -12,6 +12,7 @@ use crate::log::init;
 use crate::net::clock::unix_secs;
 use crate::net::process::confine::Confinement;
 use crate::net::process::signal::SignalListener;
+use crate::net::recall::{Keep, Whereabouts};
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
 use crate::settings::{self, LiveSettings, RunningSettings};
@@ -95,12 +96,19 @@ fn rendezvous(
     if left_out > 0 {
         warn!("peers-left-out count={left_out} limit={} help=--max-peers", config.limits.peers);
     }
-    info!("peers-loaded count={peers}");
+    let folder = config.control.parent().unwrap_or(Path::new("."));
+    let keep = (!config.quiet_start).then(|| Keep::beside(folder));
+    let mut recalled = Vec::new();
+    for Whereabouts { id, at, own } in keep.iter().flat_map(|keep| keep.take(store.as_mut())) {
+        machine.recall(id, at);
+        recalled.push((at, own));
+    }
+    info!("peers-loaded count={peers} recalled={}", recalled.len());
     let offering = match keys.signing.clone() {
         Some(key) => Some(Offering { key, entropy: keygen::entropy()? }),
         None => None,
     };
-    Ok(RendezvousPart { machine, store, offering })
+    Ok(RendezvousPart { machine, store, offering, recalled, keep })
 }
 
 fn seed() -> Result<Seed, Exit> {

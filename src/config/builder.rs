@@ -96,6 +96,7 @@ impl Builder {
             role: Role::All,
             public: None,
             limits: Limits::default(),
+            quiet_start: false,
             relay_threads: 1,
             dscp: None,
             rates: Rates::default(),
@@ -184,6 +185,7 @@ impl Builder {
         self.config.always_use_relay |= flags.always_use_relay;
         self.config.ports.single |= flags.single_port;
         self.config.console |= flags.console;
+        self.config.quiet_start |= flags.quiet_start;
         let is = "addresses or networks such as 10.0.0.0/8, separated by commas, at most 64";
         if let Some(list) = self.value("--trusted-proxies", &flags.trusted_proxies, proxies, is) {
             self.config.proxies.networks = list;

@@ -84,6 +84,8 @@ pub struct Config {
     pub public: Option<Box<str>>,
     /// Limits, each at most its ceiling.
     pub limits: Limits,
+    /// Whether devices that were here at the stop are left alone after the start (C138).
+    pub quiet_start: bool,
     /// Threads for relayed sessions, at most 64; 1 is none of their own.
     pub relay_threads: usize,
     /// What relayed traffic is marked with, 0 to 63.
@@ -130,6 +132,7 @@ impl Config {
             ("--relay-port", self.ports.relay != new.ports.relay),
             ("--console", self.console != new.console),
             ("--single-port", self.ports.single != new.ports.single),
+            ("--quiet-start", self.quiet_start != new.quiet_start),
             ("--relay-threads", self.relay_threads != new.relay_threads),
             ("--dscp", self.dscp != new.dscp),
             ("--role", self.role != new.role),

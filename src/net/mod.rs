@@ -8,6 +8,7 @@ pub mod control;
 pub(crate) mod health;
 pub mod message;
 pub(crate) mod process;
+pub(crate) mod recall;
 pub mod relaying;
 pub mod report;
 pub(crate) mod serve;

@@ -16,6 +16,7 @@ use smol::future;
 use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::{
     FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX,
 };
@@ -39,6 +40,7 @@ use crate::net::message::{RelaySettings, ToRelay, Update};
 use crate::net::process::confine::Confinement;
 use crate::net::process::signal::SignalListener;
 use crate::net::process::supervisor::Supervisor;
+use crate::net::recall::Keep;
 use crate::net::relaying::{RelayHandle, RelayQueues, Relaying};
 use crate::net::report;
 use crate::net::session::{SessionSettings, Sessions};
@@ -69,6 +71,10 @@ pub(crate) struct RendezvousPart {
     pub(crate) store: Box<dyn Store>,
     /// What offers of a sealed channel are made with; None if there is no key to sign them.
     pub(crate) offering: Option<Offering>,
+    /// Where devices are to be asked after the start, and from which of our addresses.
+    pub(crate) recalled: Vec<(Endpoint, IpAddr)>,
+    /// Where it is kept who is to be asked after the next start; None if nobody is.
+    pub(crate) keep: Option<Keep>,
 }
 
 /// What offers of a sealed channel are made with.
@@ -299,12 +305,14 @@ impl Shell {
         part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Receiver<()>, SignallingHandle), ServeError> {
-        let SignallingInputs { datagrams, live, relays, watch, writes, expect: relay } = inputs;
+        let SignallingInputs { mut datagrams, live, relays, watch, writes, expect: relay } = inputs;
+        part.recalled.into_iter().for_each(|(at, own)| datagrams.note_recalled(at, own));
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.clock, writes);
         let store = store.map_err(ServeError::System)?;
         let (clock, pool) = (self.clock, self.pool.clone());
-        let io = SignallingIo { datagrams, store, watch, relay, clock, pool };
+        let keep = part.keep;
+        let io = SignallingIo { datagrams, store, watch, relay, clock, pool, keep };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };

@@ -17,6 +17,7 @@ use log::warn;
 
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
+use crate::net::recall::Keep;
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 
 /// A change on its way to disk.
@@ -36,7 +37,18 @@ pub(crate) struct StoreThread {
     clock: Clock,
     thread: JoinHandle<Box<dyn Store>>,
     /// What to commit at the stop.
-    last: Vec<Change>,
+    last: Ending,
+}
+
+/// What a clean stop is to keep.
+#[derive(Default)]
+pub(crate) struct Ending {
+    /// Committed last.
+    pub(crate) changes: Vec<Change>,
+    /// Where devices are, for the next start; empty if nobody is to be asked then.
+    pub(crate) whereabouts: String,
+    /// Where that goes; None: to the store.
+    pub(crate) keep: Option<Keep>,
 }
 
 /// What both sides see; counts are since start and from 0.
@@ -82,7 +94,7 @@ impl StoreThread {
                 committer.work();
                 committer.store
             })?;
-        Ok(Self { changes, shared, clock, thread, last: Vec::new() })
+        Ok(Self { changes, shared, clock, thread, last: Ending::default() })
     }
 
     /// Queues a change.
@@ -114,7 +126,7 @@ impl StoreThread {
     }
 
     /// Sets what the stop is to commit after all else.
-    pub(crate) fn ending_with(self, last: Vec<Change>) -> Self {
+    pub(crate) fn ending_with(self, last: Ending) -> Self {
         Self { last, ..self }
     }
 
@@ -122,8 +134,10 @@ impl StoreThread {
     pub(crate) fn stop(self) {
         drop(self.changes);
         let Ok(mut store) = self.thread.join() else { return };
-        if let Err(error) = store.finish(&self.last) {
-            failed(error, &self.last);
+        let Ending { changes, whereabouts, keep } = self.last;
+        let kept = keep.is_some_and(|keep| keep.put(&whereabouts));
+        if let Err(error) = store.finish(&changes, if kept { "" } else { &whereabouts }) {
+            failed(error, &changes);
         }
     }
 }
@@ -283,6 +297,14 @@ mod tests {
             let ids = batch.iter().map(|change| change.gone_and_here().0.unwrap().as_str().into());
             self.seen.send(ids.collect()).unwrap();
             Ok(())
+        }
+
+        fn finish(&mut self, batch: &[Change], _: &str) -> Result<(), Error> {
+            if batch.is_empty() { Ok(()) } else { self.commit(batch) }
+        }
+
+        fn whereabouts(&mut self) -> Result<String, Error> {
+            Ok(String::new())
         }
 
         fn written(&self) -> u64 {

@@ -9,6 +9,7 @@ use hbb_core::base::peer::{Change, PeerId, Record};
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     records: BTreeMap<PeerId, Record>,
+    whereabouts: String,
 }
 
 impl Store for Memory {
@@ -28,5 +29,16 @@ impl Store for Memory {
             }
         }
         Ok(())
+    }
+
+    fn finish(&mut self, batch: &[Change], whereabouts: &str) -> Result<(), Error> {
+        if !whereabouts.is_empty() {
+            self.whereabouts = whereabouts.into();
+        }
+        self.commit(batch)
+    }
+
+    fn whereabouts(&mut self) -> Result<String, Error> {
+        Ok(self.whereabouts.clone())
     }
 }

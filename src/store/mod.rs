@@ -37,13 +37,18 @@ pub trait Store: Send {
         0
     }
 
-    /// Applies the last batch before the store is closed, as `commit` does; it may be empty.
+    /// Applies the last batch before the store is closed, as `commit` does, and keeps a text for
+    /// the next start; either may be empty, and an empty text leaves the one before.
     ///
     /// # Errors
     /// [`Error`]; nothing of the batch is there then.
-    fn finish(&mut self, batch: &[Change]) -> Result<(), Error> {
-        if batch.is_empty() { Ok(()) } else { self.commit(batch) }
-    }
+    fn finish(&mut self, batch: &[Change], whereabouts: &str) -> Result<(), Error>;
+
+    /// The text that was kept last; empty if there is none.
+    ///
+    /// # Errors
+    /// [`Error`]
+    fn whereabouts(&mut self) -> Result<String, Error>;
 }
 
 /// Says whether the file may be served, having read it where a panic does no harm.

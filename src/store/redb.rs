@@ -1,5 +1,6 @@
 //! The store on disk: one redb table from peer id to record, and the format's version under the
-//! empty id, which no peer can have. C14; the cuts of tests/prop prove its durability.
+//! empty id, which no peer can have; and one for what a stop leaves to the next start.
+//! C14, C138; the cuts of tests/prop prove its durability.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -23,6 +24,9 @@ use hbb_core::base::peer::{Change, PeerId, Record, RecordState};
 const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(PEERS_NAME);
 /// The name of the one table.
 pub(super) const PEERS_NAME: &str = "peers";
+/// Beside it, where devices were at the last stop, if nothing else keeps that: one text under the
+/// empty key. Earlier builds know nothing of it.
+const WHEREABOUTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("whereabouts");
 /// The key the format's version lies under.
 pub(super) const FORMAT: &str = "";
 /// The format's version. Records have their own.
@@ -101,13 +105,14 @@ impl Redb {
         surveyed(backend)
     }
 
-    /// Commits; the last time so that nothing is left to do at closing.
-    fn write(&mut self, batch: &[Change], last: bool) -> Result<(), Error> {
+    /// Commits; the last time, with a text that may be empty, so that nothing is left to do at
+    /// closing.
+    fn write(&mut self, batch: &[Change], last: Option<&str>) -> Result<(), Error> {
         let opened = self.opened()?;
         opened.changed = true;
         let committed = write(&opened.database, batch, last);
         match committed {
-            Ok(()) => opened.changed = !last,
+            Ok(()) => opened.changed = last.is_none(),
             Err(_) => {
                 // redb refuses everything after an error; the file itself is as before.
                 let written = opened.control.written();
@@ -132,14 +137,23 @@ impl Store for Redb {
     }
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
-        self.write(batch, false)
+        self.write(batch, None)
     }
 
-    fn finish(&mut self, batch: &[Change]) -> Result<(), Error> {
-        if batch.is_empty() {
+    fn finish(&mut self, batch: &[Change], whereabouts: &str) -> Result<(), Error> {
+        if batch.is_empty() && whereabouts.is_empty() {
             return Ok(());
         }
-        self.write(batch, true)
+        self.write(batch, Some(whereabouts))
+    }
+
+    fn whereabouts(&mut self) -> Result<String, Error> {
+        let table = match self.opened()?.database.begin_read()?.open_table(WHEREABOUTS) {
+            Err(TableError::TableDoesNotExist(_)) => return Ok(String::new()),
+            table => table?,
+        };
+        let kept = table.get("")?.map(|kept| kept.value().to_vec());
+        Ok(String::from_utf8(kept.unwrap_or_default()).unwrap_or_default())
     }
 
     fn written(&self) -> u64 {
@@ -257,10 +271,13 @@ fn opened(
     Ok(opened)
 }
 
-/// One commit; with `free_pages` it notes those, at the price of a second sync.
-fn write(database: &Database, batch: &[Change], free_pages: bool) -> Result<(), Error> {
+/// One commit; the last notes which pages are free, at the price of a second sync.
+fn write(database: &Database, batch: &[Change], last: Option<&str>) -> Result<(), Error> {
     let mut transaction = database.begin_write()?;
-    transaction.set_quick_repair(free_pages);
+    transaction.set_quick_repair(last.is_some());
+    if let Some(text) = last.filter(|text| !text.is_empty()) {
+        transaction.open_table(WHEREABOUTS)?.insert("", text.as_bytes())?;
+    }
     {
         let mut table = transaction.open_table(PEERS)?;
         for (id, record) in in_order(batch) {

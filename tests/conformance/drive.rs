@@ -174,12 +174,16 @@ impl Drive {
         *self = fresh;
     }
 
-    /// Stops cleanly, which stores what is to be stored last, and starts anew.
+    /// Stops cleanly, which stores what is to be stored last, and starts anew, with what the stop
+    /// left to know of devices that were here.
     pub(crate) fn stop_and_start(&mut self) {
+        let here = self.machine.whereabouts(self.now);
+        let here: Vec<_> = here.map(|(id, at)| (id.clone(), at)).collect();
         for change in self.machine.last_changes(self.now) {
             self.keep(change);
         }
         self.restart();
+        here.into_iter().for_each(|(id, at)| self.machine.recall(id, at));
     }
 
     /// What a clean stop now is to store.

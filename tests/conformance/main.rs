@@ -35,6 +35,8 @@ mod proxies;
 mod punch;
 mod punch_echo_machine;
 mod punch_machine;
+mod recall;
+mod recall_machine;
 mod register;
 mod register_machine;
 mod relay_bridge;

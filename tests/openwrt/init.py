@@ -138,6 +138,7 @@ class Init(unittest.TestCase):
             ("trusted_proxies", "list trusted_proxies '10.0.0.1'\n\tlist trusted_proxies '::1'"),
             ("proxy_header", "option proxy_header 'x-forwarded-for'"),
             ("proxy_protocol", "option proxy_protocol '1'"),
+            ("quiet_start", "option quiet_start '1'"),
             ("servers", "list servers 'a.example:1'\n\tlist servers 'b.example'"),
             ("max_peers", "option max_peers '5'"), ("max_sessions", "option max_sessions '7'"),
             ("max_connections", "option max_connections '6'"),
@@ -159,7 +160,7 @@ class Init(unittest.TestCase):
         self.assertEqual(self.flags(), [
             "--data=/etc/hbb", "--control=/var/run/hbb/hbb.sock", "--public=rd.example.org", "--port=4000", "--role=all", "--key=",
             "--always-use-relay", "--trusted-proxies=10.0.0.1,::1",
-            "--proxy-header=x-forwarded-for", "--proxy-protocol", "--log-level=debug",
+            "--proxy-header=x-forwarded-for", "--proxy-protocol", "--quiet-start", "--log-level=debug",
             "--mask=192.168.1.1/24", "--local-ip=192.168.1.1", "--bind=192.168.1.1",
             "--relay-port=4443", "--relay-threads=auto", "--dscp=34", "--relay-servers=a.example:1,b.example", "--max-peers=5",
             "--max-connections=6", "--max-sessions=7", "--registrations-per-minute=8",
@@ -300,7 +301,7 @@ class Init(unittest.TestCase):
         program = (ROOT / "src/config/mod.rs").read_text()
         named = program[program.index("fn restart_needed"):program.index("into_iter().filter(|(_")]
         script = (ROOT / "openwrt/files/hbb.init").read_text()
-        ours = re.search(r"^FIXED_NAMES='(.*)'$", script, re.M).group(1)
+        ours = "|".join(re.findall(r"^FIXED_NAMES=(?:'|\"\$FIXED_NAMES\|)(.*)['\"]$", script, re.M))
         self.assertEqual(sorted(ours.split("|")), sorted(re.findall(r'"--([a-z-]+)"', named)))
 
     def test_reload_after_another_port_lets_procd_restart_it(self):
@@ -363,11 +364,15 @@ class Init(unittest.TestCase):
         self.act("reload")
         self.assertEqual(self.root.read("etc/config/hbb"), before)
 
-    def test_stop_leaves_nothing_in_memory(self):
+    def test_stop_leaves_nothing_in_memory_but_who_was_here(self):
         self.running()
+        list = self.root.path / "tmp/run/hbb/whereabouts"
+        list.write_text("1800000000\n123456789 192.168.1.9:50000 192.168.1.1")
         self.act("stop")
-        for folder in ["tmp/run/hbb", "tmp/etc/hbb"]:
-            self.assertFalse((self.root.path / folder).exists())
+        self.assertFalse((self.root.path / "tmp/etc/hbb").exists())
+        self.assertTrue(list.exists())
+        self.act("start")
+        self.assertTrue(list.exists())
 
 
 if __name__ == "__main__":

@@ -185,8 +185,11 @@ fn a_clean_stop_costs_two_syncs_and_a_start_one() {
                 true => some_numbered(&mut peers, &mut chance),
                 false => Vec::new(),
             };
-            stop_and_cut((store, &last), &disk, &what, &mut chance);
-            model.finish(&last).unwrap();
+            let here = "x".repeat(chance.index(2) * chance.index(6_000));
+            stop_and_cut((store, &last, &here), &disk, &what, &mut chance);
+            model.finish(&last, &here).unwrap();
+            let kept = Redb::over(disk.clone()).unwrap().whereabouts();
+            assert_eq!(kept, model.whereabouts(), "{what}");
         }
     }
 }
@@ -203,9 +206,10 @@ fn some_numbered(peers: &mut usize, chance: &mut Chance) -> Vec<Change> {
     }
 }
 
-/// Stops with some last changes or none, and cuts the power at every operation of that.
+/// Stops with some last changes and word of who is here, or without, and cuts the power at every
+/// operation of that.
 fn stop_and_cut(
-    (mut store, last): (Redb, &[Change]),
+    (mut store, last, here): (Redb, &[Change], &str),
     disk: &Disk,
     what: &str,
     chance: &mut Chance,
@@ -214,10 +218,10 @@ fn stop_and_cut(
     let mut model = Memory::default();
     let put = |record: &Record| Change::Put(record.clone());
     model.commit(&before.values().map(put).collect::<Vec<_>>()).unwrap();
-    model.finish(last).unwrap();
+    model.finish(last, here).unwrap();
     let after = state(&mut model);
     let (begin, first) = (disk.bytes(), disk.ops());
-    store.finish(last).unwrap();
+    store.finish(last, here).unwrap();
     let done = disk.ops();
     drop(store);
     assert!(disk.syncs() - syncs <= 2, "{what}: {} syncs", disk.syncs() - syncs);
@@ -244,8 +248,8 @@ fn a_clean_stop_costs_two_syncs_however_full_the_file_is() {
             0 => (0..15).map(|at| Change::Put(numbered(start * 5 + at, &mut chance))).collect(),
             _ => Vec::new(),
         };
-        store.finish(&moved).unwrap();
-        model.finish(&moved).unwrap();
+        store.finish(&moved, "").unwrap();
+        model.finish(&moved, "").unwrap();
         drop(store);
         assert!(disk.syncs() - syncs <= 2, "start {start}: {} syncs", disk.syncs() - syncs);
     }
@@ -326,7 +330,7 @@ fn a_record_of_version_1_is_read_and_not_rewritten() {
     drop(database);
     let mut store = open(&folder.file()).unwrap();
     let found = state(store.as_mut());
-    store.finish(&[]).unwrap();
+    store.finish(&[], "").unwrap();
     drop(store);
     let record = &found[&PeerId::new("123456789").unwrap()];
     assert_eq!((record.first_seen_secs, record.key.0), (7, [9; 32]));

@@ -22,6 +22,7 @@ pub(crate) use crate::cause::{Author, Cause, Kind};
 use crate::claims::{Claim, Claims, is_public};
 use crate::kept::{Acked, Here, Save, same};
 use crate::postponed::Postponed;
+use crate::recalls::Recalls;
 use crate::say::proto::relay_response;
 use crate::say::{self, Body};
 
@@ -36,6 +37,8 @@ pub(crate) struct Ledger {
     traffic: BTreeMap<Endpoint, (usize, usize)>,
     pub(crate) acked: BTreeMap<PeerId, Acked>,
     presence: BTreeMap<PeerId, Here>,
+    /// Who may be asked once to register, as it was here at the stop.
+    recalls: Recalls,
     /// Where each id's device and key were shown.
     showed: BTreeMap<PeerId, Vec<Via>>,
     postponed: Postponed,
@@ -67,6 +70,7 @@ impl Ledger {
             traffic: BTreeMap::new(),
             acked: BTreeMap::new(),
             presence: BTreeMap::new(),
+            recalls: Recalls::default(),
             showed: BTreeMap::new(),
             postponed: Postponed::default(),
             changed: BTreeMap::new(),
@@ -82,6 +86,13 @@ impl Ledger {
             answers: 0,
             acks: 0,
         }
+    }
+
+    /// The server stops at its own clock's `now`; cleanly or not.
+    pub(crate) fn stopped(&mut self, now: u64, clean: bool) {
+        self.now = now;
+        let here = self.presence.iter().filter(|(id, _)| clean && self.is_present(id));
+        self.recalls = Recalls::of(here.map(|(_, here)| here.via));
     }
 
     /// The server restarted with these records: presence is gone, identity is not.
@@ -208,6 +219,7 @@ impl Ledger {
         match reply {
             Reply::RegisterPeer { request_pk } => match &cause.kind {
                 Kind::RegisterPk(record) => self.challenges(cause, record, via),
+                Kind::Due => self.recalls.take(self.now, via),
                 _ => self.seen(cause, *request_pk),
             },
             Reply::RegisterPk { outcome: Registered::Ok, .. } => {

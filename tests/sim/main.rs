@@ -15,6 +15,7 @@ mod ledger;
 mod legs;
 mod postponed;
 mod queue;
+mod recalls;
 mod run;
 #[path = "../conformance/say.rs"]
 mod say;

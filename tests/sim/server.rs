@@ -88,11 +88,20 @@ impl Server {
     }
 
     /// Stops without a word and starts anew; all connections are gone. Of the changes on their
-    /// way to disk the first `kept` arrived there, unsaid.
-    pub(crate) fn restart(&mut self, now: u64, seed: Seed, kept: usize) {
-        for commit in self.in_flight.drain(..).take(kept).collect::<Vec<_>>() {
+    /// way to disk the first `kept` arrived there, unsaid; None for a clean stop, which keeps all
+    /// and leaves word of where devices are.
+    pub(crate) fn restart(&mut self, now: u64, seed: Seed, kept: Option<usize>) {
+        let most = kept.unwrap_or(usize::MAX);
+        for commit in self.in_flight.drain(..).take(most).collect::<Vec<_>>() {
             self.apply(commit.change);
         }
+        let (time, mut here) = (self.time(now), Vec::new());
+        if kept.is_none() {
+            let last = self.machine.last_changes(time);
+            last.into_iter().for_each(|change| self.apply(change));
+            here.extend(self.machine.whereabouts(time).map(|(id, at)| (id.clone(), at)));
+        }
+        self.ledger.stopped(time.as_millis(), kept.is_none());
         self.epoch += 1;
         self.started = now;
         self.callers.clear();
@@ -102,6 +111,7 @@ impl Server {
         for record in self.durable.values() {
             assert!(self.machine.restore(record.clone()), "no room for stored {}", record.id);
         }
+        here.into_iter().for_each(|(id, at)| self.machine.recall(id, at));
         self.before = self.machine.occupancy();
         self.ledger.restarted(&self.durable);
     }

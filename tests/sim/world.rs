@@ -365,7 +365,7 @@ impl World {
 
     fn restart(&mut self) {
         let seed = Seed(self.chance.draw(), self.chance.draw());
-        let kept = self.chance.index(4);
+        let kept = Some(self.chance.index(4)).filter(|kept| *kept < 3);
         self.server.restart(self.now, seed, kept);
         self.legs.restart(self.now, seed);
         self.store_free = self.now;

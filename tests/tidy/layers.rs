@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/net/control/"],
     &["src/net/relaying/", "src/net/signalling/"],
     &["src/net/session/", "src/net/store.rs", "src/net/health.rs", "src/net/process/"],
-    &["src/net/report.rs"],
+    &["src/net/report.rs", "src/net/recall.rs"],
     &["src/net/message.rs"],
     &["src/net/conn/"],
     &["src/net/tasks/"],

@@ -1,5 +1,5 @@
 //! What an operator asks of the rendezvous: to list peers, to forget one, to ban some.
-//! Checks: tests/ctl.rs.
+//! Checks: tests/ctl.rs, C138.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,13 +7,15 @@ use alloc::vec::Vec;
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
+use crate::base::limits::{EFFECTS_MAX, RECALLS_MAX};
 use crate::base::peer::{Change, PeerId, RecordState};
 use crate::base::time::Time;
+use crate::wire::reply::Reply;
 
 use super::register::PendingSave;
 use super::registry::kept::{Kept, Moment};
 use super::registry::{Contact, Peer};
-use super::{Effect, Effects, Event, Rendezvous, push};
+use super::{Effect, Effects, Event, Rendezvous, push, reply};
 
 /// One registered peer, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +137,36 @@ impl Rendezvous {
         let moved = self.registry.relocated().filter(|record| settled(&record.id));
         let over = self.registry.kept.over(self.moment(now)).filter(|id| settled(id));
         moved.map(Change::Put).chain(over.cloned().map(Change::Remove)).collect()
+    }
+
+    /// Where devices are that are here over UDP, for the next start to ask them; at most
+    /// `RECALLS_MAX` (C138).
+    pub fn whereabouts(&self, now: Time) -> impl Iterator<Item = (&PeerId, Endpoint)> {
+        let here = self.registry.iter().filter_map(move |(id, peer)| {
+            let contact = self.present(now, id, peer)?;
+            contact.conn.is_none().then_some((id, contact.from))
+        });
+        here.take(RECALLS_MAX)
+    }
+
+    /// Before the first input: has a device asked to register where it was at the stop before.
+    pub fn recall(&mut self, id: PeerId, at: Endpoint) {
+        self.registry.recalls.add(id, at);
+    }
+
+    /// Asks a few, each at the address that is stored with its key; those that came by themselves
+    /// since, and those that are banned, are left alone.
+    pub(super) fn ask_recalled(&mut self, now: Time, effects: &mut Effects) {
+        for _ in 0..EFFECTS_MAX {
+            let Some((id, at)) = self.registry.recalls.take() else { break };
+            let peer = self.registry.peer(&id).filter(|peer| peer.last().is_none());
+            let bans = &self.policy.bans;
+            let banned = bans.has_id(&id) || bans.has_ip(at.ip());
+            if peer.is_some_and(|peer| peer.last_ip() == Some(at.ip()) && !banned) {
+                reply(effects, Via::Datagram(at), Reply::RegisterPeer { request_pk: true });
+            }
+        }
+        self.registry.recalls.pause(now);
     }
 
     /// How many ids are kept for forgotten devices (C91). Looks at every one.

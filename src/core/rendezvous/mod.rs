@@ -374,17 +374,21 @@ impl Rendezvous {
 
     /// When `handle_timeout` next has something to do; None if nothing waits.
     pub fn next_timeout(&self) -> Option<Time> {
-        let due = [self.dial_due(), self.challenge_due(), self.reading_due()];
+        let recalls = self.registry.recalls.due();
+        let due = [self.dial_due(), self.challenge_due(), self.reading_due(), recalls];
         due.into_iter().flatten().min()
     }
 
-    /// Forgets one punch that nobody answered within `PUNCH_MS`, decides one claim to a phone, or
-    /// goes on with one long query; at most `EFFECTS_MAX` effects follow.
+    /// Forgets one punch that nobody answered within `PUNCH_MS`, decides one claim to a phone, asks
+    /// some devices to register that were here before the start, or goes on with one long query;
+    /// at most `EFFECTS_MAX` effects follow.
     pub fn handle_timeout(&mut self, now: Time, effects: &mut Effects) {
         if self.dial_due().is_some_and(|due| due <= now) {
             self.dials.pop_oldest();
         } else if self.challenge_due().is_some_and(|due| due <= now) {
             self.end_challenge(now, effects);
+        } else if self.registry.recalls.due().is_some_and(|due| due <= now) {
+            self.ask_recalled(now, effects);
         } else if self.reading_due().is_some_and(|due| due <= now) {
             self.read_on(now, effects);
         }

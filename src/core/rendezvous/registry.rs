@@ -1,6 +1,7 @@
 //! The table of peers: identity from the store, presence in memory. C13, C14, C18-C23.
 
 pub(super) mod kept;
+pub(super) mod recalls;
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -20,6 +21,7 @@ use crate::identity::{ServerKey, Signature};
 use crate::wire::message::id_pk;
 
 use kept::KeptIds;
+use recalls::Recalls;
 
 /// A registered device.
 pub(super) struct Peer {
@@ -186,6 +188,7 @@ impl Peer {
 pub(super) struct Registry {
     peers: Table<PeerId, Peer>,
     pub(super) kept: KeptIds,
+    pub(super) recalls: Recalls,
     /// Those that can be dialled though nothing of them is stored (C97).
     provisional: Table<PeerId, Peer>,
     provisional_signatures: RateWindow,
@@ -196,6 +199,7 @@ impl Registry {
         Self {
             peers: Table::new(limit, seed),
             kept: KeptIds::new(seed),
+            recalls: Recalls::default(),
             provisional: Table::new(PROVISIONAL_MAX, seed),
             provisional_signatures: RateWindow::EMPTY,
         }

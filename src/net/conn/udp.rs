@@ -197,6 +197,21 @@ impl Datagrams {
         }
     }
 
+    /// The address of ours at which a device is registered; None if that is not known, or is
+    /// nothing without an interface.
+    pub(crate) fn own_address(&self, peer: Endpoint) -> Option<IpAddr> {
+        let place = self.others.get(&peer).copied().unwrap_or(0);
+        let own = self.own.get(usize::from(place)).copied();
+        own.filter(|_| !is_link_local(peer.ip()))
+    }
+
+    /// Notes where a device was registered before the start.
+    pub(crate) fn note_recalled(&mut self, peer: Endpoint, own: IpAddr) {
+        if let Some(place) = self.place_of(own).filter(|place| *place > 0) {
+            self.others.insert_evicting(peer, place);
+        }
+    }
+
     /// Sends one datagram, from the address its receiver knocked at, or drops it; never waits.
     ///
     /// # Errors

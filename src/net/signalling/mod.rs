@@ -26,8 +26,9 @@ use crate::net::message::{
     Answer, AnswerTo, Forgotten, Outbox, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
     ToRendezvous, Update,
 };
+use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::report;
-use crate::net::store::{PendingChange, StoreThread};
+use crate::net::store::{Ending, PendingChange, StoreThread};
 use crate::net::tasks::queue::{Receiver, Refused, Sender};
 use crate::settings::LiveSettings;
 
@@ -46,6 +47,8 @@ pub(crate) struct Signalling {
     outboxes: SlotTable<Outbox>,
     /// Learns which connections and addresses are no strangers'.
     pool: Pool,
+    /// Where it is kept who is to be asked after the next start; None if nobody is.
+    keep: Option<Keep>,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
@@ -61,6 +64,8 @@ pub(crate) struct SignallingIo {
     pub(crate) relay: Sender<ToRelay>,
     pub(crate) clock: Clock,
     pub(crate) pool: Pool,
+    /// Where it is kept who is to be asked after the next start; None if nobody is.
+    pub(crate) keep: Option<Keep>,
 }
 
 /// The queues into this task.
@@ -87,7 +92,7 @@ enum SignallingWake {
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
-        let SignallingIo { datagrams, store, watch, relay, clock, pool } = io;
+        let SignallingIo { datagrams, store, watch, relay, clock, pool, keep } = io;
         Self {
             machine,
             effects: Effects::new(),
@@ -100,6 +105,7 @@ impl Signalling {
             relay,
             outboxes: SlotTable::new(),
             pool,
+            keep,
             forgetting: None,
             counters: Counters::default(),
         }
@@ -128,7 +134,16 @@ impl Signalling {
 
     /// Gives the store back, to flush and close it; it knows what to store last.
     pub(crate) fn into_store(self) -> StoreThread {
-        self.store.ending_with(self.machine.last_changes(self.clock.now()))
+        let Self { machine, clock, datagrams, store, keep, .. } = self;
+        let (now, mut whereabouts) = (clock.now(), String::new());
+        if keep.is_some() {
+            let here = machine.whereabouts(now).filter_map(|(id, at)| {
+                let own = datagrams.own_address(at)?;
+                Some(Whereabouts { id: id.clone(), at, own })
+            });
+            whereabouts = recall::text(here);
+        }
+        store.ending_with(Ending { changes: machine.last_changes(now), whereabouts, keep })
     }
 
     async fn wake(&self, queues: &Queues) -> Option<SignallingWake> {

@@ -85,6 +85,11 @@ pub const KEPT_MAX: usize = 1024;
 pub const KEPT_MS: u64 = 24 * 3_600_000;
 /// How long an operator's gift of an id may be taken (C92).
 pub const GIVEN_MS: u64 = 600_000;
+/// Devices that are asked to register after a start (C138): all that can be within the 15 s after
+/// which each comes by itself.
+pub const RECALLS_MAX: usize = 3_000;
+/// The pause after [`EFFECTS_MAX`] of them: 200 a second.
+pub const RECALL_PAUSE_MS: u64 = 20;
 /// A punch nobody answered is forgotten after this.
 pub const PUNCH_MS: u64 = 40_000;
 /// A source that passed the key check for a target may ask for a relay to it this long (C59).

@@ -66,6 +66,8 @@ function server(s, networks) {
 		[ [ 'x-real-ip', 'X-Real-IP' ], [ 'x-forwarded-for', 'X-Forwarded-For' ] ]);
 	flag(s, 'proxy_protocol', _('PROXY protocol'),
 		_('They begin every other TCP connection with it.'));
+	flag(s, 'quiet_start', _('Quiet start'),
+		_('After a restart, devices that were here come by themselves, within 15 s, unasked.'));
 	flag(s, 'mdns', _('Announce'), _('By mDNS as _hbb._tcp, where umdns is installed.'), true);
 	value(s, 'data', _('Data directory'), _('For the key and the devices, and nothing else. Lose ' +
 		'the key and every client needs a new one.'), 'directory', '/etc/hbb');

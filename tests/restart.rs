@@ -1,0 +1,167 @@
+//! Known devices behind one NAT after a restart, in namespaces: seconds until all are back. C95,
+//! C138. The long form shows what a restart was before they were asked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "devices wait by the clock")]
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
+
+#[path = "sim/chance.rs"]
+mod chance;
+mod model;
+#[path = "conformance/say.rs"]
+mod say;
+
+use model::host::PATIENCE;
+use model::networks::{Nat, Networks, SERVER};
+use model::server::Server;
+use say::Body;
+
+/// More than the 32 registrations a minute that one address has for devices that are not known.
+const DEVICES: usize = 150;
+const DEVICE: &[u8] = b"5c3e9a0d-device-one";
+const KEY: [u8; 32] = [0x11; 32];
+/// What the server sees of all of them.
+const OUTSIDE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 1, 2));
+/// The client's own: between an answer and the next heartbeat, and between tries without one.
+const INTERVAL: Duration = Duration::from_secs(15);
+const RETRY: Duration = Duration::from_secs(3);
+/// On a machine that does other things as well.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A client's registration, as protocol §4.1.1 has it.
+struct Device {
+    id: String,
+    socket: UdpSocket,
+    next: Instant,
+    back: bool,
+}
+
+impl Device {
+    fn new(number: usize, server: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("10.0.0.2:0").unwrap();
+        socket.connect(server).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        Self { id: id(number), socket, next: Instant::now(), back: false }
+    }
+
+    /// Sends what is due and hears what came; true when it is registered.
+    fn turn(&mut self, now: Instant) -> bool {
+        if now >= self.next {
+            self.next = now + RETRY;
+            let _ = self.socket.send(&say::register_peer(&self.id));
+        }
+        let mut buffer = [0; 100];
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            self.next = now + INTERVAL;
+            match say::read(&buffer[..length]) {
+                Body::RegisterPeerResponse(answer) if answer.request_pk => {
+                    let _ = self.socket.send(&say::register_pk(&self.id, DEVICE, &KEY));
+                }
+                Body::RegisterPkResponse(answer) => self.back |= answer.outcome == 0,
+                _ => {}
+            }
+        }
+        self.back
+    }
+}
+
+fn id(number: usize) -> String {
+    format!("{}", 100_000_000 + number)
+}
+
+/// Time until all are registered; each begins as it says.
+fn time_until_all_are_back(devices: &mut [Device]) -> Duration {
+    let start = Instant::now();
+    devices.iter_mut().for_each(|device| device.back = false);
+    loop {
+        let now = Instant::now();
+        let here = devices.iter_mut().filter_map(|device| device.turn(now).then_some(())).count();
+        if here == devices.len() {
+            return start.elapsed();
+        }
+        assert!(start.elapsed() < 3 * INTERVAL, "{here} are back");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A server that has them all in its store.
+fn server(networks: &Networks, flags: &[&str]) -> Server {
+    let prefix = networks.run_in_middle();
+    let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
+    let mut server = Server::start_behind(&prefix, flags);
+    server.terminate(PATIENCE);
+    let records = (0..DEVICES).map(|number| {
+        Change::Put(Record {
+            id: PeerId::new(&id(number)).unwrap(),
+            device: DeviceId::new(DEVICE).unwrap(),
+            key: PeerKey(KEY),
+            first_seen_secs: 1,
+            state: RecordState::Registered(Some(OUTSIDE)),
+        })
+    });
+    let records: Vec<Change> = records.collect();
+    hbb::store::open(&server.data().join("hbb.store")).unwrap().commit(&records).unwrap();
+    server.restart();
+    server
+}
+
+/// Runs `test` with the devices, out of their network.
+fn inside(networks: &Networks, server: &Server, test: impl FnOnce(&mut [Device]) + Send) {
+    let (host, at) = (networks.host("a"), SocketAddr::new(SERVER, server.port));
+    let run = move || {
+        host.enter();
+        let devices = (0..DEVICES).map(|number| Device::new(number, at));
+        test(&mut devices.collect::<Vec<_>>());
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap());
+}
+
+#[test]
+fn c095_150_known_devices_behind_one_nat_are_back_as_soon_as_they_speak() {
+    let networks = Networks::new("back", Nat::Symmetric);
+    let server = server(&networks, &["--key="]);
+    inside(&networks, &server, |devices| {
+        let took = time_until_all_are_back(devices);
+        println!("{DEVICES} that speak at once are back after {took:?}");
+        assert!(took < SOON, "{took:?}");
+    });
+    assert!(!server.log().contains("warn"), "{}", server.log());
+}
+
+#[test]
+fn c138_150_devices_behind_one_nat_are_back_before_their_next_heartbeat() {
+    let networks = Networks::new("asked", Nat::Symmetric);
+    let long = std::env::var_os("HBB_LONG").is_some();
+    let flags: &[&[&str]] = if long { &[&[], &["--quiet-start"]] } else { &[&[]] };
+    for flags in flags {
+        restarted(&networks, &mut server(&networks, flags), flags.is_empty());
+    }
+}
+
+fn restarted(networks: &Networks, server: &mut Server, asked: bool) {
+    let (host, at) = (networks.host("a"), SocketAddr::new(SERVER, server.port));
+    thread::scope(|scope| {
+        let run = || {
+            host.enter();
+            let mut devices: Vec<_> = (0..DEVICES).map(|number| Device::new(number, at)).collect();
+            time_until_all_are_back(&mut devices);
+            server.terminate(PATIENCE);
+            // Their heartbeats are spread over the interval that follows, none in its first part.
+            let now = Instant::now();
+            let quiet = SOON + Duration::from_secs(1);
+            for (device, place) in devices.iter_mut().zip(0_u32..) {
+                device.next = now + quiet + (INTERVAL - quiet) * place / 150;
+            }
+            server.restart();
+            let took = time_until_all_are_back(&mut devices);
+            println!("{DEVICES} are back {took:?} after the start, asked: {asked}");
+            assert!((took < SOON) == asked, "{took:?}");
+        };
+        scope.spawn(run).join().unwrap();
+    });
+}
