@@ -11,7 +11,7 @@ use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
 use crate::net::process::confine::Confinement;
-use crate::net::process::signal::SignalListener;
+use crate::net::process::signal::Reloads;
 use crate::net::recall::{Keep, Whereabouts};
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
@@ -28,9 +28,9 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     let control_folder = config.control.parent().unwrap_or(Path::new("."));
     let store = [config.data.join(STORE_FILE)];
-    // Before the first thread, which is that of the signals.
+    // Both before the first thread.
     let confinement = Confinement::begin(&[&config.data, control_folder], &store);
-    let signals = SignalListener::reloads().map_err(|cause| exit(ServeError::System(cause)))?;
+    let signals = Reloads::take().map_err(|cause| exit(ServeError::System(cause)))?;
     let keys = keygen::policy(&config)?;
     let settings = RunningSettings::new(config.clone(), keys.clone()).map_err(Exit::flags)?;
     let live = settings.live();
@@ -58,10 +58,9 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
         seed,
         settings,
         control,
-        signals,
         confinement,
     };
-    run_shell(setup).map_err(exit)
+    run_shell(setup, signals).map_err(exit)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {

@@ -3,20 +3,20 @@
 //! server and `check` ask for one before they open a store. Checks: tests/store.rs.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use log::warn;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::exit::{Exit, print};
 use crate::cli::StoreFlags;
+use crate::net::process::child;
 use crate::store::{self, Error, Salvaged, Store};
 use hbb_core::base::limits::BATCH_MAX;
 use hbb_core::base::peer::{Change, Record};
@@ -25,12 +25,16 @@ use hbb_core::base::peer::{Change, Record};
 pub(super) const STORE_FILE: &str = "hbb.store";
 /// What `store` is told by `judge`: to read the store that is its standard input, and no other.
 const JUDGE: &str = "judge-stdin";
+/// How this program is called for that; as JUDGE.
+const AS_JUDGE: [&CStr; 3] = [c"hbb", c"store", c"judge-stdin"];
 /// This program, even if its file was replaced. Jails may lack it.
-const ITSELF: &str = "/proc/self/exe";
+const ITSELF: &CStr = c"/proc/self/exe";
 /// How long the judge may compute: a hundred thousand devices take it 0.2 s.
 const JUDGE_SECS_MAX: u64 = 120;
 /// What the judge may take of memory.
 const JUDGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// More than the judge ever says.
+const SAID_MAX: u64 = 64;
 /// The judge's words for what is no number of records. Errors of the disk are words of their own.
 const WORDS: [(&str, Error); 7] = [
     ("newer", Error::NewerFormat),
@@ -130,15 +134,11 @@ fn last_change(file: &File) -> io::Result<[i64; 4]> {
 /// The judge's verdict: how many peers there are; None if the system starts no judge. A judge
 /// that dies has found damage.
 fn judged(file: File) -> Result<Option<usize>, Error> {
-    let named = env::args_os().next().unwrap_or_default();
-    let ask = |program: &OsStr| {
-        let mut judge = Command::new(program);
-        judge.arg0("hbb").args(["store", JUDGE]).env_clear();
-        judge.stdin(file.try_clone()?).stderr(Stdio::null()).output()
-    };
-    match ask(ITSELF.as_ref()).or_else(|_| ask(&named)) {
-        Ok(said) if said.status.success() => verdict(&said.stdout).map(Some),
-        Ok(_) => Err(Error::Damaged),
+    let named = CString::new(env::args_os().next().unwrap_or_default().into_vec());
+    let ask = |program: &CStr| child::output(program, &AS_JUDGE, &file, SAID_MAX);
+    match ask(ITSELF).or_else(|_| ask(&named.unwrap_or_default())) {
+        Ok(Some(said)) => verdict(&said).map(Some),
+        Ok(None) => Err(Error::Damaged),
         Err(cause) => {
             warn!("store-unchecked cause='{cause}'");
             Ok(None)

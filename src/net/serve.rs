@@ -38,7 +38,7 @@ use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwn
 use crate::net::health;
 use crate::net::message::{RelaySettings, ToRelay, Update};
 use crate::net::process::confine::Confinement;
-use crate::net::process::signal::SignalListener;
+use crate::net::process::signal::{Reloads, SignalListener};
 use crate::net::process::supervisor::Supervisor;
 use crate::net::recall::Keep;
 use crate::net::relaying::{RelayHandle, RelayQueues, Relaying};
@@ -103,8 +103,6 @@ pub(crate) struct Setup {
     pub(crate) settings: RunningSettings,
     /// Where operators ask.
     pub(crate) control: PathBuf,
-    /// Those that ask for a reload, taken over when the start began.
-    pub(crate) signals: SignalListener,
     /// What was given up already, and is given up before strangers are served.
     pub(crate) confinement: Confinement,
 }
@@ -135,12 +133,13 @@ struct Sockets {
 ///
 /// # Errors
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
-pub(crate) fn run(setup: Setup) -> Result<(), ServeError> {
+pub(crate) fn run(setup: Setup, signals: Reloads) -> Result<(), ServeError> {
+    let signals = signals.and_stops().map_err(ServeError::System)?;
     let sockets = open(&setup)?;
     let executor = Executor::default();
     raise_file_limit(&setup.live);
     let mut ended = Ok(());
-    let serving = serve(setup, sockets, executor.clone());
+    let serving = serve(setup, signals, sockets, executor.clone());
     executor.run(pin!(async { ended = serving.await }));
     ended
 }
@@ -186,9 +185,13 @@ fn raise_file_limit(live: &LiveSettings) {
     }
 }
 
-async fn serve(setup: Setup, sockets: Sockets, executor: Executor) -> Result<(), ServeError> {
+async fn serve(
+    setup: Setup,
+    signals: SignalListener,
+    sockets: Sockets,
+    executor: Executor,
+) -> Result<(), ServeError> {
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
-    let signals = setup.signals.and_stops().map_err(ServeError::System)?;
     let (clock, gate) = (Clock::start(), Gate::default());
     gate.set(GateRules::from(&live));
     let pool = Pool::new(live.limits.connections, setup.seed, clock);

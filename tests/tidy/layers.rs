@@ -37,7 +37,6 @@ const LAYERS: &[&[&str]] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("argh", &["src/cli.rs", "src/cli/keys.rs", "src/cli/store.rs"]),
     ("async_net", &["src/net/serve.rs", "src/net/accept.rs", "src/net/conn/socket.rs"]),
-    ("async_signal", &["src/net/process/signal.rs"]),
     ("crypto_secretbox", &["src/core/identity/seal.rs"]),
     ("ct_codecs", &["src/cmd/export.rs", "src/core/identity/", "src/core/wire/handshake.rs"]),
     ("ed25519_compact", &["src/core/identity/"]),
@@ -48,7 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("landlock", &["src/net/process/confine.rs"]),
     ("libc", &["src/net/process/calls.rs"]),
     ("log", &["src/log/", "src/cmd/", "src/net/", "src/settings/"]),
-    ("nix", &["src/net/clock.rs", "src/net/conn/"]),
+    ("nix", &["src/net/clock.rs", "src/net/conn/", "src/net/process/"]),
     ("portable_atomic", &["src/atomic.rs"]),
     ("prost", &["src/core/wire/message/"]),
     ("qrcodegen", &["src/cmd/export.rs"]),

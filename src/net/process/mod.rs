@@ -1,7 +1,8 @@
 //! What this process and the system around it tell each other: signals, the supervisor that
-//! started it, whose user it is, and what it gives up.
+//! started it, whose user it is, what it gives up, and another program that it runs.
 
 mod calls;
+pub(crate) mod child;
 pub(crate) mod confine;
 pub(crate) mod signal;
 pub(crate) mod supervisor;
