@@ -73,7 +73,7 @@ pub enum Command {
     example = "{command_name} --data /etc/hbb --public rd.example.org",
     example = "{command_name} --flags /etc/hbb/flags --log-level debug",
     example = "{command_name} --role relay --key 'PUBLIC KEY OF THE ID SERVER'",
-    note = "Open TCP 21115 to 21119 and UDP 21116 in the firewall; with another --port they move.",
+    note = "Open TCP 21114 to 21119 and UDP 21116 in the firewall; with another --port they move.",
     note = "TEXT of --key:",
     note = "  _ or -       clients must show the public key of the key files; the default",
     note = "  (--key=)     sign with the key files, but serve clients that show no key",
@@ -102,7 +102,7 @@ pub struct ServeFlags {
     /// IP address to listen on; all of IPv6 and IPv4 if not given
     #[argh(option)]
     pub bind: Option<String>,
-    /// port of the ID server, 3 to 65532 (21116); the port below and the two above go with it
+    /// port of the ID server, 3 to 65532 (21116); the two below and the two above go with it
     #[argh(option)]
     pub port: Option<String>,
     /// port of the relay (--port + 1); the second port above it is for browsers
@@ -112,6 +112,10 @@ pub struct ServeFlags {
     /// --relay-servers
     #[argh(switch)]
     pub single_port: bool,
+    /// leave TCP --port - 2 to an API server; if not given, clients that look for one there are
+    /// told that there is none
+    #[argh(switch)]
+    pub no_api_port: bool,
     /// answer upstream's console commands on --port - 1 and the relay's port, from this machine
     /// alone
     #[argh(switch)]

@@ -168,11 +168,13 @@ fn what_can_hardly_be_meant_is_said_at_the_start() {
     assert!(!log.contains("doubtful") && !log.contains("unused"), "{log}");
 }
 
-#[test]
-fn a_taken_port_for_web_sockets_costs_browsers_alone() {
+/// What `serve` says of the one of its ports that somebody else has, so far from P; all others are
+/// open.
+fn said_of_taken(name: &str, offset: i32) -> String {
     let port = free_ports();
-    let _other = TcpListener::bind(("::", port + 2)).unwrap();
-    let folder = Folder::new("taken-ws");
+    let taken = u16::try_from(i32::from(port) + offset).unwrap();
+    let _other = TcpListener::bind(("::", taken)).unwrap();
+    let folder = Folder::new(name);
     let mut child = command(&[])
         .args(["serve", "--port", &port.to_string(), "--data"])
         .arg(&folder.0)
@@ -182,10 +184,23 @@ fn a_taken_port_for_web_sockets_costs_browsers_alone() {
         .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let said = lines.find_map(|line| line.ok().filter(|line| line.contains("taken"))).unwrap();
-    assert!(said.contains(&format!("websocket-port-taken port={}", port + 2)), "{said}");
-    assert!(wait_port(port) && wait_port(port + 1) && wait_port(port + 3));
+    assert!((port - 2..=port + 3).all(wait_port), "{said}");
     child.kill().unwrap();
     child.wait().unwrap();
+    said.replace(&taken.to_string(), "N")
+}
+
+#[test]
+fn a_taken_port_for_web_sockets_costs_browsers_alone() {
+    let said = said_of_taken("taken-ws", 2);
+    assert!(said.contains("websocket-port-taken port=N"), "{said}");
+}
+
+#[test]
+fn c130_an_api_server_on_its_port_costs_one_warning() {
+    let said = said_of_taken("taken-api", -2);
+    assert!(said.contains("api-port-taken port=N holder='an API server'"), "{said}");
+    assert!(said.contains("help=--no-api-port"), "{said}");
 }
 
 #[test]

@@ -102,9 +102,9 @@ fn free_port() -> u16 {
     let spread = u16::try_from(std::process::id() % 1_000).unwrap() * 20;
     let is_free = |port: &u16| {
         UdpSocket::bind(("::", *port)).is_ok()
-            && (port - 1..=port + 3).all(|port| TcpListener::bind(("::", port)).is_ok())
+            && (port - 2..=port + 3).all(|port| TcpListener::bind(("::", port)).is_ok())
     };
-    (0..500).map(|try_| 10_001 + (spread + turn * 100 + try_ * 5) % 20_000).find(is_free).unwrap()
+    (0..500).map(|try_| 10_002 + (spread + turn * 100 + try_ * 6) % 20_000).find(is_free).unwrap()
 }
 
 #[test]

@@ -87,7 +87,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -266,7 +266,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()

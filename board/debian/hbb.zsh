@@ -62,9 +62,10 @@ _hbb_serve() {
         '--control[PATH of the socket for '\''hbb ctl'\''; hbb.sock in the directory of --data if not given]'': :_files' \
         '--user[name or number of the user to become, if started as root; on the command line alone]'': :' \
         '--bind[IP address to listen on; all of IPv6 and IPv4 if not given]'': :' \
-        '--port[port of the ID server, 3 to 65532 (21116); the port below and the two above go with it]'': :' \
+        '--port[port of the ID server, 3 to 65532 (21116); the two below and the two above go with it]'': :' \
         '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
         '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
+        '--no-api-port[leave TCP --port - 2 to an API server; if not given, clients that look for one there are told that there is none]' \
         '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
         '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
         '--proxy-header[header in which they tell it to WebSockets\: x-real-ip or x-forwarded-for (x-real-ip)]'': :' \
@@ -134,9 +135,10 @@ _hbb_check() {
         '--control[PATH of the socket for '\''hbb ctl'\''; hbb.sock in the directory of --data if not given]'': :_files' \
         '--user[name or number of the user to become, if started as root; on the command line alone]'': :' \
         '--bind[IP address to listen on; all of IPv6 and IPv4 if not given]'': :' \
-        '--port[port of the ID server, 3 to 65532 (21116); the port below and the two above go with it]'': :' \
+        '--port[port of the ID server, 3 to 65532 (21116); the two below and the two above go with it]'': :' \
         '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
         '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
+        '--no-api-port[leave TCP --port - 2 to an API server; if not given, clients that look for one there are told that there is none]' \
         '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
         '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
         '--proxy-header[header in which they tell it to WebSockets\: x-real-ip or x-forwarded-for (x-real-ip)]'': :' \

@@ -201,11 +201,15 @@ fn check_ports(config: &Config, report: &mut Report) {
     for (service, port) in config.ports.tcp(config.role) {
         let outcome = listen(config.bind, port, bind_tcp);
         let taken = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
-        if taken && service.is_web_socket() {
-            report.doubt(&format!(
-                "TCP port {port} is taken, perhaps by {}: browsers will not be served",
-                PortService::usual_holder(port)
-            ));
+        if service.is_optional() && (taken || (outcome.is_err() && service == PortService::NoApi)) {
+            let (holder, then) = (
+                service.usual_holder(port),
+                match service {
+                    PortService::NoApi => "with --no-api-port it is left to that one",
+                    _ => "browsers will not be served",
+                },
+            );
+            report.doubt(&format!("TCP port {port} is taken, perhaps by {holder}: {then}"));
             continue;
         }
         check_port("TCP", port, outcome, report);

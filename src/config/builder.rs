@@ -184,6 +184,7 @@ impl Builder {
     fn apply_paths(&mut self, flags: &ServeFlags) {
         self.config.always_use_relay |= flags.always_use_relay;
         self.config.ports.single |= flags.single_port;
+        self.config.ports.api &= !flags.no_api_port;
         self.config.console |= flags.console;
         self.config.quiet_start |= flags.quiet_start;
         let is = "addresses or networks such as 10.0.0.0/8, separated by commas, at most 64";

@@ -133,6 +133,7 @@ impl Config {
             ("--console", self.console != new.console),
             ("--single-port", self.ports.single != new.ports.single),
             ("--quiet-start", self.quiet_start != new.quiet_start),
+            ("--no-api-port", self.ports.api != new.ports.api),
             ("--relay-threads", self.relay_threads != new.relay_threads),
             ("--dscp", self.dscp != new.dscp),
             ("--role", self.role != new.role),

@@ -42,6 +42,8 @@ pub enum PortService {
     Signalling,
     /// P-1: NAT test and online queries, by clients that expect no offer of a sealed channel.
     NatTest,
+    /// P-2: whoever calls the HTTP API is told that there is none.
+    NoApi,
     /// P+2: the ID server for browsers.
     SignallingWs,
     /// P+1, or `--relay-port`: the relay.
@@ -61,19 +63,22 @@ pub struct Ports {
     pub relay: u16,
     /// Whether P serves all and no other TCP port is opened.
     pub single: bool,
+    /// Whether P-2 says that there is no API.
+    pub api: bool,
 }
 
 impl PortService {
-    /// Whether it serves browsers alone, and clients that were told to use WebSockets: the server
-    /// is of use without.
-    pub const fn is_web_socket(self) -> bool {
-        matches!(self, Self::SignallingWs | Self::RelayWs)
+    /// Whether the server is of use without: it serves browsers alone and clients that were told
+    /// to use WebSockets, or only says that something is not there.
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::SignallingWs | Self::RelayWs | Self::NoApi)
     }
 
-    /// Who commonly has the port already, for a message.
-    pub const fn usual_holder(port: u16) -> &'static str {
-        match port {
-            21_118 => "a RustDesk client on this machine, for direct access",
+    /// Who commonly has `port` already, for a message.
+    pub const fn usual_holder(self, port: u16) -> &'static str {
+        match (self, port) {
+            (Self::NoApi, _) => "an API server",
+            (_, 21_118) => "a RustDesk client on this machine, for direct access",
             _ => "another program",
         }
     }
@@ -82,7 +87,7 @@ impl PortService {
 impl Ports {
     /// The ports that follow from P alone.
     pub const fn new(main: u16) -> Self {
-        Self { main, relay: relay_of(main), single: false }
+        Self { main, relay: relay_of(main), single: false, api: true }
     }
 
     /// The same with the relay on P and no other port.
@@ -100,7 +105,7 @@ impl Ports {
         if self.single {
             return vec![(PortService::Every, self.main)];
         }
-        let mut ports = Vec::with_capacity(5);
+        let mut ports = Vec::with_capacity(6);
         if role != Role::Relay {
             ports.push((PortService::NatTest, self.main.saturating_sub(1)));
             ports.push((PortService::Signalling, self.main));
@@ -109,6 +114,10 @@ impl Ports {
         if role != Role::Rendezvous {
             ports.push((PortService::Relay, self.relay));
             ports.push((PortService::RelayWs, self.relay.saturating_add(2)));
+        }
+        let http = self.main.saturating_sub(2);
+        if self.api && role != Role::Relay && ports.iter().all(|(_, port)| *port != http) {
+            ports.push((PortService::NoApi, http));
         }
         ports
     }
@@ -149,8 +158,12 @@ mod tests {
     #[test]
     fn every_port_follows_from_two() {
         let ports = Ports::new(4000);
-        assert_eq!(numbers(ports, Role::All), [3999, 4000, 4002, 4001, 4003]);
-        assert_eq!(numbers(ports, Role::Rendezvous), [3999, 4000, 4002]);
+        assert_eq!(numbers(ports, Role::All), [3999, 4000, 4002, 4001, 4003, 3998]);
+        assert_eq!(numbers(ports, Role::Rendezvous), [3999, 4000, 4002, 3998]);
+        let without = Ports { api: false, ..ports };
+        assert_eq!(numbers(without, Role::Rendezvous), [3999, 4000, 4002]);
+        let taken = Ports { relay: 3996, ..ports };
+        assert_eq!(numbers(taken, Role::All), [3999, 4000, 4002, 3996, 3998]);
         assert_eq!(numbers(Ports { relay: 443, ..ports }, Role::Relay), [443, 445]);
         assert_eq!(ports.on_one().tcp(Role::All), [(PortService::Every, 4000)]);
         assert_eq!((ports.udp(Role::All), ports.udp(Role::Relay)), (Some(4000), None));
@@ -163,7 +176,7 @@ mod tests {
         for mut ports in [lowest, highest] {
             ports.sort_unstable();
             ports.dedup();
-            assert_eq!(ports.len(), 5);
+            assert_eq!(ports.len(), 6);
             assert!(!ports.contains(&0));
         }
     }

@@ -1,6 +1,6 @@
 //! From accept to who serves: what a connection is, by its port and by the first bytes it sends.
 //! Each connection is looked at once and handed over with its owner. C26, C31, C37,
-//! C100-C104.
+//! C100-C104, C130.
 
 use std::net;
 use std::rc::Rc;
@@ -21,11 +21,11 @@ use hbb_core::wire::message::decode;
 use hbb_core::wire::request::Request;
 
 use crate::net::conn::Connection;
-use crate::net::conn::gate::{Door, Gate};
+use crate::net::conn::gate::{Door, Gate, Web};
 use crate::net::conn::link::{Link, readable, within};
 use crate::net::conn::pool::{Place, Pool};
 use crate::net::conn::proxied::identify;
-use crate::net::conn::websocket::upgrade;
+use crate::net::conn::websocket::{refuse_call, upgrade};
 use crate::net::control::console;
 use crate::net::message::{ToRelay, ToRendezvous};
 use crate::net::relaying::{self, RelayHandle};
@@ -96,6 +96,8 @@ pub(crate) enum Entrance {
     Relay { relay: RelayHandle, console: bool },
     /// The relay over WebSocket.
     RelayWs(RelayHandle),
+    /// P-2: each HTTP request is told that there is no API (C130).
+    NoApi(SignallingHandle),
     /// The only port: all of these but NAT tests' second port and the console.
     Single(SinglePort),
 }
@@ -168,6 +170,7 @@ impl Entrance {
                 upgrade(connection, door).await?;
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
             }
+            Self::NoApi(_) => Err(refuse_call(&mut connection.link).await),
             Self::Relay { relay, console } => {
                 Ok(match *console && is_console(connection).await? {
                     true => Accepted::Console(None),
@@ -191,6 +194,7 @@ impl Entrance {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
             | Self::SignallingWs(rendezvous)
+            | Self::NoApi(rendezvous)
             | Self::Single(SinglePort { rendezvous, .. }) => {
                 let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
             }
@@ -208,6 +212,7 @@ impl Entrance {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
             | Self::SignallingWs(rendezvous)
+            | Self::NoApi(rendezvous)
             | Self::Single(SinglePort { rendezvous, .. }) => {
                 let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
             }
@@ -223,7 +228,11 @@ impl Entrance {
 
     const fn door<'a>(&self, gate: &'a Gate) -> Door<'a> {
         let only_relay = matches!(self, Self::Relay { .. } | Self::RelayWs(_));
-        let web = matches!(self, Self::SignallingWs(_) | Self::RelayWs(_) | Self::Single(_));
+        let web = match self {
+            Self::SignallingWs(_) | Self::RelayWs(_) | Self::Single(_) => Web::Sockets,
+            Self::NoApi(_) => Web::Calls,
+            Self::Signalling(_) | Self::NatTest { .. } | Self::Relay { .. } => Web::Nothing,
+        };
         Door { gate, only_relay, web }
     }
 }

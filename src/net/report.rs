@@ -39,10 +39,15 @@ pub fn rendezvous(event: &Event) {
     }
 }
 
-/// A port for WebSockets is taken: all others are served.
-pub fn port_taken(port: u16) {
-    let holder = PortService::usual_holder(port);
-    warn!("websocket-port-taken port={port} holder='{holder}' without=browsers");
+/// A port that we do without is taken: all others are served.
+pub fn port_taken(service: PortService, port: u16) {
+    let holder = service.usual_holder(port);
+    match service {
+        PortService::NoApi => {
+            warn!("api-port-taken port={port} holder='{holder}' help=--no-api-port")
+        }
+        _ => warn!("websocket-port-taken port={port} holder='{holder}' without=browsers"),
+    }
 }
 
 /// A connection to the relay ended without a session.

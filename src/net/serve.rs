@@ -153,9 +153,12 @@ fn open(setup: &Setup) -> Result<Sockets, ServeError> {
     };
     let tcp = |(service, port): (PortService, u16)| match socket::tcp(ip, port) {
         Ok(listener) => Ok(Some((service, listener))),
-        // Nearly all clients do without WebSockets.
-        Err(cause) if service.is_web_socket() && cause.kind() == io::ErrorKind::AddrInUse => {
-            report::port_taken(port);
+        // Nearly all clients do without WebSockets, and all without being told of no API.
+        Err(cause)
+            if service.is_optional()
+                && (cause.kind() == io::ErrorKind::AddrInUse || service == PortService::NoApi) =>
+        {
+            report::port_taken(service, port);
             Ok(None)
         }
         Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
@@ -358,6 +361,7 @@ impl Shell {
             PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous()?, console },
             PortService::SignallingWs => Entrance::SignallingWs(rendezvous()?),
             PortService::Relay => Entrance::Relay { relay: relay()?, console },
+            PortService::NoApi => Entrance::NoApi(rendezvous()?),
             PortService::RelayWs => Entrance::RelayWs(relay()?),
             PortService::Every => {
                 let (rendezvous, relay) = (rendezvous()?, relay()?);

@@ -1,6 +1,9 @@
 //! Calls of the HTTP API, of which there is none: over P, as clients make them while TCP P-2 is
 //! closed, and on P-2. C129, C130. Refusals first.
 
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+
 use crate::half_minute::Watch;
 use crate::loopback::{A_IP, Caller, DEVICE, Device, KEY, main_port, open};
 use crate::model::seal::Seal;
@@ -74,5 +77,67 @@ fn c129_calls_take_no_exchange_of_those_who_register_from_the_same_address() {
         let register = say::register_pk(&format!("10000000{number}"), DEVICE, &KEY);
         let answer = sealed(caller, &server.key(), &register).expect("it is not closed");
         assert_eq!(take!(&answer, RegisterPkResponse).outcome, 0, "number {number}");
+    }
+}
+
+/// P-2.
+fn api_port(server: &Server) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], server.port - 2))
+}
+
+/// What a request gets, up to the end.
+fn fetched(server: &Server, parts: &[&[u8]]) -> String {
+    let mut caller = Caller::from(A_IP, api_port(server));
+    for part in parts {
+        caller.say_raw(part);
+        caller.0.flush().unwrap();
+    }
+    String::from_utf8(caller.rest()).unwrap()
+}
+
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn c130_what_is_no_request_is_told_so_and_an_endless_one_closed() {
+    let server = open();
+    let answer = fetched(&server, &[b"\x16\x03\x01 TLS\r\n\r\n"]);
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert_eq!(fetched(&server, &[b"GET /", &[b'x'; 10_000], b" HTTP/1.1\r\n"]), "");
+}
+
+#[test]
+fn c130_each_request_on_the_api_s_port_is_told_that_there_is_none() {
+    let server = open();
+    let heartbeat: &[u8] = b"POST /api/heartbeat HTTP/1.1\r\nHost: x:21114\r\n\
+        Content-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    for parts in [
+        &[heartbeat, b"{}"][..],
+        &[&heartbeat[..20], &heartbeat[20..], b"{", b"}"],
+        &[b"HEAD /api/login-options HTTP/1.1\r\nHost: x\r\n\r\n"],
+        &[b"OPTIONS /api/login HTTP/1.0\r\n\r\n"],
+        &[b"GET /ws/id HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"],
+    ] {
+        assert_eq!(fetched(&server, parts), NOT_FOUND);
+    }
+}
+
+#[test]
+fn c130_a_body_that_comes_late_does_not_take_the_answer_away() {
+    let server = open();
+    let mut caller = Caller::from(A_IP, api_port(&server));
+    caller.say_raw(b"PUT /api/ab HTTP/1.1\r\nContent-Length: 300000\r\n\r\n");
+    for _ in 0..10 {
+        caller.say_raw(&[b' '; 30_000]);
+    }
+    caller.shut();
+    assert_eq!(String::from_utf8(caller.rest()).unwrap(), NOT_FOUND);
+}
+
+#[test]
+fn c130_the_port_is_somebody_else_s_where_that_is_wanted() {
+    for flags in [&["--no-api-port"][..], &["--role", "relay", "--key="]] {
+        let server = Server::start(flags);
+        assert!(TcpStream::connect(api_port(&server)).is_err(), "{flags:?}");
     }
 }

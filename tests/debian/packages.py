@@ -128,13 +128,13 @@ class Checkers(unittest.TestCase):
                     "print({n: a.get_ports(p[n]) for n in p if a.verify_profile(n, p[n])})")
             need("ufw", "ufw")
             said = run("/usr/bin/python3", "-c", code, profiles)
-        self.assertEqual(eval(said), {"hbb": ["21115:21119/tcp", "21116/udp"],
+        self.assertEqual(eval(said), {"hbb": ["21114:21119/tcp", "21116/udp"],
                                       "hbb single port": ["21116"]})
 
     def test_firewalld_opens_the_same_ports(self):
         xml = (ROOT / "board/debian/hbb.firewalld.xml").read_text()
         self.assertEqual(xml.count("<port "), 2)
-        for protocol, port in [("tcp", "21115-21119"), ("udp", "21116")]:
+        for protocol, port in [("tcp", "21114-21119"), ("udp", "21116")]:
             self.assertIn(f'<port protocol="{protocol}" port="{port}"/>', xml)
         run("/usr/bin/python3", "-c",
             "import sys, xml.etree.ElementTree as e; e.fromstring(sys.stdin.read())", input=xml)

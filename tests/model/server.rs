@@ -173,7 +173,7 @@ fn spawn(prefix: &[String], data: &Path, port: u16, flags: &[String]) -> Child {
         .unwrap_or_else(|error| panic!("cannot run {prefix:?} hbb: {error}"))
 }
 
-/// A port P whose neighbours are free too: every process and test tries others.
+/// A port P whose neighbours are free too, from P-2 to P+3: every process and test tries others.
 pub(crate) fn free_ports() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     for _ in 0..500 {
@@ -181,7 +181,7 @@ pub(crate) fn free_ports() -> u16 {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let base = (std::process::id() * 7 + number) % 3000;
         let port = 14_000 + u16::try_from(base).unwrap() * 6;
-        let tcp = (port - 1..=port + 3).all(|port| {
+        let tcp = (port - 2..=port + 3).all(|port| {
             TcpListener::bind(("::", port)).is_ok()
                 && TcpStream::connect(("127.0.0.1", port)).is_err()
         });

@@ -139,6 +139,7 @@ class Init(unittest.TestCase):
             ("proxy_header", "option proxy_header 'x-forwarded-for'"),
             ("proxy_protocol", "option proxy_protocol '1'"),
             ("quiet_start", "option quiet_start '1'"),
+            ("no_api_port", "option no_api_port '1'"),
             ("servers", "list servers 'a.example:1'\n\tlist servers 'b.example'"),
             ("max_peers", "option max_peers '5'"), ("max_sessions", "option max_sessions '7'"),
             ("max_connections", "option max_connections '6'"),
@@ -158,7 +159,7 @@ class Init(unittest.TestCase):
                                    f"{INIT} start")
         self.assertEqual((code, said), (0, ""))
         self.assertEqual(self.flags(), [
-            "--data=/etc/hbb", "--control=/var/run/hbb/hbb.sock", "--public=rd.example.org", "--port=4000", "--role=all", "--key=",
+            "--data=/etc/hbb", "--control=/var/run/hbb/hbb.sock", "--public=rd.example.org", "--port=4000", "--no-api-port", "--role=all", "--key=",
             "--always-use-relay", "--trusted-proxies=10.0.0.1,::1",
             "--proxy-header=x-forwarded-for", "--proxy-protocol", "--quiet-start", "--log-level=debug",
             "--mask=192.168.1.1/24", "--local-ip=192.168.1.1", "--bind=192.168.1.1",

@@ -39,11 +39,31 @@ pub(crate) struct Door<'a> {
     pub(crate) gate: &'a Gate,
     /// Nothing but the relay is behind it.
     pub(crate) only_relay: bool,
-    /// WebSockets are.
-    pub(crate) web: bool,
+    /// What of HTTP is.
+    pub(crate) web: Web,
+}
+
+/// What is behind a port for those who speak HTTP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Web {
+    /// Nothing: whoever speaks it is mistaken.
+    Nothing,
+    /// WebSockets.
+    Sockets,
+    /// Calls of the API, by any method.
+    Calls,
 }
 
 impl Door<'_> {
+    /// Whether what begins so may be a request, whose headers tell whose it is.
+    pub(crate) fn takes_request(&self, begin: &[u8]) -> bool {
+        match self.web {
+            Web::Nothing => false,
+            Web::Sockets => begin.starts_with(b"GET "),
+            Web::Calls => true,
+        }
+    }
+
     /// Whether nobody from `ip` gets in.
     pub(crate) fn refuses(&self, ip: IpAddr) -> bool {
         let rules = self.gate.0.borrow();

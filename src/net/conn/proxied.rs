@@ -41,7 +41,7 @@ pub(crate) async fn identify(
         }
         Some(Client::Proxy) => is_outside(connection, door),
         // The request tells.
-        None if door.web && connection.link.leftover.starts_with(b"GET ") => Ok(()),
+        None if door.takes_request(&connection.link.leftover) => Ok(()),
         Some(Client::At(_) | Client::Unknown) | None => {
             warn_of(connection, "proxy-protocol");
             is_outside(connection, door)

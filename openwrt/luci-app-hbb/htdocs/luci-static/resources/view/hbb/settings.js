@@ -49,6 +49,8 @@ function server(s, networks) {
 		'above.'), 'and(port, min(1025), max(65532))', '21116');
 	flag(s, 'single_port', _('Single port'),
 		_('Everything, the relay too, on this port alone. Needs a public name.'));
+	flag(s, 'no_api_port', _('API server elsewhere'), _('Leaves the port two below to it; else ' +
+		'clients that look for one there are told that there is none.'));
 	choice(s, 'role', _('Role'), null, [ [ 'all', _('ID server and relay') ],
 		[ 'rendezvous', _('ID server alone') ], [ 'relay', _('Relay alone') ] ]);
 	flag(s, 'require_key', _('Require key'),
