@@ -295,7 +295,7 @@ impl Registry {
         peer.stored = peer.last_ip() == stored_ip;
         let limit = peers.limit();
         peers.set_limit(PEERS_CEILING);
-        let kept = peers.insert(id, peer).map(|_| ());
+        let kept = peers.insert(id, peer);
         peers.set_limit(limit);
         kept
     }

@@ -73,55 +73,39 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// The value under `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.entry(self.find(key)?).map(|(_, value)| value)
+        self.entry(self.find_key(key)?).map(|(_, value)| value)
     }
 
     /// The value under `key`, to change in place; its age stays.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let at = self.find(key)?;
+        let at = self.find_key(key)?;
         self.place_mut(at)?.as_mut().map(|(_, value)| value)
     }
 
     /// Makes `key` the newest entry.
     pub fn touch(&mut self, key: &K) {
-        if let Some(at) = self.find(key) {
+        if let Some(at) = self.find_key(key) {
             self.order.touch(at);
         }
     }
 
-    /// Puts `value` under `key` as the newest entry; gives back what was there.
+    /// Puts `value` under `key` as the newest entry, in place of what was there.
     ///
     /// # Errors
     /// [`TableFull`] if the key is new and the table at its limit.
-    pub fn insert(&mut self, key: K, value: V) -> Result<Option<V>, TableFull> {
-        if let Some(at) = self.find(&key) {
-            let place = self.place_mut(at).ok_or(TableFull)?;
-            let old = place.replace((key, value)).map(|(_, old)| old);
-            self.order.touch(at);
-            return Ok(old);
-        }
-        if self.is_full() {
-            return Err(TableFull);
-        }
-        self.insert_new(key, value);
-        Ok(None)
+    pub fn insert(&mut self, key: K, value: V) -> Result<(), TableFull> {
+        self.put(key, value, false).map(drop)
     }
 
-    /// As `insert`, but makes room by removing the oldest entry, which it gives back: one for
+    /// As `insert`, but makes room by removing the oldest entry, whose key it gives back: one for
     /// one, also above a limit that was lowered. With a limit of 0 nothing is kept.
-    pub fn insert_evicting(&mut self, key: K, value: V) -> Option<(K, V)> {
-        let evict = self.is_full() && self.find(&key).is_none();
-        let evicted = if evict { self.pop_oldest() } else { None };
-        match evicted {
-            Some(_) => self.insert_new(key, value),
-            None => drop(self.insert(key, value)),
-        }
-        evicted
+    pub fn insert_evicting(&mut self, key: K, value: V) -> Option<K> {
+        self.put(key, value, true).ok().flatten()
     }
 
     /// Removes `key` and gives back its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
-        let at = self.find(key)?;
+        let at = self.find_key(key)?;
         self.release(at).map(|(_, value)| value)
     }
 
@@ -145,35 +129,61 @@ impl<K: Hash + Eq, V> Table<K, V> {
         })
     }
 
-    /// Puts a key that is not there; the caller saw to the limit.
-    fn insert_new(&mut self, key: K, value: V) {
-        let at = self.order.take(self.hash(&key));
-        if self.steps.len() <= at as usize / STEP {
-            self.steps.push(Vec::with_capacity(STEP));
+    fn put(&mut self, key: K, value: V, evict: bool) -> Result<Option<K>, TableFull> {
+        let (hash, mut evicted) = (self.hash(&key), None);
+        let at = match self.find(&key, hash) {
+            Some(at) => {
+                self.order.touch(at);
+                at
+            }
+            None => {
+                if self.is_full() {
+                    let oldest = if evict { self.pop_oldest() } else { None };
+                    evicted = Some(oldest.ok_or(TableFull)?.0);
+                }
+                self.order.take(hash)
+            }
+        };
+        if let Some(place) = self.place_mut(at) {
+            *place = Some((key, value));
         }
-        let Some(step) = self.steps.get_mut(at as usize / STEP) else { return };
-        match step.get_mut(at as usize % STEP) {
-            Some(place) => *place = Some((key, value)),
-            // Never taken before: the next in the order.
-            None => step.push(Some((key, value))),
-        }
+        Ok(evicted)
     }
 
     fn hash(&self, key: &K) -> u32 {
         u32::try_from(self.seed.hash(key) >> 32).unwrap_or_default()
     }
 
-    fn find(&self, key: &K) -> Option<u32> {
-        let same = |at| self.entry(at).is_some_and(|(other, _)| other == key);
-        self.order.find(self.hash(key), &same)
+    fn find_key(&self, key: &K) -> Option<u32> {
+        self.find(key, self.hash(key))
+    }
+
+    fn find(&self, key: &K, hash: u32) -> Option<u32> {
+        // Hardly ever are there two of one hash.
+        for skip in 0.. {
+            let at = self.order.find(hash, skip)?;
+            if self.entry(at).is_some_and(|(other, _)| other == key) {
+                return Some(at);
+            }
+        }
+        None
     }
 
     fn entry(&self, at: u32) -> Option<&(K, V)> {
         self.steps.get(at as usize / STEP)?.get(at as usize % STEP)?.as_ref()
     }
 
+    /// The place at `at`, which may be the first of a step, or of a step the next, never taken yet.
     fn place_mut(&mut self, at: u32) -> Option<&mut Option<(K, V)>> {
-        self.steps.get_mut(at as usize / STEP)?.get_mut(at as usize % STEP)
+        let (step, place) = (at as usize / STEP, at as usize % STEP);
+        if self.steps.len() == step {
+            self.steps.push(Vec::with_capacity(STEP));
+        }
+        let step = self.steps.get_mut(step)?;
+        if step.len() == place {
+            step.push(None);
+        }
+        step.get_mut(place)
     }
 
     fn release(&mut self, at: u32) -> Option<(K, V)> {
@@ -194,10 +204,10 @@ mod tests {
     #[test]
     fn refuses_past_its_limit_and_changes_nothing() {
         let mut table = table(2);
-        assert_eq!(table.insert(1, 10), Ok(None));
-        assert_eq!(table.insert(2, 20), Ok(None));
+        assert_eq!(table.insert(1, 10), Ok(()));
+        assert_eq!(table.insert(2, 20), Ok(()));
         assert_eq!(table.insert(3, 30), Err(TableFull));
-        assert_eq!(table.insert(1, 11), Ok(Some(10)));
+        assert_eq!(table.insert(1, 11), Ok(()));
         assert_eq!(table.iter().collect::<Vec<_>>(), [(&2, &20), (&1, &11)]);
     }
 
@@ -208,7 +218,7 @@ mod tests {
             table.insert_evicting(key, key);
         }
         table.touch(&0);
-        assert_eq!(table.insert_evicting(9, 9), Some((1, 1)));
+        assert_eq!(table.insert_evicting(9, 9), Some(1));
         assert_eq!(table.oldest(), Some((&2, &2)));
     }
 
@@ -219,7 +229,7 @@ mod tests {
             table.insert_evicting(key, key);
         }
         table.set_limit(1);
-        assert_eq!(table.insert_evicting(9, 9), Some((0, 0)));
+        assert_eq!(table.insert_evicting(9, 9), Some(0));
         assert_eq!((table.len(), table.get(&9)), (3, Some(&9)));
         table.set_limit(0);
         while table.pop_oldest().is_some() {}
@@ -227,11 +237,29 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_one_hash_are_told_apart() {
+        #[derive(PartialEq, Eq)]
+        struct Alike(u32);
+        impl Hash for Alike {
+            fn hash<H: Hasher>(&self, _: &mut H) {}
+        }
+        let mut table = Table::new(5, Seed(1, 2));
+        for key in 0..4 {
+            assert_eq!(table.insert(Alike(key), key), Ok(()));
+        }
+        assert_eq!(table.remove(&Alike(1)), Some(1));
+        assert_eq!(table.insert(Alike(2), 7), Ok(()));
+        let found = [0, 1, 2, 3, 4].map(|key| table.get(&Alike(key)).copied());
+        assert_eq!(found, [Some(0), None, Some(7), Some(3), None]);
+        assert_eq!(table.len(), 3);
+    }
+
+    #[test]
     fn grows_over_several_steps_and_reuses_slots() {
         let mut table = table(3 * STEP);
         for round in 0..3 {
             for key in 0..u32::try_from(table.limit()).unwrap() {
-                assert_eq!(table.insert(key, round), Ok(None));
+                assert_eq!(table.insert(key, round), Ok(()));
             }
             assert!(table.is_full());
             while table.pop_oldest().is_some() {}

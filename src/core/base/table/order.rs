@@ -49,9 +49,15 @@ impl Order {
         self.link(at).map_or(NONE, |link| link.newer)
     }
 
-    /// The place with this hash that is the `same`.
-    pub(super) fn find(&self, hash: u32, same: &dyn Fn(u32) -> bool) -> Option<u32> {
-        let alike = |at: &u32| self.link(*at).is_some_and(|link| link.hash == hash) && same(*at);
+    /// A place with this hash, after so many others that have it.
+    pub(super) fn find(&self, hash: u32, skip: u32) -> Option<u32> {
+        let mut skip = skip;
+        let alike = |at: &u32| {
+            let alike = self.link(*at).is_some_and(|link| link.hash == hash);
+            let found = alike && skip == 0;
+            skip = skip.saturating_sub(u32::from(alike));
+            found
+        };
         self.index.find(spread(hash), alike).copied()
     }
 
