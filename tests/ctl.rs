@@ -249,6 +249,10 @@ fn a_leg_that_is_refused_counts_once() {
         leg.set_read_timeout(Some(PATIENCE)).unwrap();
         assert!(is_over(&leg));
         hears("--json status", &server, &format!("\"dropped\":{{\"incomplete\":{refused}}}"));
+        // In text each counter is explained.
+        let missing = "an id, device or token that the message needs is missing";
+        let counted = format!("{:26}{refused} incomplete\n", "dropped");
+        hears("status", &server, &format!("{counted}{:26}{missing}\n", "incomplete"));
     }
 }
 

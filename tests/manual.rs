@@ -164,6 +164,12 @@ fn the_operators_manual_explains_every_reason_for_a_drop() {
     let text = page("board/manual.md");
     let explained = first_column(&text, "| reason | means");
     assert_eq!(explained, DropReason::ALL.map(|reason| format!("`{}`", reason.as_str())));
+    // In the words of `ctl status`, with which a reader comes here.
+    let text = text.replace('`', "");
+    for reason in DropReason::ALL {
+        let row = format!("| {} | {}", reason.as_str(), reason.meaning());
+        assert!(text.contains(&row), "{row}");
+    }
 }
 
 #[test]

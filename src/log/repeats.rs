@@ -1,6 +1,7 @@
 //! How often an event is written: its first lines within a minute, and fewer of them if one source
 //! causes them all; the rest is counted. Whoever may send us datagrams could else fill a disk. It
-//! must not know any event: a line's first word is its name, the word `from=` its source. C111.
+//! must not know any event: a line's first word is its name, to which a `reason=` right behind it
+//! belongs; the word `from=` is its source. C111, C119.
 
 use core::mem;
 
@@ -19,14 +20,14 @@ const LINES_IN_ALL_MAX: u32 = 120;
 /// With the level debug, somebody looks for something: so many times as much is written.
 const DEBUG_FACTOR: u32 = 20;
 /// Events that are counted; one more takes the place of the oldest. There are fewer.
-const EVENTS_MAX: usize = 48;
+const EVENTS_MAX: usize = 64;
 /// Pairs of event and source that are counted, as above.
 const SOURCES_MAX: usize = 64;
 
 /// What tells a line from others, by hashes: equal words give equal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spelling {
-    /// Its first word.
+    /// Its first word, and the second if that is its reason.
     event: u64,
     /// That and who is named as its source.
     source: Option<u64>,
@@ -36,7 +37,11 @@ impl Spelling {
     /// Of a line without level and time.
     pub(super) fn of(line: &[u8]) -> Self {
         let mut words = line.split(|byte| *byte == b' ');
-        let event = hash(NOTHING, words.next().unwrap_or_default());
+        let mut event = hash(NOTHING, words.next().unwrap_or_default());
+        // One event for many reasons, which it names first: each counts for itself.
+        if let Some(reason) = words.clone().next().filter(|word| word.starts_with(b"reason=")) {
+            event = hash(event, reason);
+        }
         let source = words.find_map(|word| word.strip_prefix(b"from="));
         Self { event, source: source.map(|source| hash(event, address(source))) }
     }
@@ -161,6 +166,18 @@ mod tests {
         assert_eq!(warning(&mut repeats, "full", 1_060), Some(2));
         assert_eq!(warning(&mut repeats, "full", 1_061), None);
         assert_eq!(warning(&mut repeats, "full", 5), Some(1));
+    }
+
+    #[test]
+    fn c119_each_reason_of_an_event_counts_for_itself() {
+        let mut repeats = Repeats::default();
+        assert_eq!(warning(&mut repeats, "refused reason=full from=::1", 1_000), Some(0));
+        assert_eq!(warning(&mut repeats, "refused reason=key from=::1", 1_000), Some(0));
+        assert_eq!(warning(&mut repeats, "refused reason=full from=::2", 1_000), None);
+        assert_eq!(warning(&mut repeats, "refused reason=full from=::2", 1_060), Some(1));
+        // A reason that stands elsewhere is a value like any other.
+        assert_eq!(warning(&mut repeats, "held peer=1 reason=a", 1_000), Some(0));
+        assert_eq!(warning(&mut repeats, "held peer=1 reason=b", 1_000), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Each connection is looked at once and handed over with its owner. C26, C31, C37,
 //! C100-C104, C130.
 
-use std::net;
+use std::net::{self, IpAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,7 @@ use crate::net::conn::websocket::{refuse_call, upgrade};
 use crate::net::control::console;
 use crate::net::message::{ToRelay, ToRendezvous};
 use crate::net::relaying::{self, RelayHandle};
+use crate::net::report;
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
 use crate::net::tasks::executor::Executor;
 
@@ -50,7 +51,7 @@ impl Acceptor {
             match listener.accept().await {
                 Ok((stream, from)) => {
                     if let Err(reason) = self.admit(stream, from.into()).await {
-                        self.entrance.count(reason).await;
+                        self.entrance.refuse(Endpoint::from(from).ip(), reason).await;
                     }
                 }
                 Err(cause) => {
@@ -71,7 +72,7 @@ impl Acceptor {
             return Err(DropReason::Blocked);
         }
         let origin = Origin { ip, exempt: self.gate.trusts(ip) };
-        let place = Rc::new(self.pool.place(origin).await.ok_or(DropReason::TableFull)?);
+        let place = Rc::new(self.pool.place(origin).await.ok_or(DropReason::ConnectionsFull)?);
         // Nobody shares the stream inside yet.
         let stream: Arc<Async<net::TcpStream>> = stream.into();
         let stream = Arc::into_inner(stream).ok_or(DropReason::Bug)?;
@@ -146,7 +147,7 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
         }
         Ok(Accepted::Relay(relay, first)) => relaying::serve(connection, first, relay).await,
         Ok(Accepted::Console(rendezvous)) => console::serve(connection.link, rendezvous).await,
-        Err(reason) => entrance.count(reason).await,
+        Err(reason) => entrance.refuse(connection.place.ip(), reason).await,
     }
 }
 
@@ -188,8 +189,9 @@ impl Entrance {
         }
     }
 
-    /// Has the owner count why a connection ended before it was anything.
-    async fn count(&self, reason: DropReason) {
+    /// Has the owner count why a connection from `ip` ended before it was anything.
+    async fn refuse(&self, ip: IpAddr, reason: DropReason) {
+        report::refused(ip, reason);
         match self {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
@@ -207,7 +209,8 @@ impl Entrance {
     /// Tells the owner, whoever it is by now, of a connection that gave way. The place is another's
     /// only after that.
     async fn gone(&self, place: &Place) {
-        let (conn, reason) = (place.conn(), DropReason::TableFull);
+        let (conn, reason) = (place.conn(), DropReason::ConnectionsFull);
+        report::refused(place.ip(), reason);
         match self {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
@@ -216,7 +219,9 @@ impl Entrance {
             | Self::Single(SinglePort { rendezvous, .. }) => {
                 let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
             }
-            Self::Relay { .. } | Self::RelayWs(_) => self.count(reason).await,
+            Self::Relay { relay, .. } | Self::RelayWs(relay) => {
+                let _ = relay.inbox.send(ToRelay::Refused(reason)).await;
+            }
         }
         if let Self::Relay { relay, .. }
         | Self::RelayWs(relay)

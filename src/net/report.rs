@@ -1,6 +1,8 @@
 //! The words of log lines: `event key=value ...`. Operators grep and ban by them, so changing one
 //! is a release note. Keys and tokens are never among the values.
 
+use std::net::IpAddr;
+
 use log::{debug, info, warn};
 
 use hbb_core::base::address::Endpoint;
@@ -33,6 +35,10 @@ pub fn rendezvous(event: &Event) {
         Event::Dropped { via: Via::Datagram(from), reason } => {
             debug!("dropped from={from} reason={}", reason.as_str());
         }
+        Event::Refused { from, reason } => {
+            debug!("dropped from={from} reason={}", reason.as_str());
+            refused(from.ip(), *reason);
+        }
         Event::Dropped { via: Via::Stream(conn), reason } => {
             debug!("dropped slot={} reason={}", conn.slot, reason.as_str());
         }
@@ -50,9 +56,23 @@ pub fn port_taken(service: PortService, port: u16) {
     }
 }
 
-/// A connection to the relay ended without a session.
-pub fn leg_closed(conn: Conn, reason: DropReason) {
+/// Somebody was sent away; a warning if that is for what an operator can change.
+pub fn refused(from: IpAddr, reason: DropReason) {
+    if reason.is_refusal() {
+        warn!("refused reason={} from={from}", reason.as_str());
+    }
+}
+
+/// A connection to the relay ended without a session; `from` of one that is known.
+pub fn leg_closed(conn: Conn, from: Option<IpAddr>, reason: DropReason) {
     debug!("leg-closed slot={} reason={}", conn.slot, reason.as_str());
+    match from {
+        Some(from) if reason == DropReason::PartnerRefused => {
+            info!("relay-key-differs waiting={from} help='the key of hbb export, in both clients'");
+        }
+        Some(from) => refused(from, reason),
+        None => {}
+    }
 }
 
 /// Two legs became a session.

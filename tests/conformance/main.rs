@@ -37,6 +37,7 @@ mod punch_echo_machine;
 mod punch_machine;
 mod recall;
 mod recall_machine;
+mod refusals;
 mod register;
 mod register_machine;
 mod relay_bridge;

@@ -2,7 +2,7 @@
 //! against a plain model. No numbered check covers them.
 
 use hbb_core::base::conn::Conn;
-use hbb_core::base::counters::DropReason::{TableFull, Unpaired};
+use hbb_core::base::counters::DropReason::{ConnectionsFull, LegsFull, SessionsFull, Unpaired};
 use hbb_core::base::limits::{Limits, PARKED_MS};
 use hbb_core::relay::{Effect, LegCounts};
 
@@ -16,7 +16,7 @@ fn a_source_pushes_out_only_its_own_oldest_leg() {
     let oldest = legs.park("[2001:db8::1]:1", "1");
     legs.park("[2001:db8::2]:2", "2");
     let (conn, did) = legs.ask("[2001:db8::3]:3", "3");
-    assert_eq!(did, [Effect::Park { conn }, closed(oldest, TableFull)]);
+    assert_eq!(did, [Effect::Park { conn }, closed(oldest, LegsFull)]);
     let (partner, did) = legs.ask(B, "b");
     assert_eq!(did, [paired(elder, partner)], "another source is not touched");
     assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 2, sessions: 1 });
@@ -38,8 +38,8 @@ fn with_all_places_taken_the_oldest_leg_gives_way() {
     let oldest = legs.park("192.0.2.1:1", "1");
     legs.park("192.0.2.2:1", "2");
     let (conn, did) = legs.ask("192.0.2.3:1", "3");
-    assert_eq!(did, [Effect::Park { conn }, closed(oldest, TableFull)]);
-    assert_eq!(legs.machine.counters().of(TableFull), 1);
+    assert_eq!(did, [Effect::Park { conn }, closed(oldest, LegsFull)]);
+    assert_eq!(legs.machine.counters().of(LegsFull), 1);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn with_all_places_taken_the_longest_silent_gives_way() {
     let mut legs = Legs::new(Limits { connections: 2, ..Limits::default() }, None);
     let silent = legs.connect(A);
     legs.connect(A);
-    assert_eq!(legs.accept(B).1, [closed(silent, TableFull)]);
+    assert_eq!(legs.accept(B).1, [closed(silent, ConnectionsFull)]);
     assert_eq!(legs.machine.counts(), LegCounts { fresh: 2, parked: 0, sessions: 0 });
 }
 
@@ -58,7 +58,7 @@ fn a_pair_beyond_the_limit_loses_both_legs() {
     let (second, _) = legs.ask(B, "t");
     let third = legs.park(A, "u");
     let (fourth, did) = legs.ask(B, "u");
-    assert_eq!(did, [closed(third, TableFull), closed(fourth, TableFull)]);
+    assert_eq!(did, [closed(third, SessionsFull), closed(fourth, SessionsFull)]);
     assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 0, sessions: 1 });
 
     // Either leg's end frees the place, once.
@@ -69,7 +69,7 @@ fn a_pair_beyond_the_limit_loses_both_legs() {
     assert_eq!(did, [paired(fifth, sixth)]);
     let seventh = legs.park(A, "w");
     let (eighth, did) = legs.ask(B, "w");
-    assert_eq!(did, [closed(seventh, TableFull), closed(eighth, TableFull)]);
+    assert_eq!(did, [closed(seventh, SessionsFull), closed(eighth, SessionsFull)]);
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn lowered_limits_drop_nobody_and_lose_nobody() {
     let silent = [legs.connect(A), legs.connect(A)];
     legs.machine.reconfigure(Limits { connections: 1, ..Limits::default() }, None);
     let (refused, did) = legs.accept(B);
-    assert_eq!(did, [closed(refused, TableFull)]);
-    assert_eq!(legs.request(silent[0], &wish("d", "", 0)), [closed(silent[0], TableFull)]);
+    assert_eq!(did, [closed(refused, ConnectionsFull)]);
+    assert_eq!(legs.request(silent[0], &wish("d", "", 0)), [closed(silent[0], LegsFull)]);
     assert_eq!(legs.request(silent[1], &wish("b", "", 0)), [paired(waiting[1], silent[1])]);
     let unpaired = [closed(waiting[0], Unpaired), closed(waiting[2], Unpaired)];
     assert_eq!(legs.wait(PARKED_MS), unpaired);
@@ -91,10 +91,10 @@ fn lowered_limits_drop_nobody_and_lose_nobody() {
 fn no_room_at_all_refuses_everybody() {
     let mut legs = Legs::new(Limits { connections: 0, ..Limits::default() }, None);
     let (conn, did) = legs.accept(A);
-    assert_eq!(did, [closed(conn, TableFull)]);
+    assert_eq!(did, [closed(conn, ConnectionsFull)]);
     let mut legs = Legs::new(Limits { parked_per_source: 0, ..Limits::default() }, None);
     let (conn, did) = legs.ask(A, "t");
-    assert_eq!(did, [closed(conn, TableFull)]);
+    assert_eq!(did, [closed(conn, LegsFull)]);
 }
 
 /// A plain model beside the machine: who was opened and not closed, who waits under what, who is

@@ -4,9 +4,9 @@
 use hbb_core::base::address::{Network, NetworkSet};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason::{
-    self, Idle, Incomplete, Malformed, Unexpected, Unpaired, WrongKey,
+    self, Idle, Incomplete, Malformed, PartnerRefused, Unexpected, Unpaired, WrongKey,
 };
-use hbb_core::base::limits::{IDLE_MS, Limits, PARKED_MS};
+use hbb_core::base::limits::{IDLE_MS, Limits, PARKED_MS, TOKEN_KNOWN_MS, TOKENS_REFUSED_MAX};
 use hbb_core::base::peer::RelayToken;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
@@ -124,6 +124,49 @@ pub(crate) const A: &str = "198.51.100.7:40001";
 pub(crate) const B: &str = "203.0.113.9:50002";
 
 #[test]
+fn c118_a_leg_refused_for_its_key_ends_the_wait_of_its_partner() {
+    let mut legs = Legs::new(Limits::default(), Some("the key"));
+    let ask = |legs: &mut Legs, token: &str, key: &str| {
+        let conn = legs.connect(A);
+        (conn, legs.request(conn, &wish(token, key, 0)))
+    };
+    let (other, _) = ask(&mut legs, "other", "the key");
+    let (waiting, did) = ask(&mut legs, "t", "the key");
+    assert_eq!(did, [Effect::Park { conn: waiting }]);
+    let (refused, did) = ask(&mut legs, "t", "");
+    assert_eq!(did, [closed(waiting, PartnerRefused), closed(refused, WrongKey)]);
+    // And of one that comes second, if the token passed our signalling, for as long as that counts.
+    legs.expect("u", A);
+    let (refused, did) = ask(&mut legs, "u", "a key");
+    assert_eq!(did, [closed(refused, WrongKey)]);
+    let late = legs.connect(B);
+    let did = legs.wait(IDLE_MS - 1);
+    assert_eq!(did, [], "the first waits yet");
+    assert_eq!(legs.request(late, &wish("u", "the key", 0)), [closed(late, PartnerRefused)]);
+    let (conn, did) = ask(&mut legs, "other", "the key");
+    assert_eq!(did, [paired(other, conn)]);
+    legs.wait(TOKEN_KNOWN_MS);
+    let (conn, did) = ask(&mut legs, "u", "the key");
+    assert_eq!(did, [Effect::Park { conn }]);
+}
+
+#[test]
+fn c118_strangers_without_the_key_end_no_wait_but_of_the_tokens_they_name() {
+    let mut legs = Legs::new(Limits::default(), Some("the key"));
+    let waiting = legs.connect(A);
+    assert_eq!(legs.request(waiting, &wish("t", "the key", 0)), [Effect::Park { conn: waiting }]);
+    for n in 0..2 * TOKENS_REFUSED_MAX {
+        let conn = legs.connect(B);
+        let did = legs.request(conn, &wish(&format!("guess {n}"), "", 0));
+        assert_eq!(did, [closed(conn, WrongKey)]);
+    }
+    let conn = legs.connect(B);
+    assert_eq!(legs.request(conn, &wish("t", "the key", 0)), [paired(waiting, conn)]);
+    let conn = legs.connect(B);
+    assert_eq!(legs.request(conn, &wish("guess 9", "the key", 0)), [Effect::Park { conn }]);
+}
+
+#[test]
 fn c065_two_legs_of_one_token_are_paired() {
     let mut legs = Legs::open();
     let first = legs.park(A, "t");
@@ -172,7 +215,7 @@ fn c066_a_changed_key_counts_from_the_next_leg_on() {
     let mut legs = Legs::open();
     let first = legs.park(A, "t");
     legs.machine.reconfigure(Limits::default(), Some("secret".into()));
-    let (second, did) = legs.ask(B, "t");
+    let (second, did) = legs.ask(B, "u");
     assert_eq!(did, [closed(second, WrongKey)]);
     let third = legs.connect(B);
     assert_eq!(legs.request(third, &wish("t", "secret", 0)), [paired(first, third)]);

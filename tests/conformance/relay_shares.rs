@@ -69,6 +69,6 @@ fn c106_a_stranger_s_session_ends_for_a_known_one_and_a_known_one_for_nobody() {
         three.is_closed();
         refused.is_closed();
         is_pair(&mut one, &mut other);
-        assert!(server.log().contains("reason=table-full"), "{}", server.log());
+        assert!(server.log().contains("reason=sessions-full"), "{}", server.log());
     }
 }

@@ -2,7 +2,7 @@
 //! those whose token passed our signalling. C106.
 
 use hbb_core::base::conn::Conn;
-use hbb_core::base::counters::DropReason::TableFull;
+use hbb_core::base::counters::DropReason::SessionsFull;
 use hbb_core::base::limits::{Limits, SESSION_IDLE_MS, TOKEN_KNOWN_MS};
 use hbb_core::relay::{Effect, LegCounts};
 use hbb_core::rendezvous::Policy;
@@ -35,7 +35,7 @@ fn joins((pair, did): ([Conn; 2], Vec<Effect>)) -> [Conn; 2] {
 }
 
 fn is_refused((pair, did): ([Conn; 2], Vec<Effect>)) {
-    assert_eq!(did, pair.map(|conn| closed(conn, TableFull)));
+    assert_eq!(did, pair.map(|conn| closed(conn, SessionsFull)));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn c106_when_all_is_full_the_longest_silent_of_the_greediest_gives_way_to_a_know
     legs.moved(of_one[0][0]);
     let (new, did) = known(&mut legs, "new", ["10.1.0.1:9", "10.2.0.1:9"]);
     let [waiting, joining] = of_one[1];
-    let gone = [closed(waiting, TableFull), closed(joining, TableFull)];
+    let gone = [closed(waiting, SessionsFull), closed(joining, SessionsFull)];
     assert_eq!(did, [gone[0].clone(), gone[1].clone(), paired(new[0], new[1])]);
     is_refused(pair(&mut legs, "stranger", ["203.0.113.77:9"; 2]));
     // Four more are left that may give way; then known ones are alone, and safe from each other.
@@ -120,7 +120,7 @@ fn c106_a_relay_alone_shares_all_places_and_the_idle_of_the_greedy_give_way() {
     is_refused(pair(&mut legs, "busy", ["203.0.113.1:9"; 2]));
     legs.wait(SESSION_IDLE_MS);
     let (new, did) = pair(&mut legs, "honest", ["203.0.113.1:9"; 2]);
-    let gone = first.unwrap().map(|conn| closed(conn, TableFull));
+    let gone = first.unwrap().map(|conn| closed(conn, SessionsFull));
     assert_eq!(did, [gone[0].clone(), gone[1].clone(), paired(new[0], new[1])]);
 }
 

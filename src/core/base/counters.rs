@@ -24,8 +24,14 @@ pub enum DropReason {
     Unasked,
     /// A source or an id asks too often (C19, C20).
     TooFrequent,
-    /// A table is at its limit.
+    /// The table of peers is at its limit, or devices are present on as many connections as may be.
     TableFull,
+    /// No connection gives way to this one, or this one gives way to another (C101).
+    ConnectionsFull,
+    /// As many legs wait at the relay as may, of this address or in all (C106).
+    LegsFull,
+    /// No session of the relay gives way to this one, or this one gives way to another (C106).
+    SessionsFull,
     /// The server has as much to do as it takes on: key exchanges in a second, or changes waiting
     /// for the store.
     Busy,
@@ -35,6 +41,8 @@ pub enum DropReason {
     Idle,
     /// The partner of a parked leg did not come (C67).
     Unpaired,
+    /// The partner of a leg was refused for its key (C118).
+    PartnerRefused,
     /// A send failed.
     SendFailed,
     /// The store could not keep a change.
@@ -67,10 +75,14 @@ impl DropReason {
         Self::Unasked,
         Self::TooFrequent,
         Self::TableFull,
+        Self::ConnectionsFull,
+        Self::LegsFull,
+        Self::SessionsFull,
         Self::Busy,
         Self::SlowReader,
         Self::Idle,
         Self::Unpaired,
+        Self::PartnerRefused,
         Self::SendFailed,
         Self::StoreFailed,
         Self::WritesSpent,
@@ -93,10 +105,14 @@ impl DropReason {
             Self::Unasked => "unasked",
             Self::TooFrequent => "too-frequent",
             Self::TableFull => "table-full",
+            Self::ConnectionsFull => "connections-full",
+            Self::LegsFull => "legs-full",
+            Self::SessionsFull => "sessions-full",
             Self::Busy => "busy",
             Self::SlowReader => "slow-reader",
             Self::Idle => "idle",
             Self::Unpaired => "unpaired",
+            Self::PartnerRefused => "partner-refused",
             Self::SendFailed => "send-failed",
             Self::StoreFailed => "store-failed",
             Self::WritesSpent => "writes-spent",
@@ -105,6 +121,48 @@ impl DropReason {
             Self::Bug => "bug",
             Self::Done => "done",
         }
+    }
+
+    /// What it says to an operator: `ctl status` and board/manual.md in the same words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Malformed => "no message of the protocol, or a sealed one that does not open",
+            Self::Oversized => "longer than a message of its kind may be",
+            Self::Unexpected => "a message that has no business on this port or transport",
+            Self::Incomplete => "an id, device or token that the message needs is missing",
+            Self::Blocked => "the id or address is banned, or on the blocklist",
+            Self::WrongKey => "the client has another key than this server",
+            Self::NotGranted => "a relay for a device that nobody dialled of late, or one not ours",
+            Self::Unasked => "an answer nobody waits for, or not of the device asked",
+            Self::TooFrequent => "asked more often than it may; the client tries again",
+            Self::TableFull => "no room for more devices: --max-peers, --max-connections",
+            Self::ConnectionsFull => {
+                "no place for it, or its place went to another: --max-connections"
+            }
+            Self::LegsFull => "too many wait at the relay, of one address or in all",
+            Self::SessionsFull => {
+                "no room for its session, or that went to another: --max-sessions"
+            }
+            Self::Busy => "too many key exchanges, or changes that wait for the disk",
+            Self::SlowReader => "a client does not read what it is sent",
+            Self::Idle => "nothing came for too long",
+            Self::Unpaired => "the other end did not come to the relay",
+            Self::PartnerRefused => "the other end came to the relay with another key",
+            Self::SendFailed => "the kernel refused to send",
+            Self::StoreFailed => "the disk refused a change",
+            Self::WritesSpent => "--writes-per-day is spent; the client tries again",
+            Self::MemoryFull => "no memory for half-read messages; the client tries again",
+            Self::Dismissed => "an operator ended it",
+            Self::Bug => "an error in hbb: please report it",
+            Self::Done => "a conversation that ended as it should",
+        }
+    }
+
+    /// Whether somebody was sent away whom more room or the right key would have let in: worth a
+    /// warning.
+    pub const fn is_refusal(self) -> bool {
+        let full = matches!(self, Self::ConnectionsFull | Self::LegsFull | Self::SessionsFull);
+        full || matches!(self, Self::WrongKey | Self::TooFrequent | Self::Busy | Self::MemoryFull)
     }
 }
 

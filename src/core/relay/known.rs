@@ -9,10 +9,33 @@ use crate::base::peer::RelayToken;
 use crate::base::table::{Seed, Table};
 use crate::base::time::{Throttle, Time};
 
-/// Tokens by their hash, and when they passed.
-pub(super) struct KnownTokens {
+/// Tokens by their hash, and when they were noted; the oldest gives way.
+pub(super) struct RecentTokens {
     seed: Seed,
     tokens: Table<u64, Time>,
+}
+
+impl RecentTokens {
+    /// Room for `limit` tokens; hashes are made under `seed`.
+    pub(super) fn new(limit: usize, seed: Seed) -> Self {
+        Self { seed, tokens: Table::new(limit, seed) }
+    }
+
+    /// Notes one.
+    pub(super) fn add(&mut self, now: Time, token: &RelayToken) {
+        self.tokens.insert_evicting(self.seed.hash(token), now);
+    }
+
+    /// Whether it was noted within [`TOKEN_KNOWN_MS`].
+    pub(super) fn has(&self, now: Time, token: &RelayToken) -> bool {
+        let noted = self.tokens.get(&self.seed.hash(token));
+        noted.is_some_and(|at| now.since_ms(*at) <= TOKEN_KNOWN_MS)
+    }
+}
+
+/// Tokens that passed, so many of each address and network.
+pub(super) struct KnownTokens {
+    tokens: RecentTokens,
     addresses: Throttle,
     networks: Throttle,
 }
@@ -21,8 +44,8 @@ impl KnownTokens {
     /// None yet; hashes are made under `seed`.
     pub(super) fn new(seed: Seed) -> Self {
         let throttle = || Throttle::new(TOKEN_KNOWN_MS, seed);
-        let tokens = Table::new(TOKENS_KNOWN_MAX, seed);
-        Self { seed, tokens, addresses: throttle(), networks: throttle() }
+        let tokens = RecentTokens::new(TOKENS_KNOWN_MAX, seed);
+        Self { tokens, addresses: throttle(), networks: throttle() }
     }
 
     /// Remembers a token that somebody at `from` had passed on; false if there were too many from
@@ -32,14 +55,13 @@ impl KnownTokens {
         let allowed = self.addresses.allow(now, source, TOKENS_PER_ADDRESS)
             && self.networks.allow(now, source.network(), TOKENS_PER_NETWORK);
         if allowed {
-            self.tokens.insert_evicting(self.seed.hash(token), now);
+            self.tokens.add(now, token);
         }
         allowed
     }
 
     /// Whether a token passed within [`TOKEN_KNOWN_MS`].
     pub(super) fn has(&self, now: Time, token: &RelayToken) -> bool {
-        let passed = self.tokens.get(&self.seed.hash(token));
-        passed.is_some_and(|at| now.since_ms(*at) <= TOKEN_KNOWN_MS)
+        self.tokens.has(now, token)
     }
 }

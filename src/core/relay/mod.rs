@@ -1,5 +1,5 @@
 //! Which relay legs belong together: a pure machine. It must not know sockets, clocks, logs or
-//! the rendezvous. C65-C67, C69-C71, C106.
+//! the rendezvous. C65-C67, C69-C71, C106, C118.
 
 pub mod budget;
 mod crowd;
@@ -186,7 +186,7 @@ impl Relay {
         let limited = self.lists.black.contains(from.ip());
         let fresh = Fresh { source: from.prefix(), since: now, limited };
         if let Some(conn) = self.pairing.opened(conn, fresh) {
-            self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+            self.push(effects, Effect::Close { conn, reason: DropReason::ConnectionsFull });
         }
     }
 
@@ -208,6 +208,10 @@ impl Relay {
     ) -> Result<(), DropReason> {
         let Request::RequestRelay(asked) = request else { return Err(DropReason::Unexpected) };
         if self.access_key.as_deref().is_some_and(|key| key != asked.access_key) {
+            let waiting = asked.token.value().and_then(|token| self.pairing.refuse(now, token));
+            if let Some(conn) = waiting {
+                self.push(effects, Effect::Close { conn, reason: DropReason::PartnerRefused });
+            }
             return Err(DropReason::WrongKey);
         }
         let token = match &asked.token {
@@ -219,18 +223,21 @@ impl Relay {
             Joined::Parked { evicted } => {
                 self.push(effects, Effect::Park { conn });
                 if let Some(conn) = evicted {
-                    self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+                    self.push(effects, Effect::Close { conn, reason: DropReason::LegsFull });
                 }
             }
             Joined::Paired { waiting, terms, evicted } => {
                 for conn in evicted.into_iter().flatten() {
-                    self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+                    self.push(effects, Effect::Close { conn, reason: DropReason::SessionsFull });
                 }
                 self.push(effects, Effect::Pair { waiting, joining: conn, terms });
             }
             Joined::Refused { waiting } => {
-                self.push(effects, Effect::Close { conn: waiting, reason: DropReason::TableFull });
-                self.push(effects, Effect::Close { conn, reason: DropReason::TableFull });
+                self.push(
+                    effects,
+                    Effect::Close { conn: waiting, reason: DropReason::SessionsFull },
+                );
+                self.push(effects, Effect::Close { conn, reason: DropReason::SessionsFull });
             }
         }
         Ok(())

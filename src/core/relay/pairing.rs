@@ -1,19 +1,19 @@
 //! Legs by their token: which wait, for how long, and how many may. It must not know messages.
-//! C66, C67, C106.
+//! C66, C67, C106, C118.
 
 use static_assertions::const_assert;
 
 use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::Conn;
 use crate::base::counters::DropReason;
-use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX};
+use crate::base::limits::{IDLE_MS, Limits, PARKED_MS, RELAY_TOKEN_BYTES_MAX, TOKENS_REFUSED_MAX};
 use crate::base::peer::RelayToken;
 use crate::base::table::{Seed, Table, TableFull};
 use crate::base::time::Time;
 use crate::wire::ConnType;
 
 use super::crowd::{Crowd, Share};
-use super::known::KnownTokens;
+use super::known::{KnownTokens, RecentTokens};
 use super::sessions::{NewPair, SessionTable};
 
 /// The rules a session runs under, which follow from its two legs.
@@ -68,6 +68,8 @@ pub(super) struct Pairing {
     crowd: Crowd,
     sessions: SessionTable,
     known: KnownTokens,
+    /// Of legs that were refused before their partner came.
+    refused: RecentTokens,
     /// Whether nobody tells us tokens, as there is no signalling beside us.
     alone: bool,
     limits: Limits,
@@ -118,6 +120,7 @@ impl Pairing {
             crowd: Crowd::new(seed),
             sessions: SessionTable::new(limits.sessions, seed),
             known: KnownTokens::new(seed),
+            refused: RecentTokens::new(TOKENS_REFUSED_MAX, seed),
             alone: true,
             limits,
         }
@@ -182,7 +185,8 @@ impl Pairing {
     /// Takes the token of a connection, which is its first message and its only one.
     ///
     /// # Errors
-    /// `Unexpected` if it sent one before, `TableFull` if there is no place to wait in.
+    /// `Unexpected` if it sent one before, `LegsFull` if there is no place to wait in,
+    /// `PartnerRefused` if its partner came and was refused.
     pub(super) fn join(
         &mut self,
         now: Time,
@@ -194,6 +198,9 @@ impl Pairing {
         let (source, terms) = (fresh.source, SessionTerms { conn_type, limited: fresh.limited });
         let known = self.known.has(now, token);
         let Some(waiting) = self.parked.get(token).map(|parked| parked.conn) else {
+            if self.refused.has(now, token) {
+                return Err(DropReason::PartnerRefused);
+            }
             let parked = ParkedLeg { conn, source, terms, known, since: now };
             return self.park(token, parked);
         };
@@ -209,18 +216,30 @@ impl Pairing {
         })
     }
 
+    /// A leg that brought this token was refused: whoever waits under it is forgotten and given
+    /// back (C118). Where our signalling told us the token, who comes under it is not to wait.
+    pub(super) fn refuse(&mut self, now: Time, token: &RelayToken) -> Option<Conn> {
+        let waiting = self.parked.get(token).map(|parked| parked.conn);
+        match waiting {
+            Some(conn) => drop(self.unpark(conn)),
+            None if self.known.has(now, token) => self.refused.add(now, token),
+            None => {}
+        }
+        waiting
+    }
+
     /// Parks a leg in the place of the one that must give way to it, if there is no other.
     fn park(&mut self, token: &RelayToken, parked: ParkedLeg) -> Result<Joined, DropReason> {
         if self.limits.parked_per_source == 0 || self.parked.len() > self.parked.limit() {
             // The limits were lowered: those who wait leave within PARKED_MS, nobody joins them.
-            return Err(DropReason::TableFull);
+            return Err(DropReason::LegsFull);
         }
         let evicted = self.must_give_way(&parked);
         if let Some(evicted) = evicted {
             self.unpark(evicted);
         }
         let (conn, source, known) = (parked.conn, parked.source, parked.known);
-        self.parked.insert(token.clone(), parked).map_err(|_| DropReason::TableFull)?;
+        self.parked.insert(token.clone(), parked).map_err(|_| DropReason::LegsFull)?;
         // It has no more entries than `parked` nor a lower limit: there is room.
         let _ = self.tokens.insert(conn, token.clone());
         self.crowd.add(source, known);

@@ -5,6 +5,7 @@ mod admin;
 mod challenge;
 mod console;
 mod dialing;
+mod events;
 mod join;
 mod newcomers;
 mod online;
@@ -39,6 +40,7 @@ pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
 pub use console::ConsoleAnswer;
 use dialing::{Askers, Dial, Elsewhere, Grants};
+pub use events::{Event, Held};
 use newcomers::Newcomers;
 use online::Reading;
 pub use policy::{LocalNetwork, Policy};
@@ -133,91 +135,6 @@ pub enum Effect {
     },
     /// Something an operator may want to read; `net/report.rs` words it.
     Report(Event),
-}
-
-/// What the rendezvous reports, in the past tense.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A new id is registered and durable.
-    PeerAdded {
-        /// The new id.
-        id: PeerId,
-    },
-    /// A registered device has a new key, durable.
-    PeerKeyChanged {
-        /// The device's id, as before.
-        id: PeerId,
-    },
-    /// A registered device goes by another id, durable.
-    PeerRenamed {
-        /// The id given up.
-        from: PeerId,
-        /// The id it goes by now.
-        id: PeerId,
-    },
-    /// Somebody else asked for a registered id, or for a new key from another address.
-    PeerChangeRefused {
-        /// The registered id.
-        id: PeerId,
-        /// The address that asked.
-        from: Endpoint,
-    },
-    /// Somebody asked for what only an operator can give, by `forget --free`.
-    PeerHeld {
-        /// The id.
-        id: PeerId,
-        /// The address that asked.
-        from: Endpoint,
-        /// Why it was refused.
-        why: Held,
-    },
-    /// A new id was refused because the table is full.
-    PeersFull {
-        /// How many peers may be registered.
-        limit: usize,
-    },
-    /// A peer was forgotten: an operator wished it, or it was away so long that it made room for a
-    /// new one ([`Limits::forget_after_days`]).
-    PeerForgotten {
-        /// The id that is free again.
-        id: PeerId,
-    },
-    /// An operator wants a peer forgotten that is not registered.
-    PeerUnknown {
-        /// The id the operator gave.
-        id: PeerId,
-    },
-    /// The store could not keep a registration or a removal.
-    SaveFailed {
-        /// The id to be registered or removed.
-        id: PeerId,
-    },
-    /// A message went no further.
-    Dropped {
-        /// Where it came from.
-        via: Via,
-        /// Why; counted as well.
-        reason: DropReason,
-    },
-}
-
-/// Why a claim waits for an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// A registered device asks for a new key, and nobody knows the address it was last at (C93).
-    Unseen,
-    /// The id is kept for the device that an operator had forgotten (C91).
-    Forgotten,
-}
-
-impl Held {
-    /// The word for log lines.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unseen => "last-address-unknown",
-            Self::Forgotten => "forgotten",
-        }
-    }
 }
 
 /// Somebody who proved who it is, or that it has the key: its address is no stranger's (C101).
@@ -425,10 +342,19 @@ impl Rendezvous {
         }
     }
 
-    /// Counts and reports a message that goes no further, and closes the connection it came on.
-    fn drop(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
+    /// Counts and reports what went no further.
+    fn refuse(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
         self.counters.count(reason);
-        push(effects, Effect::Report(Event::Dropped { via, reason }));
+        let event = match self.source(via) {
+            Ok(from) if reason.is_refusal() => Event::Refused { from, reason },
+            _ => Event::Dropped { via, reason },
+        };
+        push(effects, Effect::Report(event));
+    }
+
+    /// The same for a message, whose connection is closed.
+    fn drop(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
+        self.refuse(via, reason, effects);
         if let Via::Stream(conn) = via {
             push(effects, Effect::Close { conn, reason });
         }

@@ -154,7 +154,7 @@ impl Rendezvous {
         let asked = standing == Standing::Known && self.answers_challenge(&claim.id, via);
         if self.saving.get(&claim.id).is_some() {
             // The answer is on its way; the client asks again if it gets lost.
-            return Err(DropReason::TooFrequent);
+            return Err(DropReason::Unexpected);
         }
         // A forged address must not use up what a real one is entitled to (C96).
         let pays = matches!(standing, Standing::New | Standing::Rekeyed);
@@ -424,7 +424,7 @@ impl Rendezvous {
         via: Via,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        self.counters.count(DropReason::TooFrequent);
+        self.refuse(via, DropReason::TooFrequent, effects);
         answer(effects, via, Registered::TooFrequent);
         Ok(())
     }

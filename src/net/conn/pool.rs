@@ -41,6 +41,8 @@ struct Notice {
 /// One place, free again, for the next generation, when dropped.
 pub(crate) struct Place {
     conn: Conn,
+    /// Where its connection comes from, as far as that is known.
+    ip: Cell<IpAddr>,
     notice: Rc<Notice>,
     pool: Pool,
 }
@@ -81,7 +83,7 @@ impl Pool {
         };
         let notice = Rc::<Notice>::default();
         self.0.tenants.borrow_mut().insert(conn, Rc::clone(&notice));
-        Some(Place { conn, notice, pool: self.clone() })
+        Some(Place { conn, ip: Cell::new(origin.ip), notice, pool: self.clone() })
     }
 
     /// Ties a connection to the device that is present on it, or to the key it showed.
@@ -121,6 +123,11 @@ impl Place {
         self.conn
     }
 
+    /// Where the connection comes from: where its proxy is until that tells.
+    pub(crate) const fn ip(&self) -> IpAddr {
+        self.ip.get()
+    }
+
     /// Whether the connection comes from an address that is known.
     pub(crate) fn is_known(&self) -> bool {
         let Shared { places, clock, .. } = &*self.pool.0;
@@ -152,6 +159,7 @@ impl Place {
     /// # Errors
     /// As [`Places::told`].
     pub(crate) fn told(&self, ip: IpAddr) -> Result<(), PlaceRefused> {
+        self.ip.set(ip);
         let now = self.pool.0.clock.now();
         let evicted = self.pool.0.places.borrow_mut().told(now, self.conn, ip)?;
         self.pool.evict(evicted);

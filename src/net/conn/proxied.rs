@@ -96,7 +96,7 @@ fn is_at(connection: &mut Connection, door: Door<'_>, at: Endpoint) -> Result<()
     if door.refuses(at.ip()) {
         return Err(DropReason::Blocked);
     }
-    connection.place.told(at.ip()).map_err(|_| DropReason::TableFull)
+    connection.place.told(at.ip()).map_err(|_| DropReason::ConnectionsFull)
 }
 
 /// Nobody knows where the client is: at an address that is nobody's (RFC 6666), each connection at

@@ -120,13 +120,18 @@ impl Status {
         let relay = self.relay.iter().flat_map(|load| &load.dropped);
         let counters: Vec<&Counters> = rendezvous.chain(relay).collect();
         let mut members = Vec::with_capacity(DROP_REASONS);
+        let mut meanings = Vec::with_capacity(DROP_REASONS);
         for reason in DropReason::ALL {
             let count = counters.iter().map(|c| c.of(reason)).fold(0, u64::saturating_add);
             if count > 0 && reason != DropReason::Done {
                 members.push((reason.as_str(), Value::Number(count)));
+                meanings.push((reason.as_str(), Value::Text(reason.meaning())));
             }
         }
         out.group("dropped", &members);
+        if out.is_text() {
+            meanings.iter().for_each(|(reason, meaning)| out.field(reason, *meaning));
+        }
     }
 }
 

@@ -122,6 +122,12 @@ impl SessionList {
 }
 
 impl RunningSession {
+    /// Where the leg is that waited for the other.
+    pub(crate) const fn waited(&self) -> Endpoint {
+        let [waited, _] = self.session.ends;
+        waited
+    }
+
     /// The handle the relay machine knows it by.
     pub(crate) const fn conn(&self) -> Conn {
         self.session.conn

@@ -208,9 +208,10 @@ impl Relaying {
                     }
                 }
                 Effect::Close { conn, reason } => {
-                    report::leg_closed(conn, reason);
                     // Its task ends, unless there is still a message for it.
-                    if self.legs.remove(conn).is_none() {
+                    let leg = self.legs.remove(conn);
+                    report::leg_closed(conn, leg.as_ref().map(|leg| leg.from.ip()), reason);
+                    if leg.is_none() {
                         self.evicted.extend(self.running.number_of(conn));
                     }
                 }
@@ -254,13 +255,14 @@ impl Relaying {
     /// Ends the sessions that gave way to others (C106).
     async fn end_evicted(&mut self) {
         while let Some(number) = self.evicted.pop() {
-            self.end_as(number, DropReason::TableFull).await;
+            self.end_as(number, DropReason::SessionsFull).await;
         }
     }
 
     async fn end_as(&mut self, number: u64, reason: DropReason) -> bool {
         let Some(session) = self.running.end(number) else { return false };
         let (bytes, secs) = (session.bytes(), session.secs(self.clock.now()));
+        report::refused(session.waited().ip(), reason);
         session.dismiss();
         self.sessions.end(number).await;
         report::session_ended(&SessionEnd { bytes, secs, reason });

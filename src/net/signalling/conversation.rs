@@ -16,6 +16,7 @@ use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::conn::{Connection, payload};
 use crate::net::message::{Outbox, ToConnection, ToRendezvous};
+use crate::net::report;
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
@@ -56,6 +57,7 @@ pub(crate) async fn serve(
         let secrecy = Secrecy::Silent;
         let talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy };
         let reason = talk.run(beginning, outbox).await;
+        report::refused(ip, reason);
         let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
     }
 }

@@ -1,0 +1,98 @@
+//! What the rendezvous reports, for operators. It must not know how that is worded.
+
+use crate::base::address::Endpoint;
+use crate::base::conn::Via;
+use crate::base::counters::DropReason;
+use crate::base::peer::PeerId;
+
+/// What the rendezvous reports, in the past tense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A new id is registered and durable.
+    PeerAdded {
+        /// The new id.
+        id: PeerId,
+    },
+    /// A registered device has a new key, durable.
+    PeerKeyChanged {
+        /// The device's id, as before.
+        id: PeerId,
+    },
+    /// A registered device goes by another id, durable.
+    PeerRenamed {
+        /// The id given up.
+        from: PeerId,
+        /// The id it goes by now.
+        id: PeerId,
+    },
+    /// Somebody else asked for a registered id, or for a new key from another address.
+    PeerChangeRefused {
+        /// The registered id.
+        id: PeerId,
+        /// The address that asked.
+        from: Endpoint,
+    },
+    /// Somebody asked for what only an operator can give, by `forget --free`.
+    PeerHeld {
+        /// The id.
+        id: PeerId,
+        /// The address that asked.
+        from: Endpoint,
+        /// Why it was refused.
+        why: Held,
+    },
+    /// A new id was refused because the table is full.
+    PeersFull {
+        /// How many peers may be registered.
+        limit: usize,
+    },
+    /// A peer was forgotten: an operator wished it, or it was away so long that it made room for a
+    /// new one ([`Limits::forget_after_days`]).
+    PeerForgotten {
+        /// The id that is free again.
+        id: PeerId,
+    },
+    /// An operator wants a peer forgotten that is not registered.
+    PeerUnknown {
+        /// The id the operator gave.
+        id: PeerId,
+    },
+    /// The store could not keep a registration or a removal.
+    SaveFailed {
+        /// The id to be registered or removed.
+        id: PeerId,
+    },
+    /// A message went no further.
+    Dropped {
+        /// Where it came from.
+        via: Via,
+        /// Why; counted as well.
+        reason: DropReason,
+    },
+    /// Somebody was sent away for what an operator can change.
+    Refused {
+        /// Who.
+        from: Endpoint,
+        /// Why; counted as well.
+        reason: DropReason,
+    },
+}
+
+/// Why a claim waits for an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// A registered device asks for a new key, and nobody knows the address it was last at (C93).
+    Unseen,
+    /// The id is kept for the device that an operator had forgotten (C91).
+    Forgotten,
+}
+
+impl Held {
+    /// The word for log lines.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unseen => "last-address-unknown",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
