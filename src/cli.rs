@@ -135,6 +135,9 @@ pub struct ServeFlags {
     /// TEXT that says which key to sign with and what clients must show, see below
     #[argh(option)]
     pub key: Option<String>,
+    /// FILE with the secret key, elsewhere than in --data; it is read and never written
+    #[argh(option)]
+    pub key_file: Option<String>,
     /// local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip
     #[argh(option)]
     pub mask: Option<String>,

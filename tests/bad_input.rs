@@ -12,6 +12,8 @@ use std::time::Duration;
 
 #[path = "sim/chance.rs"]
 mod chance;
+#[path = "bad_input/keys.rs"]
+mod keys;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;
@@ -79,74 +81,6 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "{word:?} is not in {said:?}");
     }
-}
-
-#[test]
-fn a_half_written_key_file_is_named_and_kept() {
-    let folder = Folder::used("half-key");
-    let whole = fs::read(folder.file("id_ed25519")).unwrap();
-    fs::write(folder.file("id_ed25519"), &whole[..40]).unwrap();
-    let before = folder.contents();
-    refused(&serve(&folder.0, &[]), 3, &["id_ed25519 is damaged", "backup", "keygen --force"]);
-    assert_eq!(folder.contents(), before);
-}
-
-#[test]
-fn an_unreadable_key_file_is_named_and_kept() {
-    let folder = Folder::used("no-key");
-    fs::remove_file(folder.file("id_ed25519")).unwrap();
-    fs::create_dir(folder.file("id_ed25519")).unwrap();
-    let before = folder.contents();
-    refused(&serve(&folder.0, &[]), 3, &["id_ed25519", "It is a folder", "a container"]);
-    assert_eq!(folder.contents(), before);
-}
-
-#[test]
-fn a_key_file_as_found_in_the_wild_is_read_or_named() {
-    let folder = Folder::used("wild-key");
-    let (file, secret) = (folder.file("id_ed25519"), fs::read_to_string(folder.file("id_ed25519")));
-    let secret = secret.unwrap();
-    let public = fs::read_to_string(folder.file("id_ed25519.pub")).unwrap();
-    let utf16 = |text: &str| -> Vec<u8> {
-        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
-        units.flat_map(u16::to_le_bytes).collect()
-    };
-    let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n";
-    for (text, said) in [
-        (openssh.as_bytes().to_vec(), "a key of OpenSSH"),
-        (public.clone().into_bytes(), "a public key"),
-        (utf16(&secret), "Save it as UTF-8"),
-        (vec![b'A'; 2000], "far too large"),
-    ] {
-        fs::write(&file, text).unwrap();
-        let before = folder.contents();
-        refused(&serve(&folder.0, &[]), 3, &["id_ed25519", said, "It was not changed"]);
-        assert_eq!(folder.contents(), before);
-    }
-    let (first, second) = secret.split_at(44);
-    for text in
-        [format!("\u{feff}{secret}\r\n"), format!("\"{secret}\"\n"), format!("{first}\n{second}\n")]
-    {
-        let server = Server::start_with(&[("id_ed25519", &text)], &[]);
-        assert_eq!(server.key(), public);
-    }
-}
-
-#[test]
-fn the_value_of_key_is_a_text_and_no_file() {
-    let folder = Folder::used("key-path");
-    for path in ["/data/id_ed25519", "./id_ed25519.pub", "id_ed25519"] {
-        refused(&serve(&folder.0, &["--key", path]), 2, &["--key takes the text of a key"]);
-    }
-}
-
-#[test]
-fn the_own_public_key_signs_as_without_the_flag() {
-    let first = Server::start(&[]);
-    let secret = fs::read_to_string(first.data().join("id_ed25519")).unwrap();
-    let server = Server::start_with(&[("id_ed25519", &secret)], &["--key", &first.key()]);
-    assert!(!server.log().contains("key-unsigned"), "{}", server.log());
-    assert_eq!(server.key(), first.key());
 }
 
 #[test]

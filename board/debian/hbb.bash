@@ -87,7 +87,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -130,6 +130,10 @@ _hbb() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -229,7 +233,7 @@ _hbb() {
             esac
             ;;
         hbb_export)
-            opts="--help --host --port --relay --api --format --data --flags"
+            opts="--help --host --port --relay --api --format --data --key-file --flags"
             case "${prev}" in
                 --host)
                     COMPREPLY=()
@@ -255,6 +259,10 @@ _hbb() {
                     COMPREPLY=()
                     return 0
                     ;;
+                --key-file)
+                    COMPREPLY=()
+                    return 0
+                    ;;
                 --flags)
                     COMPREPLY=()
                     return 0
@@ -266,7 +274,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -309,6 +317,10 @@ _hbb() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --key-file)
                     COMPREPLY=()
                     return 0
                     ;;

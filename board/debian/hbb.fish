@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day'
 
     set -l i 1
     set -l cleaned_cmd
@@ -67,6 +67,7 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l proxy-header -r -d 'he
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l proxy-protocol -d 'they begin every other TCP connection with the PROXY protocol, version 1 or 2'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l relay-servers -r -d 'relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l key -r -d 'TEXT that says which key to sign with and what clients must show, see below'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l key-file -r -d 'FILE with the secret key, elsewhere than in --data; it is read and never written'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l mask -r -d 'local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l local-ip -r -d 'IP address of this machine in the network of --mask'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l always-use-relay -d 'send all sessions through the relay'
@@ -99,7 +100,8 @@ complete -c hbb -n '__fish_hbb_using_command export' -f -l relay -r -d 'relay to
 complete -c hbb -n '__fish_hbb_using_command export' -f -l api -r -d 'address of an API server to name, such as https://rd.example.org'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l format -x -a 'text string qr exe toml json' -d 'text, string, qr, exe, toml or json'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files; the working directory if not given'
-complete -c hbb -n '__fish_hbb_using_command export' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\' to take --data, --port, --public and --key from'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l key-file -r -d 'FILE with the secret key, if it is not in --data'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\' to take from it what is not given here'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
@@ -116,6 +118,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l proxy-header -r -d 'he
 complete -c hbb -n '__fish_hbb_using_command check' -f -l proxy-protocol -d 'they begin every other TCP connection with the PROXY protocol, version 1 or 2'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l relay-servers -r -d 'relays that clients are told to use: HOST[:PORT],HOST[:PORT]... (this one)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l key -r -d 'TEXT that says which key to sign with and what clients must show, see below'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l key-file -r -d 'FILE with the secret key, elsewhere than in --data; it is read and never written'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l mask -r -d 'local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l local-ip -r -d 'IP address of this machine in the network of --mask'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l always-use-relay -d 'send all sessions through the relay'

@@ -72,6 +72,7 @@ _hbb_serve() {
         '--proxy-protocol[they begin every other TCP connection with the PROXY protocol, version 1 or 2]' \
         '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
         '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
+        '--key-file[FILE with the secret key, elsewhere than in --data; it is read and never written]'': :' \
         '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
         '--local-ip[IP address of this machine in the network of --mask]'': :' \
         '--always-use-relay[send all sessions through the relay]' \
@@ -120,7 +121,8 @@ _hbb_export() {
         '--api[address of an API server to name, such as https\://rd.example.org]'': :' \
         '--format[text, string, qr, exe, toml or json]'': :(text string qr exe toml json)' \
         '--data[DIR with the key files; the working directory if not given]'': :_files' \
-        '--flags[FILE of '\''hbb serve --flags'\'' to take --data, --port, --public and --key from]'': :_files' \
+        '--key-file[FILE with the secret key, if it is not in --data]'': :' \
+        '--flags[FILE of '\''hbb serve --flags'\'' to take from it what is not given here]'': :_files' \
         && return 0
 }
 
@@ -145,6 +147,7 @@ _hbb_check() {
         '--proxy-protocol[they begin every other TCP connection with the PROXY protocol, version 1 or 2]' \
         '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
         '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
+        '--key-file[FILE with the secret key, elsewhere than in --data; it is read and never written]'': :' \
         '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
         '--local-ip[IP address of this machine in the network of --mask]'': :' \
         '--always-use-relay[send all sessions through the relay]' \

@@ -67,7 +67,10 @@ pub struct ExportFlags {
     /// DIR with the key files; the working directory if not given
     #[argh(option)]
     pub data: Option<String>,
-    /// FILE of 'hbb serve --flags' to take --data, --port, --public and --key from
+    /// FILE with the secret key, if it is not in --data
+    #[argh(option)]
+    pub key_file: Option<String>,
+    /// FILE of 'hbb serve --flags' to take from it what is not given here
     #[argh(option)]
     pub flags: Option<String>,
 }

@@ -123,14 +123,18 @@ fn check_lists(dir: &Path, report: &mut Report) {
 }
 
 fn check_key(config: &Config, report: &mut Report) {
-    match KeyChoice::parse(config.key.as_deref()) {
+    let choice = KeyChoice::parse(config.key.as_deref());
+    if let Ok(Err(exit)) = choice.as_ref().map(|choice| keygen::refuse_two(config, choice)) {
+        return report.exit(&exit);
+    }
+    match choice {
         Err(why) => report.problem(ExitReason::Flags, &format!("--key: {why}")),
         Ok(KeyChoice::Secret(key)) => {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
         }
         Ok(KeyChoice::Word(word)) if keygen::is_path(&word) => report.exit(&keygen::key_is_path()),
         Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
-        Ok(KeyChoice::Word(word)) if keygen::is_own_public(&config.data, &word) => {
+        Ok(KeyChoice::Word(word)) if keygen::is_own_public(config, &word) => {
             check_key_files(config, report);
         }
         Ok(KeyChoice::Word(_)) => report.doubt(
@@ -145,12 +149,11 @@ fn check_key(config: &Config, report: &mut Report) {
 }
 
 fn check_key_files(config: &Config, report: &mut Report) {
-    let dir = config.data.as_path();
-    let key = match keygen::read(dir) {
+    let key = match keygen::read_for(config) {
         Err(exit) => return report.exit(&exit),
         Ok(Some(key)) => key,
         Ok(None) => {
-            return match keygen::refuse_orphan(dir) {
+            return match keygen::refuse_orphan(&config.data) {
                 Err(exit) => report.exit(&exit),
                 Ok(()) if config.role == Role::Relay && config.key.is_none() => {
                     report.exit(&keygen::relay_without_key());
@@ -160,17 +163,18 @@ fn check_key_files(config: &Config, report: &mut Report) {
         }
     };
     report.fine(&["key files, public ", &key.public_text()].concat());
-    if let Some(mode) = keygen::secret_mode(dir).filter(|mode| mode & keygen::MODE_TOO_OPEN != 0) {
-        let path = dir.join(keygen::SECRET_FILE);
-        let path = path.display();
+    let secret = keygen::secret_path(config);
+    let path = secret.display();
+    let mode = keygen::secret_mode(&secret);
+    if let Some(mode) = mode.filter(|mode| mode & keygen::MODE_TOO_OPEN != 0) {
         report.doubt(&format!("{path} has mode {mode:o}, so others have access; chmod 600 {path}"));
     }
-    if keygen::read_public(dir).is_some_and(|text| text != key.public_text()) {
+    if keygen::read_public(&secret).is_some_and(|text| text != key.public_text()) {
+        let then = if config.key_file.is_some() { "" } else { " and will be rewritten" };
         report.doubt(&format!(
-            "{} is not the public key of {} and will be rewritten; clients that were given it \
-             need the one above",
-            dir.join(keygen::PUBLIC_FILE).display(),
-            keygen::SECRET_FILE
+            "{} is not the public key of {path}{then}; clients that were given it need the one \
+             above",
+            keygen::public_path(&secret).display()
         ));
     }
 }

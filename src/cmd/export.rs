@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _};
-use std::path::Path;
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -66,6 +65,7 @@ fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {
     let config = settings::read(&ServeFlags {
         data: flags.data.clone(),
         flags: flags.flags.clone(),
+        key_file: flags.key_file.clone(),
         port: flags.port.clone(),
         public: flags.host.clone().or_else(|| flags.public.clone()),
         ..ServeFlags::default()
@@ -109,26 +109,26 @@ fn client_key(config: &Config) -> Result<String, Exit> {
     match choice.map_err(|why| Exit::flags(format!("--key: {why}")))? {
         KeyChoice::Word(word) => Ok(word.into()),
         KeyChoice::Secret(key) => Ok(key.public_text()),
-        KeyChoice::Files { .. } => public_key(&config.data),
+        KeyChoice::Files { .. } => public_key(config),
     }
 }
 
 /// The public half of the secret key file; of the public one if only the server may read the other.
-fn public_key(dir: &Path) -> Result<String, Exit> {
-    let opened = File::open(dir.join(keygen::SECRET_FILE));
-    if opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
-        && let Some(text) = keygen::read_public(dir)
+fn public_key(config: &Config) -> Result<String, Exit> {
+    let secret = keygen::secret_path(config);
+    if File::open(&secret).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+        && let Some(text) = keygen::read_public(&secret)
     {
         return Ok(text);
     }
-    if let Some(key) = keygen::read(dir)? {
+    if let Some(key) = keygen::read_for(config)? {
         return Ok(key.public_text());
     }
-    keygen::refuse_orphan(dir)?;
+    keygen::refuse_orphan(&config.data)?;
     Err(Exit::unusable(format!(
         "There is no key in {} yet: start 'hbb serve' there once, or run 'hbb keygen'; or name \
          another directory with --data.",
-        dir.display()
+        config.data.display()
     )))
 }
 

@@ -74,28 +74,65 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
     let alone = config.role == Role::Relay;
     // Its own public key can only mean what clients must show: it signs, as without the flag.
     let choice = match choice {
-        KeyChoice::Word(word) if !alone && is_own_public(&config.data, &word) => {
+        KeyChoice::Word(word) if !alone && is_own_public(config, &word) => {
             KeyChoice::Files { enforce: true }
         }
         choice => choice,
     };
+    refuse_two(config, &choice)?;
     match choice {
         KeyChoice::Files { enforce: false } if alone => {
             return Ok(KeyPolicy { signing: None, enforced: None });
         }
-        KeyChoice::Files { .. } if alone && text.is_none() && read(&config.data)?.is_none() => {
+        KeyChoice::Files { .. } if alone && text.is_none() && read_for(config)?.is_none() => {
             return Err(relay_without_key());
         }
         KeyChoice::Word(word) if is_path(&word) => return Err(key_is_path()),
         KeyChoice::Word(_) if !alone => warn!("key-unsigned flag=--key sessions=unencrypted"),
         _ => {}
     }
-    choice.resolve(|| load_or_create(&config.data))
+    choice.resolve(|| match &config.key_file {
+        None => load_or_create(&config.data),
+        Some(file) => load(file),
+    })
 }
 
-/// Whether `word` is the public half of the key files in `dir`.
-pub(super) fn is_own_public(dir: &Path, word: &str) -> bool {
-    read(dir).ok().flatten().is_some_and(|key| key.public_text() == word)
+/// Refuses a key that `--key` holds beside one that `--key-file` names.
+pub(super) fn refuse_two(config: &Config, choice: &KeyChoice) -> Result<(), Exit> {
+    let two = match choice {
+        KeyChoice::Files { .. } => false,
+        KeyChoice::Secret(_) => true,
+        KeyChoice::Word(word) => !is_own_public(config, word),
+    };
+    if two && config.key_file.is_some() {
+        return Err(Exit::flags("--key-file: --key holds another key; leave one of them out"));
+    }
+    Ok(())
+}
+
+/// The key in a file that `--key-file` names, where nothing is changed or made.
+fn load(file: &Path) -> Result<ServerKey, Exit> {
+    let key = read(file)?.ok_or_else(|| missing(file))?;
+    warn_if_open(file);
+    if read_public(file).is_some_and(|text| text != key.public_text()) {
+        warn!("key-public-differs file={} now=kept", public_path(file).display());
+    }
+    Ok(key)
+}
+
+/// The file of the secret key.
+pub(super) fn secret_path(config: &Config) -> PathBuf {
+    config.key_file.clone().unwrap_or_else(|| config.data.join(SECRET_FILE))
+}
+
+/// The file of the public key, beside that of the secret one.
+pub(super) fn public_path(secret: &Path) -> PathBuf {
+    dated(secret, "pub")
+}
+
+/// Whether `word` is the public half of the key in the file that is ours.
+pub(super) fn is_own_public(config: &Config, word: &str) -> bool {
+    read_for(config).ok().flatten().is_some_and(|key| key.public_text() == word)
 }
 
 /// Whether somebody gave the key's file where its text is meant.
@@ -114,24 +151,36 @@ pub(super) fn key_is_path() -> Exit {
 
 /// The pair in `dir`, made if there is none. Anything in between is refused and left as it is.
 pub fn load_or_create(dir: &Path) -> Result<ServerKey, Exit> {
-    let key = match read(dir)? {
+    let key = match read(&dir.join(SECRET_FILE))? {
         Some(key) => key,
         None => refuse_orphan(dir).and_then(|()| make(dir))?,
     };
-    if secret_mode(dir).is_some_and(|mode| mode & MODE_TOO_OPEN != 0) {
-        warn!("key-file-open file={} fix='chmod 600'", dir.join(SECRET_FILE).display());
-    }
+    warn_if_open(&dir.join(SECRET_FILE));
     repair_public(dir, &key);
     Ok(key)
 }
 
-/// The pair in `dir`; None if there is no secret key file.
-pub(super) fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
-    let path = dir.join(SECRET_FILE);
-    let text = match read_text(&path, KEY_FILE_BYTES_MAX) {
+fn warn_if_open(secret: &Path) {
+    if secret_mode(secret).is_some_and(|mode| mode & MODE_TOO_OPEN != 0) {
+        warn!("key-file-open file={} fix='chmod 600'", secret.display());
+    }
+}
+
+/// The key in the file that is ours; None if there is none in `--data`, where one is made.
+pub(super) fn read_for(config: &Config) -> Result<Option<ServerKey>, Exit> {
+    let path = secret_path(config);
+    match read(&path)? {
+        None if config.key_file.is_some() => Err(missing(&path)),
+        key => Ok(key),
+    }
+}
+
+/// The key in a secret key file; None if there is no such file.
+fn read(path: &Path) -> Result<Option<ServerKey>, Exit> {
+    let text = match read_text(path, KEY_FILE_BYTES_MAX) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound && !exists(&path) => return Ok(None),
-        Err(error) => return Err(unreadable(&path, &error)),
+        Err(error) if error.kind() == ErrorKind::NotFound && !exists(path) => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
     };
     ServerKey::parse(&text).map(Some).map_err(|why| match why {
         KeyError::Foreign | KeyError::PublicKey => Exit::unusable(format!(
@@ -139,8 +188,17 @@ pub(super) fn read(dir: &Path) -> Result<Option<ServerKey>, Exit> {
              in its place, or move it away and start again for a new key. It was not changed.",
             path.display()
         )),
-        _ => damaged(&path, why),
+        _ => damaged(path, why),
     })
+}
+
+/// A file that was named and is not there: making one would be a key that no client knows.
+fn missing(path: &Path) -> Exit {
+    Exit::unusable(format!(
+        "There is no key file {}, which --key-file names. Put the {SECRET_FILE} of the server \
+         there, or leave the flag out for the one in --data.",
+        path.display()
+    ))
 }
 
 fn damaged(path: &Path, why: KeyError) -> Exit {
@@ -151,9 +209,9 @@ fn damaged(path: &Path, why: KeyError) -> Exit {
     ))
 }
 
-/// The text of the public key file, trimmed; None if it cannot be read.
-pub(super) fn read_public(dir: &Path) -> Option<String> {
-    let text = read_text(&dir.join(PUBLIC_FILE), KEY_FILE_BYTES_MAX).ok()?;
+/// The text of the public key file beside `secret`, trimmed; None if it cannot be read.
+pub(super) fn read_public(secret: &Path) -> Option<String> {
+    let text = read_text(&public_path(secret), KEY_FILE_BYTES_MAX).ok()?;
     Some(text.trim().into())
 }
 
@@ -179,8 +237,8 @@ pub(super) fn relay_without_key() -> Exit {
 }
 
 /// The permission bits of the secret key file, if it is there.
-pub(super) fn secret_mode(dir: &Path) -> Option<u32> {
-    fs::metadata(dir.join(SECRET_FILE)).ok().map(|metadata| metadata.mode() & 0o777)
+pub(super) fn secret_mode(secret: &Path) -> Option<u32> {
+    fs::metadata(secret).ok().map(|metadata| metadata.mode() & 0o777)
 }
 
 /// `N` bytes nobody can guess.
@@ -222,7 +280,7 @@ fn make(dir: &Path) -> Result<ServerKey, Exit> {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => std::thread::sleep(WAIT),
             Err(error) => return Err(cannot_write(dir, &error)),
         }
-        if let Some(key) = read(dir)? {
+        if let Some(key) = read(&dir.join(SECRET_FILE))? {
             return Ok(key);
         }
     }
@@ -252,7 +310,7 @@ fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
 /// People copy the public key from its file, so it must be that of the secret.
 fn repair_public(dir: &Path, key: &ServerKey) {
     let path = dir.join(PUBLIC_FILE);
-    if read_public(dir).is_some_and(|text| text == key.public_text()) {
+    if read_public(&dir.join(SECRET_FILE)).is_some_and(|text| text == key.public_text()) {
         return;
     }
     if exists(&path) {

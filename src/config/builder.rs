@@ -91,6 +91,7 @@ impl Builder {
                 ..TrustedProxies::default()
             },
             key: None,
+            key_file: None,
             lan: None,
             always_use_relay: false,
             role: Role::All,
@@ -141,6 +142,9 @@ impl Builder {
         self.apply_threads(flags);
         if let Some(text) = flags.key.as_deref() {
             self.config.key = Some(text.into());
+        }
+        if let Some(file) = self.value("--key-file", &flags.key_file, not_empty, "a file") {
+            self.config.key_file = Some(file.into());
         }
         let levels = "error, warn, info, debug or trace";
         if let Some(level) = self.value("--log-level", &flags.log_level, log_level, levels) {

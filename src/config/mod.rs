@@ -74,6 +74,8 @@ pub struct Config {
     pub proxies: TrustedProxies,
     /// The text of `--key`; None if it was not given. May be a secret: never log it.
     pub key: Option<Box<str>>,
+    /// Where the secret key is read from, if it is not in `data`.
+    pub key_file: Option<PathBuf>,
     /// The network whose members meet directly.
     pub lan: Option<Lan>,
     /// Whether all sessions go through a relay.
@@ -138,6 +140,7 @@ impl Config {
             ("--dscp", self.dscp != new.dscp),
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
+            ("--key-file", self.key_file != new.key_file),
         ];
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(flag, _)| flag).collect()
     }
@@ -198,9 +201,10 @@ mod tests {
         let config = Config::new(&flags, Some(FlagsFile { name: "flags", text })).unwrap();
         assert_eq!((config.ports, config.limits.sessions), (Ports::new(4000), 7));
         assert_eq!(config.limits.peers, Limits::default().peers);
-        let again = config.again(Some(FlagsFile { name: "flags", text: "--key=" })).unwrap();
+        let again =
+            config.again(Some(FlagsFile { name: "flags", text: "--key=\n--key-file k" })).unwrap();
         assert_eq!((again.ports.main, again.limits.sessions), (4000, 32));
-        assert_eq!(config.restart_needed(&again), ["--key"]);
+        assert_eq!(config.restart_needed(&again), ["--key", "--key-file"]);
     }
 
     #[test]

@@ -234,6 +234,20 @@ class Init(unittest.TestCase):
         self.act("stop")
         self.refused("err refused:", "id_ed25519")
 
+    def test_a_key_file_elsewhere_is_used_and_put_into_the_jail(self):
+        self.root.write("sbin/ujail", "")
+        (self.root.path / "sbin/ujail").chmod(0o755)
+        self.put("key_file", "option key_file '/mnt/sda1/key'")
+        trigger = ["add_restart_mount_trigger", "/mnt/sda1/key"]
+        self.assertIn(trigger, self.act("start")[2]["triggers"])
+        self.refused("err refused:", "There is no key file /mnt/sda1/key")
+        self.root.run("mkdir -p /mnt/sda1 /tmp/made && hbb keygen --data /tmp/made && "
+                      "cp /tmp/made/id_ed25519 /mnt/sda1/key")
+        mount = self.act("start")[2]["instances"]["hbb"]["jail"]["mount"]
+        self.assertEqual(mount, JAIL["jail"]["mount"] | {"/mnt/sda1/key": "0"})
+        self.assertIn("--key-file=/mnt/sda1/key", self.flags())
+        self.assertIn("--key-file=/mnt/sda1/key", self.root.read(FIXED))
+
     def test_reload_after_a_live_option_sends_a_signal(self):
         self.running()
         self.put("max_peers", "option max_peers '99'")

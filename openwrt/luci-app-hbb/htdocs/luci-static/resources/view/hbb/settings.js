@@ -57,6 +57,8 @@ function server(s, networks) {
 		_('Only clients that show the public key are served.'), true);
 	value(s, 'key', _('Key'), _('Another key than that in the data directory; for a relay alone, ' +
 		'the public key of the ID server.'), 'string').password = true;
+	value(s, 'key_file', _('Key file'), _('The secret key, if it is not in the data directory; ' +
+		'the user hbb must be able to read it.'), 'file', '/mnt/sda1/id_ed25519');
 	flag(s, 'always_use_relay', _('Always relay'), _('No direct paths between devices.'));
 	network(s, 'lan', _('Local network'), _('Its devices meet each other directly.'), networks,
 		_('none'));

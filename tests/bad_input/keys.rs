@@ -1,0 +1,149 @@
+//! Key files as they are found, in `--data` and where `--key-file` names one, and what `--key` may
+//! hold: read if it is unambiguous, else named, and left as it is.
+
+use std::fs;
+
+use super::model::server::{Server, command};
+use super::{Folder, refused, serve};
+
+#[test]
+fn a_half_written_key_file_is_named_and_kept() {
+    let folder = Folder::used("half-key");
+    let whole = fs::read(folder.file("id_ed25519")).unwrap();
+    fs::write(folder.file("id_ed25519"), &whole[..40]).unwrap();
+    let before = folder.contents();
+    refused(&serve(&folder.0, &[]), 3, &["id_ed25519 is damaged", "backup", "keygen --force"]);
+    assert_eq!(folder.contents(), before);
+}
+
+#[test]
+fn an_unreadable_key_file_is_named_and_kept() {
+    let folder = Folder::used("no-key");
+    fs::remove_file(folder.file("id_ed25519")).unwrap();
+    fs::create_dir(folder.file("id_ed25519")).unwrap();
+    let before = folder.contents();
+    refused(&serve(&folder.0, &[]), 3, &["id_ed25519", "It is a folder", "a container"]);
+    assert_eq!(folder.contents(), before);
+}
+
+#[test]
+fn a_key_file_as_found_in_the_wild_is_read_or_named() {
+    let folder = Folder::used("wild-key");
+    let (file, secret) = (folder.file("id_ed25519"), fs::read_to_string(folder.file("id_ed25519")));
+    let secret = secret.unwrap();
+    let public = fs::read_to_string(folder.file("id_ed25519.pub")).unwrap();
+    let utf16 = |text: &str| -> Vec<u8> {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        units.flat_map(u16::to_le_bytes).collect()
+    };
+    let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n";
+    for (text, said) in [
+        (openssh.as_bytes().to_vec(), "a key of OpenSSH"),
+        (public.clone().into_bytes(), "a public key"),
+        (utf16(&secret), "Save it as UTF-8"),
+        (vec![b'A'; 2000], "far too large"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let before = folder.contents();
+        refused(&serve(&folder.0, &[]), 3, &["id_ed25519", said, "It was not changed"]);
+        assert_eq!(folder.contents(), before);
+    }
+    let (first, second) = secret.split_at(44);
+    for text in
+        [format!("\u{feff}{secret}\r\n"), format!("\"{secret}\"\n"), format!("{first}\n{second}\n")]
+    {
+        let server = Server::start_with(&[("id_ed25519", &text)], &[]);
+        assert_eq!(server.key(), public);
+    }
+}
+
+/// What runs a program where `folder` is mounted read-only.
+fn read_only(folder: &Folder) -> [String; 5] {
+    let path = folder.0.display();
+    let script = format!(
+        "mount --bind {path} {path} && mount -o remount,bind,ro {path} || exit 99\n\
+         touch {path}/probe 2>/dev/null && exit 98\nexec \"$0\" \"$@\""
+    );
+    ["unshare", "-m", "sh", "-c", &script].map(str::to_owned)
+}
+
+#[test]
+fn a_key_file_elsewhere_is_read_and_left_as_it_is() {
+    let folder = Folder::used("key-elsewhere");
+    let (file, secret) = (folder.file("id_ed25519"), fs::read_to_string(folder.file("id_ed25519")));
+    let secret = secret.unwrap();
+    let public = fs::read_to_string(folder.file("id_ed25519.pub")).unwrap();
+    let named = format!("--key-file={}", file.display());
+    let (first, second) = secret.split_at(44);
+    for text in [
+        secret.clone(),
+        format!("\u{feff}{secret}\r\n"),
+        format!("\"{secret}\"\n"),
+        format!("{first}\n{second}\n"),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let before = folder.contents();
+        let prefix = read_only(&folder);
+        let prefix = prefix.each_ref().map(String::as_str);
+        // The own public key names no other key; without enforcing it signs as well.
+        for flags in [&[named.as_str()][..], &[&named, "--key", &public], &[&named, "--key="]] {
+            let server = Server::start_behind(&prefix, flags);
+            let shown = format!("Key           {public}");
+            assert!(server.log().contains(&shown), "{}", server.log());
+            assert!(!server.data().join("id_ed25519").exists(), "made another");
+            assert_eq!(folder.contents(), before);
+        }
+    }
+    // Nothing of a pair in --data counts, nor is it touched.
+    let files = [("id_ed25519", "damaged"), ("id_ed25519.pub", "other")];
+    let server = Server::start_with(&files, &[&named]);
+    assert_eq!(server.key(), "other");
+    let exported =
+        command(&[]).args(["export", "--host", "h", "--format", "json", &named]).output();
+    let exported = String::from_utf8(exported.unwrap().stdout).unwrap();
+    assert!(exported.contains(&public), "{exported}");
+}
+
+#[test]
+fn a_key_file_that_cannot_be_meant_is_named_and_kept() {
+    let (folder, data) = (Folder::used("named-key"), Folder::new("named-data"));
+    let named = format!("--key-file={}", folder.file("id_ed25519").display());
+    let secret = fs::read_to_string(folder.file("id_ed25519")).unwrap();
+    let two = "--key holds another key";
+    refused(&serve(&data.0, &[&named, "--key", &secret]), 2, &["--key-file", two]);
+    refused(&serve(&data.0, &[&named, "--key", "a word"]), 2, &["--key-file", two]);
+    let checked = |flags: &[&str]| command(&[]).arg("check").args(flags).output().unwrap();
+    let told = String::from_utf8(checked(&[&named, "--key", "a word"]).stdout).unwrap();
+    assert!(told.contains(&format!("problem  --key-file: {two}")), "{told}");
+    fs::write(folder.file("id_ed25519.pub"), "other").unwrap();
+    let server = Server::start(&[&named]);
+    assert!(server.log().contains("key-public-differs"), "{}", server.log());
+    assert_eq!(fs::read_to_string(folder.file("id_ed25519.pub")).unwrap(), "other");
+    let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n";
+    fs::write(folder.file("id_ed25519"), openssh).unwrap();
+    refused(&serve(&data.0, &[&named]), 3, &["a key of OpenSSH", "It was not changed"]);
+    fs::remove_file(folder.file("id_ed25519")).unwrap();
+    refused(&serve(&data.0, &[&named]), 3, &["There is no key file", "--key-file names"]);
+    refused(&serve(&data.0, &[&named, "--role", "relay"]), 3, &["There is no key file"]);
+    fs::create_dir(folder.file("id_ed25519")).unwrap();
+    refused(&serve(&data.0, &[&named]), 3, &["It is a folder", "a container"]);
+    assert_eq!(data.contents().len(), 0, "a key was made");
+    refused(&serve(&data.0, &["--key-file="]), 2, &["--key-file '': must be a file"]);
+}
+
+#[test]
+fn the_value_of_key_is_a_text_and_no_file() {
+    let folder = Folder::used("key-path");
+    for path in ["/data/id_ed25519", "./id_ed25519.pub", "id_ed25519"] {
+        refused(&serve(&folder.0, &["--key", path]), 2, &["--key takes the text of a key"]);
+    }
+}
+
+#[test]
+fn the_own_public_key_signs_as_without_the_flag() {
+    let first = Server::start(&[]);
+    let secret = fs::read_to_string(first.data().join("id_ed25519")).unwrap();
+    let server = Server::start_with(&[("id_ed25519", &secret)], &["--key", &first.key()]);
+    assert!(!server.log().contains("key-unsigned"), "{}", server.log());
+    assert_eq!(server.key(), first.key());
+}
