@@ -351,7 +351,7 @@ fn a_start_waits_for_who_looks() {
 fn store_says_what_is_whole_and_overwrites_nothing() {
     let folder = Folder::new("whole");
     refused_words(&folder.run(&["store", "mend"]), 2, &["store mend", "salvage"]);
-    refused_words(&folder.run(&["store", "check"]), 3, &["hbb.store: entity not found", "--data"]);
+    refused_words(&folder.run(&["store", "check"]), 3, &["hbb.store: No such file or directory", "--data"]);
     let bytes = fill(&folder.store(), true);
     let checked = folder.run(&["store", "check"]);
     assert!(said(&checked).contains("is whole, with 300 peers"), "{}", said(&checked));

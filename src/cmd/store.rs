@@ -35,7 +35,9 @@ const JUDGE_SECS_MAX: u64 = 120;
 const JUDGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// More than the judge ever says.
 const SAID_MAX: u64 = 64;
-/// The judge's words for what is no number of records. Errors of the disk are words of their own.
+/// What the judge says before the number of an error of the disk.
+const DISK: &str = "disk ";
+/// The judge's words for what is no number of records.
 const WORDS: [(&str, Error); 7] = [
     ("newer", Error::NewerFormat),
     ("damaged", Error::Damaged),
@@ -43,7 +45,7 @@ const WORDS: [(&str, Error); 7] = [
     ("journal", Error::Journal),
     ("in-use", Error::InUse),
     ("not-a-file", Error::NotAFile),
-    ("io", Error::Io(ErrorKind::Other)),
+    ("io", Error::Io(ErrorKind::Other, 0)),
 ];
 
 /// `hbb store`.
@@ -148,6 +150,10 @@ fn judged(file: File) -> Result<Option<usize>, Error> {
 
 fn verdict(said: &[u8]) -> Result<usize, Error> {
     let said = core::str::from_utf8(said).unwrap_or_default().trim_end();
+    let disk = said.strip_prefix(DISK).and_then(|number| number.parse().ok());
+    if let Some(number) = disk {
+        return Err(io::Error::from_raw_os_error(number).into());
+    }
     let fault = WORDS.iter().find(|(word, _)| *word == said).map(|(_, fault)| *fault);
     said.parse().map_err(|_| fault.unwrap_or(Error::Damaged))
 }
@@ -163,6 +169,7 @@ fn be_judge() -> String {
     let file = io::stdin().as_fd().try_clone_to_owned().map_err(Error::from);
     match file.and_then(|file| store::survey(file.into())) {
         Ok(records) => records.to_string(),
+        Err(Error::Io(_, number)) if number != 0 => format!("{DISK}{number}"),
         Err(fault) => {
             let word = WORDS.iter().find(|(_, known)| *known == fault).map(|(word, _)| *word);
             word.unwrap_or("io").into()
@@ -192,12 +199,12 @@ pub(super) fn exit(path: &Path, error: Error) -> Exit {
         }
         Error::NotAFile => "Name another directory with --data, or move it away.",
         Error::Journal => "Move it away; every device then registers again.",
-        Error::Io(ErrorKind::NotFound) => "Name the directory with --data.",
-        Error::Io(ErrorKind::StorageFull) => "Free some space.",
-        Error::Io(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+        Error::Io(ErrorKind::NotFound, _) => "Name the directory with --data.",
+        Error::Io(ErrorKind::StorageFull, _) => "Free some space.",
+        Error::Io(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem, _) => {
             "Give the directory of --data to the user that hbb runs as."
         }
-        Error::Io(_) => {
+        Error::Io(..) => {
             "See the kernel's log for what the disk says ('dmesg'); 'hbb store salvage' reads what \
              is left."
         }

@@ -55,7 +55,7 @@ impl Acceptor {
                     }
                 }
                 Err(cause) => {
-                    warn!("accept-failed cause={}", cause.kind());
+                    warn!("accept-failed cause='{cause}'");
                     Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
                 }
             }

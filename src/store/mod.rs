@@ -101,8 +101,9 @@ pub enum Error {
     Journal,
     /// Another process has it open.
     InUse,
-    /// The file system refuses.
-    Io(ErrorKind),
+    /// The file system refuses; beside the kind the system's own number, 0 if it gave none: of
+    /// many, a dying disk's among them, the kind says nothing.
+    Io(ErrorKind, i32),
 }
 
 impl fmt::Display for Error {
@@ -116,15 +117,32 @@ impl fmt::Display for Error {
                 out.write_str("it is a journal, which only earlier builds of hbb read")
             }
             Self::InUse => out.write_str("it is in use by another process"),
-            Self::Io(ErrorKind::StorageFull) => out.write_str("the disk is full"),
-            Self::Io(ErrorKind::ReadOnlyFilesystem) => out.write_str("the disk is read-only"),
-            Self::Io(kind) => kind.fmt(out),
+            Self::Io(ErrorKind::StorageFull, _) => out.write_str("the disk is full"),
+            Self::Io(ErrorKind::ReadOnlyFilesystem, _) => out.write_str("the disk is read-only"),
+            Self::Io(ErrorKind::Other, 0) => out.write_str("an earlier read or write failed"),
+            Self::Io(kind, 0) => kind.fmt(out),
+            Self::Io(_, number) => std::io::Error::from_raw_os_error(*number).fmt(out),
         }
     }
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::Io(error.kind())
+        Self::Io(error.kind(), error.raw_os_error().unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_says_is_told_in_the_system_s_words() {
+        let said = |number| Error::from(std::io::Error::from_raw_os_error(number)).to_string();
+        assert!(said(5).ends_with(" (os error 5)"), "{}", said(5));
+        assert_eq!(said(28), "the disk is full");
+        for number in 1..134 {
+            assert!(!said(number).contains("uncategorized"), "{number}: {}", said(number));
+        }
     }
 }

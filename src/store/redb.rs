@@ -80,7 +80,7 @@ impl Redb {
     /// [`Error`]; a file that is no store of ours is left as it is, byte for byte.
     pub fn open(path: &Path, judge: Judge<'_>) -> Result<Self, Error> {
         let opened = match open_file(path, judge) {
-            Err(Error::Io(ErrorKind::NotFound)) => create(path, judge)?,
+            Err(Error::Io(ErrorKind::NotFound, _)) => create(path, judge)?,
             opened => opened?,
         };
         Ok(Self { path: path.into(), opened: Some(opened), written_before: 0 })
@@ -380,7 +380,7 @@ impl From<StorageError> for Error {
             StorageError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => Self::Damaged,
             StorageError::Io(error) => error.into(),
             StorageError::Corrupted(_) => Self::Damaged,
-            _ => Self::Io(ErrorKind::Other),
+            _ => Self::Io(ErrorKind::Other, 0),
         }
     }
 }
@@ -400,7 +400,7 @@ impl From<TransactionError> for Error {
     fn from(error: TransactionError) -> Self {
         match error {
             TransactionError::Storage(error) => error.into(),
-            _ => Self::Io(ErrorKind::Other),
+            _ => Self::Io(ErrorKind::Other, 0),
         }
     }
 }
@@ -418,7 +418,7 @@ impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Storage(error) => error.into(),
-            _ => Self::Io(ErrorKind::Other),
+            _ => Self::Io(ErrorKind::Other, 0),
         }
     }
 }

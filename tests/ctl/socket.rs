@@ -52,7 +52,8 @@ fn operators_are_answered_again_after_file_descriptors_ran_out() {
     let few = Rlimit { current: (0..).find(is_free), maximum: most };
     let before = prlimit(pid, Resource::Nofile, few).unwrap();
     let waits = UnixStream::connect(server.data().join("hbb.sock")).unwrap();
-    server.wait_log("warn control-failed");
+    let said = server.wait_log("warn control-failed cause='");
+    assert!(said.ends_with("(os error 24)'"), "the system's own words, not {said}");
     drop(waits);
     prlimit(pid, Resource::Nofile, before).unwrap();
     assert!(ctl_at(server.data(), &["status"]).is_ok());

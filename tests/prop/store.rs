@@ -380,5 +380,5 @@ fn a_directory_in_its_place_or_none_around_it_is_said() {
     let folder = Folder::new("place");
     assert_eq!(open(&folder.0).map(|_| ()), Err(Error::NotAFile));
     let nowhere = folder.0.join("nowhere").join("hbb.store");
-    assert_eq!(open(&nowhere).map(|_| ()), Err(Error::Io(std::io::ErrorKind::NotFound)));
+    assert_eq!(open(&nowhere).map(|_| ()), Err(Error::Io(std::io::ErrorKind::NotFound, 2)));
 }

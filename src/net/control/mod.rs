@@ -110,7 +110,7 @@ pub fn start(control: Controller, listener: Option<UnixListener>) -> io::Result<
     let thread = Builder::new().name("control".into()).stack_size(CONTROL_STACK_BYTES);
     thread.spawn(move || {
         if let Err(cause) = work(control, listener.as_ref(), &asked) {
-            warn!("control-failed cause={}", cause.kind());
+            warn!("control-failed cause='{cause}'");
         }
     })?;
     Ok(reload)
@@ -137,7 +137,7 @@ fn work(
             match listener.accept() {
                 Ok((stream, _)) => drop(converse(stream, &mut control)),
                 Err(cause) => {
-                    warn!("control-failed cause={}", cause.kind());
+                    warn!("control-failed cause='{cause}'");
                     thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
                 }
             }
