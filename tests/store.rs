@@ -60,7 +60,7 @@ impl Folder {
             [binary.get_program()].into_iter().chain(binary.get_args()).collect();
         let script = r#"log=$1/log; dir=$1; port=$2; shift 2; rm -f "$log"
             "$@" serve --data "$dir" --port "$port" >"$log" 2>&1 & pid=$!
-            while kill -0 $pid 2>/dev/null && ! grep -q '^info ready ' "$log"; do sleep 0.01; done
+            while kill -0 $pid 2>/dev/null && ! grep -q ' info ready ' "$log"; do sleep 0.01; done
             kill -TERM $pid 2>/dev/null; code=0; wait $pid || code=$?; cat "$log"; exit $code"#;
         let mut shell = Command::new("timeout");
         shell.args(["30", "bash", "-c", script, "bash"]).arg(&self.0).arg(port).args(words);
@@ -351,7 +351,11 @@ fn a_start_waits_for_who_looks() {
 fn store_says_what_is_whole_and_overwrites_nothing() {
     let folder = Folder::new("whole");
     refused_words(&folder.run(&["store", "mend"]), 2, &["store mend", "salvage"]);
-    refused_words(&folder.run(&["store", "check"]), 3, &["hbb.store: No such file or directory", "--data"]);
+    refused_words(
+        &folder.run(&["store", "check"]),
+        3,
+        &["hbb.store: No such file or directory", "--data"],
+    );
     let bytes = fill(&folder.store(), true);
     let checked = folder.run(&["store", "check"]);
     assert!(said(&checked).contains("is whole, with 300 peers"), "{}", said(&checked));

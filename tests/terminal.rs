@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{self, Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -176,6 +176,51 @@ fn a_repeated_warning_is_left_out_wherever_it_goes() {
         assert!(line.contains(start), "{line:?}");
         let info = if err_to_file { " info reloaded" } else { "\u{1b}[36mINFO \u{1b}[0m [20" };
         assert!(server.line("reloaded").contains(info), "{:?}", server.shown);
+    }
+}
+
+/// What a server says whose stdout is a file and whose stderr a pipe, or the other way round.
+fn files_and_pipes(out_to_file: bool) -> (String, String) {
+    let folder = std::env::temp_dir().join(format!("hbb-dated-{}-{out_to_file}", process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("file");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    server.args(["serve", "--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"]);
+    server.args(["--port", &port.to_string()]).current_dir(&folder);
+    let to_file = Stdio::from(File::create(&file).unwrap());
+    match out_to_file {
+        true => server.stdout(to_file).stderr(Stdio::piped()),
+        false => server.stdout(Stdio::piped()).stderr(to_file),
+    };
+    let mut child = server.spawn().unwrap();
+    within(|| folder.join("hbb.sock").exists().then_some(())).expect("a server that runs");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().map(|mut pipe| pipe.read_to_string(&mut out).unwrap());
+    child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut err).unwrap());
+    child.wait().unwrap();
+    let said = fs::read_to_string(&file).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    (said, out + &err)
+}
+
+/// OpenRC and nohup give a server files; procd, systemd and Docker pipes and sockets, and each of
+/// those notes by itself when a line came.
+#[test]
+fn lines_in_a_file_are_dated_and_those_in_a_pipe_are_not() {
+    let line = |text: &str, part: &str| {
+        text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    for (out_to_file, [in_file, in_pipe]) in
+        [(true, ["info ready ", "warn setting-"]), (false, ["warn setting-", "info ready "])]
+    {
+        let (file, pipe) = files_and_pipes(out_to_file);
+        let dated = line(&file, in_file);
+        let (date, rest) = dated.split_at(20);
+        assert!(date.starts_with("20") && date.contains(':'), "{dated}");
+        assert!(rest.starts_with(in_file), "{dated}");
+        assert!(line(&pipe, in_pipe).starts_with(in_pipe), "{pipe}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where log lines go: `level event key=value ...`, info and below to stdout, warn and error to
 //! stderr, because procd takes a line's priority from the stream. Started by hand at a terminal,
-//! simple_logger writes them there, with the time, which a supervisor adds by itself.
+//! simple_logger writes them there. Lines carry the time wherever nobody adds it: at a terminal and
+//! in a plain file (`nohup`, OpenRC), but not in a pipe or socket (procd, systemd, Docker).
 //! What strangers can cause is written so often a minute and no more, the next line counting those
 //! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
 //! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.
@@ -20,7 +21,7 @@ use ::log::{Level, Log, Metadata, Record};
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
 use repeats::{Repeats, Spelling};
-use terminal::Terminal;
+use terminal::{Terminal, is_plain_file};
 
 /// Longest line; the rest of a longer one is cut.
 const LINE_BYTES_MAX: usize = 1024;
@@ -30,7 +31,9 @@ pub const OPERATOR: &str = "hbb::operator";
 /// Starts logging. `now` gives seconds since 1970; it may jump. A second call changes nothing.
 pub fn init(level: LevelFilter, now: fn() -> u64) {
     let terminal = Terminal::find().map(Mutex::new);
-    let stamped = terminal.is_none() && io::stdout().is_terminal();
+    let at_terminal = io::stdout().is_terminal();
+    let stamped = [is_plain_file(&io::stdout()), is_plain_file(&io::stderr())];
+    let stamped = stamped.map(|in_file| terminal.is_none() && (at_terminal || in_file));
     let logger = Logger { now, terminal, stamped, repeats: Mutex::new(Repeats::default()) };
     if ::log::set_logger(Box::leak(Box::new(logger))).is_ok() {
         set_level(level);
@@ -46,8 +49,8 @@ struct Logger {
     now: fn() -> u64,
     /// Where lines go; None: to the two streams.
     terminal: Option<Mutex<Terminal>>,
-    /// Whether lines for the streams carry the time: one of them is a terminal.
-    stamped: bool,
+    /// Whether lines for stdout carry the time, and those for stderr.
+    stamped: [bool; 2],
     repeats: Mutex<Repeats>,
 }
 
@@ -64,7 +67,9 @@ impl Log for Logger {
         let (level, now) = (record.level(), (self.now)());
         let time = Utc { unix_secs: now };
         let mut line = Line::new();
-        if self.stamped {
+        let [out, err] = self.stamped;
+        let stamped = if level <= Level::Warn { err } else { out };
+        if stamped {
             line.add(format_args!("{time} "));
         }
         if self.terminal.is_none() {

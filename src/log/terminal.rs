@@ -7,9 +7,10 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use ::log::{Level, Log as _, Record};
+use rustix::fs::{FileType, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
@@ -57,6 +58,11 @@ impl Terminal {
         let (name, rest) = printed.split_at_checked(LEVEL_BYTES).unwrap_or_default();
         io::stdout().write_all(&[colour(level), name, COLOUR_END, rest].concat())
     }
+}
+
+/// Whether a stream leads to a file, where nobody notes when a line came.
+pub(super) fn is_plain_file(stream: &impl AsFd) -> bool {
+    fstat(stream).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file())
 }
 
 const fn colour(level: Level) -> &'static [u8] {

@@ -76,9 +76,14 @@ impl Server {
         fs::read_to_string(self.data.join("id_ed25519.pub")).unwrap()
     }
 
-    /// Everything it wrote to stdout and stderr.
+    /// Everything it wrote to stdout and stderr, without the time that lines in a file begin with.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.data.join("log")).unwrap()
+        let text = fs::read_to_string(self.data.join("log")).unwrap();
+        let undated = |line: &str| match line.split_at_checked(20) {
+            Some((date, rest)) if date.starts_with("20") && date.ends_with(' ') => rest.to_owned(),
+            _ => line.to_owned(),
+        };
+        text.split_inclusive('\n').map(undated).collect()
     }
 
     /// Ends it as a power cut would, and starts it again with the same data.
