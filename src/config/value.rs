@@ -75,8 +75,7 @@ pub(super) fn ipv4_network(text: &str) -> Option<Network> {
 /// Bytes a second of a number of Mb/s with at most six decimals.
 pub(super) fn bandwidth(text: &str) -> Option<u64> {
     let millionths = decimal(text, 6).filter(|millionths| *millionths <= 1_000_000_000_000)?;
-    let bytes = u128::from(millionths) * u128::from(MEGABIT) / 1_000_000;
-    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)
+    Some(millionths * MEGABIT / 1_000_000).filter(|bytes| *bytes > 0)
 }
 
 /// Hundredths of a part of one.
@@ -86,7 +85,7 @@ pub(super) fn hundredths(text: &str) -> Option<u64> {
 
 /// Bytes a second as Mb/s, with no more decimals than need be.
 pub(super) fn megabits(bytes: u64) -> String {
-    let millionths = (u128::from(bytes) * 1_000_000).div_ceil(MEGABIT.into());
+    let millionths = bytes.saturating_mul(1_000_000).div_ceil(MEGABIT);
     decimals(&format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000))
 }
 

@@ -121,9 +121,9 @@ impl Meter {
         if self.limited || age_ms < rates.downgrade_after_ms {
             return;
         }
+        // In hundredths and milliseconds on both sides: a division of that width is a kilobyte.
         let allowed =
-            u128::from(age_ms) * u128::from(rates.single) * u128::from(rates.downgrade_threshold)
-                / 100_000;
-        self.limited = u128::from(self.moved) > allowed;
+            u128::from(age_ms) * u128::from(rates.single) * u128::from(rates.downgrade_threshold);
+        self.limited = u128::from(self.moved) * 100_000 > allowed;
     }
 }
