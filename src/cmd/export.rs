@@ -228,7 +228,7 @@ pub fn config_string(json: &str) -> String {
 /// A QR code in half blocks, two rows a line. Light modules are drawn, as most terminals are dark;
 /// on a terminal the colours are set to make sure.
 fn qr_code(text: &str, colours: bool) -> Result<String, Exit> {
-    let code = QrCode::encode_text(text, QrCodeEcc::Low)
+    let code = QrCode::encode_binary(text.as_bytes(), QrCodeEcc::Low)
         .map_err(|_| Exit::flags("This is too long for a QR code; use --format string"))?;
     let (start, end) = if colours { ("\u{1b}[97;40m", "\u{1b}[0m\n") } else { ("", "\n") };
     let edge = code.size() + QR_MARGIN;
