@@ -126,7 +126,7 @@ fn work(
     let mut sources: Vec<_> =
         sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
     loop {
-        // A signal may be handled on any thread.
+        // Some kernels break it off when the process was stopped for a while.
         retry_on_intr(|| poll(&mut sources, None))?;
         let mut ready = sources.iter().map(|source| !source.revents().is_empty());
         if ready.next() == Some(true) {

@@ -54,7 +54,10 @@ impl Status {
     /// Writes all of it.
     pub(super) fn show(&self, out: &mut Output) {
         let info = &self.info;
-        out.field("version", Value::Text(VERSION.trim_start_matches("hbb ").trim_end()));
+        out.field(
+            "version",
+            Value::Text(VERSION.strip_prefix("hbb ").unwrap_or(VERSION).trim_end()),
+        );
         out.field("uptime_secs", Value::Number(self.uptime_secs));
         out.field("role", Value::Text(info.role));
         out.field("public", info.public.as_deref().map_or(Value::Nothing, Value::Text));

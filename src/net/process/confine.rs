@@ -17,6 +17,9 @@ use rustix::thread::set_no_new_privs;
 use super::calls;
 use super::user::give_up_capabilities;
 
+/// The kernel follows no more.
+const LINKS_MAX: usize = 40;
+
 /// What is given up already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Confinement {
@@ -33,9 +36,9 @@ impl Confinement {
         let no_core = Rlimit { current: Some(0), maximum: Some(0) };
         // Some supervisors forbid it; who is not dumpable leaves no core either.
         let _ = setrlimit(Resource::Core, no_core);
-        let elsewhere = files.iter().filter_map(|file| fs::canonicalize(file).ok());
-        let elsewhere: Vec<_> = elsewhere.filter_map(|file| Some(file.parent()?.into())).collect();
-        let folders = folders.iter().copied().chain(elsewhere.iter().map(PathBuf::as_path));
+        let files: Vec<_> = files.iter().filter(|file| file.exists()).map(followed).collect();
+        let elsewhere = files.iter().filter_map(|file| file.parent());
+        let folders = folders.iter().copied().chain(elsewhere);
         Self {
             privileges: set_no_new_privs(true).is_ok(),
             dumps: set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok(),
@@ -57,6 +60,19 @@ impl Confinement {
             word(calls)
         );
     }
+}
+
+/// Where the links end that begin at `file`, which is there. Folders that are links are left in: to
+/// open it leads through them.
+fn followed(file: &PathBuf) -> PathBuf {
+    let mut file = file.clone();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&file) else { break };
+        // Instead of the link, or of all if it begins at the root.
+        file.pop();
+        file.push(target);
+    }
+    file
 }
 
 /// True if the kernel obeys, be it an old one that leaves some of it out.
