@@ -2,14 +2,13 @@
 //! the one before it, then what lies on pages that nothing leads to any more. Must not write.
 //! Checks: tests/store.rs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Error;
 use super::pages::{Pages, branch, leaf, u64_at};
 use super::record::decode;
 use super::redb::{FORMAT, PEERS_NAME, open_to_read};
-use hbb_core::base::peer::{PeerId, Record};
+use hbb_core::base::peer::Record;
 
 /// Branches above a leaf; a tree of a million devices has three.
 const DEPTH_MAX: u32 = 16;
@@ -39,21 +38,37 @@ pub fn salvage(path: &Path) -> Result<Salvaged, Error> {
     let file = open_to_read(path)?;
     let bytes = file.metadata()?.len();
     let pages = Pages::new(&file, bytes);
-    let mut search = Search { pages, found: BTreeMap::new(), left: 0, lost_pages: 0 };
+    let mut search = Search { pages, found: Vec::new(), most: FOUND_MIN, left: 0, lost_pages: 0 };
     search.trees();
     Ok(search.end())
 }
 
-/// The record of an id, or that there is no telling which.
-enum Found {
-    Sure(Record),
-    Loose(Record),
+/// How much is found before it is put in order for the first time.
+const FOUND_MIN: usize = 4096;
+
+/// A record that was found.
+struct Found {
+    record: Record,
+    rank: Rank,
+}
+
+/// What is known of an id; the first there is of these counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// A tree leads to its record.
+    Sure,
+    /// There is no telling which of its records is right.
     Unclear,
+    /// It lies on a page that no tree leads to.
+    Loose,
 }
 
 struct Search<'a> {
     pages: Pages<'a>,
-    found: BTreeMap<PeerId, Found>,
+    /// In the order it was found, behind what was settled already.
+    found: Vec<Found>,
+    /// How much may be in it before it is settled again.
+    most: usize,
     /// Pages that may be read before a tree is taken for one that runs in a circle.
     left: u64,
     lost_pages: usize,
@@ -107,33 +122,49 @@ impl Search<'_> {
             self.lost_pages += 1;
             return;
         };
-        for record in records {
-            self.found.entry(record.id.clone()).or_insert(Found::Sure(record));
-        }
+        self.add(records, Rank::Sure);
     }
 
     /// Old states of pages lie about as well, so what two of them say of an id may differ.
     fn loose(&mut self, page: &[u8]) {
-        for record in leaf(page).and_then(|entries| records(&entries)).unwrap_or_default() {
-            match self.found.get_mut(&record.id) {
-                None => drop(self.found.insert(record.id.clone(), Found::Loose(record))),
-                Some(Found::Loose(known)) if *known == record => {}
-                Some(Found::Sure(_) | Found::Unclear) => {}
-                Some(known) => *known = Found::Unclear,
-            }
+        let records = leaf(page).and_then(|entries| records(&entries)).unwrap_or_default();
+        self.add(records, Rank::Loose);
+    }
+
+    fn add(&mut self, records: Vec<Record>, rank: Rank) {
+        self.found.extend(records.into_iter().map(|record| Found { record, rank }));
+        if self.found.len() > self.most {
+            self.settle();
+            self.most = FOUND_MIN + 2 * self.found.len();
         }
     }
 
-    fn end(self) -> Salvaged {
+    /// Leaves one record an id, in the order of those.
+    fn settle(&mut self) {
+        // Stable: what was found first is first.
+        self.found.sort_by(|one, other| one.record.id.cmp(&other.record.id));
+        self.found.dedup_by(|next, first| {
+            if next.record.id != first.record.id {
+                return false;
+            }
+            let differ = next.record != first.record;
+            if differ && first.rank == Rank::Loose {
+                first.rank = Rank::Unclear;
+            }
+            true
+        });
+    }
+
+    fn end(mut self) -> Salvaged {
+        self.settle();
         let mut salvaged = Salvaged { lost_pages: self.lost_pages, ..Salvaged::default() };
-        for found in self.found.into_values() {
-            match found {
-                Found::Sure(record) => salvaged.records.push(record),
-                Found::Loose(record) => {
-                    salvaged.loose += 1;
+        for Found { record, rank } in self.found {
+            match rank {
+                Rank::Unclear => salvaged.unclear += 1,
+                Rank::Sure | Rank::Loose => {
+                    salvaged.loose += usize::from(rank == Rank::Loose);
                     salvaged.records.push(record);
                 }
-                Found::Unclear => salvaged.unclear += 1,
             }
         }
         salvaged
