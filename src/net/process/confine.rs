@@ -36,7 +36,8 @@ impl Confinement {
         let no_core = Rlimit { current: Some(0), maximum: Some(0) };
         // Some supervisors forbid it; who is not dumpable leaves no core either.
         let _ = setrlimit(Resource::Core, no_core);
-        let files: Vec<_> = files.iter().filter(|file| file.exists()).map(followed).collect();
+        let files: Vec<_> =
+            files.iter().filter(|file| file.exists()).map(|file| followed(file)).collect();
         let elsewhere = files.iter().filter_map(|file| file.parent());
         let folders = folders.iter().copied().chain(elsewhere);
         Self {
@@ -64,8 +65,8 @@ impl Confinement {
 
 /// Where the links end that begin at `file`, which is there. Folders that are links are left in: to
 /// open it leads through them.
-fn followed(file: &PathBuf) -> PathBuf {
-    let mut file = file.clone();
+fn followed(file: &Path) -> PathBuf {
+    let mut file = file.to_path_buf();
     for _ in 0..LINKS_MAX {
         let Ok(target) = fs::read_link(&file) else { break };
         // Instead of the link, or of all if it begins at the root.
