@@ -26,6 +26,9 @@ pub fn rendezvous(event: &Event) {
             let (from, reason) = (from.ip(), why.as_str());
             warn!("peer-held peer={id} from={from} reason={reason} help=forget--free");
         }
+        Event::PeerFlaps { id, places: [between, and] } => {
+            warn!("peer-flaps peer={id} between={between} and={and}");
+        }
         Event::PeersFull { limit } => {
             warn!("table-full table=peers limit={limit} help=--max-peers,--forget-after");
         }

@@ -16,6 +16,7 @@ mod console;
 mod crowds;
 mod drive;
 mod first_start;
+mod flaps_machine;
 mod half_minute;
 mod ids;
 mod ids_machine;

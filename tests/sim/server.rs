@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
 use hbb_core::base::limits::{
-    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, GRANTS_MAX, KNOWN_ASKERS_MAX, Limits,
+    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, FLAPS_MAX, GRANTS_MAX, KNOWN_ASKERS_MAX, Limits,
     PROVISIONAL_MAX, PUSHES_MAX, SAVES_PENDING_MAX, THROTTLED_MAX,
 };
 use hbb_core::base::peer::{Change, PeerId, Record, RelayToken};
@@ -330,6 +330,7 @@ impl Server {
         assert!(within(now.dials, before.dials, limits.connections), "{now:?}");
         assert!(now.provisional <= PROVISIONAL_MAX, "{now:?}");
         assert!(now.saving <= SAVES_PENDING_MAX && now.grants <= GRANTS_MAX, "{now:?}");
+        assert!(now.flaps <= FLAPS_MAX, "{now:?}");
         assert!(now.throttled <= THROTTLED_MAX && now.elsewhere <= ELSEWHERE_MAX, "{now:?}");
         assert!(now.pushes <= PUSHES_MAX && now.known_askers <= KNOWN_ASKERS_MAX, "{now:?}");
         assert!(now.challenges <= CHALLENGES_MAX, "{now:?}");

@@ -32,6 +32,8 @@ pub struct PeerRow {
     pub seen_secs: Option<u64>,
     /// For how many seconds it has been here; None if it is away.
     pub online_secs: Option<u64>,
+    /// Where it is too, if it is in two places in turn (C120).
+    pub also_at: Option<Endpoint>,
     /// Unix time of its first registration, in seconds; 0 if the clock was not set then.
     pub first_seen_secs: u64,
 }
@@ -73,6 +75,8 @@ pub struct Occupancy {
     pub pushes: usize,
     /// Claims to phones that wait for them to speak up, at most `CHALLENGES_MAX` (C87).
     pub challenges: usize,
+    /// Peers that moved of late, at most `FLAPS_MAX` (C120).
+    pub flaps: usize,
     /// Sources in the fullest of the rate limits; bounded, oldest out (C20).
     pub throttled: usize,
 }
@@ -92,6 +96,7 @@ impl Rendezvous {
             known_askers: self.askers.len().0,
             pushes: self.askers.len().1,
             challenges: self.challenges.len(),
+            flaps: self.flaps.len(),
             throttled: self.newcomers.remembered().max(self.online.remembered()),
         }
     }
@@ -125,6 +130,7 @@ impl Rendezvous {
             transport: connection.map(|connection| connection.transport),
             seen_secs: last.map(|last| now.since_ms(last.seen) / 1000),
             online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
+            also_at: self.flaps.other_place(now, id),
             first_seen_secs: peer.first_seen_secs,
         })
     }

@@ -40,6 +40,7 @@ pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
 pub use console::ConsoleAnswer;
 use dialing::{Askers, Dial, Elsewhere, Grants};
+use events::Flaps;
 pub use events::{Event, Held};
 use newcomers::Newcomers;
 use online::Reading;
@@ -176,6 +177,7 @@ pub struct Rendezvous {
     grants: Grants,
     askers: Askers,
     challenges: Table<PeerId, Challenge>,
+    flaps: Flaps,
     newcomers: Newcomers,
     /// Ids whose presence was asked for, by source.
     online: Throttle,
@@ -208,6 +210,7 @@ impl Rendezvous {
             grants: Grants::new(seed),
             askers: Askers::new(seed),
             challenges: Table::new(CHALLENGES_MAX, seed),
+            flaps: Flaps::default(),
             newcomers: Newcomers::new(seed),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,

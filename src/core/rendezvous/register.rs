@@ -192,9 +192,7 @@ impl Rendezvous {
             return self.too_frequent(via, effects);
         }
         if standing == Standing::Known {
-            answer(effects, via, Registered::Ok);
-            self.vouch(now, from);
-            self.arrive(&claim.id, contact, effects);
+            self.arrive_known(&claim.id, contact, effects);
             return Ok(());
         }
         let settled = is_settled(peer.first_seen_secs, today);
@@ -205,6 +203,20 @@ impl Rendezvous {
         self.registry.touch(&record.id);
         let change = RecordChange::Rekeyed;
         self.save(PendingRegistration { record, contact, change }, SaveRank::Known, effects)
+    }
+
+    /// Who is stored is here: known at once, and reported if it is in two places in turn (C120).
+    fn arrive_known(&mut self, id: &PeerId, contact: Contact, effects: &mut Effects) {
+        let Contact { from, seen: now, .. } = contact;
+        answer(effects, contact.via(), Registered::Ok);
+        self.vouch(now, from);
+        let before = self.registry.peer(id).and_then(|peer| peer.present(now));
+        if let Some(before) = before.filter(|before| before.from != from)
+            && let Some(event) = self.flaps.moved(now, id, [before.from, from])
+        {
+            push(effects, Effect::Report(event));
+        }
+        self.arrive(id, contact, effects);
     }
 
     /// What a claim is worth (C17, C18).

@@ -23,7 +23,8 @@ const PEER_COLUMNS: &[(&str, usize)] = &[
     ("address", 24),
     ("online_secs", 12),
     ("seen_secs", 10),
-    ("first_seen", 0),
+    ("first_seen", 11),
+    ("also_at", 0),
 ];
 const SESSION_COLUMNS: &[(&str, usize)] = &[
     ("number", 7),
@@ -180,7 +181,7 @@ fn peer_row(out: &mut Output, peer: &PeerRow) {
         (_, Some(Transport::WebSocket)) => Some("websocket"),
         (_, None) => None,
     };
-    let address = peer.at.map(|from| from.to_string());
+    let [address, also_at] = [peer.at, peer.also_at].map(|at| at.map(|at| at.to_string()));
     out.row(&[
         Value::Text(peer.id.as_str()),
         Value::Flag(peer.online_secs.is_some()),
@@ -189,6 +190,7 @@ fn peer_row(out: &mut Output, peer: &PeerRow) {
         number(peer.online_secs),
         number(peer.seen_secs),
         number(Some(peer.first_seen_secs).filter(|secs| *secs > 0)),
+        also_at.as_deref().map_or(Value::Nothing, Value::Text),
     ]);
 }
 

@@ -66,6 +66,15 @@ pub const PUSHES_MAX: usize = 3072;
 /// Longest name of a relay that is remembered as told to an initiator (C85): longer than any in
 /// use. A longer one is passed on, and not taken from the initiator afterwards.
 pub const RELAY_NAME_BYTES_MAX: usize = 128;
+/// Peers that moved of late while they were present (C120); the one that did so least is forgotten
+/// first.
+pub const FLAPS_MAX: usize = 32;
+/// So many moves in a row are no journey.
+pub const FLAP_MOVES: u8 = 4;
+/// Moves are in a row if they are no further apart; clients show their key every 15 s.
+pub const FLAP_MS: u64 = 120_000;
+/// How often each peer is reported.
+pub const FLAP_TOLD_MS: u64 = 600_000;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
 /// Whoever claims to be a phone that is here waits this long for the phone to speak up where it is;

@@ -1,9 +1,13 @@
 //! What the rendezvous reports, for operators. It must not know how that is worded.
 
+mod flaps;
+
 use crate::base::address::Endpoint;
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
 use crate::base::peer::PeerId;
+
+pub(super) use flaps::Flaps;
 
 /// What the rendezvous reports, in the past tense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,13 @@ pub enum Event {
         id: PeerId,
         /// The address that asked.
         from: Endpoint,
+    },
+    /// A device is in two places in turn: there are two of it (C120).
+    PeerFlaps {
+        /// Its id.
+        id: PeerId,
+        /// Where it was, and where it is now.
+        places: [Endpoint; 2],
     },
     /// Somebody asked for what only an operator can give, by `forget --free`.
     PeerHeld {

@@ -44,7 +44,8 @@ return view.extend({
 		const id = peer.id;
 		return [
 			[ E('strong', {}, [ E('bdi', {}, [ id ]) ]) ],
-			[ peer.online ? '%s (%s)'.format(peer.address, peer.transport) : _('offline') ],
+			[ peer.online ? '%s (%s)%s'.format(peer.address, peer.transport,
+				peer.also_at ? ' + ' + peer.also_at : '') : _('offline') ],
 			ago(peer.online_secs),
 			ago(peer.seen_secs),
 			[ peer.first_seen == null ? '-' : hbb.date(1000 * peer.first_seen) ],
