@@ -23,11 +23,12 @@ setup() {
     qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
     debootstrap:debootstrap lintian:lintian mandoc:mandoc ufw:ufw \
     systemd-nspawn:systemd-container systemd-analyze:systemd yamllint:yamllint \
-    zsh:zsh fish:fish zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client; do
+    zsh:zsh fish:fish nginx:nginx-light haproxy:haproxy zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
   [ -e /lib/ld-musl-x86_64.so.1 ] || missing+=(musl)
+  [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
   if ((${#missing[@]})); then
     as_root apt-get update -q
     as_root apt-get install -qy --no-install-recommends "${missing[@]}"

@@ -1,7 +1,7 @@
 //! Settings that are well-formed and can hardly be meant: said by `serve` and `check`, refused by
 //! neither. Checks: below; tests/cli.rs.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Config, Role};
 use hbb_core::base::address::split_port;
@@ -25,10 +25,29 @@ pub fn doubts(config: &Config) -> Vec<String> {
         let why = doubted_host(public, None);
         found.extend(why.map(|why| format!("--public {public}: {why}")));
     }
+    if trusts_everybody(config) {
+        found.push(
+            "--trusted-proxies: so large a part of the internet is no proxy of yours, and any \
+             client in it may say that it is somebody else; name the proxies' own addresses"
+                .into(),
+        );
+    }
     if config.role == Role::Relay && !config.relay_servers.is_empty() {
         found.push("--relay-servers is for the ID server, a relay alone tells nobody".into());
     }
     found
+}
+
+/// Whether two addresses that have nothing in common are both those of trusted proxies.
+fn trusts_everybody(config: &Config) -> bool {
+    const V4: [Ipv4Addr; 2] = [Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(203, 0, 113, 1)];
+    const V6: [Ipv6Addr; 2] = [
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+        Ipv6Addr::new(0x2a00, 0, 0, 0, 0, 0, 0, 1),
+    ];
+    let is_trusted =
+        |ip: IpAddr| config.proxies.networks.iter().any(|network| network.contains(ip));
+    V4.map(IpAddr::V4).into_iter().all(is_trusted) || V6.map(IpAddr::V6).into_iter().all(is_trusted)
 }
 
 fn has_port(name: &str, port: u16) -> bool {
@@ -88,6 +107,9 @@ mod tests {
             ("--public localhost", "--public localhost: each client"),
             ("--relay-servers 192.168.1.5\n--public rd.example.org", "a private address"),
             ("--relay-servers rd.example.org\n--role relay", "tells nobody"),
+            ("--trusted-proxies 0.0.0.0/0", "no proxy of yours"),
+            ("--trusted-proxies 10.0.0.1,::/0", "no proxy of yours"),
+            ("--trusted-proxies 0.0.0.0/1,128.0.0.0/1", "no proxy of yours"),
         ] {
             let found = doubts(&config(flags));
             assert_eq!(found.len(), 1, "{flags}: {found:?}");
@@ -98,6 +120,7 @@ mod tests {
             "--relay-servers 192.168.1.5",
             "--relay-servers 192.168.1.5\n--public 192.168.1.5",
             "--public rd.example.org",
+            "--trusted-proxies 10.0.0.0/8,172.64.0.0/13,2400:cb00::/32,fd00::/8",
             "",
         ] {
             assert_eq!(doubts(&config(flags)), [""; 0], "{flags}");

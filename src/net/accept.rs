@@ -77,7 +77,9 @@ impl Acceptor {
         let stream: Arc<Async<net::TcpStream>> = stream.into();
         let stream = Arc::into_inner(stream).ok_or(DropReason::Bug)?;
         let _ = stream.get_ref().set_nodelay(true);
-        let connection = Connection { link: Link::new(stream, self.pool.account()), from, place };
+        let mut link = Link::new(stream, self.pool.account());
+        link.unnamed = self.gate.hides_clients(ip);
+        let connection = Connection { link, from, place };
         let (gate, entrance) = (self.gate.clone(), self.entrance.clone());
         self.executor.spawn(Box::pin(serve(connection, entrance, gate))).detach();
         Ok(())

@@ -1,4 +1,5 @@
-//! Connections that a trusted proxy makes for its clients: C54, C103, C104. Refusals first.
+//! Connections that a proxy makes for its clients: C54, C103, C104, C131. Refusals first; real
+//! proxies: tests/proxies.rs.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -187,4 +188,95 @@ fn c104_who_is_banned_is_behind_a_proxy_too() {
         caller.is_closed();
     }
     drop(Device::at(B_IP, &server));
+}
+
+/// The one line of this kind that the log has.
+fn says(server: &mut Server, line: &str) {
+    server.wait_log(line);
+    assert_eq!(server.log().matches(line).count(), 1, "{}", server.log());
+}
+
+#[test]
+fn c131_a_proxy_that_nobody_named_is_said_and_not_believed() {
+    let mut server = server(&[]);
+    let mut target = target(&server);
+    for header in ["X-Real-IP: 203.0.113.9\r\n", "X-Forwarded-For: 203.0.113.9\r\n"] {
+        assert_eq!(seen_on_web(&server, &mut target, STRANGER, header), ip(STRANGER));
+    }
+    says(&mut server, "warn proxy-not-trusted proxy=127.0.0.1 help='--trusted-proxies, if");
+}
+
+#[test]
+fn c131_a_second_proxy_that_nobody_named_is_said_if_it_is_near() {
+    let mut server = server(&["--proxy-header", "x-forwarded-for"]);
+    let mut target = target(&server);
+    let mut seen = |more: &str| seen_on_web(&server, &mut target, PROXY, more);
+    // A client that makes up hops is far away, and names nobody to be trusted.
+    assert_eq!(seen("X-Forwarded-For: 10.0.0.1, 203.0.113.9\r\n"), ip("203.0.113.9"));
+    assert_eq!(seen("X-Forwarded-For: 10.0.0.7\r\n"), ip("10.0.0.7"));
+    assert!(!server.log().contains("proxy-not-trusted"), "{}", server.log());
+    assert_eq!(seen("X-Forwarded-For: 203.0.113.9, 10.0.0.7\r\n"), ip("10.0.0.7"));
+    says(&mut server, "warn proxy-not-trusted proxy=10.0.0.7 ");
+}
+
+#[test]
+fn c131_what_two_proxies_need_is_said() {
+    let mut server = server(&[]);
+    let mut target = target(&server);
+    let chain = "X-Forwarded-For: 203.0.113.9, 127.0.9.7\r\nX-Real-IP: 127.0.9.7\r\n";
+    assert!(is_outside(seen_on_web(&server, &mut target, PROXY, chain)));
+    let line = "warn proxy-header-missing proxy=127.0.9.1 header=x-real-ip names=a-proxy help=";
+    says(&mut server, line);
+}
+
+#[test]
+fn c131_an_upgrade_that_was_lost_on_the_way_is_said() {
+    let mut server = server(&[]);
+    for (from, request) in [
+        (PROXY, "GET / HTTP/1.1\r\n\r\n"),
+        (STRANGER, "GET / HTTP/1.0\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+        (PROXY, "GET / HTTP/1.0\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+    ] {
+        assert!(!server.log().contains("proxy-header-missing"), "{}", server.log());
+        let mut caller = Caller::from(from, ws_port(&server));
+        caller.say_raw(request.as_bytes());
+        assert!(String::from_utf8(caller.rest()).unwrap().starts_with("HTTP/1.1 426 "));
+    }
+    says(&mut server, "warn proxy-header-missing proxy=127.0.9.1 header=upgrade");
+}
+
+#[test]
+fn c131_the_proxy_protocol_where_it_is_not_expected_is_said() {
+    for port in [main_port, nat_port, relay_port, ws_port] {
+        for header in [V1, V2] {
+            let mut server = server(&[]);
+            let mut caller = Caller::from(PROXY, port(&server));
+            caller.say_raw(header);
+            says(&mut server, "warn proxy-protocol-unexpected proxy=127.0.9.1 help=--proxy-proto");
+            drop(caller.rest());
+        }
+    }
+}
+
+#[test]
+fn c131_a_proxy_behind_which_clients_cannot_be_told_apart_is_said() {
+    let mut server = server(&[]);
+    // Who only looks, and who is no proxy, is none.
+    drop(Caller::from(PROXY, main_port(&server)));
+    drop(Caller::from(STRANGER, nat_port(&server)).ask(&say::test_nat(3)));
+    assert!(!server.log().contains("proxy-protocol-missing"), "{}", server.log());
+    drop(Caller::from(PROXY, nat_port(&server)).ask(&say::test_nat(3)));
+    says(&mut server, "warn proxy-protocol-missing proxy=127.0.9.1 help=--proxy-protocol");
+}
+
+#[test]
+fn c131_a_proxy_that_only_looks_whether_we_are_there_misses_nothing() {
+    let server = server(&["--proxy-protocol"]);
+    for look in [b"PROXY UNKNOWN\r\n".as_slice(), b"PROXY TCP4 127.0.9.1 127.0.0.1 1 2\r\n", b""] {
+        let mut caller = Caller::from(PROXY, main_port(&server));
+        caller.say_raw(look);
+        caller.shut();
+        caller.is_closed();
+    }
+    assert!(!server.log().contains("proxy-header-missing"), "{}", server.log());
 }

@@ -36,6 +36,8 @@ pub enum Refusal {
     Malformed,
     /// It is HTTP, and asks for no WebSocket of version 13.
     NotWebSocket,
+    /// The same, with the key of one: a proxy on the way did not pass on the rest.
+    UpgradeLost,
 }
 
 impl Refusal {
@@ -45,7 +47,7 @@ impl Refusal {
             Self::Malformed => {
                 "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             }
-            Self::NotWebSocket => {
+            Self::NotWebSocket | Self::UpgradeLost => {
                 "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\n\
                  Connection: Upgrade, close\r\n\
                  Sec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n"
@@ -81,7 +83,11 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
         && lists("upgrade", "websocket")
         && lists("connection", "upgrade")
         && values("sec-websocket-version").any(|version| version == "13");
-    let Some(key) = key.filter(|_| wanted) else { return Err(Refusal::NotWebSocket) };
+    let key = match (key, wanted) {
+        (Some(key), true) => key,
+        (Some(_), false) => return Err(Refusal::UpgradeLost),
+        (None, _) => return Err(Refusal::NotWebSocket),
+    };
     let hops = values("x-forwarded-for").flat_map(|value| value.split(',')).map(address);
     let mut real_ips = values("x-real-ip");
     let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
@@ -143,15 +149,15 @@ mod tests {
 
     #[test]
     fn what_is_no_opening_is_refused() {
-        for (from, to) in [
-            ("GET", "POST"),
-            ("Upgrade: WebSocket", "Upgrade: h2c"),
-            ("keep-alive, Upgrade", "keep-alive"),
-            ("Version: 13", "Version: 12"),
-            ("dGhlIHNhbXBsZSBub25jZQ==", "short"),
+        for (from, to, refusal) in [
+            ("GET", "POST", Refusal::UpgradeLost),
+            ("Upgrade: WebSocket", "Upgrade: h2c", Refusal::UpgradeLost),
+            ("keep-alive, Upgrade", "keep-alive", Refusal::UpgradeLost),
+            ("Version: 13", "Version: 12", Refusal::UpgradeLost),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "short", Refusal::NotWebSocket),
         ] {
             let text = [RFC.replace(from, to).as_str(), "\r\n"].concat();
-            assert_eq!(parse(text.as_bytes()), Err(Refusal::NotWebSocket), "{to}");
+            assert_eq!(parse(text.as_bytes()), Err(refusal), "{to}");
         }
         assert_eq!(parse(b"\x16\x03\x01\x02\x00"), Err(Refusal::Malformed));
         assert_eq!(parse(b"GET / HTTP/2.7\r\n\r\n"), Err(Refusal::Malformed));

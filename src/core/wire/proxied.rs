@@ -29,6 +29,12 @@ pub enum Client {
     Unknown,
 }
 
+/// Whether `buffer` begins with such a header and with no frame of ours: one would hold a message
+/// that begins as none does.
+pub fn begins(buffer: &[u8]) -> bool {
+    buffer.starts_with(V1) || buffer.starts_with(V2)
+}
+
 /// The header at the front of `buffer` and its length; None while it is incomplete, which an empty
 /// buffer is too.
 ///

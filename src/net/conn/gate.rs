@@ -111,4 +111,17 @@ impl Gate {
         };
         ip.filter(|ip| self.is_client(*ip))
     }
+
+    /// Whether the request names somebody else than `told` too who is no proxy of ours: then
+    /// `told` may be a proxy that nobody named, or a client that makes things up.
+    pub(crate) fn names_another(&self, opening: &Opening, told: IpAddr) -> bool {
+        let mut hops = opening.forwarded_for.iter().flatten().map(|hop| canonical(*hop));
+        hops.any(|hop| hop != told && !self.trusts(hop))
+    }
+
+    /// Whether connections of `ip` may be anybody's, and nothing says whose: it is a proxy, and
+    /// one that does not use the PROXY protocol.
+    pub(crate) fn hides_clients(&self, ip: IpAddr) -> bool {
+        !self.0.borrow().proxies.protocol && self.trusts(ip)
+    }
 }

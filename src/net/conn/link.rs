@@ -9,15 +9,17 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use log::warn;
 use smol::io::AsyncWriteExt;
 use smol::{Async, Timer, future};
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Transport;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::WRITE_MS;
 use hbb_core::wire::message::ONLINE_QUERY_BEGIN;
 use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, FrameKind, Received};
-use hbb_core::wire::{WireError, frame};
+use hbb_core::wire::{WireError, frame, proxied};
 
 use crate::net::conn::link::bytes::{Account, Held};
 
@@ -44,6 +46,8 @@ pub struct Link {
     pub codec: Codec,
     /// Whether it is tied to a device, or to somebody who showed the key.
     pub tied: bool,
+    /// Whether a proxy made it that does not say for whom; told with its first frame.
+    pub unnamed: bool,
     /// The memory of what was read.
     held: Held,
 }
@@ -52,7 +56,7 @@ impl Link {
     /// A connection of frames, of which nothing was read; what it holds is said in `account`.
     pub fn new(stream: Async<TcpStream>, account: Arc<Account>) -> Self {
         let (leftover, codec, held) = (Vec::new(), Codec::Frames, Held::none(account));
-        Self { stream, leftover, codec, tied: false, held }
+        Self { stream, leftover, codec, tied: false, unnamed: false, held }
     }
 
     /// What it speaks.
@@ -164,6 +168,9 @@ impl Link {
         loop {
             let (item, consumed) = match &mut self.codec {
                 Codec::Frames => {
+                    if self.warn_of_proxy() {
+                        return Err(DropReason::Malformed);
+                    }
                     match frame::split(&self.leftover, payload_max).map_err(drop_reason)? {
                         Some(frame) => (Received::Message(frame.payload.to_vec()), frame.consumed),
                         None => return Ok(None),
@@ -193,6 +200,24 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Whether what comes is no message but the PROXY protocol, of a proxy from which it is not
+    /// expected; that, and that it is missing where it should be, is said (C131).
+    pub fn warn_of_proxy(&mut self) -> bool {
+        let unexpected = proxied::begins(&self.leftover);
+        let due = unexpected || (self.unnamed && self.leftover.len() > 1);
+        // One that is gone already only looked whether we are there.
+        if due && let Ok(at) = self.stream.get_ref().peer_addr() {
+            let proxy = Endpoint::from(at).ip();
+            let flag = "--proxy-protocol";
+            match unexpected {
+                true => warn!("proxy-protocol-unexpected proxy={proxy} help={flag}"),
+                false => warn!("proxy-protocol-missing proxy={proxy} help={flag}"),
+            }
+            self.unnamed = false;
+        }
+        unexpected
     }
 
     /// Whether a payload has begun to come and is not whole.

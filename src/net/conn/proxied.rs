@@ -1,17 +1,19 @@
 //! Whose connection it is, where a trusted proxy made it: the PROXY protocol, or what the request
-//! of a WebSocket says. Whoever a proxy does not name comes from outside. C53, C103, C104.
+//! of a WebSocket says. Whoever a proxy does not name comes from outside. C53, C103, C104,
+//! C131.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use log::warn;
 
-use hbb_core::base::address::Endpoint;
+use hbb_core::base::address::{Endpoint, canonical};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONNECTIONS_CEILING, MESSAGE_MS, OFFER_DELAY_SHARED_MS};
-use hbb_core::wire::handshake::Opening;
+use hbb_core::wire::handshake::{Opening, Refusal};
 use hbb_core::wire::proxied::{Client, parse};
 
+use crate::config::ProxyHeader;
 use crate::net::conn::Connection;
 use crate::net::conn::gate::Door;
 use crate::net::conn::link::{Link, within};
@@ -35,10 +37,17 @@ pub(crate) async fn identify(
         true => None,
         false => within(MESSAGE_MS, Err(DropReason::Idle), header(link)).await?,
     };
+    if let Some(Client::At(at)) = client
+        && at.port() != 0
+        && door.gate.is_client(at.ip())
+    {
+        return is_at(connection, door, at);
+    }
+    if client.is_some() && link.leftover.is_empty() {
+        // A proxy that only looks whether we are there names itself or nobody, and leaves.
+        within(OFFER_DELAY_SHARED_MS, Ok(()), link.read_more()).await?;
+    }
     match client {
-        Some(Client::At(at)) if at.port() != 0 && door.gate.is_client(at.ip()) => {
-            is_at(connection, door, at)
-        }
         Some(Client::Proxy) => is_outside(connection, door),
         // The request tells.
         None if door.takes_request(&connection.link.leftover) => Ok(()),
@@ -72,18 +81,52 @@ pub(super) fn take_word(
     door: Door<'_>,
     opening: &Opening,
 ) -> Result<(), DropReason> {
-    if !door.gate.trusts(connection.from.ip()) {
+    let from = connection.from.ip();
+    if !door.gate.trusts(from) {
+        if opening.real_ip.is_some() || !opening.forwarded_for.is_empty() {
+            warn_of_unbelieved(from);
+        }
         return Ok(());
     }
     match door.gate.told(opening) {
         Some(ip) => {
+            // Somebody near says that the client is elsewhere still; who is far away is a client.
+            if is_near(ip) && door.gate.names_another(opening, ip) {
+                warn_of_unbelieved(ip);
+            }
             let port = own_port(connection.place.conn());
             is_at(connection, door, Endpoint::new(ip, port))
         }
         None => {
-            warn_of(connection, door.gate.header().name());
+            let header = door.gate.header();
+            let is_chain = opening.real_ip.is_some_and(|ip| door.gate.trusts(canonical(ip)));
+            match header {
+                ProxyHeader::RealIp if is_chain => {
+                    warn_of(connection, "x-real-ip names=a-proxy help=--proxy-header");
+                }
+                _ => warn_of(connection, header.name()),
+            }
             is_outside(connection, door)
         }
+    }
+}
+
+/// Says what is missing of a request from a trusted proxy that opens no WebSocket.
+pub(super) fn refused(connection: &Connection, door: Door<'_>, refusal: Refusal) {
+    if refusal == Refusal::UpgradeLost && door.gate.trusts(connection.from.ip()) {
+        warn_of(connection, "upgrade");
+    }
+}
+
+fn warn_of_unbelieved(ip: IpAddr) {
+    warn!("proxy-not-trusted proxy={ip} help='--trusted-proxies, if it is yours'");
+}
+
+/// Whether an address is of a network of our own, as far as its kind tells.
+fn is_near(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 

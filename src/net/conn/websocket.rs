@@ -11,7 +11,7 @@ use hbb_core::wire::websocket::Assembly;
 use crate::net::conn::Connection;
 use crate::net::conn::gate::Door;
 use crate::net::conn::link::{Codec, Link, within};
-use crate::net::conn::proxied::take_word;
+use crate::net::conn::proxied::{refused, take_word};
 
 /// What a call of the API is told. Nothing below 500 makes a client call again over P.
 const NO_API: &str = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -25,10 +25,14 @@ const BODY_READS_MAX: usize = 512;
 /// Why the connection must end; a request that opens no WebSocket was answered.
 pub(crate) async fn upgrade(connection: &mut Connection, door: Door<'_>) -> Result<(), DropReason> {
     let link = &mut connection.link;
+    // Its headers tell.
+    link.unnamed = false;
     let opening = match within(HANDSHAKE_MS, Err(DropReason::Idle), request(link)).await? {
         Ok(opening) => opening,
         Err(refusal) => {
             link.write(refusal.answer().as_bytes()).await?;
+            link.warn_of_proxy();
+            refused(connection, door, refusal);
             return Err(DropReason::Malformed);
         }
     };
@@ -45,7 +49,7 @@ pub(crate) async fn refuse_call(link: &mut Link) -> DropReason {
     let refused = within(HANDSHAKE_MS, Err(DropReason::Idle), async {
         let answer = match request(link).await? {
             Err(refusal @ Refusal::Malformed) => refusal.answer(),
-            Ok(_) | Err(Refusal::NotWebSocket) => NO_API,
+            Ok(_) | Err(Refusal::NotWebSocket | Refusal::UpgradeLost) => NO_API,
         };
         link.write(answer.as_bytes()).await?;
         let _ = link.stream.get_ref().shutdown(Shutdown::Write);
