@@ -138,7 +138,8 @@ pub struct ServeFlags {
     /// FILE with the secret key, elsewhere than in --data; it is read and never written
     #[argh(option)]
     pub key_file: Option<String>,
-    /// local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip
+    /// local network such as 192.168.0.0/16 whose members connect directly, where the interfaces
+    /// do not tell it; needs --local-ip
     #[argh(option)]
     pub mask: Option<String>,
     /// IP address of this machine in the network of --mask

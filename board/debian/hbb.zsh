@@ -73,7 +73,7 @@ _hbb_serve() {
         '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
         '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
         '--key-file[FILE with the secret key, elsewhere than in --data; it is read and never written]'': :' \
-        '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
+        '--mask[local network such as 192.168.0.0/16 whose members connect directly, where the interfaces do not tell it; needs --local-ip]'': :' \
         '--local-ip[IP address of this machine in the network of --mask]'': :' \
         '--always-use-relay[send all sessions through the relay]' \
         '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
@@ -148,7 +148,7 @@ _hbb_check() {
         '--relay-servers[relays that clients are told to use\: HOST\[\:PORT\],HOST\[\:PORT\]... (this one)]'': :' \
         '--key[TEXT that says which key to sign with and what clients must show, see below]'': :' \
         '--key-file[FILE with the secret key, elsewhere than in --data; it is read and never written]'': :' \
-        '--mask[local network such as 192.168.0.0/16 whose members connect directly; needs --local-ip]'': :' \
+        '--mask[local network such as 192.168.0.0/16 whose members connect directly, where the interfaces do not tell it; needs --local-ip]'': :' \
         '--local-ip[IP address of this machine in the network of --mask]'': :' \
         '--always-use-relay[send all sessions through the relay]' \
         '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \

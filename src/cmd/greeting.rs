@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use log::warn;
 
 use crate::config::{Config, Role, doubts};
-use crate::net::conn::socket::own_addresses;
+use crate::net::interfaces::own_addresses;
 use hbb_core::identity::KeyPolicy;
 
 /// Addresses that are shown; a machine with more is told to export one of them.

@@ -1,15 +1,23 @@
-//! Watches the relays that are handed out: with two or more, each is called every few seconds,
-//! and clients are only told of those that answer. If none does, all are told: it may be us.
-//! A thread of its own, since names are resolved; it sleeps unless there are two or more.
+//! Watches the relays that are handed out, by a thread of its own, as names are looked up here and
+//! nowhere else while we serve. With two or more relays each is called every few seconds, and
+//! clients are only told of those that answer; if none does, all are told: it may be us. What names
+//! stand for is looked up at start and when somebody dials, so that it sleeps where nobody does; a
+//! name server that is silent takes no name away that was known. Checks: C128.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::thread::Builder;
 use std::time::Duration;
 
 use crate::config::{PORT, Ports};
-use hbb_core::base::address::split_port;
-use hbb_core::base::limits::{RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES};
+use crate::net::clock::Clock;
+use crate::settings::LiveSettings;
+use hbb_core::base::address::{canonical, split_port};
+use hbb_core::base::limits::{
+    NAME_ADDRESSES_MAX, NAME_MS, RELAY_CHECK_MS, RELAY_CONNECT_MS, WATCH_STACK_BYTES,
+};
+use hbb_core::base::time::Time;
+use hbb_core::rendezvous::NamedHost;
 use log::warn;
 
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
@@ -17,55 +25,187 @@ use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 /// The port of a relay whose name tells none.
 const RELAY_PORT: u16 = Ports::new(PORT).relay;
 
-/// Starts the watch; lists sent to what it returns are watched from then on, and those of their
-/// relays that answer go to `reachable`.
+/// Words that wait for a watch that looks up names; of more the oldest are dropped.
+pub(crate) const WORDS_MAX: usize = 8;
+
+/// What the watch is told.
+pub(crate) enum ToWatch {
+    /// These are handed out from now on.
+    Relays(Vec<String>),
+    /// And this is our own name.
+    Public(Option<Box<str>>),
+    /// Somebody dials: it matters what names stand for.
+    LookUp,
+}
+
+/// What it found out.
+pub(crate) enum Seen {
+    /// The relays that answer.
+    Reachable(Vec<String>),
+    /// What all names stand for.
+    Names(Vec<NamedHost>),
+}
+
+/// Starts the watch; what it sees goes to `seen`.
 ///
 /// # Errors
 /// What the system says if it has no thread to give.
-pub(crate) fn watch(reachable: Sender<Vec<String>>) -> io::Result<Sender<Vec<String>>> {
-    // Of lists that come faster than they are tried only the last counts.
-    let (lists, list) = bounded(1);
+pub(crate) fn watch(clock: Clock, seen: Sender<Seen>) -> io::Result<Sender<ToWatch>> {
+    let (words, told) = bounded(WORDS_MAX);
     let thread = Builder::new().name("relays".into()).stack_size(WATCH_STACK_BYTES);
-    thread.spawn(move || work(&list, &reachable))?;
-    Ok(lists)
+    let (relays, told_before, hosts) = (Vec::new(), Vec::new(), Vec::new());
+    let watch = Watch { clock, relays, told: told_before, hosts, renamed: false };
+    thread.spawn(move || watch.work(&told, &seen))?;
+    Ok(words)
 }
 
-fn work(lists: &Receiver<Vec<String>>, reachable: &Sender<Vec<String>>) {
-    let Some(mut list) = lists.recv_blocking() else { return };
-    let mut told = list.clone();
-    loop {
-        if list.len() < 2 {
-            match lists.recv_blocking() {
-                Some(next) => (list, told) = (next.clone(), next),
-                None => return,
+/// Has the watch see to the relays and the name of these settings.
+pub(crate) fn tell(watch: &Sender<ToWatch>, live: &LiveSettings) {
+    let _ = watch.force_send(ToWatch::Public(live.public.clone()));
+    let _ = watch.force_send(ToWatch::Relays(live.policy.relays.clone()));
+}
+
+struct Watch {
+    clock: Clock,
+    relays: Vec<String>,
+    /// Those of them that clients are told.
+    told: Vec<String>,
+    /// The name of each relay once, and our own.
+    hosts: Vec<Host>,
+    /// Somebody must be told what they stand for.
+    renamed: bool,
+}
+
+/// A name, and when it was last asked for.
+struct Host {
+    named: NamedHost,
+    asked: Option<Time>,
+    /// The address that last answered.
+    good: Option<IpAddr>,
+}
+
+impl Watch {
+    fn work(mut self, words: &Receiver<ToWatch>, seen: &Sender<Seen>) {
+        loop {
+            let word = match self.relays.len() {
+                0 | 1 => words.recv_blocking().map(Some).ok_or(Closed),
+                _ => words.recv_within(RELAY_CHECK_MS),
+            };
+            let is_due = match word {
+                Ok(Some(ToWatch::LookUp)) => false,
+                Ok(Some(ToWatch::Relays(relays))) => self.watch_relays(relays),
+                Ok(Some(ToWatch::Public(public))) => self.watch_public(public.as_deref()),
+                Ok(None) => true,
+                Err(Closed) => return,
+            };
+            self.look_up();
+            let reachable = if is_due { self.reachable() } else { None };
+            let names = self
+                .renamed
+                .then(|| Seen::Names(self.hosts.iter().map(|host| host.named.clone()).collect()));
+            self.renamed = false;
+            for it in names.into_iter().chain(reachable) {
+                if seen.force_send(it).is_err() {
+                    return;
+                }
             }
-            continue;
         }
-        let up: Vec<String> = list.iter().filter(|relay| answers(relay)).cloned().collect();
-        let up = if up.is_empty() { list.clone() } else { up };
-        if up != told {
-            for relay in list.iter().filter(|relay| !up.contains(relay)) {
-                warn!("relay-down relay={relay}");
-            }
-            if reachable.force_send(up.clone()).is_err() {
-                return;
-            }
-            told = up;
+    }
+
+    fn watch_relays(&mut self, relays: Vec<String>) -> bool {
+        let names: Vec<&str> = relays.iter().map(|relay| split_port(relay).0).collect();
+        let is_kept = |host: &Host| host.named.ours || names.contains(&&*host.named.name);
+        self.hosts.retain(is_kept);
+        names.iter().for_each(|name| self.add(name, false));
+        (self.relays, self.told) = (relays.clone(), relays);
+        true
+    }
+
+    fn watch_public(&mut self, public: Option<&str>) -> bool {
+        let is_kept = |host: &Host| !host.named.ours || Some(&*host.named.name) == public;
+        self.hosts.retain(is_kept);
+        public.iter().for_each(|name| self.add(name, true));
+        false
+    }
+
+    fn add(&mut self, name: &str, ours: bool) {
+        if !self.hosts.iter().any(|host| *host.named.name == *name && host.named.ours == ours) {
+            let named = NamedHost { name: name.into(), addresses: Vec::new(), ours };
+            self.hosts.push(Host { named, asked: None, good: None });
+            self.renamed = true;
         }
-        match lists.recv_within(RELAY_CHECK_MS) {
-            Ok(Some(next)) => (list, told) = (next.clone(), next),
-            Ok(None) => {}
-            Err(Closed) => return,
+    }
+
+    /// Asks what names stand for that were not asked for lately.
+    fn look_up(&mut self) {
+        let now = self.clock.now();
+        for host in &mut self.hosts {
+            self.renamed |= host.is_old(now) && host.look_up(now);
         }
+    }
+
+    /// With two relays or more, calls each; those that answer, if they are others than before.
+    fn reachable(&mut self) -> Option<Seen> {
+        let relays = self.relays.clone();
+        if relays.len() < 2 {
+            return None;
+        }
+        let up: Vec<String> = relays.into_iter().filter(|relay| self.answers(relay)).collect();
+        let up = if up.is_empty() { self.relays.clone() } else { up };
+        if up == self.told {
+            return None;
+        }
+        for relay in self.relays.iter().filter(|relay| !up.contains(relay)) {
+            warn!("relay-down relay={relay}");
+        }
+        self.told.clone_from(&up);
+        Some(Seen::Reachable(up))
+    }
+
+    /// Whether a relay takes connections at any of its addresses; if at none that are known, its
+    /// name may stand for others by now.
+    fn answers(&mut self, relay: &str) -> bool {
+        let (name, port) = split_port(relay);
+        let port = port.and_then(|port| port.parse().ok()).unwrap_or(RELAY_PORT);
+        let named = |host: &&mut Host| !host.named.ours && *host.named.name == *name;
+        let Some(host) = self.hosts.iter_mut().find(named) else { return false };
+        if host.answers(port) {
+            return true;
+        }
+        let changed = host.look_up(self.clock.now());
+        self.renamed |= changed;
+        changed && host.answers(port)
     }
 }
 
-/// Whether a relay takes connections at any of its addresses.
-fn answers(relay: &str) -> bool {
-    let (host, port) = split_port(relay);
-    let port = port.and_then(|port| port.parse().ok()).unwrap_or(RELAY_PORT);
-    let timeout = Duration::from_millis(RELAY_CONNECT_MS);
-    (host, port).to_socket_addrs().is_ok_and(|mut all| {
-        all.any(|address| TcpStream::connect_timeout(&address, timeout).is_ok())
-    })
+impl Host {
+    fn is_old(&self, now: Time) -> bool {
+        self.asked.is_none_or(|asked| now.since_ms(asked) >= NAME_MS)
+    }
+
+    /// Asks the name server; whether the name stands for something else than it did.
+    fn look_up(&mut self, now: Time) -> bool {
+        self.asked = Some(now);
+        let Ok(found) = (&*self.named.name, RELAY_PORT).to_socket_addrs() else { return false };
+        let mut found: Vec<IpAddr> = found.map(|at| canonical(at.ip())).collect();
+        // The order that name servers give them in differs from time to time.
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(NAME_ADDRESSES_MAX);
+        let changed = self.named.addresses != found;
+        self.named.addresses = found;
+        if changed {
+            self.good = None;
+        }
+        changed
+    }
+
+    /// Tries the address that last answered first.
+    fn answers(&mut self, port: u16) -> bool {
+        let timeout = Duration::from_millis(RELAY_CONNECT_MS);
+        let mut all = self.good.into_iter().chain(self.named.addresses.iter().copied());
+        self.good =
+            all.find(|ip| TcpStream::connect_timeout(&SocketAddr::new(*ip, port), timeout).is_ok());
+        self.good.is_some()
+    }
 }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod conn;
 pub mod control;
 pub(crate) mod health;
+pub(crate) mod interfaces;
 pub mod message;
 pub(crate) mod process;
 pub(crate) mod recall;

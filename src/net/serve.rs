@@ -35,7 +35,7 @@ use crate::net::conn::secrecy::Offers;
 use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
-use crate::net::health;
+use crate::net::health::{self, Seen, ToWatch, WORDS_MAX};
 use crate::net::message::{RelaySettings, ToRelay, Update};
 use crate::net::process::confine::Confinement;
 use crate::net::process::signal::{Reloads, SignalListener};
@@ -201,15 +201,15 @@ async fn serve(
     let shell = Shell { executor, pool, clock, gate, listening };
     // The control thread sends the next settings when these are obeyed.
     let ((live_in, live_out), (relay_in, relay_out)) = (bounded(1), bounded(1));
-    let (reachable, relays) = bounded(1);
-    let watch = health::watch(reachable).map_err(ServeError::System)?;
-    let _ = watch.force_send(live.policy.relays.clone());
+    let (seen_in, seen) = bounded(WORDS_MAX);
+    let watch = health::watch(clock, seen_in).map_err(ServeError::System)?;
     let (expect, expected) = bounded(INBOX_MAX);
     let (mut stopped, mut servers) = (None, Servers::default());
     if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
+        health::tell(&watch, &live);
         let watch = watch.clone();
         let writes = Writes::new(live.limits.writes_a_day);
-        let inputs = SignallingInputs { datagrams, live: live_out, relays, watch, writes, expect };
+        let inputs = SignallingInputs { datagrams, live: live_out, seen, watch, writes, expect };
         let (stored, handle) = shell.start_signalling(part, inputs)?;
         (stopped, servers.rendezvous) = (Some(stored), Some(handle));
     }
@@ -260,10 +260,10 @@ struct SignallingInputs {
     datagrams: Datagrams,
     /// Closed when the rendezvous shall end.
     live: Receiver<Update<LiveSettings>>,
-    /// Relays that answer.
-    relays: Receiver<Vec<String>>,
+    /// Of relays and names.
+    seen: Receiver<Seen>,
     /// Has other relays watched.
-    watch: Sender<Vec<String>>,
+    watch: Sender<ToWatch>,
     /// What the store may write.
     writes: Writes,
     /// To the relay beside it; nobody reads it if there is none.
@@ -308,21 +308,24 @@ impl Shell {
     /// Starts the owner of the rendezvous. In the end it stops the store, then closes the queue.
     fn start_signalling(
         &self,
-        part: RendezvousPart,
+        mut part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Receiver<()>, SignallingHandle), ServeError> {
-        let SignallingInputs { mut datagrams, live, relays, watch, writes, expect: relay } = inputs;
+        let SignallingInputs { mut datagrams, live, seen, watch, writes, expect: relay } = inputs;
+        if self.listening.role == Role::All {
+            part.machine.relays_at(self.listening.ports.relay);
+        }
         part.recalled.into_iter().for_each(|(at, own)| datagrams.note_recalled(at, own));
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.clock, writes);
         let store = store.map_err(ServeError::System)?;
         let (clock, pool) = (self.clock, self.pool.clone());
-        let keep = part.keep;
-        let io = SignallingIo { datagrams, store, watch, relay, clock, pool, keep };
+        let (keep, bind) = (part.keep, self.listening.ip);
+        let io = SignallingIo { datagrams, store, watch, relay, clock, pool, keep, bind };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
-        let queues = Queues { inbox, saved, live, relays };
+        let queues = Queues { inbox, saved, live, seen };
         let (running, stopped) = bounded(1);
         let run = async move {
             signalling.run(&queues).await;

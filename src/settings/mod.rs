@@ -31,6 +31,8 @@ pub struct LiveSettings {
     pub limits: Limits,
     /// Access, relays, LAN.
     pub policy: Policy,
+    /// The name clients reach us by, if it is known.
+    pub public: Option<Box<str>>,
     /// Proxies that are believed where their clients are.
     pub proxies: TrustedProxies,
     /// How fast relayed sessions may go.
@@ -80,6 +82,7 @@ impl RunningSettings {
         LiveSettings {
             limits: config.limits,
             policy: policy(config, &self.keys, self.lists.bans.clone()),
+            public: config.public.clone(),
             proxies: config.proxies.clone(),
             rates: config.rates,
             lists: self.lists.sources(),
@@ -171,7 +174,8 @@ impl RunningSettings {
 fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
     let lan = config
         .lan
-        .map(|lan| LocalNetwork { network: lan.network, relay: lan.local_ip.to_string() });
+        .map(|lan| (lan.network, config.ports.relay_server(&lan.local_ip.to_string())))
+        .map(|(network, relay)| LocalNetwork { network, relay });
     Policy {
         access_key: keys.enforced.clone(),
         relays: config.relay_servers.clone(),
@@ -179,6 +183,7 @@ fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
         always_relay: config.always_use_relay,
         lan,
         bans,
+        ..Policy::default()
     }
 }
 

@@ -128,7 +128,9 @@ fn c042_members_of_the_lan_meet_there() {
         let wish = wish(world);
         take!(&world.told(Place::A, &wish, Place::B), FetchLocalAddr);
         let hole = take!(&world.told(Place::Outside, &wish, Place::B), PunchHole);
-        assert_eq!((hole.nat_type, hole.relay_server.as_str()), (SYMMETRIC, "127.0.1.9"));
+        // With the port of a relay that is not at the usual one: tests/lans.rs goes there.
+        let host = hole.relay_server.split(':').next();
+        assert_eq!((hole.nat_type, host), (SYMMETRIC, Some("127.0.1.9")));
     });
 }
 

@@ -10,6 +10,7 @@ use prost::Message as _;
 use super::datagrams;
 use super::host::Host;
 use super::link::{Link, Stream};
+use super::target::relay_at;
 use super::wire::{demangle, mangle};
 use crate::say::proto::punch_hole_response::Path as Way;
 use crate::say::proto::{
@@ -221,7 +222,9 @@ impl Initiator {
         };
         let mut control = self.control_from(&host);
         let token = format!("{}-{}", say::TOKEN, control.local_addr().port());
-        let relay: SocketAddr = relay.parse().expect("a target tells a relay");
+        assert!(!relay.is_empty(), "a target tells a relay");
+        let beside = SocketAddr::new(self.server.ip(), self.server.port() + 1);
+        let relay = relay_at(relay, beside);
         let wish = say::request_relay(id, |wish| {
             wish.uuid = token.clone();
             wish.relay_server = relay.to_string();

@@ -1,6 +1,6 @@
 //! B: registers, waits, and answers whoever wants to connect.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use ed25519_compact::{KeyPair, Seed};
@@ -11,7 +11,7 @@ use super::initiator::nat_type;
 use super::line::Line;
 use super::link::Link;
 use super::wire::{demangle, mangle, send};
-use crate::say::proto::{IdPk, PunchHole, RequestRelay, session_message};
+use crate::say::proto::{FetchLocalAddr, IdPk, PunchHole, RequestRelay, session_message};
 use crate::say::{self, Body, take};
 
 /// How long it waits at an IPv6 end before it goes to the relay it chose.
@@ -139,7 +139,11 @@ impl Target {
                 self.punch_with_datagrams(&hole)
             }
             Body::PunchHole(hole) => self.punch(&hole),
-            Body::FetchLocalAddr(fetch) => self.tell_local(&fetch.socket_addr),
+            Body::FetchLocalAddr(fetch) if habit == Habit::Relay => {
+                let FetchLocalAddr { socket_addr, relay_server, .. } = fetch;
+                self.choose_relay(&PunchHole { socket_addr, relay_server, ..Default::default() })
+            }
+            Body::FetchLocalAddr(fetch) => self.tell_local(&fetch),
             Body::RequestRelay(wish) => self.agree(&wish),
             _ => panic!("not for a target"),
         }
@@ -204,14 +208,15 @@ impl Target {
         Doors::default().wait_at_v6(self.host.udp_v6(), demangle(&hole.socket_addr_v6))
     }
 
-    fn tell_local(&self, initiator: &[u8]) -> Link {
+    fn tell_local(&self, fetch: &FetchLocalAddr) -> Link {
         let mut control = self.control();
         let local = control.local_addr();
         let listener = self.host.listen(local.port());
         // Decoded and encoded anew, as clients do it: other bytes, the same address.
-        let respelled = mangle(demangle(initiator));
+        let respelled = mangle(demangle(&fetch.socket_addr));
         let answer = say::local_addr(&self.id, &respelled, |answer| {
             answer.local_addr = mangle(local);
+            answer.relay_server = self.relay(&fetch.relay_server).to_string();
         });
         control.send(&answer).unwrap();
         drop(control);
@@ -265,7 +270,7 @@ impl Target {
     /// The relay it was told of, or the one beside the server (protocol §4.6).
     fn relay(&self, told: &str) -> SocketAddr {
         let beside = SocketAddr::new(self.server.ip(), self.server.port() + 1);
-        told.parse().unwrap_or(beside)
+        relay_at(told, beside)
     }
 
     fn join_relay(&self, relay: SocketAddr, token: &str) -> Link {
@@ -295,6 +300,12 @@ impl Target {
         let Some(session_message::Body::PublicKey(key)) = answer else { panic!("no public key") };
         assert_eq!((key.asymmetric_value.len(), key.symmetric_value.len()), (32, 48));
     }
+}
+
+/// Where a client finds a relay it is told; at `own` if that is none, or a name.
+pub(crate) fn relay_at(told: &str, own: SocketAddr) -> SocketAddr {
+    let alone = || told.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 21_117));
+    told.parse().ok().or_else(alone).unwrap_or(own)
 }
 
 /// A device key no other id has.

@@ -17,6 +17,7 @@ mod rename;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::net::IpAddr;
 
 use heapless::Deque;
@@ -44,6 +45,7 @@ use events::Flaps;
 pub use events::{Event, Held};
 use newcomers::Newcomers;
 use online::Reading;
+pub use policy::here::NamedHost;
 pub use policy::{LocalNetwork, Policy};
 use register::PendingSave;
 use registry::Registry;
@@ -243,7 +245,8 @@ impl Rendezvous {
         self.connections.set_limit(limits.connections);
         self.dials.set_limit(limits.connections);
         self.limits = limits;
-        self.policy = policy;
+        let here = mem::take(&mut self.policy.here);
+        self.policy = Policy { here, ..policy };
     }
 
     /// Changes which relays are handed out: the reachable ones of the operator's list.

@@ -1,16 +1,18 @@
 //! What an operator decided about access, relays and the LAN, and the choice of path that follows
-//! from it (protocol §4.6). C39, C41-C43.
+//! from it (protocol §4.6). C39, C41-C43, C124-C127.
+
+pub(super) mod here;
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::base::address::{Bans, Network, canonical, split_port};
+use crate::base::address::{Bans, Network, split_port};
 use crate::wire::NatType;
 
-/// Where clients look for a relay that is named without a port (protocol §0).
-const RELAY_PORT: &str = "21117";
+pub(super) use here::Ends;
+use here::{Here, RELAY_PORT, is_private, is_shared};
 
 /// Decisions that change at runtime without a session dropping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,10 +26,13 @@ pub struct Policy {
     pub public_relay: Option<String>,
     /// Every session goes through a relay (C43).
     pub always_relay: bool,
-    /// The network whose members reach each other directly.
+    /// The network whose members reach each other directly, if an operator knows better than
+    /// `here`.
     pub lan: Option<LocalNetwork>,
     /// Who is not served.
     pub bans: Bans,
+    /// Where this machine is, which no operator decided.
+    pub here: Here,
 }
 
 /// A local network and this server's name in it.
@@ -50,40 +55,43 @@ pub(super) enum Route {
     Relay,
 }
 
-/// Where the two peers of a session to come are seen.
-#[derive(Clone, Copy)]
-pub(super) struct Ends {
-    pub(super) initiator: IpAddr,
-    pub(super) target: IpAddr,
-}
-
 impl Policy {
     /// The path to try between two peers. `nearby` tells whether the initiator's transport can
     /// connect inside its network at all (C42: WebSocket clients cannot).
     pub(super) fn route(&self, ends: Ends, nat: NatType, nearby: bool) -> Route {
-        let (initiator_in, target_in) = (self.in_lan(ends.initiator), self.in_lan(ends.target));
+        let Ends { initiator, target } = ends;
+        let (initiator_in, target_in) = (self.in_lan(initiator), self.in_lan(target));
         if self.always_relay || initiator_in != target_in {
             return Route::Relay;
         }
-        if nearby && (initiator_in || ends.initiator == ends.target) {
+        if nearby && (initiator_in || initiator == target || self.here.are_together(ends)) {
             return Route::Local;
+        }
+        // Nobody outside reaches a private address; IPv6 may do, so no relay is forced (C126).
+        let outside = !is_private(initiator) && !self.here.is_neighbour(initiator);
+        if outside && initiator.is_ipv4() && target.is_ipv4() && is_private(target) {
+            return Route::Punch(NatType::SYMMETRIC);
         }
         Route::Punch(nat)
     }
 
     /// The relay to tell the target: the LAN's if the target alone is in it, else turn `turn` of
-    /// the list; empty if there is none.
+    /// the list, in the target's words if it is ours; empty if there is none.
     pub(super) fn relay_for(&self, ends: Ends, turn: usize) -> String {
         match &self.lan {
             Some(lan) if self.in_lan(ends.target) && !self.in_lan(ends.initiator) => {
                 lan.relay.clone()
             }
-            _ => self.listed(turn).unwrap_or_default(),
+            _ => {
+                let listed = self.listed(turn).unwrap_or_default();
+                self.nearer(ends.target, &listed).unwrap_or(listed)
+            }
         }
     }
 
     /// What the initiator must be told instead of the relay a target chose, if anything: the
-    /// LAN's inside it, and outside never an address that only the target's network reaches.
+    /// LAN's inside it, our own address in its network if that relay is ours, and outside never
+    /// an address that only the target's network reaches.
     pub(super) fn relay_instead(
         &self,
         initiator: IpAddr,
@@ -97,11 +105,12 @@ impl Policy {
         if let Some(lan) = lan.filter(|_| self.in_lan(initiator)) {
             return Some(lan.relay.clone());
         }
+        if let Some(near) = self.nearer(initiator, chosen) {
+            return Some(near);
+        }
         let lan_s = lan.is_some_and(|lan| lan.relay == chosen);
-        let out_of_reach =
-            split_port(chosen).0.parse().is_ok_and(is_private) && !is_private(initiator);
-        if lan_s || out_of_reach {
-            return self.listed(turn).or_else(|| self.public_relay.clone());
+        if lan_s || is_out_of_reach(initiator, chosen) {
+            return self.listed(turn).or_else(|| self.public_for(initiator));
         }
         None
     }
@@ -112,12 +121,44 @@ impl Policy {
         let lan = self.lan.as_ref().filter(|_| self.in_lan(ends.target));
         let own = self.public_relay.iter().chain(lan.map(|lan| &lan.relay));
         self.relays.iter().chain(own).any(|known| is_same_relay(known, relay))
+            || self.here.has(relay)
     }
 
-    /// The relay to tell a target instead of one that is none of ours, if there is any.
+    /// The same relay as a target finds it, if it is ours and found elsewhere than where the
+    /// initiator finds it.
+    pub(super) fn relay_of_target(&self, target: IpAddr, named: &str) -> Option<String> {
+        let is_lost = is_out_of_reach(target, named);
+        self.nearer(target, named).or_else(|| is_lost.then(|| self.public_for(target)).flatten())
+    }
+
+    /// The relay to tell a target instead of one that is none of ours, if an operator named any.
     pub(super) fn own_relay(&self, ends: Ends, turn: usize) -> Option<String> {
         let listed = Some(self.relay_for(ends, turn)).filter(|relay| !relay.is_empty());
-        listed.or_else(|| self.public_relay.clone())
+        let public = || self.public_relay.clone();
+        listed.or_else(|| public().map(|public| self.here.near(ends.target).unwrap_or(public)))
+    }
+
+    /// The same if nobody named one: by our addresses.
+    pub(super) fn relay_here(&self, target: IpAddr) -> Option<String> {
+        self.here.near(target).or_else(|| self.here.outside(target))
+    }
+
+    /// Our own relay as `at` finds it in its own network, if `relay` is ours.
+    fn nearer(&self, at: IpAddr, relay: &str) -> Option<String> {
+        self.here.near(at).filter(|_| self.is_ours(relay))
+    }
+
+    /// Our own relay as others than our neighbours find it.
+    fn public_for(&self, at: IpAddr) -> Option<String> {
+        self.public_relay.clone().or_else(|| self.here.outside(at))
+    }
+
+    /// Whether a relay is the one of this process, by whatever name.
+    fn is_ours(&self, relay: &str) -> bool {
+        let named = self.public_relay.iter().chain(self.lan.as_ref().map(|lan| &lan.relay));
+        self.here.has(relay)
+            || self.here.is_loopback(relay)
+            || named.into_iter().any(|known| is_same_relay(known, relay))
     }
 
     fn listed(&self, turn: usize) -> Option<String> {
@@ -140,17 +181,10 @@ pub(super) fn is_same_relay(one: &str, other: &str) -> bool {
     host.eq_ignore_ascii_case(other_host) && port == other_port
 }
 
-/// Whether only neighbours reach `ip`.
-fn is_private(ip: IpAddr) -> bool {
-    match canonical(ip) {
-        IpAddr::V4(ip) => {
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
-        }
-        IpAddr::V6(ip) => {
-            let local = ip.is_unique_local() || ip.is_unicast_link_local();
-            local || ip.is_loopback() || ip.is_unspecified()
-        }
-    }
+/// Whether a relay is at an address that `at` cannot reach, as only neighbours do.
+fn is_out_of_reach(at: IpAddr, relay: &str) -> bool {
+    let Ok(ip) = split_port(relay).0.parse::<IpAddr>() else { return false };
+    !is_private(at) && (is_private(ip) || is_shared(ip) && !is_shared(at))
 }
 
 #[cfg(test)]

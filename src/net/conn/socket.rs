@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use async_net::TcpListener;
 use hbb_core::base::limits::DATAGRAM_QUEUE_BYTES;
-use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use hbb_core::base::limits::{KEEPALIVE_IDLE_SECS, KEEPALIVE_INTERVAL_SECS, KEEPALIVE_PROBES};
@@ -48,19 +46,6 @@ fn enlarge(socket: &OwnedFd) {
     if sockopt::set_socket_send_buffer_size_force(socket, bytes).is_err() {
         let _ = sockopt::set_socket_send_buffer_size(socket, bytes);
     }
-}
-
-/// The addresses of the interfaces that are up, each once.
-pub(crate) fn own_addresses() -> Vec<IpAddr> {
-    let mut found = Vec::new();
-    for interface in getifaddrs().into_iter().flatten() {
-        let up = interface.flags.contains(InterfaceFlags::IFF_UP);
-        let Some(storage) = interface.address.filter(|_| up) else { continue };
-        let v4 = storage.as_sockaddr_in().map(|at| IpAddr::V4(at.ip()));
-        let ip = v4.or_else(|| storage.as_sockaddr_in6().map(|at| IpAddr::V6(at.ip())));
-        found.extend(ip.filter(|ip| !found.contains(ip)));
-    }
-    found
 }
 
 /// Marks what is sent on a connection with a DSCP (RFC 2474), for queues on the way. A kernel that

@@ -6,6 +6,7 @@ use smol::future;
 use super::reload::Reload;
 use crate::net::conn::gate::{Gate, GateRules};
 use crate::net::conn::pool::Pool;
+use crate::net::health::{self, ToWatch};
 use crate::net::message::{RelaySettings, Update};
 use crate::net::process::signal::{SignalAction, SignalListener};
 use crate::net::tasks::queue::{Receiver, Sender};
@@ -18,7 +19,7 @@ pub struct Holders {
     /// Who is let in.
     pub(crate) gate: Gate,
     /// The watch over relays.
-    pub watch: Sender<Vec<String>>,
+    pub(crate) watch: Sender<ToWatch>,
     /// The owner of the rendezvous.
     pub rendezvous: Sender<Update<LiveSettings>>,
     /// The owner of the relay.
@@ -55,7 +56,7 @@ impl Holders {
         let live = &update.settings;
         self.pool.grow(live.limits.connections);
         self.gate.set(GateRules::from(live));
-        let _ = self.watch.force_send(live.policy.relays.clone());
+        health::tell(&self.watch, live);
         let settings = RelaySettings {
             limits: live.limits,
             access_key: live.policy.access_key.clone(),

@@ -3,8 +3,10 @@
 
 pub(crate) mod conversation;
 mod idle_timer;
+mod surroundings;
 
 use std::io;
+use std::net::IpAddr;
 
 use log::debug;
 use smol::{Timer, future};
@@ -22,12 +24,14 @@ use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::Datagrams;
+use crate::net::health::{Seen, ToWatch};
 use crate::net::message::{
     Answer, AnswerTo, Forgotten, Outbox, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
     ToRendezvous, Update,
 };
 use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::report;
+use crate::net::signalling::surroundings::Surroundings;
 use crate::net::store::{Ending, PendingChange, StoreThread};
 use crate::net::tasks::queue::{Receiver, Refused, Sender};
 use crate::settings::LiveSettings;
@@ -41,7 +45,7 @@ pub(crate) struct Signalling {
     buffer: Box<[u8]>,
     store: StoreThread,
     /// To the watch over relays.
-    watch: Sender<Vec<String>>,
+    watch: Sender<ToWatch>,
     /// To the relay beside us; nobody reads it if there is none.
     relay: Sender<ToRelay>,
     outboxes: SlotTable<Outbox>,
@@ -49,6 +53,7 @@ pub(crate) struct Signalling {
     pool: Pool,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     keep: Option<Keep>,
+    surroundings: Surroundings,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
@@ -59,13 +64,15 @@ pub(crate) struct SignallingIo {
     pub(crate) datagrams: Datagrams,
     pub(crate) store: StoreThread,
     /// Has relays watched.
-    pub(crate) watch: Sender<Vec<String>>,
+    pub(crate) watch: Sender<ToWatch>,
     /// Told whom to expect.
     pub(crate) relay: Sender<ToRelay>,
     pub(crate) clock: Clock,
     pub(crate) pool: Pool,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     pub(crate) keep: Option<Keep>,
+    /// The only address we listen on; None for all of them.
+    pub(crate) bind: Option<IpAddr>,
 }
 
 /// The queues into this task.
@@ -76,8 +83,8 @@ pub(crate) struct Queues {
     pub(crate) saved: Receiver<(Ticket, SaveOutcome)>,
     /// From the owner of the settings.
     pub(crate) live: Receiver<Update<LiveSettings>>,
-    /// From the watch over relays: those that can be reached.
-    pub(crate) relays: Receiver<Vec<String>>,
+    /// From the watch over relays and names.
+    pub(crate) seen: Receiver<Seen>,
 }
 
 enum SignallingWake {
@@ -85,14 +92,14 @@ enum SignallingWake {
     Stream(ToRendezvous),
     Saved((Ticket, SaveOutcome)),
     Live(Box<Update<LiveSettings>>),
-    Relays(Vec<String>),
+    Seen(Seen),
     Due,
 }
 
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
-        let SignallingIo { datagrams, store, watch, relay, clock, pool, keep } = io;
+        let SignallingIo { datagrams, store, watch, relay, clock, pool, keep, bind } = io;
         Self {
             machine,
             effects: Effects::new(),
@@ -106,6 +113,7 @@ impl Signalling {
             outboxes: SlotTable::new(),
             pool,
             keep,
+            surroundings: Surroundings::new(bind),
             forgetting: None,
             counters: Counters::default(),
         }
@@ -124,7 +132,8 @@ impl Signalling {
                     self.reconfigure(live.settings);
                     let _ = live.in_force.try_send(Answer::InForce);
                 }
-                SignallingWake::Relays(relays) => self.machine.set_relays(relays),
+                SignallingWake::Seen(Seen::Reachable(relays)) => self.machine.set_relays(relays),
+                SignallingWake::Seen(Seen::Names(names)) => self.machine.set_names(names),
             }
             self.turn(queues);
             // Give way before the next turn, so that a flood starves nobody.
@@ -156,13 +165,13 @@ impl Signalling {
         let saved = async { queues.saved.recv().await.map(SignallingWake::Saved) };
         let live =
             async { queues.live.recv().await.map(|live| SignallingWake::Live(Box::new(live))) };
-        let relays = async {
-            match queues.relays.recv().await {
-                Some(relays) => Some(SignallingWake::Relays(relays)),
+        let seen = async {
+            match queues.seen.recv().await {
+                Some(seen) => Some(SignallingWake::Seen(seen)),
                 None => future::pending().await,
             }
         };
-        let live = future::or(live, relays);
+        let live = future::or(live, seen);
         let due = async {
             match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
                 Some(at) => Timer::at(at).await,
@@ -237,12 +246,15 @@ impl Signalling {
             ToRendezvous::Console { line, answer } => {
                 let told = self.machine.console(&line, relays);
                 if let Some(relays) = told.relays {
-                    let _ = self.watch.force_send(relays);
+                    let _ = self.watch.force_send(ToWatch::Relays(relays));
                 }
                 let _ = answer.try_send(told.text);
             }
             ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {
                 Ok(request) => {
+                    if matches!(request, Request::PunchHole(_) | Request::RequestRelay(_)) {
+                        self.surroundings.look(now, &mut self.machine, &self.watch);
+                    }
                     let input = Input::Request { via: Via::Stream(conn), request };
                     self.machine.handle(now, input, &mut self.effects);
                     if self.machine.is_reading(conn)

@@ -137,6 +137,13 @@ impl Network {
         Some(Self { v6, base: cut(whole, width - bits).to_be_bytes(), bits })
     }
 
+    /// The network around `ip` of which so many bits count; all of them if it has fewer.
+    pub fn around(ip: IpAddr, bits: u8) -> Self {
+        let (whole, width, v6) = number(canonical(ip));
+        let bits = bits.min(width);
+        Self { v6, base: cut(whole, width - bits).to_be_bytes(), bits }
+    }
+
     /// The network of this address alone.
     pub(super) fn of_host(ip: IpAddr) -> Self {
         let (whole, bits, v6) = number(canonical(ip));

@@ -66,6 +66,12 @@ pub const TARGETS_MAX: usize = 1_024;
 /// Addresses of this machine at which devices register and are answered from; all are learnt anew
 /// when there are more.
 pub const OWN_ADDRESSES_MAX: usize = 32;
+/// Addresses of our interfaces that are read; further ones are as unknown.
+pub const OWN_ADDRESSES_READ_MAX: usize = 256;
+/// They are read again when somebody dials, unless that was so short a while ago.
+pub const OWN_ADDRESSES_READ_MS: u64 = 5_000;
+/// Names that stand for relays: those of `--relay-servers` and of `--public`.
+pub const RELAY_NAMES_MAX: usize = 33;
 /// Messages that may wait for a machine; streams wait, datagrams are dropped and counted.
 pub const INBOX_MAX: usize = 64;
 /// Payloads that may wait for one connection; one more closes it as a slow reader.
@@ -153,6 +159,11 @@ pub const EXCHANGES_PER_OFFER: usize = 10_800;
 pub const RELAY_CHECK_MS: u64 = 3_000;
 /// A relay that does not answer in this time is not handed out.
 pub const RELAY_CONNECT_MS: u64 = 3_000;
+/// What a name stands for is asked again after this long, if somebody dials or the relay it names
+/// is called: a line that gets another address is soon found again (C128).
+pub const NAME_MS: u64 = 10_000;
+/// Addresses kept of one name.
+pub const NAME_ADDRESSES_MAX: usize = 8;
 /// Stack of the thread that watches relays; resolving names takes most of it.
 pub const WATCH_STACK_BYTES: usize = 128 * 1024;
 /// Stack of a thread for sessions: the two buffers of a turn that converts messages, 132 KiB, and

@@ -14,6 +14,7 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{DirectPath, PunchAnswer, Reply};
 use crate::wire::request::{Echo, Given, LocalAddr, PunchSent};
 
+use super::grants::Told;
 use super::punch::{Call, Dial, TargetTask};
 
 /// Another network than it registered from, out of which a device proved itself by a nonce (C83):
@@ -97,8 +98,7 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
         let call = self.answered(via, &sent.echo, (&sent.id, TargetTask::Punch))?;
-        let relay = self.relay_instead(&sent.echo, &sent.relay).unwrap_or(sent.relay);
-        self.note_relay(&sent.echo, &call, &relay);
+        let relay = self.relay_to_tell(&sent.echo, &call, &sent.relay).unwrap_or(sent.relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
             signed_key: self.signed_key(&call.target, sent.versioned)?,
@@ -122,8 +122,7 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let call = self.answered(via, &local.echo, (&local.id, TargetTask::Local))?;
-        let relay = self.relay_instead(&local.echo, &local.relay).unwrap_or(local.relay);
-        self.note_relay(&local.echo, &call, &relay);
+        let relay = self.relay_to_tell(&local.echo, &call, &local.relay).unwrap_or(local.relay);
         let answer = PunchAnswer {
             addr: local.local,
             signed_key: self.signed_key(&call.target, local.versioned)?,
@@ -151,16 +150,20 @@ impl Rendezvous {
         self.registry.signed_key(target, key).map(Some).ok_or(DropReason::Unasked)
     }
 
-    /// Remembers which relay the initiator behind `echo` is told: it may name that one (C85).
-    pub(super) fn note_relay(&mut self, echo: &Echo, call: &Call, relay: &str) {
-        self.grants.tell(echo.endpoint.prefix(), &call.target, relay);
-    }
-
     /// What the initiator behind `echo` is told instead of the relay its target chose, if that
-    /// one is not for it.
-    pub(super) fn relay_instead(&mut self, echo: &Echo, chosen: &str) -> Option<String> {
+    /// one is not for it. It may name what it is told (C85).
+    pub(super) fn relay_to_tell(
+        &mut self,
+        echo: &Echo,
+        call: &Call,
+        chosen: &str,
+    ) -> Option<String> {
         let turn = self.take_turn();
-        self.policy.relay_instead(echo.endpoint.ip(), chosen, turn)
+        let instead = self.policy.relay_instead(echo.endpoint.ip(), chosen, turn);
+        let told = instead.as_deref().unwrap_or(chosen).into();
+        let relay = Told { told, chosen: chosen.into() };
+        self.grants.tell(echo.endpoint.prefix(), &call.target, relay);
+        instead
     }
 }
 

@@ -1,5 +1,5 @@
 //! Relay signalling (protocol §4.5): bringing initiator and target to one relay when no direct
-//! path opens. C52, C55-C59, C85, C106.
+//! path opens. C52, C55-C59, C85, C106, C125.
 
 use alloc::string::String;
 
@@ -87,23 +87,27 @@ impl Rendezvous {
     /// name the one they were told for this target, or have one of ours typed in; a target must not
     /// be sent to any other (C85). Who was told none may be the client that was, at another
     /// address: if we do not know what our relay is called, it is what others were told for the
-    /// target, by the target itself (C59). Refused if there is none to name.
+    /// target, by the target itself (C59). A relay of ours it is told as it named it itself, or as
+    /// it finds it (C125). Refused if there is none to name.
     fn relay_named(
         &mut self,
         now: Time,
         (ends, target): (Ends, &PeerId),
         named: &str,
     ) -> Result<Option<String>, DropReason> {
-        let told = self.grants.relay(now, Prefix::of(ends.initiator), target);
-        let as_told = told.is_some_and(|told| is_same_relay(told, named));
-        if as_told || self.policy.hands_out(ends, named) {
-            return Ok(None);
+        let relay = self.grants.relay(now, Prefix::of(ends.initiator), target);
+        let chosen = relay.map(|relay| String::from(&*relay.chosen));
+        if relay.is_some_and(|relay| is_same_relay(&relay.told, named)) {
+            return Ok(chosen.filter(|chosen| !is_same_relay(chosen, named)));
         }
-        let told = told.map(String::from);
+        if self.policy.hands_out(ends, named) {
+            return Ok(self.policy.relay_of_target(ends.target, named));
+        }
         let turn = self.take_turn();
         let ours = || self.policy.own_relay(ends, turn);
         let of_any = || self.grants.relay_of_any(now, target).map(String::from);
-        let instead = told.or_else(ours).or_else(of_any);
+        let here = || self.policy.relay_here(ends.target);
+        let instead = chosen.or_else(ours).or_else(of_any).or_else(here);
         instead.map(Some).ok_or(DropReason::NotGranted)
     }
 
@@ -123,8 +127,7 @@ impl Rendezvous {
             true => Some(self.signed_key(&call.target, answer.versioned)?.unwrap_or_default()),
             false => None,
         };
-        let relay = self.relay_instead(&answer.echo, &answer.relay);
-        self.note_relay(&answer.echo, &call, relay.as_deref().unwrap_or(&answer.relay));
+        let relay = self.relay_to_tell(&answer.echo, &call, &answer.relay);
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
         reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
         meet(&answer.token, self.source(via)?, effects);

@@ -1,5 +1,5 @@
 //! What an initiator has shown and was told for a target: that it holds the access key, and the
-//! relay of the session to come. C59, C85, C86.
+//! relay of the session to come. C59, C85, C86, C125.
 
 use alloc::boxed::Box;
 
@@ -18,10 +18,19 @@ struct Grant {
     /// When it last passed the key check.
     at: Time,
     /// The relay it was told.
-    relay: Option<Box<str>>,
+    relay: Option<Told>,
     network: Prefix,
     /// Whether a device of ours was where it came from.
     known: bool,
+}
+
+/// The relay of one session.
+#[derive(Clone)]
+pub(super) struct Told {
+    /// What its initiator was told.
+    pub(super) told: Box<str>,
+    /// What its target calls the same one: in another network it may have another address (C125).
+    pub(super) chosen: Box<str>,
 }
 
 /// Grants for a source and a target, [`GRANTS_MAX`] at most. Each source and network has a share,
@@ -79,10 +88,11 @@ impl Grants {
     }
 
     /// A source was told this relay for a target; one too long to be a name is not kept.
-    pub(super) fn tell(&mut self, source: Prefix, target: &PeerId, relay: &str) {
-        let fits = (1..=RELAY_NAME_BYTES_MAX).contains(&relay.len());
-        if let Some(grant) = self.0.get_mut(&(source, target.clone())).filter(|_| fits) {
-            grant.relay = Some(relay.into());
+    pub(super) fn tell(&mut self, source: Prefix, target: &PeerId, relay: Told) {
+        let fits = |name: &str| (1..=RELAY_NAME_BYTES_MAX).contains(&name.len());
+        let fit = fits(&relay.told) && fits(&relay.chosen);
+        if let Some(grant) = self.0.get_mut(&(source, target.clone())).filter(|_| fit) {
+            grant.relay = Some(relay);
         }
     }
 
@@ -102,9 +112,12 @@ impl Grants {
         self.all_for(now, target).next().is_some()
     }
 
-    /// The relay that anybody was told for the target a short while ago.
+    /// The relay of the target's last session of a short while ago, as the target named it.
     pub(super) fn relay_of_any(&self, now: Time, target: &PeerId) -> Option<&str> {
-        self.all_for(now, target).filter_map(|grant| grant.relay.as_deref()).last()
+        self.all_for(now, target)
+            .filter_map(|grant| grant.relay.as_ref())
+            .last()
+            .map(|it| &*it.chosen)
     }
 
     /// The fresh grants for a target, whoever has them, the newest last.
@@ -115,8 +128,8 @@ impl Grants {
     }
 
     /// The relay that the source was told for the target a short while ago.
-    pub(super) fn relay(&self, now: Time, source: Prefix, target: &PeerId) -> Option<&str> {
-        self.fresh(now, source, target)?.relay.as_deref()
+    pub(super) fn relay(&self, now: Time, source: Prefix, target: &PeerId) -> Option<&Told> {
+        self.fresh(now, source, target)?.relay.as_ref()
     }
 
     fn fresh(&self, now: Time, source: Prefix, target: &PeerId) -> Option<&Grant> {
