@@ -2,14 +2,13 @@
 //! Each connection is looked at once and handed over with its owner. C26, C31, C37,
 //! C100-C104, C130.
 
-use std::net::{self, IpAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_net::{TcpListener, TcpStream};
 use log::warn;
-use smol::{Async, Timer, future};
+use smol::future;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::counters::DropReason;
@@ -22,12 +21,14 @@ use hbb_core::wire::request::Request;
 
 use crate::net::conn::Connection;
 use crate::net::conn::gate::{Door, Gate, Web};
-use crate::net::conn::link::{Link, readable, within};
+use crate::net::conn::link::{Link, TravellingLink, within};
 use crate::net::conn::pool::{Place, Pool};
 use crate::net::conn::proxied::identify;
+use crate::net::conn::socket;
 use crate::net::conn::websocket::{refuse_call, upgrade};
 use crate::net::control::console;
-use crate::net::message::{ToRelay, ToRendezvous};
+use crate::net::message::{FromLeg, ToRendezvous};
+use crate::net::reactor::{Source, Timer};
 use crate::net::relaying::{self, RelayHandle};
 use crate::net::report;
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
@@ -45,15 +46,19 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts all; when the kernel refuses (no file descriptors), waits.
-    pub(crate) async fn run(self, listener: TcpListener) {
+    /// Admits all who come; when the kernel refuses (no file descriptors), waits.
+    pub(crate) async fn run(self, listener: Source<TcpListener>) {
         loop {
-            match listener.accept().await {
+            listener.readable().await;
+            match socket::accept(listener.socket()) {
                 Ok((stream, from)) => {
                     if let Err(reason) = self.admit(stream, from.into()).await {
                         self.entrance.refuse(Endpoint::from(from).ip(), reason).await;
                     }
                 }
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => listener.drained(),
+                // It was gone before it was its turn.
+                Err(cause) if cause.kind() == ErrorKind::ConnectionAborted => {}
                 Err(cause) => {
                     warn!("accept-failed cause='{cause}'");
                     Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
@@ -73,11 +78,8 @@ impl Acceptor {
         }
         let origin = Origin { ip, exempt: self.gate.trusts(ip) };
         let place = Rc::new(self.pool.place(origin).await.ok_or(DropReason::ConnectionsFull)?);
-        // Nobody shares the stream inside yet.
-        let stream: Arc<Async<net::TcpStream>> = stream.into();
-        let stream = Arc::into_inner(stream).ok_or(DropReason::Bug)?;
-        let _ = stream.get_ref().set_nodelay(true);
-        let mut link = Link::new(stream, self.pool.account());
+        let link = TravellingLink::new(stream, self.pool.account()).watch();
+        let mut link = link.map_err(|_| DropReason::Done)?;
         link.unnamed = self.gate.hides_clients(ip);
         let connection = Connection { link, from, place };
         let (gate, entrance) = (self.gate.clone(), self.entrance.clone());
@@ -203,7 +205,7 @@ impl Entrance {
                 let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
             }
             Self::Relay { relay, .. } | Self::RelayWs(relay) => {
-                let _ = relay.inbox.send(ToRelay::Refused(reason)).await;
+                let _ = relay.legs.send(FromLeg::Refused(reason)).await;
             }
         }
     }
@@ -222,14 +224,14 @@ impl Entrance {
                 let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
             }
             Self::Relay { relay, .. } | Self::RelayWs(relay) => {
-                let _ = relay.inbox.send(ToRelay::Refused(reason)).await;
+                let _ = relay.legs.send(FromLeg::Refused(reason)).await;
             }
         }
         if let Self::Relay { relay, .. }
         | Self::RelayWs(relay)
         | Self::Single(SinglePort { relay, .. }) = self
         {
-            let _ = relay.inbox.send(ToRelay::Closed { conn }).await;
+            let _ = relay.legs.send(FromLeg::Closed { conn }).await;
         }
     }
 
@@ -254,7 +256,12 @@ impl SinglePort {
     ) -> Result<Accepted, DropReason> {
         let signalling = |beginning| Accepted::Signalling(self.rendezvous.clone(), beginning);
         let link = &connection.link;
-        let spoke = async { !link.leftover.is_empty() || readable(&link.stream).await.is_ok() };
+        let spoke = async {
+            if link.leftover.is_empty() {
+                link.stream.readable().await;
+            }
+            true
+        };
         if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
             return Ok(signalling(Beginning::Silent));
         }

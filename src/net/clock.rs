@@ -39,6 +39,11 @@ impl Clock {
     }
 }
 
+/// The instant it is, for timers.
+pub fn instant_now() -> Instant {
+    Instant::now()
+}
+
 /// 2020-01-01: a wall clock that reads less was not set.
 const CLOCK_SET_SECS: u64 = 1_577_836_800;
 

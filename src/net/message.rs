@@ -81,8 +81,8 @@ pub enum ToConnection {
     Linger,
 }
 
-/// What the owner of the relay is told.
-pub enum ToRelay {
+/// What the owner of the relay is told by legs, which are on its thread.
+pub(crate) enum FromLeg {
     /// A new connection; closing `outbox` ends it.
     Opened {
         /// Names it until `Closed`.
@@ -101,19 +101,23 @@ pub enum ToRelay {
         /// The connection and what came behind the message.
         leg: Link,
     },
-    /// Two peers were told to meet here.
-    Expected {
-        /// What both will bring.
-        token: RelayToken,
-        /// Whoever told the other one.
-        from: Endpoint,
-    },
     /// A connection ended before it was known what it is; why.
     Refused(DropReason),
     /// A leg is gone without a session.
     Closed {
         /// Its handle, free for another from now on.
         conn: Conn,
+    },
+}
+
+/// What the owner of the relay is told from other threads.
+pub enum ToRelay {
+    /// Two peers were told to meet here.
+    Expected {
+        /// What both will bring.
+        token: RelayToken,
+        /// Whoever told the other one.
+        from: Endpoint,
     },
     /// A session is over.
     Ended {

@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod interfaces;
 pub mod message;
 pub(crate) mod process;
+pub mod reactor;
 pub(crate) mod recall;
 pub mod relaying;
 pub mod report;

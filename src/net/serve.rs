@@ -2,13 +2,12 @@
 //! and the signal handler on one executor until a signal says stop.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use async_net::TcpListener;
 use log::{info, warn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::future;
@@ -38,8 +37,9 @@ use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwn
 use crate::net::health::{self, Seen, ToWatch, WORDS_MAX};
 use crate::net::message::{RelaySettings, ToRelay, Update};
 use crate::net::process::confine::Confinement;
-use crate::net::process::signal::{Reloads, SignalListener};
+use crate::net::process::signal::{HeldSignals, Reloads};
 use crate::net::process::supervisor::Supervisor;
+use crate::net::reactor::Source;
 use crate::net::recall::Keep;
 use crate::net::relaying::{RelayHandle, RelayQueues, Relaying};
 use crate::net::report;
@@ -125,7 +125,7 @@ pub(crate) enum ServeError {
 
 /// Opened sockets.
 struct Sockets {
-    datagrams: Option<Datagrams>,
+    datagrams: Option<UdpSocket>,
     listeners: Vec<(PortService, TcpListener)>,
 }
 
@@ -140,16 +140,14 @@ pub(crate) fn run(setup: Setup, signals: Reloads) -> Result<(), ServeError> {
     raise_file_limit(&setup.live);
     let mut ended = Ok(());
     let serving = serve(setup, signals, sockets, executor.clone());
-    executor.run(pin!(async { ended = serving.await }));
+    executor.run(pin!(async { ended = serving.await })).map_err(ServeError::System)?;
     ended
 }
 
 fn open(setup: &Setup) -> Result<Sockets, ServeError> {
     let Listening { ip, ports, role, .. } = setup.listening;
     let udp = |port| {
-        socket::udp(ip, port)
-            .and_then(|socket| Datagrams::new(socket, setup.live.limits.peers, setup.seed))
-            .map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
+        socket::udp(ip, port).map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
     let tcp = |(service, port): (PortService, u16)| match socket::tcp(ip, port) {
         Ok(listener) => Ok(Some((service, listener))),
@@ -190,7 +188,7 @@ fn raise_file_limit(live: &LiveSettings) {
 
 async fn serve(
     setup: Setup,
-    signals: SignalListener,
+    signals: HeldSignals,
     sockets: Sockets,
     executor: Executor,
 ) -> Result<(), ServeError> {
@@ -205,7 +203,9 @@ async fn serve(
     let watch = health::watch(clock, seen_in).map_err(ServeError::System)?;
     let (expect, expected) = bounded(INBOX_MAX);
     let (mut stopped, mut servers) = (None, Servers::default());
-    if let Some((part, datagrams)) = rendezvous.zip(sockets.datagrams) {
+    if let Some((part, socket)) = rendezvous.zip(sockets.datagrams) {
+        let datagrams = Datagrams::new(socket, live.limits.peers, setup.seed);
+        let datagrams = datagrams.map_err(ServeError::System)?;
         health::tell(&watch, &live);
         let watch = watch.clone();
         let writes = Writes::new(live.limits.writes_a_day);
@@ -218,11 +218,8 @@ async fn serve(
             RelayInputs { setting: sessions, rates: live.rates, live: relay_out, expected };
         servers.relay = Some(shell.start_relay(machine, inputs)?);
     }
-    for (service, listener) in sockets.listeners {
-        if let Some(entrance) = shell.entrance(service, &servers) {
-            shell.accept(listener, entrance);
-        }
-    }
+    let signals = signals.listen().map_err(ServeError::System)?;
+    shell.accept(sockets.listeners, &servers)?;
     let owners = servers.owners();
     let supervisor = Arc::new(Supervisor::find());
     let (updates_in, updates) = bounded(1);
@@ -349,9 +346,10 @@ impl Shell {
         let sessions = Rc::new(sessions.map_err(ServeError::System)?);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        let queues = RelayQueues { inbox, expected, live };
+        let (legs_in, legs) = bounded(INBOX_MAX);
+        let queues = RelayQueues { legs, inbox, expected, live };
         self.executor.spawn(Box::pin(async move { relaying.run(&queues).await })).detach();
-        Ok(RelayHandle { inbox: inbox_in, sessions })
+        Ok(RelayHandle { legs: legs_in, inbox: inbox_in, sessions })
     }
 
     /// What stands behind a port; None if nobody here serves it.
@@ -373,10 +371,20 @@ impl Shell {
         })
     }
 
-    fn accept(&self, listener: TcpListener, entrance: Entrance) {
-        let (executor, pool) = (self.executor.clone(), self.pool.clone());
-        let acceptor = Acceptor { executor, pool, gate: self.gate.clone(), entrance };
-        self.executor.spawn(Box::pin(acceptor.run(listener))).detach();
+    /// Lets in whoever comes from now on, by the ports that somebody here serves.
+    fn accept(
+        &self,
+        listeners: Vec<(PortService, TcpListener)>,
+        servers: &Servers,
+    ) -> Result<(), ServeError> {
+        for (service, listener) in listeners {
+            let Some(entrance) = self.entrance(service, servers) else { continue };
+            let listener = Source::new(listener).map_err(ServeError::System)?;
+            let (executor, pool) = (self.executor.clone(), self.pool.clone());
+            let acceptor = Acceptor { executor, pool, gate: self.gate.clone(), entrance };
+            self.executor.spawn(Box::pin(acceptor.run(listener))).detach();
+        }
+        Ok(())
     }
 }
 

@@ -7,8 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
-use hbb::net::conn::link::{Codec, Link};
+use hbb::net::conn::link::{Codec, TravellingLink};
 use hbb::net::message::SessionEnd;
+use hbb::net::reactor::block_on;
 use hbb::net::session::idle::Bounds;
 use hbb::net::session::websocket::{self, MessageBuffers};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
@@ -26,7 +27,7 @@ const PAIRS: [[Transport; 2]; 3] = [[WebSocket, WebSocket], [WebSocket, Tcp], [T
 /// Of a message; goes in one fragment.
 const MESSAGE_BYTES: usize = 40_000;
 
-fn leg(transport: Transport) -> (TcpStream, Link) {
+fn leg(transport: Transport) -> (TcpStream, TravellingLink) {
     let (peer, mut link) = connect();
     if transport == WebSocket {
         link.codec = Codec::WebSocket(Assembly::default());
@@ -34,15 +35,15 @@ fn leg(transport: Transport) -> (TcpStream, Link) {
     (peer, link)
 }
 
-fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
+fn start(first: TravellingLink, second: TravellingLink, idle_ms: u64) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let buffers = MessageBuffers::new(GATHERED_BYTES_MAX);
-        smol::block_on(websocket::join(
-            first,
-            second,
-            Bounds { idle_ms, limit: &unlimited() },
-            buffers,
-        ))
+        let ended = block_on(async {
+            let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
+            let bounds = Bounds { idle_ms, limit: &unlimited() };
+            websocket::join(first, second, bounds, buffers).await
+        });
+        ended.unwrap()
     })
 }
 

@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
-use hbb::net::conn::link::Link;
+use hbb::net::conn::link::TravellingLink;
 use hbb::net::conn::link::bytes::ByteBudget;
 use hbb::net::message::SessionEnd;
+use hbb::net::reactor::{Timer, block_on};
 use hbb::net::relaying::parked::until_gone;
 use hbb::net::session::idle::Bounds;
 use hbb::net::session::pair::join;
@@ -19,7 +20,7 @@ use hbb::net::session::rate::{RateLimit, RateLimits};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::{PARKED_BYTES_MAX, PIPES_MAX};
 use hbb_core::base::rates::Rates;
-use smol::{Async, Timer, future};
+use smol::future;
 
 use crate::chance::Chance;
 
@@ -27,18 +28,14 @@ use crate::chance::Chance;
 pub(crate) const NEVER_MS: u64 = 60_000;
 
 /// A peer's end and the leg the relay holds of it.
-pub(crate) fn connect() -> (TcpStream, Link) {
+pub(crate) fn connect() -> (TcpStream, TravellingLink) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     peer.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    (
-        peer,
-        Link::new(
-            Async::new(listener.accept().unwrap().0).unwrap(),
-            ByteBudget::default().account(),
-        ),
-    )
+    let stream = listener.accept().unwrap().0;
+    stream.set_nonblocking(true).unwrap();
+    (peer, TravellingLink::new(stream, ByteBudget::default().account()))
 }
 
 /// A rate limit nobody can reach.
@@ -47,15 +44,19 @@ pub(crate) fn unlimited() -> RateLimit {
     RateLimits::new(Clock::start(), Arc::default(), rates).session(false, Arc::default())
 }
 
-pub(crate) fn start(first: Link, second: Link, idle_ms: u64) -> JoinHandle<SessionEnd> {
+pub(crate) fn start(
+    first: TravellingLink,
+    second: TravellingLink,
+    idle_ms: u64,
+) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let pipes = PipePool::new(PIPES_MAX);
-        let ended = smol::block_on(join(
-            first.into(),
-            second.into(),
-            Bounds { idle_ms, limit: &unlimited() },
-            &pipes,
-        ));
+        let ended = block_on(async {
+            let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
+            let bounds = Bounds { idle_ms, limit: &unlimited() };
+            join(first.into(), second.into(), bounds, &pipes).await
+        });
+        let ended = ended.unwrap();
         assert_eq!(pipes.count().0, 0, "all pipes came back");
         ended
     })
@@ -169,10 +170,13 @@ fn c065_a_stalled_leg_stops_only_its_own_direction() {
 #[test]
 fn c067_a_parked_leg_that_leaves_is_noticed_at_once() {
     for breaks in [false, true] {
-        let (mut peer, mut leg) = connect();
+        let (mut peer, leg) = connect();
         let watched = thread::spawn(move || {
-            smol::block_on(until_gone(&mut leg));
-            leg
+            block_on(async {
+                let mut leg = leg.watch().unwrap();
+                until_gone(&mut leg).await;
+                leg.unwatch()
+            })
         });
         peer.write_all(b"hello").unwrap();
         thread::sleep(Duration::from_millis(100));
@@ -182,7 +186,7 @@ fn c067_a_parked_leg_that_leaves_is_noticed_at_once() {
         } else {
             drop(peer)
         }
-        assert_eq!(watched.join().unwrap().leftover, b"hello");
+        assert_eq!(watched.join().unwrap().unwrap().leftover, b"hello");
     }
 }
 
@@ -193,16 +197,20 @@ fn c067_a_parked_leg_is_read_up_to_a_limit() {
     leg.leftover = said[..100].to_vec();
     peer.write_all(&said[100..]).unwrap();
     peer.shutdown(Shutdown::Write).unwrap();
-    let gone = smol::block_on(future::or(
-        async {
+    let waited = async {
+        let mut leg = leg.watch().unwrap();
+        let gone = async {
             until_gone(&mut leg).await;
             true
-        },
-        async {
+        };
+        let late = async {
             Timer::after(Duration::from_millis(300)).await;
             false
-        },
-    ));
+        };
+        let gone = future::or(gone, late).await;
+        (gone, leg.unwatch())
+    };
+    let (gone, leg) = block_on(waited).unwrap();
     assert!(!gone, "what it sent is not lost");
     assert_eq!(leg.leftover, said[..PARKED_BYTES_MAX]);
     let (mut partner, other) = connect();

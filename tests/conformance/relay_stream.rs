@@ -7,8 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
-use hbb::net::conn::link::Link;
+use hbb::net::conn::link::TravellingLink;
 use hbb::net::message::SessionEnd;
+use hbb::net::reactor::block_on;
 use hbb::net::session::idle::Bounds;
 use hbb::net::session::pair::join;
 use hbb::net::session::pipe::PipePool;
@@ -25,20 +26,21 @@ use crate::relay_pump::{
 /// Runs `pairs` on one thread with one pool of `limit` pipes; how they ended, and the pipes lent
 /// and at rest then.
 fn run(
-    pairs: Vec<(Link, Link)>,
+    pairs: Vec<(TravellingLink, TravellingLink)>,
     limit: usize,
 ) -> thread::JoinHandle<(Vec<SessionEnd>, (usize, usize))> {
     thread::spawn(move || {
         let (pipes, rate_limit) = (PipePool::new(limit), unlimited());
         let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit };
         let executor = LocalExecutor::new();
-        let running: Vec<_> = pairs
-            .into_iter()
-            .map(|(first, second)| {
-                executor.spawn(join(first.into(), second.into(), bounds, &pipes))
-            })
-            .collect();
-        let ended = smol::block_on(executor.run(async {
+        let ended = block_on(executor.run(async {
+            let running: Vec<_> = pairs
+                .into_iter()
+                .map(|(first, second)| {
+                    let legs = (first.watch().unwrap().into(), second.watch().unwrap().into());
+                    executor.spawn(join(legs.0, legs.1, bounds, &pipes))
+                })
+                .collect();
             let mut ended = Vec::new();
             for one in running {
                 ended.push(one.await);
@@ -46,12 +48,12 @@ fn run(
             ended
         }));
         drop(executor);
-        (ended, pipes.count())
+        (ended.unwrap(), pipes.count())
     })
 }
 
 /// Two peers and the legs the relay holds of them.
-fn pair() -> ((TcpStream, TcpStream), (Link, Link)) {
+fn pair() -> ((TcpStream, TcpStream), (TravellingLink, TravellingLink)) {
     let ((a, first), (b, second)) = (connect(), connect());
     ((a, b), (first, second))
 }
@@ -243,6 +245,10 @@ fn an_idle_session_keeps_little() {
     let pipes = PipePool::new(PIPES_MAX);
     let rate_limit = unlimited();
     let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit };
-    let kept = size_of_val(&join(first.into(), second.into(), bounds, &pipes));
+    let kept = block_on(async {
+        let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
+        size_of_val(&join(first.into(), second.into(), bounds, &pipes))
+    });
+    let kept = kept.unwrap();
     assert!(kept <= 704, "{kept} bytes");
 }

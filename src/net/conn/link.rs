@@ -4,14 +4,15 @@
 
 pub mod bytes;
 
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read as _};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
-use smol::io::AsyncWriteExt;
-use smol::{Async, Timer, future};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use smol::future;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Transport;
@@ -22,6 +23,7 @@ use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, FrameKind, Receive
 use hbb_core::wire::{WireError, frame, proxied};
 
 use crate::net::conn::link::bytes::{Account, Held};
+use crate::net::reactor::{Source, Timer};
 
 /// Bytes read at once; a longer payload takes several reads.
 const READ_BYTES: usize = 2048;
@@ -39,7 +41,7 @@ pub enum Codec {
 /// One connection.
 pub struct Link {
     /// Its socket, non-blocking.
-    pub stream: Async<TcpStream>,
+    pub stream: Source<TcpStream>,
     /// What was read of it and not yet used.
     pub leftover: Vec<u8>,
     /// How its bytes are cut.
@@ -53,12 +55,6 @@ pub struct Link {
 }
 
 impl Link {
-    /// A connection of frames, of which nothing was read; what it holds is said in `account`.
-    pub fn new(stream: Async<TcpStream>, account: Arc<Account>) -> Self {
-        let (leftover, codec, held) = (Vec::new(), Codec::Frames, Held::none(account));
-        Self { stream, leftover, codec, tied: false, unnamed: false, held }
-    }
-
     /// What it speaks.
     pub const fn transport(&self) -> Transport {
         match self.codec {
@@ -75,14 +71,20 @@ impl Link {
     pub fn read(&mut self) -> Result<(), DropReason> {
         // On the stack of this call, not in the connection.
         let mut buffer = [0; READ_BYTES];
-        let mut socket = self.stream.get_ref();
+        let mut socket = self.stream.socket();
         match socket.read(&mut buffer) {
             Ok(0) => Err(DropReason::Done),
             Ok(len) => {
+                if len < READ_BYTES {
+                    self.stream.drained();
+                }
                 self.keep(buffer.get(..len).unwrap_or_default());
                 self.count_held()
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.stream.drained();
+                Ok(())
+            }
             Err(_) => Err(DropReason::Done),
         }
     }
@@ -208,7 +210,7 @@ impl Link {
         let unexpected = proxied::begins(&self.leftover);
         let due = unexpected || (self.unnamed && self.leftover.len() > 1);
         // One that is gone already only looked whether we are there.
-        if due && let Ok(at) = self.stream.get_ref().peer_addr() {
+        if due && let Ok(at) = self.stream.socket().peer_addr() {
             let proxy = Endpoint::from(at).ip();
             let flag = "--proxy-protocol";
             match unexpected {
@@ -247,7 +249,7 @@ impl Link {
     /// # Errors
     /// As [`Link::read`].
     pub async fn read_more(&mut self) -> Result<(), DropReason> {
-        readable(&self.stream).await.map_err(|_| DropReason::Done)?;
+        self.stream.readable().await;
         self.read()
     }
 
@@ -280,9 +282,60 @@ impl Link {
     /// # Errors
     /// `SendFailed`, or `SlowReader`.
     pub async fn write(&self, bytes: &[u8]) -> Result<(), DropReason> {
-        let mut stream = &self.stream;
-        let write = async { stream.write_all(bytes).await.map_err(|_| DropReason::SendFailed) };
-        within(WRITE_MS, Err(DropReason::SlowReader), write).await
+        within(WRITE_MS, Err(DropReason::SlowReader), self.write_all(bytes)).await
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> Result<(), DropReason> {
+        while !bytes.is_empty() {
+            let sent = match send(self.stream.socket(), bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => sent,
+                Err(Errno::AGAIN | Errno::INTR) => 0,
+                Err(_) => return Err(DropReason::SendFailed),
+            };
+            bytes = bytes.get(sent..).unwrap_or_default();
+            if !bytes.is_empty() {
+                self.stream.full();
+                self.stream.writable().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes it out of this thread's reactor.
+    pub fn unwatch(self) -> TravellingLink {
+        let Self { stream, leftover, codec, tied, unnamed, held } = self;
+        TravellingLink { stream: stream.into_inner(), leftover, codec, tied, unnamed, held }
+    }
+}
+
+/// A connection on its way to a thread, that no reactor watches.
+pub struct TravellingLink {
+    /// Its socket, non-blocking.
+    pub stream: TcpStream,
+    /// As in [`Link`].
+    pub leftover: Vec<u8>,
+    /// As in [`Link`].
+    pub codec: Codec,
+    tied: bool,
+    unnamed: bool,
+    held: Held,
+}
+
+impl TravellingLink {
+    /// A connection of frames, of which nothing was read; what it holds is said in `account`. It
+    /// must be non-blocking.
+    pub fn new(stream: TcpStream, account: Arc<Account>) -> Self {
+        let (leftover, codec, held) = (Vec::new(), Codec::Frames, Held::none(account));
+        Self { stream, leftover, codec, tied: false, unnamed: false, held }
+    }
+
+    /// Has this thread's reactor watch it.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn watch(self) -> io::Result<Link> {
+        let Self { stream, leftover, codec, tied, unnamed, held } = self;
+        Ok(Link { stream: Source::new(stream)?, leftover, codec, tied, unnamed, held })
     }
 }
 
@@ -293,23 +346,6 @@ pub fn within<T>(ms: u64, late: T, work: impl Future<Output = T>) -> impl Future
         Timer::after(Duration::from_millis(ms)).await;
         late
     })
-}
-
-/// Waits until there is something to read, or an end. Unlike `Async::readable` it takes no memory
-/// for a list of who waits: one task reads a connection at a time.
-///
-/// # Errors
-/// As the system says.
-pub async fn readable(stream: &Async<TcpStream>) -> io::Result<()> {
-    future::poll_fn(|context| stream.poll_readable(context)).await
-}
-
-/// Waits until something can be written, like [`readable`].
-///
-/// # Errors
-/// As the system says.
-pub async fn writable(stream: &Async<TcpStream>) -> io::Result<()> {
-    future::poll_fn(|context| stream.poll_writable(context)).await
 }
 
 fn drop_reason(error: WireError) -> DropReason {

@@ -2,13 +2,14 @@
 //! address where the operator names one. It must not know what the sockets are for. C105.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use async_net::TcpListener;
 use hbb_core::base::limits::DATAGRAM_QUEUE_BYTES;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, listen, socket_with, sockopt,
+};
 
 use hbb_core::base::limits::{KEEPALIVE_IDLE_SECS, KEEPALIVE_INTERVAL_SECS, KEEPALIVE_PROBES};
 
@@ -22,8 +23,20 @@ const BACKLOG: i32 = 128;
 pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     let socket = open(ip, port, SocketType::STREAM)?;
     notice_the_dead(&socket)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
     listen(&socket, BACKLOG)?;
-    TcpListener::try_from(socket)
+    Ok(TcpListener::from(socket))
+}
+
+/// Takes a connection from a listener, non-blocking as it is.
+///
+/// # Errors
+/// What the kernel says; `WouldBlock` if there is none.
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, from) = acceptfrom_with(listener, flags)?;
+    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+    Ok((TcpStream::from(socket), from.ok_or(io::ErrorKind::InvalidData)?))
 }
 
 /// Binds UDP to `port` of `ip`, or of every address if that is None.
@@ -102,15 +115,14 @@ fn open_at(addr: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpStream;
-
     use super::*;
 
     #[test]
     fn c105_every_connection_is_probed_as_its_listener_says() {
         let listener = tcp(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, _) = smol::block_on(listener.accept()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (stream, _) = accept(&listener).unwrap();
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&stream).unwrap().as_secs(), KEEPALIVE_IDLE_SECS);
         assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap().as_secs(), KEEPALIVE_INTERVAL_SECS);

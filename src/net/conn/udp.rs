@@ -6,13 +6,13 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
     sockopt,
 };
 use rustix::net::sockopt::socket_recv_buffer_size;
-use smol::Async;
 
 use hbb_core::base::address::{Endpoint, canonical};
 use hbb_core::base::limits::{
@@ -21,12 +21,14 @@ use hbb_core::base::limits::{
 use hbb_core::base::table::{Seed, Table};
 use hbb_core::base::time::{RateWindow, Time};
 
+use crate::net::reactor::Source;
+
 /// Room for two control messages: an address of either kind, and a count.
 const CONTROL_BYTES: usize = 96;
 
 /// A UDP socket that speaks canonical endpoints.
 pub(crate) struct Datagrams {
-    socket: Async<UdpSocket>,
+    socket: Source<UdpSocket>,
     v6: bool,
     control: Vec<u8>,
     /// Where the last datagram came from, and which of our addresses it was sent to.
@@ -92,7 +94,7 @@ impl Datagrams {
         let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
         let targets = Table::new(TARGETS_MAX, seed);
         Ok(Self {
-            socket: Async::new(socket)?,
+            socket: Source::new(socket)?,
             v6,
             control: vec![0; CONTROL_BYTES],
             last: None,
@@ -106,11 +108,13 @@ impl Datagrams {
     }
 
     /// Waits until there is a datagram or an error.
-    ///
-    /// # Errors
-    /// What the reactor says.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+    pub(crate) async fn readable(&self) {
+        self.socket.readable().await;
+    }
+
+    /// Whether there may be a datagram.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.socket.is_readable()
     }
 
     /// One datagram, if one is there; its length is that of `buffer` if it did not fit.
@@ -119,12 +123,16 @@ impl Datagrams {
     /// `WouldBlock` if there is none; others concern one sender.
     pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Endpoint)> {
         let mut parts = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<SockaddrStorage>(
-            self.socket.as_raw_fd(),
+        let received = recvmsg::<SockaddrStorage>(
+            self.socket.socket().as_raw_fd(),
             &mut parts,
             Some(&mut self.control),
             MsgFlags::MSG_DONTWAIT,
-        )?;
+        );
+        if received == Err(Errno::EAGAIN) {
+            self.socket.drained();
+        }
+        let message = received?;
         let addr = message.address.as_ref().and_then(address).ok_or(io::ErrorKind::InvalidData)?;
         let (mut asked_at, mut lost, len) = (None, None, message.bytes);
         for control in message.cmsgs().into_iter().flatten() {
@@ -154,7 +162,7 @@ impl Datagrams {
 
     /// How the kernel's queue of what comes did since start.
     pub(crate) fn counts(&self) -> QueueCounts {
-        let bytes = socket_recv_buffer_size(&self.socket).unwrap_or(0);
+        let bytes = socket_recv_buffer_size(self.socket.socket()).unwrap_or(0);
         QueueCounts { bytes, overflowed: self.overflowed.1 }
     }
 
@@ -286,7 +294,7 @@ impl Datagrams {
             IpAddr::V4(ip) => SockaddrStorage::from(SocketAddrV4::new(ip, to.port())),
         };
         let parts = [IoSlice::new(payload)];
-        let socket = self.socket.as_raw_fd();
+        let socket = self.socket.socket().as_raw_fd();
         sendmsg(socket, &parts, control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
         Ok(())
     }

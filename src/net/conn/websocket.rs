@@ -52,7 +52,7 @@ pub(crate) async fn refuse_call(link: &mut Link) -> DropReason {
             Ok(_) | Err(Refusal::NotWebSocket | Refusal::UpgradeLost) => NO_API,
         };
         link.write(answer.as_bytes()).await?;
-        let _ = link.stream.get_ref().shutdown(Shutdown::Write);
+        let _ = link.stream.socket().shutdown(Shutdown::Write);
         // What is still on its way must not reset the connection before the answer is read.
         for _ in 0..BODY_READS_MAX {
             link.take_leftover();

@@ -5,7 +5,7 @@
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
 
-use crate::net::conn::link::{Link, readable, within};
+use crate::net::conn::link::{Link, within};
 use crate::net::message::ToRendezvous;
 use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::tasks::queue::bounded;
@@ -20,7 +20,10 @@ const RELAY_HELP: &str = "h\n";
 /// # Errors
 /// The connection is over, or silent.
 pub(crate) async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
-    let spoke = async { readable(&link.stream).await.map_err(|_| DropReason::Done) };
+    let spoke = async {
+        link.stream.readable().await;
+        Ok(())
+    };
     within(IDLE_MS, Err(DropReason::Idle), spoke).await?;
     let whole = async {
         while link.read_more().await.is_ok() {

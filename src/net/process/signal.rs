@@ -5,7 +5,8 @@ use std::io;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use smol::Async;
+
+use crate::net::reactor::Source;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,11 @@ pub(crate) enum SignalAction {
 #[derive(Debug)]
 pub(crate) struct Reloads(SignalFd);
 
-/// The signals this process answers to.
-pub(crate) struct SignalListener(Async<SignalFd>);
+/// All signals this process answers to, taken over.
+pub(crate) struct HeldSignals(SignalFd);
+
+/// The same, listened to.
+pub(crate) struct SignalListener(Source<SignalFd>);
 
 impl Reloads {
     /// Takes over SIGHUP: a reload that is asked for during the start must not end it. What ends
@@ -39,10 +43,19 @@ impl Reloads {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(crate) fn and_stops(self) -> io::Result<SignalListener> {
+    pub(crate) fn and_stops(self) -> io::Result<HeldSignals> {
         self.0.set_mask(&held(&[Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT])?)?;
-        // This starts a thread.
-        Async::new(self.0).map(SignalListener)
+        Ok(HeldSignals(self.0))
+    }
+}
+
+impl HeldSignals {
+    /// Listens to them on the thread that calls this.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn listen(self) -> io::Result<SignalListener> {
+        Source::new(self.0).map(SignalListener)
     }
 }
 
@@ -56,12 +69,12 @@ impl SignalListener {
     /// What the next signal asks for; a broken signal source reads as stop.
     pub(crate) async fn next(&mut self) -> SignalAction {
         loop {
-            let waited = self.0.readable().await;
-            match waited.and_then(|()| Ok(self.0.get_ref().read_signal()?)) {
+            self.0.readable().await;
+            match self.0.socket().read_signal() {
                 Ok(Some(told)) if told.ssi_signo == Signal::SIGHUP as u32 => {
                     return SignalAction::Reload;
                 }
-                Ok(None) => {}
+                Ok(None) => self.0.drained(),
                 _ => return SignalAction::Stop,
             }
         }

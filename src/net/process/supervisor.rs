@@ -15,9 +15,9 @@ use rustix::io::Result;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with,
 };
-use smol::Timer;
 
 use crate::net::clock::monotonic_us;
+use crate::net::reactor::Timer;
 
 /// Who started us, if it wants to be told.
 pub(crate) struct Supervisor {

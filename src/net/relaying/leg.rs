@@ -11,7 +11,7 @@ use hbb_core::base::limits::RELAY_FRAME_BYTES_MAX;
 
 use crate::net::conn::Connection;
 use crate::net::conn::link::Link;
-use crate::net::message::{Paired, ToLeg, ToRelay};
+use crate::net::message::{FromLeg, Paired, ToLeg, ToRelay};
 use crate::net::relaying::parked::until_gone;
 use crate::net::session::{Session, Sessions};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
@@ -20,6 +20,8 @@ use crate::net::tasks::queue::{Receiver, Sender, bounded};
 #[derive(Clone)]
 pub(crate) struct RelayHandle {
     /// The owner of the machine.
+    pub(crate) legs: Sender<FromLeg>,
+    /// The same, for sessions and operators.
     pub(crate) inbox: Sender<ToRelay>,
     /// Where pairs go.
     pub(crate) sessions: Rc<Sessions>,
@@ -39,10 +41,10 @@ enum WaitEnd {
 pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, relay: RelayHandle) {
     // The place is kept until the session begins, or the leg is gone.
     let Connection { mut link, from, place } = connection;
-    let (conn, inbox) = (place.conn(), &relay.inbox);
+    let (conn, owner) = (place.conn(), &relay.legs);
     // Two messages at most are ever sent: park, then pair.
     let (outbox, mut orders) = bounded(2);
-    if inbox.send(ToRelay::Opened { conn, from, outbox }).await.is_err() {
+    if owner.send(FromLeg::Opened { conn, from, outbox }).await.is_err() {
         return;
     }
     let first = match first {
@@ -50,10 +52,10 @@ pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, relay:
         None => first_message(&mut link, &orders).await,
     };
     let Some(payload) = first else {
-        let _ = inbox.send(ToRelay::Closed { conn }).await;
+        let _ = owner.send(FromLeg::Closed { conn }).await;
         return;
     };
-    if inbox.send(ToRelay::Joined { conn, payload, leg: link }).await.is_err() {
+    if owner.send(FromLeg::Joined { conn, payload, leg: link }).await.is_err() {
         return;
     }
     let Some(ToLeg::Park(mut waiting)) = orders.recv().await else { return };
@@ -61,12 +63,12 @@ pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, relay:
         WaitEnd::Paired(paired) => {
             place.settle();
             let Paired { partner: joining, terms, number, traffic } = *paired;
-            let inbox = inbox.clone();
+            let inbox = relay.inbox.clone();
             let session = Session { waiting, joining, terms, number, traffic, conn, inbox };
             relay.sessions.start(session).await;
         }
         WaitEnd::Gone => {
-            let _ = inbox.send(ToRelay::Closed { conn }).await;
+            let _ = owner.send(FromLeg::Closed { conn }).await;
         }
         WaitEnd::Dismissed => {}
     }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use smol::{Timer, future};
+use smol::future;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
@@ -17,8 +17,10 @@ use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::conn::slots::SlotTable;
 use crate::net::message::{
-    Answer, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay, Update,
+    Answer, FromLeg, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
+    Update,
 };
+use crate::net::reactor::{Timer, give_way};
 use crate::net::relaying::list::{Listed, NewSession, SessionList};
 use crate::net::report;
 use crate::net::session::Sessions;
@@ -46,7 +48,9 @@ pub(crate) struct Relaying {
 
 /// The queues into this task.
 pub(crate) struct RelayQueues {
-    /// From legs, sessions and operators.
+    /// From legs.
+    pub(crate) legs: Receiver<FromLeg>,
+    /// From sessions and operators.
     pub(crate) inbox: Receiver<ToRelay>,
     /// From the rendezvous beside us: whom to expect. No leg fills this one.
     pub(crate) expected: Receiver<ToRelay>,
@@ -62,6 +66,7 @@ struct LegEntry {
 
 /// What ended a wait.
 enum RelayWake {
+    Leg(FromLeg),
     Message(ToRelay),
     Settings(Update<RelaySettings>),
     Timeout,
@@ -78,29 +83,43 @@ impl Relaying {
 
     /// Runs until every queue into it is closed.
     pub(crate) async fn run(&mut self, queues: &RelayQueues) {
-        while let Some(woken) = self.wait(queues).await {
+        let mut due = Timer::default();
+        loop {
+            due.set(self.machine.next_timeout().and_then(|at| self.clock.instant(at)));
+            let Some(woken) = self.wait(queues, &mut due).await else { return };
             // Before the legs that may bring them.
             while let Some(message) = queues.expected.try_recv() {
                 self.message(message).await;
             }
             match woken {
                 RelayWake::Timeout => {}
+                RelayWake::Leg(message) => self.leg(message).await,
                 RelayWake::Message(message) => self.message(message).await,
                 RelayWake::Settings(update) => {
                     self.reconfigure(update.settings).await;
                     let _ = update.in_force.try_send(Answer::InForce);
                 }
             }
-            for _ in 0..STREAMS_PER_TURN {
-                let Some(message) = queues.inbox.try_recv() else { break };
+            let mut left = STREAMS_PER_TURN;
+            while left > 0
+                && let Some(message) = queues.legs.try_recv()
+            {
+                self.leg(message).await;
+                left -= 1;
+            }
+            while let Some(message) = queues.inbox.try_recv() {
                 self.message(message).await;
             }
             self.timeouts();
-            future::yield_now().await;
+            match left {
+                0 => give_way().await,
+                _ => future::yield_now().await,
+            }
         }
     }
 
-    async fn wait(&self, queues: &RelayQueues) -> Option<RelayWake> {
+    async fn wait(&self, queues: &RelayQueues, due: &mut Timer) -> Option<RelayWake> {
+        let leg = async { queues.legs.recv().await.map(RelayWake::Leg) };
         let message = async { queues.inbox.recv().await.map(RelayWake::Message) };
         let settings = async { queues.live.recv().await.map(RelayWake::Settings) };
         let expected = async {
@@ -111,13 +130,11 @@ impl Relaying {
             }
         };
         let timeout = async {
-            match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
-                Some(at) => Timer::at(at).await,
-                None => future::pending().await,
-            };
+            due.await;
             Some(RelayWake::Timeout)
         };
-        future::or(future::or(settings, expected), future::or(timeout, message)).await
+        future::or(future::or(settings, expected), future::or(timeout, future::or(message, leg)))
+            .await
     }
 
     async fn reconfigure(&mut self, settings: RelaySettings) {
@@ -130,28 +147,33 @@ impl Relaying {
         self.machine.set_lists(settings.lists);
     }
 
-    async fn message(&mut self, message: ToRelay) {
+    async fn leg(&mut self, message: FromLeg) {
         match message {
-            ToRelay::Opened { conn, from, outbox } => {
+            FromLeg::Opened { conn, from, outbox } => {
                 self.legs.insert(conn, LegEntry { from, outbox });
                 self.handle(Input::Opened { conn, from });
             }
-            ToRelay::Joined { conn, payload, leg } => {
+            FromLeg::Joined { conn, payload, leg } => {
                 self.look();
                 self.joined(conn, &payload, leg);
                 self.end_evicted().await;
             }
-            ToRelay::Expected { token, from } => self.handle(Input::Expected { token, from }),
-            ToRelay::Closed { conn } => {
+            FromLeg::Closed { conn } => {
                 self.legs.remove(conn);
                 self.running.end_of(conn);
                 self.handle(Input::Closed { conn });
             }
+            FromLeg::Refused(reason) => self.counters.count(reason),
+        }
+    }
+
+    async fn message(&mut self, message: ToRelay) {
+        match message {
+            ToRelay::Expected { token, from } => self.handle(Input::Expected { token, from }),
             ToRelay::Ended { number, conn } => {
                 self.running.end(number);
                 self.handle(Input::Closed { conn });
             }
-            ToRelay::Refused(reason) => self.counters.count(reason),
             ToRelay::Asked(question, to) => drop(to.try_send(self.asked(question).await)),
         }
     }

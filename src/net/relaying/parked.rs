@@ -9,7 +9,7 @@ use smol::future;
 
 use hbb_core::base::limits::PARKED_BYTES_MAX;
 
-use crate::net::conn::link::{Link, readable};
+use crate::net::conn::link::Link;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 2048;
@@ -19,7 +19,8 @@ const READ_BYTES: usize = 2048;
 /// watched further, nor is one when all that connections may hold is held (C107).
 pub async fn until_gone(leg: &mut Link) {
     while leg.leftover.len() < PARKED_BYTES_MAX && leg.has_room(READ_BYTES) {
-        if readable(&leg.stream).await.is_err() || !keep_some(leg) {
+        leg.stream.readable().await;
+        if !keep_some(leg) {
             return;
         }
     }
@@ -31,11 +32,18 @@ fn keep_some(leg: &mut Link) -> bool {
     let mut buffer = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
     let room = PARKED_BYTES_MAX.saturating_sub(leg.leftover.len()).min(buffer.len());
     let part = buffer.get_mut(..room).unwrap_or_default();
-    match recv(leg.stream.get_ref(), part, RecvFlags::empty()) {
+    match recv(leg.stream.socket(), part, RecvFlags::empty()) {
         Ok(((read, _), _)) => {
+            if read.len() < room {
+                leg.stream.drained();
+            }
             leg.keep(read);
             !read.is_empty()
         }
-        Err(errno) => errno == Errno::AGAIN,
+        Err(Errno::AGAIN) => {
+            leg.stream.drained();
+            true
+        }
+        Err(_) => false,
     }
 }

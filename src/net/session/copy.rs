@@ -8,11 +8,10 @@ use std::net::{Shutdown, TcpStream};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use smol::{Async, future};
 
 use hbb_core::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
 
-use crate::net::conn::link::{readable, writable};
+use crate::net::reactor::{Source, give_way};
 use crate::net::session::pipe::{Pipe, PipePool, is_refusal};
 use crate::net::session::rate::RateLimit;
 
@@ -48,12 +47,12 @@ impl<'a> Flow<'a> {
         self.limit.count(bytes as u64);
     }
 
-    /// Waits until the receiver takes bytes again; false if it is gone.
-    pub async fn takes_again(&self, to: &Async<TcpStream>) -> bool {
+    /// Waits until the receiver takes bytes again, or is gone.
+    pub async fn takes_again(&self, to: &Source<TcpStream>) {
         self.stalled.set(true);
-        let writable = writable(to).await;
+        to.full();
+        to.writable().await;
         self.stalled.set(false);
-        writable.is_ok()
     }
 
     /// Waits until more may be moved.
@@ -80,9 +79,9 @@ pub enum DirectionEnd {
 /// Copies one direction of a session.
 pub struct Copier<'a> {
     /// Whose bytes are read.
-    pub from: &'a Async<TcpStream>,
+    pub from: &'a Source<TcpStream>,
     /// Who gets them.
-    pub to: &'a Async<TcpStream>,
+    pub to: &'a Source<TcpStream>,
     /// What others may see of it.
     pub flow: &'a Flow<'a>,
     /// Where pipes come from.
@@ -141,15 +140,13 @@ impl<'a> Copier<'a> {
                 // Only looks at it: what it holds shall not be kept twice either.
                 match waiting {
                     Waiting::Nothing => {}
-                    Waiting::Sender if readable(self.from).await.is_ok() => {}
-                    Waiting::Sender => return DirectionEnd::SenderBroke,
-                    Waiting::Receiver(_) if self.flow.takes_again(self.to).await => {}
-                    Waiting::Receiver(_) => return DirectionEnd::ReceiverGone,
+                    Waiting::Sender => self.from.readable().await,
+                    Waiting::Receiver(_) => self.flow.takes_again(self.to).await,
                 }
                 self.flow.obey_limit().await;
                 if streams {
                     // Those who are ready and send little go first.
-                    future::yield_now().await;
+                    give_way().await;
                 }
                 let next = match waiting {
                     Waiting::Receiver(unsent) => self.deliver(unsent),
@@ -205,10 +202,10 @@ impl<'a> Copier<'a> {
     }
 
     fn splice(&self, mut pipe: Pipe<'a>) -> Result<Passed<'a>, DirectionEnd> {
-        match pipe.fill(self.from.get_ref()) {
+        match pipe.fill(self.from.socket()) {
             Ok(0) => return Err(self.finish()),
             Ok(_) => {}
-            Err(Errno::AGAIN) => return Ok(Passed::Nothing),
+            Err(Errno::AGAIN) => return Ok(self.nothing()),
             Err(errno) if is_refusal(errno) => {
                 self.pipes.retire();
                 return Ok(Passed::Bytes(0));
@@ -229,13 +226,16 @@ impl<'a> Copier<'a> {
     #[inline(never)]
     fn copy(&self) -> Result<Passed<'a>, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
-        let chunk = match recv(self.from.get_ref(), buffer.as_mut_slice(), RecvFlags::empty()) {
+        let chunk = match recv(self.from.socket(), buffer.as_mut_slice(), RecvFlags::empty()) {
             Ok(((chunk, _), _)) => chunk,
-            Err(Errno::AGAIN) => return Ok(Passed::Nothing),
+            Err(Errno::AGAIN) => return Ok(self.nothing()),
             Err(_) => return Err(DirectionEnd::SenderBroke),
         };
         if chunk.is_empty() {
             return Err(self.finish());
+        }
+        if chunk.len() < CHUNK_BYTES {
+            self.from.drained();
         }
         match self.give(chunk) {
             Ok(given) if given == chunk.len() => Ok(Passed::Bytes(given)),
@@ -248,6 +248,11 @@ impl<'a> Copier<'a> {
         }
     }
 
+    fn nothing(&self) -> Passed<'a> {
+        self.from.drained();
+        Passed::Nothing
+    }
+
     /// What is in a pipe that the kernel refuses to empty into a socket.
     fn unpipe(&self, pipe: Pipe<'a>) -> Unsent<'a> {
         self.pipes.retire();
@@ -256,18 +261,18 @@ impl<'a> Copier<'a> {
 
     /// Tells the receiver that no more comes.
     fn finish(&self) -> DirectionEnd {
-        let _ = self.to.get_ref().shutdown(Shutdown::Write);
+        let _ = self.to.socket().shutdown(Shutdown::Write);
         DirectionEnd::Finished
     }
 
     fn give(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        let given = send(self.to.get_ref(), bytes, SendFlags::NOSIGNAL)?;
+        let given = send(self.to.socket(), bytes, SendFlags::NOSIGNAL)?;
         self.flow.count(given);
         Ok(given)
     }
 
     fn pour(&self, pipe: &mut Pipe<'a>) -> Result<(), Errno> {
-        let given = pipe.pour(self.to.get_ref())?;
+        let given = pipe.pour(self.to.socket())?;
         self.flow.count(given);
         Ok(())
     }

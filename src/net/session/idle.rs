@@ -1,10 +1,9 @@
 //! Notices that a session is idle, or that a receiver takes nothing. C69; checks: relay_pump,
 //! relay_stream and relay_bridge of conformance.
 
-use smol::Timer;
-
 use hbb_core::base::time::Time;
 
+use crate::net::reactor::Timer;
 use crate::net::session::copy::Flow;
 use crate::net::session::rate::RateLimit;
 

@@ -17,24 +17,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::Builder;
 
+use log::error;
+
 use hbb_core::base::conn::Conn;
 use hbb_core::base::limits::{INBOX_MAX, RELAY_STACK_BYTES};
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::SessionTerms;
 
 use crate::net::clock::Clock;
-use crate::net::conn::link::Link;
+use crate::net::conn::link::{Link, TravellingLink};
 use crate::net::message::{ToRelay, Traffic};
 use crate::net::session::runner::{Runner, RunnerSetup};
 use crate::net::tasks::executor::Executor;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// Two legs that found each other.
-pub(crate) struct Session {
+pub(crate) struct Session<L> {
     /// The leg that waited.
-    pub(crate) waiting: Link,
+    pub(crate) waiting: L,
     /// The leg that came.
-    pub(crate) joining: Link,
+    pub(crate) joining: L,
     /// The rules it runs under.
     pub(crate) terms: SessionTerms,
     /// Tells it from others.
@@ -45,6 +47,22 @@ pub(crate) struct Session {
     pub(crate) conn: Conn,
     /// Where its end is told.
     pub(crate) inbox: Sender<ToRelay>,
+}
+
+impl Session<Link> {
+    fn unwatch(self) -> Session<TravellingLink> {
+        let Self { waiting, joining, terms, number, traffic, conn, inbox } = self;
+        let (waiting, joining) = (waiting.unwatch(), joining.unwatch());
+        Session { waiting, joining, terms, number, traffic, conn, inbox }
+    }
+}
+
+impl Session<TravellingLink> {
+    fn watch(self) -> io::Result<Session<Link>> {
+        let Self { waiting, joining, terms, number, traffic, conn, inbox } = self;
+        let (waiting, joining) = (waiting.watch()?, joining.watch()?);
+        Ok(Session { waiting, joining, terms, number, traffic, conn, inbox })
+    }
 }
 
 /// How sessions run.
@@ -79,7 +97,7 @@ struct LoadGuard(Load);
 
 /// What a thread for sessions is told.
 enum ToWorker {
-    Start(Box<Session>, LoadGuard),
+    Start(Box<Session<TravellingLink>>, LoadGuard),
     SetRates(Rates),
     End(u64),
 }
@@ -105,13 +123,13 @@ impl Sessions {
     }
 
     /// Starts a session; it tells its inbox when it is over.
-    pub(crate) async fn start(&self, session: Session) {
+    pub(crate) async fn start(&self, session: Session<Link>) {
         match self {
             Self::Here(runner) => runner.start(session, None),
             Self::Spread(workers) => {
                 let idlest = workers.iter().min_by_key(|worker| worker.load.sessions());
                 let Some(worker) = idlest else { return };
-                let start = ToWorker::Start(Box::new(session), worker.load.guard());
+                let start = ToWorker::Start(Box::new(session.unwatch()), worker.load.guard());
                 let _ = worker.inbox.send(start).await;
             }
         }
@@ -155,15 +173,25 @@ impl Worker {
 fn work(received: &Receiver<ToWorker>, setup: RunnerSetup) {
     let executor = Executor::default();
     let runner = Runner::new(executor.clone(), setup);
-    executor.run(pin!(async {
+    let served = executor.run(pin!(async {
         while let Some(message) = received.recv().await {
             match message {
-                ToWorker::Start(session, guard) => runner.start(*session, Some(guard)),
+                ToWorker::Start(session, guard) => {
+                    let (number, conn, inbox) =
+                        (session.number, session.conn, session.inbox.clone());
+                    match session.watch() {
+                        Ok(session) => runner.start(session, Some(guard)),
+                        Err(_) => drop(inbox.send(ToRelay::Ended { number, conn }).await),
+                    }
+                }
                 ToWorker::SetRates(rates) => runner.set_rates(rates),
                 ToWorker::End(number) => runner.end(number),
             }
         }
     }));
+    if let Err(cause) = served {
+        error!("relay-thread-ended cause='{cause}'");
+    }
 }
 
 impl Load {

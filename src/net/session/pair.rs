@@ -7,13 +7,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use rustix::net::sockopt;
-use smol::{Async, Timer, future};
+use smol::future;
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{RESET_PAUSE_MS, WRITE_MS};
 
-use crate::net::conn::link::{Link, within, writable};
+use crate::net::conn::link::{Link, within};
 use crate::net::message::SessionEnd;
+use crate::net::reactor::{Source, Timer};
 use crate::net::session::copy::{Copier, DirectionEnd, Flow};
 use crate::net::session::idle::{Bounds, until_idle};
 use crate::net::session::pipe::PipePool;
@@ -21,7 +22,7 @@ use crate::net::session::rate::RateLimit;
 
 /// A connection and what was read of it but not passed on.
 pub struct Leg {
-    stream: Async<TcpStream>,
+    stream: Source<TcpStream>,
     leftover: Vec<u8>,
 }
 
@@ -68,7 +69,7 @@ impl PairEnd {
     /// Breaks off the leg whose partner broke, and sums up.
     pub(super) async fn settle(
         self,
-        [one, other]: [&Async<TcpStream>; 2],
+        [one, other]: [&Source<TcpStream>; 2],
         flows: &[Flow<'_>; 2],
         limit: &RateLimit,
     ) -> SessionEnd {
@@ -139,11 +140,14 @@ fn advance(
 /// Breaks a connection off once its peer has what was given to it; closes it in order if the peer
 /// takes that too slowly. A small send buffer counts as writable only while next to nothing is in
 /// it; the pause is for what then is on its way.
-async fn reset(stream: &Async<TcpStream>) {
-    let _ = sockopt::set_socket_send_buffer_size(stream, 0);
-    let taken = async { writable(stream).await.is_ok() };
+async fn reset(stream: &Source<TcpStream>) {
+    let _ = sockopt::set_socket_send_buffer_size(stream.socket(), 0);
+    let taken = async {
+        stream.writable_anew().await;
+        true
+    };
     if within(WRITE_MS, false, taken).await {
         Timer::after(Duration::from_millis(RESET_PAUSE_MS)).await;
-        let _ = sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+        let _ = sockopt::set_socket_linger(stream.socket(), Some(Duration::ZERO));
     }
 }

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use smol::Timer;
-
 use hbb_core::base::rates::Rates;
 use hbb_core::base::time::Time;
 use hbb_core::relay::budget::{Bucket, Meter, TotalUse, Verdict};
@@ -16,6 +14,7 @@ use hbb_core::relay::budget::{Bucket, Meter, TotalUse, Verdict};
 use crate::atomic::AtomicU64;
 use crate::net::clock::Clock;
 use crate::net::message::Traffic;
+use crate::net::reactor::Timer;
 
 /// What all sessions have used: shared by the threads that move bytes, without a lock.
 #[derive(Debug, Default)]

@@ -78,14 +78,14 @@ impl Runner {
     }
 
     /// Starts a session, unless an operator ended it on its way here.
-    pub(super) fn start(&self, session: Session, load: Option<LoadGuard>) {
+    pub(super) fn start(&self, session: Session<Link>, load: Option<LoadGuard>) {
         if session.traffic.is_dismissed() {
             return;
         }
         let Session { waiting, joining, terms, number, traffic, conn, inbox } = session;
         if let Some(dscp) = self.dscp {
-            mark(waiting.stream.get_ref(), dscp);
-            mark(joining.stream.get_ref(), dscp);
+            mark(waiting.stream.socket(), dscp);
+            mark(joining.stream.socket(), dscp);
         }
         let idle_ms = match terms.conn_type {
             ConnType::Interactive => SESSION_IDLE_MS,

@@ -10,15 +10,16 @@ use std::net::{Shutdown, TcpStream};
 use heapless::Vec as Short;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use smol::{Async, future};
+use smol::future;
 
 use hbb_core::base::conn::Transport;
 use hbb_core::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, FrameKind, control};
 
-use crate::net::conn::link::{Link, readable};
+use crate::net::conn::link::Link;
 use crate::net::message::SessionEnd;
+use crate::net::reactor::{Source, give_way};
 use crate::net::session::buffers::GatherShare;
 use crate::net::session::copy::{DirectionEnd, Flow};
 use crate::net::session::idle::{Bounds, until_idle};
@@ -83,7 +84,7 @@ impl<'a> LegEnd<'a> {
         Self { link, asks, asked, writing: Cell::new(Writing::Open) }
     }
 
-    const fn stream(&self) -> &Async<TcpStream> {
+    const fn stream(&self) -> &Source<TcpStream> {
         &self.link.stream
     }
 }
@@ -161,7 +162,7 @@ impl<'a> MessageCopier<'a> {
             Next::Wait => {
                 // Whoever waits keeps no memory but what it needs.
                 self.unsent = Vec::new();
-                match self.wait().await? {
+                match self.wait().await {
                     Woken::Read => {}
                     Woken::Send(ControlFrame::Pong(said)) => {
                         self.send_all(&control(FrameKind::Pong, &said)).await?;
@@ -172,11 +173,11 @@ impl<'a> MessageCopier<'a> {
                     }
                 }
             }
-            Next::Yield => future::yield_now().await,
+            Next::Yield => give_way().await,
             Next::Flush => {
                 self.send_all(&self.unsent).await?;
                 self.give_back();
-                future::yield_now().await;
+                give_way().await;
             }
             Next::Finish => {
                 self.finish().await;
@@ -198,18 +199,16 @@ impl<'a> MessageCopier<'a> {
     }
 
     /// Waits for bytes, or for a control frame that may be sent now.
-    async fn wait(&self) -> Result<Woken, DirectionEnd> {
+    async fn wait(&self) -> Woken {
         let read = async {
-            let readable = readable(self.from.stream()).await;
-            readable.map(|()| Woken::Read).map_err(|_| DirectionEnd::SenderBroke)
+            self.from.stream().readable().await;
+            Woken::Read
         };
         let send = async {
             match self.to.asked.recv().await {
                 // A pong in the middle of a frame may be left out: only the latest ping counts.
-                Some(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => {
-                    Ok(Woken::Read)
-                }
-                Some(control) => Ok(Woken::Send(control)),
+                Some(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => Woken::Read,
+                Some(control) => Woken::Send(control),
                 None => future::pending().await,
             }
         };
@@ -232,7 +231,7 @@ impl<'a> MessageCopier<'a> {
             let close = control(FrameKind::Close, &CLOSE_NORMAL.to_be_bytes());
             let _ = self.send_all(&close).await;
         }
-        let _ = self.to.stream().get_ref().shutdown(Shutdown::Write);
+        let _ = self.to.stream().socket().shutdown(Shutdown::Write);
         self.to.writing.set(Writing::Finished);
     }
 
@@ -243,9 +242,8 @@ impl<'a> MessageCopier<'a> {
             let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
             match self.receive(&mut buffer) {
                 Ok(ReadPart::End) => return DirectionEnd::Finished,
-                Ok(ReadPart::Bytes(_)) => future::yield_now().await,
-                Ok(ReadPart::Nothing) if readable(self.from.stream()).await.is_ok() => {}
-                Ok(ReadPart::Nothing) => return DirectionEnd::SenderBroke,
+                Ok(ReadPart::Bytes(_)) => give_way().await,
+                Ok(ReadPart::Nothing) => self.from.stream().readable().await,
                 Err(end) => return end,
             }
         }
@@ -318,8 +316,8 @@ impl<'a> MessageCopier<'a> {
         while !unsent.is_empty() {
             let sent = self.send_some(unsent)?;
             unsent = unsent.get(sent..).unwrap_or_default();
-            if sent == 0 && !self.flow.takes_again(self.to.stream()).await {
-                return Err(DirectionEnd::ReceiverGone);
+            if !unsent.is_empty() {
+                self.flow.takes_again(self.to.stream()).await;
             }
         }
         Ok(())
@@ -327,7 +325,7 @@ impl<'a> MessageCopier<'a> {
 
     /// Sends what fits and tells how much that is.
     fn send_some(&self, bytes: &[u8]) -> Result<usize, DirectionEnd> {
-        match send(self.to.stream().get_ref(), bytes, SendFlags::NOSIGNAL) {
+        match send(self.to.stream().socket(), bytes, SendFlags::NOSIGNAL) {
             Ok(sent) => {
                 self.flow.count(sent);
                 Ok(sent)
@@ -344,12 +342,21 @@ impl<'a> MessageCopier<'a> {
 
     /// Reads once.
     fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<ReadPart<'b>, DirectionEnd> {
-        let received = recv(self.from.stream().get_ref(), buffer, RecvFlags::empty());
+        let room = buffer.len();
+        let received = recv(self.from.stream().socket(), buffer, RecvFlags::empty());
         match (received.map(|((chunk, _), _)| &*chunk), self.from.writing.get()) {
             (Ok([]), Writing::Failed) => Err(DirectionEnd::SenderBroke),
             (Ok([]), _) => Ok(ReadPart::End),
-            (Ok(chunk), _) => Ok(ReadPart::Bytes(chunk)),
-            (Err(Errno::AGAIN), _) => Ok(ReadPart::Nothing),
+            (Ok(chunk), _) => {
+                if chunk.len() < room {
+                    self.from.stream().drained();
+                }
+                Ok(ReadPart::Bytes(chunk))
+            }
+            (Err(Errno::AGAIN), _) => {
+                self.from.stream().drained();
+                Ok(ReadPart::Nothing)
+            }
             // It went without reading our end; there is no more to come either.
             (Err(Errno::CONNRESET), Writing::Finished) => Ok(ReadPart::End),
             (Err(_), _) => Err(DirectionEnd::SenderBroke),

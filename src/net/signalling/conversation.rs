@@ -10,8 +10,8 @@ use smol::future;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{HEALTH_CHECK_MS, OUTBOX_MAX};
 
+use crate::net::conn::link::Link;
 use crate::net::conn::link::bytes::Held;
-use crate::net::conn::link::{Link, readable};
 use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::conn::{Connection, payload};
@@ -64,7 +64,7 @@ pub(crate) async fn serve(
 
 /// What a conversation waits for.
 enum Happening {
-    Readable(bool),
+    Readable,
     Outgoing(ToConnection),
     Finished,
     Elapsed,
@@ -89,8 +89,10 @@ impl Talk<'_> {
                 return reason;
             }
             let happening = {
-                let readable =
-                    async { Happening::Readable(readable(&self.link.stream).await.is_ok()) };
+                let readable = async {
+                    self.link.stream.readable().await;
+                    Happening::Readable
+                };
                 let outgoing =
                     async { outbox.recv().await.map_or(Happening::Finished, Happening::Outgoing) };
                 let elapsed = async {
@@ -100,7 +102,7 @@ impl Talk<'_> {
                 future::or(outgoing, future::or(readable, elapsed)).await
             };
             went = match happening {
-                Happening::Readable(true) => self.receive(&mut idle).await,
+                Happening::Readable => self.receive(&mut idle).await,
                 Happening::Outgoing(ToConnection::Payload(payload, held)) => {
                     self.send(payload, held).await
                 }
@@ -112,7 +114,7 @@ impl Talk<'_> {
                     idle.keep(Some(HEALTH_CHECK_MS));
                     Ok(())
                 }
-                Happening::Readable(false) | Happening::Finished => Err(DropReason::Done),
+                Happening::Finished => Err(DropReason::Done),
                 Happening::Elapsed => match idle.elapsed() {
                     Ok(due) => self.due(due).await,
                     Err(reason) => Err(reason),

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use smol::Timer;
-
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS, MESSAGE_MS};
+
+use crate::net::reactor::Timer;
 
 /// What a connection is due for when its timer has run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::io;
 use std::net::IpAddr;
 
 use log::debug;
-use smol::{Timer, future};
+use smol::future;
 
 use crate::config::relays;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
@@ -29,6 +29,7 @@ use crate::net::message::{
     Answer, AnswerTo, Forgotten, Outbox, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
     ToRendezvous, Update,
 };
+use crate::net::reactor::{Timer, give_way};
 use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::report;
 use crate::net::signalling::surroundings::Surroundings;
@@ -121,8 +122,10 @@ impl Signalling {
 
     /// Runs until a queue into it is closed; who wants it to end closes that of the settings.
     pub(crate) async fn run(&mut self, queues: &Queues) {
+        let mut due = Timer::default();
         loop {
-            let Some(wake) = self.wake(queues).await else { return };
+            due.set(self.machine.next_timeout().and_then(|at| self.clock.instant(at)));
+            let Some(wake) = self.wake(queues, &mut due).await else { return };
             self.machine.set_epoch_secs(self.clock.epoch_secs());
             match wake {
                 SignallingWake::Datagram | SignallingWake::Due => {}
@@ -135,9 +138,11 @@ impl Signalling {
                 SignallingWake::Seen(Seen::Reachable(relays)) => self.machine.set_relays(relays),
                 SignallingWake::Seen(Seen::Names(names)) => self.machine.set_names(names),
             }
-            self.turn(queues);
-            // Give way before the next turn, so that a flood starves nobody.
-            future::yield_now().await;
+            // A flood starves nobody, and connections take what they were sent before more comes.
+            match self.turn(queues) {
+                true => give_way().await,
+                false => future::yield_now().await,
+            }
         }
     }
 
@@ -155,10 +160,9 @@ impl Signalling {
         store.ending_with(Ending { changes: machine.last_changes(now), whereabouts, keep })
     }
 
-    async fn wake(&self, queues: &Queues) -> Option<SignallingWake> {
+    async fn wake(&self, queues: &Queues, due: &mut Timer) -> Option<SignallingWake> {
         let datagram = async {
-            // An error here shows again, and is dropped, at the read.
-            let _ = self.datagrams.readable().await;
+            self.datagrams.readable().await;
             Some(SignallingWake::Datagram)
         };
         let stream = async { queues.inbox.recv().await.map(SignallingWake::Stream) };
@@ -173,34 +177,30 @@ impl Signalling {
         };
         let live = future::or(live, seen);
         let due = async {
-            match self.machine.next_timeout().and_then(|at| self.clock.instant(at)) {
-                Some(at) => Timer::at(at).await,
-                None => future::pending().await,
-            };
+            due.await;
             Some(SignallingWake::Due)
         };
         future::or(future::or(saved, live), future::or(due, future::or(datagram, stream))).await
     }
 
-    /// One turn: timeouts, then datagrams, then streams, each at most so many.
-    fn turn(&mut self, queues: &Queues) {
+    /// One turn: timeouts, then datagrams, then streams, each at most so many; whether there may
+    /// be more of them.
+    fn turn(&mut self, queues: &Queues) -> bool {
         let now = self.clock.now();
         while self.machine.next_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now, &mut self.effects);
             self.carry_out();
         }
-        for _ in 0..DATAGRAMS_PER_TURN {
-            if !self.datagram() {
-                break;
-            }
-        }
-        for _ in 0..STREAMS_PER_TURN {
-            let Some(message) = queues.inbox.try_recv() else { break };
-            self.stream(message);
-        }
+        let mut datagrams = 0..DATAGRAMS_PER_TURN;
+        let more_datagrams = datagrams.all(|_| self.datagrams.is_readable() && self.datagram());
+        let more_streams = (0..STREAMS_PER_TURN).all(|_| {
+            let message = queues.inbox.try_recv();
+            message.map(|message| self.stream(message)).is_some()
+        });
         while let Some((ticket, outcome)) = queues.saved.try_recv() {
             self.saved(ticket, outcome);
         }
+        more_datagrams || more_streams
     }
 
     /// Handles one datagram; false if there is none.

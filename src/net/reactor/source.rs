@@ -1,0 +1,164 @@
+//! A socket whose readiness a reactor watches. What its owner sees is a level: ready until an
+//! operation said that it is not. Whoever reads or writes says so, by [`Source::drained`] and
+//! [`Source::full`], since the kernel tells of a change once.
+
+use core::cell::Cell;
+use core::task::{Poll, Waker};
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use smol::future;
+
+use super::{Reactor, here};
+
+/// What every registration asks for: changes, and the peer's end as well.
+const ALWAYS: EventFlags = EventFlags::ET.union(EventFlags::RDHUP);
+
+/// A non-blocking socket, registered with the reactor of the thread that made this. One task
+/// waits for each direction at a time.
+pub struct Source<T> {
+    // Closed first, which ends what the kernel watches.
+    io: T,
+    place: Place,
+}
+
+/// A number in the reactor's table.
+struct Place {
+    number: u32,
+    readiness: Rc<Readiness>,
+    reactor: Rc<Reactor>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.reactor.sources.borrow_mut().remove(self.number);
+    }
+}
+
+/// What the kernel said of a socket, and who waits for more.
+#[derive(Default)]
+pub(super) struct Readiness {
+    readable: Cell<bool>,
+    /// The peer has sent its end: there is always something to read, if only that.
+    ended: Cell<bool>,
+    /// Not since the kernel refused bytes.
+    full: Cell<bool>,
+    /// Whether the kernel tells of room to write: only a socket that was full once wants it.
+    watched: Cell<bool>,
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+}
+
+impl Readiness {
+    pub(super) fn happened(&self, flags: EventFlags) {
+        let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
+        let failed = ended || flags.contains(EventFlags::ERR);
+        self.ended.set(self.ended.get() || ended);
+        if failed || flags.contains(EventFlags::IN) {
+            self.readable.set(true);
+            self.reader.take().into_iter().for_each(Waker::wake);
+        }
+        if failed || flags.contains(EventFlags::OUT) {
+            self.full.set(false);
+            self.writer.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl<T: AsFd> Source<T> {
+    /// Registers a non-blocking socket.
+    ///
+    /// # Errors
+    /// What the kernel says; `NotConnected` outside of [`super::block_on`].
+    pub fn new(io: T) -> io::Result<Self> {
+        let reactor = here().ok_or(io::ErrorKind::NotConnected)?;
+        let readiness = Rc::new(Readiness::default());
+        let number = reactor.sources.borrow_mut().insert(Rc::clone(&readiness));
+        let place = Place { number, readiness, reactor };
+        epoll::add(&place.reactor.epoll, &io, place.data(), EventFlags::IN | ALWAYS)?;
+        Ok(Self { io, place })
+    }
+
+    /// Takes the socket out of the reactor, so that another thread can have it.
+    pub fn into_inner(self) -> T {
+        let _ = epoll::delete(&self.place.reactor.epoll, &self.io);
+        self.io
+    }
+
+    /// Waits until there is room to write, as the kernel sees it now and not when it last told.
+    pub async fn writable_anew(&self) {
+        self.place.readiness.full.set(true);
+        self.watch_writing();
+        self.writable().await;
+    }
+
+    /// Waits until there is room to write.
+    pub async fn writable(&self) {
+        let readiness = &self.place.readiness;
+        future::poll_fn(|context| {
+            if !readiness.full.get() {
+                return Poll::Ready(());
+            }
+            readiness.writer.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The kernel took less than it was given.
+    pub fn full(&self) {
+        self.place.readiness.full.set(true);
+        if !self.place.readiness.watched.get() {
+            self.watch_writing();
+        }
+    }
+
+    /// Has the kernel tell of room, and at once if there is some.
+    fn watch_writing(&self) {
+        let flags = EventFlags::IN | EventFlags::OUT | ALWAYS;
+        let watched = epoll::modify(&self.place.reactor.epoll, &self.io, self.place.data(), flags);
+        self.place.readiness.watched.set(watched.is_ok());
+        if watched.is_err() {
+            // Whoever waits would do so for ever: the next write says what is wrong.
+            self.place.readiness.full.set(false);
+        }
+    }
+}
+
+impl<T> Source<T> {
+    /// The socket.
+    pub const fn socket(&self) -> &T {
+        &self.io
+    }
+
+    /// Waits until there is something to read, or an end, or an error.
+    pub async fn readable(&self) {
+        let readiness = &self.place.readiness;
+        future::poll_fn(|context| {
+            if readiness.readable.get() {
+                return Poll::Ready(());
+            }
+            readiness.reader.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Whether there may be something to read.
+    pub fn is_readable(&self) -> bool {
+        self.place.readiness.readable.get()
+    }
+
+    /// There was less to read than there was room for, or nothing.
+    pub fn drained(&self) {
+        self.place.readiness.readable.set(self.place.readiness.ended.get());
+    }
+}
+
+impl Place {
+    fn data(&self) -> EventData {
+        EventData::new_u64(self.number.into())
+    }
+}
