@@ -344,7 +344,12 @@ pub fn parse(args: &[&str]) -> Result<Command, Early> {
 pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
     let line = line.trim();
     if !line.starts_with("--") {
-        return Err("a line must start with a flag, such as --port 21116".into());
+        let word = line.split([' ', '=']).next().unwrap_or(line);
+        let hint = hint(&["Unrecognized argument: ", word].concat());
+        return Err(match hint.trim_end() {
+            "" => "a line must start with a flag, such as --port 21116".into(),
+            hint => hint.trim_end_matches('.').into(),
+        });
     }
     let (name, value) = match line.split_once(|c: char| c == '=' || c.is_whitespace()) {
         Some((name, value)) => (name, Some(value.trim())),
@@ -425,6 +430,9 @@ mod tests {
     fn line_refuses_what_is_not_one_flag() {
         for (line, said) in [
             ("port 21116", "must start with a flag"),
+            ("-r rd.example.org", "-r is --relay-servers here"),
+            ("-k=_", "-k is --key here"),
+            ("rd.example.org:21117", "by its flag: --relay-servers rd.example.org:21117"),
             ("--prot 21116", "Unrecognized argument: --prot"),
             ("--port", "No value provided for option '--port'"),
             ("--port 1 # one", "comment"),

@@ -61,7 +61,7 @@ fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
     let (host, _) = split_port(name);
     let Ok(ip) = host.parse::<IpAddr>() else {
         return match host {
-            "localhost" => Some(OWN),
+            own if own.eq_ignore_ascii_case("localhost") => Some(OWN),
             bare if !bare.contains('.') => Some(
                 "a name without a dot is known to this machine or its containers alone, unless \
                  your clients' name server knows it",
@@ -99,6 +99,7 @@ mod tests {
     fn what_clients_cannot_reach_is_doubted() {
         for (flags, said) in [
             ("--relay-servers localhost", "on its own machine"),
+            ("--relay-servers LocalHost:21117", "on its own machine"),
             ("--relay-servers 127.0.0.1:21117", "on its own machine"),
             ("--relay-servers 0.0.0.0", "on its own machine"),
             ("--relay-servers [::1]:21117", "on its own machine"),

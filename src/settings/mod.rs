@@ -15,7 +15,7 @@ use hbb_core::rendezvous::{LocalNetwork, Policy};
 use ::log::error;
 
 use crate::cli::ServeFlags;
-use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies};
+use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 pub use lists::BANNED_FILE;
@@ -56,6 +56,8 @@ pub struct ServerInfo {
     pub tcp_ports: Vec<u16>,
     /// All UDP ports that are open.
     pub udp_ports: Vec<u16>,
+    /// What can hardly be meant of the settings, a sentence each.
+    pub doubts: Vec<String>,
 }
 
 /// The settings, with the files they were read from. Files are read at start and by
@@ -102,6 +104,7 @@ impl RunningSettings {
             ports: [config.ports.main, config.ports.relay],
             tcp_ports: tcp_ports.into_iter().map(|(_, port)| port).collect(),
             udp_ports: config.ports.udp(config.role).into_iter().collect(),
+            doubts: doubts(config),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The lists of addresses: long ones, wrong ones, and what is in force meanwhile.
+//! The lists of addresses: long ones, wrong ones, and what is in force meanwhile; and what is
+//! doubted of the settings.
 
 use std::fs;
 use std::time::Duration;
@@ -70,4 +71,13 @@ fn a_reload_of_a_wrong_list_keeps_what_was_in_force_and_names_every_line() {
     fs::remove_dir(&file).unwrap();
     hears("reload", &server, "Reloaded.");
     assert!(is_served(&server, "127.0.9.1"));
+}
+
+#[test]
+fn status_says_what_is_doubted() {
+    let server = Server::start(&["--relay-servers", "hbbr"]);
+    let doubt = "--relay-servers hbbr: a name without a dot";
+    hears("status", &server, &format!("doubts                    {doubt}"));
+    hears("--json status", &server, &format!("\"doubts\":[\"{doubt}"));
+    hears("--json status", &Server::start(&[]), "\"doubts\":[]");
 }

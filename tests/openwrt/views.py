@@ -6,6 +6,7 @@ HBB_PICTURES, a folder, each view leaves a picture there in the width of a desk 
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -82,6 +83,15 @@ class Views(unittest.TestCase):
         self.shows("Copied")
         self.hbb.register("123456789")
         self.shows("1 registered")
+
+    def test_status_shows_what_is_doubted_of_the_settings(self):
+        doubt = "--relay-servers localhost: each client would look for it on its own machine"
+        self.open("status")
+        self.assertNotIn(doubt, self.text())
+        flags = self.root.path / "flags"
+        flags.write_text(flags.read_text() + "--relay-servers=localhost\n")
+        self.hbb.process.send_signal(signal.SIGHUP)
+        self.shows(doubt)
 
     def export(self, form):
         words = ["export", "--data", self.root.path / "etc/hbb", "--host", "127.0.0.1", "--port",

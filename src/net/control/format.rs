@@ -144,6 +144,16 @@ impl Output {
         }
     }
 
+    /// A name and a list of texts; for people a line each.
+    pub(super) fn texts(&mut self, name: &str, texts: &[String]) {
+        if self.form == Form::Text {
+            return texts.iter().for_each(|text| self.field(name, Value::Text(text)));
+        }
+        self.table(name, &[]);
+        texts.iter().for_each(|text| self.row(&[Value::Text(text)]));
+        self.end_table();
+    }
+
     /// Ends the answer.
     pub(super) fn end(&mut self) {
         if self.form == Form::Json {

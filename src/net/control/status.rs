@@ -67,6 +67,7 @@ impl Status {
         out.field("relay_port", Value::Number(relay_port.into()));
         out.field("tcp_ports", Value::Numbers(&info.tcp_ports));
         out.field("udp_ports", Value::Numbers(&info.udp_ports));
+        out.texts("doubts", &info.doubts);
         if let Some(load) = &self.rendezvous {
             self.show_rendezvous(load, out);
         }

@@ -70,7 +70,11 @@ return view.extend({
 				[ _('Version'), [ status.version ] ]
 			]) ];
 		const peers = status.peers, sessions = status.sessions;
-		return [ facts([
+		// What 'hbb check' doubts, in its words.
+		const doubts = (status.doubts || []).map(function(doubt) {
+			return E('div', { 'class': 'alert-message warning' }, [ doubt ]);
+		});
+		return doubts.concat([ facts([
 			[ _('Running'), [ _('yes, for %s').format(hbb.duration(status.uptime_secs)) ] ],
 			[ _('Version'), [ status.version ] ],
 			[ _('Public name'), [ status.public || _('none; set it in Settings') ] ],
@@ -83,7 +87,7 @@ return view.extend({
 			[ _('Relayed sessions'), ofLimit(_('%d of at most %d'), sessions.running,
 				sessions.limit) ],
 			[ _('Relayed so far'), [ hbb.bytes(status.relayed_bytes) ] ]
-		]) ];
+		]) ]);
 	},
 
 	renderClients: function(status, exports, host) {
