@@ -104,7 +104,10 @@ fn rendezvous(
     }
     info!("peers-loaded count={peers} recalled={}", recalled.len());
     let offering = match keys.signing.clone() {
-        Some(key) => Some(Offering { key, entropy: keygen::entropy()? }),
+        Some(key) => {
+            let keyless = keys.enforced.is_none();
+            Some(Offering { key, keyless, entropy: keygen::entropy()? })
+        }
         None => None,
     };
     Ok(RendezvousPart { machine, store, offering, recalled, keep })

@@ -81,6 +81,8 @@ pub(crate) struct RendezvousPart {
 pub(crate) struct Offering {
     /// Signs them.
     pub(crate) key: ServerKey,
+    /// Whether clients may do without it.
+    pub(crate) keyless: bool,
     /// Their secrets come from it: must be secret.
     pub(crate) entropy: [u8; 32],
 }
@@ -334,10 +336,10 @@ impl Shell {
     }
 
     fn offers(&self, offering: Option<Offering>) -> Option<Rc<Offers>> {
-        let Offering { key, entropy } = offering?;
+        let Offering { key, keyless, entropy } = offering?;
         let single = self.listening.ports.single;
         let delay_ms = if single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
-        Some(Rc::new(Offers::new(self.clock, key, entropy, delay_ms)))
+        Some(Rc::new(Offers::new(self.clock, (key, keyless), entropy, delay_ms)))
     }
 
     fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<RelayHandle, ServeError> {

@@ -22,6 +22,7 @@ mod ids;
 mod ids_machine;
 mod keep;
 mod keep_machine;
+mod keyless;
 mod keys;
 mod log_flood;
 mod loopback;

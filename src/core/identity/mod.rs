@@ -3,6 +3,7 @@
 //! Bytes in, bytes out: nothing here knows a file, a message or a socket.
 //! C74 (text of the key files), C75 (the `--key` table), the vectors of §4.8, §4.9 and §5.1.
 
+pub mod declined;
 pub mod seal;
 
 use alloc::borrow::ToOwned as _;

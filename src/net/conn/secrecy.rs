@@ -1,6 +1,6 @@
 //! Whether a connection of port P is sealed (protocol §4.8): clients that want it wait for our
 //! key, all others speak first. So the offer is made to those who stay silent for a moment, and
-//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90, C129.
+//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90, C121, C129.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -14,6 +14,7 @@ use hbb_core::base::limits::{
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::{PerSecond, Shares, Time};
 use hbb_core::identity::ServerKey;
+use hbb_core::identity::declined::Declined;
 use hbb_core::identity::seal::{Channel, OFFER_BYTES, Offer, SealError, Secrets};
 use hbb_core::wire::message::{decode, key_exchange_offer};
 use hbb_core::wire::request::{KeyExchange, Request};
@@ -37,6 +38,8 @@ pub(crate) struct Offers {
     clock: Clock,
     key: ServerKey,
     delay_ms: u64,
+    /// Where those are who cannot verify an offer, if nobody need have the key (C121).
+    declined: Option<RefCell<Declined>>,
     state: RefCell<OfferState>,
 }
 
@@ -66,15 +69,22 @@ pub(crate) struct Caller {
 
 impl Offers {
     /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know; they
-    /// are made to whoever is silent for `delay_ms`.
-    pub(crate) fn new(clock: Clock, key: ServerKey, seed: [u8; 32], delay_ms: u64) -> Self {
+    /// are made to whoever is silent for `delay_ms`. With `keyless` there are clients without the
+    /// key, which are let go on in clear once they left an offer.
+    pub(crate) fn new(
+        clock: Clock,
+        (key, keyless): (ServerKey, bool),
+        seed: [u8; 32],
+        delay_ms: u64,
+    ) -> Self {
         let mut secrets = Secrets::new(seed);
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = secrets.draw();
         let words = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(u64::from_le_bytes);
         let seed = Seed(words[0], words[1]);
         let (exchanges, calls) = (Shares::new(SHARES, seed), Shares::new(CALLS, seed));
         let state = OfferState { secrets, made: [None, None], count: 0, exchanges, calls };
-        Self { clock, key, delay_ms, state: RefCell::new(state) }
+        let declined = keyless.then(|| RefCell::new(Declined::new(seed)));
+        Self { clock, key, delay_ms, declined, state: RefCell::new(state) }
     }
 
     /// How long a connection is silent before an offer, in milliseconds.
@@ -96,6 +106,12 @@ impl Offers {
         let [current, before] = &mut state.made;
         *before = current.replace(Made { offer, number: state.count, at: now });
         Some((state.count, signed))
+    }
+
+    /// Whether whoever is silent at `ip` is to go on in clear.
+    fn is_left_by(&self, ip: IpAddr) -> bool {
+        let now = self.clock.now();
+        self.declined.as_ref().is_some_and(|declined| declined.borrow_mut().take(now, ip))
     }
 
     /// Opens the channel that `caller` asks for in answer to an offer.
@@ -140,11 +156,26 @@ pub(crate) enum Secrecy {
 
 impl Secrecy {
     /// The payload that makes the offer, if nothing was said yet and there is a key to sign with.
-    pub(crate) fn offer(&mut self, offers: &Rc<Offers>) -> Option<Vec<u8>> {
+    /// An empty one where somebody just hung up on an offer: whatever comes first in its place has
+    /// a client go on in clear (C121).
+    pub(crate) fn offer(&mut self, offers: &Rc<Offers>, ip: IpAddr) -> Option<Vec<u8>> {
         let Self::Silent = self else { return None };
+        if offers.is_left_by(ip) {
+            *self = Self::Plain;
+            return Some(Vec::new());
+        }
         let (number, signed) = offers.offer()?;
         *self = Self::Offered(number, Rc::clone(offers));
         Some(key_exchange_offer(&signed))
+    }
+
+    /// The client at `ip` hung up: without a word, if an offer was the last that was said.
+    pub(crate) fn left(&self, ip: IpAddr) {
+        if let Self::Offered(_, offers) = self
+            && let Some(declined) = &offers.declined
+        {
+            declined.borrow_mut().note(offers.clock.now(), ip);
+        }
     }
 
     /// The payload in clear; None if it was the client's half of the key exchange. Who sends it is

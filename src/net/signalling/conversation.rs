@@ -151,7 +151,10 @@ impl Talk<'_> {
     /// Reads what is there and passes on every whole payload.
     async fn receive(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
         self.link.tied = self.place.is_tied();
-        self.link.read()?;
+        if let Err(reason) = self.link.read() {
+            self.secrecy.left(self.ip);
+            return Err(reason);
+        }
         let said = self.pass_on_whole().await?;
         idle.heard(said, self.link.is_half_read());
         Ok(())
@@ -190,7 +193,7 @@ impl Talk<'_> {
     /// Makes the offer, if nothing was said yet and there is a key to sign it with.
     async fn offer(&mut self) -> Result<(), DropReason> {
         let offers = self.rendezvous.offers.as_ref();
-        match offers.and_then(|offers| self.secrecy.offer(offers)) {
+        match offers.and_then(|offers| self.secrecy.offer(offers, self.ip)) {
             Some(payload) => self.link.send(&payload).await,
             None => Ok(()),
         }

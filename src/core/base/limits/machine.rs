@@ -66,6 +66,11 @@ pub const PUSHES_MAX: usize = 3072;
 /// Longest name of a relay that is remembered as told to an initiator (C85): longer than any in
 /// use. A longer one is passed on, and not taken from the initiator afterwards.
 pub const RELAY_NAME_BYTES_MAX: usize = 128;
+/// Addresses where an offer of a sealed channel was left unanswered (C121); the oldest is forgotten
+/// first.
+pub const DECLINED_MAX: usize = 256;
+/// So long whoever comes from there next is taken for the same client, which takes 17 s.
+pub const DECLINED_MS: u64 = 30_000;
 /// Peers that moved of late while they were present (C120); the one that did so least is forgotten
 /// first.
 pub const FLAPS_MAX: usize = 32;
