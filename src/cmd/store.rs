@@ -6,13 +6,13 @@ use std::env;
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use log::warn;
 use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::stdio::stdin;
 
 use super::exit::{Exit, print};
 use crate::cli::StoreFlags;
@@ -166,7 +166,7 @@ fn be_judge() -> String {
     let _ = setrlimit(Resource::Cpu, bound(JUDGE_SECS_MAX));
     let _ = setrlimit(Resource::As, bound(JUDGE_BYTES_MAX));
     let _ = setrlimit(Resource::Core, bound(0));
-    let file = io::stdin().as_fd().try_clone_to_owned().map_err(Error::from);
+    let file = stdin().try_clone_to_owned().map_err(Error::from);
     match file.and_then(|file| store::survey(file.into())) {
         Ok(records) => records.to_string(),
         Err(Error::Io(_, number)) if number != 0 => format!("{DISK}{number}"),
