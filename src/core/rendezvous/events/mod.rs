@@ -58,7 +58,7 @@ pub enum Event {
         limit: usize,
     },
     /// A peer was forgotten: an operator wished it, or it was away so long that it made room for a
-    /// new one ([`Limits::forget_after_days`]).
+    /// new one ([`crate::base::limits::Limits::forget_after_days`]).
     PeerForgotten {
         /// The id that is free again.
         id: PeerId,
