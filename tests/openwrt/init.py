@@ -15,8 +15,6 @@ SHIPPED = """\
 --port=21116
 --role=all
 --log-level=info
---mask=192.168.1.1/24
---local-ip=192.168.1.1
 --max-peers=4096
 --max-connections=1024
 --max-sessions=128
@@ -112,7 +110,7 @@ class Init(unittest.TestCase):
     def test_the_shipped_configuration_starts_it(self):
         code, said, sent = self.act("start")
         self.assertEqual((code, said), (0, ""))
-        triggers = [["add_reload_trigger", "hbb"], ["add_reload_interface_trigger", "lan"]]
+        triggers = [["add_reload_trigger", "hbb"]]
         self.assertEqual(sent, {"instances": {"hbb": INSTANCE}, "triggers": triggers})
         self.assertEqual(self.root.read(FLAGS), SHIPPED)
         self.assertEqual((self.root.path / FLAGS).stat().st_mode & 0o777, 0o640)
@@ -134,7 +132,7 @@ class Init(unittest.TestCase):
             ("role", "option role 'all'"), ("single_port", "option single_port 'off'"),
             ("require_key", "option require_key '0'"), ("log_level", "option log_level 'debug'"),
             ("always_use_relay", "option always_use_relay 'yes'"),
-            ("interface", "option interface 'lan'"), ("port '21117'", "option port '4443'"),
+            ("lan", "option lan 'lan'"), ("interface", "option interface 'lan'"), ("port '21117'", "option port '4443'"),
             ("trusted_proxies", "list trusted_proxies '10.0.0.1'\n\tlist trusted_proxies '::1'"),
             ("proxy_header", "option proxy_header 'x-forwarded-for'"),
             ("proxy_protocol", "option proxy_protocol '1'"),
@@ -348,8 +346,10 @@ class Init(unittest.TestCase):
 
     def test_a_network_that_is_down_is_waited_for(self):
         self.root.write("tmp/lan-is-down", "")
-        self.act("start")
-        self.assertEqual(self.flags(), SHIPPED.splitlines()[:5] + SHIPPED.splitlines()[7:])
+        self.put("lan", "option lan 'lan'")
+        sent = self.act("start")[2]
+        self.assertIn(["add_reload_interface_trigger", "lan"], sent["triggers"])
+        self.assertEqual(self.flags(), SHIPPED.splitlines())
         self.put("interface", "option interface 'lan'")
         self.act("stop")
         self.refused("has no IPv4 address yet")
@@ -371,7 +371,7 @@ class Init(unittest.TestCase):
         self.root.write("proc/meminfo", "MemTotal: 32768 kB\n")
         self.put("max_sessions", "option max_sessions '9'")
         self.act("start")
-        self.assertEqual(self.flags(), SHIPPED.splitlines()[:7] + ["--max-sessions=9"])
+        self.assertEqual(self.flags(), SHIPPED.splitlines()[:5] + ["--max-sessions=9"])
 
     def test_the_configuration_stays_as_it_was_shipped(self):
         before = self.root.read("etc/config/hbb")

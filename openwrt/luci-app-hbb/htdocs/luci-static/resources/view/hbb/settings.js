@@ -60,7 +60,8 @@ function server(s, networks) {
 	value(s, 'key_file', _('Key file'), _('The secret key, if it is not in the data directory; ' +
 		'the user hbb must be able to read it.'), 'file', '/mnt/sda1/id_ed25519');
 	flag(s, 'always_use_relay', _('Always relay'), _('No direct paths between devices.'));
-	network(s, 'lan', _('Local network'), _('Its devices meet each other directly.'), networks,
+	network(s, 'lan', _('Local network'), _('Its devices meet each other ' +
+		'directly, all others over the relay. Without, hbb goes by the interfaces.'), networks,
 		_('none'));
 	network(s, 'interface', _('Listen on'), _('This network\'s IPv4 address alone; all addresses ' +
 		'if empty.'), networks, _('all'));
