@@ -59,7 +59,7 @@ impl Policy {
     /// The path to try between two peers. `nearby` tells whether the initiator's transport can
     /// connect inside its network at all (C42: WebSocket clients cannot).
     pub(super) fn route(&self, ends: Ends, nat: NatType, nearby: bool) -> Route {
-        let Ends { initiator, target } = ends;
+        let Ends { initiator, target, .. } = ends;
         let (initiator_in, target_in) = (self.in_lan(initiator), self.in_lan(target));
         if self.always_relay || initiator_in != target_in {
             return Route::Relay;
@@ -84,7 +84,7 @@ impl Policy {
             }
             _ => {
                 let listed = self.listed(turn).unwrap_or_default();
-                self.nearer(ends.target, &listed).unwrap_or(listed)
+                self.nearer((ends.target, ends.target_web), &listed).unwrap_or(listed)
             }
         }
     }
@@ -94,7 +94,7 @@ impl Policy {
     /// an address that only the target's network reaches.
     pub(super) fn relay_instead(
         &self,
-        initiator: IpAddr,
+        (initiator, web): (IpAddr, bool),
         chosen: &str,
         turn: usize,
     ) -> Option<String> {
@@ -105,7 +105,7 @@ impl Policy {
         if let Some(lan) = lan.filter(|_| self.in_lan(initiator)) {
             return Some(lan.relay.clone());
         }
-        if let Some(near) = self.nearer(initiator, chosen) {
+        if let Some(near) = self.nearer((initiator, web), chosen) {
             return Some(near);
         }
         let lan_s = lan.is_some_and(|lan| lan.relay == chosen);
@@ -126,16 +126,21 @@ impl Policy {
 
     /// The same relay as a target finds it, if it is ours and found elsewhere than where the
     /// initiator finds it.
-    pub(super) fn relay_of_target(&self, target: IpAddr, named: &str) -> Option<String> {
+    pub(super) fn relay_of_target(&self, ends: Ends, named: &str) -> Option<String> {
+        let Ends { target, target_web, .. } = ends;
         let is_lost = is_out_of_reach(target, named);
-        self.nearer(target, named).or_else(|| is_lost.then(|| self.public_for(target)).flatten())
+        self.nearer((target, target_web), named)
+            .or_else(|| is_lost.then(|| self.public_for(target)).flatten())
     }
 
     /// The relay to tell a target instead of one that is none of ours, if an operator named any.
     pub(super) fn own_relay(&self, ends: Ends, turn: usize) -> Option<String> {
         let listed = Some(self.relay_for(ends, turn)).filter(|relay| !relay.is_empty());
-        let public = || self.public_relay.clone();
-        listed.or_else(|| public().map(|public| self.here.near(ends.target).unwrap_or(public)))
+        let public = || {
+            let public = self.public_relay.clone()?;
+            self.nearer((ends.target, ends.target_web), &public).or(Some(public))
+        };
+        listed.or_else(public)
     }
 
     /// The same if nobody named one: by our addresses.
@@ -143,9 +148,11 @@ impl Policy {
         self.here.near(target).or_else(|| self.here.outside(target))
     }
 
-    /// Our own relay as `at` finds it in its own network, if `relay` is ours.
-    fn nearer(&self, at: IpAddr, relay: &str) -> Option<String> {
-        self.here.near(at).filter(|_| self.is_ours(relay))
+    /// Our own relay as `at` finds it in its own network, if `relay` is ours. Who is on a `web`
+    /// socket keeps a name: a proxy may serve that one alone, and with TLS.
+    fn nearer(&self, (at, web): (IpAddr, bool), relay: &str) -> Option<String> {
+        let stays = web && split_port(relay).0.parse::<IpAddr>().is_err();
+        self.here.near(at).filter(|_| !stays && self.is_ours(relay))
     }
 
     /// Our own relay as others than our neighbours find it.
@@ -197,7 +204,8 @@ mod tests {
     const NAT: NatType = NatType(1);
 
     fn ends(initiator: &str, target: &str) -> Ends {
-        Ends { initiator: initiator.parse().unwrap(), target: target.parse().unwrap() }
+        let (initiator, target) = (initiator.parse().unwrap(), target.parse().unwrap());
+        Ends { initiator, target, target_web: false }
     }
 
     fn with_lan() -> Policy {
@@ -233,16 +241,19 @@ mod tests {
     fn relays_take_turns_and_the_lan_has_its_own() {
         let policy = with_lan();
         let coming = ends("2.2.2.2", "192.168.1.1");
-        let Ends { initiator: outside, target: inside } = coming;
+        let Ends { initiator: outside, target: inside, .. } = coming;
         let (leaving, passing) = (ends("192.168.1.1", "2.2.2.2"), ends("2.2.2.2", "2.2.2.2"));
         assert_eq!(policy.relay_for(coming, 0), "192.168.0.1");
         assert_eq!(policy.relay_for(leaving, 0), "one");
         assert_eq!(policy.relay_for(passing, 3), "two:1");
         assert_eq!(Policy::default().relay_for(passing, 3), "");
-        assert_eq!(policy.relay_instead(inside, "x", 0).as_deref(), Some("192.168.0.1"));
-        assert_eq!(policy.relay_instead(outside, "192.168.0.1", 0).as_deref(), Some("one"));
-        assert_eq!(policy.relay_instead(outside, "x", 0), None);
-        assert_eq!(policy.relay_instead(inside, "", 0), None);
+        assert_eq!(policy.relay_instead((inside, false), "x", 0).as_deref(), Some("192.168.0.1"));
+        assert_eq!(
+            policy.relay_instead((outside, false), "192.168.0.1", 0).as_deref(),
+            Some("one")
+        );
+        assert_eq!(policy.relay_instead((outside, false), "x", 0), None);
+        assert_eq!(policy.relay_instead((inside, false), "", 0), None);
     }
 
     #[test]
@@ -272,15 +283,40 @@ mod tests {
     fn a_relay_only_neighbours_reach_is_kept_from_those_outside() {
         let public_relay = Some("rd.example.org".to_owned());
         let policy = Policy { public_relay, ..Policy::default() };
-        let Ends { initiator: outside, target: inside } = ends("2.2.2.2", "192.168.1.1");
+        let Ends { initiator: outside, target: inside, .. } = ends("2.2.2.2", "192.168.1.1");
         for private in ["192.168.1.5", "10.0.0.1:21117", "[fd00::1]:21117", "::1", "127.0.0.1:1"] {
-            let instead = policy.relay_instead(outside, private, 0);
+            let instead = policy.relay_instead((outside, false), private, 0);
             assert_eq!(instead.as_deref(), Some("rd.example.org"), "{private}");
-            assert_eq!(policy.relay_instead(inside, private, 0), None, "{private}");
+            assert_eq!(policy.relay_instead((inside, false), private, 0), None, "{private}");
         }
         for public in ["9.9.9.9", "9.9.9.9:21117", "relay.lan", "[2001:db8::1]:21117"] {
-            assert_eq!(policy.relay_instead(outside, public, 0), None, "{public}");
+            assert_eq!(policy.relay_instead((outside, false), public, 0), None, "{public}");
         }
-        assert_eq!(Policy::default().relay_instead(outside, "10.0.0.1", 0), None);
+        assert_eq!(Policy::default().relay_instead((outside, false), "10.0.0.1", 0), None);
+    }
+
+    #[test]
+    fn c125_a_relay_of_ours_is_told_where_each_side_finds_it() {
+        let public_relay = Some("rd.example.org".to_owned());
+        let relays = vec!["rd.example.org".to_owned()];
+        let mut policy = Policy { public_relay, relays, ..Policy::default() };
+        policy.here.stand_at("10.1.0.1");
+        let ends = ends("2.2.2.2", "10.1.0.7");
+        let inside = ends.target;
+        for ours in ["RD.example.org:21117", "127.0.0.1", "10.1.0.1:21117"] {
+            let near = policy.relay_instead((inside, false), ours, 0);
+            assert_eq!(near.as_deref(), Some("10.1.0.1"), "{ours}");
+        }
+        assert_eq!(policy.relay_instead((inside, false), "other.example", 0), None);
+        assert_eq!(policy.relay_for(ends, 0), "10.1.0.1");
+        // A name may lead a WebSocket through a proxy; an address that it cannot reach does not.
+        assert_eq!(policy.relay_instead((inside, true), "rd.example.org", 0), None);
+        let near = policy.relay_instead((inside, true), "127.0.0.1", 0);
+        assert_eq!(near.as_deref(), Some("10.1.0.1"));
+        let web = Ends { target_web: true, ..ends };
+        assert_eq!(policy.relay_for(web, 0), "rd.example.org");
+        assert_eq!(policy.own_relay(web, 0).as_deref(), Some("rd.example.org"));
+        assert_eq!(policy.relay_of_target(web, "rd.example.org"), None);
+        assert_eq!(policy.relay_of_target(ends, "rd.example.org").as_deref(), Some("10.1.0.1"));
     }
 }

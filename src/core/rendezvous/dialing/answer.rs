@@ -159,7 +159,8 @@ impl Rendezvous {
         chosen: &str,
     ) -> Option<String> {
         let turn = self.take_turn();
-        let instead = self.policy.relay_instead(echo.endpoint.ip(), chosen, turn);
+        let at = (echo.endpoint.ip(), self.is_web(call.conn));
+        let instead = self.policy.relay_instead(at, chosen, turn);
         let told = instead.as_deref().unwrap_or(chosen).into();
         let relay = Told { told, chosen: chosen.into() };
         self.grants.tell(echo.endpoint.prefix(), &call.target, relay);

@@ -50,7 +50,7 @@ impl Rendezvous {
                 return Ok(());
             }
         };
-        let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
+        let ends = self.ends(from.ip(), contact);
         let instead = match self.relay_named(now, (ends, &id), &wish.relay) {
             Ok(instead) => instead,
             Err(reason) => {
@@ -101,7 +101,7 @@ impl Rendezvous {
             return Ok(chosen.filter(|chosen| !is_same_relay(chosen, named)));
         }
         if self.policy.hands_out(ends, named) {
-            return Ok(self.policy.relay_of_target(ends.target, named));
+            return Ok(self.policy.relay_of_target(ends, named));
         }
         let turn = self.take_turn();
         let ours = || self.policy.own_relay(ends, turn);

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use core::net::IpAddr;
 
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Transport, Via};
@@ -98,7 +99,7 @@ impl Rendezvous {
         }
         self.grants.give(now, asker, id.clone());
         self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn) });
-        let ends = Ends { initiator: from.ip(), target: contact.from.ip() };
+        let ends = self.ends(from.ip(), contact);
         let route = match wish.force_relay {
             true => Route::Relay,
             false => self.policy.route(ends, wish.nat, nearby),
@@ -132,6 +133,17 @@ impl Rendezvous {
             return Err(Failure::Offline);
         }
         Ok((id.clone(), contact))
+    }
+
+    /// Where both are seen.
+    pub(super) fn ends(&self, initiator: IpAddr, target: Contact) -> Ends {
+        let target_web = target.conn.is_some_and(|conn| self.is_web(conn));
+        Ends { initiator, target: target.from.ip(), target_web }
+    }
+
+    /// Whether a connection is a WebSocket.
+    pub(super) fn is_web(&self, conn: Conn) -> bool {
+        self.connection(conn).is_ok_and(|it| it.transport == Transport::WebSocket)
     }
 
     /// Remembers that an initiator at `from` waits for a target, and gives the bytes to tell that

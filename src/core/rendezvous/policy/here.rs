@@ -19,6 +19,8 @@ pub(super) const RELAY_PORT: &str = "21117";
 pub(in crate::rendezvous) struct Ends {
     pub(in crate::rendezvous) initiator: IpAddr,
     pub(in crate::rendezvous) target: IpAddr,
+    /// The target is reached on a WebSocket.
+    pub(in crate::rendezvous) target_web: bool,
 }
 
 /// What a name that an operator gave stands for at the moment.
@@ -161,6 +163,15 @@ impl Here {
     }
 }
 
+#[cfg(test)]
+impl Here {
+    /// A relay at the usual port of a machine with one address, of a /24.
+    pub(super) fn stand_at(&mut self, ip: &str) {
+        self.relays_at(21_117);
+        self.set_interfaces(&[(ip.parse().unwrap(), 24)], Vec::new());
+    }
+}
+
 impl OwnNetwork {
     /// The network of an interface, if it is private. An address alone in its network is one end of
     /// a tunnel: its neighbours have addresses of the same kind, and who reaches whom is unknown.
@@ -265,7 +276,8 @@ mod tests {
     fn c126_who_is_on_one_link_is_together() {
         let here = here(21_117);
         let together = |initiator: &str, target: &str| {
-            here.are_together(Ends { initiator: ip(initiator), target: ip(target) })
+            let ends = Ends { initiator: ip(initiator), target: ip(target), target_web: false };
+            here.are_together(ends)
         };
         assert!(together("10.1.0.7", "10.1.0.8") && together("192.168.2.9", "192.168.2.1"));
         for (one, other) in [
