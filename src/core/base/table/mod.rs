@@ -11,7 +11,7 @@ use core::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-use order::{NONE, Order, STEP};
+use order::{Order, STEP};
 
 /// Keys the hash of a [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,6 @@ pub struct Table<K, V> {
     order: Order,
     /// What is at each place: steps of [`STEP`], of which the last may not be full.
     steps: Vec<Vec<Option<(K, V)>>>,
-    limit: usize,
-    seed: Seed,
 }
 
 /// The table is at its limit; nothing was changed.
@@ -42,8 +40,7 @@ pub struct TableFull;
 impl<K: Hash + Eq, V> Table<K, V> {
     /// An empty table that allocates nothing until the first insert.
     pub fn new(limit: usize, seed: Seed) -> Self {
-        let limit = limit.min(NONE as usize);
-        Self { order: Order::new(), steps: Vec::new(), limit, seed }
+        Self { order: Order::new(limit, seed), steps: Vec::new() }
     }
 
     /// Entries held.
@@ -58,17 +55,17 @@ impl<K: Hash + Eq, V> Table<K, V> {
 
     /// Whether the next new key would be refused.
     pub fn is_full(&self) -> bool {
-        self.len() >= self.limit
+        self.len() >= self.limit()
     }
 
     /// The most entries it will hold.
     pub const fn limit(&self) -> usize {
-        self.limit
+        self.order.limit()
     }
 
     /// Changes the limit; entries above a lower one stay until removed, new keys are refused.
     pub fn set_limit(&mut self, limit: usize) {
-        self.limit = limit.min(NONE as usize);
+        self.order.set_limit(limit);
     }
 
     /// The value under `key`.
@@ -144,14 +141,27 @@ impl<K: Hash + Eq, V> Table<K, V> {
                 self.order.take(hash)
             }
         };
+        self.grow(at);
         if let Some(place) = self.place_mut(at) {
             *place = Some((key, value));
         }
         Ok(evicted)
     }
 
+    /// Adds the place at `at` if it was never taken before: it is the next then.
+    fn grow(&mut self, at: u32) {
+        if self.steps.len() == at as usize / STEP {
+            self.steps.push(Vec::with_capacity(STEP));
+        }
+        if let Some(step) = self.steps.get_mut(at as usize / STEP)
+            && step.len() == at as usize % STEP
+        {
+            step.push(None);
+        }
+    }
+
     fn hash(&self, key: &K) -> u32 {
-        u32::try_from(self.seed.hash(key) >> 32).unwrap_or_default()
+        u32::try_from(self.order.seed.hash(key) >> 32).unwrap_or_default()
     }
 
     fn find_key(&self, key: &K) -> Option<u32> {
@@ -173,17 +183,8 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.steps.get(at as usize / STEP)?.get(at as usize % STEP)?.as_ref()
     }
 
-    /// The place at `at`, which may be the first of a step, or of a step the next, never taken yet.
     fn place_mut(&mut self, at: u32) -> Option<&mut Option<(K, V)>> {
-        let (step, place) = (at as usize / STEP, at as usize % STEP);
-        if self.steps.len() == step {
-            self.steps.push(Vec::with_capacity(STEP));
-        }
-        let step = self.steps.get_mut(step)?;
-        if step.len() == place {
-            step.push(None);
-        }
-        step.get_mut(place)
+        self.steps.get_mut(at as usize / STEP)?.get_mut(at as usize % STEP)
     }
 
     fn release(&mut self, at: u32) -> Option<(K, V)> {

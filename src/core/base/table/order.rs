@@ -6,10 +6,12 @@ use alloc::vec::Vec;
 
 use hashbrown::HashTable;
 
+use super::Seed;
+
 /// Places added when there is none left: small enough for a router, large enough to be rare.
 pub(super) const STEP: usize = 128;
 /// No place.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 struct Link {
     older: u32,
@@ -25,13 +27,30 @@ pub(super) struct Order {
     free: u32,
     oldest: u32,
     newest: u32,
+    /// The most that may be taken; whoever takes sees to it.
+    limit: usize,
+    /// Keys the hashes.
+    pub(super) seed: Seed,
 }
 
 impl Order {
-    /// No place is taken, and nothing is allocated.
-    pub(super) fn new() -> Self {
+    /// No place is taken, and nothing is allocated. Not for each table anew.
+    #[inline(never)]
+    pub(super) fn new(limit: usize, seed: Seed) -> Self {
         let (index, steps) = (HashTable::new(), Vec::new());
-        Self { index, steps, free: NONE, oldest: NONE, newest: NONE }
+        let mut new = Self { index, steps, free: NONE, oldest: NONE, newest: NONE, limit, seed };
+        new.set_limit(limit);
+        new
+    }
+
+    /// The most places that may be taken.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Changes the limit, which is at most what a place's number can say.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(NONE as usize);
     }
 
     /// Places taken.
