@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::thread::Builder;
 use std::time::Duration;
 
 use async_net::TcpStream;
@@ -24,6 +23,7 @@ use hbb_core::rendezvous::NamedHost;
 use log::warn;
 
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
+use crate::net::tasks::thread;
 
 /// The port of a relay whose name tells none.
 const RELAY_PORT: u16 = Ports::new(PORT).relay;
@@ -55,10 +55,9 @@ pub(crate) enum Seen {
 /// What the system says if it has no thread to give.
 pub(crate) fn watch(clock: Clock, seen: Sender<Seen>) -> io::Result<Sender<ToWatch>> {
     let (words, told) = bounded(WORDS_MAX);
-    let thread = Builder::new().name("relays".into()).stack_size(WATCH_STACK_BYTES);
     let (relays, told_before, hosts) = (Vec::new(), Vec::new(), Vec::new());
     let watch = Watch { clock, relays, told: told_before, hosts, renamed: false };
-    thread.spawn(move || watch.work(&told, &seen))?;
+    thread::start("relays", WATCH_STACK_BYTES, Box::new(move || watch.work(&told, &seen)))?;
     Ok(words)
 }
 

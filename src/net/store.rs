@@ -5,7 +5,6 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
 
 use crate::atomic::AtomicU64;
 use crate::store::{Error, Store};
@@ -19,6 +18,7 @@ use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
 use crate::net::recall::Keep;
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
+use crate::net::tasks::thread;
 
 /// A change on its way to disk.
 pub(crate) struct PendingChange {
@@ -35,7 +35,8 @@ pub(crate) struct StoreThread {
     changes: Sender<PendingChange>,
     shared: Arc<Shared>,
     clock: Clock,
-    thread: JoinHandle<Box<dyn Store>>,
+    /// Gives the store back when the thread is done.
+    done: Receiver<Box<dyn Store>>,
     /// What to commit at the stop.
     last: Ending,
 }
@@ -89,12 +90,13 @@ impl StoreThread {
         let (seen, told) = (store.written(), Arc::clone(&shared));
         let mut committer =
             Committer { store, queue, saved, shared: told, seen, waiting: Vec::new(), clock };
-        let thread =
-            Builder::new().name("store".into()).stack_size(STORE_STACK_BYTES).spawn(move || {
-                committer.work();
-                committer.store
-            })?;
-        Ok(Self { changes, shared, clock, thread, last: Ending::default() })
+        let (done_in, done) = bounded(1);
+        let run = move || {
+            committer.work();
+            let _ = done_in.try_send(committer.store);
+        };
+        thread::start("store", STORE_STACK_BYTES, Box::new(run))?;
+        Ok(Self { changes, shared, clock, done, last: Ending::default() })
     }
 
     /// Queues a change.
@@ -133,7 +135,7 @@ impl StoreThread {
     /// Commits what is queued and what is to be stored last, and closes the store.
     pub(crate) fn stop(self) {
         drop(self.changes);
-        let Ok(mut store) = self.thread.join() else { return };
+        let Some(mut store) = self.done.recv_blocking() else { return };
         let Ending { changes, whereabouts, keep } = self.last;
         let kept = keep.is_some_and(|keep| keep.put(&whereabouts));
         if let Err(error) = store.finish(&changes, if kept { "" } else { &whereabouts }) {

@@ -20,7 +20,6 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::thread::{self, Builder};
 use std::time::Duration;
 
 use log::warn;
@@ -42,6 +41,8 @@ pub use reload::Reload;
 pub use reply::DONE;
 use reply::OperatorReply;
 pub use settings::SettingsOwner;
+
+use crate::net::tasks::thread;
 
 /// Owner and group.
 const MODE: u32 = 0o660;
@@ -107,12 +108,12 @@ fn left_behind(path: &Path) -> io::Result<()> {
 pub fn start(control: Controller, listener: Option<UnixListener>) -> io::Result<Reload> {
     let reload = Reload::new()?;
     let asked = reload.clone();
-    let thread = Builder::new().name("control".into()).stack_size(CONTROL_STACK_BYTES);
-    thread.spawn(move || {
+    let run = move || {
         if let Err(cause) = work(control, listener.as_ref(), &asked) {
             warn!("control-failed cause='{cause}'");
         }
-    })?;
+    };
+    thread::start("control", CONTROL_STACK_BYTES, Box::new(run))?;
     Ok(reload)
 }
 
@@ -138,7 +139,7 @@ fn work(
                 Ok((stream, _)) => drop(converse(stream, &mut control)),
                 Err(cause) => {
                     warn!("control-failed cause='{cause}'");
-                    thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
+                    std::thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
                 }
             }
         }

@@ -15,7 +15,6 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::Builder;
 
 use log::error;
 
@@ -30,6 +29,7 @@ use crate::net::message::{ToRelay, Traffic};
 use crate::net::session::runner::{Runner, RunnerSetup};
 use crate::net::tasks::executor::Executor;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
+use crate::net::tasks::thread;
 
 /// Two legs that found each other.
 pub(crate) struct Session<L> {
@@ -163,8 +163,7 @@ impl Sessions {
 impl Worker {
     fn start(setup: RunnerSetup) -> io::Result<Self> {
         let (inbox, received) = bounded(INBOX_MAX);
-        let thread = Builder::new().name("relay".into()).stack_size(RELAY_STACK_BYTES);
-        thread.spawn(move || work(&received, setup))?;
+        thread::start("relay", RELAY_STACK_BYTES, Box::new(move || work(&received, setup)))?;
         Ok(Self { inbox, load: Load::default() })
     }
 }
