@@ -21,6 +21,7 @@ use hbb_core::wire::request::Request;
 
 use crate::net::conn::Connection;
 use crate::net::conn::gate::{Door, Gate, Web};
+use crate::net::conn::link::bytes::Purpose;
 use crate::net::conn::link::{Link, TravellingLink, within};
 use crate::net::conn::pool::{Place, Pool};
 use crate::net::conn::proxied::identify;
@@ -78,7 +79,7 @@ impl Acceptor {
         }
         let origin = Origin { ip, exempt: self.gate.trusts(ip) };
         let place = Rc::new(self.pool.place(origin).await.ok_or(DropReason::ConnectionsFull)?);
-        let link = TravellingLink::new(stream, self.pool.account()).watch();
+        let link = TravellingLink::new(stream, place.account(Purpose::HalfRead)).watch();
         let mut link = link.map_err(|_| DropReason::Done)?;
         link.unnamed = self.gate.hides_clients(ip);
         let connection = Connection { link, from, place };

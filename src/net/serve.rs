@@ -197,7 +197,7 @@ async fn serve(
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
     let (clock, gate) = (Clock::start(), Gate::default());
     gate.set(GateRules::from(&live));
-    let pool = Pool::new(live.limits.connections, setup.seed, clock);
+    let pool = Pool::new(&live.limits, setup.seed, clock);
     let shell = Shell { executor, pool, clock, gate, listening };
     // The control thread sends the next settings when these are obeyed.
     let ((live_in, live_out), (relay_in, relay_out)) = (bounded(1), bounded(1));
@@ -344,9 +344,11 @@ impl Shell {
 
     fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<RelayHandle, ServeError> {
         let RelayInputs { setting, rates, live, expected } = inputs;
-        let sessions = Sessions::new(setting, &self.executor, self.clock, rates);
+        let sessions =
+            Sessions::new(setting, &self.executor, self.clock, (rates, self.pool.bytes()));
         let sessions = Rc::new(sessions.map_err(ServeError::System)?);
-        let mut relaying = Relaying::new(machine, Rc::clone(&sessions), self.clock);
+        let shared = (self.pool.clone(), self.clock);
+        let mut relaying = Relaying::new(machine, Rc::clone(&sessions), shared);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let (legs_in, legs) = bounded(INBOX_MAX);
         let queues = RelayQueues { legs, inbox, expected, live };

@@ -63,4 +63,5 @@ mod udp;
 mod websocket;
 mod wire;
 mod wire_machine;
+mod worst;
 mod writes;

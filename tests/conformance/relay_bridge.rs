@@ -3,18 +3,20 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
+use hbb::net::conn::link::bytes::{ByteBudget, Purpose};
 use hbb::net::conn::link::{Codec, TravellingLink};
 use hbb::net::message::SessionEnd;
 use hbb::net::reactor::block_on;
 use hbb::net::session::idle::Bounds;
-use hbb::net::session::websocket::{self, MessageBuffers};
+use hbb::net::session::websocket;
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb_core::base::limits::GATHERED_BYTES_MAX;
+use hbb_core::base::limits::DIRECTION_BYTES_FREE;
 use hbb_core::wire::websocket::Assembly;
 
 use crate::chance::Chance;
@@ -36,12 +38,21 @@ fn leg(transport: Transport) -> (TcpStream, TravellingLink) {
 }
 
 fn start(first: TravellingLink, second: TravellingLink, idle_ms: u64) -> JoinHandle<SessionEnd> {
+    start_with(first, second, idle_ms, ByteBudget::default())
+}
+
+/// With this memory.
+fn start_with(
+    first: TravellingLink,
+    second: TravellingLink,
+    idle_ms: u64,
+    bytes: ByteBudget,
+) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
-        let buffers = MessageBuffers::new(GATHERED_BYTES_MAX);
         let ended = block_on(async {
             let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
-            let bounds = Bounds { idle_ms, limit: &unlimited() };
-            websocket::join(first, second, bounds, buffers).await
+            let bounds = Bounds { idle_ms, limit: &unlimited(), bytes: &bytes, known: true };
+            websocket::join(first, second, bounds, Rc::default()).await
         });
         ended.unwrap()
     })
@@ -128,6 +139,32 @@ fn c069_a_receiver_that_takes_no_message_ends_its_pair() {
         drop((a, b));
         assert_eq!(joined.join().unwrap().reason, Idle);
         assert!((1_000..2_500).contains(&took), "{pair:?}: {took} ms");
+    }
+}
+
+#[test]
+fn c114_messages_pass_where_memory_is_short() {
+    for pair in PAIRS {
+        let bytes = ByteBudget::default();
+        let short = bytes.room(Purpose::Stalled, true);
+        bytes.redraw(Purpose::Stalled, 0, short);
+        let ((mut a, first), (mut b, second)) = (leg(pair[0]), leg(pair[1]));
+        let joined = start_with(first, second, NEVER_MS, bytes.clone());
+        let (ahead, expected) = stream(pair, 20);
+        let sent = fill(&mut a, &ahead);
+        bytes.redraw(Purpose::Stalled, short, 0);
+        let held = short - bytes.room(Purpose::Stalled, true);
+        assert!(held <= DIRECTION_BYTES_FREE, "{pair:?}: {held} bytes beyond its own");
+        bytes.redraw(Purpose::Stalled, 0, short);
+        let rest = thread::spawn(move || {
+            a.write_all(&ahead[sent..]).unwrap();
+            a
+        });
+        let mut got = vec![0; expected.len()];
+        b.read_exact(&mut got).unwrap();
+        assert!(got == expected, "{pair:?}: other messages than were sent");
+        drop((rest.join().unwrap(), b));
+        joined.join().unwrap();
     }
 }
 

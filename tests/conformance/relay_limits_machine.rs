@@ -16,7 +16,7 @@ fn a_source_pushes_out_only_its_own_oldest_leg() {
     let oldest = legs.park("[2001:db8::1]:1", "1");
     legs.park("[2001:db8::2]:2", "2");
     let (conn, did) = legs.ask("[2001:db8::3]:3", "3");
-    assert_eq!(did, [Effect::Park { conn }, closed(oldest, LegsFull)]);
+    assert_eq!(did, [Effect::Park { conn, known: false }, closed(oldest, LegsFull)]);
     let (partner, did) = legs.ask(B, "b");
     assert_eq!(did, [paired(elder, partner)], "another source is not touched");
     assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 2, sessions: 1 });
@@ -38,7 +38,7 @@ fn with_all_places_taken_the_oldest_leg_gives_way() {
     let oldest = legs.park("192.0.2.1:1", "1");
     legs.park("192.0.2.2:1", "2");
     let (conn, did) = legs.ask("192.0.2.3:1", "3");
-    assert_eq!(did, [Effect::Park { conn }, closed(oldest, LegsFull)]);
+    assert_eq!(did, [Effect::Park { conn, known: false }, closed(oldest, LegsFull)]);
     assert_eq!(legs.machine.counters().of(LegsFull), 1);
 }
 
@@ -165,7 +165,8 @@ impl Run {
 
     fn see(&mut self, effect: Effect, token: Option<&str>) {
         match effect {
-            Effect::Park { conn } => {
+            Effect::Known { .. } => {}
+            Effect::Park { conn, .. } => {
                 assert_eq!(self.forget(conn), State::Fresh);
                 let token = token.unwrap().to_string();
                 assert!(self.states.iter().all(|(_, s)| *s != State::Parked(token.clone())));

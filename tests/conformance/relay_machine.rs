@@ -36,10 +36,14 @@ impl Legs {
         Self { machine: machine.beside_rendezvous(), now, slots }
     }
 
-    /// Somebody at `from` had this token passed on.
-    pub(crate) fn expect(&mut self, token: &str, from: &str) {
+    /// Somebody at `from` had this token passed on; the leg that waited under it.
+    pub(crate) fn expect(&mut self, token: &str, from: &str) -> Option<Conn> {
         let token = RelayToken::new(token).unwrap();
-        assert_eq!(self.input(Input::Expected { token, from: at(from) }), []);
+        match self.input(Input::Expected { token, from: at(from) })[..] {
+            [] => None,
+            [Effect::Known { conn }] => Some(conn),
+            ref more => panic!("{more:?}"),
+        }
     }
 
     /// Something moved in the session of this leg.
@@ -71,7 +75,7 @@ impl Legs {
 
     pub(crate) fn park(&mut self, from: &str, token: &str) -> Conn {
         let (conn, did) = self.ask(from, token);
-        assert_eq!(did, [Effect::Park { conn }]);
+        assert!(matches!(did[..], [Effect::Park { conn: parked, .. }] if parked == conn));
         conn
     }
 
@@ -116,7 +120,7 @@ pub(crate) fn closed(conn: Conn, reason: DropReason) -> Effect {
 }
 
 pub(crate) fn paired(waiting: Conn, joining: Conn) -> Effect {
-    let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false };
+    let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false, known: true };
     Effect::Pair { waiting, joining, terms }
 }
 
@@ -132,7 +136,7 @@ fn c118_a_leg_refused_for_its_key_ends_the_wait_of_its_partner() {
     };
     let (other, _) = ask(&mut legs, "other", "the key");
     let (waiting, did) = ask(&mut legs, "t", "the key");
-    assert_eq!(did, [Effect::Park { conn: waiting }]);
+    assert_eq!(did, [Effect::Park { conn: waiting, known: false }]);
     let (refused, did) = ask(&mut legs, "t", "");
     assert_eq!(did, [closed(waiting, PartnerRefused), closed(refused, WrongKey)]);
     // And of one that comes second, if the token passed our signalling, for as long as that counts.
@@ -147,14 +151,17 @@ fn c118_a_leg_refused_for_its_key_ends_the_wait_of_its_partner() {
     assert_eq!(did, [paired(other, conn)]);
     legs.wait(TOKEN_KNOWN_MS);
     let (conn, did) = ask(&mut legs, "u", "the key");
-    assert_eq!(did, [Effect::Park { conn }]);
+    assert_eq!(did, [Effect::Park { conn, known: false }]);
 }
 
 #[test]
 fn c118_strangers_without_the_key_end_no_wait_but_of_the_tokens_they_name() {
     let mut legs = Legs::new(Limits::default(), Some("the key"));
     let waiting = legs.connect(A);
-    assert_eq!(legs.request(waiting, &wish("t", "the key", 0)), [Effect::Park { conn: waiting }]);
+    assert_eq!(
+        legs.request(waiting, &wish("t", "the key", 0)),
+        [Effect::Park { conn: waiting, known: false }]
+    );
     for n in 0..2 * TOKENS_REFUSED_MAX {
         let conn = legs.connect(B);
         let did = legs.request(conn, &wish(&format!("guess {n}"), "", 0));
@@ -163,7 +170,10 @@ fn c118_strangers_without_the_key_end_no_wait_but_of_the_tokens_they_name() {
     let conn = legs.connect(B);
     assert_eq!(legs.request(conn, &wish("t", "the key", 0)), [paired(waiting, conn)]);
     let conn = legs.connect(B);
-    assert_eq!(legs.request(conn, &wish("guess 9", "the key", 0)), [Effect::Park { conn }]);
+    assert_eq!(
+        legs.request(conn, &wish("guess 9", "the key", 0)),
+        [Effect::Park { conn, known: false }]
+    );
 }
 
 #[test]
@@ -198,7 +208,7 @@ fn c066_a_wrong_key_closes_without_a_word() {
         assert_eq!(legs.request(conn, &wish("t", wrong, 0)), [closed(conn, WrongKey)]);
     }
     let conn = legs.connect(A);
-    assert_eq!(legs.request(conn, &wish("t", "secret", 0)), [Effect::Park { conn }]);
+    assert_eq!(legs.request(conn, &wish("t", "secret", 0)), [Effect::Park { conn, known: false }]);
     assert_eq!(legs.machine.counters().of(WrongKey), 3);
     assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 1, sessions: 0 });
 }
@@ -207,7 +217,10 @@ fn c066_a_wrong_key_closes_without_a_word() {
 fn c066_without_a_key_any_key_passes() {
     let mut legs = Legs::open();
     let conn = legs.connect(A);
-    assert_eq!(legs.request(conn, &wish("t", "whatever", 0)), [Effect::Park { conn }]);
+    assert_eq!(
+        legs.request(conn, &wish("t", "whatever", 0)),
+        [Effect::Park { conn, known: false }]
+    );
 }
 
 #[test]
@@ -229,7 +242,10 @@ fn c066_a_token_missing_or_too_long_closes() {
     let conn = legs.connect(A);
     assert_eq!(legs.request(conn, &wish(&"x".repeat(65), "", 0)), [closed(conn, Malformed)]);
     let conn = legs.connect(A);
-    assert_eq!(legs.request(conn, &wish(&"x".repeat(64), "", 0)), [Effect::Park { conn }]);
+    assert_eq!(
+        legs.request(conn, &wish(&"x".repeat(64), "", 0)),
+        [Effect::Park { conn, known: false }]
+    );
 }
 
 #[test]
@@ -284,7 +300,7 @@ fn c067_the_wait_starts_with_the_message() {
     let mut legs = Legs::open();
     let conn = legs.connect(A);
     assert_eq!(legs.wait(IDLE_MS - 1), []);
-    assert_eq!(legs.request(conn, &wish("t", "", 0)), [Effect::Park { conn }]);
+    assert_eq!(legs.request(conn, &wish("t", "", 0)), [Effect::Park { conn, known: false }]);
     assert_eq!(legs.wait(PARKED_MS - 1), []);
     assert_eq!(legs.wait(1), [closed(conn, Unpaired)]);
 }
@@ -325,7 +341,7 @@ fn c069_either_leg_makes_the_pair_long_lived() {
         let joining = legs.connect(B);
         let did = legs.request(joining, &wish("t", "", second_type));
         let conn_type = if tunnel { ConnType::Tunnel } else { ConnType::Interactive };
-        let terms = SessionTerms { conn_type, limited: false };
+        let terms = SessionTerms { conn_type, limited: false, known: true };
         assert_eq!(did, [Effect::Pair { waiting, joining, terms }]);
     }
 }
@@ -352,7 +368,7 @@ fn c072_blacklisted_legs_make_the_pair_limited_and_blocked_ones_are_closed() {
         legs.request(waiting, &wish("t", "", 0));
         let joining = legs.connect(second);
         let did = legs.request(joining, &wish("t", "", 0));
-        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: true };
+        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: true, known: true };
         assert_eq!(did, [Effect::Pair { waiting, joining, terms }]);
     }
     let (conn, did) = legs.accept("192.0.2.7:1");

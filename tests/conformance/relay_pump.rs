@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::TravellingLink;
-use hbb::net::conn::link::bytes::ByteBudget;
+use hbb::net::conn::link::bytes::{ByteBudget, Purpose};
 use hbb::net::message::SessionEnd;
 use hbb::net::reactor::{Timer, block_on};
 use hbb::net::relaying::parked::until_gone;
@@ -35,7 +35,7 @@ pub(crate) fn connect() -> (TcpStream, TravellingLink) {
     peer.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     let stream = listener.accept().unwrap().0;
     stream.set_nonblocking(true).unwrap();
-    (peer, TravellingLink::new(stream, ByteBudget::default().account()))
+    (peer, TravellingLink::new(stream, ByteBudget::default().account(Purpose::HalfRead)))
 }
 
 /// A rate limit nobody can reach.
@@ -53,7 +53,8 @@ pub(crate) fn start(
         let pipes = PipePool::new(PIPES_MAX);
         let ended = block_on(async {
             let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
-            let bounds = Bounds { idle_ms, limit: &unlimited() };
+            let bytes = ByteBudget::default();
+            let bounds = Bounds { idle_ms, limit: &unlimited(), bytes: &bytes, known: true };
             join(first.into(), second.into(), bounds, &pipes).await
         });
         let ended = ended.unwrap();

@@ -52,6 +52,34 @@ fn c106_silent_legs_of_one_address_shut_nobody_out() {
 }
 
 #[test]
+fn c115_a_known_leg_that_waits_gives_way_to_no_crowd_at_its_address() {
+    let outside = ["--key=", "--trusted-proxies", "192.0.2.1", "--max-connections", "32"];
+    let server = Server::start(&[&outside[..], &["--relay-servers", RELAY]].concat());
+    let target = Device::enrolled(B_IP, &server, B1);
+    let pass = |token: &str| {
+        let mut initiator = Caller::from(A_IP, main_port(&server));
+        initiator.say(&say::request_relay(B1, |wish| wish.uuid = token.into()));
+        assert_eq!(take!(&target.next(), RequestRelay).uuid, token);
+    };
+    pass("before");
+    let mut one = leg("127.0.5.1", relay_port(&server), "before");
+    let mut other = leg("127.0.5.1", relay_port(&server), "behind");
+    let mut stranger = leg("127.0.5.1", relay_port(&server), "never");
+    pass("behind");
+    // The relay hears of tokens before it hears of legs.
+    let [mut here, mut there] =
+        ["127.0.7.1", "127.0.8.1"].map(|ip| leg(ip, relay_port(&server), "later"));
+    is_pair(&mut here, &mut there);
+    let crowd: Vec<_> = (0..40).map(|_| Caller::from("127.0.5.1", main_port(&server))).collect();
+    stranger.is_closed();
+    for (waiting, token) in [(&mut one, "before"), (&mut other, "behind")] {
+        let mut partner = leg("127.0.6.1", relay_port(&server), token);
+        is_pair(waiting, &mut partner);
+    }
+    drop(crowd);
+}
+
+#[test]
 fn c106_a_stranger_s_session_ends_for_a_known_one_and_a_known_one_for_nobody() {
     for threads in ["1", "2"] {
         let flags = ["--key=", "--relay-servers", RELAY, "--max-sessions", "2"];

@@ -30,7 +30,8 @@ fn known(legs: &mut Legs, token: &str, from: [&str; 2]) -> ([Conn; 2], Vec<Effec
 }
 
 fn joins((pair, did): ([Conn; 2], Vec<Effect>)) -> [Conn; 2] {
-    assert_eq!(did, [paired(pair[0], pair[1])]);
+    let [Effect::Pair { waiting, joining, .. }] = did[..] else { panic!("{did:?}") };
+    assert_eq!([waiting, joining], pair);
     pair
 }
 
@@ -125,6 +126,18 @@ fn c106_a_relay_alone_shares_all_places_and_the_idle_of_the_greedy_give_way() {
 }
 
 #[test]
+fn c115_who_waits_is_said_to_be_known() {
+    let mut legs = beside();
+    legs.expect("before", A);
+    let (before, did) = legs.ask(B, "before");
+    assert_eq!(did, [Effect::Park { conn: before, known: true }]);
+    let (behind, did) = legs.ask(B, "behind");
+    assert_eq!(did, [Effect::Park { conn: behind, known: false }]);
+    assert_eq!(legs.expect("behind", A), Some(behind));
+    assert_eq!((legs.expect("behind", A), legs.expect("nobody", A)), (None, None));
+}
+
+#[test]
 fn c106_strangers_that_wait_push_out_each_other_and_no_known_leg() {
     let mut legs = beside();
     let mut kept = Vec::new();
@@ -138,7 +151,7 @@ fn c106_strangers_that_wait_push_out_each_other_and_no_known_leg() {
     for n in 0..200 {
         let from = format!("192.0.2.{}:9", n % 8);
         let (conn, did) = legs.ask(&from, &format!("t{n}"));
-        assert_eq!(did[0], Effect::Park { conn });
+        assert!(matches!(did[0], Effect::Park { conn: parked, .. } if parked == conn));
         gone += did.len() - 1;
     }
     assert_eq!((legs.machine.counts().parked, gone), (4 + 48, 200 - 48));

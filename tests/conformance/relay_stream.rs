@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::TravellingLink;
+use hbb::net::conn::link::bytes::{ByteBudget, Purpose};
 use hbb::net::message::SessionEnd;
 use hbb::net::reactor::block_on;
 use hbb::net::session::idle::Bounds;
 use hbb::net::session::pair::join;
 use hbb::net::session::pipe::PipePool;
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
-use hbb_core::base::limits::{PIPE_BYTES, PIPES_MAX, STREAM_BYTES_MIN};
+use hbb_core::base::limits::{PIPE_BYTES, PIPES_MAX, SHARED_BYTES_MIN, STREAM_BYTES_MIN};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use smol::LocalExecutor;
 
@@ -29,9 +30,18 @@ fn run(
     pairs: Vec<(TravellingLink, TravellingLink)>,
     limit: usize,
 ) -> thread::JoinHandle<(Vec<SessionEnd>, (usize, usize))> {
+    run_with(pairs, limit, ByteBudget::default())
+}
+
+/// With this memory.
+fn run_with(
+    pairs: Vec<(TravellingLink, TravellingLink)>,
+    limit: usize,
+    bytes: ByteBudget,
+) -> thread::JoinHandle<(Vec<SessionEnd>, (usize, usize))> {
     thread::spawn(move || {
         let (pipes, rate_limit) = (PipePool::new(limit), unlimited());
-        let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit };
+        let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit, bytes: &bytes, known: true };
         let executor = LocalExecutor::new();
         let ended = block_on(executor.run(async {
             let running: Vec<_> = pairs
@@ -106,6 +116,31 @@ fn c065_streams_pass_with_any_number_of_pipes() {
         assert!(lent == 0 && resting <= limit, "{lent} lent, {resting} at rest of {limit}");
         assert!(resting > 0 || limit == 0, "nothing streamed");
     }
+}
+
+#[test]
+fn c114_what_no_receiver_takes_stays_in_the_kernel_where_memory_is_short() {
+    let bytes = ByteBudget::default();
+    bytes.redraw(Purpose::Stalled, 0, SHARED_BYTES_MIN);
+    let (mut peers, legs): (Vec<_>, Vec<_>) = (0..2).map(|_| pair()).unzip();
+    let running = run_with(legs, 0, bytes.clone());
+    let said = Chance::new(12).bytes(64 << 20);
+    let sent = fill(&mut peers[0].0, &said);
+    bytes.redraw(Purpose::Stalled, SHARED_BYTES_MIN, 0);
+    assert_eq!(bytes.room(Purpose::Stalled, true), room(), "the stalled one holds its own at most");
+    bytes.redraw(Purpose::Stalled, 0, SHARED_BYTES_MIN);
+    let mut got = vec![0; sent];
+    peers[0].1.read_exact(&mut got).unwrap();
+    assert!(got == said[..sent], "other bytes than were sent");
+    exchange_all(&peers, 3 << 20);
+    for ended in running.join().unwrap().0 {
+        assert_eq!(ended.reason, Done);
+    }
+}
+
+/// For what is stalled, of memory that nobody drew on.
+fn room() -> usize {
+    ByteBudget::default().room(Purpose::Stalled, true)
 }
 
 #[test]
@@ -244,7 +279,8 @@ fn an_idle_session_keeps_little() {
     let (_peers, (first, second)) = pair();
     let pipes = PipePool::new(PIPES_MAX);
     let rate_limit = unlimited();
-    let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit };
+    let bytes = ByteBudget::default();
+    let bounds = Bounds { idle_ms: NEVER_MS, limit: &rate_limit, bytes: &bytes, known: true };
     let kept = block_on(async {
         let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
         size_of_val(&join(first.into(), second.into(), bounds, &pipes))

@@ -347,7 +347,9 @@ impl Stage<'_> {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 relay::Effect::Close { conn, .. } => self.hang_up_leg(conn),
-                relay::Effect::Park { conn } => assert!(self.legs.contains_key(&conn.slot)),
+                relay::Effect::Park { conn, .. } | relay::Effect::Known { conn } => {
+                    assert!(self.legs.contains_key(&conn.slot))
+                }
                 relay::Effect::Pair { waiting, joining, .. } => {
                     assert_ne!(waiting, joining);
                     assert_eq!(self.partners.insert(waiting.slot, joining), None);

@@ -42,7 +42,7 @@ pub fn websocket(bytes: &[u8]) {
         let (mut converter, mut rest) = (Converter::new(from, to), bytes);
         let mut out = Vec::with_capacity(200);
         while let Ok(taken) = converter.feed(rest, &mut out, 1000) {
-            assert!(converter.gathered_len() <= 1000, "more gathered than allowed");
+            assert!(converter.gathered_bytes() <= 1000 + 1000 / 8, "more gathered than allowed");
             rest = &rest[taken..];
             let more = converter.take_whole().is_some();
             if rest.is_empty() || converter.is_closed() || !(more || taken > 0) {

@@ -157,7 +157,7 @@ impl Legs {
     fn carry_out(&mut self, now: u64, effects: &mut Effects, said: Option<(Conn, Option<String>)>) {
         while let Some(effect) = effects.pop_front() {
             match effect {
-                Effect::Park { conn } => {
+                Effect::Park { conn, .. } => {
                     let token = said.clone().filter(|(by, _)| *by == conn).and_then(|(_, t)| t);
                     let token = token.expect("parked without a good request");
                     let taken = self.legs.values().any(|leg| leg.is_parked(&token));
@@ -165,6 +165,7 @@ impl Legs {
                     let leg = self.legs.get_mut(&conn.slot).unwrap();
                     (leg.stage, leg.since) = (Stage::Parked { token }, now);
                 }
+                Effect::Known { conn } => assert!(self.is_open(conn)),
                 Effect::Pair { waiting, joining, .. } => {
                     let (by, token) = said.clone().expect("paired out of nothing");
                     let token = token.expect("paired without a good request");

@@ -210,9 +210,10 @@ impl Places {
         tenant.is_some_and(|tenant| self.is_known_address(now, &tenant.address))
     }
 
-    /// Whether a connection is tied to a device, to somebody who showed the key, or to a session.
-    pub fn is_tied(&self, conn: Conn) -> bool {
-        self.tied.get(&conn).is_some()
+    /// Whether a connection is no stranger's: it is tied to a device, to somebody who showed the
+    /// key, or to a session, or came from an address that was known then.
+    pub fn is_familiar(&self, conn: Conn) -> bool {
+        self.tied.get(&conn).is_some() || self.loose.get(&conn).is_some_and(|tenant| tenant.known)
     }
 
     fn is_known_address(&self, now: Time, address: &Prefix) -> bool {

@@ -67,6 +67,13 @@ pub enum Effect {
     Park {
         /// The waiting leg.
         conn: Conn,
+        /// Its token passed our signalling: it gives way to nobody (C106).
+        known: bool,
+    },
+    /// The token of a leg that waits passed our signalling now.
+    Known {
+        /// The waiting leg.
+        conn: Conn,
     },
     /// Join the two connections; both stay known as one session until either is `Closed`.
     Pair {
@@ -158,7 +165,11 @@ impl Relay {
         match input {
             Input::Opened { conn, from } => self.opened(now, conn, from, effects),
             Input::Request { conn, request } => self.requested(now, conn, &request, effects),
-            Input::Expected { token, from } => self.pairing.expect(now, &token, from),
+            Input::Expected { token, from } => {
+                if let Some(conn) = self.pairing.expect(now, &token, from) {
+                    self.push(effects, Effect::Known { conn });
+                }
+            }
             Input::Moved { conn } => self.pairing.moved(now, conn),
             // The shell closes both legs of a session itself.
             Input::Closed { conn } => {
@@ -220,8 +231,8 @@ impl Relay {
             Given::Unusable => return Err(DropReason::Malformed),
         };
         match self.pairing.join(now, conn, token, asked.conn_type)? {
-            Joined::Parked { evicted } => {
-                self.push(effects, Effect::Park { conn });
+            Joined::Parked { evicted, known } => {
+                self.push(effects, Effect::Park { conn, known });
                 if let Some(conn) = evicted {
                     self.push(effects, Effect::Close { conn, reason: DropReason::LegsFull });
                 }

@@ -23,6 +23,8 @@ pub struct SessionTerms {
     pub conn_type: ConnType,
     /// Whether the session gets the limited rate: one of its legs is blacklisted (C72).
     pub limited: bool,
+    /// Its token passed our signalling, or nobody tells us of any (C106).
+    pub known: bool,
 }
 
 impl SessionTerms {
@@ -31,7 +33,8 @@ impl SessionTerms {
             (ConnType::Interactive, ConnType::Interactive) => ConnType::Interactive,
             (ConnType::Tunnel, _) | (_, ConnType::Tunnel) => ConnType::Tunnel,
         };
-        Self { conn_type, limited: self.limited || other.limited }
+        let (limited, known) = (self.limited || other.limited, self.known || other.known);
+        Self { conn_type, limited, known }
     }
 }
 
@@ -93,6 +96,8 @@ pub(super) enum Joined {
     Parked {
         /// The leg that gave way to it, if room had to be made.
         evicted: Option<Conn>,
+        /// Its token passed our signalling.
+        known: bool,
     },
     /// Its partner waited.
     Paired {
@@ -145,16 +150,18 @@ impl Pairing {
         LegCounts { fresh, parked, sessions: self.sessions.len() }
     }
 
-    /// A token passed our signalling; a leg that waits under it is known from now on.
-    pub(super) fn expect(&mut self, now: Time, token: &RelayToken, from: Endpoint) {
+    /// A token passed our signalling; a leg that waits under it is known from now on, and given
+    /// back.
+    pub(super) fn expect(&mut self, now: Time, token: &RelayToken, from: Endpoint) -> Option<Conn> {
         if !self.known.add(now, token, from) {
-            return;
+            return None;
         }
-        if let Some(parked) = self.parked.get_mut(token).filter(|parked| !parked.known) {
-            parked.known = true;
-            self.crowd.remove(parked.source, false);
-            self.crowd.add(parked.source, true);
-        }
+        let parked = self.parked.get_mut(token).filter(|parked| !parked.known)?;
+        parked.known = true;
+        parked.terms.known = true;
+        self.crowd.remove(parked.source, false);
+        self.crowd.add(parked.source, true);
+        Some(parked.conn)
     }
 
     /// Something moved in the session of this leg.
@@ -195,8 +202,9 @@ impl Pairing {
         conn_type: ConnType,
     ) -> Result<Joined, DropReason> {
         let fresh = self.fresh.remove(&conn).ok_or(DropReason::Unexpected)?;
-        let (source, terms) = (fresh.source, SessionTerms { conn_type, limited: fresh.limited });
+        let Fresh { source, limited, .. } = fresh;
         let known = self.known.has(now, token);
+        let terms = SessionTerms { conn_type, limited, known: known || self.alone };
         let Some(waiting) = self.parked.get(token).map(|parked| parked.conn) else {
             if self.refused.has(now, token) {
                 return Err(DropReason::PartnerRefused);
@@ -243,7 +251,7 @@ impl Pairing {
         // It has no more entries than `parked` nor a lower limit: there is room.
         let _ = self.tokens.insert(conn, token.clone());
         self.crowd.add(source, known);
-        Ok(Joined::Parked { evicted })
+        Ok(Joined::Parked { evicted, known })
     }
 
     /// Who makes room for a leg that comes. A source with too many parked legs loses its own

@@ -133,9 +133,9 @@ impl Converter {
         Ok(input.len() - rest.len())
     }
 
-    /// Bytes held of a message in fragments.
-    pub const fn gathered_len(&self) -> usize {
-        self.gathered.len()
+    /// Bytes of memory that a message in fragments takes.
+    pub const fn gathered_bytes(&self) -> usize {
+        self.gathered.capacity()
     }
 
     /// The message gathered from fragments, once it is whole: the rest of a frame whose header is

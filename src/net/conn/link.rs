@@ -46,8 +46,8 @@ pub struct Link {
     pub leftover: Vec<u8>,
     /// How its bytes are cut.
     pub codec: Codec,
-    /// Whether it is tied to a device, or to somebody who showed the key.
-    pub tied: bool,
+    /// Whether it is no stranger's, who get the smaller share of memory.
+    pub familiar: bool,
     /// Whether a proxy made it that does not say for whom; told with its first frame.
     pub unnamed: bool,
     /// The memory of what was read.
@@ -99,12 +99,12 @@ impl Link {
 
     /// Whether so many bytes more may be kept.
     pub fn has_room(&mut self, bytes: usize) -> bool {
-        self.held.set(self.leftover.len() + bytes.max(STEP_BYTES), self.tied)
+        self.held.set(self.leftover.len() + bytes.max(STEP_BYTES), self.familiar)
     }
 
     /// What was read and not yet used, which somebody else holds from now on.
     pub fn take_leftover(&mut self) -> Vec<u8> {
-        self.held.set(0, self.tied);
+        self.held.set(0, self.familiar);
         core::mem::take(&mut self.leftover)
     }
 
@@ -113,12 +113,7 @@ impl Link {
     /// # Errors
     /// `MemoryFull`.
     pub fn hold(&self, bytes: usize) -> Result<Held, DropReason> {
-        self.held.another(bytes, self.tied).ok_or(DropReason::MemoryFull)
-    }
-
-    /// A part of what it holds, of nothing yet.
-    pub fn holds_too(&self) -> Held {
-        self.held.nothing()
+        self.held.another(bytes, self.familiar).ok_or(DropReason::MemoryFull)
     }
 
     /// Whether what is half read may be an online query, as far as its first bytes are there.
@@ -150,7 +145,7 @@ impl Link {
             Codec::Frames => 0,
             Codec::WebSocket(assembly) => assembly.held_bytes(),
         };
-        let held = self.held.set(self.leftover.capacity() + fragments, self.tied);
+        let held = self.held.set(self.leftover.capacity() + fragments, self.familiar);
         if held { Ok(()) } else { Err(DropReason::MemoryFull) }
     }
 
@@ -174,7 +169,10 @@ impl Link {
                         return Err(DropReason::Malformed);
                     }
                     match frame::split(&self.leftover, payload_max).map_err(drop_reason)? {
-                        Some(frame) => (Received::Message(frame.payload.to_vec()), frame.consumed),
+                        Some(frame) => {
+                            let (consumed, len) = (frame.consumed, frame.payload.len());
+                            (Received::Message(self.take(consumed, len)), consumed)
+                        }
                         None => return Ok(None),
                     }
                 }
@@ -220,6 +218,18 @@ impl Link {
             self.unnamed = false;
         }
         unexpected
+    }
+
+    /// The payload of so many bytes at the end of so many. A long one that is all there is gets no
+    /// second copy.
+    fn take(&mut self, consumed: usize, len: usize) -> Vec<u8> {
+        let header_len = consumed.saturating_sub(len);
+        if len < READ_BYTES || consumed < self.leftover.len() {
+            return self.leftover.get(header_len..consumed).unwrap_or_default().to_vec();
+        }
+        let mut whole = core::mem::take(&mut self.leftover);
+        whole.drain(..header_len.min(whole.len()));
+        whole
     }
 
     /// Whether a payload has begun to come and is not whole.
@@ -303,8 +313,8 @@ impl Link {
 
     /// Takes it out of this thread's reactor.
     pub fn unwatch(self) -> TravellingLink {
-        let Self { stream, leftover, codec, tied, unnamed, held } = self;
-        TravellingLink { stream: stream.into_inner(), leftover, codec, tied, unnamed, held }
+        let Self { stream, leftover, codec, familiar, unnamed, held } = self;
+        TravellingLink { stream: stream.into_inner(), leftover, codec, familiar, unnamed, held }
     }
 }
 
@@ -316,7 +326,7 @@ pub struct TravellingLink {
     pub leftover: Vec<u8>,
     /// As in [`Link`].
     pub codec: Codec,
-    tied: bool,
+    familiar: bool,
     unnamed: bool,
     held: Held,
 }
@@ -326,7 +336,7 @@ impl TravellingLink {
     /// must be non-blocking.
     pub fn new(stream: TcpStream, account: Arc<Account>) -> Self {
         let (leftover, codec, held) = (Vec::new(), Codec::Frames, Held::none(account));
-        Self { stream, leftover, codec, tied: false, unnamed: false, held }
+        Self { stream, leftover, codec, familiar: false, unnamed: false, held }
     }
 
     /// Has this thread's reactor watch it.
@@ -334,8 +344,8 @@ impl TravellingLink {
     /// # Errors
     /// What the kernel says.
     pub fn watch(self) -> io::Result<Link> {
-        let Self { stream, leftover, codec, tied, unnamed, held } = self;
-        Ok(Link { stream: Source::new(stream)?, leftover, codec, tied, unnamed, held })
+        let Self { stream, leftover, codec, familiar, unnamed, held } = self;
+        Ok(Link { stream: Source::new(stream)?, leftover, codec, familiar, unnamed, held })
     }
 }
 

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use hbb_core::base::conn::Conn;
+use hbb_core::base::limits::Limits;
 use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places};
 use hbb_core::base::table::Seed;
 
 use crate::net::clock::Clock;
-use crate::net::conn::link::bytes::{Account, ByteBudget};
+use crate::net::conn::link::bytes::{Account, ByteBudget, Purpose};
 use crate::net::conn::slots::SlotTable;
 use crate::net::tasks::queue::{Sender, bounded};
 
@@ -48,18 +49,25 @@ pub(crate) struct Place {
 }
 
 impl Pool {
-    /// A pool of `limit` places; `seed` keys its tables.
-    pub(crate) fn new(limit: usize, seed: Seed, clock: Clock) -> Self {
-        let places = RefCell::new(Places::new(limit, seed));
+    /// A pool of as many places as these limits have; `seed` keys its tables.
+    pub(crate) fn new(limits: &Limits, seed: Seed, clock: Clock) -> Self {
+        let places = RefCell::new(Places::new(limits.connections, seed));
         let tenants = RefCell::new(SlotTable::new());
         let bytes = ByteBudget::default();
+        bytes.grow(limits.shared_bytes());
         Self(Rc::new(Shared { clock, places, bytes, tenants, promised: RefCell::default() }))
     }
 
-    /// Adds places up to `limit`. Places are never taken away while we run: a lower limit holds
-    /// from the next start.
-    pub(crate) fn grow(&self, limit: usize) {
-        self.0.places.borrow_mut().grow(limit);
+    /// Adds places, and memory, as these limits have them. None is ever taken away while we run:
+    /// lower limits hold from the next start.
+    pub(crate) fn grow(&self, limits: &Limits) {
+        self.0.places.borrow_mut().grow(limits.connections);
+        self.0.bytes.grow(limits.shared_bytes());
+    }
+
+    /// The memory that connections and sessions share.
+    pub(crate) fn bytes(&self) -> ByteBudget {
+        self.0.bytes.clone()
     }
 
     /// A place for a connection; None if there is none for it. It waits for as long as another
@@ -91,14 +99,9 @@ impl Pool {
         self.0.places.borrow_mut().tie(conn);
     }
 
-    /// Whether a connection is tied to either.
-    pub(crate) fn is_tied(&self, conn: Conn) -> bool {
-        self.0.places.borrow().is_tied(conn)
-    }
-
-    /// What a connection holds of the memory that all share.
-    pub(crate) fn account(&self) -> Arc<Account> {
-        self.0.bytes.account()
+    /// Whether a connection is tied to either, or came from a known address.
+    pub(crate) fn is_familiar(&self, conn: Conn) -> bool {
+        self.0.places.borrow().is_familiar(conn)
     }
 
     /// Remembers an address as one of a known device, or of somebody who has the key.
@@ -128,15 +131,20 @@ impl Place {
         self.ip.get()
     }
 
+    /// What its connection holds, for a purpose, of the memory that all share.
+    pub(crate) fn account(&self, purpose: Purpose) -> Arc<Account> {
+        self.pool.0.bytes.account(purpose)
+    }
+
     /// Whether the connection comes from an address that is known.
     pub(crate) fn is_known(&self) -> bool {
         let Shared { places, clock, .. } = &*self.pool.0;
         places.borrow().is_known(clock.now(), self.conn)
     }
 
-    /// Whether the connection is tied to a device, or to somebody who showed the key.
-    pub(crate) fn is_tied(&self) -> bool {
-        self.pool.is_tied(self.conn)
+    /// As [`Pool::is_familiar`].
+    pub(crate) fn is_familiar(&self) -> bool {
+        self.pool.is_familiar(self.conn)
     }
 
     /// Waits until somebody else shall have the place: the connection must end.

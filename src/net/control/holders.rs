@@ -54,7 +54,7 @@ impl Holders {
     /// The machines answer when they obey; all else is in force on return.
     fn apply(&self, update: Update<LiveSettings>) {
         let live = &update.settings;
-        self.pool.grow(live.limits.connections);
+        self.pool.grow(&live.limits);
         self.gate.set(GateRules::from(live));
         health::tell(&self.watch, live);
         let settings = RelaySettings {

@@ -177,7 +177,7 @@ mod tests {
         let mut running = SessionList::default();
         let ends = ["127.0.0.1:1", "127.0.0.1:2"]
             .map(|end| Endpoint::from(end.parse::<std::net::SocketAddr>().unwrap()));
-        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false };
+        let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false, known: true };
         let conn = Conn { slot: 1, generation: 0 };
         let session = NewSession { conn, ends, terms };
         let Listed { number, traffic } = running.start(Time::START, session);

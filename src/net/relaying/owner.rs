@@ -15,6 +15,7 @@ use hbb_core::wire::message::decode;
 
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
+use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
 use crate::net::message::{
     Answer, FromLeg, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
@@ -33,6 +34,8 @@ const LOOK_MS: u64 = 1_000;
 pub(crate) struct Relaying {
     machine: Relay,
     sessions: Rc<Sessions>,
+    /// Learns which legs are no strangers'.
+    pool: Pool,
     effects: Effects,
     clock: Clock,
     /// Those that are in no session.
@@ -74,11 +77,15 @@ enum RelayWake {
 
 impl Relaying {
     /// Takes over a machine.
-    pub(crate) fn new(machine: Relay, sessions: Rc<Sessions>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        machine: Relay,
+        sessions: Rc<Sessions>,
+        (pool, clock): (Pool, Clock),
+    ) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
         let (legs, running) = (SlotTable::new(), SessionList::default());
         let (evicted, looked) = (Vec::new(), Time::START);
-        Self { machine, sessions, effects, clock, legs, running, evicted, looked, counters }
+        Self { machine, sessions, pool, effects, clock, legs, running, evicted, looked, counters }
     }
 
     /// Runs until every queue into it is closed.
@@ -216,11 +223,8 @@ impl Relaying {
     fn carry_out(&mut self, mut joined: Option<Link>) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Park { conn } => {
-                    if let (Some(entry), Some(link)) = (self.legs.get_mut(conn), joined.take()) {
-                        let _ = entry.outbox.try_send(ToLeg::Park(link));
-                    }
-                }
+                Effect::Park { conn, known } => self.park(conn, known, joined.take()),
+                Effect::Known { conn } => self.pool.tie(conn),
                 Effect::Pair { waiting, joining, terms } => {
                     let entries = (self.legs.remove(waiting), self.legs.remove(joining));
                     if let ((Some(waits), Some(joins)), Some(link)) = (entries, joined.take()) {
@@ -239,6 +243,15 @@ impl Relaying {
                 }
             }
         }
+    }
+
+    /// Sends a leg back its connection, to wait with it.
+    fn park(&mut self, conn: Conn, known: bool, link: Option<Link>) {
+        let (Some(entry), Some(link)) = (self.legs.get_mut(conn), link) else { return };
+        if known {
+            self.pool.tie(conn);
+        }
+        let _ = entry.outbox.try_send(ToLeg::Park(link));
     }
 
     /// Sends a leg that waits its partner.

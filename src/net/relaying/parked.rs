@@ -16,9 +16,11 @@ const READ_BYTES: usize = 2048;
 
 /// Ready when a parked leg is gone. Reads at most [`PARKED_BYTES_MAX`] of what it sends
 /// meanwhile, which is how the end shows early; a leg that sends more is not
-/// watched further, nor is one when all that connections may hold is held (C107).
+/// watched further. Those are its own (C107).
 pub async fn until_gone(leg: &mut Link) {
-    while leg.leftover.len() < PARKED_BYTES_MAX && leg.has_room(READ_BYTES) {
+    while leg.leftover.len() < PARKED_BYTES_MAX
+        && leg.has_room(READ_BYTES.min(PARKED_BYTES_MAX - leg.leftover.len()))
+    {
         leg.stream.readable().await;
         if !keep_some(leg) {
             return;

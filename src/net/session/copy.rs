@@ -9,8 +9,9 @@ use std::net::{Shutdown, TcpStream};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use hbb_core::base::limits::{CHUNK_BYTES, STREAM_BYTES_MIN, TURN_BYTES};
+use hbb_core::base::limits::{CHUNK_BYTES, DIRECTION_BYTES_FREE, STREAM_BYTES_MIN, TURN_BYTES};
 
+use crate::net::conn::link::bytes::{ByteBudget, Purpose};
 use crate::net::reactor::{Source, give_way};
 use crate::net::session::pipe::{Pipe, PipePool, is_refusal};
 use crate::net::session::rate::RateLimit;
@@ -21,14 +22,20 @@ pub struct Flow<'a> {
     moved: Cell<u64>,
     /// The receiver takes none at the moment, though there are some.
     stalled: Cell<bool>,
+    /// Whether its session is known.
+    known: bool,
+    /// Bytes it drew of those that all share.
+    drawn: Cell<usize>,
+    bytes: &'a ByteBudget,
     /// That of its session.
     limit: &'a RateLimit,
 }
 
 impl<'a> Flow<'a> {
-    /// One that has moved nothing.
-    pub const fn new(limit: &'a RateLimit) -> Self {
-        Self { moved: Cell::new(0), stalled: Cell::new(false), limit }
+    /// One that has moved nothing; what it holds beyond its own comes out of `bytes`.
+    pub const fn new(limit: &'a RateLimit, bytes: &'a ByteBudget, known: bool) -> Self {
+        let (moved, stalled, drawn) = (Cell::new(0), Cell::new(false), Cell::new(0));
+        Self { moved, stalled, known, drawn, bytes, limit }
     }
 
     /// Bytes that the receiver took.
@@ -39,6 +46,21 @@ impl<'a> Flow<'a> {
     /// Whether the receiver takes none at the moment, though there are some.
     pub const fn is_stalled(&self) -> bool {
         self.stalled.get()
+    }
+
+    /// How many bytes more it may hold.
+    pub fn room(&self, purpose: Purpose) -> usize {
+        self.bytes.room(purpose, self.known)
+    }
+
+    /// Says how many bytes it holds now, of which a few are its own.
+    pub fn hold(&self, bytes: usize) {
+        let drawn = bytes.saturating_sub(DIRECTION_BYTES_FREE);
+        let before = self.drawn.replace(drawn);
+        if before != drawn {
+            // Where it is counted is the same for both purposes.
+            self.bytes.redraw(Purpose::Stalled, before, drawn);
+        }
     }
 
     /// The receiver took some.
@@ -58,6 +80,12 @@ impl<'a> Flow<'a> {
     /// Waits until more may be moved.
     pub async fn obey_limit(&self) {
         self.limit.obey().await;
+    }
+}
+
+impl Drop for Flow<'_> {
+    fn drop(&mut self) {
+        self.hold(0);
     }
 }
 
@@ -124,6 +152,16 @@ impl Unsent<'_> {
     }
 }
 
+impl Waiting<'_> {
+    /// Bytes of our memory; those in a pipe are the kernel's.
+    const fn held(&self) -> usize {
+        match self {
+            Self::Receiver(Unsent::Copied(bytes)) => bytes.capacity(),
+            _ => 0,
+        }
+    }
+}
+
 impl<'a> Copier<'a> {
     /// Passes on `leftover` and all that comes after it.
     pub fn run(self, leftover: Vec<u8>) -> impl Future<Output = DirectionEnd> {
@@ -136,6 +174,7 @@ impl<'a> Copier<'a> {
         );
         // An idle pair costs what this keeps; an async function would keep its arguments twice.
         async move {
+            self.flow.hold(waiting.held());
             loop {
                 // Only looks at it: what it holds shall not be kept twice either.
                 match waiting {
@@ -152,10 +191,11 @@ impl<'a> Copier<'a> {
                     Waiting::Receiver(unsent) => self.deliver(unsent),
                     Waiting::Nothing | Waiting::Sender => self.turn(&mut streams),
                 };
-                match next {
-                    Ok(next) => waiting = next,
+                waiting = match next {
+                    Ok(next) => next,
                     Err(end) => return end,
-                }
+                };
+                self.flow.hold(waiting.held());
             }
         }
     }
@@ -222,11 +262,14 @@ impl<'a> Copier<'a> {
     }
 
     /// The buffer is on the stack of this call, so an idle pair has none, and never cleared: for a
-    /// mouse movement that would cost more than the copy.
+    /// mouse movement that would cost more than the copy. Where there is no memory for what the
+    /// receiver may not take, that stays in the kernel: what is read then was looked at before.
     #[inline(never)]
     fn copy(&self) -> Result<Passed<'a>, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
-        let chunk = match recv(self.from.socket(), buffer.as_mut_slice(), RecvFlags::empty()) {
+        let keeps = self.flow.room(Purpose::Stalled) >= CHUNK_BYTES;
+        let flags = if keeps { RecvFlags::empty() } else { RecvFlags::PEEK };
+        let chunk = match recv(self.from.socket(), buffer.as_mut_slice(), flags) {
             Ok(((chunk, _), _)) => chunk,
             Err(Errno::AGAIN) => return Ok(self.nothing()),
             Err(_) => return Err(DirectionEnd::SenderBroke),
@@ -234,18 +277,36 @@ impl<'a> Copier<'a> {
         if chunk.is_empty() {
             return Err(self.finish());
         }
-        if chunk.len() < CHUNK_BYTES {
+        let given = match self.give(chunk) {
+            Ok(given) => given,
+            Err(Errno::AGAIN) => 0,
+            Err(_) => return Err(DirectionEnd::ReceiverGone),
+        };
+        let rest = chunk.get(given..).unwrap_or_default();
+        if chunk.len() < CHUNK_BYTES && (keeps || rest.is_empty()) {
             self.from.drained();
         }
-        match self.give(chunk) {
-            Ok(given) if given == chunk.len() => Ok(Passed::Bytes(given)),
-            Ok(given) => {
-                let rest = chunk.get(given..).unwrap_or_default();
-                Ok(Passed::Stuck(Unsent::Copied(rest.to_vec())))
-            }
-            Err(Errno::AGAIN) => Ok(Passed::Stuck(Unsent::Copied(chunk.to_vec()))),
-            Err(_) => Err(DirectionEnd::ReceiverGone),
+        if rest.is_empty() && keeps {
+            return Ok(Passed::Bytes(given));
         }
+        let (all, kept) = (rest.is_empty(), if keeps { rest.to_vec() } else { Vec::new() });
+        if !keeps {
+            self.discard(&mut buffer, given)?;
+        }
+        Ok(if all { Passed::Bytes(given) } else { Passed::Stuck(Unsent::Copied(kept)) })
+    }
+
+    /// Reads so many bytes again that were looked at, and passed on, before.
+    fn discard(&self, buffer: &mut [MaybeUninit<u8>], bytes: usize) -> Result<(), DirectionEnd> {
+        let mut left = bytes;
+        while left > 0 {
+            let part = buffer.get_mut(..left).unwrap_or_default();
+            match recv(self.from.socket(), part, RecvFlags::empty()) {
+                Ok(((read, _), _)) if !read.is_empty() => left -= read.len(),
+                _ => return Err(DirectionEnd::SenderBroke),
+            }
+        }
+        Ok(())
     }
 
     fn nothing(&self) -> Passed<'a> {

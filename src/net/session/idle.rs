@@ -3,6 +3,7 @@
 
 use hbb_core::base::time::Time;
 
+use crate::net::conn::link::bytes::ByteBudget;
 use crate::net::reactor::Timer;
 use crate::net::session::copy::Flow;
 use crate::net::session::rate::RateLimit;
@@ -17,6 +18,17 @@ pub struct Bounds<'a> {
     pub idle_ms: u64,
     /// It moves no more than this.
     pub limit: &'a RateLimit,
+    /// What waits for a receiver comes out of this.
+    pub bytes: &'a ByteBudget,
+    /// Whether it has the share of those who are known.
+    pub known: bool,
+}
+
+impl<'a> Bounds<'a> {
+    /// Both directions of a session, which moved nothing.
+    pub(super) fn flows(self) -> [Flow<'a>; 2] {
+        [(); 2].map(|()| Flow::new(self.limit, self.bytes, self.known))
+    }
 }
 
 /// Ready when nothing moved either way for as long as the bounds allow, or a receiver took nothing

@@ -1,7 +1,6 @@
 //! Where sessions run: on the thread that owns the machines, or spread over threads of their own,
 //! each session on one of them to its end. Between threads go values, never locks. C65, C68, C72.
 
-mod buffers;
 pub mod copy;
 pub mod idle;
 pub(crate) mod numbered;
@@ -24,6 +23,7 @@ use hbb_core::base::rates::Rates;
 use hbb_core::relay::SessionTerms;
 
 use crate::net::clock::Clock;
+use crate::net::conn::link::bytes::ByteBudget;
 use crate::net::conn::link::{Link, TravellingLink};
 use crate::net::message::{ToRelay, Traffic};
 use crate::net::session::runner::{Runner, RunnerSetup};
@@ -112,9 +112,9 @@ impl Sessions {
         settings: SessionSettings,
         executor: &Executor,
         clock: Clock,
-        rates: Rates,
+        (rates, bytes): (Rates, ByteBudget),
     ) -> io::Result<Self> {
-        let setup = RunnerSetup { settings, clock, rates, total: Arc::default() };
+        let setup = RunnerSetup { settings, clock, rates, total: Arc::default(), bytes };
         if settings.threads <= 1 {
             return Ok(Self::Here(Runner::new(executor.clone(), setup)));
         }

@@ -44,7 +44,7 @@ pub fn join(
     pipes: &PipePool,
 ) -> impl Future<Output = SessionEnd> {
     async move {
-        let flows = [Flow::new(bounds.limit), Flow::new(bounds.limit)];
+        let flows = bounds.flows();
         let (one, other) = (&first.stream, &second.stream);
         let end = {
             let [ahead, behind] = &flows;

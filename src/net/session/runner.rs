@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hbb_core::base::conn::{Conn, Transport};
-use hbb_core::base::limits::{GATHERED_BYTES_MAX, PIPES_MAX, SESSION_IDLE_MS, TUNNEL_IDLE_MS};
+use hbb_core::base::limits::{PIPES_MAX, SESSION_IDLE_MS, TUNNEL_IDLE_MS};
 use hbb_core::base::rates::Rates;
 use hbb_core::wire::ConnType;
 
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
+use crate::net::conn::link::bytes::ByteBudget;
 use crate::net::conn::socket::mark;
 use crate::net::message::{SessionEnd, ToRelay};
 use crate::net::report;
@@ -20,7 +21,7 @@ use crate::net::session::numbered::Numbered;
 use crate::net::session::pair::{self, Leg};
 use crate::net::session::pipe::PipePool;
 use crate::net::session::rate::{RateLimit, RateLimits, TotalMeter};
-use crate::net::session::websocket::{self, MessageBuffers};
+use crate::net::session::websocket::{self, Scratch};
 use crate::net::session::{LoadGuard, Session, SessionSettings};
 use crate::net::tasks::executor::{Executor, Task};
 use crate::net::tasks::queue::Sender;
@@ -32,12 +33,13 @@ pub(super) struct RunnerSetup {
     pub(super) clock: Clock,
     pub(super) rates: Rates,
     pub(super) total: Arc<TotalMeter>,
+    pub(super) bytes: ByteBudget,
 }
 
 /// Runs the sessions of one thread.
 pub(crate) struct Runner {
     executor: Executor,
-    buffers: MessageBuffers,
+    scratch: Scratch,
     limits: RateLimits,
     dscp: Option<u8>,
     shared: Rc<ThreadSessions>,
@@ -46,6 +48,7 @@ pub(crate) struct Runner {
 /// What every session of a thread may reach.
 struct ThreadSessions {
     pipes: PipePool,
+    bytes: ByteBudget,
     /// One that is taken out and dropped ends, with both its connections.
     tasks: RefCell<Numbered<Task>>,
 }
@@ -54,6 +57,7 @@ struct ThreadSessions {
 /// has.
 struct Context {
     limit: RateLimit,
+    known: bool,
     number: u64,
     conn: Conn,
     inbox: Sender<ToRelay>,
@@ -65,15 +69,15 @@ struct Context {
 impl Runner {
     /// One of as many runners as there are threads, with its part of what they share.
     pub(super) fn new(executor: Executor, setup: RunnerSetup) -> Self {
-        let RunnerSetup { settings, clock, rates, total } = setup;
+        let RunnerSetup { settings, clock, rates, total, bytes } = setup;
         let threads = settings.threads.max(1);
         let pipes = PipePool::new((PIPES_MAX / threads).max(1));
         Self {
             executor,
-            buffers: MessageBuffers::new(GATHERED_BYTES_MAX),
+            scratch: Scratch::default(),
             limits: RateLimits::new(clock, total, rates),
             dscp: settings.dscp,
-            shared: Rc::new(ThreadSessions { pipes, tasks: RefCell::default() }),
+            shared: Rc::new(ThreadSessions { pipes, bytes, tasks: RefCell::default() }),
         }
     }
 
@@ -93,7 +97,8 @@ impl Runner {
         };
         let (limit, shared) =
             (self.limits.session(terms.limited, traffic), Rc::clone(&self.shared));
-        let context = Box::new(Context { limit, number, conn, inbox, shared, _load: load });
+        let known = terms.known;
+        let context = Box::new(Context { limit, known, number, conn, inbox, shared, _load: load });
         // Two kinds of tasks: one that converts messages is several times the size of the other,
         // of which there are many.
         let task = match (waiting.transport(), joining.transport()) {
@@ -120,9 +125,9 @@ impl Runner {
     }
 
     fn spawn_converting(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task {
-        let ([first, second], buffers) = (legs, self.buffers.clone());
+        let ([first, second], scratch) = (legs, Rc::clone(&self.scratch));
         self.executor.spawn(Box::pin(async move {
-            let ended = websocket::join(first, second, context.bounds(idle_ms), buffers).await;
+            let ended = websocket::join(first, second, context.bounds(idle_ms), scratch).await;
             context.finish(&ended).await;
         }))
     }
@@ -145,8 +150,9 @@ impl ThreadSessions {
 }
 
 impl Context {
-    const fn bounds(&self, idle_ms: u64) -> Bounds<'_> {
-        Bounds { idle_ms, limit: &self.limit }
+    fn bounds(&self, idle_ms: u64) -> Bounds<'_> {
+        let Self { limit, known, shared, .. } = self;
+        Bounds { idle_ms, limit, bytes: &shared.bytes, known: *known }
     }
 
     /// Tells everybody that the session is over.

@@ -4,8 +4,9 @@
 
 use core::mem::MaybeUninit;
 use core::pin::pin;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
 
 use heapless::Vec as Short;
 use rustix::io::Errno;
@@ -13,20 +14,24 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::future;
 
 use hbb_core::base::conn::Transport;
-use hbb_core::base::limits::{CHUNK_BYTES, CHUNKS_PER_TURN};
+use hbb_core::base::limits::{
+    CHUNK_BYTES, CHUNKS_PER_TURN, DIRECTION_BYTES_FREE, GATHERED_BYTES_MAX,
+};
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, FrameKind, control};
 
 use crate::net::conn::link::Link;
+use crate::net::conn::link::bytes::Purpose;
 use crate::net::message::SessionEnd;
 use crate::net::reactor::{Source, give_way};
-use crate::net::session::buffers::GatherShare;
 use crate::net::session::copy::{DirectionEnd, Flow};
 use crate::net::session::idle::{Bounds, until_idle};
 use crate::net::session::pair::until_over;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
-pub use crate::net::session::buffers::MessageBuffers;
+/// Converted bytes of one turn: one buffer for all sessions of a thread, made for the first of
+/// them.
+pub type Scratch = Rc<RefCell<Vec<u8>>>;
 
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
@@ -36,16 +41,16 @@ pub async fn join(
     mut first: Link,
     mut second: Link,
     bounds: Bounds<'_>,
-    buffers: MessageBuffers,
+    scratch: Scratch,
 ) -> SessionEnd {
-    let flows = [Flow::new(bounds.limit), Flow::new(bounds.limit)];
+    let flows = bounds.flows();
     let unread = [first.take_leftover(), second.take_leftover()];
     let end = {
         let ends = [LegEnd::new(&first), LegEnd::new(&second)];
         let ([one, other], [ahead, behind]) = (&ends, &flows);
         let [from_first, from_second] = unread;
-        let mut forth = MessageCopier::new([one, other], from_first, ahead, &buffers);
-        let mut back = MessageCopier::new([other, one], from_second, behind, &buffers);
+        let mut forth = MessageCopier::new([one, other], from_first, ahead, &scratch);
+        let mut back = MessageCopier::new([other, one], from_second, behind, &scratch);
         let idle = pin!(until_idle(&flows, bounds));
         until_over(pin!(forth.run()), pin!(back.run()), idle).await
     };
@@ -96,10 +101,10 @@ struct MessageCopier<'a> {
     converter: Converter,
     /// What was read and not yet converted.
     unconverted: Vec<u8>,
-    /// What was converted and not yet taken by the receiver; has memory while messages stream.
+    /// What was converted and not yet taken by the receiver.
     unsent: Vec<u8>,
     flow: &'a Flow<'a>,
-    share: GatherShare,
+    scratch: &'a Scratch,
 }
 
 /// What a direction does after a turn.
@@ -134,11 +139,10 @@ impl<'a> MessageCopier<'a> {
         [from, to]: [&'a LegEnd<'a>; 2],
         unconverted: Vec<u8>,
         flow: &'a Flow<'a>,
-        buffers: &MessageBuffers,
+        scratch: &'a Scratch,
     ) -> Self {
         let converter = Converter::new(from.link.transport(), to.link.transport());
-        let share = buffers.share();
-        Self { from, to, converter, unconverted, unsent: Vec::new(), flow, share }
+        Self { from, to, converter, unconverted, unsent: Vec::new(), flow, scratch }
     }
 
     /// Moves messages until it is over, and tells how.
@@ -156,27 +160,24 @@ impl<'a> MessageCopier<'a> {
     /// How it ended.
     async fn step(&mut self) -> Result<(), DirectionEnd> {
         let next = self.turn();
+        self.say_held();
         self.answer();
         self.flow.obey_limit().await;
         match next? {
-            Next::Wait => {
-                // Whoever waits keeps no memory but what it needs.
-                self.unsent = Vec::new();
-                match self.wait().await {
-                    Woken::Read => {}
-                    Woken::Send(ControlFrame::Pong(said)) => {
-                        self.send_all(&control(FrameKind::Pong, &said)).await?;
-                    }
-                    Woken::Send(ControlFrame::Close) => {
-                        self.finish().await;
-                        return Err(self.drain().await);
-                    }
+            Next::Wait => match self.wait().await {
+                Woken::Read => {}
+                Woken::Send(ControlFrame::Pong(said)) => {
+                    self.send_all(&control(FrameKind::Pong, &said)).await?;
                 }
-            }
+                Woken::Send(ControlFrame::Close) => {
+                    self.finish().await;
+                    return Err(self.drain().await);
+                }
+            },
             Next::Yield => give_way().await,
             Next::Flush => {
                 self.send_all(&self.unsent).await?;
-                self.give_back();
+                self.unsent = Vec::new();
                 give_way().await;
             }
             Next::Finish => {
@@ -190,12 +191,10 @@ impl<'a> MessageCopier<'a> {
         Ok(())
     }
 
-    /// Gives back the memory of a gathered message that was sent.
-    fn give_back(&mut self) {
-        if self.unsent.capacity() > OUT_BYTES {
-            self.unsent = Vec::new();
-        }
-        self.share.hold(self.converter.gathered_len());
+    /// Says how much memory it holds.
+    fn say_held(&self) {
+        let waits = self.unconverted.capacity() + self.unsent.capacity();
+        self.flow.hold(waits + self.converter.gathered_bytes());
     }
 
     /// Waits for bytes, or for a control frame that may be sent now.
@@ -254,8 +253,7 @@ impl<'a> MessageCopier<'a> {
     #[inline(never)]
     fn turn(&mut self) -> Result<Next, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
-        let scratch = self.share.buffers().scratch();
-        let mut out = scratch.borrow_mut();
+        let mut out = self.scratch.borrow_mut();
         if out.capacity() == 0 {
             out.reserve_exact(OUT_BYTES);
         }
@@ -269,8 +267,11 @@ impl<'a> MessageCopier<'a> {
             }
             let kept = core::mem::take(&mut self.unconverted);
             let (input, more) = if kept.is_empty() {
-                match self.receive(&mut buffer)? {
-                    ReadPart::Bytes(chunk) => (chunk, chunk.len() == CHUNK_BYTES),
+                // It may be that the receiver takes none of it.
+                let room = self.flow.room(Purpose::Stalled).max(DIRECTION_BYTES_FREE);
+                let room = room.min(CHUNK_BYTES);
+                match self.receive(buffer.get_mut(..room).unwrap_or_default())? {
+                    ReadPart::Bytes(chunk) => (chunk, chunk.len() == room),
                     ReadPart::Nothing => return Ok(Next::Wait),
                     ReadPart::End => return Ok(Next::Finish),
                 }
@@ -291,9 +292,10 @@ impl<'a> MessageCopier<'a> {
     /// Converts as much as fits; the rest is kept.
     fn convert(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), DirectionEnd> {
         out.clear();
-        let taken = self.converter.feed(input, out, self.share.limit());
+        let room = self.converter.gathered_bytes() + self.flow.room(Purpose::Gathered);
+        let taken = self.converter.feed(input, out, room.min(GATHERED_BYTES_MAX));
         let taken = taken.map_err(|_| DirectionEnd::Malformed)?;
-        self.share.hold(self.converter.gathered_len());
+        self.say_held();
         self.unconverted = input.get(taken..).unwrap_or_default().to_vec();
         Ok(())
     }
@@ -301,8 +303,7 @@ impl<'a> MessageCopier<'a> {
     /// Sends converted bytes; false if some are left, or a gathered message is to follow.
     fn pass_on(&mut self, out: &[u8]) -> Result<bool, DirectionEnd> {
         let sent = if out.is_empty() { 0 } else { self.send_some(out)? };
-        self.unsent.clear();
-        self.unsent.extend_from_slice(out.get(sent..).unwrap_or_default());
+        self.unsent = out.get(sent..).unwrap_or_default().to_vec();
         if self.unsent.is_empty()
             && let Some(whole) = self.converter.take_whole()
         {

@@ -11,7 +11,7 @@ use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{HEALTH_CHECK_MS, OUTBOX_MAX};
 
 use crate::net::conn::link::Link;
-use crate::net::conn::link::bytes::Held;
+use crate::net::conn::link::bytes::{Held, Purpose};
 use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::conn::{Connection, payload};
@@ -50,7 +50,8 @@ pub(crate) async fn serve(
     let Connection { link, from, place } = connection;
     let (conn, transport) = (place.conn(), link.transport());
     let (queue, outbox) = bounded(OUTBOX_MAX);
-    let outbox_in = Outbox { queue, held: link.holds_too(), asked: None };
+    let held = Held::none(place.account(Purpose::Unread));
+    let outbox_in = Outbox { queue, held, asked: None };
     let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if rendezvous.inbox.send(opened).await.is_ok() {
         let ip = from.ip();
@@ -150,7 +151,7 @@ impl Talk<'_> {
 
     /// Reads what is there and passes on every whole payload.
     async fn receive(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
-        self.link.tied = self.place.is_tied();
+        self.link.familiar = self.place.is_familiar();
         if let Err(reason) = self.link.read() {
             self.secrecy.left(self.ip);
             return Err(reason);

@@ -380,12 +380,12 @@ impl Signalling {
     /// A payload for a connection; one for which there is no memory is not read fast enough.
     fn push(&mut self, conn: Conn, mut payload: Vec<u8>) {
         payload.shrink_to_fit();
-        let tied = self.pool.is_tied(conn);
+        let familiar = self.pool.is_familiar(conn);
         let Some(outbox) = self.outboxes.get_mut(conn) else { return };
         if !self.machine.is_reading(conn) {
             outbox.asked = None;
         }
-        match outbox.held.another(payload.len(), tied) {
+        match outbox.held.another(payload.len(), familiar) {
             Some(held) => self.tell(conn, ToConnection::Payload(payload, held)),
             None => self.give_up(conn),
         }

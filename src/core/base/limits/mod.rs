@@ -31,22 +31,35 @@ pub const ONLINE_BYTES_MAX: usize = 360 * 1024;
 pub const RELAY_FRAME_BYTES_MAX: usize = 4 * 1024;
 /// Largest HTTP request that opens a WebSocket; browsers send the cookies of the host along.
 pub const HANDSHAKE_BYTES_MAX: usize = 8 * 1024;
-/// Bytes each connection may hold of messages that are not whole and of such as nobody took yet
-/// (C107): nearly all messages are below a tenth of it.
-pub const CONNECTION_BYTES_FREE: usize = 4 * 1024;
+/// Bytes each connection may hold of messages that are not whole (C107): an online query of as many
+/// ids as a stranger may ask for; nearly all others are below a tenth of it.
+pub const HALF_READ_BYTES_FREE: usize = 3 * 1024;
+/// The same of messages for it that it did not read yet: three punches.
+pub const UNREAD_BYTES_FREE: usize = 1024;
+/// Bytes each direction of a session may hold; it goes on with these when there is no more.
+pub const DIRECTION_BYTES_FREE: usize = 4 * 1024;
 /// Bytes one connection may hold beyond these: a whole frame, and room to read at its end.
 pub const CONNECTION_BYTES_MAX: usize = FRAME_BYTES_MAX + 4 * 1024;
-/// Bytes all connections may hold together beyond these: whoever needs more is closed.
-pub const SHARED_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Of those, how many those may hold who are tied to no device and did not show the key.
-pub const SHARED_BYTES_OF_STRANGERS: usize = SHARED_BYTES_MAX / 2;
+/// Bytes that all of them may hold together beyond these on a small router, and anywhere at least:
+/// all connections at their worst at once add less than 4 MiB (C114).
+pub const SHARED_BYTES_MIN: usize = 2 * 1024 * 1024;
+/// What of that each purpose may take, in eighths, and what of it strangers may: messages of
+/// signalling that are not whole, here. Whoever needs more is closed.
+pub const HALF_READ_EIGHTHS: [usize; 2] = [4, 1];
+/// Messages of signalling that nobody reads. No client is sent long ones.
+pub const UNREAD_EIGHTHS: [usize; 2] = [1, 1];
 /// Messages of sessions that came in fragments and go on as one frame, whose header must tell its
-/// length, are held until they are whole: so many bytes of all sessions of a thread together, of
-/// which there is one on a small router (C108). Other messages pass without being held.
-pub const GATHERED_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// One direction of a session may hold one part in so many of that, 768 KiB; a longer message ends
-/// the session.
-pub const GATHERED_PARTS: usize = 4;
+/// length, are held until they are whole (C108). Other messages pass without being held.
+pub const GATHERED_EIGHTHS: [usize; 2] = [4, 2];
+/// Bytes of sessions whose receiver takes none; counted with those above. Without room a session
+/// reads no more than it can pass on.
+pub const STALLED_EIGHTHS: [usize; 2] = [3, 1];
+/// What strangers, deaf devices and sessions leave at least for half-read messages of those who are
+/// known.
+const KNOWN_EIGHTHS_MIN: usize = 8 - HALF_READ_EIGHTHS[1] - UNREAD_EIGHTHS[0] - GATHERED_EIGHTHS[0];
+/// What one direction of a session may hold of a message in fragments; a longer one ends the
+/// session (C108).
+pub const GATHERED_BYTES_MAX: usize = 768 * 1024;
 /// Largest datagram read; longer ones are cut by the kernel and dropped here.
 pub const DATAGRAM_BYTES_MAX: usize = 1500;
 /// What the kernel is asked to hold of datagrams that were not read yet, and as much of those not
@@ -203,8 +216,8 @@ pub const TURN_BYTES: usize = PIPE_BYTES;
 /// A leg whose partner broke off is broken off this long after its last byte was sent, so that
 /// it is there before.
 pub const RESET_PAUSE_MS: u64 = 200;
-/// Bytes kept of a parked leg; a first handshake message is a few hundred.
-pub const PARKED_BYTES_MAX: usize = 16 * 1024;
+/// Bytes kept of a parked leg, which are its own; a first handshake message is a few hundred.
+pub const PARKED_BYTES_MAX: usize = HALF_READ_BYTES_FREE;
 /// Pause after the kernel refused a connection for want of file descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// File descriptors needed besides connections and sessions: both ends of pipes, listeners,
@@ -214,6 +227,13 @@ pub const FILES_SPARE: usize = 2 * PIPES_MAX + 32;
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 // A tag and a length of one byte each stand before an id.
 const_assert!(ONLINE_IDS_MAX as usize * (2 + CHOSEN_ID_CHARS_MAX) <= ONLINE_BYTES_MAX - 64);
+const_assert!(Limits::SMALL_ROUTER.shared_bytes() == SHARED_BYTES_MIN);
+// A query of an address book among them, and room to read at its end.
+const_assert!(
+    ONLINE_BYTES_MAX + CONNECTION_BYTES_MAX - FRAME_BYTES_MAX
+        <= SHARED_BYTES_MIN / 8 * KNOWN_EIGHTHS_MIN
+);
+const_assert!(GATHERED_BYTES_MAX <= SHARED_BYTES_MIN / 8 * GATHERED_EIGHTHS[0]);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
 const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= PIPE_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);
@@ -262,6 +282,13 @@ impl Limits {
         writes_a_day: 8,
         forget_after_days: 0,
     };
+
+    /// Bytes that all connections and sessions may hold together beyond what each has of its own:
+    /// a small router's, and in proportion where there may be more of them (C114).
+    pub const fn shared_bytes(&self) -> usize {
+        let bytes = self.connections * 4 * 1024 + self.sessions * 32 * 1024;
+        if bytes < SHARED_BYTES_MIN { SHARED_BYTES_MIN } else { bytes }
+    }
 
     /// `forget_after_days` in milliseconds; None if no peer is ever forgotten for another.
     pub const fn forget_after_ms(&self) -> Option<u64> {
