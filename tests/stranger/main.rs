@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 #[path = "../sim/chance.rs"]
 mod chance;
+mod flood;
 mod load;
 #[path = "../model/mod.rs"]
 mod model;
