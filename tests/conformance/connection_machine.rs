@@ -79,6 +79,27 @@ fn c027_kept_connections_leave_places_for_those_who_ask() {
 }
 
 #[test]
+fn c116_a_device_a_day_old_has_a_place_that_newcomers_cannot_take() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let limits = Limits { connections: 8, ..Limits::default() };
+    let mut drive = Drive::new(limits, Policy::default());
+    drive.machine.set_epoch_secs(1_700_000_000);
+    let old = connected(&mut drive);
+    drive.hang_up(old);
+    drive.wait(DAY_MS);
+    for peer in 0..7 {
+        let conn = drive.connect("198.51.100.9:1");
+        let id = format!("peer{peer:04}");
+        let deeds = drive.stream(conn, &say::register_pk(&id, DEVICE, &KEY));
+        assert_eq!(deeds.kept(conn), peer < 6);
+    }
+    connected(&mut drive);
+    let conn = drive.connect("198.51.100.9:1");
+    let deeds = drive.stream(conn, &say::register_pk("peer0006", DEVICE, &KEY));
+    assert!(!deeds.kept(conn), "one place is for those who only ask");
+}
+
+#[test]
 fn c030_a_push_goes_to_the_connection_and_not_to_udp() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);

@@ -91,7 +91,8 @@ impl Rendezvous {
         let Challenge { claim, key, asked, answered } = challenge;
         let Some(peer) = self.registry.peer(&id).filter(|peer| peer.key == key) else { return };
         let moved = peer.present(now).is_some_and(|here| here.via() != asked);
-        let gone = self.source(claim.via()).is_err() || self.is_crowded(claim.via());
+        let gone =
+            self.source(claim.via()).is_err() || self.is_crowded(now, claim.via(), Some(&id));
         if answered || moved || gone {
             return;
         }

@@ -166,7 +166,8 @@ impl Rendezvous {
         if is_counted && !self.newcomers.may_ask(now, from, proved, limit) {
             return self.too_frequent(via, effects);
         }
-        if self.is_crowded(via) {
+        let known = (standing == Standing::Known).then_some(&claim.id);
+        if self.is_crowded(now, via, known) {
             self.counters.count(DropReason::TableFull);
             answer(effects, via, Registered::ServerError);
             return Ok(());
@@ -423,12 +424,16 @@ impl Rendezvous {
     }
 
     /// Whether peers are present on so many connections that no more may be kept: a quarter stays
-    /// free for those who only ask.
-    pub(super) fn is_crowded(&self, via: Via) -> bool {
+    /// free, half of it for those who only ask and half for devices a day old (C116).
+    pub(super) fn is_crowded(&self, now: Time, via: Via, known: Option<&PeerId>) -> bool {
         let Via::Stream(conn) = via else { return false };
+        let peer = known.and_then(|id| self.registry.peer(id));
+        let settled =
+            peer.is_some_and(|peer| is_settled(peer.first_seen_secs, self.unix_secs(now)));
+        let eighths = if settled { 7 } else { 6 };
         let kept =
             self.connections.get(&conn).is_some_and(|connection| connection.registered.is_some());
-        !kept && self.registered_connections >= self.limits.connections * 3 / 4
+        !kept && self.registered_connections >= self.limits.connections * eighths / 8
     }
 
     pub(super) fn too_frequent(
