@@ -75,6 +75,8 @@ pub struct Outbox {
 pub enum ToConnection {
     /// Send this, which takes so much memory.
     Payload(Vec<u8>, Held),
+    /// What comes next is for a moment from now (C139).
+    Pause,
     /// You are a peer's presence: send heartbeats, and end when they are not answered (C28).
     Keep,
     /// The same, for a bounded time (C102).

@@ -2,6 +2,9 @@
 //! C52 where sockets are what matters. Refusals first.
 //! What the relay has to do with it stands in `relay_signal.rs`.
 
+use std::net::TcpStream;
+use std::time::Duration;
+
 use hbb_core::base::address::Network;
 use hbb_core::rendezvous::{LocalNetwork, Policy};
 
@@ -11,6 +14,7 @@ use crate::both::{
 use crate::loopback::{
     self, A_IP, B_IP, B1, Caller, DEVICE, Device, ELSEWHERE, KEY, main_port, one_shot,
 };
+use crate::model::host::Host;
 use crate::model::initiator::verify;
 use crate::model::server::Server;
 use crate::model::wire::{demangle, frame, mangle};
@@ -173,6 +177,33 @@ fn c044_the_answer_tells_where_the_targets_connection_came_from() {
             assert_eq!(answer.other_failure, "");
         }
     });
+}
+
+/// As clients do it: they tell where they will listen, close that connection, and then listen.
+#[test]
+fn c139_a_target_that_listens_a_moment_after_it_closed_is_reached() {
+    const TRIES: usize = 20;
+    let (server, target) = over_loopback();
+    let reached = (0..TRIES).filter(|_| {
+        let (mut initiator, hole) = loopback::asked(&server, &target);
+        let at = main_port(&server);
+        let listener = std::thread::spawn(move || {
+            let host = Host::local(B_IP);
+            let mut shot = Caller::from(B_IP, at);
+            let port = shot.addr().port();
+            shot.say(&say::punch_sent(B1, &hole.socket_addr, |_| ()));
+            drop(shot);
+            std::thread::sleep(Duration::from_millis(3));
+            host.listen(port)
+        });
+        let told = demangle(&answer(&mut initiator).socket_addr);
+        let direct = TcpStream::connect(told).is_ok();
+        drop(listener.join().unwrap());
+        direct
+    });
+    let reached = reached.count();
+    println!("{reached} of {TRIES} were reached");
+    assert!(reached >= TRIES - 2, "{reached} of {TRIES}");
 }
 
 #[test]

@@ -61,6 +61,12 @@ impl Reply {
             _ => false,
         }
     }
+
+    /// Whether it names a port at which somebody listens a moment from now, who closes another
+    /// connection there first (C139). A socket for datagrams is open already.
+    pub fn is_early(&self) -> bool {
+        matches!(self, Self::PunchAnswer(answer) if !answer.is_udp)
+    }
 }
 
 /// PunchHole: what a target needs to open its NAT towards an initiator.

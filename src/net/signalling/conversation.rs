@@ -1,14 +1,15 @@
 //! One signalling connection, from its first words to its end: payloads in, payloads out,
 //! deadlines. It knows nothing of what payloads say but the key exchange of `conn/secrecy.rs`.
-//! C03-C05, C26-C29, C31.
+//! C03-C05, C26-C29, C31, C139.
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use smol::future;
 
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::limits::{HEALTH_CHECK_MS, OUTBOX_MAX};
+use hbb_core::base::limits::{HEALTH_CHECK_MS, LISTENS_MS, OUTBOX_MAX};
 
 use crate::net::conn::link::Link;
 use crate::net::conn::link::bytes::{Held, Purpose};
@@ -16,6 +17,7 @@ use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::conn::{Connection, payload};
 use crate::net::message::{Outbox, ToConnection, ToRendezvous};
+use crate::net::reactor::Timer;
 use crate::net::report;
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
@@ -106,6 +108,10 @@ impl Talk<'_> {
                 Happening::Readable => self.receive(&mut idle).await,
                 Happening::Outgoing(ToConnection::Payload(payload, held)) => {
                     self.send(payload, held).await
+                }
+                Happening::Outgoing(ToConnection::Pause) => {
+                    Timer::after(Duration::from_millis(LISTENS_MS)).await;
+                    Ok(())
                 }
                 Happening::Outgoing(ToConnection::Keep) => {
                     idle.keep(None);

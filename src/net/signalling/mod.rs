@@ -349,6 +349,9 @@ impl Signalling {
                     }
                 }
                 Effect::Reply { via: Via::Stream(conn), reply } => {
+                    if reply.is_early() {
+                        self.tell(conn, ToConnection::Pause);
+                    }
                     self.push(conn, encode(&reply));
                 }
                 Effect::Keep { conn } => {
