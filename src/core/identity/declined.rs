@@ -8,7 +8,7 @@ use crate::base::limits::{DECLINED_MAX, DECLINED_MS};
 use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
 
-/// Addresses where an offer was left unanswered of late, [`DECLINED_MAX`] at most.
+/// Addresses where an offer was left unanswered of late, `DECLINED_MAX` at most.
 pub struct Declined(Table<Prefix, Time>);
 
 impl Declined {
@@ -23,7 +23,7 @@ impl Declined {
     }
 
     /// Whether whoever comes from this address next is to go on in clear: once for each offer that
-    /// was left, and within [`DECLINED_MS`]. Others there, who may have the key, get the offer.
+    /// was left, and within `DECLINED_MS`. Others there, who may have the key, get the offer.
     pub fn take(&mut self, now: Time, ip: IpAddr) -> bool {
         let left = self.0.remove(&Prefix::of(ip));
         left.is_some_and(|at| now.since_ms(at) <= DECLINED_MS)
