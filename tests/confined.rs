@@ -164,7 +164,9 @@ fn calls_are_listed(flags: &[&str], uses: fn(&mut Server)) -> String {
     let text = fs::read_to_string(&trace).unwrap();
     let (before, after) = text.split_once("seccomp(SECCOMP_SET_MODE_FILTER").expect("no filter");
     assert!(before.len() > 1000 && after.lines().count() > 20, "{} lines", text.lines().count());
-    let refused: Vec<_> = after.lines().filter(|line| line.contains("ENOSYS")).collect();
+    // A libc that finds no clone3 starts its thread by clone, whose flags the filter can see.
+    let refused = |line: &&str| line.contains("ENOSYS") && !line.contains("clone3");
+    let refused: Vec<_> = after.lines().filter(refused).collect();
     assert!(refused.is_empty(), "add to src/net/process/calls.rs:\n{}", refused.join("\n"));
     after.into()
 }
