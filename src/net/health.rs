@@ -5,6 +5,7 @@
 //! name server that is silent takes no name away that was known. Checks: C128.
 
 use std::io;
+use std::mem;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -112,10 +113,9 @@ impl Watch {
     }
 
     fn watch_relays(&mut self, relays: Vec<String>) -> bool {
-        let names: Vec<&str> = relays.iter().map(|relay| split_port(relay).0).collect();
-        let is_kept = |host: &Host| host.named.ours || names.contains(&&*host.named.name);
-        self.hosts.retain(is_kept);
-        names.iter().for_each(|name| self.add(name, false));
+        let is_named = |name: &str| relays.iter().any(|relay| split_port(relay).0 == name);
+        self.hosts.retain(|host| host.named.ours || is_named(&host.named.name));
+        relays.iter().for_each(|relay| self.add(split_port(relay).0, false));
         (self.relays, self.told) = (relays.clone(), relays);
         true
     }
@@ -186,13 +186,16 @@ impl Host {
     fn look_up(&mut self, now: Time) -> bool {
         self.asked = Some(now);
         let Ok(found) = (&*self.named.name, RELAY_PORT).to_socket_addrs() else { return false };
-        let mut found: Vec<IpAddr> = found.map(|at| canonical(at.ip())).collect();
+        let (known, mut changed) = (mem::take(&mut self.named.addresses), false);
+        let addresses = &mut self.named.addresses;
         // The order that name servers give them in differs from time to time.
-        found.sort_unstable();
-        found.dedup();
-        found.truncate(NAME_ADDRESSES_MAX);
-        let changed = self.named.addresses != found;
-        self.named.addresses = found;
+        for ip in found.map(|at| canonical(at.ip())) {
+            if addresses.len() < NAME_ADDRESSES_MAX && !addresses.contains(&ip) {
+                changed |= !known.contains(&ip);
+                addresses.push(ip);
+            }
+        }
+        changed |= addresses.len() != known.len();
         if changed {
             self.good = None;
         }

@@ -48,16 +48,16 @@ fn bits(mask: IpAddr) -> u8 {
     u8::try_from(ones).unwrap_or(u8::MAX)
 }
 
-/// The routers this machine sends through over IPv4; empty if it cannot be known.
-pub(crate) fn gateways() -> Vec<IpAddr> {
+/// The router this machine sends through over IPv4; None if it cannot be known.
+pub(crate) fn gateway() -> Option<IpAddr> {
     let mut buffer = [0; ROUTES_BYTES];
     let read = File::open(ROUTES).and_then(|mut file| file.read(&mut buffer));
     let text = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
-    String::from_utf8_lossy(text).lines().filter_map(gateway).collect()
+    str::from_utf8(text).ok()?.lines().find_map(gateway_of)
 }
 
 /// The gateway of a line: its third word, as the kernel's processor reads the four bytes.
-fn gateway(line: &str) -> Option<IpAddr> {
+fn gateway_of(line: &str) -> Option<IpAddr> {
     let word = line.split_ascii_whitespace().nth(2)?;
     let number = u32::from_str_radix(word, 16).ok().filter(|number| *number > 0)?;
     Some(Ipv4Addr::from(number.to_ne_bytes()).into())
@@ -71,9 +71,9 @@ mod tests {
     fn a_gateway_is_read_as_the_kernel_writes_it() {
         let written = format!("{:08X}", u32::from_ne_bytes([192, 168, 1, 254]));
         let line = format!("eth0\t00000000\t{written}\t0003\t0\t0\t0\t00000000\t0\t0\t0");
-        assert_eq!(gateway(&line), Some([192, 168, 1, 254].into()));
+        assert_eq!(gateway_of(&line), Some([192, 168, 1, 254].into()));
         for none in ["", "Iface\tDestination\tGateway", "eth0\t0001A8C0\t00000000\t0001", "a b"] {
-            assert_eq!(gateway(none), None, "{none}");
+            assert_eq!(gateway_of(none), None, "{none}");
         }
     }
 

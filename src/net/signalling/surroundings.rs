@@ -8,7 +8,7 @@ use hbb_core::base::time::Time;
 use hbb_core::rendezvous::Rendezvous;
 
 use crate::net::health::ToWatch;
-use crate::net::interfaces::{gateways, own_networks};
+use crate::net::interfaces::{gateway, own_networks};
 use crate::net::tasks::queue::Sender;
 
 /// When to look again.
@@ -38,6 +38,6 @@ impl Surroundings {
         self.addresses_due = now.after_ms(OWN_ADDRESSES_READ_MS);
         let mut found = own_networks();
         found.retain(|(ip, _)| self.bind.is_none_or(|bind| bind == *ip));
-        machine.set_interfaces(&found, gateways());
+        machine.set_interfaces(&found, gateway());
     }
 }

@@ -51,8 +51,8 @@ pub struct Here {
     relay_port: Option<u16>,
     addresses: Vec<IpAddr>,
     networks: Vec<OwnNetwork>,
-    /// A client seen at one of these was translated on its way: where it is, nobody knows.
-    gateways: Vec<IpAddr>,
+    /// A client seen here was translated on its way: where it is, nobody knows.
+    gateway: Option<IpAddr>,
     names: Vec<NamedHost>,
 }
 
@@ -63,9 +63,9 @@ impl Rendezvous {
     }
 
     /// Says at which addresses this machine is, each with the bits of its network, and which
-    /// addresses are gateways: whoever seems to be at one of those is elsewhere.
-    pub fn set_interfaces(&mut self, found: &[(IpAddr, u8)], gateways: Vec<IpAddr>) {
-        self.policy.here.set_interfaces(found, gateways);
+    /// one is the gateway: whoever seems to be there is elsewhere.
+    pub fn set_interfaces(&mut self, found: &[(IpAddr, u8)], gateway: Option<IpAddr>) {
+        self.policy.here.set_interfaces(found, gateway);
     }
 
     /// Says what the names stand for that relays are handed out by.
@@ -80,13 +80,17 @@ impl Here {
         self.relay_port = Some(port);
     }
 
-    /// The addresses of our interfaces, each with the bits of its network, and the gateways; of
+    /// The addresses of our interfaces, each with the bits of its network, and the gateway; of
     /// more than [`OWN_ADDRESSES_READ_MAX`] the rest is left out.
-    fn set_interfaces(&mut self, found: &[(IpAddr, u8)], gateways: Vec<IpAddr>) {
+    fn set_interfaces(&mut self, found: &[(IpAddr, u8)], gateway: Option<IpAddr>) {
         let found = found.get(..OWN_ADDRESSES_READ_MAX).unwrap_or(found);
-        self.addresses = found.iter().map(|(ip, _)| *ip).collect();
-        self.networks = found.iter().filter_map(|(ip, bits)| OwnNetwork::of(*ip, *bits)).collect();
-        self.gateways = gateways;
+        self.addresses.clear();
+        self.networks.clear();
+        for (ip, bits) in found {
+            self.addresses.push(*ip);
+            self.networks.extend(OwnNetwork::of(*ip, *bits));
+        }
+        self.gateway = gateway;
     }
 
     /// What names stand for, at most [`RELAY_NAMES_MAX`] of them.
@@ -96,7 +100,7 @@ impl Here {
     }
 
     fn network_of(&self, ip: IpAddr) -> Option<&OwnNetwork> {
-        if self.gateways.contains(&ip) {
+        if self.gateway == Some(ip) {
             return None;
         }
         // Of those within each other the innermost, of equal ones the first.
@@ -168,7 +172,7 @@ impl Here {
     /// A relay at the usual port of a machine with one address, of a /24.
     pub(super) fn stand_at(&mut self, ip: &str) {
         self.relays_at(21_117);
-        self.set_interfaces(&[(ip.parse().unwrap(), 24)], Vec::new());
+        self.set_interfaces(&[(ip.parse().unwrap(), 24)], None);
     }
 }
 
@@ -240,7 +244,7 @@ mod tests {
         let mut here = Here::default();
         here.relays_at(port);
         let found: Vec<_> = INTERFACES.iter().map(|(at, bits)| (ip(at), *bits)).collect();
-        here.set_interfaces(&found, vec![ip("10.1.0.254")]);
+        here.set_interfaces(&found, Some(ip("10.1.0.254")));
         here
     }
 
@@ -329,7 +333,7 @@ mod tests {
         let mut here = Here::default();
         let many: Vec<_> = (0..=255).flat_map(|n| [n, n]).map(|n| format!("10.{n}.0.1")).collect();
         let many: Vec<_> = many.iter().map(|at| (ip(at), 24)).collect();
-        here.set_interfaces(&many, Vec::new());
+        here.set_interfaces(&many, None);
         assert_eq!((here.addresses.len(), here.networks.len()), (256, 256));
         let name = NamedHost { name: "a".into(), addresses: Vec::new(), ours: false };
         here.set_names(vec![name; 99]);
