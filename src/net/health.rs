@@ -6,8 +6,11 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
+
+use async_net::TcpStream;
+use smol::{Timer, future};
 
 use crate::config::{PORT, Ports};
 use crate::net::clock::Clock;
@@ -204,10 +207,18 @@ impl Host {
 
     /// Tries the address that last answered first.
     fn answers(&mut self, port: u16) -> bool {
-        let timeout = Duration::from_millis(RELAY_CONNECT_MS);
         let mut all = self.good.into_iter().chain(self.named.addresses.iter().copied());
-        self.good =
-            all.find(|ip| TcpStream::connect_timeout(&SocketAddr::new(*ip, port), timeout).is_ok());
+        self.good = all.find(|ip| connects(SocketAddr::new(*ip, port)));
         self.good.is_some()
     }
+}
+
+/// Whether somebody takes a connection there in time. This thread has time, and smol's reactor.
+fn connects(to: SocketAddr) -> bool {
+    let connected = async { TcpStream::connect(to).await.is_ok() };
+    let late = async {
+        Timer::after(Duration::from_millis(RELAY_CONNECT_MS)).await;
+        false
+    };
+    smol::block_on(future::or(connected, late))
 }

@@ -37,6 +37,7 @@ const LAYERS: &[&[&str]] = &[
 /// Who may name an outside crate; static_assertions leaves nothing in the binary.
 const CRATES: &[(&str, &[&str])] = &[
     ("argh", &["src/cli.rs", "src/cli/keys.rs", "src/cli/store.rs"]),
+    ("async_net", &["src/net/health.rs"]),
     ("crypto_secretbox", &["src/core/identity/seal.rs"]),
     ("ct_codecs", &["src/cmd/export.rs", "src/core/identity/", "src/core/wire/handshake.rs"]),
     ("ed25519_compact", &["src/core/identity/"]),
