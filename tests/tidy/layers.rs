@@ -56,6 +56,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["src/cmd/store.rs", "src/log/terminal.rs", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
     ("seccompiler", &["src/net/process/calls.rs"]),
+    ("sha1_smol", &["src/core/wire/handshake.rs"]),
     ("simple_logger", &["src/log/terminal.rs"]),
     ("siphasher", &["src/core/base/"]),
     ("smol", &["src/net/"]),
