@@ -11,6 +11,7 @@ use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
 use crate::net::process::confine::Confinement;
+use crate::net::process::files::raise_limit;
 use crate::net::process::signal::Reloads;
 use crate::net::recall::{Keep, Whereabouts};
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
@@ -32,7 +33,8 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
     let confinement = Confinement::begin(&[&config.data, control_folder], &store);
     let signals = Reloads::take().map_err(|cause| exit(ServeError::System(cause)))?;
     let keys = keygen::policy(&config)?;
-    let settings = RunningSettings::new(config.clone(), keys.clone()).map_err(Exit::flags)?;
+    let settings = RunningSettings::new(config.clone(), keys.clone(), raise_limit());
+    let settings = settings.map_err(Exit::flags)?;
     let live = settings.live();
     let rendezvous = match config.role {
         Role::Relay => None,
@@ -64,7 +66,7 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {
-    let mut relay = Relay::new(config.limits, keys.enforced.clone(), seed()?);
+    let mut relay = Relay::new(live.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
     Ok(match config.role {
         Role::All => relay.beside_rendezvous(),
@@ -82,7 +84,7 @@ fn rendezvous(
     let unusable = |error| store::exit(&path, error);
     let mut store = store::open(&path).map_err(unusable)?;
     let signing = keys.signing.clone();
-    let mut machine = Rendezvous::new(config.limits, live.policy.clone(), signing, seed()?);
+    let mut machine = Rendezvous::new(live.limits, live.policy.clone(), signing, seed()?);
     let (mut peers, mut left_out) = (0_usize, 0_usize);
     let mut restore = |record: Record| {
         let registered = matches!(record.state, RecordState::Registered(_));

@@ -9,16 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use log::{info, warn};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::future;
 
 use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
 use hbb_core::base::address::Endpoint;
-use hbb_core::base::limits::{
-    FILES_SPARE, INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX,
-};
+use hbb_core::base::limits::{INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX};
 use hbb_core::base::rates::Rates;
 use hbb_core::base::table::Seed;
 use hbb_core::base::writes::Writes;
@@ -139,7 +136,6 @@ pub(crate) fn run(setup: Setup, signals: Reloads) -> Result<(), ServeError> {
     let signals = signals.and_stops().map_err(ServeError::System)?;
     let sockets = open(&setup)?;
     let executor = Executor::default();
-    raise_file_limit(&setup.live);
     let mut ended = Ok(());
     let serving = serve(setup, signals, sockets, executor.clone());
     executor.run(pin!(async { ended = serving.await })).map_err(ServeError::System)?;
@@ -172,20 +168,6 @@ fn open(setup: &Setup) -> Result<Sockets, ServeError> {
             .filter_map(Result::transpose)
             .collect::<Result<_, _>>()?,
     })
-}
-
-/// Raises the soft limit of open files to what the limits need, or says that it cannot.
-fn raise_file_limit(live: &LiveSettings) {
-    let need = (live.limits.connections + 2 * live.limits.sessions + FILES_SPARE) as u64;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_none_or(|current| current >= need) {
-        return;
-    }
-    let target = maximum.map_or(need, |maximum| maximum.min(need));
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(target), maximum });
-    if raised.is_err() || target < need {
-        warn!("file-limit-low limit={target} needed={need} help=raise-nofile");
-    }
 }
 
 async fn serve(

@@ -1,6 +1,7 @@
 //! The settings of a running server: what its parts hold of them, what a reload reads again, what
-//! an operator changes meanwhile. Checks: tests/ctl.rs, C71 and C72 in tests/conformance.
+//! an operator changes meanwhile. Checks: tests/ctl.rs, C71, C72, C117 in tests/conformance.
 
+mod files;
 mod lists;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::cli::ServeFlags;
 use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
+use files::Files;
 pub use lists::BANNED_FILE;
 use lists::Lists;
 
@@ -66,23 +68,28 @@ pub struct RunningSettings {
     config: Config,
     keys: KeyPolicy,
     lists: Lists,
+    files: Files,
+    /// What is in force of the limits in `config`.
+    limits: Limits,
 }
 
 impl RunningSettings {
-    /// The settings at start; reads the lists.
+    /// The settings at start, where so many files may be open; reads the lists.
     ///
     /// # Errors
     /// What is wrong with the lists, one a line: without all of them nobody is served.
-    pub fn new(config: Config, keys: KeyPolicy) -> Result<Self, String> {
+    pub fn new(config: Config, keys: KeyPolicy, files: usize) -> Result<Self, String> {
         let lists = Lists::read(&config.data).map_err(|faults| faults.join("\n"))?;
-        Ok(Self { config, keys, lists })
+        let mut files = Files::new(files, config.relay_threads);
+        let limits = files.allow(config.limits);
+        Ok(Self { config, keys, lists, files, limits })
     }
 
     /// What the parts of a running server hold of them.
     pub fn live(&self) -> LiveSettings {
         let config = &self.config;
         LiveSettings {
-            limits: config.limits,
+            limits: self.limits,
             policy: policy(config, &self.keys, self.lists.bans.clone()),
             public: config.public.clone(),
             proxies: config.proxies.clone(),
@@ -122,6 +129,7 @@ impl RunningSettings {
         })?;
         let fixed = self.config.restart_needed(&new);
         set_level(level(&new));
+        self.limits = self.files.allow(new.limits);
         self.config = new;
         Ok((self.live(), fixed))
     }
@@ -132,17 +140,20 @@ impl RunningSettings {
     /// As for [`Self::reload`].
     pub fn set_limit(&mut self, name: &str, value: &str) -> Result<LiveSettings, String> {
         self.config = self.config.with_limit(name, value)?;
+        self.limits = self.files.allow(self.config.limits);
         Ok(self.live())
     }
 
-    /// How much of everything the file allows now.
+    /// How much of everything is allowed now.
     pub const fn limits(&self) -> Limits {
-        self.config.limits
+        self.limits
     }
 
-    /// The limits, and the speeds, by the names of their flags.
+    /// The limits in force, and the speeds, by the names of their flags.
     pub fn limit_texts(&self) -> Vec<(&'static str, String)> {
-        self.config.limit_texts()
+        let mut config = self.config.clone();
+        config.limits = self.limits;
+        config.limit_texts()
     }
 
     /// Shuts somebody out or lets them in again, and keeps that on disk.

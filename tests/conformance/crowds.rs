@@ -1,4 +1,4 @@
-//! Connections of one address that want too much, and who is served all the same: C100-C102.
+//! Connections of one address that want too much, and who is served all the same: C100-C102, C117.
 //! What takes half a minute stands in `half_minute.rs`.
 
 use std::fs;
@@ -16,6 +16,7 @@ use crate::model::server::Server;
 use crate::relay_socket::{first, is_pair};
 use crate::say::{self, take, unhex};
 use crate::websocket::{WebSocket, ws_port};
+use crate::writes::ctl;
 
 const STRANGER: &str = "127.66.6.6";
 const CLIENT: &str = "127.77.7.7";
@@ -183,6 +184,37 @@ fn c101_a_stranger_with_an_ipv6_48_keeps_nobody_out() {
     are_served(ports, ["2001:db8:77::1", "2001:db8:88::1"], B1);
     let still = open(&mut held);
     assert!((32..=64).contains(&still), "{still} are open");
+}
+
+/// 64 files: a quarter of them is for connections and sessions, as there are others to open.
+#[test]
+fn c117_with_few_files_to_open_strangers_take_none_that_others_need() {
+    let few = ["sh", "-c", r#"ulimit -n 64; exec "$@""#, "sh"];
+    let flags = ["--key=", "--trusted-proxies", "192.0.2.1"];
+    let mut server = Server::start_behind(&few, &flags);
+    let said = server.wait_log("warn file-limit-low limit=64 needed=");
+    assert!(said.ends_with(" connections=12 sessions=2 help=raise-nofile"), "{said}");
+    is_served(&server, B1);
+    let ports = ports(&server);
+    let mut held: Vec<Caller> = (0..100)
+        .map(|n| Caller::from(&format!("127.{}.6.6", n + 100), ports[n % ports.len()]))
+        .collect();
+    // One that was here, and one that the store has to take.
+    for id in [B1, "other-peer"] {
+        is_served(&server, id);
+    }
+    let still = open(&mut held);
+    assert!((4..=12).contains(&still), "{still} are open");
+    // Nor does an operator get more than there is.
+    let said = ctl(&server, "limits max-connections 9000");
+    assert!(said.contains("max-connections is 12 until"), "{said}");
+    server.signal(Signal::HUP);
+    server.wait_log("info reloaded");
+    let status = ctl(&server, "status");
+    assert!(status.contains(r#""limit":12}"#) && status.contains(r#""limit":2}"#), "{status}");
+    assert!(ctl(&server, "limits").contains(r#""max-connections":12,"max-sessions":2,"#));
+    is_served(&server, B1);
+    assert!(!server.log().contains("accept-failed"), "{}", server.log());
 }
 
 #[test]

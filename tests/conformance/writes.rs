@@ -49,7 +49,7 @@ fn wrote(server: &Server) -> u64 {
     io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap()
 }
 
-fn ctl(server: &Server, line: &str) -> String {
+pub(crate) fn ctl(server: &Server, line: &str) -> String {
     let mut stream = UnixStream::connect(server.data().join("hbb.sock")).unwrap();
     stream.write_all(format!("json {line}\n").as_bytes()).unwrap();
     let mut answer = String::new();

@@ -65,6 +65,9 @@ impl SettingsOwner {
     pub(super) fn set_limit(&mut self, name: &str, value: &str) -> Result<String, String> {
         let live = self.settings.set_limit(name, value)?;
         self.put_in_force(live)?;
+        // The open files may allow less than was asked for.
+        let limits = self.settings.limit_texts();
+        let value = limits.iter().find(|(known, _)| *known == name).map_or(value, |(_, now)| now);
         Ok([name, " is ", value, " until the next reload or start."].concat())
     }
 
@@ -109,7 +112,8 @@ mod tests {
         fs::create_dir(&data).unwrap();
         let flags = ServeFlags { data: data.to_str().map(str::to_owned), ..ServeFlags::default() };
         let keys = KeyPolicy { signing: None, enforced: None };
-        let settings = RunningSettings::new(Config::new(&flags, None).unwrap(), keys).unwrap();
+        let config = Config::new(&flags, None).unwrap();
+        let settings = RunningSettings::new(config, keys, usize::MAX).unwrap();
         let (updates, serving) = bounded(1);
         let supervisor = Arc::new(Supervisor::find());
         (SettingsOwner { settings, updates, machines: 2, supervisor }, serving)

@@ -1,9 +1,11 @@
 //! What this process and the system around it tell each other: signals, the supervisor that
-//! started it, whose user it is, what it gives up, and another program that it runs.
+//! started it, whose user it is, what it gives up, how many files it may open, and another program
+//! that it runs.
 
 mod calls;
 pub(crate) mod child;
 pub(crate) mod confine;
+pub(crate) mod files;
 pub(crate) mod signal;
 pub(crate) mod supervisor;
 pub(crate) mod user;

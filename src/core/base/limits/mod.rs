@@ -227,6 +227,15 @@ pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// File descriptors needed besides connections and sessions: both ends of pipes, listeners,
 /// store, reactor, log.
 pub const FILES_SPARE: usize = 2 * PIPES_MAX + 32;
+/// The same for each thread for sessions: its reactor, and a pipe where they are many.
+pub const FILES_PER_THREAD: usize = 4;
+/// Most file descriptors that any settings need.
+pub const FILES_CEILING: usize = CONNECTIONS_CEILING
+    + 2 * SESSIONS_CEILING
+    + FILES_SPARE
+    + FILES_PER_THREAD * RELAY_THREADS_CEILING;
+/// Where nearly none may be open, so many connections and sessions are allowed all the same (C117).
+pub const FEWEST_PLACES: [usize; 2] = [8, 2];
 
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 // A tag and a length of one byte each stand before an id.
@@ -292,6 +301,36 @@ impl Limits {
     pub const fn shared_bytes(&self) -> usize {
         let bytes = self.connections * 4 * 1024 + self.sessions * 32 * 1024;
         if bytes < SHARED_BYTES_MIN { SHARED_BYTES_MIN } else { bytes }
+    }
+
+    /// File descriptors that all connections and sessions take.
+    pub const fn files(&self) -> usize {
+        self.connections + 2 * self.sessions
+    }
+
+    /// The same with as many connections and sessions, in proportion, as `files` descriptors are
+    /// enough for, but for [`FEWEST_PLACES`] (C117).
+    pub const fn within_files(self, files: usize) -> Self {
+        const fn part(of: usize, [files, all]: [usize; 2], fewest: usize) -> usize {
+            let part = of * files / all;
+            if part >= fewest {
+                part
+            } else if of < fewest {
+                of
+            } else {
+                fewest
+            }
+        }
+        let ratio = [files, self.files()];
+        if ratio[1] <= files {
+            return self;
+        }
+        let [connections, sessions] = FEWEST_PLACES;
+        Self {
+            connections: part(self.connections, ratio, connections),
+            sessions: part(self.sessions, ratio, sessions),
+            ..self
+        }
     }
 
     /// `forget_after_days` in milliseconds; None if no peer is ever forgotten for another.
