@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,24 +19,31 @@ use crate::model::server::Server;
 use crate::relay_socket::leg;
 use crate::say;
 
+/// How long at least, and at most where a busy machine is slow to say what it may.
 const FLOOD: Duration = Duration::from_secs(4);
+const FLOOD_MAX: Duration = Duration::from_secs(40);
+/// Events of which a flood causes all lines that there may be, but for those that other events took
+/// of the lines of all.
+const EVENTS: [&str; 3] = ["peer-added", "peer-key-changed", "relay-ended"];
 /// Lines of one event within a minute, and of one source.
 const EVENT_MAX: usize = 30;
 const SOURCE_MAX: usize = 6;
+/// Lines of all events within a minute, and what the others may have had of them.
+const ALL_MAX: usize = 120;
+const EVENT_MIN: usize = 20;
 
 /// Says `payload` of each round to the server from one address, without waiting for answers.
-fn shout(at: SocketAddr, ip: &str, payload: impl Fn(u32) -> Vec<u8>) {
+fn shout(at: SocketAddr, ip: &str, over: &AtomicBool, payload: impl Fn(u32) -> Vec<u8>) {
     let line = Line::datagrams(&Host::local(ip), at);
-    let until = Instant::now() + FLOOD;
-    for round in (0..).take_while(|_| Instant::now() < until) {
+    for round in (0..).take_while(|_| !over.load(Relaxed)) {
         line.send(&payload(round));
         line.next(Duration::from_millis(1));
     }
 }
 
 /// New ids, new keys, others' ids, other ids for the same device.
-fn flood_signalling(at: SocketAddr) {
-    shout(at, "127.0.8.1", |round| {
+fn flood_signalling(at: SocketAddr, over: &AtomicBool) {
+    shout(at, "127.0.8.1", over, |round| {
         if round % 4 == 0 {
             Host::local("127.0.8.1").prove(at);
         }
@@ -45,13 +53,12 @@ fn flood_signalling(at: SocketAddr) {
     });
 }
 
-fn flood_refusals(at: SocketAddr, ip: &str) {
-    shout(at, ip, |_| say::register_pk("987654321", b"not its device", &[7; 32]));
+fn flood_refusals(at: SocketAddr, ip: &str, over: &AtomicBool) {
+    shout(at, ip, over, |_| say::register_pk("987654321", b"not its device", &[7; 32]));
 }
 
-fn flood_renames(at: SocketAddr) {
-    let until = Instant::now() + FLOOD;
-    for round in (0..).take_while(|_| Instant::now() < until) {
+fn flood_renames(at: SocketAddr, over: &AtomicBool) {
+    for round in (0..).take_while(|_| !over.load(Relaxed)) {
         let mut link = Link::tcp(&Host::local("127.0.8.4"), at);
         let names = ["renamed1", "renamed2"];
         let (from, to) = (names[round % 2], names[(round + 1) % 2]);
@@ -60,12 +67,22 @@ fn flood_renames(at: SocketAddr) {
     }
 }
 
-fn flood_relay(server: &Server) {
-    let (relay, until) = (relay_port(server), Instant::now() + FLOOD);
-    while Instant::now() < until {
+/// Goes on until every event was written as often as it may be, and says when that is over.
+fn flood_relay(server: &Server, over: &AtomicBool) {
+    let (relay, began) = (relay_port(server), Instant::now());
+    while began.elapsed() < FLOOD
+        || (began.elapsed() < FLOOD_MAX
+            && EVENTS.iter().any(|event| lines(server, event) < EVENT_MIN))
+    {
         drop(leg("127.0.8.5", relay, "a token"));
         drop(leg("127.0.8.5", relay, "a token"));
     }
+    over.store(true, Relaxed);
+}
+
+fn lines(server: &Server, event: &str) -> usize {
+    let log = server.log();
+    log.lines().filter(|line| line.split(' ').nth(1) == Some(event)).count()
 }
 
 #[test]
@@ -79,12 +96,13 @@ fn c111_what_strangers_cause_is_written_so_often_a_minute() {
         line.send(&say::register_pk(id, b"a device", &[1; 32]));
         line.next(Duration::from_secs(5)).expect("an answer");
     }
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| flood_signalling(at));
-        scope.spawn(|| flood_refusals(at, "127.0.8.2"));
-        scope.spawn(|| flood_refusals(at, "127.0.8.3"));
-        scope.spawn(|| flood_renames(at));
-        flood_relay(&server);
+        scope.spawn(|| flood_signalling(at, &over));
+        scope.spawn(|| flood_refusals(at, "127.0.8.2", &over));
+        scope.spawn(|| flood_refusals(at, "127.0.8.3", &over));
+        scope.spawn(|| flood_renames(at, &over));
+        flood_relay(&server, &over);
     });
     // The window of each began with its first line, less than a minute ago.
     let log = server.log();
@@ -93,8 +111,8 @@ fn c111_what_strangers_cause_is_written_so_often_a_minute() {
         *events.entry(line.split(' ').nth(1).unwrap_or_default()).or_default() += 1;
     }
     println!("{events:?}");
-    for event in ["peer-added", "peer-key-changed", "relay-ended"] {
-        assert_eq!(events.get(event), Some(&EVENT_MAX), "{event}: {events:?}");
+    for event in EVENTS {
+        assert!(events.get(event).is_some_and(|count| *count >= EVENT_MIN), "{event}: {events:?}");
     }
     assert_eq!(events.get("table-full"), Some(&1));
     for ip in ["127.0.8.2", "127.0.8.3"] {
@@ -102,6 +120,7 @@ fn c111_what_strangers_cause_is_written_so_often_a_minute() {
         assert_eq!(log.matches(&from).count(), SOURCE_MAX, "{ip}: {events:?}");
     }
     assert!(events.values().all(|count| *count <= EVENT_MAX), "{events:?}");
+    assert!(log.lines().filter(|line| line.starts_with("info ")).count() <= ALL_MAX, "{events:?}");
 }
 
 #[test]
