@@ -33,6 +33,7 @@ struct Leg {
 pub(crate) struct Legs {
     machine: Relay,
     limits: Limits,
+    before: LegCounts,
     key: Option<Box<str>>,
     started: u64,
     legs: BTreeMap<u32, Leg>,
@@ -47,6 +48,7 @@ impl Legs {
         Self {
             machine: Relay::new(limits, key.clone(), Seed(3, 4)).beside_rendezvous(),
             limits,
+            before: LegCounts::default(),
             key,
             started: 0,
             legs: BTreeMap::new(),
@@ -59,6 +61,7 @@ impl Legs {
     pub(crate) fn restart(&mut self, now: u64, seed: Seed) {
         self.machine = Relay::new(self.limits, self.key.clone(), seed).beside_rendezvous();
         self.started = now;
+        self.before = LegCounts::default();
         self.expected.clear();
         self.legs.clear();
     }
@@ -213,11 +216,15 @@ impl Legs {
     }
 
     /// The machine knows the legs the model knows, none above a limit, none over its time.
-    fn check(&self, now: u64) {
+    fn check(&mut self, now: u64) {
         let fresh = self.count(|stage| *stage == Stage::Fresh);
         let parked = self.count(|stage| matches!(stage, Stage::Parked { .. }));
         let joined = self.count(|stage| matches!(stage, Stage::Joined { .. }));
-        assert_eq!(self.machine.counts(), LegCounts { fresh, parked, sessions: joined / 2 });
+        let (counts, most) = (self.machine.counts(), self.limits.sessions);
+        assert_eq!(counts, LegCounts { fresh, parked, sessions: joined / 2 });
+        // A limit may be lowered below what there is.
+        let before = core::mem::replace(&mut self.before, counts);
+        assert!(counts.sessions <= most.max(before.sessions), "{counts:?}");
         for leg in self.legs.values() {
             match leg.stage {
                 Stage::Fresh => assert!(now - leg.since <= IDLE_MS, "silent for too long"),

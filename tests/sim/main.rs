@@ -10,6 +10,8 @@ mod chance;
 mod claims;
 mod device;
 mod dial;
+mod flash;
+mod flood;
 mod kept;
 mod ledger;
 mod legs;
@@ -24,6 +26,7 @@ mod stranger;
 mod stream;
 mod world;
 
+use flood::run_flooded;
 use run::{Summary, run, run_awake};
 
 const SEEDS: u64 = 200;
@@ -99,4 +102,11 @@ fn sixty_days_hold_under_every_seed() {
 fn sixty_days_awake_hold() {
     let total = run_awake(60);
     assert!(total.events > 1_000_000, "{total:?}");
+}
+
+#[test]
+fn a_flood_of_forged_ids_and_new_keys_stays_in_memory_and_flash() {
+    let seed = number_of("HBB_SIM_SEED").unwrap_or(0);
+    let _naming = Naming(seed);
+    run_flooded(seed);
 }

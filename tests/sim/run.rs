@@ -145,7 +145,7 @@ impl World {
     }
 
     /// Who is on and was ever acknowledged as what it is now.
-    fn registered_devices(&self) -> Vec<usize> {
+    pub(crate) fn registered_devices(&self) -> Vec<usize> {
         let registered = |number: &usize| {
             let device = &self.devices[*number];
             let acked = self.server.ledger.acked.get(&device.peer_id());
@@ -157,7 +157,7 @@ impl World {
         (0..self.devices.len()).filter(registered).collect()
     }
 
-    fn everybody_is_present(&mut self) {
+    pub(crate) fn everybody_is_present(&mut self) {
         self.server.ledger.now = self.server.time(self.now).as_millis();
         for number in self.registered_devices() {
             let id = self.devices[number].peer_id();

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hbb_core::base::address::Endpoint;
-use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Transport, Via};
+use hbb_core::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use hbb_core::base::limits::{
     CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, FLAPS_MAX, GRANTS_MAX, KNOWN_ASKERS_MAX, Limits,
     PROVISIONAL_MAX, PUSHES_MAX, SAVES_PENDING_MAX, THROTTLED_MAX,
@@ -18,6 +18,7 @@ use hbb_core::rendezvous::{Effect, Effects, Input, Occupancy, Policy, Rendezvous
 use hbb_core::wire::message::{decode, encode};
 use hbb_core::wire::reply::Reply;
 
+use crate::flash::Flash;
 use crate::ledger::{Author, Cause, Kind, Ledger};
 
 /// What the network and the store are to do.
@@ -47,6 +48,7 @@ pub(crate) enum Deed {
 struct Commit {
     ticket: Ticket,
     change: Change,
+    rank: SaveRank,
     via: Option<Via>,
     from: Option<Endpoint>,
 }
@@ -65,14 +67,16 @@ pub(crate) struct Server {
     kept: BTreeSet<u32>,
     generation: u32,
     in_flight: VecDeque<Commit>,
-    before: Occupancy,
+    pub(crate) flash: Flash,
+    before: (Occupancy, usize),
 }
 
 impl Server {
     pub(crate) fn new(limits: Limits, policy: Policy, key: ServerKey) -> Self {
         let machine = Rendezvous::new(limits, policy.clone(), Some(key.clone()), Seed(1, 2));
         Self {
-            before: machine.occupancy(),
+            before: (machine.occupancy(), machine.bytes()),
+            flash: Flash::new(limits.writes_a_day),
             machine,
             limits,
             ledger: Ledger::new(key.clone(), policy, limits.forget_after_ms()),
@@ -112,7 +116,8 @@ impl Server {
             assert!(self.machine.restore(record.clone()), "no room for stored {}", record.id);
         }
         here.into_iter().for_each(|(id, at)| self.machine.recall(id, at));
-        self.before = self.machine.occupancy();
+        self.before = (self.machine.occupancy(), self.machine.bytes());
+        self.flash.restart(limits.writes_a_day);
         self.ledger.restarted(&self.durable);
     }
 
@@ -203,25 +208,43 @@ impl Server {
         }
     }
 
-    /// The store is done with the oldest change of this life.
+    /// The store is done with the oldest change of this life, or with all that were gathered: of
+    /// those that may be written, those of the known go first.
     pub(crate) fn committed(&mut self, now: u64, epoch: u32, fails: bool) -> Vec<Deed> {
         if epoch != self.epoch {
             return Vec::new();
         }
-        let Commit { ticket, change, via, from } =
-            self.in_flight.pop_front().expect("one in flight");
-        if !fails {
+        let count = self.flash.takes(self.in_flight.len());
+        let mut batch: Vec<Commit> = self.in_flight.drain(..count).collect();
+        batch.sort_by_key(|commit| commit.rank);
+        let time = self.time(now);
+        let ranks = batch.iter().map(|commit| commit.rank);
+        let allowed = self.flash.allows(time, ranks);
+        let written = batch.iter().take(allowed).map(|commit| &commit.change);
+        self.flash.write(time, &written.cloned().collect::<Vec<_>>());
+        let mut deeds = Vec::new();
+        for (number, commit) in batch.into_iter().enumerate() {
+            let outcome = match commit.ticket.0 % 2 {
+                _ if number >= allowed => SaveOutcome::Postponed,
+                _ if !fails => SaveOutcome::Durable,
+                0 => SaveOutcome::Failed,
+                _ => SaveOutcome::Postponed,
+            };
+            deeds.extend(self.saved(now, commit, outcome));
+        }
+        deeds
+    }
+
+    fn saved(&mut self, now: u64, commit: Commit, outcome: SaveOutcome) -> Vec<Deed> {
+        let Commit { ticket, change, via, from, .. } = commit;
+        let durable = outcome == SaveOutcome::Durable;
+        if durable {
             self.apply(change);
         }
         let cause = Cause { from, kind: Kind::Saved(ticket), ..Cause::NONE };
-        let outcome = match ticket.0 % 2 {
-            _ if !fails => SaveOutcome::Durable,
-            0 => SaveOutcome::Failed,
-            _ => SaveOutcome::Postponed,
-        };
         let deeds = self.handle(now, Input::Saved { ticket, outcome }, &cause);
         if let Some(Via::Stream(conn)) = via
-            && !fails
+            && durable
             && !self.is_open(conn)
         {
             self.ledger.kept_unheard(ticket);
@@ -280,7 +303,9 @@ impl Server {
             match effect {
                 Effect::Reply { via, reply } => deeds.push(self.reply(cause, via, &reply)),
                 Effect::Close { conn, .. } => deeds.extend(self.hang_up(now, conn)),
-                Effect::Save { ticket, change, .. } => deeds.push(self.save(ticket, change, cause)),
+                Effect::Save { ticket, change, rank } => {
+                    deeds.push(self.save((ticket, rank), change, cause));
+                }
                 Effect::Keep { conn } => {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");
                     self.ledger.keeps(conn);
@@ -315,15 +340,17 @@ impl Server {
         }
     }
 
-    fn save(&mut self, ticket: Ticket, change: Change, cause: &Cause) -> Deed {
+    fn save(&mut self, (ticket, rank): (Ticket, SaveRank), change: Change, cause: &Cause) -> Deed {
         self.ledger.saving(ticket, &change, cause);
-        self.in_flight.push_back(Commit { ticket, change, via: cause.via, from: cause.from });
+        let (via, from) = (cause.via, cause.from);
+        self.in_flight.push_back(Commit { ticket, change, rank, via, from });
         Deed::Saving
     }
 
     /// No table is above its limit, nor grows where the limit was lowered below its length.
     fn check_tables(&mut self) {
-        let (now, before, limits) = (self.machine.occupancy(), self.before, self.limits);
+        let (now, bytes, limits) = (self.machine.occupancy(), self.machine.bytes(), self.limits);
+        let (before, bytes_before) = self.before;
         let within = |now: usize, before: usize, limit: usize| now <= limit.max(before);
         assert!(within(now.peers, before.peers, limits.peers), "{now:?}");
         assert!(within(now.connections, before.connections, limits.connections), "{now:?}");
@@ -336,6 +363,13 @@ impl Server {
         assert!(now.challenges <= CHALLENGES_MAX, "{now:?}");
         assert_eq!(now.connections, self.callers.len());
         assert!(now.dials <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
-        self.before = now;
+        assert!(within(bytes, bytes_before, most_bytes(&limits)), "{bytes} bytes for {now:?}");
+        self.before = (now, bytes);
     }
+}
+
+/// What all tables may take: for each peer and each place for a connection, and for tables whose
+/// limits are constants.
+const fn most_bytes(limits: &Limits) -> usize {
+    limits.peers * 336 + limits.connections * 1024 + 2560 * 1024
 }

@@ -42,7 +42,7 @@ impl World {
     }
 
     /// Any IPv4 address: more sources than a throttle remembers.
-    fn anywhere(&mut self) -> Endpoint {
+    pub(crate) fn anywhere(&mut self) -> Endpoint {
         let ip = Ipv4Addr::from_bits(self.chance.u32());
         Endpoint::new(ip.into(), self.port())
     }

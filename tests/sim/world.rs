@@ -149,7 +149,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let (limits, key) = (limits(&mut chance), ServerKey::from_seed([7; 32]).unwrap());
+        let limits = limits(&mut chance);
+        Self::with(limits, chance)
+    }
+
+    pub(crate) fn with(limits: Limits, mut chance: Chance) -> Self {
+        let key = ServerKey::from_seed([7; 32]).unwrap();
         let policy = policy(&mut chance, &key);
         let legs = Legs::new(limits, policy.access_key.clone());
         let count = chance.between(2, 9);
@@ -285,7 +290,9 @@ impl World {
                 }
                 Deed::Meet { token, from } => self.legs.expect(self.now, token, from),
                 Deed::Saving => {
-                    let took = 1 + self.chance.below(self.weather.commit_ms);
+                    let time = self.server.time(self.now);
+                    let Some(gather) = self.server.flash.gather_ms(time) else { continue };
+                    let took = gather + 1 + self.chance.below(self.weather.commit_ms);
                     // The store does one thing after another.
                     self.store_free = self.store_free.max(self.now) + took;
                     let epoch = self.server.epoch;

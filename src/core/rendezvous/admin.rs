@@ -101,6 +101,25 @@ impl Rendezvous {
         }
     }
 
+    /// Bytes that the tables have allocated, free places among them; not what their entries hold
+    /// elsewhere, as names of relays.
+    pub fn bytes(&self) -> usize {
+        let tables = [
+            self.registry.bytes(),
+            self.saving.bytes(),
+            self.pending.bytes(),
+            self.connections.bytes(),
+            self.dials.bytes(),
+            self.elsewhere.bytes(),
+            self.grants.bytes(),
+            self.askers.bytes(),
+            self.challenges.bytes(),
+            self.newcomers.bytes(),
+            self.online.bytes(),
+        ];
+        tables.iter().sum()
+    }
+
     /// The next peers in the order of their ids. It looks at every peer, so that one that comes or
     /// goes between two calls neither hides nor repeats another.
     pub fn list(&self, now: Time, wanted: &PeerQuery) -> Vec<PeerRow> {

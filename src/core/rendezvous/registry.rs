@@ -209,6 +209,11 @@ impl Registry {
         self.peers.len()
     }
 
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        self.peers.bytes() + self.provisional.bytes() + self.kept.bytes()
+    }
+
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.peers.set_limit(limit);
     }

@@ -58,6 +58,12 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.len() >= self.limit()
     }
 
+    /// Bytes it has allocated, free places among them; not what a value holds elsewhere.
+    pub fn bytes(&self) -> usize {
+        let places: usize = self.steps.iter().map(Vec::capacity).sum();
+        places.saturating_mul(size_of::<Option<(K, V)>>()).saturating_add(self.order.bytes())
+    }
+
     /// The most entries it will hold.
     pub const fn limit(&self) -> usize {
         self.order.limit()

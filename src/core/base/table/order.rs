@@ -58,6 +58,12 @@ impl Order {
         self.index.len()
     }
 
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        let places: usize = self.steps.iter().map(Vec::capacity).sum();
+        places.saturating_mul(size_of::<Link>()).saturating_add(self.index.allocation_size())
+    }
+
     /// The place taken longest ago and not touched since; [`NONE`] if none is taken.
     pub(super) const fn oldest(&self) -> u32 {
         self.oldest

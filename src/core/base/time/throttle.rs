@@ -17,6 +17,11 @@ impl Throttle {
         Self { windows: Table::new(THROTTLED_MAX, seed), window_ms }
     }
 
+    /// Bytes allocated.
+    pub(crate) fn bytes(&self) -> usize {
+        self.windows.bytes()
+    }
+
     /// How many sources are remembered, at most [`THROTTLED_MAX`].
     pub(crate) fn remembered(&self) -> usize {
         self.windows.len()

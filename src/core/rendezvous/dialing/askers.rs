@@ -45,6 +45,11 @@ impl Askers {
         Self { known: Table::new(KNOWN_ASKERS_MAX, seed), pushes: Table::new(PUSHES_MAX, seed) }
     }
 
+    /// Bytes allocated.
+    pub(in crate::rendezvous) fn bytes(&self) -> usize {
+        self.known.bytes() + self.pushes.bytes()
+    }
+
     /// Entries held: known addresses and windows.
     pub(in crate::rendezvous) fn len(&self) -> (usize, usize) {
         (self.known.len(), self.pushes.len())

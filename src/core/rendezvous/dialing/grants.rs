@@ -42,6 +42,11 @@ impl Grants {
         Self(Table::new(GRANTS_MAX, seed))
     }
 
+    /// Bytes allocated.
+    pub(in crate::rendezvous) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     pub(in crate::rendezvous) fn len(&self) -> usize {
         self.0.len()
     }

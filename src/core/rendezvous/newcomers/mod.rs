@@ -100,6 +100,12 @@ impl Newcomers {
             && if settled { old } else { new }.allow(now, CHANGES_WINDOW_MS, CHANGES_IN_ALL)
     }
 
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        let shares = [&self.asked, &self.joined, &self.changed].map(Shares::bytes);
+        shares.iter().sum::<usize>() + self.asked_unproved.bytes() + self.proofs.bytes()
+    }
+
     /// Sources in the fullest of the tables.
     pub(super) fn remembered(&self) -> usize {
         let shares = [&self.asked, &self.joined, &self.changed].map(Shares::remembered);

@@ -53,6 +53,11 @@ impl Proofs {
         self.left(now, from.prefix()).is_some()
     }
 
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        self.sources.bytes() + self.networks.bytes()
+    }
+
     pub(super) fn remembered(&self) -> usize {
         self.sources.len()
     }

@@ -26,6 +26,11 @@ impl Shares {
         self.sources.allow(now, source, limit) && self.networks.allow(now, source.network(), in_all)
     }
 
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        self.sources.bytes() + self.networks.bytes()
+    }
+
     pub(super) fn remembered(&self) -> usize {
         self.sources.remembered().max(self.networks.remembered())
     }

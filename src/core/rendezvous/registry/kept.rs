@@ -65,6 +65,11 @@ impl KeptIds {
         Self(Table::new(KEPT_MAX, seed))
     }
 
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     pub(in crate::rendezvous) fn len(&self) -> usize {
         self.0.len()
     }
