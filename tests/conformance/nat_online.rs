@@ -1,5 +1,8 @@
 //! NAT test and online query over sockets: C34-C38, C112, C136.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
 use crate::both::{ENFORCING, with_b1};
 use crate::half_minute::Watch;
 use crate::loopback::{
@@ -32,6 +35,24 @@ fn c035_the_nat_test_over_udp_tells_the_udp_port() {
         watch.secs()
     });
     assert!(fastest.fold(1.0, f64::min) <= 0.05);
+}
+
+/// Whoever is through may say so at once: the answer comes all the same.
+#[test]
+fn c034_a_request_with_an_end_behind_it_is_answered() {
+    let server = enforcing();
+    for port in [main_port(&server), nat_port(&server)] {
+        for _ in 0..10 {
+            let mut peer = TcpStream::connect(port).unwrap();
+            let request = say::test_nat(0);
+            let length = u8::try_from(request.len() << 2).unwrap();
+            peer.write_all(&[&[length], &request[..]].concat()).unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            peer.read_to_end(&mut answer).unwrap();
+            assert!(answer.len() > 4, "{answer:?}");
+        }
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ def c068(host, port, key):
             assert tcp.read() == payload, f"{size} bytes to TCP"
             tcp.write(payload)
             assert socket.recv(timeout=10) == payload, f"{size} bytes to the WebSocket"
-            payload = payload[:700_000]
+            payload = payload[:240_000]
             socket.send(payload[at:at + 60_000] for at in range(0, len(payload), 60_000))
             assert tcp.read() == payload, f"{size} bytes in fragments"
 

@@ -23,7 +23,7 @@ use hbb_core::wire::websocket::{self, Assembly, CLOSE_NORMAL, FrameKind, Receive
 use hbb_core::wire::{WireError, frame, proxied};
 
 use crate::net::conn::link::bytes::{Account, Held};
-use crate::net::reactor::{Source, Timer};
+use crate::net::reactor::{Source, Timer, give_way};
 
 /// Bytes read at once; a longer payload takes several reads.
 const READ_BYTES: usize = 2048;
@@ -260,7 +260,17 @@ impl Link {
     /// As [`Link::read`].
     pub async fn read_more(&mut self) -> Result<(), DropReason> {
         self.stream.readable().await;
-        self.read()
+        self.read()?;
+        self.let_others().await;
+        Ok(())
+    }
+
+    /// Gives way if there may be more to read: whoever always has more keeps nobody from his turn,
+    /// and whoever is through is answered before his end is seen.
+    pub async fn let_others(&self) {
+        if self.stream.is_readable() {
+            give_way().await;
+        }
     }
 
     /// Sends one payload.

@@ -50,6 +50,8 @@ struct Reactor {
     timers_made: Cell<u64>,
     /// Tasks that gave way until the others had their turn.
     yielded: RefCell<Vec<Waker>>,
+    /// How often the kernel was asked.
+    turns: Cell<u64>,
     events: RefCell<Vec<epoll::Event>>,
 }
 
@@ -83,17 +85,17 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     done
 }
 
-/// Gives way until every other task that can go on did, and the kernel was asked who else can.
+/// Gives way until every other task that can go on did, and the kernel was asked who else can;
+/// whatever else wakes the task meanwhile.
 pub async fn give_way() {
-    let mut gave = false;
+    let mut began = None;
     future::poll_fn(|context| {
-        if core::mem::replace(&mut gave, true) {
+        let Some(reactor) = here() else { return Poll::Ready(()) };
+        let turn = reactor.turns.get();
+        if *began.get_or_insert(turn) != turn {
             return Poll::Ready(());
         }
-        match here() {
-            Some(reactor) => reactor.yielded.borrow_mut().push(context.waker().clone()),
-            None => context.waker().wake_by_ref(),
-        }
+        reactor.yielded.borrow_mut().push(context.waker().clone());
         Poll::Pending
     })
     .await;
@@ -116,6 +118,7 @@ impl Reactor {
             timers: RefCell::default(),
             timers_made: Cell::new(0),
             yielded: RefCell::default(),
+            turns: Cell::new(0),
             events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
         })
     }
@@ -138,6 +141,7 @@ impl Reactor {
             Err(error) => return Err(error.into()),
         }
         self.alarm.wake_up();
+        self.turns.set(self.turns.get().wrapping_add(1));
         for event in events.iter() {
             self.happened(event.data.u64(), event.flags);
         }
@@ -215,6 +219,7 @@ fn timespec(timeout: Duration) -> Timespec {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
+    use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
     use std::thread;
 
@@ -332,5 +337,43 @@ mod tests {
         };
         block_on(executor.run(echo)).unwrap();
         drop(busy);
+    }
+
+    #[test]
+    fn who_gives_way_and_is_woken_by_another_still_waits_for_the_kernel() {
+        let executor = LocalExecutor::new();
+        // The other half of this task wakes it at once, as two directions of a pair do.
+        let turns = executor.spawn(async {
+            let before = here().map(|reactor| reactor.turns.get());
+            let other = async {
+                future::yield_now().await;
+                future::pending::<()>().await;
+            };
+            future::or(give_way(), other).await;
+            (before, here().map(|reactor| reactor.turns.get()))
+        });
+        let (before, after) = block_on(executor.run(turns)).unwrap();
+        assert!(after > before, "the kernel was not asked");
+    }
+
+    #[test]
+    fn a_peer_that_sends_no_more_is_no_room_to_write() {
+        block_on(async {
+            let (source, peer) = pair();
+            while source.socket().write(&[0; 4096]).is_ok() {}
+            source.full();
+            peer.shutdown(Shutdown::Write).unwrap();
+            source.readable().await;
+            let writable = async {
+                source.writable().await;
+                true
+            };
+            let late = async {
+                Timer::after(Duration::from_millis(20)).await;
+                false
+            };
+            assert!(!future::or(writable, late).await, "nobody read");
+        })
+        .unwrap();
     }
 }

@@ -54,13 +54,14 @@ pub(super) struct Readiness {
 impl Readiness {
     pub(super) fn happened(&self, flags: EventFlags) {
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
-        let failed = ended || flags.contains(EventFlags::ERR);
+        let broke = flags.intersects(EventFlags::HUP | EventFlags::ERR);
         self.ended.set(self.ended.get() || ended);
-        if failed || flags.contains(EventFlags::IN) {
+        if ended || broke || flags.contains(EventFlags::IN) {
             self.readable.set(true);
             self.reader.take().into_iter().for_each(Waker::wake);
         }
-        if failed || flags.contains(EventFlags::OUT) {
+        // A peer that sends no more may read on.
+        if broke || flags.contains(EventFlags::OUT) {
             self.full.set(false);
             self.writer.take().into_iter().for_each(Waker::wake);
         }

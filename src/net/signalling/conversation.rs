@@ -151,6 +151,7 @@ impl Talk<'_> {
         let said = self.pass_on_whole().await?;
         if said || self.link.is_half_read() {
             idle.heard(said, self.link.is_half_read());
+            self.link.let_others().await;
         }
         Ok(())
     }
@@ -164,6 +165,7 @@ impl Talk<'_> {
         }
         let said = self.pass_on_whole().await?;
         idle.heard(said, self.link.is_half_read());
+        self.link.let_others().await;
         Ok(())
     }
 
