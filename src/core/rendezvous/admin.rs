@@ -103,6 +103,7 @@ impl Rendezvous {
 
     /// Bytes that the tables have allocated, free places among them; not what their entries hold
     /// elsewhere, as names of relays.
+    #[cfg(feature = "testing")]
     pub fn bytes(&self) -> usize {
         let tables = [
             self.registry.bytes(),

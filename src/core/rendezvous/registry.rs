@@ -210,6 +210,7 @@ impl Registry {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         self.peers.bytes() + self.provisional.bytes() + self.kept.bytes()
     }

@@ -59,6 +59,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
     }
 
     /// Bytes it has allocated, free places among them; not what a value holds elsewhere.
+    #[cfg(feature = "testing")]
     pub fn bytes(&self) -> usize {
         let places: usize = self.steps.iter().map(Vec::capacity).sum();
         places.saturating_mul(size_of::<Option<(K, V)>>()).saturating_add(self.order.bytes())

@@ -59,6 +59,7 @@ impl Order {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         let places: usize = self.steps.iter().map(Vec::capacity).sum();
         places.saturating_mul(size_of::<Link>()).saturating_add(self.index.allocation_size())

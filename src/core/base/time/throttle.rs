@@ -18,6 +18,7 @@ impl Throttle {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(crate) fn bytes(&self) -> usize {
         self.windows.bytes()
     }

@@ -46,6 +46,7 @@ impl Askers {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(in crate::rendezvous) fn bytes(&self) -> usize {
         self.known.bytes() + self.pushes.bytes()
     }

@@ -43,6 +43,7 @@ impl Grants {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(in crate::rendezvous) fn bytes(&self) -> usize {
         self.0.bytes()
     }

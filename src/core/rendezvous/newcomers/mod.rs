@@ -101,6 +101,7 @@ impl Newcomers {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         let shares = [&self.asked, &self.joined, &self.changed].map(Shares::bytes);
         shares.iter().sum::<usize>() + self.asked_unproved.bytes() + self.proofs.bytes()

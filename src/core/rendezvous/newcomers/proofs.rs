@@ -54,6 +54,7 @@ impl Proofs {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         self.sources.bytes() + self.networks.bytes()
     }

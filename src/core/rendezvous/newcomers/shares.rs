@@ -27,6 +27,7 @@ impl Shares {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         self.sources.bytes() + self.networks.bytes()
     }

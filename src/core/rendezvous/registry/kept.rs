@@ -66,6 +66,7 @@ impl KeptIds {
     }
 
     /// Bytes allocated.
+    #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         self.0.bytes()
     }
