@@ -331,6 +331,49 @@ class Scripts(unittest.TestCase):
         self.root.write("tmp/script", texts[script])
         self.assertEqual(self.root.run("sh /tmp/script"), (0, ""))
 
+    def upgrade_by_opkg(self):
+        """What ran before is stopped by the package that goes, and started by the one that comes."""
+        self.opkg("prerm", PKG_UPGRADE="1")
+        self.opkg("postinst", PKG_UPGRADE="1")
+
+    def upgrade_by_apk(self):
+        self.root.write("lib/apk/packages/hbb.list", "")
+        self.apk("post-upgrade")
+
+    def runs(self):
+        """Whether procd was left with an instance, by all calls since the last question."""
+        text = self.root.read("tmp/procd")
+        self.root.write("tmp/procd", "")
+        last = text.rfind("set_service")
+        self.triggers = "_trigger" in text[last:]
+        return last > text.rfind("delete_service") and "open_instance" in text[last:]
+
+    def stays_as_it_was(self, upgrade):
+        self.root.write("tmp/running", "")
+        upgrade()
+        self.assertTrue(self.runs())
+        self.root.run("/etc/init.d/hbb stop")
+        upgrade()
+        self.assertFalse(self.runs())
+        # Nor does a change of the configuration start it.
+        self.assertFalse(self.triggers)
+        self.assertIn("was stopped before the upgrade", self.root.log()[-1])
+        self.root.run("/etc/init.d/hbb start")
+        self.assertTrue(self.runs(), "started by hand it runs")
+
+    def test_an_upgrade_by_opkg_leaves_what_is_stopped_stopped(self):
+        self.unpack()
+        self.stays_as_it_was(self.upgrade_by_opkg)
+
+    def test_an_upgrade_by_apk_leaves_what_is_stopped_stopped(self):
+        self.root.install()
+        self.stays_as_it_was(self.upgrade_by_apk)
+
+    def test_the_first_upgrade_from_a_package_that_notes_nothing_starts_it(self):
+        self.unpack()
+        self.opkg("postinst", PKG_UPGRADE="1")
+        self.assertTrue(self.runs())
+
     def procd(self):
         lines = [line.split("\t")[0] for line in self.root.read("tmp/procd").splitlines()]
         self.root.write("tmp/procd", "")

@@ -93,11 +93,12 @@ class Scratch:
     def _stubs(self):
         for name, place in [("functions.sh", "lib/functions.sh"), ("rc.common", "etc/rc.common"),
                             ("network.sh", "lib/functions/network.sh"), ("uci", "sbin/uci"),
+                            ("ubus", "bin/ubus"),
                             ("jshn.sh", "usr/share/libubox/jshn.sh")]:
             shutil.copy(HERE / "stubs" / name, self.path / place)
         for name in ["logger", "chown"]:
             self.write(f"stubs/{name}", f'#!/bin/sh\necho "{name} $*" >>/tmp/calls\n')
-        for path in ["etc/rc.common", "sbin/uci", "stubs/logger", "stubs/chown"]:
+        for path in ["etc/rc.common", "sbin/uci", "bin/ubus", "stubs/logger", "stubs/chown"]:
             (self.path / path).chmod(0o755)
 
     def install(self, app=False):
