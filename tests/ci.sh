@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test mutants cross size feed debian arm system image)
+stages=(setup format lint test mutants cross size counts feed debian arm system image)
 
 usage() {
   sed -n '2,6s/^# \{0,1\}//p' "$0"
@@ -19,7 +19,7 @@ setup() {
   local missing=() pair
   for pair in gcc:gcc g++:g++ ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
-    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static busybox:busybox make:make \
+    chromium:chromium nft:nftables qemu-arm-static:qemu-user-static qemu-arm:qemu-user busybox:busybox make:make \
     qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
     debootstrap:debootstrap lintian:lintian mandoc:mandoc ufw:ufw \
     systemd-nspawn:systemd-container systemd-analyze:systemd yamllint:yamllint \
@@ -99,6 +99,8 @@ system() { cargo test --locked --test qemu -- --nocapture --test-threads 2; }
 # The appliance from its card: built, booted in a virtual machine and in a Raspberry Pi 3.
 image() { cargo test --locked --test image -- --nocapture --test-threads 3; }
 size() { size-report/measure --self-test && size-report/measure; }
+# Calls into the kernel and instructions of a heartbeat, a punch, a relayed chunk.
+counts() { as_root tests/bench/counts.py; }
 
 main() {
   case "${1:-}" in -h | --help) usage && exit ;; esac
@@ -107,7 +109,8 @@ main() {
     echo "== $stage"
     start=$SECONDS
     case $stage in
-      setup | format | lint | mutants | fuzz | cross | size | feed | debian | arm | system | image) "$stage" ;;
+      setup | format | lint | mutants | fuzz | cross | size | counts | feed | debian | arm | system | \
+        image) "$stage" ;;
       test) test_all ;;
       *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
     esac

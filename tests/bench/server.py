@@ -19,14 +19,15 @@ FLAGS = [
 class Server:
     """A running `hbb serve` on a free port, logging to a file beside its data."""
 
-    def __init__(self, binary, data, place=None, more=()):
+    def __init__(self, binary, data, place=None, more=(), under=()):
         self.port = free_port()
         self.host = place.host if place else "127.0.0.1"
         self.began = time.monotonic()
         log = open(Path(data) / "log", "ab")
-        arguments = ["serve", "--data", str(data), "--port", str(self.port), *FLAGS, *more]
-        words = [*(place.prefix if place else []), binary, *arguments]
-        self.process = subprocess.Popen(words, stdout=log, stderr=log)
+        # Words of the same length wherever the folder is: the heap begins with them.
+        arguments = ["serve", "--data", ".", "--port", str(self.port), *FLAGS, *more]
+        words = [*(place.prefix if place else []), *under, binary, *arguments]
+        self.process = subprocess.Popen(words, cwd=data, stdout=log, stderr=log)
         self.pid = self.process.pid
         self.wait_ready()
         self.start_seconds = time.monotonic() - self.began
