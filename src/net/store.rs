@@ -1,6 +1,6 @@
 //! The store thread: takes changes, groups them into commits, those of the known first, and tells
 //! the outcome of each. It writes no more in a day than is allowed, whoever asks. A quiet network
-//! wakes it never and writes nothing. C14, C110.
+//! wakes it never and writes nothing. C14, C110, C122.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::atomic::AtomicU64;
 use crate::store::{Error, Store};
 use hbb_core::base::conn::{SaveOutcome, SaveRank, Ticket};
-use hbb_core::base::limits::{BATCH_MAX, SAVES_PENDING_MAX, STORE_STACK_BYTES};
+use hbb_core::base::limits::{BATCH_MAX, COMMIT_GATHER_MS, SAVES_PENDING_MAX, STORE_STACK_BYTES};
 use hbb_core::base::peer::Change;
+use hbb_core::base::time::Time;
 use hbb_core::base::writes::Writes;
 use log::warn;
 
@@ -88,8 +89,9 @@ impl StoreThread {
         let writes = Mutex::new(writes);
         let shared = Arc::new(Shared { commits, changes: changes_done, failures, writes });
         let (seen, told) = (store.written(), Arc::clone(&shared));
+        let (waiting, begun) = (Vec::new(), clock.now());
         let mut committer =
-            Committer { store, queue, saved, shared: told, seen, waiting: Vec::new(), clock };
+            Committer { store, queue, saved, shared: told, seen, waiting, begun, clock };
         let (done_in, done) = bounded(1);
         let run = move || {
             committer.work();
@@ -155,14 +157,16 @@ struct Committer {
     /// Changes taken from the queue, in the order they came; at most [`SAVES_PENDING_MAX`] of
     /// clients'.
     waiting: Vec<PendingChange>,
+    /// Since when there are some.
+    begun: Time,
     clock: Clock,
 }
 
 impl Committer {
     fn work(&mut self) {
-        while self.gather() {
+        while let Some(last) = self.gather() {
             self.put_off();
-            let batch = self.batch();
+            let batch = self.batch(last);
             if let Some(first) = batch.first() {
                 let charged = first.rank != SaveRank::Operator;
                 self.commit(batch, charged);
@@ -171,27 +175,39 @@ impl Committer {
     }
 
     /// Waits for a change, then takes what comes for as long as there is to gather, up to
-    /// [`BATCH_MAX`], but keeps no operator waiting; false when there will be no more.
-    fn gather(&mut self) -> bool {
+    /// [`BATCH_MAX`]; but keeps no operator waiting, and nobody prompt for long. Gives the last
+    /// rank that the next commit takes, None when there will be no more.
+    fn gather(&mut self) -> Option<SaveRank> {
         if self.waiting.is_empty() {
-            let Some(first) = self.queue.recv_blocking() else { return false };
-            self.waiting.push(first);
+            self.waiting.push(self.queue.recv_blocking()?);
+            self.begun = self.clock.now();
         }
-        let now = self.clock.now();
-        let until = now.after_ms(self.passed().gather_ms());
+        let until = self.begun.after_ms(self.passed().gather_ms());
+        let mut soon = None;
         loop {
             // Whatever is there: the known behind many strangers shall go first.
             while let Some(next) = self.queue.try_recv() {
                 self.waiting.push(next);
             }
-            let operator = self.waiting.iter().any(|it| it.rank == SaveRank::Operator);
-            let left = until.since_ms(self.clock.now());
-            if operator || self.waiting.len() >= BATCH_MAX || left == 0 {
-                return true;
+            let now = self.clock.now();
+            let waits = |rank| self.waiting.iter().any(|it| it.rank == rank);
+            if waits(SaveRank::Operator) {
+                return Some(SaveRank::Operator);
             }
+            if self.waiting.len() >= BATCH_MAX || now >= until {
+                return Some(SaveRank::Stranger);
+            }
+            if soon.is_none() && waits(SaveRank::Prompt) {
+                soon = Some(now.after_ms(COMMIT_GATHER_MS));
+            }
+            if soon.is_some_and(|soon| now >= soon) {
+                return Some(SaveRank::Prompt);
+            }
+            let left = until.min(soon.unwrap_or(until)).since_ms(now);
             match self.queue.recv_within(left) {
                 Ok(Some(next)) => self.waiting.push(next),
-                Ok(None) | Err(Closed) => return true,
+                Ok(None) => {}
+                Err(Closed) => return Some(SaveRank::Stranger),
             }
         }
     }
@@ -221,14 +237,15 @@ impl Committer {
         }
     }
 
-    /// Takes out what goes into the next commit: what operators want, if they want anything, else
-    /// those of the least rank.
-    fn batch(&mut self) -> Vec<PendingChange> {
+    /// Takes out what goes into the next commit: of the ranks up to `last`, least first.
+    fn batch(&mut self, last: SaveRank) -> Vec<PendingChange> {
         // Stable: of one rank, and so of one id, those that came first are first.
         self.waiting.sort_by_key(|it| it.rank);
-        let operators = self.waiting.partition_point(|it| it.rank == SaveRank::Operator);
-        let count = if operators > 0 { operators } else { self.waiting.len() };
-        self.waiting.drain(..count.min(BATCH_MAX)).collect()
+        let count = self.waiting.partition_point(|it| it.rank <= last).min(BATCH_MAX);
+        if last == SaveRank::Stranger {
+            self.begun = self.clock.now();
+        }
+        self.waiting.drain(..count).collect()
     }
 
     fn commit(&mut self, batch: Vec<PendingChange>, charged: bool) {
@@ -388,5 +405,23 @@ mod tests {
         bench.thread.set_writes(0);
         bench.save(SaveRank::Stranger, "last");
         assert_eq!(bench.commit(), ["last"]);
+    }
+
+    #[test]
+    fn c122_the_first_of_a_network_does_not_wait_for_what_strangers_spent() {
+        // So much that changes are gathered for ten seconds.
+        let mut bench = Bench::new(WRITES_UNIT_BYTES / 16 * 9);
+        bench.save(SaveRank::Stranger, "first");
+        bench.commit();
+        bench.save(SaveRank::Proved, "crowd");
+        let begin = Clock::start();
+        bench.save(SaveRank::Prompt, "prompt");
+        bench.save(SaveRank::Known, "known");
+        assert_eq!(bench.commit(), ["known", "prompt"]);
+        assert!(begin.now().as_millis() < 3_000, "{:?}", begin.now());
+        // What waits goes on waiting from when it came, and is not allowed any more then.
+        let outcomes: Vec<_> = (0..4).map(|_| bench.outcome()).collect();
+        assert_eq!(outcomes[3], (2, SaveOutcome::Postponed));
+        assert!(begin.now().as_millis() < 11_000, "{:?}", begin.now());
     }
 }

@@ -1,5 +1,5 @@
 //! What the store writes is bounded, whatever strangers do: on the machine, and of the real server
-//! by what its process wrote. C110.
+//! by what its process wrote. C110, C122.
 
 #![allow(clippy::disallowed_methods, reason = "a flood lasts for seconds")]
 
@@ -100,4 +100,39 @@ fn c110_whatever_strangers_do_a_day_s_bytes_are_not_exceeded() {
     let asked = Instant::now();
     let said = ctl(&server, "forget 123456780");
     assert!(said.contains("done") && asked.elapsed() < Duration::from_secs(3), "{said}");
+}
+
+/// New ids from one address in a network, as fast as they are answered.
+fn crowd(at: SocketAddr, host: u8, until: Instant) {
+    let host = (host, Host::local(&format!("127.0.7.{host}")));
+    let line = Line::datagrams(&host.1, at);
+    for round in 0_usize.. {
+        if Instant::now() >= until {
+            return;
+        }
+        host.1.prove(at);
+        line.send(&say::register_pk(&format!("{}0000{round:05}", host.0), b"new", &[1; 32]));
+        line.next(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn c122_a_newcomer_from_another_network_does_not_wait_for_what_strangers_spent() {
+    let more = ["--registrations-per-minute", "65535", "--new-peers-per-day", "65535"];
+    let server = Server::start(&[&["--writes-per-day", "1"][..], &more].concat());
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let until = Instant::now() + Duration::from_secs(4);
+    let crowds: Vec<_> = (1..=4).map(|it| thread::spawn(move || crowd(at, it, until))).collect();
+    crowds.into_iter().for_each(|crowd| crowd.join().unwrap());
+    let status = ctl(&server, "status");
+    let left = status.split_once(r#""left":"#).unwrap().1.split([',', '}']).next().unwrap();
+    assert!(left.parse::<u64>().unwrap() < MIB / 16 * 5, "only so much was spent: {left} left");
+    for network in 10..13 {
+        let host = Host::local(&format!("127.0.{network}.1"));
+        host.prove(at);
+        let (line, asked) = (Line::datagrams(&host, at), Instant::now());
+        line.send(&say::register_pk(&format!("{network}1111111"), b"new", &[1; 32]));
+        assert_eq!(hex(&line.next(PATIENCE).expect("an answer")), OK);
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    }
 }

@@ -30,8 +30,9 @@ use model::target::{Habit, Target};
 
 const SERVER: &str = "192.0.2.1";
 const SERVER_V6: &str = "2001:db8::1";
-/// Where those are who only want to be served.
+/// Where those are who only want to be served, and the networks of those who are new.
 const HONEST: [&str; 2] = ["203.0.113.5", "203.0.113.6"];
+const NEWCOMERS: &str = "100.64.0.0/10";
 /// All of these are the stranger's, and none has to be added by itself.
 const STRANGE: [&str; 2] = ["198.18.0.0/15", "2001:db8:bad::/48"];
 
@@ -44,6 +45,9 @@ const GROWTH_KIB_MAX: u64 = 8 * 1024;
 /// What a small router may write in a day.
 const WRITTEN_BYTES_MAX: u64 = 8 * 1000 * 1000;
 const PAUSE: Duration = Duration::from_secs(2);
+/// Somebody new comes so often, each from a network of its own: one commit for each, of which a day
+/// has some 340.
+const NEW_EVERY: Duration = Duration::from_secs(12);
 
 fn load_lasts() -> Duration {
     Duration::from_secs(if is_long() { 600 } else { 30 })
@@ -64,7 +68,9 @@ impl Place {
         for address in [SERVER, HONEST[0], HONEST[1], SERVER_V6] {
             place.ip(&format!("addr add {address} dev lo"));
         }
-        place.ip(&format!("route add local {} dev lo", STRANGE[0]));
+        for network in [NEWCOMERS, STRANGE[0]] {
+            place.ip(&format!("route add local {network} dev lo"));
+        }
         // Who has a network needs no address of it on an interface.
         ip(&format!("netns exec {} sysctl -qw net.ipv6.ip_nonlocal_bind=1", place.0));
         place.ip(&format!("-6 route add local {} dev lo", STRANGE[1]));
@@ -107,43 +113,76 @@ fn written_bytes(server: &Server) -> u64 {
     measured(server, "io", "write_bytes:")
 }
 
-/// What somebody honest does, each with the longest it took.
-#[derive(Default)]
-struct Served([(&'static str, Duration); 4]);
+/// Where the newcomer of that number is.
+fn address_of(number: u16) -> String {
+    let [second, third] = number.to_be_bytes();
+    format!("100.{}.{third}.5", 64 + second)
+}
 
-impl Served {
+/// What others do, each with the longest it took.
+struct Served<'a> {
+    place: &'a Place,
+    server: SocketAddr,
+    key: String,
+    longest: [(&'static str, Duration); 4],
+    /// Who came last, when, and how many did.
+    newest: Option<(Target, Instant)>,
+    new: u16,
+}
+
+impl<'a> Served<'a> {
+    fn new(place: &'a Place, server: SocketAddr, key: String) -> Self {
+        Self { place, server, key, longest: Default::default(), newest: None, new: 0 }
+    }
+
     fn timed<T>(&mut self, number: usize, what: &'static str, act: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let done = act();
-        let longest = self.0[number].1.max(begin.elapsed());
-        self.0[number] = (what, longest);
+        let longest = self.longest[number].1.max(begin.elapsed());
+        self.longest[number] = (what, longest);
         done
     }
 
-    /// Everything once, under an id of its own; whatever fails panics.
-    fn round(&mut self, place: &Place, server: SocketAddr, (key, id): (&str, &str)) {
-        let [at, caller] = HONEST.map(|address| place.host(address));
+    /// Lets somebody new come if it is time.
+    fn welcome(&mut self) {
+        if self.newest.as_ref().is_some_and(|(_, came)| came.elapsed() < NEW_EVERY) {
+            return;
+        }
+        self.new += 1;
+        let at = self.place.host(&address_of(self.new));
+        let (server, key, id) = (self.server, self.key.clone(), format!("honest-{}", self.new));
+        let target = self.timed(1, "new id", || Target::register(&at, server, &id, &key));
+        self.newest = Some((target, Instant::now()));
+    }
+
+    /// Everything once; whatever fails panics.
+    fn round(&mut self) {
+        let [at, caller] = HONEST.map(|address| self.place.host(address));
+        let (server, key) = (self.server, self.key.clone());
         self.timed(0, "NAT test", || nat_type(&at, server));
-        let target = self.timed(1, "new id", || Target::register(&at, server, id, key));
+        self.welcome();
+        let (target, came) = self.newest.take().unwrap();
+        let host = self.place.host(&address_of(self.new));
         self.timed(2, "relay pair", || {
             let initiator = Initiator {
                 host: caller,
                 server,
-                key: key.to_owned(),
+                key: key.clone(),
                 tries: Tries::RelayOnly,
                 asks: Asks::Tcp,
             };
             thread::scope(|scope| {
                 let answering = scope.spawn(|| {
-                    at.enter();
+                    host.enter();
                     let mut link = target.answer(Habit::Relay);
                     target.hello(&mut link);
                 });
-                initiator.dial(id).hello();
+                initiator.dial(&target.id).hello();
                 answering.join().unwrap();
             });
         });
-        self.timed(3, "sealed channel", || drop(Link::sealed(&at, server, key)));
+        self.newest = Some((target, came));
+        self.timed(3, "sealed channel", || drop(Link::sealed(&at, server, &key)));
     }
 }
 
@@ -155,8 +194,8 @@ fn wear_down(name: &'static str, sources: Sources) {
     let key = server.key();
     let main = SocketAddr::new(SERVER.parse().unwrap(), server.port);
     place.host(HONEST[0]).enter();
-    let mut served = Served::default();
-    served.round(&place, main, (&key, "before-all"));
+    let mut served = Served::new(&place, main, key.clone());
+    served.round();
     let (rss, written) = (rss_kib(&server), written_bytes(&server));
     let towards: IpAddr =
         if sources == Sources::Ipv6 { SERVER_V6 } else { SERVER }.parse().unwrap();
@@ -170,19 +209,20 @@ fn wear_down(name: &'static str, sources: Sources) {
     while begin.elapsed() < load_lasts() {
         thread::sleep(PAUSE);
         rounds += 1;
-        served.round(&place, main, (&key, &format!("honest-{rounds}")));
+        served.round();
         most = most.max(rss_kib(&server));
     }
     stranger.stop();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     let (grown, written) = (most.saturating_sub(rss), written_bytes(&server) - written);
     println!(
-        "{name}: {rounds} rounds, at longest {:?}; {grown} KiB more, {written} bytes written",
-        served.0
+        "{name}: {rounds} rounds, {} newcomers, at longest {:?}; {grown} KiB more, {written} bytes \
+         written",
+        served.new, served.longest
     );
     println!("{name}: the stranger {stranger}");
-    assert!(rounds >= 3, "nobody was served");
-    for (what, longest) in served.0 {
+    assert!(rounds >= 3 && served.new >= 2, "nobody was served");
+    for (what, longest) in served.longest {
         let most = SERVED_WITHIN * if is_long() { 1 } else { SHARED };
         assert!(longest <= most, "{name}: a {what} took {longest:?}");
     }

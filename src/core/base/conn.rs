@@ -54,6 +54,9 @@ pub enum SaveRank {
     Operator,
     /// Of a device that is stored already.
     Known,
+    /// Of a new device that showed where it is, the first of its network in an hour: it does not
+    /// wait until many changes are gathered (C122).
+    Prompt,
     /// Of a new device that showed where it is: it came on a connection.
     Proved,
     /// Of whoever sent a datagram.

@@ -1,5 +1,5 @@
 //! How much of what may be written to flash in a day is left, and who may write when there is
-//! little. It knows neither what is written nor who asks for it. C110.
+//! little. It knows neither what is written nor who asks for it. C110, C122.
 
 use super::conn::SaveRank;
 use super::limits::{COMMIT_GATHER_MS, COMMIT_GATHER_MS_MAX, WRITES_UNIT_BYTES};
@@ -66,7 +66,7 @@ impl Writes {
     /// [`COMMIT_GATHER_MS_MAX`].
     pub fn gather_ms(&self) -> u64 {
         let sixteenth = room(self.day) / 16;
-        let (few, many) = (sixteenth * 8, sixteenth * 2);
+        let (few, many) = (sixteenth * 8, sixteenth * 4);
         if self.day == 0 || self.left >= few {
             return COMMIT_GATHER_MS;
         }
@@ -75,13 +75,15 @@ impl Writes {
         COMMIT_GATHER_MS + spent.saturating_mul(more) / (few - many).unsigned_abs().max(1)
     }
 
-    /// Whether a change of this rank may be written: what is left last is for the known.
+    /// Whether a change of this rank may be written. What is left last is for the known, and before
+    /// that an eighth for those who are the first of their network: for one commit each.
     pub fn allow(&self, rank: SaveRank) -> bool {
         let least = match rank {
             SaveRank::Operator => return true,
             SaveRank::Known => 0,
-            SaveRank::Proved => room(self.day) / 16,
-            SaveRank::Stranger => room(self.day) / 8,
+            SaveRank::Prompt => room(self.day) / 16,
+            SaveRank::Proved => room(self.day) / 16 * 3,
+            SaveRank::Stranger => room(self.day) / 4,
         };
         self.day == 0 || self.left > least
     }
@@ -112,19 +114,26 @@ mod tests {
         let mut writes = Writes::new(8);
         let full = writes.left().unwrap();
         assert_eq!(full, 6 * WRITES_UNIT_BYTES);
-        let ranks = [SaveRank::Stranger, SaveRank::Proved, SaveRank::Known, SaveRank::Operator];
+        let ranks = [
+            SaveRank::Stranger,
+            SaveRank::Proved,
+            SaveRank::Prompt,
+            SaveRank::Known,
+            SaveRank::Operator,
+        ];
         let mut seen = |spent: u64| {
             writes.left = i64::try_from(full).unwrap();
             writes.spend(spent);
             (writes.gather_ms(), ranks.map(|rank| writes.allow(rank)))
         };
-        assert_eq!(seen(0), (20, [true; 4]));
-        assert_eq!(seen(full / 2), (20, [true; 4]));
-        assert_eq!(seen(full / 16 * 11), (5_010, [true; 4]));
-        assert_eq!(seen(full / 8 * 7), (10_000, [false, true, true, true]));
-        assert_eq!(seen(full / 16 * 15), (10_000, [false, false, true, true]));
-        assert_eq!(seen(full), (10_000, [false, false, false, true]));
-        assert_eq!(seen(u64::MAX), (10_000, [false, false, false, true]));
+        assert_eq!(seen(0), (20, [true; 5]));
+        assert_eq!(seen(full / 2), (20, [true; 5]));
+        assert_eq!(seen(full / 8 * 5), (5_010, [true; 5]));
+        assert_eq!(seen(full / 4 * 3), (10_000, [false, true, true, true, true]));
+        assert_eq!(seen(full / 16 * 13), (10_000, [false, false, true, true, true]));
+        assert_eq!(seen(full / 16 * 15), (10_000, [false, false, false, true, true]));
+        assert_eq!(seen(full), (10_000, [false, false, false, false, true]));
+        assert_eq!(seen(u64::MAX), (10_000, [false, false, false, false, true]));
     }
 
     #[test]

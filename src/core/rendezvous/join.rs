@@ -1,4 +1,4 @@
-//! Ids that nobody has: who is let in, who is put off, and who makes room. C96, C97, C99.
+//! Ids that nobody has: who is let in, who is put off, and who makes room. C96, C97, C99, C122.
 
 use crate::base::conn::SaveRank;
 use crate::base::counters::DropReason;
@@ -38,6 +38,7 @@ impl Rendezvous {
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
+        let rank = if rank == SaveRank::Proved { self.newcomers.rank(now, from) } else { rank };
         let change = RecordChange::Added;
         self.save(PendingRegistration { record, contact, change }, rank, effects)
     }

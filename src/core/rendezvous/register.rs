@@ -203,7 +203,7 @@ impl Rendezvous {
         }
         self.registry.touch(&record.id);
         let change = RecordChange::Rekeyed;
-        self.save(PendingRegistration { record, contact, change }, SaveRank::Known, effects)
+        self.save(PendingRegistration { record, contact, change }, rank(settled), effects)
     }
 
     /// Who is stored is here: known at once, and reported if it is in two places in turn (C120).
@@ -469,6 +469,11 @@ fn refusal(standing: Standing, id: &PeerId, from: Endpoint) -> Option<(Event, Re
 /// Whether a device registered so long ago that a crowd of new ones takes nothing from it.
 pub(super) const fn is_settled(first_seen_secs: u64, unix_secs: u64) -> bool {
     unix_secs.saturating_sub(first_seen_secs) >= SETTLED_SECS
+}
+
+/// How soon a new key or a new name is stored: whoever can make ids can make keys for them.
+pub(super) const fn rank(settled: bool) -> SaveRank {
+    if settled { SaveRank::Known } else { SaveRank::Proved }
 }
 
 fn event(change: RecordChange, id: PeerId) -> Event {

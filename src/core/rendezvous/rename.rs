@@ -1,7 +1,6 @@
 //! A device changes its id (protocol §4.1.4). Knowing the device id is enough for that, so that
 //! attempts are counted like registrations. C33, C81, C88.
 
-use crate::base::conn::SaveRank;
 use crate::base::counters::DropReason;
 use crate::base::limits::{CHOSEN_ID_CHARS_MAX, CHOSEN_ID_CHARS_MIN};
 use crate::base::peer::{PeerId, Record, RecordState};
@@ -9,7 +8,7 @@ use crate::wire::reply::Registered;
 use crate::wire::request::{Given, Registration};
 
 use super::newcomers::Changer;
-use super::register::{PendingRegistration, RecordChange, answer, is_settled};
+use super::register::{PendingRegistration, RecordChange, answer, is_settled, rank};
 use super::registry::Contact;
 use super::registry::kept::Right;
 use super::{Effects, Rendezvous};
@@ -70,7 +69,7 @@ impl Rendezvous {
             return Ok(());
         }
         let change = RecordChange::Renamed(old.clone());
-        self.save(PendingRegistration { record, contact, change }, SaveRank::Known, effects)
+        self.save(PendingRegistration { record, contact, change }, rank(settled), effects)
     }
 }
 

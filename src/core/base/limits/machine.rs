@@ -141,6 +141,9 @@ pub const PROOF_IDS: u16 = 4;
 pub const PROOF_MS: u64 = 60_000;
 /// Sources of one network that may be proved at a time.
 pub const PROVED_PER_NETWORK: u16 = 64;
+/// One new id of each network is stored at once in such a time, however little is left to write
+/// (C122): 24 commits of its own a day are half of what comes in on the smallest board.
+pub const PROMPT_MS: u64 = 3_600_000;
 /// New ids a minute that are stored though UDP alone tells where they come from: all sources
 /// together, as any may be forged. Real clients open a connection first (C97).
 pub const UNPROVED_NEWCOMERS: u16 = 32;

@@ -6,9 +6,10 @@ mod proofs;
 mod shares;
 
 use crate::base::address::Endpoint;
+use crate::base::conn::SaveRank;
 use crate::base::limits::{
     CHANGES_IN_ALL, CHANGES_PER_SOURCE, CHANGES_UNPROVED, CHANGES_WINDOW_MS, NEWCOMERS_WINDOW_MS,
-    SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS,
+    PROMPT_MS, SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS,
 };
 use crate::base::table::Seed;
 use crate::base::time::{RateWindow, Throttle, Time};
@@ -25,6 +26,8 @@ pub(super) struct Newcomers {
     /// New ids from proved sources, and from others in all.
     joined: Shares,
     joined_unproved: RateWindow,
+    /// Networks of which one was stored at once.
+    prompt: Throttle,
     /// New keys and new names from proved sources: for each, and in all for devices that are new
     /// and for those that are not. From others in all.
     changed: Shares,
@@ -50,6 +53,7 @@ impl Newcomers {
             asked_unproved: Throttle::new(SOURCE_WINDOW_MS, seed),
             joined: Shares::new(NEWCOMERS_WINDOW_MS, seed),
             joined_unproved: RateWindow::EMPTY,
+            prompt: Throttle::new(PROMPT_MS, seed),
             changed: Shares::new(CHANGES_WINDOW_MS, seed),
             changed_in_all: [RateWindow::EMPTY; 2],
             changed_unproved: RateWindow::EMPTY,
@@ -84,6 +88,15 @@ impl Newcomers {
         self.joined.allow(now, from, limit)
     }
 
+    /// How soon a new id of a proved source is stored: the first of a network in an hour is not
+    /// kept waiting for what others spent (C122).
+    pub(super) fn rank(&mut self, now: Time, from: Endpoint) -> SaveRank {
+        match self.prompt.allow(now, from.prefix().network(), 1) {
+            true => SaveRank::Prompt,
+            false => SaveRank::Proved,
+        }
+    }
+
     /// Counts a new id of a source that is not proved; false if there were too many.
     pub(super) fn may_join_unproved(&mut self, now: Time) -> bool {
         self.joined_unproved.allow(now, SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS)
@@ -104,13 +117,17 @@ impl Newcomers {
     #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         let shares = [&self.asked, &self.joined, &self.changed].map(Shares::bytes);
-        shares.iter().sum::<usize>() + self.asked_unproved.bytes() + self.proofs.bytes()
+        shares.iter().sum::<usize>()
+            + self.asked_unproved.bytes()
+            + self.prompt.bytes()
+            + self.proofs.bytes()
     }
 
     /// Sources in the fullest of the tables.
     pub(super) fn remembered(&self) -> usize {
         let shares = [&self.asked, &self.joined, &self.changed].map(Shares::remembered);
         let others = self.asked_unproved.remembered().max(self.proofs.remembered());
+        let others = others.max(self.prompt.remembered());
         shares.into_iter().fold(others, usize::max)
     }
 }
