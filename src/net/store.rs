@@ -1,6 +1,6 @@
 //! The store thread: takes changes, groups them into commits, those of the known first, and tells
 //! the outcome of each. It writes no more in a day than is allowed, whoever asks. A quiet network
-//! wakes it never and writes nothing. C14, C110, C122.
+//! wakes it never and writes nothing. C14, C110, C122, C150.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -89,9 +89,9 @@ impl StoreThread {
         let writes = Mutex::new(writes);
         let shared = Arc::new(Shared { commits, changes: changes_done, failures, writes });
         let (seen, told) = (store.written(), Arc::clone(&shared));
-        let (waiting, begun) = (Vec::new(), clock.now());
+        let (waiting, ended) = (Vec::new(), None);
         let mut committer =
-            Committer { store, queue, saved, shared: told, seen, waiting, begun, clock };
+            Committer { store, queue, saved, shared: told, seen, waiting, ended, clock };
         let (done_in, done) = bounded(1);
         let run = move || {
             committer.work();
@@ -157,8 +157,8 @@ struct Committer {
     /// Changes taken from the queue, in the order they came; at most [`SAVES_PENDING_MAX`] of
     /// clients'.
     waiting: Vec<PendingChange>,
-    /// Since when there are some.
-    begun: Time,
+    /// When the last commit ended that took all there was.
+    ended: Option<Time>,
     clock: Clock,
 }
 
@@ -167,22 +167,25 @@ impl Committer {
         while let Some(last) = self.gather() {
             self.put_off();
             let batch = self.batch(last);
-            if let Some(first) = batch.first() {
-                let charged = first.rank != SaveRank::Operator;
-                self.commit(batch, charged);
+            let Some(first) = batch.first() else { continue };
+            let charged = first.rank != SaveRank::Operator;
+            self.commit(batch, charged);
+            if last == SaveRank::Stranger {
+                self.ended = Some(self.clock.now());
             }
         }
     }
 
-    /// Waits for a change, then takes what comes for as long as there is to gather, up to
-    /// [`BATCH_MAX`]; but keeps no operator waiting, and nobody prompt for long. Gives the last
-    /// rank that the next commit takes, None when there will be no more.
+    /// Waits for a change, then takes what comes, up to [`BATCH_MAX`], until it is time for the
+    /// next commit: at once for one that comes alone, so that it waits but for the disk. It keeps
+    /// no operator waiting, and nobody prompt for long. Gives the last rank that the next commit
+    /// takes, None when there will be no more.
     fn gather(&mut self) -> Option<SaveRank> {
         if self.waiting.is_empty() {
             self.waiting.push(self.queue.recv_blocking()?);
-            self.begun = self.clock.now();
         }
-        let until = self.begun.after_ms(self.passed().gather_ms());
+        let gather_ms = self.passed().gather_ms();
+        let until = self.ended.map_or(Time::START, |ended| ended.after_ms(gather_ms));
         let mut soon = None;
         loop {
             // Whatever is there: the known behind many strangers shall go first.
@@ -242,9 +245,6 @@ impl Committer {
         // Stable: of one rank, and so of one id, those that came first are first.
         self.waiting.sort_by_key(|it| it.rank);
         let count = self.waiting.partition_point(|it| it.rank <= last).min(BATCH_MAX);
-        if last == SaveRank::Stranger {
-            self.begun = self.clock.now();
-        }
         self.waiting.drain(..count).collect()
     }
 
@@ -342,12 +342,15 @@ mod tests {
     impl Bench {
         /// Each commit costs so many bytes, of 1 MiB a day.
         fn new(cost: u64) -> Self {
+            Self::with(cost, Writes::new(1))
+        }
+
+        fn with(cost: u64, writes: Writes) -> Self {
             let (leave, allowed) = mpsc::channel();
             let (told, seen) = mpsc::channel();
             let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
             let store = Slow { leave: allowed, seen: told, written: 0, cost };
-            let thread =
-                StoreThread::start(Box::new(store), saved_in, Clock::start(), Writes::new(1));
+            let thread = StoreThread::start(Box::new(store), saved_in, Clock::start(), writes);
             Self { thread: thread.unwrap(), leave, seen, saved, tickets: 0 }
         }
 
@@ -366,6 +369,24 @@ mod tests {
             let (Ticket(number), outcome) = self.saved.recv_blocking().unwrap();
             (number, outcome)
         }
+    }
+
+    /// By the ten seconds between two commits when little is left to write: in them two threads
+    /// are sure to have run.
+    #[test]
+    fn c150_a_change_that_comes_alone_is_committed_at_once_and_the_next_waits() {
+        let mut writes = Writes::new(1);
+        writes.spend(WRITES_UNIT_BYTES / 32 * 23);
+        assert_eq!((writes.gather_ms(), writes.allow(SaveRank::Known)), (10_000, true));
+        let (mut bench, clock) = (Bench::with(0, writes), Clock::start());
+        bench.save(SaveRank::Known, "first1");
+        assert_eq!(bench.commit(), ["first1"]);
+        let waited = clock.now().as_millis();
+        assert!(waited < 5_000, "committed after {waited} ms");
+        bench.save(SaveRank::Known, "second");
+        thread::sleep(Duration::from_millis(200));
+        bench.save(SaveRank::Operator, "operator");
+        assert_eq!(bench.commit(), ["operator"]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Flash {
     store: Option<Redb>,
     /// A commit of what is gathered is on its way.
     gathering: bool,
+    /// When the last one was made.
+    last: Option<Time>,
     /// When each commit of the last 24 hours was made, and its bytes.
     commits: VecDeque<(u64, u64)>,
     sum: u64,
@@ -41,6 +43,7 @@ impl Flash {
             day: u64::from(a_day) * WRITES_UNIT_BYTES,
             store: None,
             gathering: false,
+            last: None,
             commits: VecDeque::new(),
             sum: 0,
             most: 0,
@@ -66,7 +69,8 @@ impl Flash {
         }
         self.writes.pass(now);
         let waits = core::mem::replace(&mut self.gathering, true);
-        (!waits).then(|| self.writes.gather_ms())
+        let due = self.last.map_or(now, |last| last.after_ms(self.writes.gather_ms()));
+        (!waits).then(|| due.since_ms(now))
     }
 
     /// How many of the changes that wait go into one commit.
@@ -93,6 +97,7 @@ impl Flash {
         }
         let cost = self.cost(batch);
         self.writes.spend(cost);
+        self.last = Some(now);
         let now = now.as_millis();
         while self.commits.front().is_some_and(|(at, _)| at + DAY_MS <= now) {
             self.sum -= self.commits.pop_front().unwrap().1;

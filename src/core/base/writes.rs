@@ -61,8 +61,8 @@ impl Writes {
         self.left = self.left.saturating_add(more).min(room(self.day));
     }
 
-    /// How long to gather changes for the next commit, in milliseconds: the longer, the more of the
-    /// account was spent beyond its first half. Before the first is refused it is
+    /// How long after the last commit changes gather for the next, in milliseconds: the longer, the
+    /// more of the account was spent beyond its first half. Before the first is refused it is
     /// [`COMMIT_GATHER_MS_MAX`].
     pub fn gather_ms(&self) -> u64 {
         let sixteenth = room(self.day) / 16;

@@ -96,8 +96,8 @@ pub const STREAMS_PER_TURN: usize = 32;
 /// Most changes grouped into one commit: as many as may wait. In a large table each change rewrites
 /// a page of its own, until all are rewritten.
 pub const BATCH_MAX: usize = SAVES_PENDING_MAX;
-/// The store gathers changes this long before it commits; a single registration is answered
-/// that much later.
+/// Two commits are this far apart at least, and changes gather meanwhile; one that comes alone is
+/// committed at once (C150).
 pub const COMMIT_GATHER_MS: u64 = 20;
 /// The same when little is left of what may be written in a day: changes then share their commits,
 /// of which each costs some 20 KiB. Below the 15 s after which clients ask again.
