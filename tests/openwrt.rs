@@ -70,6 +70,11 @@ fn the_init_script_tells_procd_what_it_should() {
 }
 
 #[test]
+fn what_rustdesk_server_had_is_taken_over_once_and_never_do_both_run() {
+    passes("openwrt/former.py", "Former");
+}
+
+#[test]
 fn firewall_rules_are_those_of_the_chosen_zones() {
     passes("openwrt/firewall.py", "Rules");
 }

@@ -23,10 +23,12 @@ MODES = {
     "etc/capabilities/hbb.json": 0o644,
     "etc/config/hbb": 0o600,
     "etc/init.d/hbb": 0o755,
+    "etc/uci-defaults/90-hbb": 0o755,
     "lib/upgrade/keep.d/hbb": 0o644,
     "usr/bin/hbb": 0o755,
     "usr/libexec/hbb-firewall": 0o755,
     "usr/share/hbb-boards": 0o644,
+    "usr/share/hbb-former": 0o755,
 }
 
 

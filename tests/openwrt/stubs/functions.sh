@@ -54,10 +54,19 @@ default_postinst() {
 	local pkgname="${pkgname:-$(basename "${1%.*}")}" root="$IPKG_INSTROOT" info
 	echo "default_postinst $pkgname upgrade=$PKG_UPGRADE" >>/tmp/calls
 	info="$root/usr/lib/opkg/info/$pkgname"
+	[ -n "$root" ] || uci_defaults
 	[ ! -f "$info.postinst-pkg" ] || (. "$info.postinst-pkg") || return
 	[ -z "$root" ] && [ "$pkgname" = hbb ] || return 0
 	[ "$PKG_UPGRADE" = 1 ] || /etc/init.d/hbb enable
 	/etc/init.d/hbb start
+}
+
+# Each goes unless it fails.
+uci_defaults() {
+	local file
+	for file in /etc/uci-defaults/*; do
+		([ -f "$file" ] && cd "${file%/*}" && . "$file") && rm -f "$file"
+	done
 }
 
 default_prerm() {
