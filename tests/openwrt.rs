@@ -40,6 +40,13 @@ fn the_feed_package_and_the_ready_ones_are_the_same() {
 }
 
 #[test]
+fn the_feeds_rules_hold_line_by_line() {
+    passes("openwrt/rules.py", "Makefile");
+    passes("openwrt/rules.py", "Programs");
+    passes("openwrt/rules.py", "Commit");
+}
+
+#[test]
 fn ipk_packages_are_as_opkg_reads_them() {
     passes("openwrt/packages.py", "Ipk");
 }

@@ -22,6 +22,7 @@ GIVEN = [
     "hbb-rpi-arm64.update",
 ]
 MADE = {
+    f"hbb-{VERSION}.tar.xz",
     *(f"hbb-{VERSION}-{triple}" for triple in TRIPLES),
     f"hbb_{VERSION}_arm64.deb",
     "hbb_x_aarch64_generic.ipk",

@@ -1,0 +1,184 @@
+"""The rules of OpenWrt's packages feed for the folder that is handed in, line by line.
+
+Read from its CONTRIBUTING.md, its review rules, its formalities.json, and from the scripts of its
+pipeline: the formal checks of commits, and the runtime test that starts every program.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+from scratch import ROOT, Scratch, packer
+
+SPDX = {"MIT", "Apache-2.0"}
+PROGRAM_FOLDERS = ("bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/libexec/")
+# What the pipeline tries, in its order.
+VERSION_FLAGS = ["--version", "-version", "version", "-v", "-V", "--help", "-help", "-?"]
+CRATE = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]
+
+
+def handed_in():
+    """Files of dist/openwrt by path, and the names in the tarball."""
+    with tempfile.TemporaryDirectory() as dist:
+        env = os.environ | {"HBB_DIST": dist}
+        said = subprocess.run([ROOT / "openwrt/package", "source"], env=env, text=True,
+                              capture_output=True, check=True).stdout
+        top = Path(dist) / "openwrt"
+        files = {str(path.relative_to(top)): path.read_bytes()
+                 for path in top.rglob("*") if path.is_file()}
+        with tarfile.open(next(top.glob("*.tar.xz"))) as tar:
+            return files, tar.getnames(), said.splitlines()[-1]
+
+
+if not (ROOT / ".git").exists():
+    sys.exit("the source tarball is made from a checkout, and this is none")
+FILES, NAMES, SAID = handed_in()
+MAKEFILE = FILES["feed/net/hbb/Makefile"].decode()
+TEST = FILES["feed/net/hbb/test.sh"].decode()
+COMMIT = FILES["feed/commit"].decode()
+
+
+def variable(name):
+    found = re.findall(rf"^{name}:=(.*)$", MAKEFILE, re.M)
+    assert len(found) == 1, (name, found)
+    return found[0]
+
+
+def block(name):
+    return re.search(rf"^define Package/{name}\n(.*?)^endef$", MAKEFILE, re.M | re.S).group(1)
+
+
+class Makefile(unittest.TestCase):
+    def test_name_version_and_release(self):
+        self.assertEqual(variable("PKG_NAME"), "hbb")
+        self.assertEqual(variable("PKG_VERSION"), CRATE["version"])
+        # What apk takes for a version.
+        self.assertRegex(variable("PKG_VERSION"), r"^\d+(\.\d+)*$")
+        self.assertRegex(variable("PKG_RELEASE"), r"^[1-9]\d*$")
+
+    def test_the_source_is_an_archive_of_that_version_with_its_hash(self):
+        self.assertNotIn("PKG_SOURCE_PROTO", MAKEFILE)
+        self.assertEqual(variable("PKG_SOURCE"), "$(PKG_NAME)-$(PKG_VERSION).tar.xz")
+        # A release of the repository: no head of a branch, no latest one. The one place where
+        # that repository is named is Cargo.toml.
+        self.assertEqual(variable("PKG_SOURCE_URL"),
+                         f"{CRATE['repository']}/releases/download/v$(PKG_VERSION)")
+        tarball = FILES[f"hbb-{CRATE['version']}.tar.xz"]
+        self.assertEqual(variable("PKG_HASH"), hashlib.sha256(tarball).hexdigest())
+        self.assertEqual(SAID, f"PKG_HASH:={variable('PKG_HASH')}")
+        self.assertEqual(handed_in(), (FILES, NAMES, SAID), "the same each time")
+
+    def test_the_tarball_has_all_that_is_built_and_installed_and_no_more_than_one_folder(self):
+        top = f"hbb-{CRATE['version']}"
+        self.assertEqual({name.split("/")[0] for name in NAMES}, {top})
+        wanted = re.findall(r"\$\(PKG_BUILD_DIR\)/(\S+)", block("hbb/install"))
+        self.assertGreaterEqual(len(wanted), 6)
+        for name in [*wanted, "Cargo.toml", "Cargo.lock", "src/main.rs", "src/core/Cargo.toml",
+                     *variable("PKG_LICENSE_FILES").split()]:
+            self.assertIn(f"{top}/{name}", NAMES)
+        # The folder with the hash cannot be in what is hashed.
+        self.assertFalse([name for name in NAMES if name.startswith(f"{top}/openwrt/hbb")])
+
+    def test_maintainer_and_licence(self):
+        self.assertRegex(variable("PKG_MAINTAINER"), r"^\S+( \S+)+ <[^@\s<>]+@[^@\s<>]+>$")
+        self.assertNotIn("noreply", variable("PKG_MAINTAINER"))
+        self.assertLessEqual(set(variable("PKG_LICENSE").replace(" OR ", " ").split()), SPDX)
+        self.assertEqual(variable("PKG_LICENSE"), CRATE["license"])
+
+    def test_who_maintains_and_where_is_said_alike_everywhere(self):
+        """PKG_MAINTAINER, and repository in Cargo.toml, are where they change."""
+        known = {variable("PKG_MAINTAINER").split("<")[1].rstrip(">"),
+                 CRATE["repository"].removeprefix("https://")}
+        listed = subprocess.check_output(["git", "-C", ROOT, "grep", "-hoE",
+                                          r"[a-z]*@?hbb\.example[a-z/]*", "--", "board", "openwrt",
+                                          "Cargo.toml"], text=True)
+        places = {place.removesuffix("/releases/download/v") for place in listed.split()}
+        self.assertLessEqual(places, known | {"hbb.example"})
+
+    def test_what_is_included_and_in_which_order(self):
+        lines = [line for line in MAKEFILE.splitlines() if line.startswith(("include", "$(eval"))]
+        self.assertEqual(lines, ["include $(TOPDIR)/rules.mk", "include $(INCLUDE_DIR)/package.mk",
+                                 "include ../../lang/rust/rust-package.mk",
+                                 "$(eval $(call RustBinPackage,hbb))",
+                                 "$(eval $(call BuildPackage,hbb))"])
+        at = MAKEFILE.index(lines[1])
+        self.assertNotRegex(MAKEFILE[at:], r"(?m)^PKG_\w+:=", "set before package.mk reads it")
+        self.assertEqual(variable("PKG_BUILD_DEPENDS"), "rust/host")
+        self.assertEqual(variable("PKG_BUILD_PARALLEL"), "1")
+
+    def test_the_name_is_written_out_where_something_is_defined_or_called(self):
+        for line in re.findall(r"^.*(?:define|call|eval).*$", MAKEFILE, re.M):
+            self.assertNotIn("PKG_NAME", line)
+
+    def test_how_lines_begin_and_end(self):
+        self.assertTrue(MAKEFILE.endswith("\n") and not MAKEFILE.endswith("\n\n"))
+        for text in [MAKEFILE, TEST]:
+            self.assertNotIn("\r", text)
+            self.assertIsNone(re.search(r"[ \t]$", text, re.M))
+            self.assertIn("SPDX-License-Identifier", text)
+        for part, start in [("hbb", r"  [A-Z]+:="), ("hbb/description", r"  \S"),
+                            ("hbb/install", r"\t\$\("), ("hbb/conffiles", r"/\S+$")]:
+            for line in block(part).splitlines():
+                self.assertRegex(line, f"^{start}", part)
+        for part in ["hbb/postinst", "hbb/prerm"]:
+            self.assertTrue(block(part).startswith("#!/bin/sh\n"), part)
+
+    def test_metadata_and_conffiles(self):
+        fields = dict(re.findall(r"^  (\w+):=(.*)$", block("hbb"), re.M))
+        self.assertEqual(fields["SECTION"], "net")
+        self.assertEqual(fields["CATEGORY"], "Network")
+        self.assertEqual(fields["URL"], CRATE["repository"])
+        self.assertTrue(fields["DEPENDS"].startswith("$(RUST_ARCH_DEPENDS)"))
+        self.assertLessEqual(len(fields["TITLE"]), 60)
+        config = re.findall(r"\$\(INSTALL_CONF\) \S+ \$\(1\)(\S+)", block("hbb/install"))
+        self.assertEqual(block("hbb/conffiles").split(), config)
+
+
+class Programs(unittest.TestCase):
+    def test_every_program_tells_the_version(self):
+        root = Scratch(self).install()
+        recipe = packer().Recipe(MAKEFILE)
+        programs = [path for path, entry in recipe.files(Path(os.environ["HBB_BIN"])).items()
+                    if path.startswith(PROGRAM_FOLDERS) and entry.mode & 0o111]
+        self.assertIn("usr/bin/hbb", programs)
+        for path in programs:
+            said = (root.execute([f"/{path}", flag], "") for flag in VERSION_FLAGS)
+            self.assertTrue(any(CRATE["version"] in ended.stdout + ended.stderr for ended in said),
+                            f"{path} tells no version: no place for it is {PROGRAM_FOLDERS}")
+
+    def test_the_tests_output_is_seen(self):
+        self.assertTrue(TEST.startswith("#!/bin/sh\n"))
+        self.assertNotRegex(TEST, r"grep.* (-\w*q|--quiet)")
+        self.assertIn("grep -F", TEST)
+
+    def test_the_init_script_is_procds(self):
+        text = (ROOT / "openwrt/files/hbb.init").read_text()
+        self.assertTrue(text.startswith("#!/bin/sh /etc/rc.common\n"))
+        self.assertIn("\nUSE_PROCD=1\n", text)
+        self.assertIn("\nstart_service() {", text)
+        code = [line for line in text.splitlines() if not line.strip().startswith("#")]
+        for line in code:
+            self.assertNotRegex(line, r"[^&>]&\s*$|pidfile|start-stop-daemon", line)
+
+
+class Commit(unittest.TestCase):
+    def test_the_message_is_as_the_formal_checks_want_it(self):
+        subject, empty, *body = COMMIT.rstrip("\n").split("\n")
+        self.assertRegex(subject, r"^hbb: [a-z]")
+        self.assertLessEqual(len(subject), 50)
+        self.assertFalse(subject.endswith("."))
+        self.assertEqual(empty, "")
+        self.assertLessEqual(max(map(len, body)), 75)
+        self.assertEqual(body[-2:], ["", f"Signed-off-by: {variable('PKG_MAINTAINER')}"])
+        self.assertTrue("".join(body[:-2]).strip(), "it says what it is")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]])
