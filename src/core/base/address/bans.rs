@@ -21,19 +21,26 @@ pub enum Banned {
 }
 
 impl Banned {
-    /// Reads one; None for what is neither. `id=` before it says that it is an id, whatever it
-    /// looks like.
+    /// Reads one; None for what is neither, or an id that nobody may have, as a mistyped address
+    /// is. `id=` before it says that it is an id, whatever it looks like.
     pub fn parse(text: &str) -> Option<Self> {
         if text.starts_with(ID_MARK) {
             return named_id(text).map(Self::Id);
         }
         match Network::parse(text) {
             Some(network) => Some(Self::Network(network)),
-            // No id that may register holds any of these: it is a mistyped address.
-            None if text.contains(['/', ':']) || reads_as_ipv4(text) => None,
-            None => PeerId::new(text).map(Self::Id),
+            None => PeerId::new(text).filter(is_plain_id).map(Self::Id),
         }
     }
+}
+
+/// Whether an id needs no mark: one that may not register is somebody's mistake, and so is what
+/// reads as a range of addresses, though it may.
+fn is_plain_id(id: &PeerId) -> bool {
+    let range = id.as_str().split_once('-').is_some_and(|(first, last)| {
+        reads_as_ipv4(first) && last.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    });
+    id.is_well_formed() && !range
 }
 
 /// What an operator writes before an id that reads as something else.
@@ -49,7 +56,7 @@ impl fmt::Display for Banned {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => {
-                out.write_str(if id.is_well_formed() { "" } else { ID_MARK })?;
+                out.write_str(if is_plain_id(id) { "" } else { ID_MARK })?;
                 out.write_str(id.as_str())
             }
             Self::Network(network) => network.fmt(out),
@@ -161,13 +168,26 @@ mod tests {
 
     #[test]
     fn mistyped_addresses_are_no_ids() {
-        for bad in ["", "10.0.0.0/33", "10.0.0", "fd00::/129", "a b"] {
+        for bad in
+            ["", "10.0.0.0/33", "10.0.0", "fd00::/129", "a b", "1.2.3.4-9", "1.2.3.4-1.2.3.9"]
+        {
             assert_eq!(Banned::parse(bad), None, "{bad}");
         }
         for (text, told) in
             [("10.1.2.3/8", "10.0.0.0/8"), ("::1", "::1"), ("123456789", "123456789")]
         {
             assert_eq!(Banned::parse(text).unwrap().to_string(), told);
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_that_may_register_is_none_without_its_mark() {
+        for bad in
+            ["--help", "\"192.0.2.1\"", "'123456789'", "1.2.3.*", "192.0.2.1,", "12345", "id"]
+        {
+            assert_eq!(Banned::parse(bad), None, "{bad}");
+            let marked = format!("id={bad}");
+            assert_eq!(Banned::parse(&marked).unwrap().to_string(), marked);
         }
     }
 
@@ -180,7 +200,16 @@ mod tests {
         for id in ["123456", "host-name.example", "bu\u{308}ro-1", "10.0.0.1a"] {
             assert_eq!(Banned::parse(id), PeerId::new(id).map(Banned::Id), "{id}");
         }
-        for id in ["10.0.0.1", "--help", "#123456", "id=id=x", "a/b:c.d", "<img/src=x>", "::1"] {
+        for id in [
+            "10.0.0.1",
+            "1.2.3.4-9",
+            "--help",
+            "#123456",
+            "id=id=x",
+            "a/b:c.d",
+            "<img/src=x>",
+            "::1",
+        ] {
             let banned = Banned::Id(PeerId::new(id).unwrap());
             assert_eq!(banned.to_string(), format!("id={id}"));
             assert_eq!(Banned::parse(&banned.to_string()), Some(banned), "{id}");
@@ -194,15 +223,15 @@ mod tests {
             (0..LIST_ENTRIES_MAX - 1).map(|n| banned(&format!("10.{}.{}.0/24", n >> 8, n & 255)));
         let networks: Vec<_> = networks.collect();
         let mut bans = Bans::new(networks.clone()).unwrap();
-        assert!(bans.add(banned("peer1")) && bans.add(banned("10.7.0.0/24")));
-        assert!(!bans.add(banned("192.0.2.1")) && !bans.add(banned("peer2")));
+        assert!(bans.add(banned("peer-1")) && bans.add(banned("10.7.0.0/24")));
+        assert!(!bans.add(banned("192.0.2.1")) && !bans.add(banned("peer-2")));
         assert!(!bans.has_ip("192.0.2.1".parse().unwrap()));
-        assert!(bans.remove(&banned("peer1")) && !bans.remove(&banned("peer1")));
+        assert!(bans.remove(&banned("peer-1")) && !bans.remove(&banned("peer-1")));
         assert!(bans.add(banned("192.0.2.0/24")));
         assert!(bans.has_ip("192.0.2.1".parse().unwrap()));
         assert!(bans.has_ip("::ffff:10.9.9.9".parse().unwrap()));
-        assert!(!bans.has_id(&PeerId::new("peer1").unwrap()));
-        let more = ["peer1", "peer2"].map(banned);
+        assert!(!bans.has_id(&PeerId::new("peer-1").unwrap()));
+        let more = ["peer-1", "peer-2"].map(banned);
         assert_eq!(Bans::new([&networks[..], &more].concat()), None);
     }
 
