@@ -13,15 +13,19 @@ use hbb_core::identity::KeyPolicy;
 const ADDRESSES_MAX: usize = 4;
 /// The store of upstream's server.
 const UPSTREAM_STORE: &str = "db_v2.sqlite3";
-/// What upstream's images are set by. Nothing of it does anything here.
-const UPSTREAM_VARIABLES: [&str; 7] = [
+/// What upstream's programs and images are set by. Nothing of it does anything here.
+const UPSTREAM_VARIABLES: [&str; 11] = [
     "RELAY",
     "RELAY_SERVERS",
     "ENCRYPTED_ONLY",
     "ALWAYS_USE_RELAY",
+    "KEY",
     "KEY_PUB",
     "KEY_PRIV",
     "DB_URL",
+    "LIMIT_SPEED",
+    "SINGLE_BANDWIDTH",
+    "TOTAL_BANDWIDTH",
 ];
 
 /// What to type into the client, or into the ID server if this is a relay alone.

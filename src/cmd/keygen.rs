@@ -27,6 +27,8 @@ pub(super) const MODE_TOO_OPEN: u32 = 0o027;
 
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
+/// A key by itself, which some programs write as it is.
+const SECRET_BYTES: u64 = 64;
 /// A key file has 88 bytes; a larger one than this is something else.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
 /// Every other public key holds a `/`, so this many with one in all of them do not happen.
@@ -364,11 +366,17 @@ fn exists(path: &Path) -> bool {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Exit {
+    let bytes = fs::metadata(path).map(|metadata| metadata.len());
     let advice = match error.kind() {
+        ErrorKind::NotFound => &dangling(path),
         ErrorKind::IsADirectory => {
             "It is a folder: a container makes one where the file to mount was missing. Remove it \
              and put the key file there."
         }
+        ErrorKind::InvalidData if matches!(bytes, Ok(SECRET_BYTES)) => &format!(
+            "It holds a key's 64 bytes, not their text: 'base64 -w0 {}' writes that.",
+            path.display()
+        ),
         ErrorKind::InvalidData => {
             "It is no plain text: an editor may have saved it as UTF-16. Save it as UTF-8."
         }
@@ -379,6 +387,15 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
         "The key file {} cannot be read: {error}. {advice} It was not changed.",
         path.display()
     ))
+}
+
+/// What is there has no file behind it.
+fn dangling(path: &Path) -> String {
+    let target = fs::read_link(path).unwrap_or_default();
+    format!(
+        "It is a link to {}, where nothing is. Put the key file there, or in the link's place.",
+        target.display()
+    )
 }
 
 fn cannot_write(dir: &Path, error: &io::Error) -> Exit {

@@ -2,6 +2,7 @@
 //! hold: read if it is unambiguous, else named, and left as it is.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use super::model::server::{Server, command};
 use super::{Folder, refused, serve};
@@ -42,11 +43,19 @@ fn a_key_file_as_found_in_the_wild_is_read_or_named() {
         (public.clone().into_bytes(), "a public key"),
         (utf16(&secret), "Save it as UTF-8"),
         (vec![b'A'; 2000], "far too large"),
+        (vec![0xfe; 64], "64 bytes, not their text: 'base64 -w0 "),
     ] {
         fs::write(&file, text).unwrap();
         let before = folder.contents();
         refused(&serve(&folder.0, &[]), 3, &["id_ed25519", said, "It was not changed"]);
         assert_eq!(folder.contents(), before);
+    }
+    for named in [&[][..], &["--key-file", file.to_str().unwrap()]] {
+        fs::remove_file(&file).unwrap();
+        symlink("/run/secrets/not there", &file).unwrap();
+        let said = ["cannot be read", "a link to /run/secrets/not there, where nothing is"];
+        refused(&serve(&folder.0, named), 3, &said);
+        assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
     }
     let (first, second) = secret.split_at(44);
     for text in
