@@ -1,5 +1,6 @@
 //! Clones: one id, device and key in two places, asked of the machine alone. C120.
 
+use hbb_core::base::conn::Conn;
 use hbb_core::base::limits::{FLAP_MOVES, FLAP_MS, FLAP_TOLD_MS, FLAPS_MAX};
 use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{Event, PeerQuery};
@@ -55,6 +56,50 @@ fn c120_one_device_in_two_places_is_reported_once_and_listed() {
         let now = 40 * 7_500;
         assert_eq!(also_at(&drive, now).as_deref(), Some(other));
         assert_eq!(also_at(&drive, now + FLAP_MS), None, "it was long ago");
+    }
+}
+
+/// B1 shows itself on a new connection of the first address; whether that was reported.
+fn connects(drive: &mut Drive, port: u16) -> (Conn, bool) {
+    let conn = drive.connect(&format!("203.0.113.9:{port}"));
+    let deeds = drive.stream(conn, &say::register_pk(B1, DEVICE, &KEY));
+    assert_eq!(hex(deeds.stream_to(conn)), "820102102d");
+    let id = PeerId::new(B1).unwrap();
+    let places = [port - 1, port].map(|port| at(&format!("203.0.113.9:{port}")));
+    (conn, deeds.reported(&Event::PeerFlaps { id, places }))
+}
+
+#[test]
+fn c120_clones_on_connections_behind_one_address_are_reported_once_and_listed() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.wait(60_000);
+    let told: Vec<_> = (0..9)
+        .filter(|n| {
+            drive.wait(18_000);
+            connects(&mut drive, 5_001 + n).1
+        })
+        .collect();
+    // The first was alone.
+    assert_eq!(told, [u16::from(FLAP_MOVES)]);
+    assert_eq!(also_at(&drive, 60_000 + 9 * 18_000).as_deref(), Some("203.0.113.9:5008"));
+}
+
+#[test]
+fn c120_a_device_that_comes_again_after_it_left_is_no_clone() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.wait(60_000);
+    for n in 0..40 {
+        drive.wait(5_000);
+        let (conn, told) = connects(&mut drive, 5_001 + n);
+        assert!(!told, "it left each time");
+        drive.hang_up(conn);
+    }
+    // It loses a connection in silence now and then.
+    for n in 0..9 {
+        drive.wait(FLAP_MS);
+        assert!(!connects(&mut drive, 6_001 + n).1, "{n}");
     }
 }
 

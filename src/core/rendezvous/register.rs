@@ -213,7 +213,7 @@ impl Rendezvous {
         self.vouch(now, from);
         let before = self.registry.peer(id).and_then(|peer| peer.present(now));
         if let Some(before) = before.filter(|before| before.from != from)
-            && let Some(event) = self.flaps.moved(now, id, [before.from, from])
+            && let Some(event) = self.flaps.moved(now, id, [&before, &contact])
         {
             push(effects, Effect::Report(event));
         }

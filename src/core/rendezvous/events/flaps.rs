@@ -8,6 +8,7 @@ use crate::base::limits::{FLAP_MOVES, FLAP_MS, FLAP_TOLD_MS, FLAPS_MAX};
 use crate::base::peer::PeerId;
 use crate::base::time::Time;
 
+use super::super::registry::Contact;
 use super::Event;
 
 /// Peers that moved of late while they were present, [`FLAPS_MAX`] at most.
@@ -37,13 +38,16 @@ impl Flaps {
 
     /// A peer showed its key at another place than the one where it is present. What is to be
     /// reported, at most once in [`FLAP_TOLD_MS`] for each. Another port of the same address may be
-    /// its NAT's doing, but not the one it had before.
+    /// its NAT's doing, but not the one it had before; nor does a client leave a connection that
+    /// lives for another again and again.
     pub(in crate::rendezvous) fn moved(
         &mut self,
         now: Time,
         id: &PeerId,
-        places: [Endpoint; 2],
+        contacts: [&Contact; 2],
     ) -> Option<Event> {
+        let connected = contacts.iter().all(|contact| contact.conn.is_some());
+        let places = contacts.map(|contact| contact.from);
         let [from, to] = places;
         let at = self.0.iter().position(|flap| flap.id == *id).unwrap_or_else(|| {
             let new = Flap { id: id.clone(), places, moved: now, moves: 0, told: None };
@@ -54,7 +58,7 @@ impl Flaps {
         if !flap.is_fresh(now) {
             flap.moves = 0;
         }
-        flap.moves = flap.moves.saturating_add(u8::from(back || from.ip() != to.ip()));
+        flap.moves = flap.moves.saturating_add(u8::from(back || connected || from.ip() != to.ip()));
         (flap.places, flap.moved) = (places, now);
         let told = flap.told.is_some_and(|told| now.since_ms(told) < FLAP_TOLD_MS);
         if flap.moves < FLAP_MOVES || told {
