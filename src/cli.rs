@@ -14,7 +14,9 @@ use core::fmt;
 use argh::ArgsInfo;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
-pub use ctl::{CTL_COMMANDS, CtlCommand, no_such_command};
+#[cfg(feature = "testing")]
+pub use ctl::CtlCommand;
+pub use ctl::{CTL_COMMANDS, no_such_command};
 pub use keys::{ExportFlags, KeygenFlags};
 pub use store::StoreFlags;
 

@@ -5,6 +5,7 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -339,8 +340,34 @@ fn check_doubts_what_clients_cannot_reach() {
 }
 
 #[test]
+fn check_doubts_a_control_socket_that_serve_could_not_open() {
+    let folder = Folder::new().write("file", "precious");
+    let _there = UnixListener::bind(folder.0.join("taken")).unwrap();
+    drop(UnixListener::bind(folder.0.join("left")).unwrap());
+    let port = free_port().to_string();
+    for (path, why) in [
+        ("file", "it is not a socket"),
+        ("taken", "another hbb answers there"),
+        ("not/there", "there is no folder not"),
+        ("file/sock", "Not a directory"),
+        ("left", ""),
+        ("new", ""),
+    ] {
+        let out = folder.run(&["check", "--port", &port, "--control", path]).done();
+        let doubt = format!("doubt    --control {path}: {why}");
+        assert_eq!(out.contains(&doubt), !why.is_empty(), "{path}: {out}");
+        assert_eq!(out.contains("doubt"), !why.is_empty(), "{path}: {out}");
+    }
+    assert_eq!(folder.read("file"), "precious");
+    assert!(folder.0.join("left").exists() && !folder.0.join("new").exists());
+}
+
+#[test]
 fn a_wrong_list_ends_the_start_and_check_names_its_lines() {
-    let folder = Folder::with_key().write("banned.txt", "192.0.2.1\n192.0.2.0/33\n\nx/y\n");
+    let folder = Folder::with_key().write(
+        "banned.txt",
+        "192.0.2.1\n192.0.2.0/33\n\nx/y\n1.2.3.4-9\n\"192.0.2.1\"\nid=1.2.3.4-9\n",
+    );
     fs::write(folder.0.join("blocklist.txt"), b"# caf\xe9\n192.0.2.1\xff").unwrap();
     fs::create_dir(folder.0.join("blacklist.txt")).unwrap();
     let port = free_port().to_string();
@@ -349,10 +376,12 @@ fn a_wrong_list_ends_the_start_and_check_names_its_lines() {
         "./blocklist.txt line 2 must be an address or a network",
         "./banned.txt line 2 must be an id, an address or a network",
         "./banned.txt line 4 must",
+        "./banned.txt line 5 must",
+        "./banned.txt line 6 must",
     ];
     folder.run(&["serve", "--port", &port]).failed(2, &said);
     let ended = folder.run(&["check", "--port", &port]);
-    ended.failed(2, &["4 problems"]);
+    ended.failed(2, &["6 problems"]);
     assert!(said.iter().all(|said| ended.out.contains(said)), "{ended:?}");
 }
 

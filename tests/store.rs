@@ -365,6 +365,12 @@ fn store_says_what_is_whole_and_overwrites_nothing() {
     let output = folder.run(&["store", "salvage", "--to", to.to_str().unwrap()]);
     refused_words(&output, 2, &["already", "not overwritten"]);
     assert_eq!(fs::read_to_string(&to).unwrap(), "precious");
+    for (to, why) in [("not/there", "No such file"), (".", "already")] {
+        let to = folder.0.join(to);
+        let output = folder.run(&["store", "salvage", "--to", to.to_str().unwrap()]);
+        refused_words(&output, 2, &[why, to.to_str().unwrap(), "with --to"]);
+        assert!(!said(&output).contains("--data"), "{}", said(&output));
+    }
     let output = folder.run(&["store", "salvage"]);
     assert!(said(&output).starts_with("Wrote 300 peers"), "{}", said(&output));
     assert_eq!(load(&folder.0.join("hbb.store.salvaged")), load(&folder.store()));

@@ -12,6 +12,7 @@ use super::keygen;
 use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, PortService, Role, doubts};
+use crate::net::control;
 use crate::settings;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
@@ -22,6 +23,7 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
     let config = check_flags(flags, &mut report);
     check_directory(&config.data, &mut report);
+    check_control(&config.control, &mut report);
     check_lists(&config.data, &mut report);
     check_key(&config, &mut report);
     check_store(&config, &mut report);
@@ -112,6 +114,22 @@ fn check_directory(dir: &Path, report: &mut Report) {
             ),
         ),
     }
+}
+
+/// Without its socket the server serves, and `hbb ctl` gets no answer.
+fn check_control(path: &Path, report: &mut Report) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let why = match (control::is_left_behind(path), folder) {
+        (Err(error), _) if error.kind() == ErrorKind::AddrInUse => {
+            "another hbb answers there; if that one serves already, all is well".into()
+        }
+        (Err(error), _) => error.to_string(),
+        (Ok(false), Some(folder)) if !folder.is_dir() => {
+            format!("there is no folder {}, unless a service makes it", folder.display())
+        }
+        _ => return,
+    };
+    report.doubt(&format!("--control {}: {why}", path.display()));
 }
 
 fn check_lists(dir: &Path, report: &mut Report) {

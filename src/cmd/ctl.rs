@@ -15,8 +15,8 @@ use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
 /// Where the packages put the socket.
 const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
-/// A server that is not stuck says something within this time.
-const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// A server that is not stuck says something within this time: it waits for a commit at most.
+const SILENCE_SECS_MAX: u64 = 10;
 
 /// `hbb ctl`.
 pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
@@ -76,7 +76,7 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
 
 fn connect(path: &Path) -> Result<UnixStream, Exit> {
     let connected = UnixStream::connect(path).and_then(|server| {
-        server.set_read_timeout(Some(SILENCE_MAX))?;
+        server.set_read_timeout(Some(Duration::from_secs(SILENCE_SECS_MAX)))?;
         Ok(server)
     });
     connected.map_err(|cause| {
@@ -95,5 +95,12 @@ fn connect(path: &Path) -> Result<UnixStream, Exit> {
 }
 
 fn silent(path: &Path, cause: &io::Error) -> Exit {
-    Exit::running(format!("hbb at {} broke off: {cause}. See its log.", path.display()))
+    let path = path.display();
+    Exit::running(match cause.kind() {
+        ErrorKind::WouldBlock => format!(
+            "hbb at {path} says nothing for {SILENCE_SECS_MAX} s; see its log, and start it again \
+             if it hangs."
+        ),
+        _ => format!("hbb at {path} broke off: {cause}. See its log."),
+    })
 }

@@ -14,7 +14,9 @@ use crate::cli::{Command, ServeFlags};
 use crate::net::process::user;
 use crate::settings;
 
-pub use exit::{Exit, ExitReason, abort_on_panic, print};
+#[cfg(feature = "testing")]
+pub use exit::ExitReason;
+pub use exit::{Exit, abort_on_panic, print};
 
 /// Runs one command to its end.
 pub fn run(command: Command) -> Result<(), Exit> {

@@ -91,7 +91,7 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
     write(&to, records).map_err(|error| {
         // Half of what could be saved would pass for all of it.
         drop(fs::remove_file(&to));
-        exit(&to, error)
+        Exit::flags(format!("Cannot write {into}: {error}. Name another file with --to."))
     })?;
     print(&format!(
         "Wrote {count} peers to {into}.\n\

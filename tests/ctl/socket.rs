@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, chown, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -73,6 +74,19 @@ fn a_socket_that_takes_nobody_in_does_not_hold_up_the_start() {
     let waiting: Vec<_> = (0..4).map(|_| stream()).collect();
     assert!(waiting.iter().any(|caller| connect(caller, &at).is_err()), "its queue is not full");
     serves_without(&path, "in use");
+}
+
+/// Its process hangs, so that the kernel takes callers in and nobody answers.
+#[test]
+fn a_server_that_says_nothing_is_given_up_soon_and_in_words() {
+    let place = Place::new("ctl-mute");
+    let path = place.0.join("hbb.sock");
+    let _mute = UnixListener::bind(&path).unwrap();
+    let start = Instant::now();
+    let said = ctl_at(&place.0, &["status"]).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    let words = format!("hbb at {} says nothing for 10 s; see its log", path.display());
+    assert!(said.contains(&words), "{said}");
 }
 
 #[test]

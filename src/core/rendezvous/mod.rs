@@ -39,7 +39,6 @@ use crate::wire::request::Request;
 
 pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
-pub use console::ConsoleAnswer;
 use dialing::{Askers, Dial, Elsewhere, Grants};
 use events::Flaps;
 pub use events::{Event, Held};

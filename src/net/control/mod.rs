@@ -53,23 +53,28 @@ const MODE: u32 = 0o660;
 /// What the system says; `AddrInUse` if another server answers there; `AlreadyExists` for what is
 /// not a socket of ours.
 pub fn open(path: &Path) -> io::Result<UnixListener> {
-    match knock(path) {
-        Ok(()) => return Err(ErrorKind::AddrInUse.into()),
-        // Somebody listens, and takes nobody in.
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            return Err(ErrorKind::AddrInUse.into());
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        // Nobody listens; a socket of datagrams is another error.
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            left_behind(path)?;
-            fs::remove_file(path)?;
-        }
-        Err(error) => return Err(error),
+    if is_left_behind(path)? {
+        fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, Permissions::from_mode(MODE))?;
     Ok(listener)
+}
+
+/// Whether a socket that a server of ours left behind is there; false for nothing. Changes nothing.
+///
+/// # Errors
+/// As for [`open`].
+pub fn is_left_behind(path: &Path) -> io::Result<bool> {
+    let Err(error) = knock(path) else { return Err(ErrorKind::AddrInUse.into()) };
+    match error.kind() {
+        // Somebody listens, and takes nobody in.
+        ErrorKind::WouldBlock => Err(ErrorKind::AddrInUse.into()),
+        ErrorKind::NotFound => Ok(false),
+        // Nobody listens; a socket of datagrams is another error.
+        ErrorKind::ConnectionRefused => left_behind(path).map(|()| true),
+        _ => Err(error),
+    }
 }
 
 /// Connects without waiting, if somebody listens.
