@@ -13,4 +13,5 @@ pub mod json;
 pub mod log;
 pub mod net;
 pub mod settings;
+pub mod sqlite;
 pub mod store;

@@ -14,13 +14,14 @@ mod targets;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 7] = [
+const TARGETS: [(&str, Target); 8] = [
     ("address", targets::address),
     ("flags", targets::flags),
     ("frame", targets::frame),
     ("handshake", targets::handshake),
     ("machines", targets::machines),
     ("message", targets::message),
+    ("sqlite", targets::sqlite),
     ("websocket", targets::websocket),
 ];
 

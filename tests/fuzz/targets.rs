@@ -5,6 +5,7 @@
 
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
+use hbb::sqlite::{Bytes, Database};
 use hbb_core::base::conn::Transport::{Tcp, WebSocket};
 use hbb_core::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
 use hbb_core::identity::KeyChoice;
@@ -120,4 +121,19 @@ pub fn flags(bytes: &[u8]) {
 /// A script for both machines (see `script`).
 pub fn machines(bytes: &[u8]) {
     script::play(bytes);
+}
+
+/// A database and the log beside it, which begins where the first two bytes say.
+pub fn sqlite(bytes: &[u8]) {
+    let Some((at, bytes)) = bytes.split_first_chunk::<2>() else { return };
+    let at = usize::from(u16::from_be_bytes(*at)).min(bytes.len());
+    let (file, log) = (bytes[..at].to_vec(), bytes[at..].to_vec());
+    let Ok(database) = Database::new(&file, Some(&log as &dyn Bytes)) else { return };
+    let mut rows = 0;
+    let _ = database.rows("peer", &["id", "uuid"], &mut |values, read| {
+        assert!(values.len() == 2 && read <= database.pages());
+        rows += 1;
+        Ok(())
+    });
+    assert!(rows <= bytes.len() / 2, "more rows than there are places for cells");
 }

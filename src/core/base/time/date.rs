@@ -32,6 +32,21 @@ impl Utc {
         (era * 400 + year + next, month, day)
     }
 
+    /// Reads what this type shows, with one character of any kind between day and hour, and
+    /// nothing or anything behind the second; None for what is no date since 1970.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let secs = number(11, 13)? * 3_600 + number(14, 16)? * 60 + number(17, 19)?;
+        let (year, month) =
+            if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+        let (era, year) = (year / 400, year % 400);
+        let days =
+            365 * year + year / 4 - year / 100 + (153 * month + 2) / 5 + day.checked_sub(1)?;
+        let days = (era * ERA_DAYS + days).checked_sub(DAYS_BEFORE_1970)?;
+        Some(Self { unix_secs: days * DAY_SECS + secs })
+    }
+
     /// The moment as a part of a file name: `20261121-071233`.
     pub fn for_file(self) -> String {
         self.to_string().replace(['-', ':'], "").replace(' ', "-")
@@ -64,6 +79,10 @@ mod tests {
             (4_107_542_400, "2100-03-01 00:00:00"),
         ] {
             assert_eq!(Utc { unix_secs }.to_string(), text);
+            assert_eq!(Utc::parse(text), Some(Utc { unix_secs }));
+        }
+        for bad in ["", "1969-12-31 23:59:59", "2026-1-01 00:00:00", "0000-01-00 00:00:00"] {
+            assert_eq!(Utc::parse(bad), None, "{bad:?}");
         }
         assert_eq!(Utc { unix_secs: 1_709_251_199 }.for_file(), "20240229-235959");
     }

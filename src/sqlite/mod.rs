@@ -1,0 +1,164 @@
+//! SQLite's files of format 3, read without SQLite: the rows of one table, as they stand in the
+//! database and in the write-ahead log beside it. Nothing is written, and no byte is trusted; it
+//! must not know what the rows mean. SQLite's pages on its file format describe all of this.
+//! Checks: tests/import/main.rs, and the fuzz target `sqlite`.
+
+mod columns;
+mod log;
+mod number;
+mod pages;
+mod record;
+mod tree;
+
+use core::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt as _;
+
+use pages::Pages;
+pub use record::Value;
+
+/// Most columns of a table that are read.
+pub const COLUMNS_MAX: usize = 32;
+/// Longest row; upstream's have some 300 bytes.
+const ROW_BYTES_MAX: usize = 1024 * 1024;
+/// Where the schema's tree begins.
+const SCHEMA_ROOT: u32 = 1;
+
+/// Why a database is not read. None of it was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// It does not begin as SQLite's files do.
+    Foreign,
+    /// A form of it that is not read here; the text says which.
+    Unread(&'static str),
+    /// What stands on the page with this number, counted from 1, cannot be so.
+    Damaged(u32),
+    /// It has no such table.
+    NoTable,
+    /// The file system refuses.
+    Io(ErrorKind, i32),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => out.write_str("it is no SQLite database"),
+            Self::Unread(what) => out.write_str(what),
+            Self::Damaged(page) => write!(out, "it is damaged: page {page}"),
+            Self::NoTable => out.write_str("it has no such table"),
+            Self::Io(kind, 0) => kind.fmt(out),
+            Self::Io(_, number) => io::Error::from_raw_os_error(*number).fmt(out),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind(), error.raw_os_error().unwrap_or(0))
+    }
+}
+
+/// Where bytes are read: a file, and in tests what is in memory.
+pub trait Bytes {
+    /// How many there are.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills `buffer` with what stands at `offset`.
+    ///
+    /// # Errors
+    /// What the system says; `UnexpectedEof` if there is less.
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Bytes for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Bytes for Vec<u8> {
+    fn length(&self) -> io::Result<u64> {
+        u64::try_from(self.len()).map_err(io::Error::other)
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let from = usize::try_from(offset).ok();
+        let there = from.and_then(|from| self.get(from..from.checked_add(buffer.len())?));
+        buffer.copy_from_slice(there.ok_or(ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// Who is given the values that were asked for of each row, and how many pages were read.
+pub type EachRow<'e> = dyn FnMut(&[Value<'_>], u32) -> Result<(), Error> + 'e;
+
+/// A database that is read.
+pub struct Database<'a> {
+    pages: Pages<'a>,
+}
+
+impl<'a> Database<'a> {
+    /// The database in `file`, with the log that stands beside it.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn new(file: &'a dyn Bytes, log: Option<&'a dyn Bytes>) -> Result<Self, Error> {
+        Ok(Self { pages: Pages::new(file, log)? })
+    }
+
+    /// How many pages it has: what progress is counted in.
+    pub fn pages(&self) -> u32 {
+        self.pages.count
+    }
+
+    /// Whether the log ends with a write that was cut short or is damaged: SQLite passes over it,
+    /// and so does this.
+    pub fn is_cut_short(&self) -> bool {
+        self.pages.is_cut_short()
+    }
+
+    /// Gives `each` every row of the table, with the values of the columns that are `named` in
+    /// that order: none where the table has no such column.
+    ///
+    /// # Errors
+    /// [`Error`]; rows may have been given before. What `each` gives ends it.
+    pub fn rows(&self, table: &str, named: &[&str], each: &mut EachRow<'_>) -> Result<(), Error> {
+        let (root, sql) = self.table(table)?;
+        let places = columns::places(&sql, named, self.pages.is_index(root)?);
+        let places = places.ok_or(Error::Unread("its table is not as upstream's is"))?;
+        tree::walk(&self.pages, root, &mut |page, row, read| {
+            let mut values = [Value::Null; COLUMNS_MAX];
+            let count = record::values(row, &mut values).ok_or(Error::Damaged(page))?;
+            let there = values.get(..count).unwrap_or_default();
+            let mut chosen = [Value::Null; COLUMNS_MAX];
+            for (chosen, place) in chosen.iter_mut().zip(&places) {
+                *chosen = place.and_then(|at| there.get(at).copied()).unwrap_or(Value::Null);
+            }
+            each(chosen.get(..named.len()).unwrap_or_default(), read)
+        })
+    }
+
+    /// Where the table's tree begins, and the text that made the table.
+    fn table(&self, name: &str) -> Result<(u32, String), Error> {
+        let mut found = None;
+        tree::walk(&self.pages, SCHEMA_ROOT, &mut |page, row, _| {
+            let mut values = [Value::Null; COLUMNS_MAX];
+            let count = record::values(row, &mut values).ok_or(Error::Damaged(page))?;
+            let [kind, own, _, root, sql, ..] = values;
+            if count == 5 && kind.is_text("table") && own.is_text(name) {
+                found = root.as_page().zip(sql.as_text().map(str::to_owned));
+            }
+            Ok(())
+        })?;
+        found.ok_or(Error::NoTable)
+    }
+}
