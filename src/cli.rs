@@ -5,6 +5,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
 
 mod ctl;
+mod import;
 mod keys;
 mod store;
 
@@ -17,6 +18,7 @@ use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 #[cfg(feature = "testing")]
 pub use ctl::CtlCommand;
 pub use ctl::{CTL_COMMANDS, no_such_command};
+pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
 pub use store::StoreFlags;
 
@@ -60,6 +62,8 @@ pub enum Command {
     Check(CheckFlags),
     /// Query and control the running server.
     Ctl(CtlFlags),
+    /// Take over the devices of another server.
+    Import(ImportFlags),
     /// Judge the store, or save what a damaged one holds.
     Store(StoreFlags),
 }

@@ -233,7 +233,7 @@ _hbb() {
             esac
             ;;
         hbb_export)
-            opts="--help --host --port --relay --api --format --data --key-file --flags"
+            opts="--help --host --port --relay --api --peers --format --data --key-file --flags"
             case "${prev}" in
                 --host)
                     COMPREPLY=()

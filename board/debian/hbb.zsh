@@ -119,6 +119,7 @@ _hbb_export() {
         '--port[port of the ID server (21116)]'': :' \
         '--relay[relay to name, HOST\[\:PORT\]; not needed if it is this server]'': :' \
         '--api[address of an API server to name, such as https\://rd.example.org]'': :' \
+        '--peers[print the registered devices instead, as lines that '\''hbb import'\'' reads; while no server has the store]' \
         '--format[text, string, qr, exe, toml or json]'': :(text string qr exe toml json)' \
         '--data[DIR with the key files; the working directory if not given]'': :_files' \
         '--key-file[FILE with the secret key, if it is not in --data]'': :' \

@@ -61,6 +61,10 @@ pub struct ExportFlags {
     /// address of an API server to name, such as https://rd.example.org
     #[argh(option)]
     pub api: Option<String>,
+    /// print the registered devices instead, as lines that 'hbb import' reads; while no server
+    /// has the store
+    #[argh(switch)]
+    pub peers: bool,
     /// text, string, qr, exe, toml or json
     #[argh(option)]
     pub format: Option<String>,

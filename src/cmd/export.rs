@@ -9,7 +9,7 @@ use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::exit::{Exit, print};
-use super::keygen;
+use super::{import, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
 use crate::json::quote;
@@ -40,6 +40,9 @@ pub struct Handout {
 
 /// `hbb export`.
 pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
+    if flags.peers {
+        return import::print_lines(flags.data.as_deref());
+    }
     let format_is = "text, string, qr, exe, toml or json";
     checked("--format", &flags.format, |text| FORMATS.contains(&text), format_is)?;
     let handout = gather(flags)?;

@@ -94,7 +94,7 @@ pub(super) fn warn_of(config: &Config) {
     }
     let store = config.data.join(UPSTREAM_STORE);
     if store.is_file() {
-        warn!("upstream-store-unused file={} devices=register-anew", store.display());
+        warn!("upstream-store-unused file={} help='hbb import --help'", store.display());
     }
     let is_set = |name: &&str| std::env::var_os(name).is_some();
     let names: Vec<&str> = UPSTREAM_VARIABLES.into_iter().filter(is_set).collect();

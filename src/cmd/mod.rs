@@ -6,6 +6,7 @@ mod ctl;
 mod exit;
 pub mod export;
 mod greeting;
+mod import;
 pub mod keygen;
 mod serve;
 mod store;
@@ -32,6 +33,7 @@ pub fn run(command: Command) -> Result<(), Exit> {
             check::run(&flags.0)
         }
         Command::Ctl(flags) => ctl::run(&flags),
+        Command::Import(flags) => import::run(&flags),
         Command::Store(flags) => store::run(&flags),
     }
 }

@@ -127,7 +127,7 @@ pub(super) fn survey(path: &Path) -> Result<Option<usize>, Error> {
 }
 
 /// Differs if another file was put in the place of this one, or it was written to.
-fn last_change(file: &File) -> io::Result<[i64; 4]> {
+pub(super) fn last_change(file: &File) -> io::Result<[i64; 4]> {
     let told = file.metadata()?;
     let inode = i64::try_from(told.ino()).unwrap_or(i64::MAX);
     Ok([inode, told.mtime(), told.mtime_nsec(), told.ctime_nsec()])

@@ -1,0 +1,303 @@
+//! `import`: takes over devices from upstream's database, its rows as JSON, or the lines that
+//! `export --peers` prints. All is read before anything is written, and the store changes at once
+//! or not at all. Checks: tests/import/main.rs.
+
+mod found;
+mod json;
+mod lines;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use found::{Found, LeftOut};
+
+use super::exit::{Exit, print};
+use super::store::{self, STORE_FILE};
+use crate::cli::ImportFlags;
+use crate::file::{draft_of, sync_folder};
+use crate::sqlite::{self, Bytes, Database, Value};
+use crate::store as stores;
+use hbb_core::base::limits::{BATCH_MAX, Limits, PEERS_CEILING};
+use hbb_core::base::peer::{Change, PeerId, Record};
+
+/// Longest text: a full table's rows have some 300 bytes each.
+const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Pages between two lines of progress.
+const PROGRESS_PAGES: u32 = 4096;
+/// How an SQLite database begins.
+const SQLITE: &[u8] = b"SQLite format 3\0";
+/// Upstream's table, and what of it is taken.
+const TABLE: &str = "peer";
+const COLUMNS: [&str; 5] = ["id", "uuid", "pk", "created_at", "info"];
+
+/// What a file holds for us.
+#[derive(Default)]
+struct Read {
+    records: BTreeMap<PeerId, Record>,
+    left_out: LeftOut,
+    is_cut_short: bool,
+}
+
+impl Read {
+    /// Takes what was found of one device; fails when there are more than a server ever has.
+    fn take(&mut self, found: Result<Record, found::Lack>) -> Result<(), Exit> {
+        match found {
+            Ok(record) => {
+                if self.records.insert(record.id.clone(), record).is_some() {
+                    self.left_out.twice += 1;
+                }
+            }
+            Err(lack) => self.left_out.count(lack),
+        }
+        if self.records.len() > PEERS_CEILING {
+            return Err(Exit::flags(format!(
+                "There are more than {PEERS_CEILING} devices in it, which is more than one server \
+                 has. Nothing was written."
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// `hbb import`.
+pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
+    let replace = match flags.merge.as_deref() {
+        None | Some("keep") => false,
+        Some("replace") => true,
+        Some(other) => {
+            return Err(Exit::flags(format!("--merge '{other}': must be keep or replace")));
+        }
+    };
+    let read = read(flags.file.as_deref())?;
+    let path = Path::new(flags.data.as_deref().unwrap_or(".")).join(STORE_FILE);
+    let mut here = Here::open(&path)?;
+    let before = here.records.len();
+    let (mut new, mut same, mut other) = (0_usize, 0_usize, 0_usize);
+    let (left_out, is_cut_short) = (read.left_out, read.is_cut_short);
+    for (id, record) in read.records {
+        match here.records.get(&id) {
+            None => new += 1,
+            Some(own) if own.device == record.device && own.key == record.key => {
+                same += 1;
+                continue;
+            }
+            Some(_) => {
+                other += 1;
+                if !replace {
+                    continue;
+                }
+            }
+        }
+        here.records.insert(id, record);
+    }
+    let (all, file) = (here.records.len(), flags.file.as_deref().unwrap_or("stdin"));
+    let fate = if replace { "replaced" } else { "kept as they are here; --merge replace" };
+    let mut text = format!(
+        "From {file}: {new} new devices, {same} known here already, {other} known here as other \
+         devices ({fate}){left_out}.\n"
+    );
+    if is_cut_short {
+        text += "The log beside it ends with a write that was cut short, or is damaged there: what \
+                 comes after its last whole write is not here, nor would SQLite read it.\n";
+    }
+    if new == 0 && (other == 0 || !replace) {
+        return print(&(text + "There is nothing to write.\n"));
+    }
+    if flags.dry_run {
+        return print(&(text + "Nothing was written: this was a dry run.\n"));
+    }
+    here.replace(&path)?;
+    text += &format!("{} has {all} devices now, {before} before.", path.display());
+    if all > Limits::default().peers {
+        text += &format!(" Start the server with --max-peers of at least {all}.");
+    }
+    print(&(text + "\n"))
+}
+
+/// `hbb export --peers`.
+pub(super) fn print_lines(data: Option<&str>) -> Result<(), Exit> {
+    let path = Path::new(data.unwrap_or(".")).join(STORE_FILE);
+    let here = Here::open(&path)?;
+    if here.store.is_none() {
+        return Err(Exit::flags(format!(
+            "There is no store {}. Name its directory with --data.",
+            path.display()
+        )));
+    }
+    let lines = here.records.values().filter_map(lines::line);
+    print(&[lines::TITLE.into()].into_iter().chain(lines).collect::<String>())
+}
+
+/// The store that is there, held so that no server starts meanwhile, and what is in it.
+struct Here {
+    store: Option<Box<dyn stores::Store>>,
+    records: BTreeMap<PeerId, Record>,
+}
+
+impl Here {
+    fn open(path: &Path) -> Result<Self, Exit> {
+        let mut here = Self { store: None, records: BTreeMap::new() };
+        if matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound) {
+            return Ok(here);
+        }
+        let unusable = |error| store::exit(path, error);
+        let mut opened = store::open(path).map_err(unusable)?;
+        let mut keep = |record: Record| drop(here.records.insert(record.id.clone(), record));
+        opened.load(&mut keep).map_err(unusable)?;
+        here.store = Some(opened);
+        Ok(here)
+    }
+
+    /// Writes all to a new file and puts it in the place of the old one, which gets another name.
+    fn replace(self, path: &Path) -> Result<(), Exit> {
+        let draft = draft_of(path);
+        let _ = fs::remove_file(&draft);
+        let written = self.write(&draft).and_then(|()| {
+            match fs::rename(path, before(path)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+            fs::rename(&draft, path)?;
+            Ok(sync_folder(path)?)
+        });
+        written.map_err(|error| {
+            drop(fs::remove_file(&draft));
+            Exit::running(format!(
+                "Cannot write {}: {error}. The store is as it was.",
+                path.display()
+            ))
+        })
+    }
+
+    fn write(mut self, draft: &Path) -> Result<(), stores::Error> {
+        let mut made = stores::open(draft)?;
+        let puts: Vec<_> = self.records.into_values().map(Change::Put).collect();
+        puts.chunks(BATCH_MAX).try_for_each(|batch| made.commit(batch))?;
+        let whereabouts = self.store.as_mut().map(|store| store.whereabouts());
+        made.finish(&[], &whereabouts.transpose()?.unwrap_or_default())
+    }
+}
+
+/// What the store that was there is called afterwards.
+fn before(path: &Path) -> PathBuf {
+    path.with_file_name([STORE_FILE, ".before-import"].concat())
+}
+
+fn read(name: Option<&str>) -> Result<Read, Exit> {
+    let Some(name) = name else {
+        if io::stdin().is_terminal() {
+            return Err(Exit::flags("Name the file: see 'hbb import --help'"));
+        }
+        return text(&mut io::stdin().lock());
+    };
+    let failed = |error: &dyn core::fmt::Display| {
+        Exit::flags(format!("Cannot read {name}: {error}. Nothing was written."))
+    };
+    let path = Path::new(name);
+    let mut file = File::open(path).map_err(|error| failed(&error))?;
+    if file.metadata().is_ok_and(|told| told.is_dir()) {
+        return Err(failed(&"it is a directory"));
+    }
+    let mut start = [0; SQLITE.len()];
+    if file.fill(&mut start, 0).is_ok() && start == *SQLITE {
+        return database(path, &file);
+    }
+    text(&mut file)
+}
+
+/// Upstream's database. While that server runs, what is read here and there may not fit.
+fn database(path: &Path, file: &File) -> Result<Read, Exit> {
+    let failed = |error: sqlite::Error| {
+        Exit::unusable(format!(
+            "Cannot read {}: {error}. It was not changed, and nothing was written.",
+            path.display()
+        ))
+    };
+    let log = match File::open(beside(path, "-wal")) {
+        Ok(log) => Some(log),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error.into())),
+    };
+    if fs::metadata(beside(path, "-journal")).is_ok_and(|told| told.len() > 0) {
+        return Err(failed(sqlite::Error::Unread(
+            "a write to it was cut short: open it once with SQLite, which mends that",
+        )));
+    }
+    let state = || [file, log.as_ref().unwrap_or(file)].map(|file| store::last_change(file).ok());
+    let at_first = state();
+    let database =
+        Database::new(file, log.as_ref().map(|log| log as &dyn Bytes)).map_err(failed)?;
+    let mut read = Read { is_cut_short: database.is_cut_short(), ..Read::default() };
+    let (mut refused, mut told) = (Ok(()), 0);
+    let walked = database.rows(TABLE, &COLUMNS, &mut |values, pages| {
+        if pages / PROGRESS_PAGES > told {
+            told = pages / PROGRESS_PAGES;
+            progress(read.records.len(), pages, database.pages());
+        }
+        refused = read.take(found_in(values).record());
+        refused.as_ref().map_err(|_| sqlite::Error::NoTable).copied()
+    });
+    refused?;
+    if state() != at_first {
+        return Err(failed(sqlite::Error::Unread("it changed meanwhile: stop that server first")));
+    }
+    walked.map_err(failed)?;
+    Ok(read)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn found_in<'a>(values: &[Value<'a>]) -> Found<'a> {
+    let [id, uuid, key, created, info] = *values else { return Found::default() };
+    Found {
+        id: core::str::from_utf8(id.bytes()).unwrap_or_default(),
+        device: uuid.bytes().into(),
+        key: key.bytes().into(),
+        created: created.as_text().unwrap_or_default(),
+        address: found::address_in(info.as_text().unwrap_or_default()),
+    }
+}
+
+fn progress(devices: usize, pages: u32, of: u32) {
+    let mut screen = io::stderr();
+    if screen.is_terminal() {
+        drop(writeln!(screen, "{devices} devices, page {pages} of {of}"));
+    }
+}
+
+/// JSON or lines, told apart by how they begin.
+fn text(from: &mut dyn io::Read) -> Result<Read, Exit> {
+    let mut text = String::new();
+    let failed = |why: &str| {
+        Exit::flags(format!(
+            "Cannot read this: {why}. Give db_v2.sqlite3, JSON of its table, or lines of 'hbb \
+             export --peers'. Nothing was written."
+        ))
+    };
+    from.take(TEXT_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(&error.to_string()))?;
+    let mut read = Read::default();
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    if start.starts_with('[') {
+        json::rows(start, &mut |found| read.take(found.record())).map_err(|why| match why {
+            json::Stop::At(byte) => failed(&format!("its JSON is wrong at byte {byte}")),
+            json::Stop::Exit(exit) => exit,
+        })?;
+        return Ok(read);
+    }
+    for (number, line) in (1..).zip(start.lines()) {
+        match lines::parse(line) {
+            Ok(None) => {}
+            Ok(Some(record)) => read.take(Ok(record))?,
+            Err(()) => return Err(failed(&format!("line {number} is not as it should be"))),
+        }
+    }
+    Ok(read)
+}

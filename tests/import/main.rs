@@ -1,0 +1,251 @@
+//! `hbb import`: every device of a database that SQLite itself wrote arrives, whatever its form;
+//! of a damaged one nothing does, with a clear error.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hbb::sqlite::{Bytes, Database};
+
+#[path = "../sim/chance.rs"]
+mod chance;
+
+use chance::Chance;
+
+/// Damaged copies that are read, and of these how many by the program itself.
+const DAMAGED: u64 = 2_000;
+const DAMAGED_BY_PROGRAM: u64 = 60;
+
+/// A directory of its own, gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hbb-import-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn base(&self) -> PathBuf {
+        self.at("db_v2.sqlite3")
+    }
+
+    /// Makes the database; gives the lines that stand for its rows.
+    fn fill(&self, rows: usize, page_bytes: usize, form: &str) -> String {
+        let [rows, page_bytes] = [rows, page_bytes].map(|number| number.to_string());
+        python(&[self.base().to_str().unwrap(), &rows, &page_bytes, form])
+    }
+
+    fn hbb(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        command.args(words).arg("--data").arg(&self.0);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn import(&self, flags: &[&str]) -> Output {
+        self.hbb(&[&["import", self.base().to_str().unwrap()], flags].concat())
+    }
+
+    /// The lines of all devices, without the title.
+    fn peers(&self) -> String {
+        let output = self.hbb(&["export", "--peers"]);
+        let text = succeeded(&output);
+        let (title, lines) = text.split_once('\n').unwrap();
+        assert!(title.starts_with("# hbb peers 1"));
+        lines.to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn python(words: &[&str]) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/database.py");
+    let output = Command::new("python3").arg(script).args(words).output();
+    succeeded(&output.expect("install the package python3")).to_owned()
+}
+
+#[track_caller]
+fn succeeded(output: &Output) -> &str {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    core::str::from_utf8(&output.stdout).unwrap()
+}
+
+#[track_caller]
+fn refused(output: &Output, code: i32, word: &str) {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    assert!(told.contains(word), "{told}");
+}
+
+#[test]
+fn every_form_of_a_database_is_read_whole() {
+    for (form, rows, page_bytes) in [
+        ("wal", 300, 4096),
+        ("wal", 3_000, 512),
+        ("wal", 3_000, 65_536),
+        ("shut", 3_000, 1024),
+        ("rowid", 3_000, 2048),
+        ("long", 60, 512),
+        ("long", 60, 8192),
+        ("gaps", 3_000, 4096),
+    ] {
+        let folder = Folder::new(form);
+        let expected = folder.fill(rows, page_bytes, form);
+        assert!(expected.lines().count() >= rows / 4);
+        succeeded(&folder.import(&[]));
+        assert!(folder.peers() == expected, "{form}, {rows} rows, pages of {page_bytes}");
+    }
+}
+
+#[test]
+fn fifty_thousand_devices_arrive() {
+    let folder = Folder::new("many");
+    let expected = folder.fill(50_000, 4096, "upstream's own");
+    let told = folder.import(&[]);
+    assert!(succeeded(&told).contains("50000 new devices, 0 known here"));
+    assert!(succeeded(&told).contains("--max-peers of at least 50000"));
+    assert!(folder.peers() == expected);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_json_and_lines_say_the_same() {
+    let folder = Folder::new("forms");
+    let expected = folder.fill(200, 4096, "wal");
+    let told = folder.import(&["--dry-run"]);
+    assert!(succeeded(&told).contains("200 new devices") && !folder.at("hbb.store").exists());
+
+    let text = python(&[folder.base().to_str().unwrap(), "json"]);
+    for (name, text) in [("json", text.as_str()), ("lines", expected.as_str())] {
+        let other = Folder::new(name);
+        fs::write(other.at(name), text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        command.args(["import", "--data"]).arg(&other.0);
+        let from = File::open(other.at(name)).unwrap();
+        succeeded(&command.stdin(from).output().unwrap());
+        assert!(other.peers() == expected, "{name}");
+    }
+}
+
+#[test]
+fn who_is_known_here_already_is_kept_or_replaced_as_asked() {
+    let folder = Folder::new("merge");
+    let here = format!("100000001 {} {} - -\n", "ab".repeat(16), "cd".repeat(32));
+    let lines = folder.at("lines");
+    fs::write(&lines, &here).unwrap();
+    let lines = lines.to_str().unwrap().to_owned();
+    succeeded(&folder.hbb(&["import", &lines]));
+    let expected = folder.fill(3, 4096, "wal");
+    let stored = fs::read(folder.at("hbb.store")).unwrap();
+
+    let told = folder.import(&[]);
+    assert!(
+        succeeded(&told).contains("2 new devices, 0 known here already, 1 known here as other")
+    );
+    assert!(folder.peers().contains(&here) && folder.peers().lines().count() == 3);
+    assert_eq!(fs::read(folder.at("hbb.store.before-import")).unwrap(), stored, "the way back");
+
+    succeeded(&folder.import(&["--merge", "replace"]));
+    assert_eq!(folder.peers(), expected);
+    assert!(succeeded(&folder.import(&[])).contains("nothing to write"));
+    refused(&folder.import(&["--merge", "both"]), 2, "must be keep or replace");
+}
+
+#[test]
+fn what_cannot_be_read_changes_nothing() {
+    let folder = Folder::new("bad");
+    let text = folder.at("text");
+    let name = text.to_str().unwrap().to_owned();
+    for (bad, code, word) in [
+        ("100000001 ab\n", 2, "line 1"),
+        ("[{\"id\": \"100000001\", \"uuid\": [", 2, "wrong at byte"),
+        ("[{\"id\":\"100000001\"}] more", 2, "wrong at byte"),
+        ("SQLite format 3\0 and no more of it", 3, "no SQLite database"),
+    ] {
+        fs::write(&text, bad).unwrap();
+        refused(&folder.hbb(&["import", &name]), code, word);
+    }
+    refused(&folder.hbb(&["import", "/nonexistent"]), 2, "No such file");
+    refused(&folder.hbb(&["import", "/"]), 2, "a directory");
+    folder.fill(20, 4096, "shut");
+    fs::write(folder.at("db_v2.sqlite3-journal"), "half").unwrap();
+    refused(&folder.import(&[]), 3, "cut short");
+    assert!(!folder.at("hbb.store").exists());
+}
+
+#[test]
+fn devices_without_a_key_are_left_out_and_told() {
+    let folder = Folder::new("keyless");
+    let text = r#"[{"id":"1\u0030\u00e40\ud83d\ude00","uuid":"AB","pk":"","info":null},
+        {"id":"100000002","uuid":"","pk":"A","created_at":5}, {}]"#;
+    fs::write(folder.at("json"), text).unwrap();
+    let told = folder.hbb(&["import", folder.at("json").to_str().unwrap()]);
+    assert!(succeeded(&told).contains("2 that have no key yet"), "{told:?}");
+    assert!(succeeded(&told).contains("1 that have an ID that is empty"), "{told:?}");
+}
+
+#[test]
+fn a_damaged_database_is_read_whole_or_refused() {
+    let folder = Folder::new("damaged");
+    folder.fill(300, 1024, "gaps");
+    let whole =
+        ["", "-wal"].map(|ending| fs::read(folder.at(&format!("db_v2.sqlite3{ending}"))).unwrap());
+    let expected = rows(&whole).unwrap();
+    let mut refusals = 0;
+    for seed in 0..DAMAGED {
+        let copy = damaged(&whole, seed);
+        let read = rows(&copy);
+        refusals += u64::from(read.is_err());
+        assert!(read.is_ok_and(|rows| rows <= 2 * expected) || read.is_err(), "seed {seed}");
+        if seed < DAMAGED_BY_PROGRAM {
+            let there = Folder::new("damaged-copy");
+            fs::write(there.base(), &copy[0]).unwrap();
+            fs::write(there.at("db_v2.sqlite3-wal"), &copy[1]).unwrap();
+            let output = there.import(&[]);
+            let code = output.status.code();
+            assert!(matches!(code, Some(0 | 2 | 3)), "seed {seed}: {output:?}");
+            let told = String::from_utf8_lossy(&output.stdout).contains("nothing to write");
+            assert_eq!(code == Some(0) && !told, there.at("hbb.store").exists(), "seed {seed}");
+        }
+    }
+    println!("{refusals} of {DAMAGED} refused");
+    assert!(refusals > DAMAGED / 10, "only {refusals} were refused");
+}
+
+/// A byte, a page or the end of the file or the log is gone or another.
+fn damaged(whole: &[Vec<u8>; 2], seed: u64) -> [Vec<u8>; 2] {
+    let (mut chance, mut copy) = (Chance::new(seed), whole.clone());
+    for _ in 0..=chance.below(3) {
+        let bytes = &mut copy[usize::from(chance.one_in(3))];
+        let at = chance.index(bytes.len().max(1));
+        match chance.below(5) {
+            0 => bytes.truncate(at),
+            1 => bytes.iter_mut().skip(at / 1024 * 1024).take(1024).for_each(|byte| *byte = 0),
+            2 => bytes.iter_mut().skip(at).take(4).for_each(|byte| *byte ^= 0x5a),
+            // The pages' headers, where it hurts.
+            3 => bytes.iter_mut().skip(at / 1024 * 1024).take(12).for_each(|byte| *byte ^= 1),
+            _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = byte.wrapping_add(1)),
+        }
+    }
+    copy
+}
+
+fn rows([file, log]: &[Vec<u8>; 2]) -> Result<usize, hbb::sqlite::Error> {
+    let database = Database::new(file, Some(log as &dyn Bytes))?;
+    let mut rows = 0;
+    database.rows("peer", &["id"], &mut |_, _| {
+        rows += 1;
+        Ok(())
+    })?;
+    Ok(rows)
+}
