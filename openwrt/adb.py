@@ -11,7 +11,7 @@ import struct
 
 import deflate
 
-BLOCK_ADB, BLOCK_DATA = 0, 2
+BLOCK_ADB, BLOCK_SIGNATURE, BLOCK_DATA = 0, 1, 2
 INT, INT_32, INT_64, BLOB_8, BLOB_16, BLOB_32, OBJECT = 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xE
 NULL = 0
 INFO = ["name", "version", "hashes", "description", "arch", "license", "origin", "maintainer",
@@ -80,9 +80,12 @@ def block(kind, payload):
     return raw + bytes(-len(raw) % 8)
 
 
-def container(schema, blocks):
-    raw = b"ADB." + schema + b"".join(blocks)
-    return b"ADBd" + deflate.raw(raw)
+def container(schema, tree, blocks, sign):
+    """A file of that kind; sign gives the signature's block of schema and tree, and may be None."""
+    head = [block(BLOCK_ADB, bytes(tree.data))]
+    if sign:
+        head.append(block(BLOCK_SIGNATURE, sign(schema, tree.data)))
+    return b"ADBd" + deflate.raw(b"ADB." + schema + b"".join(head + blocks))
 
 
 def _info(tree, info):
@@ -134,21 +137,21 @@ def _tree_of(folders, info, scripts, mtime):
     return tree, digest, size
 
 
-def package(info, files, scripts, mtime):
+def package(info, files, scripts, mtime, sign=None):
     """A package: its bytes, and its facts as an index tells them.
 
     info is texts by the names of INFO, and lists of names by those of RELATIONS; files has entries
     with content and mode by path, without a leading slash; scripts has texts by the names of
-    SCRIPTS. A package of no bytes counts as one byte, as apk counts it.
+    SCRIPTS. A package of no bytes counts as one byte, as apk counts it. sign is as in container.
     """
     folders = _folders(files)
     tree, identity, size = _tree_of(folders, info, scripts, mtime)
-    blocks = [block(BLOCK_ADB, bytes(tree.data))]
+    blocks = []
     for at, (_, members) in enumerate(folders, 1):
         for number, (_, entry) in enumerate(members, 1):
             if entry.content:
                 blocks.append(block(BLOCK_DATA, struct.pack("<II", at, number) + entry.content))
-    raw = container(b"pckg", blocks)
+    raw = container(b"pckg", tree, blocks, sign)
     digest = hashlib.sha256(tree.data).digest()
     facts = {"info": info, "identity": identity, "hash": digest, "installed-size": size,
              "file-size": len(raw)}
@@ -167,8 +170,8 @@ def _folders(files):
     return sorted(folders.items())
 
 
-def index(all_facts, description):
-    """packages.adb, the list of a repository."""
+def index(all_facts, description, sign=None):
+    """packages.adb, the list of a repository. sign is as in container."""
     tree = Tree()
     packages = {}
     for facts in all_facts:
@@ -178,7 +181,7 @@ def index(all_facts, description):
         packages[facts["info"]["name"]] = tree.object(words)
     about = tree.blob(description, once=False)  # apk shares no text with those it copied
     tree.root(tree.object([about, tree.object(packages[name] for name in sorted(packages))]))
-    return container(b"indx", [block(BLOCK_ADB, bytes(tree.data))])
+    return container(b"indx", tree, [], sign)
 
 
 def _listed(tree, facts):

@@ -62,6 +62,11 @@ fn apk_packages_and_lists_are_those_of_apk_itself() {
 }
 
 #[test]
+fn lists_and_packages_are_signed_if_a_key_is_given() {
+    passes("openwrt/signed.py", "Signed");
+}
+
+#[test]
 fn package_scripts_install_upgrade_and_remove() {
     passes("openwrt/packages.py", "Scripts");
 }

@@ -14,10 +14,9 @@ import unittest
 import zlib
 from pathlib import Path
 
-from scratch import FIREWALL, HBB, ROOT, Scratch, contents, members, need, packer
+from scratch import (EPOCH, FIREWALL, HBB, PROGRAM, ROOT, Scratch, contents, members, need, packer,
+                     run_packer)
 
-EPOCH = "1700000000"
-PROGRAM = b"\x7fELF stands for hbb" * 100
 PACKER = packer()
 RECIPE = PACKER.Recipe((ROOT / "openwrt/hbb/Makefile").read_text())
 MODES = {
@@ -31,17 +30,6 @@ MODES = {
     "usr/share/hbb-boards": 0o644,
     "usr/share/hbb-former": 0o755,
 }
-
-
-def run_packer(dist, program, *architectures):
-    """openwrt/package with the same program for all triples."""
-    for triple in PACKER.TRIPLES.values():
-        folder = Path(dist) / triple
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "hbb").write_bytes(program)
-    env = os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": EPOCH}
-    return subprocess.run([ROOT / "openwrt/package", *architectures], env=env, text=True,
-                          capture_output=True, check=False)
 
 
 def made():
