@@ -1,5 +1,5 @@
 //! Opening sockets: IPv6 with mapped IPv4 where the kernel has it, IPv4 alone elsewhere, one
-//! address where the operator names one. It must not know what the sockets are for. C105.
+//! address where the operator names one. It must not know what the sockets are for. C105, C151.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,8 +13,9 @@ use rustix::net::{
 
 use hbb_core::base::limits::{KEEPALIVE_IDLE_SECS, KEEPALIVE_INTERVAL_SECS, KEEPALIVE_PROBES};
 
-/// Connections the kernel may hold for us before we accept them.
-const BACKLOG: i32 = 128;
+/// Connections the kernel may hold for us before we accept them: as many as it will, which
+/// `net.core.somaxconn` says.
+const BACKLOG: i32 = i32::MAX;
 
 /// Listens for TCP on `port` of `ip`, or of every address if that is None.
 ///
@@ -115,7 +116,21 @@ fn open_at(addr: SocketAddr, kind: SocketType) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::read_to_string;
+
     use super::*;
+
+    #[test]
+    fn c151_as_many_may_wait_to_be_accepted_as_the_kernel_allows() {
+        let most: usize =
+            read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+        let listener = tcp(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
+        let at = listener.local_addr().unwrap();
+        let waiting: Result<Vec<_>, _> = (0..most.min(200))
+            .map(|_| TcpStream::connect_timeout(&at, Duration::from_millis(900)))
+            .collect();
+        assert_eq!(waiting.map(|waiting| waiting.len()).unwrap(), most.min(200));
+    }
 
     #[test]
     fn c105_every_connection_is_probed_as_its_listener_says() {
