@@ -29,7 +29,7 @@ use crate::net::conn::socket;
 use crate::net::conn::websocket::{refuse_call, upgrade};
 use crate::net::control::console;
 use crate::net::message::{FromLeg, ToRendezvous};
-use crate::net::reactor::{Source, Timer};
+use crate::net::reactor::{Source, Timer, is_busy};
 use crate::net::relaying::{self, RelayHandle};
 use crate::net::report;
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
@@ -53,6 +53,10 @@ impl Acceptor {
             listener.readable().await;
             match socket::accept(listener.socket()) {
                 Ok((stream, from)) => {
+                    // One that came alone is no sign of another, of which the kernel would tell.
+                    if !is_busy() {
+                        listener.drained();
+                    }
                     if let Err(reason) = self.admit(stream, from.into()).await {
                         self.entrance.refuse(Endpoint::from(from).ip(), reason).await;
                     }
@@ -62,7 +66,9 @@ impl Acceptor {
                 Err(cause) if cause.kind() == ErrorKind::ConnectionAborted => {}
                 Err(cause) => {
                     warn!("accept-failed cause='{cause}'");
+                    listener.hush(true);
                     Timer::after(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                    listener.hush(false);
                 }
             }
             // A flood of connections starves nobody.

@@ -365,7 +365,7 @@ impl Shell {
     ) -> Result<(), ServeError> {
         for (service, listener) in listeners {
             let Some(entrance) = self.entrance(service, servers) else { continue };
-            let listener = Source::new(listener).map_err(ServeError::System)?;
+            let listener = Source::listening(listener).map_err(ServeError::System)?;
             let (executor, pool) = (self.executor.clone(), self.pool.clone());
             let acceptor = Acceptor { executor, pool, gate: self.gate.clone(), entrance };
             self.executor.spawn(Box::pin(acceptor.run(listener))).detach();

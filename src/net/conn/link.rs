@@ -268,8 +268,11 @@ impl Link {
     /// Gives way if there may be more to read: whoever always has more keeps nobody from his turn,
     /// and whoever is through is answered before his end is seen.
     pub async fn let_others(&self) {
-        if self.stream.is_readable() {
+        if self.stream.is_unread() {
             give_way().await;
+        } else if self.stream.is_readable() {
+            // Nothing but the end: those who can go on do, and the kernel need not be asked.
+            future::yield_now().await;
         }
     }
 

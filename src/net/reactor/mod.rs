@@ -3,7 +3,8 @@
 //! by all threads and asks anew for each wait: of the kernel's calls, one `epoll_ctl` for the
 //! socket, one for the timer, one for the alarm, a `timerfd_settime` and the read of an eventfd
 //! come with every `epoll_wait` (polling 3.11), and a write to that eventfd with every timer. Here
-//! a socket is registered once, edge-triggered (epoll(7)), and a wait is one call.
+//! a socket is registered once, edge-triggered (epoll(7)), and a wait is one call. A listener is
+//! level-triggered: who took the only one who waited there need not ask for another.
 
 mod alarm;
 mod source;
@@ -50,8 +51,10 @@ struct Reactor {
     timers_made: Cell<u64>,
     /// Tasks that gave way until the others had their turn.
     yielded: RefCell<Vec<Waker>>,
-    /// How often the kernel was asked.
+    /// How often the kernel was asked,
     turns: Cell<u64>,
+    /// and whether it told of more than one thing when it last was.
+    busy: Cell<bool>,
     events: RefCell<Vec<epoll::Event>>,
 }
 
@@ -101,6 +104,11 @@ pub async fn give_way() {
     .await;
 }
 
+/// Whether more than one thing happened at once when the kernel was last asked.
+pub fn is_busy() -> bool {
+    here().is_some_and(|reactor| reactor.busy.get())
+}
+
 fn here() -> Option<Rc<Reactor>> {
     HERE.with(|here| here.borrow().clone())
 }
@@ -119,6 +127,7 @@ impl Reactor {
             timers_made: Cell::new(0),
             yielded: RefCell::default(),
             turns: Cell::new(0),
+            busy: Cell::new(false),
             events: RefCell::new(Vec::with_capacity(EVENTS_MAX)),
         })
     }
@@ -142,6 +151,7 @@ impl Reactor {
         }
         self.alarm.wake_up();
         self.turns.set(self.turns.get().wrapping_add(1));
+        self.busy.set(events.len() > 1);
         for event in events.iter() {
             self.happened(event.data.u64(), event.flags);
         }
@@ -219,7 +229,7 @@ fn timespec(timeout: Duration) -> Timespec {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::Shutdown;
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::os::unix::net::UnixStream;
     use std::thread;
 
@@ -265,7 +275,34 @@ mod tests {
             assert_eq!(source.socket().read(&mut [0; 9]).unwrap(), 1);
             source.drained();
             source.readable().await;
+            assert!(!source.is_unread(), "there is nothing else");
             assert_eq!(source.socket().read(&mut [0; 9]).unwrap(), 0);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_listener_tells_again_of_whoever_still_waits_and_when_hushed_it_does_not() {
+        block_on(async {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let _peers = [(); 3].map(|()| TcpStream::connect(listener.local_addr().unwrap()));
+            let listener = Source::listening(listener).unwrap();
+            for _ in 0..2 {
+                listener.readable().await;
+                listener.socket().accept().unwrap();
+                listener.drained();
+            }
+            listener.readable().await;
+            let wakes = async |hushed| {
+                listener.hush(hushed);
+                let turns = || here().unwrap().turns.get();
+                let before = turns();
+                Timer::after(Duration::from_millis(50)).await;
+                turns() - before
+            };
+            // The timer alone wakes, and the hush itself once.
+            let (hushed, awake) = (wakes(true).await, wakes(false).await);
+            assert!(hushed <= 3 && awake > 3, "{hushed} and {awake} wakes");
         })
         .unwrap();
     }

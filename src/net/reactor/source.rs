@@ -13,7 +13,7 @@ use smol::future;
 
 use super::{Reactor, here};
 
-/// What every registration asks for: changes, and the peer's end as well.
+/// What every connection's registration asks for: changes, and the peer's end as well.
 const ALWAYS: EventFlags = EventFlags::ET.union(EventFlags::RDHUP);
 
 /// A non-blocking socket, registered with the reactor of the thread that made this. One task
@@ -40,7 +40,8 @@ impl Drop for Place {
 /// What the kernel said of a socket, and who waits for more.
 #[derive(Default)]
 pub(super) struct Readiness {
-    readable: Cell<bool>,
+    /// Something came, and was not all read.
+    unread: Cell<bool>,
     /// The peer has sent its end: there is always something to read, if only that.
     ended: Cell<bool>,
     /// Not since the kernel refused bytes.
@@ -57,7 +58,7 @@ impl Readiness {
         let broke = flags.intersects(EventFlags::HUP | EventFlags::ERR);
         self.ended.set(self.ended.get() || ended);
         if ended || broke || flags.contains(EventFlags::IN) {
-            self.readable.set(true);
+            self.unread.set(true);
             self.reader.take().into_iter().for_each(Waker::wake);
         }
         // A peer that sends no more may read on.
@@ -65,6 +66,10 @@ impl Readiness {
             self.full.set(false);
             self.writer.take().into_iter().for_each(Waker::wake);
         }
+    }
+
+    const fn is_readable(&self) -> bool {
+        self.unread.get() || self.ended.get()
     }
 }
 
@@ -74,11 +79,32 @@ impl<T: AsFd> Source<T> {
     /// # Errors
     /// What the kernel says; `NotConnected` outside of [`super::block_on`].
     pub fn new(io: T) -> io::Result<Self> {
+        Self::watched(io, EventFlags::IN | ALWAYS)
+    }
+
+    /// The same for a listener, of which the kernel tells as long as somebody waits there: who
+    /// took one may say that it is drained, without asking for another.
+    ///
+    /// # Errors
+    /// As [`Source::new`].
+    pub fn listening(io: T) -> io::Result<Self> {
+        Self::watched(io, EventFlags::IN)
+    }
+
+    /// Has the kernel tell but once, for as long as nobody of those who wait can be taken.
+    pub fn hush(&self, hushed: bool) {
+        let edge = if hushed { EventFlags::ET } else { EventFlags::empty() };
+        let (epoll, data) = (&self.place.reactor.epoll, self.place.data());
+        // Where it fails, this thread is awake more than it need be.
+        let _ = epoll::modify(epoll, &self.io, data, EventFlags::IN | edge);
+    }
+
+    fn watched(io: T, flags: EventFlags) -> io::Result<Self> {
         let reactor = here().ok_or(io::ErrorKind::NotConnected)?;
         let readiness = Rc::new(Readiness::default());
         let number = reactor.sources.borrow_mut().insert(Rc::clone(&readiness));
         let place = Place { number, readiness, reactor };
-        epoll::add(&place.reactor.epoll, &io, place.data(), EventFlags::IN | ALWAYS)?;
+        epoll::add(&place.reactor.epoll, &io, place.data(), flags)?;
         Ok(Self { io, place })
     }
 
@@ -138,7 +164,7 @@ impl<T> Source<T> {
     pub async fn readable(&self) {
         let readiness = &self.place.readiness;
         future::poll_fn(|context| {
-            if readiness.readable.get() {
+            if readiness.is_readable() {
                 return Poll::Ready(());
             }
             readiness.reader.set(Some(context.waker().clone()));
@@ -149,12 +175,17 @@ impl<T> Source<T> {
 
     /// Whether there may be something to read.
     pub fn is_readable(&self) -> bool {
-        self.place.readiness.readable.get()
+        self.place.readiness.is_readable()
+    }
+
+    /// Whether there may be more than an end to read.
+    pub fn is_unread(&self) -> bool {
+        self.place.readiness.unread.get()
     }
 
     /// There was less to read than there was room for, or nothing.
     pub fn drained(&self) {
-        self.place.readiness.readable.set(self.place.readiness.ended.get());
+        self.place.readiness.unread.set(false);
     }
 }
 
