@@ -284,7 +284,10 @@ fn a_session_is_told_with_its_bytes_and_ended() {
         hears("--json status", &server, "\"relayed_bytes\":1000");
         let log = server.log();
         let ended = log.lines().find(|line| line.starts_with("info relay-ended bytes=1000 secs="));
-        assert!(ended.is_some_and(|line| line.ends_with(" reason=dismissed")), "{log}");
+        assert!(
+            ended.is_some_and(|line| line.contains(" reason=dismissed from=127.0.0.")),
+            "{log}"
+        );
         // Its place is free again, and the next one has its own number.
         drop(relayed(&server, "another", ["127.0.0.1", "127.0.0.2"]));
         until(

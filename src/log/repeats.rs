@@ -1,9 +1,10 @@
-//! How often an event is written: its first lines within a minute, and fewer of them if one source
+//! How often an event is written: its first lines within a minute, and fewer of them if one network
 //! causes them all; the rest is counted. Whoever may send us datagrams could else fill a disk. It
 //! must not know any event: a line's first word is its name, to which a `reason=` right behind it
-//! belongs; the word `from=` is its source. C111, C119.
+//! belongs; the last word `from=`, `at=` or `waiting=` is its source. C111, C119, C123.
 
 use core::mem;
+use core::net::IpAddr;
 
 use ::log::{Level, LevelFilter, max_level};
 
@@ -13,7 +14,7 @@ const WINDOW_SECS: u64 = 60;
 /// enough.
 const WARNINGS_MAX: u32 = 1;
 const LINES_MAX: u32 = 30;
-/// Of these, lines that name one source.
+/// Of these, lines that name a source in one network.
 const LINES_OF_SOURCE_MAX: u32 = 6;
 /// Lines of all events.
 const LINES_IN_ALL_MAX: u32 = 120;
@@ -21,6 +22,8 @@ const LINES_IN_ALL_MAX: u32 = 120;
 const DEBUG_FACTOR: u32 = 20;
 /// Events that are counted; one more takes the place of the oldest. There are fewer.
 const EVENTS_MAX: usize = 64;
+/// What a source is named by.
+const SOURCES: [&[u8]; 3] = [b"from=", b"at=", b"waiting="];
 /// Pairs of event and source that are counted, as above.
 const SOURCES_MAX: usize = 64;
 
@@ -35,23 +38,35 @@ pub(super) struct Spelling {
 
 impl Spelling {
     /// Of a line without level and time.
-    pub(super) fn of(line: &[u8]) -> Self {
+    pub(super) fn of<'l>(line: &'l [u8]) -> Self {
         let mut words = line.split(|byte| *byte == b' ');
         let mut event = hash(NOTHING, words.next().unwrap_or_default());
         // One event for many reasons, which it names first: each counts for itself.
         if let Some(reason) = words.clone().next().filter(|word| word.starts_with(b"reason=")) {
             event = hash(event, reason);
         }
-        let source = words.find_map(|word| word.strip_prefix(b"from="));
-        Self { event, source: source.map(|source| hash(event, address(source))) }
+        let named = |word: &'l [u8]| SOURCES.iter().find_map(|name| word.strip_prefix(*name));
+        let source = words.filter_map(named).next_back();
+        Self { event, source: source.map(|source| hash_source(event, source)) }
+    }
+}
+
+/// By its network, an IPv4 /24 or an IPv6 /48, as who has one address has many; a source that is no
+/// address by its text.
+fn hash_source(event: u64, text: &[u8]) -> u64 {
+    let address = str::from_utf8(address(text)).ok().and_then(|text| text.parse().ok());
+    match address {
+        Some(IpAddr::V4(v4)) => hash(event, &v4.octets()[..3]),
+        Some(IpAddr::V6(v6)) => hash(event, &v6.octets()[..6]),
+        None => hash(event, text),
     }
 }
 
 /// An address without its port.
 fn address(source: &[u8]) -> &[u8] {
-    let end = match source {
-        [b'[', ..] => b']',
-        _ if source.contains(&b'.') => b':',
+    let (source, end) = match source {
+        [b'[', rest @ ..] => (rest, b']'),
+        _ if source.contains(&b'.') => (source, b':'),
         _ => return source,
     };
     source.split(|byte| *byte == end).next().unwrap_or_default()
@@ -190,7 +205,7 @@ mod tests {
         assert_eq!(written("192.0.2.1:5", "refused", 100), 6);
         assert_eq!(written("192.0.2.1:6", "refused", 101), 0);
         assert_eq!(written("2001:db8::1", "refused", 102), 6);
-        let all: usize = (3..90).map(|it| written(&format!("192.0.2.{it}"), "refused", 103)).sum();
+        let all: usize = (3..90).map(|it| written(&format!("192.0.{it}.1"), "refused", 103)).sum();
         assert_eq!(all, 30 - 12);
         let all: usize = (0..90).map(|it| written("[::1]:1", &format!("event{it}"), 104)).sum();
         assert_eq!(all, 120 - 30);
@@ -198,12 +213,27 @@ mod tests {
     }
 
     #[test]
+    fn c123_a_network_is_one_source_whatever_word_names_it() {
+        let mut repeats = Repeats::default();
+        let mut written = |lines: &dyn Fn(u16) -> String, now| {
+            (0..100).filter(|it| info(&mut repeats, &lines(*it), now).is_some()).count()
+        };
+        assert_eq!(written(&|it| format!("added peer={it} from=192.0.2.{it}"), 100), 6);
+        assert_eq!(written(&|it| format!("added peer={it} from=192.0.3.{it}:5"), 100), 6);
+        assert_eq!(written(&|it| format!("added peer={it} from=2001:db8:1:{it}::5"), 100), 6);
+        assert_eq!(written(&|it| format!("added from=[2001:db8:1:{it}::5]:7"), 100), 0);
+        assert_eq!(written(&|it| format!("renamed from={it} at=192.0.2.{it}"), 100), 6);
+        assert_eq!(written(&|it| format!("differs waiting=192.0.2.{it} help='a b'"), 100), 6);
+        assert_eq!(written(&|it| format!("forged from=10.1.{it}.1"), 100), 30);
+    }
+
+    #[test]
     fn c111_what_was_left_out_is_counted_on_the_next_line_of_the_event() {
         let mut repeats = Repeats::default();
         let first = (0..10).filter_map(|_| info(&mut repeats, "a from=1.1.1.1", 100));
         assert_eq!(first.collect::<Vec<_>>(), [0; 6]);
-        assert_eq!(info(&mut repeats, "a from=1.1.1.2", 100), Some(4));
-        assert_eq!(info(&mut repeats, "a from=1.1.1.2", 100), Some(0));
+        assert_eq!(info(&mut repeats, "a from=1.1.2.1", 100), Some(4));
+        assert_eq!(info(&mut repeats, "a from=1.1.2.1", 100), Some(0));
         assert_eq!(info(&mut repeats, "b", 100), Some(0));
     }
 }

@@ -127,6 +127,8 @@ pub enum ToRelay {
         number: u64,
         /// The handle of the leg that waited.
         conn: Conn,
+        /// How it ended.
+        end: SessionEnd,
     },
     /// An operator asks.
     Asked(RelayQuestion, AnswerTo),

@@ -16,9 +16,13 @@ use crate::net::message::SessionEnd;
 /// Words what the rendezvous reports.
 pub fn rendezvous(event: &Event) {
     match event {
-        Event::PeerAdded { id } => info!("peer-added peer={id}"),
-        Event::PeerKeyChanged { id } => info!("peer-key-changed peer={id}"),
-        Event::PeerRenamed { from, id } => info!("peer-renamed peer={id} from={from}"),
+        Event::PeerAdded { id, from } => info!("peer-added peer={id} from={}", from.ip()),
+        Event::PeerKeyChanged { id, from } => {
+            info!("peer-key-changed peer={id} from={}", from.ip());
+        }
+        Event::PeerRenamed { from, id, at } => {
+            info!("peer-renamed peer={id} from={from} at={}", at.ip());
+        }
         Event::PeerChangeRefused { id, from } => {
             info!("peer-change-refused peer={id} from={}", from.ip());
         }
@@ -83,8 +87,8 @@ pub fn session_started(waiting: Endpoint, joining: Endpoint) {
     debug!("relay-started from={waiting} to={joining}");
 }
 
-/// A session is over.
-pub fn session_ended(ended: &SessionEnd) {
+/// A session is over; `from` of its leg that waited.
+pub fn session_ended(ended: &SessionEnd, from: IpAddr) {
     let SessionEnd { bytes, secs, reason } = ended;
-    info!("relay-ended bytes={bytes} secs={secs} reason={}", reason.as_str());
+    info!("relay-ended bytes={bytes} secs={secs} reason={} from={from}", reason.as_str());
 }

@@ -196,7 +196,7 @@ fn c033_a_new_id_carries_the_old_key_and_the_old_id_is_gone() {
     let deeds = drive.stream(conn, &change(B1, "newname1", DEVICE));
     assert_eq!(hex(deeds.stream_to(conn)), ok_with_keep_alive());
     let (from, id) = (peer_id(B1), peer_id("newname1"));
-    assert!(deeds.reported(&Event::PeerRenamed { from, id }));
+    assert!(deeds.reported(&Event::PeerRenamed { from, id, at: at(B1_STREAM) }));
     assert_eq!(drive.durable.len(), 1);
     assert_eq!((drive.durable[0].id.as_str(), drive.durable[0].key.0), ("newname1", KEY));
     let initiator = drive.connect(A_AT);

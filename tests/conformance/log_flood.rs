@@ -1,5 +1,5 @@
 //! What strangers can cause does not fill a disk with log lines; what an operator does is said each
-//! time. C111.
+//! time. C111, C123.
 
 #![allow(clippy::disallowed_methods, reason = "a flood lasts for seconds")]
 
@@ -25,36 +25,47 @@ const FLOOD_MAX: Duration = Duration::from_secs(40);
 /// Events of which a flood causes all lines that there may be, but for those that other events took
 /// of the lines of all.
 const EVENTS: [&str; 3] = ["peer-added", "peer-key-changed", "relay-ended"];
-/// Lines of one event within a minute, and of one source.
+/// Lines of one event within a minute, and of one network.
 const EVENT_MAX: usize = 30;
 const SOURCE_MAX: usize = 6;
 /// Lines of all events within a minute, and what the others may have had of them.
 const ALL_MAX: usize = 120;
 const EVENT_MIN: usize = 20;
 
+/// Networks enough for all lines of an event.
+const NETWORKS: u32 = 6;
+
+/// An address in the network of that number.
+fn somewhere(number: u32) -> Host {
+    Host::local(&format!("127.1.{}.1", number % NETWORKS))
+}
+
 /// Says `payload` of each round to the server from one address, without waiting for answers.
-fn shout(at: SocketAddr, ip: &str, over: &AtomicBool, payload: impl Fn(u32) -> Vec<u8>) {
-    let line = Line::datagrams(&Host::local(ip), at);
+fn shout(at: SocketAddr, host: &Host, over: &AtomicBool, payload: impl Fn(u32) -> Vec<u8>) {
+    let line = Line::datagrams(host, at);
     for round in (0..).take_while(|_| !over.load(Relaxed)) {
         line.send(&payload(round));
         line.next(Duration::from_millis(1));
     }
 }
 
-/// New ids, new keys, others' ids, other ids for the same device.
-fn flood_signalling(at: SocketAddr, over: &AtomicBool) {
-    shout(at, "127.0.8.1", over, |round| {
+/// New ids, new keys, others' ids, other ids for the same device; from one network.
+fn flood_signalling(at: SocketAddr, network: u32, over: &AtomicBool) {
+    let host = somewhere(network);
+    shout(at, &host, over, |round| {
         if round % 4 == 0 {
-            Host::local("127.0.8.1").prove(at);
+            host.prove(at);
         }
         let mut key = [7; 32];
         key[..4].copy_from_slice(&round.to_le_bytes());
-        say::register_pk(&format!("1{:08}", round % 220), b"a device", &key)
+        say::register_pk(&format!("1{network}{:07}", round % 37), b"a device", &key)
     });
 }
 
 fn flood_refusals(at: SocketAddr, ip: &str, over: &AtomicBool) {
-    shout(at, ip, over, |_| say::register_pk("987654321", b"not its device", &[7; 32]));
+    shout(at, &Host::local(ip), over, |_| {
+        say::register_pk("987654321", b"not its device", &[7; 32])
+    });
 }
 
 fn flood_renames(at: SocketAddr, over: &AtomicBool) {
@@ -67,6 +78,11 @@ fn flood_renames(at: SocketAddr, over: &AtomicBool) {
     }
 }
 
+/// A session that is over at once.
+fn pass(relay: SocketAddr, ip: &str) {
+    drop([leg(ip, relay, ip), leg(ip, relay, ip)]);
+}
+
 /// Goes on until every event was written as often as it may be, and says when that is over.
 fn flood_relay(server: &Server, over: &AtomicBool) {
     let (relay, began) = (relay_port(server), Instant::now());
@@ -74,8 +90,9 @@ fn flood_relay(server: &Server, over: &AtomicBool) {
         || (began.elapsed() < FLOOD_MAX
             && EVENTS.iter().any(|event| lines(server, event) < EVENT_MIN))
     {
-        drop(leg("127.0.8.5", relay, "a token"));
-        drop(leg("127.0.8.5", relay, "a token"));
+        for network in 0..NETWORKS {
+            pass(relay, &format!("127.1.{network}.5"));
+        }
     }
     over.store(true, Relaxed);
 }
@@ -96,13 +113,15 @@ fn c111_what_strangers_cause_is_written_so_often_a_minute() {
         line.send(&say::register_pk(id, b"a device", &[1; 32]));
         line.next(Duration::from_secs(5)).expect("an answer");
     }
-    let over = AtomicBool::new(false);
+    let over = &AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| flood_signalling(at, &over));
-        scope.spawn(|| flood_refusals(at, "127.0.8.2", &over));
-        scope.spawn(|| flood_refusals(at, "127.0.8.3", &over));
-        scope.spawn(|| flood_renames(at, &over));
-        flood_relay(&server, &over);
+        for network in 0..NETWORKS {
+            scope.spawn(move || flood_signalling(at, network, over));
+        }
+        scope.spawn(|| flood_refusals(at, "127.0.8.2", over));
+        scope.spawn(|| flood_refusals(at, "127.0.9.3", over));
+        scope.spawn(|| flood_renames(at, over));
+        flood_relay(&server, over);
     });
     // The window of each began with its first line, less than a minute ago.
     let log = server.log();
@@ -115,12 +134,43 @@ fn c111_what_strangers_cause_is_written_so_often_a_minute() {
         assert!(events.get(event).is_some_and(|count| *count >= EVENT_MIN), "{event}: {events:?}");
     }
     assert_eq!(events.get("table-full"), Some(&1));
-    for ip in ["127.0.8.2", "127.0.8.3"] {
+    for ip in ["127.0.8.2", "127.0.9.3"] {
         let from = format!("peer-change-refused peer=987654321 from={ip}");
         assert_eq!(log.matches(&from).count(), SOURCE_MAX, "{ip}: {events:?}");
     }
     assert!(events.values().all(|count| *count <= EVENT_MAX), "{events:?}");
     assert!(log.lines().filter(|line| line.starts_with("info ")).count() <= ALL_MAX, "{events:?}");
+}
+
+#[test]
+fn c123_a_network_that_floods_leaves_lines_for_others() {
+    let server = Server::start(&["--key=", "--registrations-per-minute", "65535"]);
+    let (at, relay) = (SocketAddr::from(([127, 0, 0, 1], server.port)), relay_port(&server));
+    let register = |host: &Host, id: &str| {
+        host.prove(at);
+        let line = Line::datagrams(host, at);
+        line.send(&say::register_pk(id, b"a device", &[1; 32]));
+        line.next(Duration::from_secs(5)).expect("an answer");
+    };
+    for number in 1..=40 {
+        let ip = format!("127.0.8.{number}");
+        register(&Host::local(&ip), &format!("1000000{number:02}"));
+        pass(relay, &ip);
+    }
+    register(&Host::local("127.0.9.1"), "200000000");
+    pass(relay, "127.0.9.1");
+    for event in ["peer-added", "relay-ended"] {
+        let of = |net: &str| {
+            let log = server.log();
+            let lines = log.lines().filter(|line| line.split(' ').nth(1) == Some(event));
+            lines.filter(|line| line.contains(&format!(" from=127.0.{net}."))).count()
+        };
+        let until = Instant::now() + Duration::from_secs(10);
+        while of("9") < 1 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!((of("8"), of("9")), (SOURCE_MAX, 1), "{event}: {}", server.log());
+    }
 }
 
 #[test]

@@ -374,7 +374,7 @@ impl Rendezvous {
             }
             RecordChange::Added | RecordChange::Rekeyed => {}
         }
-        push(effects, Effect::Report(event(change, id)));
+        push(effects, Effect::Report(event(change, id, contact.from)));
     }
 
     /// Answers a request that arrived a while ago, if its sender is still there.
@@ -476,11 +476,11 @@ pub(super) const fn rank(settled: bool) -> SaveRank {
     if settled { SaveRank::Known } else { SaveRank::Proved }
 }
 
-fn event(change: RecordChange, id: PeerId) -> Event {
+fn event(change: RecordChange, id: PeerId, at: Endpoint) -> Event {
     match change {
-        RecordChange::Added => Event::PeerAdded { id },
-        RecordChange::Rekeyed => Event::PeerKeyChanged { id },
-        RecordChange::Renamed(from) => Event::PeerRenamed { from, id },
+        RecordChange::Added => Event::PeerAdded { id, from: at },
+        RecordChange::Rekeyed => Event::PeerKeyChanged { id, from: at },
+        RecordChange::Renamed(from) => Event::PeerRenamed { from, id, at },
     }
 }
 

@@ -177,8 +177,10 @@ impl Relaying {
     async fn message(&mut self, message: ToRelay) {
         match message {
             ToRelay::Expected { token, from } => self.handle(Input::Expected { token, from }),
-            ToRelay::Ended { number, conn } => {
-                self.running.end(number);
+            ToRelay::Ended { number, conn, end } => {
+                if let Some(session) = self.running.end(number) {
+                    report::session_ended(&end, session.waited().ip());
+                }
                 self.handle(Input::Closed { conn });
             }
             ToRelay::Asked(question, to) => drop(to.try_send(self.asked(question).await)),
@@ -300,7 +302,7 @@ impl Relaying {
         report::refused(session.waited().ip(), reason);
         session.dismiss();
         self.sessions.end(number).await;
-        report::session_ended(&SessionEnd { bytes, secs, reason });
+        report::session_ended(&SessionEnd { bytes, secs, reason }, session.waited().ip());
         self.handle(Input::Closed { conn: session.conn() });
         true
     }

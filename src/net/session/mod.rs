@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use log::error;
 
 use hbb_core::base::conn::Conn;
+use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{INBOX_MAX, RELAY_STACK_BYTES};
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::SessionTerms;
@@ -25,7 +26,7 @@ use hbb_core::relay::SessionTerms;
 use crate::net::clock::Clock;
 use crate::net::conn::link::bytes::ByteBudget;
 use crate::net::conn::link::{Link, TravellingLink};
-use crate::net::message::{ToRelay, Traffic};
+use crate::net::message::{SessionEnd, ToRelay, Traffic};
 use crate::net::session::runner::{Runner, RunnerSetup};
 use crate::net::tasks::executor::Executor;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
@@ -180,7 +181,11 @@ fn work(received: &Receiver<ToWorker>, setup: RunnerSetup) {
                         (session.number, session.conn, session.inbox.clone());
                     match session.watch() {
                         Ok(session) => runner.start(session, Some(guard)),
-                        Err(_) => drop(inbox.send(ToRelay::Ended { number, conn }).await),
+                        Err(_) => {
+                            let end =
+                                SessionEnd { bytes: 0, secs: 0, reason: DropReason::SendFailed };
+                            let _ = inbox.send(ToRelay::Ended { number, conn, end }).await;
+                        }
                     }
                 }
                 ToWorker::SetRates(rates) => runner.set_rates(rates),

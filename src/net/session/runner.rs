@@ -15,7 +15,6 @@ use crate::net::conn::link::Link;
 use crate::net::conn::link::bytes::ByteBudget;
 use crate::net::conn::socket::mark;
 use crate::net::message::{SessionEnd, ToRelay};
-use crate::net::report;
 use crate::net::session::idle::Bounds;
 use crate::net::session::numbered::Numbered;
 use crate::net::session::pair::{self, Leg};
@@ -120,7 +119,7 @@ impl Runner {
                 pair::join(first, second, context.bounds(idle_ms), &context.shared.pipes)
             };
             let ended = ended.await;
-            context.finish(&ended).await;
+            context.finish(ended).await;
         }))
     }
 
@@ -128,7 +127,7 @@ impl Runner {
         let ([first, second], scratch) = (legs, Rc::clone(&self.scratch));
         self.executor.spawn(Box::pin(async move {
             let ended = websocket::join(first, second, context.bounds(idle_ms), scratch).await;
-            context.finish(&ended).await;
+            context.finish(ended).await;
         }))
     }
 
@@ -156,13 +155,12 @@ impl Context {
     }
 
     /// Tells everybody that the session is over.
-    async fn finish(&self, ended: &SessionEnd) {
+    async fn finish(&self, end: SessionEnd) {
         // The task that runs this: dropped, it would end here.
         if let Some(task) = self.shared.take(self.number) {
             task.detach();
         }
-        report::session_ended(ended);
         let (number, conn) = (self.number, self.conn);
-        let _ = self.inbox.send(ToRelay::Ended { number, conn }).await;
+        let _ = self.inbox.send(ToRelay::Ended { number, conn, end }).await;
     }
 }

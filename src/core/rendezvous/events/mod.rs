@@ -16,11 +16,15 @@ pub enum Event {
     PeerAdded {
         /// The new id.
         id: PeerId,
+        /// Where it registered.
+        from: Endpoint,
     },
     /// A registered device has a new key, durable.
     PeerKeyChanged {
         /// The device's id, as before.
         id: PeerId,
+        /// Where it registered.
+        from: Endpoint,
     },
     /// A registered device goes by another id, durable.
     PeerRenamed {
@@ -28,6 +32,8 @@ pub enum Event {
         from: PeerId,
         /// The id it goes by now.
         id: PeerId,
+        /// Where it asked for that.
+        at: Endpoint,
     },
     /// Somebody else asked for a registered id, or for a new key from another address.
     PeerChangeRefused {
