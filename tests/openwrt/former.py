@@ -7,6 +7,7 @@ stub. HBB_UCI=FILE runs these with OpenWrt's own uci in place of the stub.
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -157,6 +158,24 @@ class Former(unittest.TestCase):
         self.assertEqual(said[0], "taken over from rustdesk-server: the key pair")
         self.assertEqual(self.ours("server.role", "server.port", "relay.port"), ["all", "21116", ""])
         self.assertTrue(self.start())
+
+    def test_devices_it_knows_are_known_here(self):
+        self.theirs(BOTH)
+        database = sqlite3.connect(self.root.path / "tmp/rustdesk_db_v2.sqlite3")
+        database.execute("create table peer (id text, uuid blob, pk blob, info text)")
+        database.execute("insert into peer values ('123456789', 'a device', ?, '{}')", [bytes(32)])
+        database.commit()
+        database.close()
+        self.assertIn("has 1 devices now", self.install()[-1])
+        self.assertTrue(self.start())
+        self.assertTrue((self.root.path / "etc/hbb/hbb.store").exists())
+        # What cannot be read is told, and all else is as ever.
+        self.anew()
+        self.theirs(BOTH)
+        self.root.write("tmp/rustdesk_db_v2.sqlite3", "SQLite format 3 it is not")
+        said = self.install()
+        self.assertIn("the key pair", said[0])
+        self.assertIn("devices of /tmp/rustdesk_db_v2.sqlite3: ", said[-1])
 
     def test_each_server_alone(self):
         for config, want in [
