@@ -144,6 +144,13 @@ impl Proxy {
         Self::start(net, (&words, "haproxy"), &text, HAPROXY)
     }
 
+    /// Caddy without the certificate that it would ask for.
+    fn caddy(net: &Ethernet, text: &str) -> Self {
+        let words = ["caddy", "run", "--config", "proxy.conf", "--adapter", "caddyfile"];
+        let text = text.replace("rd.example.org {", "http://rd.example.org {");
+        Self::start(net, (&words, "caddy"), &text, NGINX)
+    }
+
     /// Starts it with `text` as its file, and waits for its first port.
     fn start(net: &Ethernet, (words, package): (&[&str], &str), text: &str, at: &str) -> Self {
         let mut version = Command::new(words[0]);
@@ -156,7 +163,11 @@ impl Proxy {
         fs::write(folder.join("proxy.conf"), text).unwrap();
         let log = File::create(folder.join("log")).unwrap();
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &net.name("p")]).args(words).current_dir(&folder);
+        command
+            .args(["netns", "exec", &net.name("p")])
+            .args(words)
+            .current_dir(&folder)
+            .env("HOME", &folder);
         command.stdin(Stdio::null()).stderr(log.try_clone().unwrap()).stdout(log);
         let mut proxy = Self { child: command.spawn().unwrap(), folder };
         let port = if text.contains("21116;") || text.contains(":21116") { 21_116 } else { 80 };
@@ -326,6 +337,16 @@ fn c132_nginx_whose_headers_a_location_does_not_inherit() {
     let line = as_client(&net, || asked_for_web_socket(&net, NGINX, "/ws/id").0);
     assert!(line.contains(" 426 "), "{line}");
     says(&mut server, &format!("warn proxy-header-missing proxy={NGINX} header=upgrade"));
+}
+
+#[test]
+fn c132_caddy_and_web_sockets() {
+    let net = Ethernet::new("caddy");
+    let server = net.serve(&["--trusted-proxies", NGINX]);
+    let _proxy = Proxy::caddy(&net, &snippet("Caddyfile", &server));
+    assert_eq!(seen_on_web(&net, &server, NGINX), client());
+    meet_on_web(&net, NGINX);
+    says_nothing(&server);
 }
 
 #[test]
