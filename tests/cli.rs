@@ -129,6 +129,13 @@ fn wrong_arguments_end_with_2_and_the_way_to_help() {
 }
 
 #[test]
+fn who_asks_a_command_of_ctl_for_help_is_told_where_it_is() {
+    for words in [&["ctl", "ban", "--help"][..], &["ctl", "forget", "-h"], &["ctl"]] {
+        Folder::new().run(words).failed(2, &["see 'hbb ctl --help'"]);
+    }
+}
+
+#[test]
 fn flags_file_errors_name_file_and_line() {
     let folder = Folder::new().write("flags", "# ours\n\n--port=0\nport 1\n--mask 1.2.3.4/8\n");
     let said = ["flags line 3: --port '0'", "flags line 4: a line must start with a flag"];

@@ -22,7 +22,8 @@ const SILENCE_SECS_MAX: u64 = 10;
 pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let line = [if flags.json { "json " } else { "text " }, &flags.words.join(" "), "\n"].concat();
     let lines = line.lines().count();
-    if flags.words.is_empty() || lines != 1 || line.len() > CONTROL_BYTES_MAX {
+    let asks_help = flags.words.iter().any(|word| word == "--help" || word == "-h");
+    if flags.words.is_empty() || asks_help || lines != 1 || line.len() > CONTROL_BYTES_MAX {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
     }
     let path = path(flags)?;
