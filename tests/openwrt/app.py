@@ -99,7 +99,7 @@ class Package(unittest.TestCase):
         root.write("tmp/script", Adb(apk()).root[2][2].decode())
         self.assertEqual(root.run("sh /tmp/script"), (0, ""))
         self.assertEqual(root.calls("killall"), ["-HUP rpcd"] * 2)
-        self.assertEqual(root.read("tmp/procd"), "", "hbb itself is left alone")
+        self.assertEqual(root.procd.sent, [], "hbb itself is left alone")
 
     def test_removing_it_tells_rpcd_and_empties_luci_s_cache(self):
         root = Scratch(self).install(app=True)
@@ -262,20 +262,22 @@ class Plugin(unittest.TestCase):
     def test_zones_tell_the_rules_in_force(self):
         self.root.write("etc/config/network", "config interface 'loopback'\n"
                         "config interface 'lan'\n")
-        self.root.write("etc/config/hbb", "config server server\nconfig firewall firewall\n"
-                        "list zone wan\n")
+        self.root.run("uci add_list hbb.firewall.zone=wan; uci commit hbb")
         closed = {"name": "wan", "open": False, "tcp": "", "udp": ""}
         lan = {"name": "lan", "open": True, "tcp": "", "udp": ""}
-        self.assertEqual(self.call("zones"), {"method": "uci", "zones": [lan, closed],
+        self.assertEqual(self.call("zones"), {"method": "procd", "zones": [lan, closed],
                                               "networks": ["lan"]})
-        self.root.run("/usr/libexec/hbb-firewall apply")
-        ports = {"tcp": "21115 21116 21118 21117 21119", "udp": "21116"}
-        self.assertEqual(self.call("zones")["zones"], [lan, closed | ports])
-        # Those that procd brings are there while it runs.
-        self.root.run("uci set hbb.firewall.method=procd; uci commit hbb; "
-                      "/usr/libexec/hbb-firewall apply")
+        # What procd was told is not yet what the firewall has.
+        self.root.run("/etc/init.d/hbb start")
         self.assertEqual(self.call("zones")["zones"], [lan, closed])
-        Server(self, HBB, self.root)
+        self.root.procd.settle()
+        ports = {"tcp": "21115 21116 21117 21118 21119", "udp": "21116"}
+        self.assertEqual(self.call("zones")["zones"], [lan, closed | ports])
+        self.root.run("/etc/init.d/hbb stop")
+        self.root.procd.settle()
+        self.assertEqual(self.call("zones")["zones"], [lan, closed])
+        self.root.run("uci set hbb.firewall.method=uci; uci commit hbb; "
+                      "/usr/libexec/hbb-firewall apply")
         self.assertEqual(self.call("zones")["zones"], [lan, closed | ports])
 
     def test_rights_cover_each_method_once(self):

@@ -23,13 +23,13 @@ def rules(zone, tcp, udp):
                 \toption proto '{protocol}'
                 \toption dest_port '{ports}'
                 \toption target 'ACCEPT'
+
                 """)
     return text
 
 
-def words(text):
-    """Without the blank lines and the quotes that the stub of uci writes otherwise."""
-    return [line.replace("'", "") for line in text.splitlines() if line]
+# The section of hbb's configuration.
+FILE = "config firewall firewall\n"
 
 
 class Rules(unittest.TestCase):
@@ -37,19 +37,23 @@ class Rules(unittest.TestCase):
         self.root = Scratch(self).install()
 
     def apply(self, text, action="apply"):
+        """With the rules in the firewall's file, which is not the default."""
         if text is not None:
-            self.root.write("etc/config/hbb", text)
+            self.root.write("etc/config/hbb", text.replace(FILE, f"{FILE}option method uci\n"))
         return self.root.run(f"/usr/libexec/hbb-firewall {action}")
 
     def expect(self, added):
-        self.assertEqual(words(self.root.read(FIREWALL_PATH)), words(FIREWALL + added))
+        self.assertEqual(self.root.read(FIREWALL_PATH), FIREWALL + ("\n" if added else "") + added)
 
-    def test_without_a_zone_nothing_is_opened_and_one_line_says_so(self):
-        self.assertEqual(self.apply(None), (0, ""))
-        self.assertEqual(self.root.read(FIREWALL_PATH), FIREWALL)
-        self.assertEqual(len(self.root.log()), 1)
-        self.assertIn("no zone chosen, so nobody outside gets in", self.root.log()[0])
-        self.assertEqual(self.root.calls("commit"), [])
+    def reloads(self):
+        """How often the firewall was told to read its file."""
+        return self.root.read("tmp/reloads").count("reload")
+
+    def test_without_a_zone_nothing_is_opened(self):
+        for text in [None, f"config server server\n{FILE}"]:
+            self.assertEqual(self.apply(text), (0, ""))
+            self.assertEqual(self.root.read(FIREWALL_PATH), FIREWALL)
+        self.assertEqual((self.reloads(), self.root.log()), (0, []))
 
     def test_each_role_opens_its_ports_in_the_chosen_zone(self):
         for server, relay, tcp, udp in [
@@ -61,37 +65,73 @@ class Rules(unittest.TestCase):
         ]:
             with self.subTest(server + relay):
                 self.apply(f"config server server\n{server}\nconfig relay relay\n{relay}\n"
-                           "config firewall firewall\nlist zone wan\n")
+                           f"{FILE}list zone wan\n")
                 self.expect(rules("wan", tcp, udp))
-        self.assertIn("info firewall: open from: wan; tcp 21116, udp 21116", self.root.log())
+                shown = self.root.execute(["/usr/libexec/hbb-firewall", "shown"], "").stdout
+                want = f"wan tcp {' '.join(sorted(tcp.split(), key=int))}\n"
+                self.assertEqual(shown, want + (f"wan udp {udp}\n" if udp else ""))
 
     def test_a_zone_that_is_taken_out_is_closed_and_a_second_apply_writes_nothing(self):
-        chosen = "config server server\nconfig firewall firewall\n"
+        chosen = f"config server server\n{FILE}"
         ports = ("21115 21116 21118 21117 21119", "21116")
         self.apply(f"{chosen}list zone lan\nlist zone wan\n")
         self.expect(rules("lan", *ports) + rules("wan", *ports))
         self.apply(f"{chosen}list zone wan\n")
         self.expect(rules("wan", *ports))
         self.apply(None)
-        self.assertEqual(self.root.calls("commit"), ["firewall", "firewall"])
+        self.assertEqual(self.reloads(), 2)
         self.apply(None, "remove")
-        self.expect("")
+        self.assertEqual(self.root.read(FIREWALL_PATH), FIREWALL + "\n")
+        self.apply(None, "remove")
+        self.assertEqual(self.reloads(), 3)
 
-    def test_an_unknown_zone_is_named_and_the_others_are_opened(self):
-        self.apply("config server server\nconfig firewall firewall\nlist zone wna\nlist zone wan\n")
+    def test_what_others_have_in_the_file_stays_to_the_byte(self):
+        others = f"# mine: 'hbb_'\n{FIREWALL}\n# more\nconfig  rule\n\toption name hbb_x\n"
+        self.root.write(FIREWALL_PATH, others)
+        self.apply(f"config server server\n{FILE}list zone wan\n")
+        text = self.root.read(FIREWALL_PATH)
+        self.assertTrue(text.startswith(f"{others}\nconfig rule 'hbb_wan_tcp'\n"), text)
+        self.apply(None, "remove")
+        self.assertEqual(self.root.read(FIREWALL_PATH), f"{others}\n")
+
+    def test_an_unknown_zone_is_left_out_and_the_others_are_opened(self):
+        self.apply(f"config server server\n{FILE}list zone wna\nlist zone 'w n'\nlist zone wan\n")
         self.expect(rules("wan", "21115 21116 21118 21117 21119", "21116"))
-        self.assertIn("err firewall: there is no zone 'wna'", "\n".join(self.root.log()))
+
+    def full(self, *acts):
+        """What is in the firewall's file and around it after each act where flash is full."""
+        self.root.write("tmp/before", self.root.read(FIREWALL_PATH))
+        script = ["cp -a /etc /tmp/etc; mount -t tmpfs -o size=200k tmpfs /etc; cp -a /tmp/etc/. /etc",
+                  "cat /dev/zero >/etc/full 2>/dev/null || dd if=/tmp/fill of=/etc/full bs=1k"]
+        for act in acts:
+            script += [act, "cat /etc/config/firewall >>/tmp/after; ls -A /etc/config >>/tmp/beside"]
+        self.root.write("tmp/fill", "x" * 300_000)
+        _, said = self.root.run("\n".join(script))
+        self.assertEqual(self.root.read("tmp/after"), self.root.read("tmp/before") * len(acts), said)
+        self.assertEqual(set(self.root.read("tmp/beside").split()), {"firewall", "hbb", "network"})
+
+    def test_a_full_flash_leaves_the_firewalls_file_as_it_was(self):
+        self.apply(f"config server server\n{FILE}list zone wan\n")
+        self.assertIn("hbb_wan_tcp", self.root.read(FIREWALL_PATH))
+        hbb = self.root.read("etc/config/hbb")
+        self.root.write("tmp/new", hbb.replace("list zone wan", "list zone lan"))
+        other = "mount -o bind /tmp/new /etc/config/hbb; /etc/init.d/hbb reload"
+        self.full("/usr/libexec/hbb-firewall remove", other)
+        self.assertEqual(len([line for line in self.root.log() if "no room in flash" in line]), 2)
+
+    def test_where_the_rules_are_no_sections_a_full_flash_is_no_matter(self):
+        self.root.write("etc/config/hbb", f"config server server\n{FILE}list zone wan\n")
+        self.full("/etc/init.d/hbb start", "/usr/libexec/hbb-firewall remove")
+        self.assertNotIn("no room", "\n".join(self.root.log()))
 
     def test_a_port_that_is_no_number_changes_nothing(self):
         code, _ = self.apply("config server server\noption role relay\nconfig relay relay\n"
-                             "option port x\nconfig firewall firewall\nlist zone wan\n")
+                             f"option port x\n{FILE}list zone wan\n")
         self.assertEqual((code, self.root.read(FIREWALL_PATH)), (1, FIREWALL))
 
     def test_unsaved_changes_of_others_are_not_saved_with_ours(self):
-        self.root.write("etc/config/hbb", "config server server\nconfig firewall firewall\n"
-                        "list zone wan\n")
         self.root.run("uci set firewall.mine.target=DROP")
-        code, _ = self.apply(None)
+        code, _ = self.apply(f"config server server\n{FILE}list zone wan\n")
         self.assertEqual((code, self.root.read(FIREWALL_PATH)), (1, FIREWALL))
 
     def test_the_snippet_for_iptables_adds_each_rule_once(self):

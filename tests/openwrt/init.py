@@ -9,6 +9,10 @@ from scratch import ROOT, Scratch
 INIT = "/etc/init.d/hbb"
 FLAGS = "tmp/etc/hbb/flags"
 FIXED = "tmp/etc/hbb/fixed"
+# As long as one.
+SECRET = ("notforthelog" * 8)[:86] + "=="
+PORTS = "tcp 21115 21116 21117 21118 21119, udp 21116"
+OPEN = "wan tcp 21115 21116 21117 21118 21119\nwan udp 21116\n"
 SHIPPED = """\
 --data=/etc/hbb
 --control=/var/run/hbb/hbb.sock
@@ -23,55 +27,48 @@ SHIPPED = """\
 INSTANCE = {
     "command": ["/usr/bin/hbb", "serve", "--flags", "/var/etc/hbb/flags"],
     "file": ["/var/etc/hbb/fixed"],
-    "user": ["hbb"],
-    "group": ["hbb"],
-    "limits": ["nofile=32768 32768"],
-    "respawn": ["3600", "30", "0"],
-    "stdout": ["1"],
-    "stderr": ["1"],
-    "mdns": ["hbb", "tcp", "21116", "role=all"],
+    "user": "hbb",
+    "group": "hbb",
+    "limits": {"nofile": "32768 32768"},
+    "respawn": ["3600", "5", "5"],
+    "stdout": True,
+    "stderr": True,
 }
 JAIL = {
-    "no_new_privs": ["1"],
-    "capabilities": ["/etc/capabilities/hbb.json"],
+    "no_new_privs": True,
+    "capabilities": "/etc/capabilities/hbb.json",
     "jail": {"name": "hbb", "ronly": True,
              "mount": {"/etc/hbb": "1", "/var/run/hbb": "1", "/var/etc/hbb": "0", "/etc/hosts": "0"}},
 }
+RELOAD = ["run_script", "/etc/init.d/hbb", "reload"]
+CHANGED = ["config.change", ["if", ["eq", "package", "hbb"], RELOAD], 1000]
+TRIGGERS = [
+    CHANGED,
+    ["service.data.update", [["run_script", "/usr/libexec/hbb-firewall", "tell"]], 3000],
+    ["instance.fail", [RELOAD], 300000],
+]
 
 
-def message(text):
-    """The message to procd that the calls make up: as `ubus call service set` has it."""
-    service = {"instances": {}, "triggers": []}
-    instance = {}
-    for line in text.splitlines():
-        name, *words = line.split("\t")
-        if name == "open_instance":
-            instance = service["instances"][words[0]] = {}
-        elif name == "set_param":
-            instance[words[0]] = words[1:]
-        elif name == "add_jail":
-            instance["jail"] = {"name": words[0], "mount": {}} | dict.fromkeys(words[1:], True)
-        elif name in ("add_jail_mount", "add_jail_mount_rw"):
-            value = "1" if name.endswith("rw") else "0"
-            instance["jail"]["mount"] |= dict.fromkeys(words, value)
-        elif name == "add_mdns":
-            instance["mdns"] = words
-        elif name.startswith("json_"):
-            instance.setdefault("data", []).append([name.removeprefix("json_"), *words])
-        elif name.endswith("_trigger"):
-            service["triggers"].append([name, *words])
-        elif name in ("send_signal", "delete_service"):
-            service[name] = words
-    return service
+def mdns(port=21116, role="all"):
+    return {f"hbb_{port}": {"service": "_hbb._tcp.local", "port": port, "txt": [f"role={role}"]}}
+
+
+def instance(**data):
+    """As procd has it by default, with other data."""
+    return INSTANCE | {"data": {"mdns": mdns()} | data}
+
+
+def mounted(path):
+    return ["mount.add", ["if", ["eq", "target", path],
+                          ["run_script", "/etc/init.d/hbb", "restart"]], 1000]
 
 
 def rule(protocol, *ports):
-    """The calls that make up one rule of the zone wan."""
-    return [["add_object", ""], ["add_string", "type", "rule"],
-            ["add_string", "name", f"hbb-wan-{protocol}"], ["add_string", "src", "wan"],
-            ["add_string", "proto", protocol], ["add_array", "dest_port"],
-            *(["add_string", "", port] for port in ports), ["close_array"],
-            ["add_string", "target", "ACCEPT"], ["close_object"]]
+    return {"type": "rule", "name": f"hbb-wan-{protocol}", "src": "wan", "proto": protocol,
+            "dest_port": list(ports), "target": "ACCEPT"}
+
+
+RULES = [rule("tcp", "21115", "21116", "21118", "21117", "21119"), rule("udp", "21116")]
 
 
 class Init(unittest.TestCase):
@@ -86,18 +83,30 @@ class Init(unittest.TestCase):
         self.root.write("etc/config/hbb", text)
 
     def act(self, action):
-        self.root.write("tmp/procd", "")
+        """Gives code, stderr, and what procd was told; instances are None if it was not."""
+        before = len(self.root.procd.sent)
         code, said = self.root.run(f"{INIT} {action}")
         self.assertNotIn("not found", said)
-        return code, said, message(self.root.read("tmp/procd"))
+        return code, said, self.told(before)
+
+    def told(self, before):
+        told = {"instances": None, "triggers": None}
+        for method, message in self.root.procd.sent[before:]:
+            if method in ("set", "add"):
+                told |= {key: message[key] for key in ("instances", "triggers")}
+            told[method] = message
+        return told
 
     def flags(self):
         return self.root.read(FLAGS).splitlines()
 
+    def held(self):
+        """What procd has of hbb."""
+        return self.root.procd.services["hbb"]["instances"].get("hbb")
+
     def running(self):
-        """Starts, and has procd say that it runs."""
-        self.assertEqual(self.act("start")[2]["instances"], {"hbb": INSTANCE})
-        self.root.write("tmp/running", "")
+        self.assertEqual(self.act("start")[2]["instances"], {"hbb": instance()})
+        return self.held()["pid"]
 
     def refused(self, *words):
         """Neither start nor reload gives a new instance; the log names the cause."""
@@ -110,8 +119,7 @@ class Init(unittest.TestCase):
     def test_the_shipped_configuration_starts_it(self):
         code, said, sent = self.act("start")
         self.assertEqual((code, said), (0, ""))
-        triggers = [["add_reload_trigger", "hbb"]]
-        self.assertEqual(sent, {"instances": {"hbb": INSTANCE}, "triggers": triggers})
+        self.assertEqual((sent["instances"], sent["triggers"]), ({"hbb": instance()}, TRIGGERS))
         self.assertEqual(self.root.read(FLAGS), SHIPPED)
         self.assertEqual((self.root.path / FLAGS).stat().st_mode & 0o777, 0o640)
         for folder in ["tmp/run/hbb", "tmp/etc/hbb"]:
@@ -124,7 +132,7 @@ class Init(unittest.TestCase):
     def test_where_there_are_jails_it_has_one(self):
         self.root.write("sbin/ujail", "")
         (self.root.path / "sbin/ujail").chmod(0o755)
-        self.assertEqual(self.act("start")[2]["instances"], {"hbb": INSTANCE | JAIL})
+        self.assertEqual(self.act("start")[2]["instances"], {"hbb": instance() | JAIL})
 
     def test_every_option_becomes_its_flag(self):
         for pattern, line in [
@@ -188,10 +196,33 @@ class Init(unittest.TestCase):
             with self.subTest(word):
                 shipped = self.root.read("etc/config/hbb")
                 self.put(pattern, line)
-                self.put("key ", "option key 'not for the log'")
+                self.put("key ", f"option key '{SECRET}'")
                 self.refused(word, "not started")
-                self.assertNotIn("not for the log", self.root.read("tmp/calls"))
+                self.assertNotIn(SECRET, self.root.read("tmp/calls"))
                 self.root.write("etc/config/hbb", shipped)
+
+    def test_values_that_are_of_the_kind_but_mean_nothing_are_named(self):
+        for pattern, line, word in [
+            ("lan", "option lan 'nosuch'", "server.lan: there is no network 'nosuch'"),
+            ("interface", "option interface 'wan'", "server.interface: there is no network 'wan'"),
+            # 'uci set' makes an option of what was meant as a list.
+            ("trusted_proxies", "option trusted_proxies 'x y'", "--trusted-proxies 'x y'"),
+            ("servers", "option servers 'bad relay'", "--relay-servers 'bad relay'"),
+            ("key ", "option key 'nonsense key'", "server.key is no key"),
+            ("key ", f"option key '{SECRET[:-4]}'", "server.key is no key"),
+        ]:
+            with self.subTest(line):
+                shipped = self.root.read("etc/config/hbb")
+                self.put(pattern, line)
+                self.refused(f"err refused: {word}" if "--" not in word else word, "not started")
+                self.root.write("etc/config/hbb", shipped)
+        # One of a relay alone may be any word; of what is no list, one is taken.
+        self.put("role", "option role 'relay'")
+        self.put("public", "option public '192.0.2.1'")
+        self.put("key ", "option key 'a-word'")
+        self.put("trusted_proxies", "option trusted_proxies '10.0.0.1'")
+        self.act("start")
+        self.assertLess({"--key=a-word", "--trusted-proxies=10.0.0.1"}, set(self.flags()))
 
     def test_what_check_refuses_is_logged_in_its_words(self):
         self.put("single_port", "option single_port '1'")
@@ -219,11 +250,53 @@ class Init(unittest.TestCase):
 
     def test_a_mounted_disk_is_waited_for_and_used(self):
         self.put("data", "option data '/mnt/sda1/hbb'")
-        trigger = ["add_restart_mount_trigger", "/mnt/sda1/hbb"]
+        trigger = mounted("/mnt/sda1/hbb")
         self.assertIn(trigger, self.act("start")[2]["triggers"])
         self.assertFalse((self.root.path / "mnt").exists())
         self.root.write("proc/mounts", "/dev/sda1 /mnt/sda1 ext4 rw 0 0\n")
         self.assertIn("hbb", self.act("start")[2]["instances"])
+
+    def key(self, folder):
+        return self.root.read(f"{folder}/id_ed25519.pub")
+
+    def test_other_data_takes_key_and_store_along(self):
+        self.root.run("mkdir /etc/hbb /mnt && hbb keygen --data /etc/hbb")
+        self.root.write("etc/hbb/banned.txt", "123456789\n")
+        key, pid = self.key("etc/hbb"), self.running()
+        for line in ["option data '/srv/hbb'", "option data '/srv/two'", "option data '/etc/hbb'"]:
+            was, now = self.root.read("etc/hbb.data").strip() or "/etc/hbb", line.split("'")[1]
+            self.put("data", line)
+            self.assertEqual(self.act("reload")[0], 0)
+            self.assertEqual(self.key(now[1:]), key)
+            self.assertEqual(self.root.read(f"{now}/banned.txt"[1:]), "123456789\n")
+            self.assertEqual(list((self.root.path / was[1:]).iterdir()), [], "nothing is left twice")
+            self.assertIn(f"--data={now}", self.flags())
+            self.assertNotEqual(self.held()["pid"], pid, "it was ended before")
+            # The message to procd is whole though another was sent while it was made.
+            pid = self.held()["pid"]
+            self.act("stop")
+            self.act("start")
+        self.assertEqual(self.root.read("etc/hbb.data"), "")
+        # Not what a stranger put there.
+        self.root.run("ln -s /etc/passwd /etc/hbb/blacklist.txt")
+        self.put("data", "option data '/srv/hbb'")
+        self.act("start")
+        self.assertEqual((self.key("srv/hbb"), self.root.read("srv/hbb/blacklist.txt")), (key, ""))
+
+    def test_no_other_key_is_made_where_the_one_there_was_cannot_be_had(self):
+        self.root.write("etc/hbb.data", "/mnt/sda1/hbb\n")
+        self.refused("err data /etc/hbb has no key, and /mnt/sda1/hbb, which had it, is not there")
+
+    def test_what_cannot_be_moved_is_served_where_it_is(self):
+        full = ("mkdir -p /srv /etc/hbb; mount -t tmpfs -o size=16k tmpfs /srv; "
+                "hbb keygen --data /etc/hbb; yes 192.0.2.1 | head -n 3000 >/etc/hbb/blocklist.txt; "
+                f"{INIT} start; ls /srv/hbb >/tmp/left")
+        self.put("data", "option data '/srv/hbb'")
+        _, said = self.root.run(full)
+        self.assertIn("served from /etc/hbb, as before", said)
+        self.assertIn("--data=/etc/hbb", self.flags())
+        self.assertTrue(self.key("etc/hbb"))
+        self.assertEqual((self.held()["running"], self.root.read("tmp/left")), (True, ""))
 
     def test_keys_of_another_server_are_taken_over(self):
         self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")
@@ -236,7 +309,7 @@ class Init(unittest.TestCase):
         self.root.write("sbin/ujail", "")
         (self.root.path / "sbin/ujail").chmod(0o755)
         self.put("key_file", "option key_file '/mnt/sda1/key'")
-        trigger = ["add_restart_mount_trigger", "/mnt/sda1/key"]
+        trigger = mounted("/mnt/sda1/key")
         self.assertIn(trigger, self.act("start")[2]["triggers"])
         self.refused("err refused:", "There is no key file /mnt/sda1/key")
         self.root.run("mkdir -p /mnt/sda1 /tmp/made && hbb keygen --data /tmp/made && "
@@ -247,44 +320,78 @@ class Init(unittest.TestCase):
         self.assertIn("--key-file=/mnt/sda1/key", self.root.read(FIXED))
 
     def test_reload_after_a_live_option_sends_a_signal(self):
-        self.running()
+        pid = self.running()
         self.put("max_peers", "option max_peers '99'")
         before = self.root.read(FIXED)
         # The ports are ours, so check finds them taken.
-        self.root.write("tmp/procd", "")
-        self.root.run(f"nc -l -p 21116 & sleep 1; {INIT} reload; kill $!")
-        sent = message(self.root.read("tmp/procd"))
+        sent = len(self.root.procd.sent)
+        self.assertEqual(self.root.run(f"nc -l -p 21116 & sleep 1; {INIT} reload; kill $!"), (0, ""))
+        sent = self.told(sent)
         # The same instance, which procd leaves running.
-        self.assertEqual((sent["instances"], self.root.read(FIXED)), ({"hbb": INSTANCE}, before))
-        self.assertEqual(sent["send_signal"], ["hbb", "hbb", "HUP"])
+        self.assertEqual((sent["instances"], self.root.read(FIXED)), ({"hbb": instance()}, before))
+        self.assertEqual((sent["signal"]["signal"], self.held()["pid"]), ("HUP", pid))
         self.assertIn("--max-peers=99", self.flags())
 
     def test_it_is_announced_at_its_port_unless_it_shall_not_be(self):
         for lines, want in [
-            ({"role": "option role 'relay'", "key ": "option key 'x'"},
-             ["hbb", "tcp", "21117", "role=relay"]),
-            ({"port '21117'": "option port '4443'"}, ["hbb", "tcp", "4443", "role=relay"]),
+            ({"role": "option role 'relay'", "key ": "option key 'x'"}, mdns(21117, "relay")),
+            ({"port '21117'": "option port '4443'"}, mdns(4443, "relay")),
             ({"mdns": "option mdns '0'"}, None),
         ]:
             for pattern, line in lines.items():
                 self.put(pattern, line)
             self.put("public", "option public '192.0.2.1'")
-            self.assertEqual(self.act("start")[2]["instances"]["hbb"].get("mdns"), want)
+            data = self.act("start")[2]["instances"]["hbb"]["data"]
+            self.assertEqual(data.get("mdns"), want)
 
-    def test_with_method_procd_the_rules_stand_while_it_runs(self):
+    def test_rules_stand_while_it_runs_and_nothing_is_written_for_them(self):
+        pid = self.running()
+        before = self.root.read("etc/config/firewall")
+        self.put("zone", "list zone 'wan'")
+        self.assertEqual(self.act("reload")[2]["instances"], {"hbb": instance(firewall=RULES)})
+        # One object, so what umdns is told is there too; other data is no reason to restart.
+        self.assertEqual((self.held()["data"]["mdns"], self.held()["pid"]), (mdns(), pid))
+        # Until the firewall has them, nobody says that they are there.
+        self.assertNotIn("open from", "\n".join(self.root.log()))
+        self.root.procd.settle()
+        self.assertEqual(self.shown(), OPEN)
+        self.assertEqual(self.root.log()[-1], f"info firewall: open from: wan; {PORTS}")
+        self.act("stop")
+        self.root.procd.settle()
+        self.assertEqual(self.shown(), "")
+        self.assertEqual(self.root.read("etc/config/firewall"), before)
+
+    def shown(self):
+        return self.root.execute(["/usr/libexec/hbb-firewall", "shown"], "").stdout
+
+    def test_a_firewall_that_does_not_take_the_rules_is_told_of(self):
+        self.root.write("etc/init.d/firewall", "#!/bin/sh\n")
+        self.put("zone", "list zone 'wan'")
+        self.act("start")
+        self.root.procd.settle()
+        self.assertIn(f"err firewall: from wan the ports should be open ({PORTS}), but the "
+                      "firewall has none", self.root.log()[-1])
+
+    def test_with_method_uci_the_rules_are_those_of_the_file(self):
         self.running()
         self.put("zone", "list zone 'wan'")
-        self.put("method", "option method 'procd'")
-        sent = self.act("reload")[2]
-        self.assertNotIn("hbb_", self.root.read("etc/config/firewall"))
-        self.assertEqual(sent["instances"]["hbb"]["data"], [
-            ["add_array", "firewall"],
-            *rule("tcp", "21115", "21116", "21118", "21117", "21119"), *rule("udp", "21116"),
-            ["close_array"]])
-        # Back, and the rules are those of the file.
         self.put("method", "option method 'uci'")
-        self.assertEqual(self.act("reload")[2]["instances"], {"hbb": INSTANCE})
+        self.assertEqual(self.act("reload")[2]["instances"], {"hbb": instance()})
         self.assertIn("hbb_wan_tcp", self.root.read("etc/config/firewall"))
+        self.assertEqual(self.root.log()[-1], f"info firewall: open from: wan; {PORTS}")
+        # An upgrade from a version whose rules were there, for which nothing was chosen.
+        self.put("method", "")
+        self.assertEqual(self.act("reload")[2]["instances"], {"hbb": instance(firewall=RULES)})
+        self.assertNotIn("hbb_", self.root.read("etc/config/firewall"))
+
+    def test_what_is_told_of_the_firewall_is_told_once(self):
+        for _ in range(2):
+            self.act("start")
+            self.root.procd.settle()
+            self.act("reload")
+            self.act("stop")
+        told = [line for line in self.root.log() if "no zone chosen" in line]
+        self.assertEqual(len(told), 1)
 
     def test_lists_of_the_configuration_become_files_and_go_with_it(self):
         self.put("blacklist", "list blacklist '192.0.2.0/24'\n\tlist blacklist '2001:db8::1'")
@@ -318,37 +425,68 @@ class Init(unittest.TestCase):
         self.assertEqual(sorted(ours.split("|")), sorted(re.findall(r'"--([a-z-]+)"', named)))
 
     def test_reload_after_another_port_lets_procd_restart_it(self):
-        self.running()
+        pid = self.running()
         before = self.root.read(FIXED)
         self.put("port '21116'", "option port '4000'")
         sent = self.act("reload")[2]
         # The command is the same; that this file is another makes procd restart.
-        moved = {"mdns": ["hbb", "tcp", "4000", "role=all"]}
-        self.assertEqual(sent["instances"], {"hbb": INSTANCE | moved})
+        self.assertEqual(sent["instances"], {"hbb": instance(mdns=mdns(4000))})
         self.assertNotEqual(self.root.read(FIXED), before)
-        self.assertNotIn("send_signal", sent)
+        self.assertNotEqual(self.held()["pid"], pid)
+        self.assertNotIn("signal", sent)
 
     def test_reload_with_a_mistake_leaves_what_runs(self):
-        self.running()
+        pid = self.running()
         before = self.root.read(FLAGS)
         self.put("max_peers", "option max_peers '0'")
         code, said, sent = self.act("reload")
-        self.assertEqual((code, sent), (1, {"instances": {}, "triggers": []}))
+        self.assertEqual((code, sent["instances"]), (1, None))
         self.assertIn("hbb.limits.max_peers=0", said)
-        self.assertEqual(self.root.read(FLAGS), before)
-        self.assertNotIn("set_service", self.root.read("tmp/procd"))
+        self.assertEqual((self.root.read(FLAGS), self.held()["pid"]), (before, pid))
+        # Nor does a start, which procd would take for the end of all that it does not name.
+        self.assertIn("not started", self.act("start")[1])
+        self.assertEqual(self.held()["pid"], pid)
+
+    def test_a_reload_that_is_refused_names_its_reason_alone(self):
+        self.running()
+        self.put("key_file", "option key_file '/nowhere'")
+        _, said = self.root.run(f"nc -l -p 21116 & sleep 1; {INIT} reload; kill $!")
+        self.assertEqual([line.split(":")[1] for line in said.splitlines()],
+                         [" refused", " not reloaded"], said)
+        self.assertIn("There is no key file /nowhere", said)
 
     def test_reload_when_disabled_stops_it(self):
         self.running()
         self.put("enabled", "option enabled '0'")
         self.assertEqual(self.act("reload")[2]["instances"], {})
-        self.assertIn("set_service", self.root.read("tmp/procd"))
+        self.assertIsNone(self.held(), "procd has ended it")
+        self.put("enabled", "option enabled '1'")
+        self.assertEqual(self.act("reload")[2]["instances"], {"hbb": instance()})
+
+    def test_after_many_crashes_it_is_started_again_by_and_by(self):
+        pid = self.running()
+        self.root.procd.settle()
+        self.root.procd.crash("hbb", "hbb")
+        self.assertEqual(self.root.procd.due, [(300000, RELOAD[1:])])
+        self.root.procd.settle()
+        self.assertEqual((self.held()["running"], self.held()["pid"]), (True, pid + 1))
+
+    def test_the_first_change_after_an_install_is_heard(self):
+        for folder in ["", "/var/run/config.check/"]:
+            with self.subTest(folder):
+                self.root.write("tmp/run/config.md5", f"{'0' * 32}  {folder}firewall\n")
+                self.act("start")
+                self.act("start")
+                _, sums = self.root.read("tmp/run/config.md5").splitlines()
+                self.assertRegex(sums, rf"^[0-9a-f]{{32}}  {folder}hbb$")
+                self.assertEqual(self.root.run(f"uci show hbb | md5sum | grep {sums[:32]}")[0], 0)
 
     def test_a_network_that_is_down_is_waited_for(self):
         self.root.write("tmp/lan-is-down", "")
         self.put("lan", "option lan 'lan'")
         sent = self.act("start")[2]
-        self.assertIn(["add_reload_interface_trigger", "lan"], sent["triggers"])
+        self.assertIn(["interface.*", ["if", ["eq", "interface", "lan"], RELOAD], 1000],
+                      sent["triggers"])
         self.assertEqual(self.flags(), SHIPPED.splitlines())
         self.put("interface", "option interface 'lan'")
         self.act("stop")

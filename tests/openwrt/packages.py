@@ -29,6 +29,7 @@ MODES = {
     "usr/libexec/hbb-firewall": 0o755,
     "usr/share/hbb-boards": 0o644,
     "usr/share/hbb-former": 0o755,
+    "usr/share/hbb.sh": 0o644,
 }
 
 
@@ -317,26 +318,21 @@ class Scripts(unittest.TestCase):
         self.root.write("lib/apk/packages/hbb.list", "")
         self.apk("post-upgrade")
 
-    def runs(self):
-        """Whether procd was left with an instance, by all calls since the last question."""
-        text = self.root.read("tmp/procd")
-        self.root.write("tmp/procd", "")
-        last = text.rfind("set_service")
-        self.triggers = "_trigger" in text[last:]
-        return last > text.rfind("delete_service") and "open_instance" in text[last:]
+    def held(self, what):
+        """The instances or triggers that procd has of hbb."""
+        return self.root.procd.services.get("hbb", {}).get(what)
 
     def stays_as_it_was(self, upgrade):
-        self.root.write("tmp/running", "")
+        self.root.run("/etc/init.d/hbb start")
         upgrade()
-        self.assertTrue(self.runs())
+        self.assertTrue(self.held("instances"))
         self.root.run("/etc/init.d/hbb stop")
         upgrade()
-        self.assertFalse(self.runs())
         # Nor does a change of the configuration start it.
-        self.assertFalse(self.triggers)
+        self.assertFalse(self.held("instances") or self.held("triggers"))
         self.assertIn("was stopped before the upgrade", self.root.log()[-1])
         self.root.run("/etc/init.d/hbb start")
-        self.assertTrue(self.runs(), "started by hand it runs")
+        self.assertTrue(self.held("instances"), "started by hand it runs")
 
     def test_an_upgrade_by_opkg_leaves_what_is_stopped_stopped(self):
         self.unpack()
@@ -349,28 +345,40 @@ class Scripts(unittest.TestCase):
     def test_the_first_upgrade_from_a_package_that_notes_nothing_starts_it(self):
         self.unpack()
         self.opkg("postinst", PKG_UPGRADE="1")
-        self.assertTrue(self.runs())
+        self.assertTrue(self.held("instances"))
 
     def procd(self):
-        lines = [line.split("\t")[0] for line in self.root.read("tmp/procd").splitlines()]
-        self.root.write("tmp/procd", "")
-        return [line for line in lines if line.endswith("_service")]
+        """What it was told to do since the last question."""
+        told = [method for method, _ in self.root.procd.sent if method in ("set", "add", "delete")]
+        self.root.procd.sent.clear()
+        return told
 
     def test_install_upgrade_and_removal_by_opkg(self):
         self.unpack()
         self.opkg("postinst", PKG_UPGRADE="0")
-        self.assertEqual(self.procd(), ["set_service", "close_service"])
+        self.assertEqual(self.procd(), ["set"])
         self.assertIn("no zone chosen", "\n".join(self.root.log()))
         # The rules of chosen zones outlive an upgrade and go with the package.
-        self.root.run("printf '\\nconfig firewall firewall\\n\\tlist zone wan\\n' >>"
-                      "/etc/config/hbb; /etc/init.d/hbb start")
+        self.root.run("uci add_list hbb.firewall.zone=wan; uci set hbb.firewall.method=uci; "
+                      "uci commit hbb; /etc/init.d/hbb start")
         self.assertIn("hbb_wan_tcp", self.root.read("etc/config/firewall"))
         self.opkg("prerm", PKG_UPGRADE="1")
         self.assertIn("hbb_wan_tcp", self.root.read("etc/config/firewall"))
         self.opkg("postinst", PKG_UPGRADE="1")
         self.opkg("prerm")
-        self.assertEqual(self.root.read("etc/config/firewall").split(), FIREWALL.split())
-        self.assertEqual(self.procd()[-1], "delete_service")
+        self.assertEqual(self.root.read("etc/config/firewall"), FIREWALL + "\n")
+        self.assertEqual(self.procd()[-1], "delete")
+
+    def test_by_default_no_install_upgrade_or_removal_writes_to_the_firewalls_file(self):
+        self.unpack()
+        self.root.run("uci add_list hbb.firewall.zone=wan; uci commit hbb")
+        place = self.root.path / "etc/config/firewall"
+        written = place.stat()
+        self.opkg("postinst", PKG_UPGRADE="0")
+        self.upgrade_by_opkg()
+        self.opkg("prerm")
+        self.assertEqual((place.stat().st_ino, place.stat().st_mtime_ns),
+                         (written.st_ino, written.st_mtime_ns))
 
     def test_an_image_is_built_without_touching_the_host(self):
         self.unpack()
@@ -389,16 +397,12 @@ class Scripts(unittest.TestCase):
         self.apk("post-install")
         self.assertEqual(self.root.read("tmp/calls").splitlines()[:2],
                          ["add_group_and_user hbb", "default_postinst hbb upgrade="])
-        self.assertEqual(self.procd(), ["set_service", "close_service"])
+        self.assertEqual(self.procd(), ["set"])
         # apk leaves the old program running, so the package restarts it; not one that is off.
         self.apk("post-upgrade")
-        self.assertNotIn("delete_service", self.procd())
-        self.root.write("tmp/running", "")
-        self.apk("post-upgrade")
-        self.assertEqual(self.procd(), ["set_service", "close_service", "delete_service",
-                                        "set_service", "close_service"])
+        self.assertEqual(self.procd(), ["set", "delete", "set"])
         self.apk("pre-deinstall")
-        self.assertEqual(self.procd(), ["delete_service"])
+        self.assertEqual(self.procd(), ["delete"])
 
 
 class Style(unittest.TestCase):
@@ -416,8 +420,8 @@ class Style(unittest.TestCase):
         self.assertGreaterEqual(len(scripts), 15)
         for name, text in scripts.items():
             stubs = ["-e", "SC1091,SC2154,SC2068,SC2086"] if name in MADE_BY_RULE else []
-            ended = subprocess.run([shellcheck, "-s", "sh", *stubs, "-"], input=text, text=True,
-                                   capture_output=True, check=False)
+            ended = subprocess.run([shellcheck, "-xs", "sh", *stubs, "-"], input=text, text=True,
+                                   cwd=ROOT, capture_output=True, check=False)
             self.assertEqual(ended.stdout, "", name)
 
 

@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+from procd import Procd  # noqa: E402 (no bytecode beside it)
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FILES = ROOT / "openwrt/files"
@@ -77,6 +79,7 @@ class Scratch:
         for applet in subprocess.check_output([BUSYBOX, "--list"], text=True).split():
             if applet != "busybox":
                 (self.path / "bin" / applet).symlink_to("busybox")
+        self._program(need("flock", "util-linux"), "bin/flock")
         self._stubs()
         self.write("etc/passwd",
                    "root:x:0:0:root:/root:/bin/ash\nhbb:x:32768:32768::/:/bin/false\n")
@@ -84,6 +87,8 @@ class Scratch:
         self.write("proc/meminfo", "MemTotal:         250000 kB\nMemFree: 1 kB\n")
         self.write("proc/mounts", "overlayfs:/overlay / overlay rw 0 0\n")
         self.write("etc/config/firewall", FIREWALL)
+        self.write("etc/config/network", NETWORK)
+        self.procd = Procd(test, self)
 
     def _folders(self):
         for name in ["bin", "sbin", "stubs", "dev", "etc/config", "lib/functions", "tmp/run",
@@ -106,7 +111,8 @@ class Scratch:
     def _stubs(self):
         for name, place in [("functions.sh", "lib/functions.sh"), ("rc.common", "etc/rc.common"),
                             ("network.sh", "lib/functions/network.sh"), ("uci", "sbin/uci"),
-                            ("ubus", "bin/ubus"),
+                            ("ubus", "bin/ubus"), ("nft", "stubs/nft"),
+                            ("procd.sh", "lib/functions/procd.sh"),
                             ("jshn.sh", "usr/share/libubox/jshn.sh")]:
             shutil.copy(HERE / "stubs" / name, self.path / place)
         for name in ["logger", "chown"]:
@@ -114,7 +120,10 @@ class Scratch:
         # The real one shows what the stub cannot.
         if os.environ.get("HBB_UCI"):
             self._program(os.environ["HBB_UCI"], "sbin/uci")
-        for path in ["etc/rc.common", "sbin/uci", "bin/ubus", "stubs/logger", "stubs/chown"]:
+        self.write("etc/init.d/firewall",
+                   "#!/bin/sh\necho $1 >>/tmp/reloads\nexec ubus call firewall load '{}'\n")
+        for path in ["etc/rc.common", "sbin/uci", "bin/ubus", "stubs/nft", "stubs/logger",
+                     "stubs/chown", "etc/init.d/firewall"]:
             (self.path / path).chmod(0o755)
 
     def install(self, app=False):
@@ -147,7 +156,7 @@ class Scratch:
 
     def execute(self, words, said, environment=()):
         env = {"PATH": "/stubs:/usr/sbin:/usr/bin:/sbin:/bin", **dict(environment)}
-        command = [UNSHARE, "-rn", "chroot", self.path, *words]
+        command = [UNSHARE, "-rnm", "chroot", self.path, *words]
         return subprocess.run(command, env=env, input=said, capture_output=True, text=True,
                               timeout=60, check=False)
 
@@ -183,4 +192,12 @@ config rule 'mine'
 	option name 'Allow-Ping'
 	option src 'wan'
 	option target 'ACCEPT'
+"""
+
+NETWORK = """
+config interface 'loopback'
+	option device 'lo'
+
+config interface 'lan'
+	option device 'br-lan'
 """

@@ -115,14 +115,14 @@ class Views(unittest.TestCase):
 
     def test_zones_say_what_is_reachable(self):
         self.root.write("etc/config/hbb", "config server server\nconfig firewall firewall\n"
-                        "list zone wan\n")
+                        "option method uci\nlist zone wan\n")
         self.root.run("/usr/libexec/hbb-firewall apply")
         self.open("status")
         rows = self.browser.run("[...document.querySelectorAll('#hbb-zones tr')].map(r => "
                                 "[...r.cells].map(c => c.innerText))")
         every = "all, as the zone accepts all input"
         self.assertEqual(rows[1:], [["lan", every, every],
-                                    ["wan", "21115 21116 21118 21117 21119", "21116"]])
+                                    ["wan", "21115 21116 21117 21118 21119", "21116"]])
         self.assertNotIn("No zone is chosen", self.text())
 
     def test_a_limit_is_set_until_the_reload(self):
@@ -265,7 +265,7 @@ class Views(unittest.TestCase):
                      "--log-level=warn", "--trusted-proxies=10.0.0.1"]:
             self.assertIn(flag, flags)
         self.assertNotIn("--max-peers=5", flags)
-        self.assertNotIn("add_mdns", self.root.read("tmp/procd"))
+        self.assertNotIn("mdns", self.root.procd.services["hbb"]["instances"]["hbb"]["data"])
 
     def test_the_log_is_text_and_never_markup(self):
         self.open("log")

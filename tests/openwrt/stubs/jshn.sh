@@ -7,6 +7,16 @@ json_init() {
 	json_text='{' json_comma='' json_kinds=o
 }
 
+# Texts that are made at the same time, each under a name; the first has none.
+json_set_namespace() { # NAME [VARIABLE for the one there was]
+	[ -z "$2" ] || eval "$2=\"\$json_space\""
+	eval "json_text_$json_space=\"\$json_text\" json_comma_$json_space=\"\$json_comma\"
+		json_kinds_$json_space=\"\$json_kinds\""
+	json_space="$1"
+	eval "json_text=\"\$json_text_$1\" json_comma=\"\$json_comma_$1\"
+		json_kinds=\"\$json_kinds_$1\""
+}
+
 json_escaped() { # TEXT
 	printf '%s' "$1" | tr '\000-\010\013-\037' ' ' | awk '
 		{ gsub(/\\/, "&&"); gsub(/"/, "\\\""); gsub(/\t/, "\\t") }

@@ -117,8 +117,8 @@ function firewall(s, zones) {
 	const option = list(s, 'zone', _('Zones'), _('From these the ports are reachable. Zones that ' +
 		'accept all input need no rules; without any zone nobody outside gets in.'), 'string');
 	zones.forEach(function(zone) { option.value(zone.name); });
-	choice(s, 'method', _('Rules'), null, [ [ 'uci', _('in the firewall\'s configuration') ],
-		[ 'procd', _('only while hbb runs') ] ]);
+	choice(s, 'method', _('Rules'), null, [ [ 'procd', _('only while hbb runs') ],
+		[ 'uci', _('in the firewall\'s configuration') ] ]);
 }
 
 return view.extend({

@@ -1,0 +1,180 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Sourced by the init script and hbb-firewall: what they share, and the directory of data, which is
+# where the key, the peers and the lists are.
+
+# shellcheck disable=SC2034,SC2154,SC3043 # variables of the init script; ash has local
+
+say() { # LEVEL TEXT
+	logger -t hbb -p "daemon.$1" "$2"
+	[ "$1" = info ] || echo "hbb: $2" >&2
+}
+
+# Those of a list, or the one of 'option': 'uci set' makes that where 'uci add_list' was meant.
+each_item() { # SECTION OPTION FUNCTION
+	local length value
+	config_get length "$1" "$2_LENGTH"
+	if [ -n "$length" ]; then
+		config_list_foreach "$1" "$2" "$3"
+	else
+		config_get value "$1" "$2"
+		[ -z "$value" ] || "$3" "$value"
+	fi
+}
+
+DATA_DEFAULT=/etc/hbb
+# Names the directory they were in last, if that is another. Root's own: what is in the directory
+# itself the user hbb may change.
+DATA_PLACE=/etc/hbb.data
+
+last_data() {
+	local dir=
+	[ ! -e "$DATA_PLACE" ] || read -r dir <"$DATA_PLACE"
+	echo "${dir:-$DATA_DEFAULT}"
+}
+
+remember_data() { # DIR
+	[ "$(last_data)" != "$1" ] || return 0
+	if [ "$1" = "$DATA_DEFAULT" ]; then
+		rm -f "$DATA_PLACE"
+	else
+		echo "$1" >"$DATA_PLACE.new" && [ -s "$DATA_PLACE.new" ] &&
+			mv "$DATA_PLACE.new" "$DATA_PLACE" && return
+		rm -f "$DATA_PLACE.new"
+		say warn "data: there is no room to note in $DATA_PLACE that it is $1 now"
+	fi
+}
+
+has_data() { # DIR
+	[ -e "$1/id_ed25519" ] || [ -e "$1/hbb.store" ]
+}
+
+# Sets moved_from if what is in the directory of the last start must come along first: another key
+# than that which all clients have is never made in silence.
+find_data() { # DIR
+	local last
+	moved_from=
+	last="$(last_data)"
+	[ "$last" != "$1" ] && ! has_data "$1" || return 0
+	if has_data "$last"; then
+		moved_from="$last"
+	elif [ -e "$DATA_PLACE" ] && [ ! -d "$last" ]; then
+		say err "data $1 has no key, and $last, which had it, is not there; bring it back, or \
+for a new key: rm $DATA_PLACE"
+		return 1
+	fi
+}
+
+# Nothing may have the store open. What is a link was not put there by us.
+move_data() { # FROM TO
+	local file name copied=''
+	for file in "$1"/id_ed25519 "$1"/id_ed25519.pub "$1"/hbb.store "$1"/*.txt; do
+		if [ -L "$file" ] || [ ! -f "$file" ]; then continue; fi
+		name="${file##*/}"
+		copied="$copied $name"
+		cp -p "$file" "$2/$name" 2>/dev/null && cmp -s "$file" "$2/$name" && continue
+		for name in $copied; do rm -f "$2/$name"; done
+		say err "data: there is no room in $2 for what is in $1, or it cannot be written to"
+		return 1
+	done
+	sync
+	remember_data "$2"
+	[ "$(last_data)" != "$2" ] || for name in $copied; do rm -f "$1/$name"; done
+	say info "data: moved from $1 to $2:$copied"
+}
+
+# What cannot be moved is served where it is.
+bring_data() {
+	local waited=0
+	if [ -n "$moved_from" ]; then
+		# Not procd_kill, which would lose the message to procd that start has begun.
+		ubus call service delete '{"name":"hbb","instance":"hbb"}' 2>/dev/null
+		while is_running && [ "$waited" -lt "$STOP_SECS" ]; do
+			sleep 1
+			waited=$((waited + 1))
+		done
+		if move_data "$moved_from" "$data"; then
+			chown -Rh "$ACCOUNT:$ACCOUNT" "$data"
+		else
+			data="$moved_from"
+			make_data "$data" && make_flags || return 1
+			say err "data: served from $data, as before"
+		fi
+	fi
+	remember_data "$data"
+}
+
+# Nothing else may be in it, as what is in it becomes hbb's: data set to /etc by mistake would
+# hand over the router.
+data_is_ours() { # DIR
+	local entry
+	for entry in "$1"/* "$1"/.[!.]*; do
+		[ -e "$entry" ] || continue
+		case "${entry##*/}" in
+		id_ed25519* | hbb.store* | .hbb-check) ;;
+		banned.txt* | blacklist.txt | blocklist.txt) ;;
+		*)
+			say err "data $1 holds other things, such as ${entry##*/}; name an empty directory"
+			return 1
+			;;
+		esac
+	done
+}
+
+# A disk that is not there yet must not be replaced by a folder on flash with a new key.
+disk_is_mounted() { # DIR
+	local dir="$1"
+	case "$dir" in /mnt/*) ;; *) return 0 ;; esac
+	while [ "$dir" != /mnt ]; do
+		grep -qF " $dir " /proc/mounts && return 0
+		dir="${dir%/*}"
+	done
+	say err "data $1 is on no mounted disk; waiting for it"
+	return 1
+}
+
+make_data() { # DIR
+	case "$1" in
+	/*/../* | */.. | [!/]* | *[!A-Za-z0-9._/-]*)
+		say err "data '$1' must be a whole path, of letters, digits and . _ - /"
+		return 1
+		;;
+	esac
+	disk_is_mounted "$1" && mkdir -p "$1" && data_is_ours "$1" && write_lists "$1" || return 1
+	# -h, as through a link the user could be given any file of the router.
+	if ! chown -Rh "$ACCOUNT:$ACCOUNT" "$1"; then
+		say err "data $1 cannot be given to the user $ACCOUNT; use a disk with a Unix file system"
+		return 1
+	fi
+	chmod 0700 "$1"
+}
+
+# The lists of the configuration become the files serve reads; a file written by hand stays, as
+# long as there is no list. What stands behind a blank in them is a comment.
+MARK=from-uci
+write_lists() { # DIR
+	local name file text blacklist blocklist
+	! section_exists lists ||
+		valid lists 'blacklist:list(cidr)' 'blocklist:list(cidr)' || return 1
+	for name in blacklist blocklist; do
+		file="$1/$name.txt"
+		text="$(each_item lists "$name" print_marked)"
+		if [ -n "$text" ]; then
+			[ "$(cat "$file" 2>/dev/null)" = "$text" ] || write_new "$file" "$text" || return 1
+		elif grep -q " $MARK\$" "$file" 2>/dev/null; then
+			rm -f "$file"
+		fi
+	done
+}
+
+print_marked() {
+	echo "$1 $MARK"
+}
+
+# The folder is the user's, who may have put a link there: -C, which is set -o noclobber, makes
+# the file or fails.
+write_new() ( # FILE TEXT
+	set -C
+	rm -f "$1" && echo "$2" >"$1"
+)
