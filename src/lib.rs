@@ -15,3 +15,4 @@ pub mod net;
 pub mod settings;
 pub mod sqlite;
 pub mod store;
+pub mod upstream;

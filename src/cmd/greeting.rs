@@ -86,12 +86,16 @@ fn is_reached(ip: IpAddr) -> bool {
     }
 }
 
-/// Says what can hardly be meant, and what was set for another server.
+/// Says what can hardly be meant.
 pub(super) fn warn_of(config: &Config) {
     let doubts = doubts(config);
     if let Some(first) = doubts.first() {
         warn!("setting-doubtful count={} help='hbb check' cause='{first}'", doubts.len());
     }
+}
+
+/// Says what was set for another server, and means nothing here.
+pub(super) fn warn_of_upstream(config: &Config) {
     let store = config.data.join(UPSTREAM_STORE);
     if store.is_file() {
         warn!("upstream-store-unused file={} help='hbb import --help'", store.display());

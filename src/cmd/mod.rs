@@ -10,6 +10,7 @@ mod import;
 pub mod keygen;
 mod serve;
 mod store;
+pub mod upstream;
 
 use crate::cli::{Command, ServeFlags};
 use crate::net::process::user;
@@ -24,7 +25,7 @@ pub fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(flags) => {
             become_user(&flags)?;
-            serve::run(settings::read(&flags).map_err(Exit::flags)?)
+            serve::run(settings::read(&flags).map_err(Exit::flags)?, false)
         }
         Command::Keygen(flags) => keygen::run(&flags),
         Command::Export(flags) => export::run(&flags),

@@ -24,8 +24,8 @@ use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
 use log::{info, warn};
 
-/// `hbb serve`.
-pub(super) fn run(config: Config) -> Result<(), Exit> {
+/// `hbb serve`; what another server left is warned of unless it was taken over.
+pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     let control_folder = config.control.parent().unwrap_or(Path::new("."));
     let store = [config.data.join(STORE_FILE)];
@@ -46,6 +46,9 @@ pub(super) fn run(config: Config) -> Result<(), Exit> {
     };
     print(&greeting::text(&config, &keys))?;
     greeting::warn_of(&config);
+    if !taken_over {
+        greeting::warn_of_upstream(&config);
+    }
     let (ip, role, console) = (config.bind, config.role, config.console);
     let listening = Listening { ip, ports: config.ports, role, console };
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/net/reactor/"],
     &["src/net/clock.rs", "src/net/interfaces.rs"],
     &["src/settings/"],
-    &["src/config/"],
+    &["src/config/", "src/upstream/"],
     &["src/cli.rs"],
     &["src/cli/"],
     &["src/store/", "src/sqlite/"],

@@ -1,0 +1,75 @@
+//! What this program does under a name of upstream's: it serves as that program would, with the
+//! devices of its database, or makes and checks key pairs. Checks: tests/upstream.rs.
+
+use std::path::Path;
+
+use super::exit::{Exit, print};
+use super::store::STORE_FILE;
+use super::{import, keygen, serve};
+use crate::cli::{ImportFlags, KeygenFlags};
+use crate::settings;
+use crate::upstream::{Asked, Program};
+use hbb_core::identity::ServerKey;
+
+/// The database in the working directory, if DB_URL names no other.
+const DATABASE: &str = "db_v2.sqlite3";
+const KEYS_USAGE: &str = "\
+Usage: rustdesk-utils genkeypair
+       rustdesk-utils validatekeypair PUBLIC_KEY SECRET_KEY
+";
+
+/// Runs `program` with `args` and this environment.
+///
+/// # Errors
+/// As `hbb serve` and `hbb keygen`.
+pub fn run(
+    program: Program,
+    args: &[&str],
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Exit> {
+    if program == Program::Keys {
+        return keys(args);
+    }
+    let mut notes = String::new();
+    let note = &mut |text: &str| notes.extend([program.name(), ": ", text, "\n"]);
+    let asked = program.read(args, variable, note).map_err(Exit::flags)?;
+    let flags = match asked {
+        Asked::Text(text) => return print(&text),
+        Asked::Keygen => {
+            return keygen::run(&KeygenFlags { data: None, print: false, force: false });
+        }
+        Asked::Serve(flags) => flags,
+    };
+    print(&notes)?;
+    if program == Program::Hbbs {
+        let database = variable("DB_URL").filter(|name| !name.is_empty());
+        take_over(database.as_deref().unwrap_or(DATABASE))?;
+    }
+    serve::run(settings::read(&flags).map_err(Exit::flags)?, true)
+}
+
+/// At the first start, where there is no store of ours yet.
+fn take_over(database: &str) -> Result<(), Exit> {
+    let database = database.strip_prefix("sqlite://").unwrap_or(database);
+    let is_first = !Path::new(STORE_FILE).exists();
+    if !is_first || !Path::new(database).is_file() {
+        return Ok(());
+    }
+    let file = Some(database.to_owned());
+    import::run(&ImportFlags { data: None, merge: None, dry_run: false, file })
+}
+
+/// `rustdesk-utils`.
+fn keys(args: &[&str]) -> Result<(), Exit> {
+    match args {
+        ["genkeypair"] => keygen::run(&KeygenFlags { data: None, print: true, force: false }),
+        ["validatekeypair", public, secret] => match ServerKey::parse(secret) {
+            Ok(key) if key.public_text() == *public => print("Key pair is VALID\n"),
+            Ok(_) => Err(Exit::running("The secret key belongs to another public key")),
+            Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
+        },
+        ["-h" | "--help" | "help"] => print(KEYS_USAGE),
+        ["-V" | "--version"] => print(crate::cli::VERSION),
+        _ => Err(Exit::running(KEYS_USAGE)),
+    }
+}

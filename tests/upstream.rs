@@ -1,0 +1,300 @@
+//! The program under the names of upstream's: guides' commands, variables and files do here what
+//! they did there, or a line says that they do not. The table in MIGRATING.md is made of the code.
+
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::string_slice)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use hbb::upstream::{Asked, Meaning, Program, WORDS, Word};
+
+#[path = "sim/chance.rs"]
+mod chance;
+mod model;
+#[path = "conformance/say.rs"]
+mod say;
+
+use model::server::free_ports;
+
+/// A working directory with links by upstream's names.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("hbb-upstream-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        for link in ["hbbs", "hbbr", "rustdesk-utils"] {
+            symlink(env!("CARGO_BIN_EXE_hbb"), path.join(link)).unwrap();
+        }
+        Self(path)
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(self.0.join(program));
+        command.args(args).current_dir(&self.0).stdin(Stdio::null());
+        for word in WORDS {
+            command.env_remove(word.name.to_ascii_uppercase().replace('-', "_"));
+        }
+        command
+    }
+
+    fn output(&self, program: &str, args: &[&str]) -> Output {
+        self.command(program, args).output().unwrap()
+    }
+
+    /// Starts it and waits until it serves.
+    fn serve(&self, program: &str, args: &[&str], variables: &[(&str, &str)]) -> Running {
+        let mut command = self.command(program, args);
+        let log = self.0.join(format!("{program}.log"));
+        let file = File::create(&log).unwrap();
+        command.envs(variables.iter().copied()).stdout(file.try_clone().unwrap()).stderr(file);
+        let mut running = Running { child: command.spawn().unwrap(), log };
+        let begin = Instant::now();
+        while !running.said().contains(" info ready ") {
+            let ended = running.child.try_wait().unwrap();
+            assert!(ended.is_none() && begin.elapsed().as_secs() < 20, "{}", running.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn is_open(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
+#[test]
+fn two_units_beside_each_other_share_folder_and_key() {
+    let folder = Folder::new("units");
+    let port = free_ports();
+    let [id, relay] = [port.to_string(), (port + 1).to_string()];
+    let server = format!("rd.example.org:{relay}");
+    let hbbr = folder.serve("hbbr", &["-p", &relay, "-k", "_"], &[]);
+    let key = folder.text("id_ed25519.pub");
+    let args = ["-r", &server, "-k", "_", "-p", &id];
+    let hbbs = folder.serve("hbbs", &args, &[("RELAY", "other.example.org")]);
+    assert_eq!(folder.text("id_ed25519.pub"), key, "one key for both");
+    let said = hbbs.said();
+    assert!(said.contains(&key) && !said.contains("unused"), "{said}");
+    for open in [port - 1, port, port + 1, port + 2, port + 3] {
+        assert!(is_open(open), "port {open} of {port}");
+    }
+    let ctl = |socket: &str| {
+        let words = ["ctl", "--json", "--control", socket, "status"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        crate::said(&command.args(words).current_dir(&folder.0).output().unwrap(), 0)
+    };
+    assert!(ctl("hbb.sock").contains("rendezvous") && ctl("hbbr.sock").contains("relay"));
+    drop(hbbr);
+}
+
+#[test]
+fn a_relay_without_a_key_touches_no_file_and_takes_its_port_from_the_environment() {
+    let folder = Folder::new("env");
+    let port = free_ports();
+    let below = (port - 1).to_string();
+    let _hbbr = folder.serve("hbbr", &[], &[("PORT", &below), ("SINGLE_BANDWIDTH", "64")]);
+    assert!(is_open(port) && is_open(port + 2));
+    assert!(!folder.0.join("id_ed25519").exists());
+}
+
+#[test]
+fn flags_come_before_the_file_that_before_dot_env_and_that_before_the_environment() {
+    let folder = Folder::new("order");
+    let port = free_ports();
+    fs::write(folder.0.join(".env"), "export KEY=\"dot\"\n# PORT=1\nRelay-Servers='from.env'\n")
+        .unwrap();
+    fs::write(folder.0.join("hbbs.ini"), format!("; port = 9\nPORT = {port}\nkey=ini\n")).unwrap();
+    let args = ["--config=hbbs.ini", "-kflag"];
+    let environment = [("PORT", "7"), ("TEST_HBBS", "no"), ("RUST_LOG", "debug")];
+    let hbbs = folder.serve("hbbs", &args, &environment);
+    assert!(is_open(port), "of the file, not of the environment");
+    let said = hbbs.said();
+    assert!(said.contains("hbbs: variable test-hbbs: it never tests itself"), "{said}");
+    assert!(said.contains(" flag"), "the key of the flag: {said}");
+}
+
+#[test]
+fn the_devices_of_a_database_are_there_from_the_first_start_on() {
+    let folder = Folder::new("devices");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/database.py");
+    let words = ["db_v2.sqlite3", "50", "4096", "wal"];
+    let made = Command::new("python3").arg(script).args(words).current_dir(&folder.0).output();
+    said(&made.expect("install the package python3"), 0);
+    let port = free_ports().to_string();
+    let first = folder.serve("hbbs", &["-p", &port], &[]);
+    assert!(
+        first.said().contains("50 new devices") && first.said().contains("peers-loaded count=50")
+    );
+    drop(first);
+    let again = folder.serve("hbbs", &["-p", &port], &[]);
+    assert!(
+        !again.said().contains("new devices") && again.said().contains("peers-loaded count=50")
+    );
+}
+
+#[test]
+fn key_pairs_are_made_and_checked() {
+    let folder = Folder::new("keys");
+    let made = said(&folder.output("rustdesk-utils", &["genkeypair"]), 0);
+    let keys: Vec<_> = made.lines().map(|line| line.split_whitespace().last().unwrap()).collect();
+    assert!(made.starts_with("Public Key:  ") && made.contains("\nSecret Key:  "));
+    let check = |keys: &[&str], code| {
+        said(&folder.output("rustdesk-utils", &[&["validatekeypair"], keys].concat()), code)
+    };
+    assert!(check(&[keys[0], keys[1]], 0).contains("VALID"));
+    assert!(check(&[keys[1], keys[1]], 1).contains("another public key"));
+    assert!(check(&[keys[0], "none"], 1).starts_with("The secret key: "));
+    assert!(check(&[keys[0]], 1).starts_with("Usage"));
+    said(&folder.output("hbbs", &["-g"]), 0);
+    assert!(folder.0.join("id_ed25519").exists());
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = Folder::new("wrong");
+    assert!(said(&folder.output("hbbs", &["-x"]), 2).contains("Unknown word '-x'"));
+    assert!(said(&folder.output("hbbr", &["-r", "a"]), 2).contains("Unknown word '-r'"));
+    assert!(said(&folder.output("hbbs", &["-p"]), 2).contains("a value must follow"));
+    assert!(said(&folder.output("hbbs", &["-p", "0"]), 2).contains("--port"));
+    assert!(said(&folder.output("hbbs", &["-c", "none"]), 2).contains("Cannot read --config none"));
+    for program in ["hbbs", "hbbr"] {
+        let help = said(&folder.output(program, &["--help"]), 0);
+        assert!(help.contains("-k, --key") && help.contains("ENCRYPTED_ONLY"), "{help}");
+    }
+}
+
+/// What every word does if it alone is given, as a flag or as a variable.
+#[test]
+fn every_word_does_what_the_table_says() {
+    for word in WORDS {
+        for program in [Program::Hbbs, Program::Hbbr] {
+            if word.is_of(program) && word.has_value && word.name != "config" {
+                does_what_the_table_says(program, word);
+            }
+        }
+    }
+}
+
+fn does_what_the_table_says(program: Program, word: &Word) {
+    let value = match word.meaning {
+        Meaning::Relayed => "Y",
+        Meaning::Enforced => "1",
+        Meaning::Level => "hbbs=warn,info",
+        _ => "4711",
+    };
+    let name = word.name.to_ascii_uppercase().replace('-', "_");
+    let flag = word.letter.map(|letter| format!("-{letter}"));
+    let args: Vec<&str> = flag.iter().flat_map(|flag| [flag.as_str(), value]).collect();
+    let variable = |asked: &str| (flag.is_none() && asked == name).then(|| value.to_owned());
+    let mut notes = Vec::new();
+    let note = &mut |text: &str| notes.push(text.to_owned());
+    let Ok(Asked::Serve(flags)) = program.read(&args, &variable, note) else {
+        panic!("{name} of {program:?}");
+    };
+    let given = |value: &Option<String>| value.as_deref() == Some("4711");
+    let is_done = match word.meaning {
+        Meaning::Flag("--bind") => given(&flags.bind),
+        Meaning::Flag("--port") => given(&flags.port),
+        Meaning::Flag("--relay-port") => given(&flags.relay_port),
+        Meaning::Flag("--relay-servers") => given(&flags.relay_servers),
+        Meaning::Flag("--mask") => flags.mask.is_none() && notes.len() == 1,
+        Meaning::Flag("--local-ip") => given(&flags.local_ip),
+        Meaning::Flag("--key") | Meaning::SecretKey => given(&flags.key),
+        Meaning::Flag("--total-bandwidth") => given(&flags.total_bandwidth),
+        Meaning::Flag("--single-bandwidth") => given(&flags.single_bandwidth),
+        Meaning::Flag("--limit-speed") => given(&flags.limit_speed),
+        Meaning::Flag("--downgrade-threshold") => given(&flags.downgrade_threshold),
+        Meaning::Flag("--downgrade-start-check") => given(&flags.downgrade_start_check),
+        Meaning::Flag(other) => panic!("{other} is not looked at here"),
+        Meaning::PortBelow => flags.relay_port.as_deref() == Some("4712"),
+        Meaning::Relayed => flags.always_use_relay,
+        Meaning::Enforced => flags.key.as_deref() == Some("_"),
+        Meaning::Level => flags.log_level.as_deref() == Some("warn"),
+        Meaning::Here => true,
+        Meaning::Nothing(why) => notes.len() == 1 && notes[0].ends_with(why),
+    };
+    assert!(is_done, "{name} of {program:?}: {notes:?}");
+}
+
+#[test]
+fn the_page_has_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("MIGRATING.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let title = "| `hbbs` | `hbbr` | variable | here |\n|---|---|---|---|\n";
+    let (before, rest) = page.split_once(title).unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let made = [before, title, &table(), "\n", after].concat();
+    if std::env::var_os("HBB_WRITE").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    assert!(made == page, "HBB_WRITE=1 cargo test --test upstream writes the table anew");
+}
+
+/// A row for each name and meaning.
+fn table() -> String {
+    let mut rows: BTreeMap<(usize, String), [String; 3]> = BTreeMap::new();
+    for (number, word) in WORDS.iter().enumerate() {
+        let row = rows.entry((number, word.fate())).or_default();
+        let shown = word.letter.map(|letter| match word.name {
+            "relay-port" => format!("`-{letter}`, `--port`"),
+            name => format!("`-{letter}`, `--{name}`"),
+        });
+        for (column, program) in [(0, Program::Hbbs), (1, Program::Hbbr)] {
+            if word.is_of(program) {
+                row[column] = shown.clone().unwrap_or_else(|| "variable".into());
+            }
+        }
+        if word.has_value {
+            row[2] = format!("`{}`", word.name.to_ascii_uppercase().replace('-', "_"));
+        }
+    }
+    let row = |((_, fate), [hbbs, hbbr, name]): (&(usize, String), &[String; 3])| {
+        format!("| {hbbs} | {hbbr} | {name} | {fate} |\n")
+    };
+    rows.iter().map(row).collect()
+}
