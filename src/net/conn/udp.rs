@@ -1,22 +1,28 @@
 //! The UDP socket of port P. A router has several addresses, and a client hears only the one it
 //! asked: so it is noted at which address each device registers, and it is answered from there
 //! (C24). A send never waits, and neighbours that do not answer take no room from others (C113).
+//! What waits is read together (C152). It is sent one by one: each goes from its own address, for
+//! which rustix has no word, and musl's sendmmsg makes a call for each where a pointer is 64 bits.
 
+use core::array;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::ops::Range;
 use std::os::fd::AsRawFd as _;
 
+use heapless::Deque;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
-    sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
+    sendmsg, setsockopt, sockopt,
 };
 use rustix::net::sockopt::socket_recv_buffer_size;
 
 use hbb_core::base::address::{Endpoint, canonical};
 use hbb_core::base::limits::{
-    OWN_ADDRESSES_MAX, PRESSED_MS, PRESSED_SENDS_MAX, PRESSED_WINDOW_MS, TARGETS_MAX,
+    DATAGRAM_BYTES_MAX, DATAGRAMS_PER_READ, OWN_ADDRESSES_MAX, PRESSED_MS, PRESSED_SENDS_MAX,
+    PRESSED_WINDOW_MS, TARGETS_MAX,
 };
 use hbb_core::base::table::{Seed, Table};
 use hbb_core::base::time::{RateWindow, Time};
@@ -25,12 +31,23 @@ use crate::net::reactor::Source;
 
 /// Room for two control messages: an address of either kind, and a count.
 const CONTROL_BYTES: usize = 96;
+/// One byte more than the limit, so that longer datagrams show.
+const SLOT_BYTES: usize = DATAGRAM_BYTES_MAX + 1;
+/// What [`Datagrams::receive`] needs.
+pub(crate) const BUFFER_BYTES: usize = DATAGRAMS_PER_READ * SLOT_BYTES;
+/// How many are read at once where no more than one is expected: that there was no second tells
+/// that there is none, which another call would have to ask.
+const FEW: usize = 2;
 
 /// A UDP socket that speaks canonical endpoints.
 pub(crate) struct Datagrams {
     socket: Source<UdpSocket>,
     v6: bool,
-    control: Vec<u8>,
+    headers: MultiHeaders<SockaddrStorage>,
+    /// Read and not yet handed out.
+    read: Deque<Received, DATAGRAMS_PER_READ>,
+    /// The last read found as many as it had room for.
+    many: bool,
     /// Where the last datagram came from, and which of our addresses it was sent to.
     last: Option<(Endpoint, u8)>,
     /// Our addresses that were asked, the usual one first: that of the first datagram.
@@ -46,6 +63,15 @@ pub(crate) struct Datagrams {
     pressure: Pressure,
     /// What the kernel last said it dropped, and how much that is in all.
     overflowed: (u32, u64),
+}
+
+/// One datagram that was read.
+struct Received {
+    from: SocketAddr,
+    /// At which of our addresses.
+    asked: Option<IpAddr>,
+    /// Where in the buffer.
+    at: Range<usize>,
 }
 
 /// What keeps the kernel's room for datagrams from a few targets when there is none left.
@@ -96,7 +122,9 @@ impl Datagrams {
         Ok(Self {
             socket: Source::new(socket)?,
             v6,
-            control: vec![0; CONTROL_BYTES],
+            headers: headers(),
+            read: Deque::new(),
+            many: false,
             last: None,
             own: Vec::new(),
             others: Table::new(peers, seed),
@@ -109,45 +137,29 @@ impl Datagrams {
 
     /// Waits until there is a datagram or an error.
     pub(crate) async fn readable(&self) {
-        self.socket.readable().await;
+        if self.read.is_empty() {
+            self.socket.readable().await;
+        }
     }
 
     /// Whether there may be a datagram.
     pub(crate) fn is_readable(&self) -> bool {
-        self.socket.is_readable()
+        !self.read.is_empty() || self.socket.is_readable()
     }
 
-    /// One datagram, if one is there; its length is that of `buffer` if it did not fit.
+    /// The next datagram, if one is there: where it is in `buffer`, of [`BUFFER_BYTES`], which must
+    /// be the one of the call before. It is longer than [`DATAGRAM_BYTES_MAX`] if it did not fit.
     ///
     /// # Errors
     /// `WouldBlock` if there is none; others concern one sender.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Endpoint)> {
-        let mut parts = [IoSliceMut::new(buffer)];
-        let received = recvmsg::<SockaddrStorage>(
-            self.socket.socket().as_raw_fd(),
-            &mut parts,
-            Some(&mut self.control),
-            MsgFlags::MSG_DONTWAIT,
-        );
-        if received == Err(Errno::EAGAIN) {
-            self.socket.drained();
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(Range<usize>, Endpoint)> {
+        if self.read.is_empty() {
+            self.read(buffer)?;
         }
-        let message = received?;
-        let addr = message.address.as_ref().and_then(address).ok_or(io::ErrorKind::InvalidData)?;
-        let (mut asked_at, mut lost, len) = (None, None, message.bytes);
-        for control in message.cmsgs().into_iter().flatten() {
-            match control {
-                ControlMessageOwned::RxqOvfl(count) => lost = Some(count),
-                other => asked_at = asked(other).or(asked_at),
-            }
-        }
-        if let Some(lost) = lost {
-            let (before, all) = self.overflowed;
-            self.overflowed = (lost, all + u64::from(lost.wrapping_sub(before)));
-        }
-        let from = Endpoint::from(addr);
+        let received = self.read.pop_front().ok_or(io::ErrorKind::InvalidData)?;
+        let from = Endpoint::from(received.from);
         self.last = None;
-        match (addr, asked_at) {
+        match (received.from, received.asked) {
             (SocketAddr::V6(addr), Some(asked)) if addr.scope_id() != 0 => {
                 self.links.insert_evicting(from, (addr.scope_id(), asked));
             }
@@ -157,7 +169,52 @@ impl Datagrams {
             }
             _ => {}
         }
-        Ok((len, from))
+        Ok((received.at, from))
+    }
+
+    /// Reads what is there, as much as there is room for.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let most = if self.many { DATAGRAMS_PER_READ } else { FEW };
+        let mut parts = buffer.chunks_exact_mut(SLOT_BYTES);
+        let mut slots: [_; DATAGRAMS_PER_READ] =
+            array::from_fn(|_| [IoSliceMut::new(parts.next().unwrap_or_default())]);
+        let slots = slots.iter_mut().take(most);
+        let (socket, flags) = (self.socket.socket().as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let received = recvmmsg(socket, &mut self.headers, slots, flags, None);
+        if matches!(received, Err(Errno::EAGAIN)) {
+            self.socket.drained();
+        }
+        let (mut count, mut lost, mut cut) = (0, None, false);
+        for message in received? {
+            let at = count * SLOT_BYTES..count * SLOT_BYTES + message.bytes;
+            count += 1;
+            cut |= message.flags.contains(MsgFlags::MSG_CTRUNC);
+            let mut asked_at = None;
+            for control in message.cmsgs().into_iter().flatten() {
+                match control {
+                    ControlMessageOwned::RxqOvfl(count) => lost = Some(count),
+                    other => asked_at = asked(other).or(asked_at),
+                }
+            }
+            if let Some(from) = message.address.as_ref().and_then(address) {
+                let _ = self.read.push_back(Received { from, asked: asked_at, at });
+            }
+        }
+        // A read leaves as much room for control messages as it used, which is enough for the next
+        // but for the first that tells of dropped ones. Those were dropped behind many.
+        let anew = self.many || count == most || cut;
+        self.many = count == most;
+        if !self.many {
+            self.socket.drained();
+        }
+        if anew {
+            self.headers = headers();
+        }
+        if let Some(lost) = lost {
+            let (before, all) = self.overflowed;
+            self.overflowed = (lost, all + u64::from(lost.wrapping_sub(before)));
+        }
+        Ok(())
     }
 
     /// How the kernel's queue of what comes did since start.
@@ -300,6 +357,10 @@ impl Datagrams {
     }
 }
 
+fn headers() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(DATAGRAMS_PER_READ, Some(Vec::with_capacity(CONTROL_BYTES)))
+}
+
 fn address(addr: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = addr.as_sockaddr_in().map(|addr| SocketAddr::V4(SocketAddrV4::from(*addr)));
     let v6 = || addr.as_sockaddr_in6().map(|addr| SocketAddr::V6(SocketAddrV6::from(*addr)));
@@ -320,5 +381,66 @@ fn asked(control: ControlMessageOwned) -> Option<IpAddr> {
             Some(canonical(IpAddr::from(info.ipi6_addr.s6_addr)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+    use super::*;
+    use crate::net::reactor::block_on;
+
+    /// Reads all that is there; how many of them were asked at the last byte that they bring.
+    fn asked_where_they_say(datagrams: &mut Datagrams, buffer: &mut [u8]) -> (usize, usize) {
+        let (mut all, mut right) = (0, 0);
+        while let Ok((at, from)) = datagrams.receive(buffer) {
+            let said = Ipv4Addr::new(127, 0, 0, *buffer[at].last().unwrap());
+            let asked = datagrams.asked_by(from).map(|place| datagrams.own[usize::from(place)]);
+            all += 1;
+            right += usize::from(asked == Some(said.into()));
+        }
+        assert!(!datagrams.is_readable());
+        (all, right)
+    }
+
+    #[test]
+    fn c152_each_of_many_is_known_to_be_asked_where_it_was_also_after_some_were_dropped() {
+        block_on(async {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            set_socket_recv_buffer_size(&socket, 64 * 1024).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let send = |count: u8| {
+                for number in 0..count {
+                    let at = 1 + number % 3;
+                    peer.send_to(&[number, at], (Ipv4Addr::new(127, 0, 0, at), port)).unwrap();
+                }
+            };
+            let mut datagrams = Datagrams::new(socket, 10, Seed(1, 2)).unwrap();
+            let mut buffer = vec![0; BUFFER_BYTES];
+            for count in [1, 2, 3, 40, 1, 16, 17, 0] {
+                send(count);
+                let seen = asked_where_they_say(&mut datagrams, &mut buffer);
+                assert_eq!(seen, (count.into(), count.into()));
+            }
+            assert_eq!(datagrams.counts().overflowed, 0);
+            for _ in 0..20 {
+                send(250);
+            }
+            let (all, _) = asked_where_they_say(&mut datagrams, &mut buffer);
+            assert!(all < 5_000, "none was dropped");
+            // The first that comes tells of those that were dropped before it.
+            for count in [1, 40, 1] {
+                send(count);
+                let seen = asked_where_they_say(&mut datagrams, &mut buffer);
+                assert_eq!(seen, (count.into(), count.into()));
+                assert_eq!(datagrams.counts().overflowed, 5_000 - all as u64);
+            }
+        })
+        .unwrap();
     }
 }

@@ -21,7 +21,7 @@ const MACHINE: Option<u32> = if cfg!(target_endian = "big") {
 /// By one name on all of these; those of a busy server first.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "arm"))]
 const EVERYWHERE: &[c_long] = &[
-    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
     libc::SYS_sendmsg,
     libc::SYS_splice,
     libc::SYS_epoll_pwait,
@@ -31,7 +31,7 @@ const EVERYWHERE: &[c_long] = &[
     libc::SYS_write,
     libc::SYS_readv,
     libc::SYS_writev,
-    libc::SYS_recvmmsg,
+    libc::SYS_recvmsg,
     libc::SYS_sendmmsg,
     libc::SYS_futex,
     libc::SYS_clock_gettime,

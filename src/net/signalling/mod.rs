@@ -23,7 +23,7 @@ use hbb_core::wire::request::Request;
 use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
-use crate::net::conn::udp::Datagrams;
+use crate::net::conn::udp::{BUFFER_BYTES, Datagrams};
 use crate::net::health::{Seen, ToWatch};
 use crate::net::message::{
     Answer, AnswerTo, Forgotten, Outbox, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
@@ -106,8 +106,7 @@ impl Signalling {
             effects: Effects::new(),
             clock,
             datagrams,
-            // One byte more than the limit, so that longer datagrams show.
-            buffer: vec![0; DATAGRAM_BYTES_MAX + 1].into_boxed_slice(),
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             store,
             watch,
             relay,
@@ -205,12 +204,12 @@ impl Signalling {
 
     /// Handles one datagram; false if there is none.
     fn datagram(&mut self) -> bool {
-        let (len, from) = match self.datagrams.receive(&mut self.buffer) {
+        let (at, from) = match self.datagrams.receive(&mut self.buffer) {
             Ok(received) => received,
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
         };
-        let payload = self.buffer.get(..len.min(DATAGRAM_BYTES_MAX + 1)).unwrap_or_default();
-        if len > DATAGRAM_BYTES_MAX {
+        let payload = self.buffer.get(at).unwrap_or_default();
+        if payload.len() > DATAGRAM_BYTES_MAX {
             self.counters.count(DropReason::Oversized);
             return true;
         }

@@ -89,6 +89,8 @@ pub const RELAY_NAMES_MAX: usize = 33;
 pub const INBOX_MAX: usize = 64;
 /// Payloads that may wait for one connection; one more closes it as a slow reader.
 pub const OUTBOX_MAX: usize = 4;
+/// Datagrams read with one call: 12 KiB for them.
+pub const DATAGRAMS_PER_READ: usize = 8;
 /// Datagrams handled in one turn before streams get theirs.
 pub const DATAGRAMS_PER_TURN: usize = 32;
 /// Messages of streams handled in one turn before datagrams get theirs again.
