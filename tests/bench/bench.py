@@ -7,9 +7,11 @@
 """
 
 import argparse
+import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -193,6 +195,35 @@ def signalling(count=10_000, punches=500):
                 percentile(took, 50) * 1e6, percentile(took, 99) * 1e6)
 
 
+def flood(devices=1000, seconds=5):
+    table("Heartbeats at a rate", "each second", "sent", "dropped by the kernel", "answered",
+          "lost here", "CPU µs")
+    with data_folder() as data, server(data) as running:
+        load = versus.build(data)
+        many = Peers(running.port, devices, 32)
+        many.prove(running.port)
+        many.register()
+        words = [f"{many.socket_of(peer).fileno()}:{wire.register_peer(peer).hex()}"
+                 for peer in range(devices)]
+        files = [opened.fileno() for opened in many.sockets]
+        for rate in (1_000, 10_000, 40_000):
+            dropped = overflowed(data)
+            with Spent(running) as spent:
+                told = subprocess.run([load, "beat", str(rate), str(seconds), *words],
+                                      pass_fds=files, check=True, capture_output=True, text=True)
+            sent, answered = map(int, told.stdout.split())
+            # The next datagram tells of those dropped before it.
+            many.keep_alive_paced(0)
+            dropped = overflowed(data) - dropped
+            row(rate, sent, dropped, answered, sent - dropped - answered, spent.cpu / sent / 1e3)
+
+
+def overflowed(data):
+    told = subprocess.run([BINARY, "ctl", "--data", data, "--json", "status"], check=True,
+                          capture_output=True, text=True)
+    return json.loads(told.stdout)["udp"]["overflowed"]
+
+
 def punch_over_udp(port, many, peer):
     return punch(port, many, peer, lambda answer: many.socket_of(peer).send(answer), udp_port=4000)
 
@@ -330,6 +361,7 @@ PARTS = {
     "memory": memory,
     "registration": registration,
     "signalling": signalling,
+    "flood": flood,
     "relay": relay,
     "others": others,
     "syscalls": syscalls,

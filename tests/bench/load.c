@@ -5,6 +5,8 @@
      load pace CHUNK MICROS COUNT PAIR...   COUNT chunks a pair, one every MICROS, taking turns
      load echo CHUNK MICROS COUNT PAIR      to and fro, one every MICROS: p50 p99 worst, in us
      load web pump|pace|echo ...            the same, each chunk a WebSocket message
+     load beat RATE SECONDS SOCKET:HEX...   RATE datagrams a second, each in its turn from its
+                                            socket: how many went and how many were answered
      load copy PORT HOST BACKEND            forwards each connection, copying 64 KiB at most */
 
 #define _GNU_SOURCE
@@ -226,12 +228,52 @@ static void copy(int port, const char *host, int backend) {
     }
 }
 
+static long answers(int poll, int wait) {
+    struct epoll_event events[256];
+    long all = 0;
+    for (int ready; (ready = epoll_wait(poll, events, 256, wait)) > 0; wait = 0)
+        for (int at = 0; at < ready; at++)
+            while (recv(events[at].data.fd, data, sizeof data, MSG_DONTWAIT) > 0) all++;
+    return all;
+}
+
+static void beat(long rate, long seconds, int many, char **words) {
+    static struct { int file; size_t length; char bytes[64]; } devices[FILES_MAX];
+    long sent = 0, answered = 0;
+    int poll = epoll_create1(EPOLL_CLOEXEC), room = 8 << 20;
+    if (many > FILES_MAX) die("devices");
+    for (int at = 0; at < many; at++) {
+        const char *hex = strchr(words[at], ':') + 1;
+        devices[at].file = atoi(words[at]);
+        devices[at].length = strlen(hex) / 2;
+        if (devices[at].length > sizeof devices[at].bytes) die("datagram");
+        for (size_t byte = 0; byte < devices[at].length; byte++)
+            sscanf(hex + 2 * byte, "%2hhx", &devices[at].bytes[byte]);
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = devices[at].file};
+        if (!epoll_ctl(poll, EPOLL_CTL_ADD, devices[at].file, &event))
+            setsockopt(devices[at].file, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+        else if (errno != EEXIST) die("epoll_ctl");
+    }
+    double began = now();
+    for (long due; (due = (now() - began) * rate) < rate * seconds;) {
+        for (; sent < due; sent++) {
+            int at = sent % many;
+            if (send(devices[at].file, devices[at].bytes, devices[at].length, 0) < 0) die("send");
+        }
+        answered += answers(poll, 1);
+    }
+    while (now() < began + seconds + 2) answered += answers(poll, 100);
+    printf("%ld %ld\n", sent, answered);
+}
+
 int main(int many, char **words) {
     prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
     int web = many > 1 && !strcmp(words[1], "web");
     words += web;
     many -= web;
     if (many < 5) return 2;
+    if (!strcmp(words[1], "beat"))
+        return beat(atol(words[2]), atol(words[3]), many - 4, words + 4), 0;
     if (!strcmp(words[1], "copy")) copy(atoi(words[2]), words[3], atoi(words[4]));
     int pumps = !strcmp(words[1], "pump");
     chunk = atol(words[2]);
