@@ -101,7 +101,7 @@ def memory():
     table("Memory", "state", "target MiB", "RSS MiB", "anonymous", "peak", "store MiB", "seconds")
     with data_folder() as data:
         known = 0
-        for count, target in ((0, 2), (10_000, 8), (100_000, 45)):
+        for count, target in ((0, 2), (10_000, 8), (100_000, 30.5)):
             if count:
                 with server(data) as running:
                     began = time.monotonic()
@@ -281,16 +281,21 @@ def streams(giga):
 
 
 def idle_pairs(pairs):
+    table("Idle pairs", "pairs", "RSS KiB more", "KiB each", "CPU %", "RSS KiB more after")
+    idle_pairs_of("TCP", legs.pair, pairs)
+    idle_pairs_of("WebSocket", legs.web_pair, pairs)
+
+
+def idle_pairs_of(kind, pair, pairs):
     # A relay alone: beside a rendezvous, an address has only a part of the places for tokens that
     # did not pass there.
     with data_folder() as data, server(data, "--role", "relay") as running:
         # The first pair brings in pages of the program, which are no cost of pairs.
-        close(legs.pair(running.port, pairs))
+        close(pair(running.port, pairs))
         time.sleep(0.5)
         before = running.memory()[0]
-        held = [legs.pair(running.port, number) for number in range(pairs)]
+        held = [pair(running.port, number) for number in range(pairs)]
         time.sleep(1)
-        table("Idle pairs", "pairs", "RSS KiB more", "KiB each", "CPU %", "RSS KiB more after")
         more = running.memory()[0] - before
         with Spent(running) as spent:
             time.sleep(5)
@@ -298,7 +303,8 @@ def idle_pairs(pairs):
             close(both)
         time.sleep(1)
         after = running.memory()[0] - before
-        row(pairs, more, more / pairs, spent.cpu / 1e9 / spent.seconds * 100, after)
+        row(f"{pairs:,} over {kind}", more, more / pairs, spent.cpu / 1e9 / spent.seconds * 100,
+            after)
 
 
 def others():

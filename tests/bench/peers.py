@@ -11,7 +11,8 @@ RESEND_SECONDS = 2.0
 
 class Peers:
     """Peers 0 to `count`, peer i speaking from socket i modulo `window`, each socket with one
-    request outstanding. The sockets share `sources` addresses."""
+    request outstanding. The sockets share `sources` addresses of four networks: of one, no more
+    than 65,535 new peers come in a day."""
 
     def __init__(self, port, count, window, sources=60):
         self.count, self.window = count, window
@@ -24,7 +25,7 @@ class Peers:
     @staticmethod
     def open(port, source):
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        opened.bind((f"127.1.0.{source + 1}", 0))
+        opened.bind((f"127.1.{source % 4}.{source // 4 + 1}", 0))
         opened.connect(("127.0.0.1", port))
         opened.setblocking(False)
         return opened
@@ -48,6 +49,8 @@ class Peers:
             for fd, _ in ready:
                 slot = self.by_fd[fd]
                 answer = self.sockets[slot].recv(2048)
+                if answer == wire.ASKED_BACK != expected:
+                    continue
                 if answer != expected:
                     raise SystemExit(f"unexpected answer {answer.hex()}")
                 peer, asked = asking[slot]

@@ -72,6 +72,8 @@ def request_relay(token):
 NAT_TEST = field(20, field(1, 3))
 REGISTERED = field(16, b"")
 PRESENT = field(7, b"")
+# What a server that was started anew sends to where devices were.
+ASKED_BACK = field(7, field(2, 1))
 
 
 def frame(payload):
