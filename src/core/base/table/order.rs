@@ -119,6 +119,16 @@ impl Order {
         self.free = at;
     }
 
+    /// Gives back all memory if no place is taken and there were ever more than a step's; whether
+    /// it did.
+    pub(super) fn rest(&mut self) -> bool {
+        let rests = self.len() == 0 && self.steps.len() > 1;
+        if rests {
+            (self.index, self.steps, self.free) = (HashTable::new(), Vec::new(), NONE);
+        }
+        rests
+    }
+
     /// Makes a place that is taken the newest.
     pub(super) fn touch(&mut self, at: u32) {
         if at != self.newest {
