@@ -13,7 +13,8 @@ use hbb::net::conn::link::{Codec, TravellingLink};
 use hbb::net::message::SessionEnd;
 use hbb::net::reactor::block_on;
 use hbb::net::session::idle::Bounds;
-use hbb::net::session::websocket;
+use hbb::net::session::pipe::PipePool;
+use hbb::net::session::{pair, websocket};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::DIRECTION_BYTES_FREE;
@@ -118,6 +119,23 @@ fn until_end(peer: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
             Err(error) => return (got, Some(error.kind())),
         }
     }
+}
+
+/// What the task of a session keeps, on machines of 64 bits; elsewhere it is less. Tables and what
+/// the executor adds come to about a kilobyte.
+#[test]
+fn c154_an_idle_session_holds_no_buffer() {
+    let legs = [(); 4].map(|()| connect());
+    let sizes = block_on(async {
+        let [first, second, third, fourth] = legs.map(|(_peer, leg)| leg.watch().unwrap());
+        let (bytes, limit, pipes) = (ByteBudget::default(), unlimited(), PipePool::new(0));
+        let bounds = Bounds { idle_ms: NEVER_MS, limit: &limit, bytes: &bytes, known: true };
+        let frames = pair::join(first.into(), second.into(), bounds, &pipes);
+        let messages = websocket::join(third, fourth, bounds, Rc::default());
+        [size_of_val(&frames), size_of_val(&messages)]
+    });
+    let [frames, messages] = sizes.unwrap();
+    assert!(frames <= 464 && messages <= 1008, "{frames} and {messages} bytes");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use heapless::Vec as Short;
 
 use crate::base::conn::Transport;
 
-use super::websocket::{CONTROL_BYTES_MAX, FrameKind, Header, append, header, header_for, unmask};
+use super::websocket::{FrameKind, Header, append, header, header_for, unmask};
 use super::{WireError, frame};
 
 /// The longest header of either kind.
@@ -70,15 +70,15 @@ enum Fate {
     Skip,
 }
 
-/// The sender's latest ping.
+/// The sender's latest ping. A session holds no memory for one that did not come.
 #[derive(Debug)]
 enum Ping {
     /// There is none to be answered.
     Answered,
-    /// Its payload is on its way.
-    Coming(Short<u8, CONTROL_BYTES_MAX>),
+    /// Its payload is on its way: 125 bytes at most, as [`header`] sees to.
+    Coming(Vec<u8>),
     /// It is complete.
-    Unanswered(Short<u8, CONTROL_BYTES_MAX>),
+    Unanswered(Vec<u8>),
 }
 
 /// What a header of either kind tells, seen from WebSocket, of which a frame is a whole message.
@@ -146,8 +146,8 @@ impl Converter {
         Some(core::mem::take(&mut self.gathered))
     }
 
-    /// The payload of the latest ping, once.
-    pub fn take_ping(&mut self) -> Option<Short<u8, CONTROL_BYTES_MAX>> {
+    /// The payload of the latest ping, once: 125 bytes at most.
+    pub fn take_ping(&mut self) -> Option<Vec<u8>> {
         let Ping::Unanswered(said) = &mut self.ping else { return None };
         let said = core::mem::take(said);
         self.ping = Ping::Answered;
@@ -229,7 +229,7 @@ impl Converter {
         let &Header { kind, last, payload_len: len, .. } = found;
         let message = match (kind, self.open) {
             (FrameKind::Ping, _) => {
-                self.ping = Ping::Coming(Short::new());
+                self.ping = Ping::Coming(Vec::new());
                 return Ok(Fate::Answer);
             }
             (FrameKind::Pong, _) => return Ok(Fate::Skip),
@@ -286,11 +286,7 @@ impl Converter {
             let added = match (payload.fate, &mut self.ping) {
                 (Fate::Forward, _) => append(out, stride),
                 (Fate::Gather { .. }, _) => append(&mut self.gathered, stride),
-                (Fate::Answer, Ping::Coming(said)) => {
-                    let before = said.len();
-                    let _ = said.extend_from_slice(stride);
-                    said.get_mut(before..).unwrap_or_default()
-                }
+                (Fate::Answer, Ping::Coming(said)) => append(said, stride),
                 (Fate::Answer | Fate::Close | Fate::Skip, _) => &mut [],
             };
             if self.from == Transport::WebSocket {

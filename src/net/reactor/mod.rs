@@ -90,9 +90,9 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
 
 /// Gives way until every other task that can go on did, and the kernel was asked who else can;
 /// whatever else wakes the task meanwhile.
-pub async fn give_way() {
+pub fn give_way() -> impl Future<Output = ()> {
     let mut began = None;
-    future::poll_fn(|context| {
+    future::poll_fn(move |context| {
         let Some(reactor) = here() else { return Poll::Ready(()) };
         let turn = reactor.turns.get();
         if *began.get_or_insert(turn) != turn {
@@ -101,7 +101,6 @@ pub async fn give_way() {
         reactor.yielded.borrow_mut().push(context.waker().clone());
         Poll::Pending
     })
-    .await;
 }
 
 /// Whether more than one thing happened at once when the kernel was last asked.

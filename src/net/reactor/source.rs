@@ -3,7 +3,7 @@
 //! [`Source::full`], since the kernel tells of a change once.
 
 use core::cell::Cell;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -122,16 +122,15 @@ impl<T: AsFd> Source<T> {
     }
 
     /// Waits until there is room to write.
-    pub async fn writable(&self) {
-        let readiness = &self.place.readiness;
-        future::poll_fn(|context| {
+    pub fn writable(&self) -> impl Future<Output = ()> {
+        future::poll_fn(move |context| {
+            let readiness = &self.place.readiness;
             if !readiness.full.get() {
                 return Poll::Ready(());
             }
             readiness.writer.set(Some(context.waker().clone()));
             Poll::Pending
         })
-        .await;
     }
 
     /// The kernel took less than it was given.
@@ -161,16 +160,18 @@ impl<T> Source<T> {
     }
 
     /// Waits until there is something to read, or an end, or an error.
-    pub async fn readable(&self) {
+    pub fn readable(&self) -> impl Future<Output = ()> {
+        future::poll_fn(move |context| self.poll_readable(context))
+    }
+
+    /// Ready as [`Self::readable`]; else the task of `context` is woken when it is.
+    pub fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
         let readiness = &self.place.readiness;
-        future::poll_fn(|context| {
-            if readiness.is_readable() {
-                return Poll::Ready(());
-            }
-            readiness.reader.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
+        if readiness.is_readable() {
+            return Poll::Ready(());
+        }
+        readiness.reader.set(Some(context.waker().clone()));
+        Poll::Pending
     }
 
     /// Whether there may be something to read.

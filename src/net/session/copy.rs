@@ -24,8 +24,8 @@ pub struct Flow<'a> {
     stalled: Cell<bool>,
     /// Whether its session is known.
     known: bool,
-    /// Bytes it drew of those that all share.
-    drawn: Cell<usize>,
+    /// Bytes it drew of those that all share: no more than a message may have.
+    drawn: Cell<u32>,
     bytes: &'a ByteBudget,
     /// That of its session.
     limit: &'a RateLimit,
@@ -56,10 +56,11 @@ impl<'a> Flow<'a> {
     /// Says how many bytes it holds now, of which a few are its own.
     pub fn hold(&self, bytes: usize) {
         let drawn = bytes.saturating_sub(DIRECTION_BYTES_FREE);
+        let drawn = u32::try_from(drawn).unwrap_or(u32::MAX);
         let before = self.drawn.replace(drawn);
         if before != drawn {
             // Where it is counted is the same for both purposes.
-            self.bytes.redraw(Purpose::Stalled, before, drawn);
+            self.bytes.redraw(Purpose::Stalled, before as usize, drawn as usize);
         }
     }
 
@@ -70,16 +71,20 @@ impl<'a> Flow<'a> {
     }
 
     /// Waits until the receiver takes bytes again, or is gone.
-    pub async fn takes_again(&self, to: &Source<TcpStream>) {
+    pub fn takes_again(&self, to: &Source<TcpStream>) -> impl Future<Output = ()> {
         self.stalled.set(true);
         to.full();
-        to.writable().await;
+        to.writable()
+    }
+
+    /// It took some, or is gone.
+    pub fn took(&self) {
         self.stalled.set(false);
     }
 
-    /// Waits until more may be moved.
-    pub async fn obey_limit(&self) {
-        self.limit.obey().await;
+    /// That of its session.
+    pub const fn limit(&self) -> &'a RateLimit {
+        self.limit
     }
 }
 
@@ -180,9 +185,14 @@ impl<'a> Copier<'a> {
                 match waiting {
                     Waiting::Nothing => {}
                     Waiting::Sender => self.from.readable().await,
-                    Waiting::Receiver(_) => self.flow.takes_again(self.to).await,
+                    Waiting::Receiver(_) => {
+                        self.flow.takes_again(self.to).await;
+                        self.flow.took();
+                    }
                 }
-                self.flow.obey_limit().await;
+                if let Some(wait) = self.flow.limit.obey() {
+                    wait.await;
+                }
                 if streams {
                     // Those who are ready and send little go first.
                     give_way().await;

@@ -31,18 +31,18 @@ impl<'a> Bounds<'a> {
     }
 }
 
-/// Ready when nothing moved either way for as long as the bounds allow, or a receiver took nothing
+/// Ready when nothing moved either way for so many milliseconds, or a receiver took nothing
 /// for so long of what waits for it; up to a tenth late. No timer is touched by traffic, and all
 /// sessions look in the same moments, so that a thousand idle ones wake the processor as often as
 /// one.
-pub(super) fn until_idle(flows: &[Flow<'_>; 2], bounds: Bounds<'_>) -> impl Future<Output = ()> {
-    let tick_ms = (bounds.idle_ms / u64::from(TICKS)).max(1);
-    let limit = bounds.limit;
+pub(super) fn until_idle(flows: &[Flow<'_>; 2], idle_ms: u64) -> impl Future<Output = ()> {
+    let tick_ms = (idle_ms / u64::from(TICKS)).max(1);
     let mut watches = flows.each_ref().map(Watch::new);
     // Every idle session holds this: one wait, and nothing in it that can be worked out again.
     async move {
         while !watches.iter().all(Watch::is_idle) && !watches.iter().any(Watch::is_stuck) {
-            let clock = limit.clock();
+            let [flow, _] = flows;
+            let clock = flow.limit().clock();
             let next = (clock.now().as_millis() / tick_ms + 1) * tick_ms;
             match clock.instant(Time::from_millis(next)) {
                 Some(at) => Timer::at(at).await,

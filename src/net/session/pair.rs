@@ -18,7 +18,6 @@ use crate::net::reactor::{Source, Timer};
 use crate::net::session::copy::{Copier, DirectionEnd, Flow};
 use crate::net::session::idle::{Bounds, until_idle};
 use crate::net::session::pipe::PipePool;
-use crate::net::session::rate::RateLimit;
 
 /// A connection and what was read of it but not passed on.
 pub struct Leg {
@@ -36,25 +35,41 @@ impl From<Link> for Leg {
 /// allow, which is noticed up to a tenth late. A leg's end of file reaches the other after the last
 /// byte, and the reverse direction goes on; a leg that breaks breaks the other one, after the last
 /// byte as well. Both connections are closed on return.
-#[expect(clippy::manual_async_fn, reason = "an async function would keep its arguments twice")]
 pub fn join(
     first: Leg,
     second: Leg,
     bounds: Bounds<'_>,
     pipes: &PipePool,
 ) -> impl Future<Output = SessionEnd> {
+    // An idle pair costs what is moved in here, which stays to the end, and what is held there
+    // while it waits; an async function would keep its arguments twice.
+    let (flows, idle_ms) = (bounds.flows(), bounds.idle_ms);
+    let unread = Unread::of([first.leftover, second.leftover]);
+    let streams = [first.stream, second.stream];
     async move {
-        let flows = bounds.flows();
-        let (one, other) = (&first.stream, &second.stream);
         let end = {
-            let [ahead, behind] = &flows;
+            let ([one, other], [ahead, behind]) = (&streams, &flows);
+            let [from_first, from_second] = unread.take();
             let forth = Copier { from: one, to: other, flow: ahead, pipes };
             let back = Copier { from: other, to: one, flow: behind, pipes };
-            let forth = pin!(forth.run(first.leftover));
-            let back = pin!(back.run(second.leftover));
-            until_over(forth, back, pin!(until_idle(&flows, bounds))).await
+            let (forth, back) = (pin!(forth.run(from_first)), pin!(back.run(from_second)));
+            until_over(forth, back, pin!(until_idle(&flows, idle_ms))).await
         };
-        end.settle([one, other], &flows, bounds.limit).await
+        end.settle(&streams, &flows).await
+    }
+}
+
+/// What was read of both legs, mostly nothing, and not passed on.
+pub(super) struct Unread(Option<Box<[Vec<u8>; 2]>>);
+
+impl Unread {
+    pub(super) fn of(both: [Vec<u8>; 2]) -> Self {
+        let any = both.iter().any(|leftover| !leftover.is_empty());
+        Self(any.then(|| Box::new(both)))
+    }
+
+    pub(super) fn take(self) -> [Vec<u8>; 2] {
+        self.0.map_or_else(Default::default, |both| *both)
     }
 }
 
@@ -69,11 +84,11 @@ impl PairEnd {
     /// Breaks off the leg whose partner broke, and sums up.
     pub(super) async fn settle(
         self,
-        [one, other]: [&Source<TcpStream>; 2],
+        [one, other]: &[Source<TcpStream>; 2],
         flows: &[Flow<'_>; 2],
-        limit: &RateLimit,
     ) -> SessionEnd {
-        let secs = limit.age_secs();
+        let [flow, _] = flows;
+        let secs = flow.limit().age_secs();
         match (gone(self.forth, self.back), gone(self.back, self.forth)) {
             (true, false) => reset(other).await,
             (false, true) => reset(one).await,
@@ -108,11 +123,11 @@ fn gone(as_sender: Option<DirectionEnd>, as_receiver: Option<DirectionEnd>) -> b
 
 /// Runs both directions until the session is over or idle. The futures stay where they are:
 /// combinators would keep a second copy of each, and this is what an idle pair costs.
-pub(super) async fn until_over(
+pub(super) fn until_over(
     mut forth: Pin<&mut impl Future<Output = DirectionEnd>>,
     mut back: Pin<&mut impl Future<Output = DirectionEnd>>,
     mut idle: Pin<&mut impl Future<Output = ()>>,
-) -> PairEnd {
+) -> impl Future<Output = PairEnd> {
     let mut end = PairEnd::default();
     future::poll_fn(move |context| {
         advance(&mut end.forth, forth.as_mut(), context);
@@ -122,7 +137,6 @@ pub(super) async fn until_over(
         }
         Poll::Pending
     })
-    .await
 }
 
 fn advance(

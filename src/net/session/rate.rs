@@ -1,6 +1,7 @@
 //! Keeps sessions to the rates an operator set: asks the budget after each turn, and waits. C72.
 //! Checks: tests/prop/budget.rs, relay_speed of conformance.
 
+use core::pin::Pin;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -126,23 +127,33 @@ impl RateLimit {
         self.traffic.add(bytes);
     }
 
+    /// What was moved and not charged.
+    fn due(&self) -> u64 {
+        self.traffic.bytes().saturating_sub(self.meter.borrow().own().moved())
+    }
+
     /// Charges what was moved since the last time; when to go on, if not now.
-    pub fn settle(&self) -> Option<Instant> {
+    fn settle(&self) -> Option<Instant> {
+        let due = self.due();
         let (clock, rates) = (self.shared.clock, self.shared.rates.get());
         let mut meter = self.meter.borrow_mut();
-        let due = self.traffic.bytes().saturating_sub(meter.own().moved());
         match meter.spend(clock.now(), due, &rates) {
             Verdict::Go => None,
             Verdict::WaitUntil(at) => clock.instant(at),
         }
     }
 
-    /// Charges what was moved and waits until the session may move more.
-    pub async fn obey(&self) {
-        // Rates may have changed, and others gone, when a wait is over.
-        while let Some(at) = self.settle() {
-            // In a box: a session that need not wait keeps no memory for it.
-            Box::pin(async move { Timer::at(at).await }).await;
-        }
+    /// Charges what was moved; a wait until the
+    /// session may move more, if it may not now. In a box: a session that need not wait keeps no
+    /// memory for it.
+    pub fn obey(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
+        let mut next = Some(self.settle()?);
+        Some(Box::pin(async move {
+            // Rates may have changed, and others gone, when a wait is over.
+            while let Some(at) = next {
+                Timer::at(at).await;
+                next = self.settle();
+            }
+        }))
     }
 }

@@ -57,6 +57,7 @@ struct ThreadSessions {
 struct Context {
     limit: RateLimit,
     known: bool,
+    tunnel: bool,
     number: u64,
     conn: Conn,
     inbox: Sender<ToRelay>,
@@ -90,44 +91,46 @@ impl Runner {
             mark(waiting.stream.socket(), dscp);
             mark(joining.stream.socket(), dscp);
         }
-        let idle_ms = match terms.conn_type {
-            ConnType::Interactive => SESSION_IDLE_MS,
-            ConnType::Tunnel => TUNNEL_IDLE_MS,
-        };
         let (limit, shared) =
             (self.limits.session(terms.limited, traffic), Rc::clone(&self.shared));
-        let known = terms.known;
-        let context = Box::new(Context { limit, known, number, conn, inbox, shared, _load: load });
+        let (known, tunnel) = (terms.known, terms.conn_type == ConnType::Tunnel);
+        let context =
+            Box::new(Context { limit, known, tunnel, number, conn, inbox, shared, _load: load });
         // Two kinds of tasks: one that converts messages is several times the size of the other,
         // of which there are many.
         let task = match (waiting.transport(), joining.transport()) {
-            (Transport::Tcp, Transport::Tcp) => {
-                self.spawn_copying([waiting, joining], idle_ms, context)
-            }
-            _ => self.spawn_converting([waiting, joining], idle_ms, context),
+            (Transport::Tcp, Transport::Tcp) => self.spawn_copying([waiting, joining], context),
+            _ => self.spawn_converting([waiting, joining], context),
         };
         self.shared.tasks.borrow_mut().insert(number, task);
     }
 
-    fn spawn_copying(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task {
+    fn spawn_copying(&self, legs: [Link; 2], context: Box<Context>) -> Task {
         let legs = Box::new(legs.map(Leg::from));
         self.executor.spawn(Box::pin(async move {
             // What is moved in here stays to the end: that shall be a pointer, not both legs.
             let ended = {
                 let legs = legs;
                 let [first, second] = *legs;
-                pair::join(first, second, context.bounds(idle_ms), &context.shared.pipes)
+                pair::join(first, second, context.bounds(), &context.shared.pipes)
             };
             let ended = ended.await;
-            context.finish(ended).await;
+            // In a box as well: an idle session has no memory for its end.
+            Box::pin(context.finish(ended)).await;
         }))
     }
 
-    fn spawn_converting(&self, legs: [Link; 2], idle_ms: u64, context: Box<Context>) -> Task {
-        let ([first, second], scratch) = (legs, Rc::clone(&self.scratch));
+    fn spawn_converting(&self, legs: [Link; 2], context: Box<Context>) -> Task {
+        let (legs, scratch) = (Box::new(legs), Rc::clone(&self.scratch));
         self.executor.spawn(Box::pin(async move {
-            let ended = websocket::join(first, second, context.bounds(idle_ms), scratch).await;
-            context.finish(ended).await;
+            let ended = {
+                let (legs, scratch) = (legs, scratch);
+                let [first, second] = *legs;
+                websocket::join(first, second, context.bounds(), scratch)
+            };
+            let ended = ended.await;
+            // In a box as well: an idle session has no memory for its end.
+            Box::pin(context.finish(ended)).await;
         }))
     }
 
@@ -149,13 +152,14 @@ impl ThreadSessions {
 }
 
 impl Context {
-    fn bounds(&self, idle_ms: u64) -> Bounds<'_> {
+    fn bounds(&self) -> Bounds<'_> {
         let Self { limit, known, shared, .. } = self;
+        let idle_ms = if self.tunnel { TUNNEL_IDLE_MS } else { SESSION_IDLE_MS };
         Bounds { idle_ms, limit, bytes: &shared.bytes, known: *known }
     }
 
     /// Tells everybody that the session is over.
-    async fn finish(&self, end: SessionEnd) {
+    async fn finish(self: Box<Self>, end: SessionEnd) {
         // The task that runs this: dropped, it would end here.
         if let Some(task) = self.shared.take(self.number) {
             task.detach();

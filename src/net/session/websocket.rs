@@ -4,11 +4,11 @@
 
 use core::mem::MaybeUninit;
 use core::pin::pin;
+use core::task::Poll;
 use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
 
-use heapless::Vec as Short;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::future;
@@ -18,7 +18,7 @@ use hbb_core::base::limits::{
     CHUNK_BYTES, CHUNKS_PER_TURN, DIRECTION_BYTES_FREE, GATHERED_BYTES_MAX,
 };
 use hbb_core::wire::convert::Converter;
-use hbb_core::wire::websocket::{CLOSE_NORMAL, CONTROL_BYTES_MAX, FrameKind, control};
+use hbb_core::wire::websocket::{CLOSE_NORMAL, FrameKind, control};
 
 use crate::net::conn::link::Link;
 use crate::net::conn::link::bytes::Purpose;
@@ -26,49 +26,55 @@ use crate::net::message::SessionEnd;
 use crate::net::reactor::{Source, give_way};
 use crate::net::session::copy::{DirectionEnd, Flow};
 use crate::net::session::idle::{Bounds, until_idle};
-use crate::net::session::pair::until_over;
-use crate::net::tasks::queue::{Receiver, Sender, bounded};
+use crate::net::session::pair::{Unread, until_over};
 
 /// Converted bytes of one turn: one buffer for all sessions of a thread, made for the first of
 /// them.
 pub type Scratch = Rc<RefCell<Vec<u8>>>;
 
+/// Bytes read at once: a message of a whole chunk with its header takes one call, not two.
+const IN_BYTES: usize = CHUNK_BYTES + 64;
 /// Converted bytes of one chunk: headers may grow a little, more waits for the next send.
 const OUT_BYTES: usize = CHUNK_BYTES + 4096;
 
 /// Joins two legs like [`crate::net::session::pair::join`], as messages.
-pub async fn join(
+pub fn join(
     mut first: Link,
     mut second: Link,
     bounds: Bounds<'_>,
     scratch: Scratch,
-) -> SessionEnd {
-    let flows = bounds.flows();
-    let unread = [first.take_leftover(), second.take_leftover()];
-    let end = {
-        let ends = [LegEnd::new(&first), LegEnd::new(&second)];
-        let ([one, other], [ahead, behind]) = (&ends, &flows);
-        let [from_first, from_second] = unread;
-        let mut forth = MessageCopier::new([one, other], from_first, ahead, &scratch);
-        let mut back = MessageCopier::new([other, one], from_second, behind, &scratch);
-        let idle = pin!(until_idle(&flows, bounds));
-        until_over(pin!(forth.run()), pin!(back.run()), idle).await
-    };
-    end.settle([&first.stream, &second.stream], &flows, bounds.limit).await
+) -> impl Future<Output = SessionEnd> {
+    let (flows, idle_ms) = (bounds.flows(), bounds.idle_ms);
+    let unread = Unread::of([first.take_leftover(), second.take_leftover()]);
+    let transports = [first.transport(), second.transport()];
+    let streams = [first.stream, second.stream];
+    async move {
+        let end = {
+            let ([from, to], [waiting, joining]) = (&streams, transports);
+            let ends = [LegEnd::new(from, waiting), LegEnd::new(to, joining)];
+            let ([one, other], [ahead, behind]) = (&ends, &flows);
+            let [from_first, from_second] = unread.take();
+            let forth = MessageCopier::new([one, other], from_first, ahead, &scratch);
+            let back = MessageCopier::new([other, one], from_second, behind, &scratch);
+            let (forth, back) = (pin!(forth.run()), pin!(back.run()));
+            until_over(forth, back, pin!(until_idle(&flows, idle_ms))).await
+        };
+        end.settle(&streams, &flows).await
+    }
 }
 
 /// A leg, and what the direction that reads it and the one that writes to it tell each other.
 struct LegEnd<'a> {
-    link: &'a Link,
+    stream: &'a Source<TcpStream>,
+    transport: Transport,
     /// From the direction that reads: what the leg is to be sent between messages.
-    asks: Sender<ControlFrame>,
-    asked: Receiver<ControlFrame>,
+    asked: Cell<Option<ControlFrame>>,
     writing: Cell<Writing>,
 }
 
 /// A control frame for a leg.
 enum ControlFrame {
-    Pong(Short<u8, CONTROL_BYTES_MAX>),
+    Pong(Vec<u8>),
     /// Answers the leg's own close, and is the last that it gets.
     Close,
 }
@@ -84,13 +90,19 @@ enum Writing {
 }
 
 impl<'a> LegEnd<'a> {
-    fn new(link: &'a Link) -> Self {
-        let (asks, asked) = bounded(1);
-        Self { link, asks, asked, writing: Cell::new(Writing::Open) }
+    const fn new(stream: &'a Source<TcpStream>, transport: Transport) -> Self {
+        Self { stream, transport, asked: Cell::new(None), writing: Cell::new(Writing::Open) }
     }
 
-    const fn stream(&self) -> &Source<TcpStream> {
-        &self.link.stream
+    /// Has the other direction send the leg this, in place of what it did not send yet.
+    async fn ask(&self, control: ControlFrame) {
+        self.asked.set(Some(control));
+        // Both directions are of one task, whose turn it is: the other may have had its part.
+        future::poll_fn(|context| {
+            context.waker().wake_by_ref();
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
@@ -119,14 +131,6 @@ enum Next {
     Finish,
 }
 
-/// What ended a wait.
-enum Woken {
-    /// There is something to read, or there may be.
-    Read,
-    /// The receiver is to be sent this.
-    Send(ControlFrame),
-}
-
 /// What reading once gave.
 enum ReadPart<'b> {
     Bytes(&'b [u8]),
@@ -141,39 +145,40 @@ impl<'a> MessageCopier<'a> {
         flow: &'a Flow<'a>,
         scratch: &'a Scratch,
     ) -> Self {
-        let converter = Converter::new(from.link.transport(), to.link.transport());
+        let converter = Converter::new(from.transport, to.transport);
         Self { from, to, converter, unconverted, unsent: Vec::new(), flow, scratch }
     }
 
     /// Moves messages until it is over, and tells how.
-    async fn run(&mut self) -> DirectionEnd {
-        loop {
-            if let Err(end) = self.step().await {
-                return end;
+    #[expect(clippy::manual_async_fn, reason = "an async function would keep `self` twice")]
+    fn run(mut self) -> impl Future<Output = DirectionEnd> {
+        async move {
+            loop {
+                if let Err(end) = self.step().await {
+                    return end;
+                }
             }
         }
     }
 
-    /// One turn, and what must be waited for until the next.
+    /// One turn, and what must be waited for until the next. What is rare is in a box, so that an
+    /// idle session has no memory for it.
     ///
     /// # Errors
     /// How it ended.
     async fn step(&mut self) -> Result<(), DirectionEnd> {
         let next = self.turn();
         self.say_held();
-        self.answer();
-        self.flow.obey_limit().await;
+        self.answer().await;
+        if let Some(wait) = self.flow.limit().obey() {
+            wait.await;
+        }
         match next? {
-            Next::Wait => match self.wait().await {
-                Woken::Read => {}
-                Woken::Send(ControlFrame::Pong(said)) => {
-                    self.send_all(&control(FrameKind::Pong, &said)).await?;
+            Next::Wait => {
+                if let Some(control) = self.wait().await {
+                    Box::pin(self.say(control)).await?;
                 }
-                Woken::Send(ControlFrame::Close) => {
-                    self.finish().await;
-                    return Err(self.drain().await);
-                }
-            },
+            }
             Next::Yield => give_way().await,
             Next::Flush => {
                 self.send_all(&self.unsent).await?;
@@ -181,7 +186,7 @@ impl<'a> MessageCopier<'a> {
                 give_way().await;
             }
             Next::Finish => {
-                self.finish().await;
+                Box::pin(self.finish()).await;
                 return Err(match self.converter.is_closed() {
                     true => DirectionEnd::Closed,
                     false => DirectionEnd::Finished,
@@ -198,39 +203,47 @@ impl<'a> MessageCopier<'a> {
     }
 
     /// Waits for bytes, or for a control frame that may be sent now.
-    async fn wait(&self) -> Woken {
-        let read = async {
-            self.from.stream().readable().await;
-            Woken::Read
-        };
-        let send = async {
-            match self.to.asked.recv().await {
-                // A pong in the middle of a frame may be left out: only the latest ping counts.
-                Some(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => Woken::Read,
-                Some(control) => Woken::Send(control),
-                None => future::pending().await,
+    async fn wait(&self) -> Option<ControlFrame> {
+        future::poll_fn(|context| match self.to.asked.take() {
+            // A pong in the middle of a frame may be left out: only the latest ping counts.
+            Some(ControlFrame::Pong(_)) if !self.converter.is_between_frames() => Poll::Ready(None),
+            Some(control) => Poll::Ready(Some(control)),
+            None => self.from.stream.poll_readable(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Sends the receiver what the other direction asked for.
+    ///
+    /// # Errors
+    /// How it ended.
+    async fn say(&self, control_frame: ControlFrame) -> Result<(), DirectionEnd> {
+        match control_frame {
+            ControlFrame::Pong(said) => self.send_all(&control(FrameKind::Pong, &said)).await,
+            ControlFrame::Close => {
+                self.finish().await;
+                Err(self.drain().await)
             }
-        };
-        future::or(send, read).await
+        }
     }
 
     /// Has the other direction answer the sender's control frames.
-    fn answer(&mut self) {
+    async fn answer(&mut self) {
         if let Some(said) = self.converter.take_ping() {
-            let _ = self.from.asks.force_send(ControlFrame::Pong(said));
+            self.from.ask(ControlFrame::Pong(said)).await;
         }
         if self.converter.is_closed() {
-            let _ = self.from.asks.force_send(ControlFrame::Close);
+            self.from.ask(ControlFrame::Close).await;
         }
     }
 
     /// Tells the receiver that no more comes; it may be gone by now.
     async fn finish(&self) {
-        if self.to.link.transport() == Transport::WebSocket && self.converter.is_between_frames() {
+        if self.to.transport == Transport::WebSocket && self.converter.is_between_frames() {
             let close = control(FrameKind::Close, &CLOSE_NORMAL.to_be_bytes());
             let _ = self.send_all(&close).await;
         }
-        let _ = self.to.stream().socket().shutdown(Shutdown::Write);
+        let _ = self.to.stream.socket().shutdown(Shutdown::Write);
         self.to.writing.set(Writing::Finished);
     }
 
@@ -238,13 +251,22 @@ impl<'a> MessageCopier<'a> {
     /// sent to it before could be lost.
     async fn drain(&self) -> DirectionEnd {
         loop {
-            let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
-            match self.receive(&mut buffer) {
-                Ok(ReadPart::End) => return DirectionEnd::Finished,
-                Ok(ReadPart::Bytes(_)) => give_way().await,
-                Ok(ReadPart::Nothing) => self.from.stream().readable().await,
+            match self.drop_some() {
+                Ok(true) => give_way().await,
+                Ok(false) => self.from.stream.readable().await,
                 Err(end) => return end,
             }
+        }
+    }
+
+    /// Reads once and drops it; false if there was nothing. The buffer is on the stack of this
+    /// call: what drains shall not hold one while it waits.
+    fn drop_some(&self) -> Result<bool, DirectionEnd> {
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; 4096];
+        match self.receive(&mut buffer)? {
+            ReadPart::End => Err(DirectionEnd::Finished),
+            ReadPart::Bytes(_) => Ok(true),
+            ReadPart::Nothing => Ok(false),
         }
     }
 
@@ -252,7 +274,7 @@ impl<'a> MessageCopier<'a> {
     /// own: one is on the stack of this call, never cleared, and all share the other.
     #[inline(never)]
     fn turn(&mut self) -> Result<Next, DirectionEnd> {
-        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
+        let mut buffer = [const { MaybeUninit::<u8>::uninit() }; IN_BYTES];
         let mut out = self.scratch.borrow_mut();
         if out.capacity() == 0 {
             out.reserve_exact(OUT_BYTES);
@@ -269,7 +291,7 @@ impl<'a> MessageCopier<'a> {
             let (input, more) = if kept.is_empty() {
                 // It may be that the receiver takes none of it.
                 let room = self.flow.room(Purpose::Stalled).max(DIRECTION_BYTES_FREE);
-                let room = room.min(CHUNK_BYTES);
+                let room = room.min(IN_BYTES);
                 match self.receive(buffer.get_mut(..room).unwrap_or_default())? {
                     ReadPart::Bytes(chunk) => (chunk, chunk.len() == room),
                     ReadPart::Nothing => return Ok(Next::Wait),
@@ -318,7 +340,8 @@ impl<'a> MessageCopier<'a> {
             let sent = self.send_some(unsent)?;
             unsent = unsent.get(sent..).unwrap_or_default();
             if !unsent.is_empty() {
-                self.flow.takes_again(self.to.stream()).await;
+                self.flow.takes_again(self.to.stream).await;
+                self.flow.took();
             }
         }
         Ok(())
@@ -326,7 +349,7 @@ impl<'a> MessageCopier<'a> {
 
     /// Sends what fits and tells how much that is.
     fn send_some(&self, bytes: &[u8]) -> Result<usize, DirectionEnd> {
-        match send(self.to.stream().socket(), bytes, SendFlags::NOSIGNAL) {
+        match send(self.to.stream.socket(), bytes, SendFlags::NOSIGNAL) {
             Ok(sent) => {
                 self.flow.count(sent);
                 Ok(sent)
@@ -344,18 +367,18 @@ impl<'a> MessageCopier<'a> {
     /// Reads once.
     fn receive<'b>(&self, buffer: &'b mut [MaybeUninit<u8>]) -> Result<ReadPart<'b>, DirectionEnd> {
         let room = buffer.len();
-        let received = recv(self.from.stream().socket(), buffer, RecvFlags::empty());
+        let received = recv(self.from.stream.socket(), buffer, RecvFlags::empty());
         match (received.map(|((chunk, _), _)| &*chunk), self.from.writing.get()) {
             (Ok([]), Writing::Failed) => Err(DirectionEnd::SenderBroke),
             (Ok([]), _) => Ok(ReadPart::End),
             (Ok(chunk), _) => {
                 if chunk.len() < room {
-                    self.from.stream().drained();
+                    self.from.stream.drained();
                 }
                 Ok(ReadPart::Bytes(chunk))
             }
             (Err(Errno::AGAIN), _) => {
-                self.from.stream().drained();
+                self.from.stream.drained();
                 Ok(ReadPart::Nothing)
             }
             // It went without reading our end; there is no more to come either.
