@@ -365,6 +365,10 @@ fn check_doubts_a_control_socket_that_serve_could_not_open() {
         assert_eq!(out.contains(&doubt), !why.is_empty(), "{path}: {out}");
         assert_eq!(out.contains("doubt"), !why.is_empty(), "{path}: {out}");
     }
+    // Where a flag is wrong there is no path to judge.
+    let ended = folder.run(&["check", "--port", "0"]);
+    ended.failed(2, &["1 problem"]);
+    assert!(!ended.out.contains("--control"), "{ended:?}");
     assert_eq!(folder.read("file"), "precious");
     assert!(folder.0.join("left").exists() && !folder.0.join("new").exists());
 }

@@ -118,6 +118,10 @@ fn check_directory(dir: &Path, report: &mut Report) {
 
 /// Without its socket the server serves, and `hbb ctl` gets no answer.
 fn check_control(path: &Path, report: &mut Report) {
+    if path.as_os_str().is_empty() {
+        // Not known while flags are wrong.
+        return;
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let why = match (control::is_left_behind(path), folder) {
         (Err(error), _) if error.kind() == ErrorKind::AddrInUse => {

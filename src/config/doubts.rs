@@ -82,7 +82,13 @@ fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
 /// Whether an address is reached from everywhere, as far as its kind tells.
 fn is_global(text: &str) -> bool {
     match text.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => !(ip.is_private() || ip.is_link_local() || ip.is_loopback()),
+        // The second is shared by carriers' customers, and by Tailscale (RFC 6598).
+        Ok(IpAddr::V4(ip)) => {
+            !(ip.is_private()
+                || matches!(ip.octets(), [100, 64..=127, ..])
+                || ip.is_link_local()
+                || ip.is_loopback())
+        }
         Ok(IpAddr::V6(ip)) => {
             !(ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback())
         }
@@ -107,6 +113,7 @@ mod tests {
             ("--relay-servers rd.example.org:21116", "port of the ID server"),
             ("--public localhost", "--public localhost: each client"),
             ("--relay-servers 192.168.1.5\n--public rd.example.org", "a private address"),
+            ("--relay-servers 100.64.0.7\n--public rd.example.org", "a private address"),
             ("--relay-servers rd.example.org\n--role relay", "tells nobody"),
             ("--trusted-proxies 0.0.0.0/0", "no proxy of yours"),
             ("--trusted-proxies 10.0.0.1,::/0", "no proxy of yours"),
