@@ -253,6 +253,18 @@ fn c125_a_relay_that_is_handed_out_is_told_at_the_address_in_each_network() {
     let inwards = [v4("net-a"), v4("one-a")];
     let by_target = play(&world, &server, inwards, Habit::Willing, Tries::Everything);
     assert_eq!(by_target, Path::RelayByTarget);
+    drop(server);
+    // One that is named by an address which those outside do not reach.
+    let named = ["--relay-servers", "10.1.0.1:443"];
+    let flags = [&["--relay-port", "443", "--public", "203.0.113.1"][..], &named].concat();
+    let server = world.serve(&flags);
+    for ends in [inwards, [v4("one-a"), v4("net-a")], [v4("net-a"), v4("net-b")]] {
+        let by_target = play(&world, &server, ends, Habit::Relay, Tries::Everything);
+        assert_eq!(by_target, Path::RelayByTarget);
+    }
+    let there =
+        play(&world, &server, [v4("net-a"), v4("net-b")], Habit::Willing, Tries::NoDirectPath);
+    assert_eq!(there, Path::RelayByInitiator);
 }
 
 #[test]

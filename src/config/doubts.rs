@@ -73,7 +73,7 @@ fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
     match ip {
         ip if ip.is_loopback() || ip.is_unspecified() => Some(OWN),
         ip if !is_global(&ip.to_string()) && public.is_some_and(is_for_all) => {
-            Some("a private address, which clients outside this network do not reach")
+            Some("a private address, which clients outside reach only if it is this machine's")
         }
         _ => None,
     }

@@ -84,7 +84,7 @@ impl Policy {
             }
             _ => {
                 let listed = self.listed(turn).unwrap_or_default();
-                self.nearer((ends.target, ends.target_web), &listed).unwrap_or(listed)
+                self.relay_of_target(ends, &listed).unwrap_or(listed)
             }
         }
     }
@@ -110,7 +110,8 @@ impl Policy {
         }
         let lan_s = lan.is_some_and(|lan| lan.relay == chosen);
         if lan_s || is_out_of_reach(initiator, chosen) {
-            return self.listed(turn).or_else(|| self.public_for(initiator));
+            let listed = self.listed(turn).filter(|relay| !is_out_of_reach(initiator, relay));
+            return listed.or_else(|| self.public_for(initiator));
         }
         None
     }
@@ -293,6 +294,12 @@ mod tests {
             assert_eq!(policy.relay_instead((outside, false), public, 0), None, "{public}");
         }
         assert_eq!(Policy::default().relay_instead((outside, false), "10.0.0.1", 0), None);
+        // Nor is it told because an operator listed it, if we have another.
+        let policy = Policy { relays: vec!["192.168.1.5".to_owned()], ..policy };
+        let instead = policy.relay_instead((outside, false), "192.168.1.5", 0);
+        assert_eq!(instead.as_deref(), Some("rd.example.org"));
+        assert_eq!(policy.relay_for(ends("192.168.1.1", "2.2.2.2"), 0), "rd.example.org");
+        assert_eq!(policy.relay_for(ends("2.2.2.2", "192.168.1.1"), 0), "192.168.1.5");
     }
 
     #[test]
