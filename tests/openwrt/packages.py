@@ -183,6 +183,16 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
             self.assertRegex(ended.stderr, r"^hbb_0.1.0-r1_x86_64.ipk: [\d,]+ bytes over")
             self.assertFalse((Path(dist) / "openwrt").exists())
 
+    def test_more_architectures_are_made_when_named(self):
+        built = (ROOT / "cross/triples").read_text()
+        for name, triple in PACKER.MORE_TRIPLES.items():
+            self.assertRegex(built, rf"(?m)^more_triples=\(.*\b{triple}\b")
+            self.assertNotIn(f"ipk/{name}/Packages", MADE)
+            with tempfile.TemporaryDirectory() as dist:
+                self.assertEqual(run_packer(dist, PROGRAM, name).returncode, 0)
+                text = (Path(dist) / "openwrt/ipk" / name / "Packages").read_text()
+                self.assertIn(f"\nArchitecture: {name}\n", text)
+
     def test_the_same_input_gives_the_same_bytes(self):
         self.assertEqual(made(), MADE)
 

@@ -49,7 +49,7 @@ def packer():
 
 def run_packer(dist, program, *architectures, **environment):
     """openwrt/package with the same program for all triples."""
-    for triple in packer().TRIPLES.values():
+    for triple in [*packer().TRIPLES.values(), *packer().MORE_TRIPLES.values()]:
         folder = Path(dist) / triple
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "hbb").write_bytes(program)
