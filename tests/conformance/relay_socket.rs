@@ -1,4 +1,4 @@
-//! The relay over sockets: C65-C67, C70, C71. Refusals first.
+//! The relay over sockets: C65-C67, C70, C71, C133. Refusals first.
 //! Legs that wait or rest for half a minute (C66, C67, C69) stand in `half_minute.rs`.
 
 use std::io::{Read as _, Write as _};
@@ -244,5 +244,27 @@ fn c071_both_sides_may_come_from_either_loopback_address() {
         }
         let [one, other] = &mut legs;
         is_pair(one, other);
+    }
+}
+
+/// Clients send none; whoever tunnels something that does keeps every byte, in its place.
+#[test]
+fn c133_urgent_data_pass_as_all_others_do() {
+    let server = open();
+    let relay = relay_port(&server);
+    for stream in [0, 4 << 20] {
+        let (mut one, mut other) = (leg(A_IP, relay, "urgent"), leg(B_IP, relay, "urgent"));
+        is_pair(&mut one, &mut other);
+        let sender = thread::spawn(move || {
+            one.0.write_all(&vec![1; stream]).unwrap();
+            one.0.write_all(b"be").unwrap();
+            rustix::net::send(&one.0, b"fore", rustix::net::SendFlags::OOB).unwrap();
+            one
+        });
+        let mut got = vec![0; stream + 6];
+        other.0.read_exact(&mut got).expect("nothing waits for a byte that may never come");
+        assert_eq!(&got[stream..], b"before");
+        let mut one = sender.join().unwrap();
+        passes(&mut one, &mut other, b"and after");
     }
 }

@@ -76,7 +76,7 @@ impl Link {
             Ok(0) => Err(DropReason::Done),
             Ok(len) => {
                 if len < READ_BYTES {
-                    self.stream.drained();
+                    self.stream.read_short();
                 }
                 self.keep(buffer.get(..len).unwrap_or_default());
                 self.count_held()

@@ -25,6 +25,8 @@ pub(crate) fn tcp(ip: Option<IpAddr>, port: u16) -> io::Result<TcpListener> {
     let socket = open(ip, port, SocketType::STREAM)?;
     notice_the_dead(&socket)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
+    // Urgent data are bytes like others: they stay in their place, and wake who waits for them.
+    sockopt::set_socket_oobinline(&socket, true)?;
     listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))
 }

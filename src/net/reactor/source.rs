@@ -1,6 +1,6 @@
 //! A socket whose readiness a reactor watches. What its owner sees is a level: ready until an
-//! operation said that it is not. Whoever reads or writes says so, by [`Source::drained`] and
-//! [`Source::full`], since the kernel tells of a change once.
+//! operation said that it is not. Whoever reads or writes says so, by [`Source::drained`],
+//! [`Source::read_short`] and [`Source::full`], since the kernel tells of a change once.
 
 use core::cell::Cell;
 use core::task::{Context, Poll, Waker};
@@ -13,8 +13,8 @@ use smol::future;
 
 use super::{Reactor, here};
 
-/// What every connection's registration asks for: changes, and the peer's end as well.
-const ALWAYS: EventFlags = EventFlags::ET.union(EventFlags::RDHUP);
+/// What every connection's registration asks for: changes, the peer's end, and urgent data.
+const ALWAYS: EventFlags = EventFlags::ET.union(EventFlags::RDHUP).union(EventFlags::PRI);
 
 /// A non-blocking socket, registered with the reactor of the thread that made this. One task
 /// waits for each direction at a time.
@@ -42,6 +42,8 @@ impl Drop for Place {
 pub(super) struct Readiness {
     /// Something came, and was not all read.
     unread: Cell<bool>,
+    /// Urgent data came.
+    urgent: Cell<bool>,
     /// The peer has sent its end: there is always something to read, if only that.
     ended: Cell<bool>,
     /// Not since the kernel refused bytes.
@@ -56,8 +58,10 @@ impl Readiness {
     pub(super) fn happened(&self, flags: EventFlags) {
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
         let broke = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        let urgent = flags.contains(EventFlags::PRI);
         self.ended.set(self.ended.get() || ended);
-        if ended || broke || flags.contains(EventFlags::IN) {
+        self.urgent.set(self.urgent.get() || urgent);
+        if ended || broke || flags.intersects(EventFlags::IN | EventFlags::PRI) {
             self.unread.set(true);
             self.reader.take().into_iter().for_each(Waker::wake);
         }
@@ -179,14 +183,24 @@ impl<T> Source<T> {
         self.place.readiness.is_readable()
     }
 
+    /// Whether urgent data ever came: a pipe of the kernel stops before them, and for good.
+    pub fn is_urgent(&self) -> bool {
+        self.place.readiness.urgent.get()
+    }
+
     /// Whether there may be more than an end to read.
     pub fn is_unread(&self) -> bool {
         self.place.readiness.unread.get()
     }
 
-    /// There was less to read than there was room for, or nothing.
+    /// There was nothing to read.
     pub fn drained(&self) {
         self.place.readiness.unread.set(false);
+    }
+
+    /// There was less to read than there was room for: that was all, or urgent data are next.
+    pub fn read_short(&self) {
+        self.place.readiness.unread.set(self.is_urgent());
     }
 }
 

@@ -1,6 +1,6 @@
 //! One direction of a session: takes what one leg sent and gives it to the other, by copying
-//! while it comes in small pieces, through a pipe of the kernel while it streams. C65, C69, C70;
-//! checks: relay_pump, relay_stream of conformance.
+//! while it comes in small pieces, through a pipe of the kernel while it streams. C65, C69, C70,
+//! C133; checks: relay_pump, relay_stream, relay_socket of conformance.
 
 use core::mem::MaybeUninit;
 use std::cell::Cell;
@@ -231,7 +231,8 @@ impl<'a> Copier<'a> {
     fn turn(&self, streams: &mut bool) -> Result<Waiting<'a>, DirectionEnd> {
         let mut left = TURN_BYTES;
         while left > 0 {
-            let pipe = if *streams { self.pipes.lend() } else { None };
+            let piped = *streams && !self.from.is_urgent();
+            let pipe = if piped { self.pipes.lend() } else { None };
             let passed = match pipe {
                 Some(pipe) => self.splice(pipe)?,
                 None => self.copy()?,
@@ -294,7 +295,7 @@ impl<'a> Copier<'a> {
         };
         let rest = chunk.get(given..).unwrap_or_default();
         if chunk.len() < CHUNK_BYTES && (keeps || rest.is_empty()) {
-            self.from.drained();
+            self.from.read_short();
         }
         if rest.is_empty() && keeps {
             return Ok(Passed::Bytes(given));

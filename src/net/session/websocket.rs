@@ -373,7 +373,7 @@ impl<'a> MessageCopier<'a> {
             (Ok([]), _) => Ok(ReadPart::End),
             (Ok(chunk), _) => {
                 if chunk.len() < room {
-                    self.from.stream.drained();
+                    self.from.stream.read_short();
                 }
                 Ok(ReadPart::Bytes(chunk))
             }
