@@ -6,13 +6,41 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 /// Reads a text file of at most `max` bytes.
 ///
 /// # Errors
 /// What the system says; `FileTooLarge` for a longer one, `InvalidData` for what is not UTF-8.
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    read_all(File::open(path)?, max)
+}
+
+/// The same of a file that is one; `InvalidInput` for a pipe or a device.
+///
+/// # Errors
+/// As of [`read_text`].
+pub fn read_file(path: &Path, max: u64) -> io::Result<String> {
+    read_all(open_file(path)?, max)
+}
+
+/// Opens a file, or a folder, for reading: who opens a pipe waits for somebody who writes to it.
+///
+/// # Errors
+/// What the system says; `InvalidInput` for what is neither.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        return Ok(file);
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, "it is a pipe or a device"))
+}
+
+fn read_all(file: File, max: u64) -> io::Result<String> {
     let mut text = String::new();
-    let length = File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    let length = file.take(max + 1).read_to_string(&mut text)?;
     if u64::try_from(length).is_ok_and(|length| length <= max) {
         return Ok(text);
     }

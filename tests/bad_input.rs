@@ -193,13 +193,35 @@ fn a_taken_port_is_named_and_a_restart_helps() {
         drop(listener);
     }
     let socket = UdpSocket::bind(("::", port)).unwrap();
-    refused(&run(), 1, &[&format!("UDP port {port} is taken"), "--port"]);
+    let ended = run();
+    refused(&ended, 1, &[&format!("UDP port {port} is taken"), "--port"]);
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(!said.contains("In the client"), "nobody is to type that in: {said}");
     drop(socket);
-    let mut child = command(&[]).args(flags).stdout(Stdio::null()).spawn().unwrap();
+    // A full disk under its output keeps it from nothing.
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut child = command(&[]).args(flags).stdout(full).spawn().unwrap();
     let served = wait_port(port);
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(served, "not even with free ports");
+}
+
+#[test]
+fn a_pipe_in_place_of_the_key_keeps_nobody_waiting() {
+    let folder = Folder::new("pipe");
+    let data = folder.0.to_str().unwrap();
+    let key = folder.0.join("id_ed25519");
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+    for word in ["check", "serve", "export"] {
+        let run = ["20", env!("CARGO_BIN_EXE_hbb"), word, "--data", data];
+        let more: &[&str] = if word == "export" { &["--host", "rd.example.org"] } else { &[] };
+        let ended = Command::new("timeout").args(run).args(more).output().unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(ended.status.code(), Some(3), "{word}: {said}");
+        assert!(said.contains("id_ed25519 cannot be read: it is a pipe"), "{word}: {said}");
+    }
 }
 
 /// Whether somebody listens on the port within a while.

@@ -2,7 +2,6 @@
 //! nothing. Must not know how a key signs.
 //! Checks: C77 (config strings), tests/cli.rs (the other forms).
 
-use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal as _};
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
@@ -12,6 +11,7 @@ use super::exit::{Exit, print};
 use super::{import, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
+use crate::file::open_file;
 use crate::json::quote;
 use crate::settings;
 use hbb_core::base::address::{host, host_port};
@@ -119,7 +119,7 @@ fn client_key(config: &Config) -> Result<String, Exit> {
 /// The public half of the secret key file; of the public one if only the server may read the other.
 fn public_key(config: &Config) -> Result<String, Exit> {
     let secret = keygen::secret_path(config);
-    if File::open(&secret).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    if open_file(&secret).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
         && let Some(text) = keygen::read_public(&secret)
     {
         return Ok(text);

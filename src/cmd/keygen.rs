@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::exit::{Exit, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
-use crate::file::{draft_of, publish, read_text};
+use crate::file::{draft_of, publish, read_file};
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey};
 use log::warn;
@@ -179,7 +179,7 @@ pub(super) fn read_for(config: &Config) -> Result<Option<ServerKey>, Exit> {
 
 /// The key in a secret key file; None if there is no such file.
 fn read(path: &Path) -> Result<Option<ServerKey>, Exit> {
-    let text = match read_text(path, KEY_FILE_BYTES_MAX) {
+    let text = match read_file(path, KEY_FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && !exists(path) => return Ok(None),
         Err(error) => return Err(unreadable(path, &error)),
@@ -213,7 +213,7 @@ fn damaged(path: &Path, why: KeyError) -> Exit {
 
 /// The text of the public key file beside `secret`, trimmed; None if it cannot be read.
 pub(super) fn read_public(secret: &Path) -> Option<String> {
-    let text = read_text(&public_path(secret), KEY_FILE_BYTES_MAX).ok()?;
+    let text = read_file(&public_path(secret), KEY_FILE_BYTES_MAX).ok()?;
     Some(text.trim().into())
 }
 
@@ -380,7 +380,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
         ErrorKind::InvalidData => {
             "It is no plain text: an editor may have saved it as UTF-16. Save it as UTF-8."
         }
-        ErrorKind::FileTooLarge => "It is no key file. Restore that from a backup.",
+        ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
+            "It is no key file. Restore that from a backup."
+        }
         _ => "Give it to the user that hbb runs as, or name another directory with --data.",
     };
     Exit::unusable(format!(

@@ -44,11 +44,6 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
         Role::Rendezvous => None,
         Role::All | Role::Relay => Some(relay(&config, &keys, &live)?),
     };
-    print(&greeting::text(&config, &keys))?;
-    greeting::warn_of(&config);
-    if !taken_over {
-        greeting::warn_of_upstream(&config);
-    }
     let (ip, role, console) = (config.bind, config.role, config.console);
     let listening = Listening { ip, ports: config.ports, role, console };
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
@@ -65,7 +60,15 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
         control,
         confinement,
     };
-    run_shell(setup, signals).map_err(exit)
+    let greet = || {
+        // A disk that is full of logs is no reason not to serve.
+        let _ = print(&greeting::text(&config, &keys));
+        greeting::warn_of(&config);
+        if !taken_over {
+            greeting::warn_of_upstream(&config);
+        }
+    };
+    run_shell(setup, signals, &greet).map_err(exit)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {

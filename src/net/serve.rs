@@ -128,13 +128,15 @@ struct Sockets {
     listeners: Vec<(PortService, TcpListener)>,
 }
 
-/// Serves until SIGTERM or SIGINT; registrations on their way are durable on return.
+/// Serves until SIGTERM or SIGINT; registrations on their way are durable on return. `opened` is
+/// called as soon as all ports are ours.
 ///
 /// # Errors
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
-pub(crate) fn run(setup: Setup, signals: Reloads) -> Result<(), ServeError> {
+pub(crate) fn run(setup: Setup, signals: Reloads, opened: &dyn Fn()) -> Result<(), ServeError> {
     let signals = signals.and_stops().map_err(ServeError::System)?;
     let sockets = open(&setup)?;
+    opened();
     let executor = Executor::default();
     let mut ended = Ok(());
     let serving = serve(setup, signals, sockets, executor.clone());

@@ -53,7 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prost", &["src/core/wire/message/"]),
     ("qrcodegen", &["src/cmd/export.rs"]),
     ("redb", &["src/store/redb.rs", "src/store/backend.rs"]),
-    ("rustix", &["src/cmd/store.rs", "src/log/terminal.rs", "src/net/"]),
+    ("rustix", &["src/cmd/store.rs", "src/file.rs", "src/log/terminal.rs", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
     ("seccompiler", &["src/net/process/calls.rs"]),
     ("sha1_smol", &["src/core/wire/handshake.rs"]),
