@@ -14,10 +14,10 @@ use crate::net::conn::link::Link;
 /// Bytes read at once.
 const READ_BYTES: usize = 2048;
 
-/// Ready when a parked leg is gone. Its end counts as that even behind a few bytes: a target says its
-/// first words at once, and one that left must not be joined with its own next try. Reads at most
-/// [`PARKED_BYTES_MAX`] of what it sends meanwhile, which is how the end shows early; a leg that
-/// sends more is not watched further. Those are its own (C107).
+/// Ready when a parked leg is gone. Its end counts as that even behind a few bytes: a target says
+/// its first words at once, and one that left must not be joined with its own next try. Reads at
+/// most [`PARKED_BYTES_MAX`] of what it sends meanwhile, which is how the end shows early; a leg
+/// that sends more is not watched further. Those are its own (C107).
 pub async fn until_gone(leg: &mut Link) {
     while leg.leftover.len() < PARKED_BYTES_MAX
         && leg.has_room(READ_BYTES.min(PARKED_BYTES_MAX - leg.leftover.len()))
