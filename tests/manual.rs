@@ -206,7 +206,7 @@ fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
 }
 
 /// What OpenWrt's rpcd answers beside the commands of ctl.
-const OF_RPCD: [&str; 3] = ["export", "log", "zones"];
+const OF_RPCD: [&str; 2] = ["export", "zones"];
 
 #[test]
 fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {

@@ -13,25 +13,31 @@ use hbb::store;
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
 use python::passes;
 
-/// A store with the ids of openwrt/hostile.txt, which no version lets in any more, in `HBB_MADE`.
-fn make_hostile_store() {
+/// Two stores in `HBB_MADE`: one with the ids of openwrt/hostile.txt, which no version lets in any
+/// more, and one of many devices.
+fn make_stores() {
     static MADE: Once = Once::new();
     MADE.call_once(|| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile.store");
-        drop(std::fs::remove_file(&path));
-        let ids = include_str!("openwrt/hostile.txt").replace("\\u202e", "\u{202e}");
-        let record = |id| {
-            Change::Put(Record {
-                id: PeerId::new(id).unwrap(),
-                device: DeviceId::new(b"a device").unwrap(),
-                key: PeerKey([7; 32]),
-                first_seen_secs: 0,
-                state: RecordState::Registered(None),
-            })
-        };
-        let records: Vec<Change> = ids.lines().map(record).collect();
-        store::open(&path).unwrap().commit(&records).unwrap();
+        make_store("hostile", &include_str!("openwrt/hostile.txt").replace("\\u202e", "\u{202e}"));
+        let many: Vec<String> = (0..1010).map(|at| format!("{}\n", 500_000_000 + at)).collect();
+        make_store("many", &many.concat());
     });
+}
+
+fn make_store(name: &str, ids: &str) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name).with_extension("store");
+    drop(std::fs::remove_file(&path));
+    let record = |id| {
+        Change::Put(Record {
+            id: PeerId::new(id).unwrap(),
+            device: DeviceId::new(b"a device").unwrap(),
+            key: PeerKey([7; 32]),
+            first_seen_secs: 0,
+            state: RecordState::Registered(None),
+        })
+    };
+    let records: Vec<Change> = ids.lines().map(record).collect();
+    store::open(&path).unwrap().commit(&records).unwrap();
 }
 
 #[test]
@@ -103,7 +109,7 @@ fn the_luci_app_is_small_and_installs() {
 
 #[test]
 fn the_rpcd_plugin_answers_as_hbb_and_refuses_the_rest() {
-    make_hostile_store();
+    make_stores();
     passes("openwrt/app.py", "Plugin");
 }
 
@@ -114,6 +120,6 @@ fn every_text_of_luci_can_be_translated() {
 
 #[test]
 fn every_button_of_luci_works_in_a_browser() {
-    make_hostile_store();
+    make_stores();
     passes("openwrt/views.py", "Views");
 }

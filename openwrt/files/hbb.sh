@@ -9,6 +9,7 @@
 say() { # LEVEL TEXT
 	logger -t hbb -p "daemon.$1" "$2"
 	[ "$1" = info ] || echo "hbb: $2" >&2
+	[ "$1" != err ] || [ -z "$REFUSED" ] || echo "$2" | grep -v 'see above$' >>"$REFUSED"
 }
 
 # Those of a list, or the one of 'option': 'uci set' makes that where 'uci add_list' was meant.

@@ -13,14 +13,16 @@ import unittest
 from packages import BUILDROOT, EPOCH, MADE, Adb, contents, installed, members
 from scratch import HBB, HERE, ROOT, Scratch, need
 
-sys.path.insert(0, str(HERE / "luci"))
+sys.path[:0] = [str(HERE / "luci"), str(ROOT / "openwrt")]
+import lmo  # noqa: E402 (beside openwrt/package)
 from devices import HOSTILE, Server  # noqa: E402
 
 FOLDER = ROOT / "openwrt/luci-app-hbb"
 VIEWS = FOLDER / "htdocs/luci-static/resources"
+DAEMON = FOLDER / "daemon.js"
 MENU = FOLDER / "root/usr/share/luci/menu.d/luci-app-hbb.json"
 ACL = FOLDER / "root/usr/share/rpcd/acl.d/luci-app-hbb.json"
-KIB_MAX = 25
+BYTES_MAX = 12 << 10
 FILES = {
     "usr/libexec/rpcd/hbb": 0o755,
     "usr/share/luci/menu.d/luci-app-hbb.json": 0o644,
@@ -42,7 +44,7 @@ def apk():
 class Package(unittest.TestCase):
     def test_it_is_small(self):
         for package in [ipk(), apk()]:
-            self.assertLessEqual(len(package), KIB_MAX * 1024)
+            self.assertLessEqual(len(package), BYTES_MAX)
 
     def test_files_modes_and_owners_are_the_same_in_both(self):
         data = members(contents(ipk())["data.tar.gz"])
@@ -56,6 +58,20 @@ class Package(unittest.TestCase):
         content = contents(contents(ipk())["data.tar.gz"])
         self.assertEqual({path: files[path][3] for path in FILES},
                          {path: content[path] for path in FILES})
+
+    def test_what_is_left_out_of_the_files_changes_nothing(self):
+        content = contents(contents(ipk())["data.tar.gz"])
+        node = need("node", "nodejs")
+        for path in sorted((FOLDER / "htdocs").rglob("*.js")):
+            made = content[f"www/{path.relative_to(FOLDER / 'htdocs')}"].decode()
+            for text in [path.read_text(), made]:
+                checked = subprocess.run([node, "--check", "-"], input=f"(function(){{{text}\n}})",
+                                         capture_output=True, text=True, check=False)
+                self.assertEqual(checked.returncode, 0, checked.stderr)
+            self.assertEqual(words_of(made), words_of(path.read_text()), path.name)
+        for path in [MENU, ACL]:
+            made = content[str(path.relative_to(FOLDER / "root"))]
+            self.assertEqual(json.loads(made), json.loads(path.read_text()))
 
     def test_it_fits_any_architecture_and_needs_hbb_and_luci(self):
         about = contents(contents(ipk())["control.tar.gz"])
@@ -75,7 +91,7 @@ class Package(unittest.TestCase):
         listed = MADE["ipk/x86_64/Packages"].decode()
         self.assertIn("Filename: luci-app-hbb_0.1.0-r1_all.ipk\n"
                       f"Size: {len(ipk())}\n", listed)
-        _hbb, info = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        _hbb, info, _german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
         self.assertEqual((info[0], info[12]), (b"luci-app-hbb", len(apk())))
 
     def test_installing_it_tells_rpcd_and_empties_luci_s_cache(self):
@@ -127,6 +143,12 @@ class Package(unittest.TestCase):
         self.assertIn("killall -HUP rpcd", told)
 
 
+def words_of(script):
+    """What is left of JavaScript without comments and blanks outside of texts."""
+    parts = re.split(r"('(?:[^'\\\n]|\\.)*')", re.sub(r"(?m)^\s*//.*$", "", script))
+    return [part if at % 2 else "".join(part.split()) for at, part in enumerate(parts)]
+
+
 # A stub of luci.mk.
 LUCI_MK = """
 export SCRIPT=$(Package/$(PKG_NAME)/postinst)
@@ -158,7 +180,7 @@ class Plugin(unittest.TestCase):
             self.assertEqual(self.call(method), server.ctl(method))
         status, want = self.call("status"), server.ctl("status")
         self.assertIs(status.pop("running"), True)
-        self.assertEqual(set(status), set(want))
+        self.assertEqual(set(status) - {"boot", "refused"}, set(want))
         self.assertEqual([status[name] for name in ["key", "port", "peers"]],
                          [want[name] for name in ["key", "port", "peers"]])
         page = self.call("peers", count=1)
@@ -220,7 +242,7 @@ class Plugin(unittest.TestCase):
 
     def test_hostile_ids_that_are_stored_are_told_banned_and_forgotten(self):
         server = Server(self, HBB, self.root)
-        server.store_hostile_ids()
+        server.use_store("hostile")
         self.assertEqual({peer["id"] for peer in self.call("peers")["peers"]}, set(HOSTILE))
         seen, after = [], {}
         while after is not None and len(seen) < len(HOSTILE) + 1:
@@ -239,10 +261,12 @@ class Plugin(unittest.TestCase):
 
     def test_a_server_that_does_not_run_is_told(self):
         self.root.run("uci set hbb.server.enabled=0; uci commit hbb")
-        self.assertEqual(self.call("status"),
-                         {"running": False, "version": "0.1.0", "enabled": False})
+        self.root.write("var/etc/hbb.refused", 'refused: "a"\nand b\n')
+        self.assertEqual(self.call("status"), {
+            "running": False, "boot": False, "refused": ['refused: "a"', "and b"],
+            "enabled": False})
         for method in ["peers", "sessions", "bans", "limits", "reload", "export"]:
-            self.assertEqual(self.call(method), {"running": False, "error": "hbb is not running"})
+            self.assertEqual(self.call(method), {"error": "hbb is not running"})
         # So is one that ended and left its socket.
         server = Server(self, HBB, self.root)
         server.process.kill()
@@ -258,13 +282,15 @@ class Plugin(unittest.TestCase):
         self.assertIn(f"rd.example.org:{server.port}", text)
         self.assertIn(server.key(), text)
         self.assertIn("█", self.call("export", host="192.0.2.1", format="qr")["qr"])
+        name = self.call("export", host="2001:db8::1", format="exe")["exe"]
+        self.assertRegex(name, r"^rustdesk-licensed-\w+\.exe$")
 
     def test_zones_tell_the_rules_in_force(self):
         self.root.write("etc/config/network", "config interface 'loopback'\n"
                         "config interface 'lan'\n")
         self.root.run("uci add_list hbb.firewall.zone=wan; uci commit hbb")
-        closed = {"name": "wan", "open": False, "tcp": "", "udp": ""}
-        lan = {"name": "lan", "open": True, "tcp": "", "udp": ""}
+        closed = {"name": "wan", "open": False, "chosen": True, "tcp": "", "udp": ""}
+        lan = {"name": "lan", "open": True, "chosen": False, "tcp": "", "udp": ""}
         self.assertEqual(self.call("zones"), {"method": "procd", "zones": [lan, closed],
                                               "networks": ["lan"]})
         # What procd was told is not yet what the firewall has.
@@ -281,14 +307,33 @@ class Plugin(unittest.TestCase):
         self.assertEqual(self.call("zones")["zones"], [lan, closed | ports])
 
     def test_rights_cover_each_method_once(self):
-        (group,) = json.loads(ACL.read_text()).values()
+        group, settings = json.loads(ACL.read_text()).values()
         read, write = group["read"]["ubus"]["hbb"], group["write"]["ubus"]["hbb"]
         self.assertEqual(sorted(read + write), sorted(self.methods()))
         changes = ["disconnect", "forget", "ban", "unban", "set_limit", "reload"]
         self.assertEqual(write, changes)
-        for rights in group["read"], group["write"]:
-            self.assertEqual((set(rights), rights["uci"]), ({"ubus", "uci"}, ["hbb"]))
+        self.assertEqual(settings["read"], {"uci": ["hbb"]})
+        self.assertEqual(settings["write"], {"uci": ["hbb"]})
         self.assertEqual(ACL.stat().st_mode & 0o022, 0, "ubusd refuses it")
+
+    def test_no_right_reads_a_secret_key(self):
+        # The configuration may hold one, so it is read with the right to the settings alone; of
+        # files none is read, and of programs the init script alone is run, with these words.
+        group, settings = json.loads(ACL.read_text()).values()
+        self.assertEqual(set(group["read"]) | set(group["write"]), {"ubus", "file"})
+        self.assertNotIn("file", group["read"])
+        words = [f"/etc/init.d/hbb {word}" for word in ["start", "stop", "restart", "enable",
+                                                        "disable"]]
+        self.assertEqual(group["write"]["file"], {word: ["exec"] for word in words})
+        self.assertEqual(set(group["read"]["ubus"]), {"hbb", "log"})
+        self.assertEqual(set(group["write"]["ubus"]), {"hbb", "file"})
+        self.assertNotIn("file", settings["read"] | settings["write"])
+        server = Server(self, HBB, self.root)
+        secret = self.root.read("etc/hbb/id_ed25519").strip()
+        self.assertGreater(len(secret), 80)
+        told = [self.root.call_plugin(method, "{}") for method in group["read"]["ubus"]["hbb"]]
+        self.assertNotIn(secret, "".join(told))
+        server.stop()
 
     def test_each_entry_of_the_menu_is_a_view(self):
         views = [entry["action"]["path"] for entry in json.loads(MENU.read_text()).values()
@@ -301,7 +346,7 @@ def texts():
     """What is shown of views, menu and rights, with the files it is in."""
     found = {}
     string = r"'(?:[^'\\]|\\.)*'"
-    for path in sorted(VIEWS.rglob("*.js")):
+    for path in [*sorted(VIEWS.rglob("*.js")), DAEMON]:
         for match in re.finditer(rf"\b_\(({string}(?:\s*\+\s*{string})*)\)", path.read_text()):
             parts = re.findall(string, match.group(1))
             text = "".join(part[1:-1].replace("\\'", "'") for part in parts)
@@ -310,6 +355,11 @@ def texts():
         for entry in json.loads(path.read_text()).values():
             found.setdefault(entry[name], set()).add(str(path.relative_to(FOLDER)))
     return found
+
+
+# What po2lmo of LuCI was seen to make of texts, in each remainder of their bytes by four.
+KNOWN = {b"a": 291415938, b"Up": 945874295, b"Log": 4006376445, "Ger\u00e4te".encode(): 3300931079,
+         "f\u00fcr".encode(): 1982330644, b"Devices": 335594471, "na\u00ef".encode(): 56990155}
 
 
 def template():
@@ -329,7 +379,41 @@ class Translations(unittest.TestCase):
             calls = len(re.findall(r"\b_\(", path.read_text()))
             seen = len(re.findall(r"\b_\('(?:[^'\\]|\\.)*'(?:\s*\+\s*'(?:[^'\\]|\\.)*')*\)",
                                   path.read_text()))
-            self.assertEqual(calls, seen, path.name)
+            # What the server says is translated as it comes.
+            told = path.read_text().count("_(why)")
+            self.assertEqual(calls - seen, told, path.name)
+
+    def test_what_the_server_says_is_as_it_says_it(self):
+        sources = "".join((ROOT / path).read_text() for path in [
+            "openwrt/luci-app-hbb/root/usr/libexec/rpcd/hbb", "src/net/control/owners.rs",
+            "src/net/control/answer.rs", "src/config/doubts.rs"])
+        said = re.sub(r"\\\n\s*", "", sources).replace(" (--role)", "").replace("{port}", "%s")
+        told = [text for text, places in texts().items() if "daemon.js" in places]
+        self.assertGreater(len(told), 10)
+        for text in told:
+            self.assertIn(text, said)
+        # None is missing that 'ctl' or a doubt can tell.
+        names = r'(?:NO_\w+|BUSY|NOT_STORED|OWN): &(?:\'static )?str = "([^"]*)"'
+        for line in re.findall(names, said):
+            self.assertIn(re.sub(r"; 'hbb.*", "", line), told)
+
+    def test_the_catalogue_is_that_of_the_german_one(self):
+        package = contents(contents(MADE["ipk/x86_64/luci-i18n-hbb-de_0.1.0-r1_all.ipk"])
+                           ["data.tar.gz"])
+        files = {path: content for path, content in package.items() if content}
+        self.assertEqual(files.pop("etc/uci-defaults/luci-i18n-hbb-de").decode(),
+                         "uci set luci.languages.de='Deutsch (German)'; uci commit luci\n")
+        ((path, catalogue),) = files.items()
+        self.assertEqual(path, "usr/lib/lua/luci/i18n/hbb.de.lmo")
+        read = lmo.read(catalogue)
+        # As po2lmo of LuCI makes them: the rule for plurals, and hashes it was seen to give.
+        self.assertEqual(read[0], "nplurals=2; plural=n != 1;")
+        self.assertEqual([lmo.digest(text) for text in KNOWN], list(KNOWN.values()))
+        text = (FOLDER / "po/de/hbb.po").read_text()
+        self.assertEqual(read[lmo.digest(b"Devices")], "Ger\u00e4te")
+        changed = sum(one != other for one, other in
+                      re.findall(r'^msgid "(.+)"\nmsgstr "(.*)"$', text, re.M))
+        self.assertEqual(len(read) - 1, changed)
 
     def test_the_german_one_is_whole_and_keeps_the_places_of_words(self):
         text = (FOLDER / "po/de/hbb.po").read_text()

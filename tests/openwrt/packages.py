@@ -169,7 +169,7 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
         for name in ARCHITECTURES:
             text = MADE[f"ipk/{name}/Packages"]
             self.assertEqual(gzip.decompress(MADE[f"ipk/{name}/Packages.gz"]), text)
-            own, _app, rest = text.decode().split("\n\n")
+            own, _app, _german, rest = text.decode().split("\n\n")
             fields = dict(line.split(": ", 1) for line in own.splitlines() if ": " in line)
             self.assertEqual(MADE[f"ipk/{name}/{fields['Filename']}"], ipk(name))
             self.assertEqual(fields["Size"], str(len(ipk(name))))
@@ -284,15 +284,17 @@ class Apk(unittest.TestCase):
         for name in ARCHITECTURES:
             adb = Adb(MADE[f"apk/{name}/packages.adb"])
             self.assertEqual(adb.schema, b"indx")
-            info, _app = adb.root[1]
+            info, _app, _german = adb.root[1]
             self.assertEqual((info[0], info[4], info[12]), (b"hbb", name.encode(), len(apk(name))))
             self.assertEqual(info[2], hashlib.sha256(Adb(apk(name)).tree).digest())
 
     def test_the_index_tells_what_a_package_needs_and_stands_for(self):
-        info, app = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        info, app, german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
         self.assertEqual(info[14:], [None, [[b"hbb-any"]]])
         self.assertEqual(app[14:], [[[b"hbb"], [b"libc"], [b"luci-base"]],
                                     [[b"luci-app-hbb-any"]]])
+        self.assertEqual((german[0], german[4], german[14]),
+                         (b"luci-i18n-hbb-de", b"noarch", [[b"libc"], [b"luci-app-hbb"]]))
 
 
 class Scripts(unittest.TestCase):

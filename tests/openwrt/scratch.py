@@ -131,7 +131,8 @@ class Scratch:
         made = packer()
         files = made.Recipe(made.MAKEFILE.read_text()).files(Path(HBB))
         if app:
-            files |= made.App((made.APP / "Makefile").read_text()).files(None)
+            for one in made.applications():
+                files |= one.files(None)
         for path, entry in files.items():
             target = self.path / path
             target.parent.mkdir(parents=True, exist_ok=True)

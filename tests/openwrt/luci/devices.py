@@ -39,13 +39,13 @@ def free_port():
 class Server:
     """Ends with the test. Its flags are in a file, so that it can be reloaded."""
 
-    def __init__(self, test, program, root):
+    def __init__(self, test, program, root, more=""):
         self.program, self.root, self.port = program, root, free_port()
         for folder in ["tmp/run/hbb", "tmp/etc/hbb", "etc/hbb"]:
             (root.path / folder).mkdir(parents=True, exist_ok=True)
         self.socket = root.path / "tmp/run/hbb/hbb.sock"
         common = (f"--port={self.port}\n--new-peers-per-day=9999\n--registrations-per-minute=9999\n"
-                  "--writes-per-day=0\n")
+                  f"--writes-per-day=0\n{more}")
         # As the router's processes see it, and as ours do.
         root.write("tmp/etc/hbb/flags", f"--data=/etc/hbb\n{common}")
         flags = root.path / "flags"
@@ -65,11 +65,11 @@ class Server:
             assert running, self.root.read("tmp/log")
             time.sleep(0.02)
 
-    def store_hostile_ids(self):
-        """Starts anew with the store that tests/openwrt.rs made of HOSTILE."""
+    def use_store(self, name):
+        """Starts anew with a store that tests/openwrt.rs made: 'hostile' of HOSTILE, or 'many'."""
         self.stop()
         self.socket.unlink(missing_ok=True)
-        shutil.copy(Path(os.environ["HBB_MADE"]) / "hostile.store",
+        shutil.copy(Path(os.environ["HBB_MADE"]) / f"{name}.store",
                     self.root.path / "etc/hbb/hbb.store")
         self.start()
 

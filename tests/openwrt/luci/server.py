@@ -1,25 +1,33 @@
 """A stub of uhttpd and rpcd, not OpenWrt's: serves LuCI's files, and the ubus calls of its pages.
 
 Calls of the object hbb run the real plugin in a scratch root, with the arguments rpcd gives it;
-rights are those of the real acl.d file. The object uci works on the scratch root's files.
+rights are those of the real acl.d file. The object uci works on the scratch root's files; the
+init script does what the test says. Texts are translated by the catalogue of the package.
 """
 
+import fnmatch
 import http.server
 import json
 import mimetypes
 import re
+import socket
+import sys
 import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 APP = HERE.parent.parent.parent / "openwrt/luci-app-hbb"
+sys.path.append(str(APP.parent))
+import lmo  # noqa: E402 (beside openwrt/package)
+
 ACCESS_DENIED = 6
 PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>hbb</title>
+<html lang="%s" data-darkmode="%s"><head><meta charset="utf-8"><title>hbb</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="/luci-static/bootstrap/cascade.css">
 <link rel="stylesheet" media="only screen and (max-device-width: 854px)"
   href="/luci-static/bootstrap/mobile.css">
+<script src="/cgi-bin/luci/admin/translations/%s"></script>
 <script src="/luci-static/resources/cbi.js"></script></head>
 <body><header><a class="brand" href="/">router</a><ul class="nav" id="topmenu"></ul>
 <div id="indicators" class="pull-right"></div></header>
@@ -66,6 +74,8 @@ class Uci:
         self.root = root
         self.pending = {}
         self.calls = []
+        # What follows from a change of a configuration.
+        self.applied = lambda: None
 
     def config(self, name):
         if name not in self.pending:
@@ -106,6 +116,7 @@ class Uci:
         self.calls.append(("apply", {}))
         for name in self.changes()["changes"]:
             self.root.write(f"etc/config/{name}", self.pending[name].text())
+        self.applied()
         return {}
 
     def confirm(self, **_):
@@ -115,21 +126,28 @@ class Uci:
 
 
 class Router:
-    """One login: 'read' or 'write'."""
+    """One login: 'read' or 'write', in one language."""
 
-    def __init__(self, root, folders, rights="write"):
+    def __init__(self, root, folders, rights="write", language="en", host="127.0.0.1"):
         self.root, self.folders, self.rights = root, folders, rights
+        self.language, self.dark = language, False
         self.uci = Uci(root)
         self.lock = threading.Lock()
         acl = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-hbb.json").read_text())
-        groups = acl["luci-app-hbb"]
-        self.groups = [groups["read"], groups["write"]] if rights == "write" else [groups["read"]]
+        kinds = ["read", "write"] if rights == "write" else ["read"]
+        self.groups = [group[kind] for group in acl.values() for kind in kinds]
+        self.name, self.log = "127.0.0.1", []
+        # What 'file exec' of the init script does: gives its exit code and stderr.
+        self.service = lambda action: (0, "")
         router = self
 
         class Handler(Http):
             here = router
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Web(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        self.server = Web((host, 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
@@ -137,7 +155,7 @@ class Router:
         self.server.server_close()
 
     def address(self, view):
-        return f"http://127.0.0.1:{self.server.server_port}/cgi-bin/luci/{view}"
+        return f"http://{self.name}:{self.server.server_port}/cgi-bin/luci/{view}"
 
     def page(self, view):
         node = {"satisfied": True, "readonly": self.rights == "read", "title": "hbb"}
@@ -147,7 +165,16 @@ class Router:
                "dispatchpath": ["admin", "services", "hbb", view], "pollinterval": 1,
                "nodespec": node, "apply_rollback": 90, "apply_holdoff": 1, "apply_timeout": 5,
                "apply_display": 0.5}
-        return (PAGE % (json.dumps(env), f"hbb/{view}")).encode()
+        words = (self.language, str(self.dark).lower(), self.language, json.dumps(env))
+        return (PAGE % (*words, f"hbb/{view}")).encode()
+
+    def translations(self, language):
+        """As LuCI gives them to pages: by hash, of all catalogues that are installed."""
+        texts = {}
+        for path in (self.root.path / "usr/lib/lua/luci/i18n").glob(f"*.{language}.lmo"):
+            read = lmo.read(path.read_bytes())
+            texts |= {f"{key:08x}": text for key, text in read.items() if key}
+        return ("window.TR=" + json.dumps(texts)).encode()
 
     def file(self, path):
         for folder in [APP / "htdocs", *self.folders]:
@@ -160,23 +187,40 @@ class Router:
             # Some rights, and those on LuCI's own configuration, every login has.
             if method in ("changes", "apply", "confirm", "revert") or args["config"] == "luci":
                 return True
-            return any(
-                args.get("config") in group.get("uci", []) for group in
-                (self.groups[:1] if method == "get" else self.groups[1:]))
-        return any(method in group["ubus"].get(name, []) for group in self.groups)
+            read = method == "get"
+            acl = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-hbb.json").read_text())
+            granted = [group["read" if read else "write"] for group in acl.values()]
+            return any(args["config"] in group.get("uci", []) for group in granted
+                       if group in self.groups)
+        return any(method in group.get("ubus", {}).get(name, []) for group in self.groups)
+
+    def may_run(self, command):
+        return any(fnmatch.fnmatchcase(command, pattern) and "exec" in rights
+                   for group in self.groups for pattern, rights in group.get("file", {}).items())
 
     def ubus(self, name, method, args):
         """[code, answer], as rpcd gives it."""
         if (name, method) == ("session", "access"):
             return [0, {"access": True}]
-        if name in ("luci", "file", "system", "network", "session"):
-            return [0, {}]
+        if name in ("luci", "system", "network", "session") or (name == "uci" and
+                                                                args.get("config") == "system"):
+            return [0, {"values": {}}]
         with self.lock:
             if not self.allowed(name, method, args):
                 return [ACCESS_DENIED]
             if name == "uci":
                 return [0, self.uci.call(method, args)]
+            if name == "log":
+                return [0, {"log": self.log}]
+            if name == "file":
+                return self.executed(args["command"], args["params"])
             return [0, self.plugin(method, args)]
+
+    def executed(self, program, words):
+        if not self.may_run(" ".join([program, *words])):
+            return [ACCESS_DENIED]
+        code, said = self.service(words[0])
+        return [0, {"code": code, "stderr": said}]
 
     def plugin(self, method, args):
         return json.loads(self.root.call_plugin(method, json.dumps(args, ensure_ascii=False)))
@@ -188,7 +232,7 @@ class Http(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path.partition("?")[0].strip("/")
         if path.startswith("cgi-bin/luci/admin/translations"):
-            return self.answer(b"", "text/javascript")
+            return self.answer(self.here.translations(path.rpartition("/")[2]), "text/javascript")
         if path.startswith("cgi-bin/luci/"):
             return self.answer(self.here.page(path.rpartition("/")[2]), "text/html")
         body = self.here.file(path)

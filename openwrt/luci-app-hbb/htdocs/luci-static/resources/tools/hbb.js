@@ -3,25 +3,65 @@
 // takes a bare string for HTML, that of a title too.
 'use strict';
 'require baseclass';
+'require dom';
 'require rpc';
 'require ui';
 
-function two(number) {
-	return (number < 10 ? '0' : '') + number;
-}
+// What settings are called, by the names of their flags.
+const NAMES = {
+	enabled: _('Enabled'),
+	public: _('Public name'),
+	zone: _('Open to'),
+	require_key: _('Require key'),
+	always_use_relay: _('Always relay'),
+	relay_port: _('Relay\'s port'),
+	relay_servers: _('Other relays'),
+	relay_threads: _('Threads'),
+	dscp: _('DSCP mark'),
+	blocklist: _('Blocked'),
+	blacklist: _('Slowed'),
+	registrations_per_minute: _('Registrations a minute and address'),
+	new_peers_per_day: _('New devices a day and address'),
+	max_peers: _('Devices'),
+	max_connections: _('Connections'),
+	max_sessions: _('Relayed sessions'),
+	total_bandwidth: _('All sessions, Mb/s'),
+	single_bandwidth: _('One session, Mb/s'),
+	downgrade_threshold: _('Slow down sessions that use more than %'),
+	downgrade_start_check: _('of their speed for minutes'),
+	limit_speed: _('down to, Mb/s'),
+	writes_per_day: _('MiB written a day'),
+	role: _('Role'),
+	port: _('Port'),
+	single_port: _('Single port'),
+	no_api_port: _('API server elsewhere'),
+	key: _('Key'),
+	key_file: _('Key file'),
+	data: _('Data directory'),
+	lan: _('Local network'),
+	interface: _('Listen on'),
+	trusted_proxies: _('Trusted proxies'),
+	proxy_header: _('Proxies\' header'),
+	proxy_protocol: _('PROXY protocol'),
+	quiet_start: _('Quiet start'),
+	mdns: _('Announce'),
+	log_level: _('Log level')
+};
 
 return baseclass.extend({
+	names: NAMES,
+
 	// Calls a method of the ubus object; what it refuses is an Error.
-	ask: function(method, args) {
-		const names = Object.keys(args || {}).filter(function(name) { return args[name] != null; });
+	ask(method, args) {
+		const names = Object.keys(args || {}).filter((name) => args[name] != null);
 		return rpc.declare({
 			object: 'hbb',
 			method: method,
 			params: names,
 			expect: {},
 			reject: true
-		}).apply(rpc, names.map(function(name) { return args[name]; }))
-			.then(function(reply) {
+		}).apply(rpc, names.map((name) => args[name]))
+			.then((reply) => {
 				if (reply.error)
 					throw new Error(reply.error);
 				return reply;
@@ -29,100 +69,125 @@ return baseclass.extend({
 	},
 
 	// For what a page can do without: null in place of an Error.
-	maybe: function(method, args) {
-		return this.ask(method, args).catch(function() { return null; });
+	maybe(method, args) {
+		return this.ask(method, args).catch(() => null);
 	},
 
-	told: function(reply) {
-		ui.addNotification(null, E('p', {}, [ reply.done ]), 'info');
+	// A sentence of the daemon or of its start, with settings called as on their page. Commands of
+	// a shell are left out; numbers are no part of what is translated.
+	said(text) {
+		if (/n id,|^what/.test(text))
+			return _('Enter an ID, an address, or a network such as 192.0.2.0/24.');
+		if (/denied|code 6\b/.test(text))
+			return _('Your login may not do that.');
+		if (/^(RPC|XHR|HTTP)/.test(text))
+			return _('The router did not answer; log in again.');
+		const refused = text.match(/(\w+)\.(\w+)=(.*) validates as/);
+		if (refused)
+			return _('%s: “%s” is not possible.').format(NAMES[refused[1] + '_' + refused[2]] ||
+				NAMES[refused[2]] || refused[2], refused[3]);
+		const numbers = [], of = text
+			.match(/^(?:refused: )?(?:--|[a-z]+\.)([a-z_-]+)( [^ ]+)?:? (.*)$/) || [];
+		const why = (of[3] || text).replace(/; .hbb.*| \(--role\)/, '')
+			.replace(/\d+/g, (number) => { numbers.push(number); return '%s'; });
+		const words = String.prototype.format.apply(_(why), numbers);
+		return of[1] ? (NAMES[of[1].replace(/-/g, '_')] || of[1]) + (of[2] || ':') + ' ' + words
+			: words;
 	},
 
-	complain: function(error) {
-		ui.addNotification(null, E('p', {}, [ error.message ]), 'error');
+	// One at a time: LuCI would pile them up.
+	complain(error) {
+		document.querySelectorAll('.hbb-told').forEach((old) => old.remove());
+		ui.addNotification(null, E('p', {}, [ this.said(error.message) ]), 'error', 'hbb-told');
 	},
 
-	// A button that does one thing, tells if it failed, and has the page drawn anew.
-	button: function(text, kind, act) {
-		const self = this;
+	// What is refused or doubted of the settings.
+	alerts(status) {
+		return status.refused.concat(status.doubts || []).map((text) =>
+			E('div', { class: 'alert-message warning' }, [ this.said(text) ]));
+	},
+
+	// A button that does one thing and tells if it failed.
+	button(text, kind, act) {
 		return E('button', {
-			'class': 'btn cbi-button cbi-button-' + kind,
-			'disabled': L.hasViewPermission() ? null : '',
-			'click': ui.createHandlerFn(this, function() {
-				return Promise.resolve(act()).catch(function(error) { self.complain(error); });
-			})
+			class: 'btn cbi-button cbi-button-' + kind,
+			disabled: L.hasViewPermission() ? null : '',
+			click: ui.createHandlerFn(this, () => Promise.resolve().then(act)
+				.catch((error) => this.complain(error)))
 		}, [ text ]);
 	},
 
-	// An id as 'hbb ctl' takes it, whatever it looks like.
-	named: function(id) {
-		return 'id=' + id;
+	dot(colour) {
+		return E('span', { style: 'color:' + colour }, [ '●' ]);
 	},
 
 	// Asks first; 'act' gives a promise. There may be another choice, a text and what it does.
-	confirm: function(title, question, text, act, another) {
-		const choice = L.bind(function(choice) {
-			return [ ' ', this.button(choice[0], 'negative', function() {
-				ui.hideModal();
-				return choice[1]();
-			}) ];
-		}, this);
+	confirm(title, question, text, act, another) {
+		const choice = (text, act) => [ ' ', this.button(text, 'negative', () => {
+			ui.hideModal();
+			return act();
+		}) ];
 		ui.showModal([ title ], [
 			E('p', {}, [ question ]),
-			E('div', { 'class': 'right' }, [
-				E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Cancel') ])
-			].concat(another ? choice(another) : [], choice([ text, act ])))
+			E('div', { class: 'right' }, [
+				E('button', { class: 'btn', click: ui.hideModal }, [ _('Cancel') ])
+			].concat(another ? choice(another[0], another[1]) : [], choice(text, act)))
 		]);
 	},
 
 	// Works without HTTPS too, where browsers have no clipboard for pages.
-	copy: function(text, button) {
-		const field = E('textarea', { 'style': 'position:fixed;top:0;opacity:0' }, [ text ]);
+	copy(text, button) {
+		const field = E('textarea', { style: 'position:fixed;top:0;opacity:0' }, [ text ]);
 		document.body.appendChild(field);
 		field.select();
 		const done = document.execCommand('copy');
-		document.body.removeChild(field);
+		field.remove();
 		const said = button.textContent;
 		button.textContent = done ? _('Copied') : _('Copy it by hand');
-		window.setTimeout(function() { button.textContent = said; }, 2000);
+		window.setTimeout(() => { button.textContent = said; }, 2000);
 	},
 
-	// 'rows' are arrays of cells, a cell an array of nodes and texts.
-	table: function(id, titles, rows, empty) {
-		const head = E('tr', { 'class': 'tr table-titles' }, titles.map(function(title) {
-			return E('th', { 'class': 'th' }, [ title ]);
-		}));
-		const body = rows.map(function(row) {
-			return E('tr', { 'class': 'tr' }, row.map(function(cell, at) {
-				return E('td', { 'class': 'td', 'data-title': titles[at] }, cell);
-			}));
-		});
+	row(titles, cells) {
+		return E('tr', { class: 'tr' }, cells.map((cell, at) =>
+			E('td', { class: 'td', 'data-title': titles[at] }, cell)));
+	},
+
+	// 'rows' are arrays of cells, a cell an array of nodes and texts; or nodes.
+	table(id, titles, rows, empty) {
+		const head = E('tr', { class: 'tr table-titles' }, titles.map((title) =>
+			E('th', { class: 'th' }, [ title ])));
+		const body = rows.map((row) => Array.isArray(row) ? this.row(titles, row) : row);
 		if (!rows.length)
-			body.push(E('tr', { 'class': 'tr placeholder' },
-				[ E('td', { 'class': 'td', 'colspan': titles.length }, [ E('em', {}, [ empty ]) ]) ]));
-		return E('table', { 'class': 'table', 'id': id }, [ head ].concat(body));
+			body.push(E('tr', { class: 'tr placeholder' },
+				[ E('td', { class: 'td', colspan: titles.length }, [ E('em', {}, [ empty ]) ]) ]));
+		return E('table', { class: 'table', id: id }, [ head ].concat(body));
 	},
 
-	section: function(title, nodes) {
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ title ]) ].concat(nodes));
+	section(title, nodes) {
+		return E('div', { class: 'cbi-section' }, [ E('h3', {}, [ title ]) ].concat(nodes));
 	},
 
-	duration: function(secs) {
-		const clock = two(Math.floor(secs / 3600) % 24) + ':' + two(Math.floor(secs / 60) % 60) +
-			':' + two(Math.floor(secs) % 60);
-		return secs < 86400 ? clock : _('%d d').format(Math.floor(secs / 86400)) + ' ' + clock;
+	// Who is banned, with a field for more; draws itself anew.
+	bans() {
+		const list = E('div'), what = E('input', { class: 'cbi-input-text', id: 'hbb-ban',
+			placeholder: _('ID, address or network') });
+		const draw = () => this.ask('bans').then((found) => dom.content(list, this.table('hbb-bans',
+			[ _('Banned'), '' ], found.bans.map((name) => [ [ name ], [ this.button(_('Lift'),
+				'positive', () => this.ask('unban', { what: name }).then(draw)) ] ]),
+			_('Nothing is banned')))).catch((error) => dom.content(list, [ this.said(error.message) ]));
+		draw();
+		return E('div', {}, [ list, E('div', { id: 'hbb-new-ban' }, [ what, ' ',
+			this.button(_('Ban'), 'negative', () => this.ask('ban', { what: what.value.trim() })
+				.then(() => { what.value = ''; return draw(); })) ]) ]);
 	},
 
-	bytes: function(count) {
+	// In the largest unit that fits.
+	span(secs) {
+		return secs < 60 ? _('less than a minute') : secs < 3600 ? _('%d min').format(secs / 60)
+			: secs < 86400 ? _('%d h').format(secs / 3600) : _('%d d').format(secs / 86400);
+	},
+
+	bytes(count) {
 		return '%.1mB'.format(count);
-	},
-
-	date: function(millis) {
-		return new Date(millis).toLocaleString();
-	},
-
-	stopped: function() {
-		return E('div', { 'class': 'alert-message warning' }, [
-			_('hbb is not running. Its log says why; it starts once Settings are right and enabled.')
-		]);
 	}
 });

@@ -6,16 +6,14 @@ let L;
 
 function append(node, children) {
 	if (Array.isArray(children))
-		children.forEach(function(child) { append(node, [ null ].includes(child) ? [] : one(child)); });
+		children.filter((child) => child != null).forEach(function(child) {
+			// An array in an array is text.
+			node.appendChild(child instanceof Node ? child : document.createTextNode(String(child)));
+		});
 	else if (children instanceof Node)
 		node.appendChild(children);
 	else if (children != null)
 		node.innerHTML = String(children); // a bare string is HTML
-
-	function one(child) {
-		return child instanceof Node || Array.isArray(child) ? child
-			: document.createTextNode(String(child));
-	}
 }
 
 function E(tag, attributes, children) {
@@ -69,7 +67,7 @@ const rpc = {
 				.then(function(answer) {
 					const [ code, reply ] = answer.result;
 					if (options.reject && code !== 0)
-						throw new Error('RPC call to %s/%s failed with ubus code %d'
+						throw new Error('RPC call to %s/%s failed with ubus code %d: Permission denied'
 							.format(options.object, options.method, code));
 					return reply;
 				});
@@ -98,10 +96,17 @@ const ui = {
 		document.querySelectorAll('.modal').forEach(function(node) { node.remove(); });
 	},
 
-	addNotification: function(title, children, kind) {
+	addNotification: function(title, children, ...kinds) {
 		document.querySelector('#maincontent').prepend(
-			E('div', { 'class': 'alert-message ' + (kind || '') },
+			E('div', { 'class': [ 'alert-message', ...kinds ].join(' ') },
 				title == null ? [ children ] : [ E('h4', {}, title), children ]));
+	},
+
+	changes: {
+		apply: function() {
+			return fetch(L.env.scriptname + '/admin/uci/apply_rollback', { method: 'POST' })
+				.then(function() { window.location.reload(); });
+		}
 	},
 
 	instantiateView: function(path) {
@@ -130,7 +135,7 @@ const view = {
 					'class': 'btn cbi-button cbi-button-' + kind, 'click': act }, [ text ]);
 				document.querySelector('#view').appendChild(
 					E('div', { 'class': 'cbi-page-actions' }, [
-						button('apply', 'Save & Apply', () => this.save().then(apply)),
+						button('apply', 'Save & Apply', () => this.save().then(ui.changes.apply)),
 						button('save', 'Save', () => this.save())
 					]));
 			}
@@ -143,9 +148,12 @@ const view = {
 	}
 };
 
-function apply() {
-	return fetch(L.env.scriptname + '/admin/uci/apply_rollback', { method: 'POST' });
-}
+const fs = {
+	exec: function(command, params) {
+		return rpc.declare({ object: 'file', method: 'exec', params: [ 'command', 'params' ],
+			reject: true })(command, params);
+	}
+};
 
 const uci = {
 	values: {},
@@ -168,6 +176,7 @@ const uci = {
 	add: function(config, type, name) {
 		uci.values[config][name] = { '.type': type, '.name': name };
 		uci.made.push({ config: config, type: type, name: name });
+		return name;
 	},
 
 	set: function(config, section, option, value) {
@@ -184,7 +193,8 @@ const uci = {
 		(uci.removed[section] = uci.removed[section] || []).push(option);
 	},
 
-	save: function(config) {
+	// As the views do, of one configuration.
+	save: function(config = 'hbb') {
 		const call = function(method, args) {
 			return rpc.declare({ object: 'uci', method: method, params: Object.keys(args),
 				reject: true }).apply(rpc, Object.values(args));
@@ -212,25 +222,44 @@ class Option {
 		this.keys.push([ key, text || key ]);
 	}
 
+	get place() {
+		return [ this.section.config, this.ucisection || this.section.name,
+			this.ucioption || this.name ];
+	}
+
+	load() {
+		return uci.get(...this.place);
+	}
+
+	write(section, value) {
+		uci.set(...this.place, value);
+	}
+
 	cfgvalue() {
-		return uci.get(this.section.config, this.section.name, this.name);
+		return this.load(this.section.name);
+	}
+
+	renderWidget() {
+		return this.field();
 	}
 
 	render() {
 		const label = E('label', { 'class': 'cbi-value-title' }, [ this.title ]);
 		return E('div', { 'class': 'cbi-value' }, [ label,
-			E('div', { 'class': 'cbi-value-field', 'id': this.id }, [ this.field() ]),
+			E('div', { 'class': 'cbi-value-field', 'id': this.id }, [ this.renderWidget() ]),
 			E('div', { 'class': 'cbi-value-description' }, [ this.text || '' ]) ]);
 	}
 
 	save() {
 		const value = this.formvalue();
 		const empty = value == null || value === '' || Array.isArray(value) && !value.length;
-		const { config, name } = this.section;
+		const wrong = !empty && this.validate ? this.validate(this.section.name, value) : true;
+		if (wrong !== true)
+			throw new Error(wrong);
 		if (empty || this.rmempty !== false && !this.keys.length && value === this.default)
-			uci.unset(config, name, this.name);
+			uci.unset(...this.place);
 		else
-			uci.set(config, name, this.name, value);
+			this.write(this.section.name, value);
 	}
 }
 
@@ -245,6 +274,10 @@ class Value extends Option {
 	formvalue() {
 		return this.input.value;
 	}
+}
+
+class DummyValue extends Option {
+	save() {}
 }
 
 class Flag extends Option {
@@ -288,18 +321,25 @@ class DynamicList extends Option {
 
 class NamedSection {
 	constructor(map, name, type, title) {
-		Object.assign(this, { config: map.config, name, type, title, options: [] });
+		Object.assign(this, { config: map.config, name, type, title, options: [], tabs: [] });
 	}
 
-	option(kind, name, title, text) {
+	tab(name, title) {
+		this.tabs.push({ name, title });
+	}
+
+	taboption(tab, kind, name, title, text) {
 		const option = new kind(this, name, title, text);
+		option.tab = tab;
 		this.options.push(option);
 		return option;
 	}
 
+	// All tabs are in sight.
 	render() {
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ this.title ]),
-			...this.options.map(function(option) { return option.render(); }) ]);
+		return E('div', { 'class': 'cbi-section' }, this.tabs.map((tab) => E('div', { 'data-tab':
+			tab.name }, [ E('h3', {}, [ tab.title ]), ...this.options.filter((option) =>
+			option.tab == tab.name).map((option) => option.render()) ])));
 	}
 }
 
@@ -330,8 +370,39 @@ class Map_ {
 	}
 }
 
-const form = { Map: Map_, NamedSection, Value, Flag, ListValue, DynamicList };
-const classes = { baseclass, dom, poll, rpc, ui, view, uci, form };
+const form = { Map: Map_, NamedSection, Value, DummyValue, Flag, ListValue, DynamicList };
+
+// LuCI's view of the log of a service, without its filters.
+const views = {
+	LogreadBox: function(tag, name) {
+		return view.extend({
+			retrieveLog: function() {
+				return rpc.declare({ object: 'log', method: 'read', params: [ 'lines', 'stream',
+					'oneshot' ], reject: true })(1000, false, true).then(function(reply) {
+					const lines = reply.log.filter(function(one) { return one.msg.includes(tag); })
+						.map(function(one) { return one.msg; });
+					return { value: lines.join('\n'), rows: lines.length + 1 };
+				});
+			},
+
+			load: function() {
+				poll.add(() => this.retrieveLog().then(function(log) {
+					document.getElementById('syslog').value = log.value;
+				}));
+				return this.retrieveLog();
+			},
+
+			render: function(log) {
+				return E('div', {}, [ E('h2', {}, [ name ]), E('textarea', { 'id': 'syslog',
+					'rows': log.rows }, [ log.value ]) ]);
+			},
+
+			handleSave: null
+		});
+	}
+};
+
+const classes = { baseclass, dom, fs, poll, rpc, ui, view, uci, form, 'tools.views': views };
 
 class LuCI {
 	constructor(env) {
@@ -340,6 +411,10 @@ class LuCI {
 
 	bind(act, self) {
 		return act.bind(self, ...Array.from(arguments).slice(2));
+	}
+
+	toArray(value) {
+		return value == null ? [] : Array.isArray(value) ? value : String(value).trim().split(/\s+/);
 	}
 
 	hasViewPermission() {

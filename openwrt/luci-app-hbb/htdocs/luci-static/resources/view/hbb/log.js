@@ -1,29 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 'use strict';
-'require dom';
-'require poll';
 'require view';
-'require tools.hbb as hbb';
 
 return view.extend({
-	load: function() {
-		return hbb.ask('log').then(function(reply) { return reply.log; });
+	load() {
+		return L.require('tools.views').catch(() => null);
 	},
 
-	draw: function(text) {
-		const end = this.log.scrollTop + this.log.clientHeight >= this.log.scrollHeight - 1;
-		dom.content(this.log, [ text || _('The log has nothing of hbb') ]);
-		if (end)
-			this.log.scrollTop = this.log.scrollHeight;
-	},
-
-	render: function(text) {
-		this.log = E('pre', { 'id': 'hbb-log', 'style': 'max-height:70vh;overflow:auto;' +
-			'white-space:pre-wrap;overflow-wrap:anywhere' });
-		this.draw(text);
-		poll.add(L.bind(function() { return this.load().then(L.bind(this.draw, this)); }, this));
-		return E('div', {}, [ E('h2', {}, [ _('Log') ]),
-			E('div', { 'class': 'cbi-section' }, [ this.log ]) ]);
+	// LuCI's own view of a log, which filters; here with the newest line first.
+	render(views) {
+		if (!views)
+			return E('p', {}, [ _('This LuCI shows logs in Status, System Log only.') ]);
+		const box = Object.create(views.LogreadBox('hbb', _('Log')).prototype), read = box.retrieveLog;
+		if (read)
+			box.retrieveLog = () => read.call(box).then((log) =>
+				Object.assign(log, { value: log.value.split('\n').reverse().join('\n') }));
+		return box.load().then((log) => box.render(log));
 	},
 
 	handleSave: null,

@@ -5,112 +5,156 @@
 'require view';
 'require tools.hbb as hbb';
 
-const PAGE = 50;
-const TITLES = [ _('ID'), _('Address'), _('Online since'), _('Last seen'), _('First seen'), '' ];
+// What is loaded at once: the answer of rpcd has an end.
+const PAGE = 500;
+const MOST = 1000;
+
+// By what is sorted, and how it is called.
+const COLUMNS = [
+	[ 'id', _('ID') ],
+	[ 'address', _('Address') ],
+	[ 'seen', _('Last seen') ],
+	[ 'first_seen', _('First seen') ]
+];
 
 return view.extend({
-	// How many are shown, and of which ids.
-	wanted: PAGE,
-	part: '',
+	wanted: MOST,
+	sort: 'id',
+	down: false,
+	// Rows by id, with the text they were made of.
+	rows: {},
 
-	load: function() {
-		return Promise.all([ this.loadPeers([]), hbb.ask('bans') ]).catch(function(error) {
-			return error;
-		});
+	load() {
+		return Promise.all([ this.loadPeers([]), hbb.ask('bans') ]).catch((error) => error);
 	},
 
 	// Page after page, until there are as many as wanted.
-	loadPeers: function(known, after) {
-		const asked = { count: this.wanted - known.length, after: after, part: this.part || null };
-		return hbb.ask('peers', asked).then(L.bind(function(reply) {
+	loadPeers(known, after) {
+		const asked = { count: Math.min(PAGE, this.wanted - known.length), after: after,
+			part: this.part || null };
+		return hbb.ask('peers', asked).then((reply) => {
 			const peers = known.concat(reply.peers);
-			if (reply.next == null || peers.length >= this.wanted)
-				return { peers: peers, more: reply.next != null };
-			return this.loadPeers(peers, reply.next);
-		}, this));
+			return reply.next == null || peers.length >= this.wanted
+				? { peers: peers, more: reply.next != null } : this.loadPeers(peers, reply.next);
+		});
 	},
 
-	refresh: function() {
-		return this.load().then(L.bind(this.draw, this));
+	refresh() {
+		return this.load().then((found) => {
+			this.found = found;
+			this.draw();
+		});
 	},
 
-	act: function(method, args) {
-		return hbb.ask(method, args).then(hbb.told).then(L.bind(this.refresh, this));
+	act(method, args) {
+		return hbb.ask(method, args).then(() => this.refresh());
 	},
 
-	peerRow: function(peer) {
-		const now = Date.now();
-		const ago = function(secs) { return [ secs == null ? '-' : hbb.date(now - 1000 * secs) ]; };
-		const id = peer.id;
-		return [
-			[ E('strong', {}, [ E('bdi', {}, [ id ]) ]) ],
-			[ peer.online ? '%s (%s)%s'.format(peer.address, peer.transport,
-				peer.also_at ? ' + ' + peer.also_at : '') : _('offline') ],
-			ago(peer.online_secs),
-			ago(peer.seen_secs),
-			[ peer.first_seen == null ? '-' : hbb.date(1000 * peer.first_seen) ],
-			[ hbb.button(_('Forget'), 'remove', L.bind(function() {
-				const forget = (args) => L.bind(this.act, this, 'forget', args);
-				hbb.confirm(_('Forget %s?').format(id), _('For a day nobody but this device may have ' +
-					'its ID again. If it was replaced or installed anew, give the ID to the new one: ' +
-					'then start RustDesk anew there, within ten minutes.'), _('Forget'),
-				forget({ id: hbb.named(id) }), [ _('Give this ID to a new device'),
-					forget({ id: hbb.named(id), free: true }) ]);
-			}, this)), ' ', hbb.button(_('Ban'), 'negative', L.bind(function() {
-				hbb.confirm(_('Ban %s?').format(id), _('It is served no more until the ban is ' +
-					'lifted.'), _('Ban'), L.bind(this.act, this, 'ban',
-					{ what: hbb.named(id) }));
-			}, this)) ]
-		];
+	forget(id) {
+		const forget = (args) => () => this.act('forget', args);
+		hbb.confirm(_('Forget %s?').format(id), _('For a day only this device may have ' +
+			'its ID again. Or give it to a new one: then start RustDesk there within ten minutes.'),
+		_('Forget'),
+		forget({ id: 'id=' + id }), [ _('Give this ID to a new device'),
+			forget({ id: 'id=' + id, free: true }) ]);
 	},
 
-	banRow: function(what) {
-		return [ [ what ], [ hbb.button(_('Lift'), 'positive',
-			L.bind(this.act, this, 'unban', { what: what })) ] ];
+	ban(id) {
+		hbb.confirm(_('Ban %s?').format(id), _('It is served no more until the ban is lifted.'),
+			_('Ban'), () => this.act('ban', { what: 'id=' + id }));
 	},
 
-	// The fields stay as they are, so that nobody is disturbed while typing.
-	draw: function(found) {
-		if (found instanceof Error) {
-			dom.content(this.peers, [ found.message ]);
-			dom.content(this.bans, []);
-			return;
-		}
-		dom.content(this.peers, hbb.table('hbb-peers', TITLES,
-			found[0].peers.map(L.bind(this.peerRow, this)), _('No such devices')));
-		dom.content(this.bans, hbb.table('hbb-bans', [ _('Banned'), '' ],
-			found[1].bans.map(L.bind(this.banRow, this)), _('Nothing is banned')));
-		this.more.style.display = found[0].more ? '' : 'none';
+	// What is shown of a device, by columns.
+	texts(peer) {
+		const ago = (secs) => secs == null ? '-' : _('%s ago').format(hbb.span(secs));
+		return {
+			id: peer.id,
+			address: peer.online ? '%s (%s)%s'.format(peer.address, peer.transport,
+				peer.also_at ? ' + ' + peer.also_at : '') : '-',
+			seen: peer.online ? _('online for %s').format(hbb.span(peer.online_secs))
+				: ago(peer.seen_secs),
+			first_seen: ago(peer.first_seen && Math.max(0, Date.now() / 1000 - peer.first_seen))
+		};
 	},
 
-	render: function(found) {
-		const part = E('input', { 'class': 'cbi-input-text', 'id': 'hbb-part',
-			'placeholder': _('Part of an ID') });
-		part.addEventListener('change', L.bind(function() {
-			this.part = part.value.trim();
-			this.wanted = PAGE;
-			return this.refresh();
-		}, this));
-		const what = E('input', { 'class': 'cbi-input-text', 'id': 'hbb-ban',
-			'placeholder': _('ID, address or network') });
+	// The one that is there, if it says the same.
+	peerRow(peer, titles) {
+		const texts = this.texts(peer), id = peer.id, bans = this.found[1].bans;
+		const banned = bans.find((what) => what == id || what == 'id=' + id);
+		const cells = COLUMNS.map((column) => texts[column[0]]), kept = this.rows[id];
+		const made = JSON.stringify([ cells, peer.online, banned ]);
+		if (kept && kept.made == made)
+			return kept.node;
+		const nodes = cells.map((text, at) => at ? [ text || '' ] : [
+			hbb.dot(peer.online ? '#2a2' : '#999'), ' ', E('strong', {}, [ E('bdi', {}, [ id ]) ]),
+			banned ? E('em', { style: 'color:#d33' }, [ ' ', _('banned') ]) : '' ]);
+		nodes.push([ hbb.button(_('Forget'), 'remove', () => this.forget(id)), ' ', banned
+			? hbb.button(_('Lift ban'), 'positive', () => this.act('unban', { what: banned }))
+			: hbb.button(_('Ban'), 'negative', () => this.ban(id)) ]);
+		this.rows[id] = { made: made, node: hbb.row(titles, nodes) };
+		return this.rows[id].node;
+	},
+
+	// Texts by the order of a language; when, by how long ago, with who is online first.
+	compare(one, other) {
+		const sort = this.sort;
+		const of = (peer) => sort == 'seen' ? (peer.online ? -1 / (1 + peer.online_secs)
+			: peer.seen_secs == null ? Infinity : peer.seen_secs) : peer[sort] || '';
+		const first = of(one), second = of(other);
+		const order = typeof first == 'number' ? first - second
+			: String(first).localeCompare(String(second), undefined, { numeric: true });
+		return this.down ? -order : order;
+	},
+
+	draw() {
+		if (this.found instanceof Error)
+			return dom.content(this.peers, [ hbb.said(this.found.message) ]);
+		const all = this.found[0].peers, part = this.field.value.trim().toLowerCase();
+		const titles = COLUMNS.map((column) => column[1] +
+			(column[0] == this.sort ? (this.down ? ' ▼' : ' ▲') : '')).concat('');
+		const shown = all.filter((peer) => (peer.id + ' ' + peer.address).toLowerCase().includes(part))
+			.sort((one, other) => this.compare(one, other));
+		const table = hbb.table('hbb-peers', titles, shown.map((peer) =>
+			this.peerRow(peer, titles)), _('No such devices'));
+		table.firstChild.childNodes.forEach((title, at) => {
+			if (!COLUMNS[at])
+				return;
+			const by = COLUMNS[at][0];
+			title.style.cursor = 'pointer';
+			title.addEventListener('click', () => {
+				this.down = this.sort == by && !this.down;
+				this.sort = by;
+				this.draw();
+			});
+		});
+		dom.content(this.peers, [ table ]);
+		this.count.textContent = _('%d of %d').format(shown.length, all.length);
+		this.more.style.display = this.found[0].more ? '' : 'none';
+	},
+
+	render(found) {
+		this.found = found;
 		this.peers = E('div');
-		this.bans = E('div');
-		this.more = E('button', { 'class': 'btn cbi-button', 'id': 'hbb-more' }, [ _('Show more') ]);
-		this.more.addEventListener('click', L.bind(function() {
-			this.wanted += PAGE;
+		this.count = E('span');
+		this.field = E('input', { class: 'cbi-input-text', id: 'hbb-part',
+			placeholder: _('Part of an ID or address'), input: () => this.draw(),
+			// What is not loaded is searched by the server, by its ID.
+			change: () => {
+				if (this.part || this.found[0].more) {
+					this.part = this.field.value.trim();
+					return this.refresh();
+				}
+			} });
+		this.more = E('button', { class: 'btn cbi-button', id: 'hbb-more', click: () => {
+			this.wanted += MOST;
 			return this.refresh();
-		}, this));
-		this.draw(found);
-		poll.add(L.bind(this.refresh, this));
+		} }, [ _('Show more') ]);
+		this.draw();
+		poll.add(() => this.refresh(), 10);
 		return E('div', {}, [
 			E('h2', {}, [ _('Devices') ]),
-			E('div', { 'class': 'cbi-section' }, [ E('p', {}, [ part ]), this.peers, this.more ]),
-			hbb.section(_('Bans'), [ this.bans, E('div', { 'id': 'hbb-new-ban' }, [ what, ' ',
-				hbb.button(_('Ban'), 'negative', L.bind(function() {
-					return this.act('ban', { what: what.value.trim() }).then(function() {
-						what.value = '';
-					});
-				}, this)) ]) ])
+			E('div', { class: 'cbi-section' }, [ E('p', {}, [ this.field, ' ', this.count ]),
+				this.peers, this.more ])
 		]);
 	},
 

@@ -6,54 +6,81 @@
 'require tools.hbb as hbb';
 
 const TITLES = [ _('From'), _('To'), _('For'), _('Carried'), _('Per second'), _('Kind'), '' ];
+const SHOWN = 3;
+
+// The address without its port.
+function host(address) {
+	return address.replace(/:\d+$/, '');
+}
 
 return view.extend({
-	load: function() {
-		return hbb.ask('sessions').catch(function(error) { return error; });
+	// The ids of devices, by their addresses.
+	ids: {},
+
+	load() {
+		return hbb.ask('sessions').then((found) => {
+			const shown = found.sessions.map((one) => one.number).join();
+			return shown != this.shown ? this.loadIds(shown).then(() => found) : found;
+		}).catch((error) => error);
 	},
 
-	row: function(session) {
+	// Only when the sessions are others than before.
+	loadIds(shown) {
+		this.shown = shown;
+		return hbb.maybe('peers', { count: 500 }).then((found) => {
+			this.ids = {};
+			(found ? found.peers : []).filter((peer) => peer.online).forEach((peer) => {
+				const at = host(peer.address);
+				this.ids[at] = (this.ids[at] || []).concat(peer.id);
+			});
+		});
+	},
+
+	// A relay knows addresses alone; the devices that are there are told.
+	who(address) {
+		const ids = this.ids[host(address)] || [];
+		return [ address ].concat(ids.length ? [ E('br'), E('small', {}, [ E('bdi', {},
+			[ ids.slice(0, SHOWN).join(', ') + (ids.length > SHOWN ? ', …' : '') ]) ]) ] : []);
+	},
+
+	row(session) {
 		const kind = [ session.tunnel ? _('port forward') : _('desktop or files') ];
 		if (session.limited)
 			kind.push(', ' + _('slowed'));
 		return [
-			[ session.from ], [ session.to ],
-			[ hbb.duration(session.secs) ],
+			this.who(session.from), this.who(session.to),
+			[ hbb.span(session.secs) ],
 			[ hbb.bytes(session.bytes) ],
 			[ hbb.bytes(session.rate) ],
 			kind,
-			[ hbb.button(_('End'), 'negative', L.bind(function() {
-				hbb.confirm(_('End this session?'), session.from + ' - ' + session.to, _('End'),
-					L.bind(this.end, this, session.number));
-			}, this)) ]
+			[ hbb.button(_('Disconnect'), 'negative', () => hbb.confirm(_('End this session?'),
+				session.from + ' - ' + session.to, _('Disconnect'), () => this.end(session.number))) ]
 		];
 	},
 
-	end: function(number) {
-		return hbb.ask('disconnect', { number: number }).then(hbb.told)
-			.then(L.bind(this.refresh, this));
+	end(number) {
+		return hbb.ask('disconnect', { number: number }).then(() => this.refresh());
 	},
 
-	refresh: function() {
-		return this.load().then(L.bind(this.draw, this));
+	refresh() {
+		return this.load().then((found) => this.draw(found));
 	},
 
-	draw: function(found) {
-		if (found instanceof Error)
-			return dom.content(this.sessions, [ found.message ]);
-		return dom.content(this.sessions, hbb.table('hbb-sessions', TITLES,
-			found.sessions.map(L.bind(this.row, this)), _('No session is relayed')));
+	draw(found) {
+		dom.content(this.sessions, found instanceof Error ? [ hbb.said(found.message) ]
+			: [ hbb.table('hbb-sessions', TITLES, found.sessions.map((one) => this.row(one)),
+				_('No session is relayed')) ]);
 	},
 
-	render: function(found) {
+	render(found) {
 		this.sessions = E('div');
 		this.draw(found);
-		poll.add(L.bind(this.refresh, this), 3);
+		poll.add(() => this.refresh(), 3);
 		return E('div', {}, [
 			E('h2', {}, [ _('Relayed sessions') ]),
-			E('div', { 'class': 'cbi-map-descr' }, [ _('Sessions of devices that found no direct ' +
+			E('div', { class: 'cbi-map-descr' }, [ _('Sessions of devices that found no direct ' +
 				'path. What they carry is encrypted from end to end.') ]),
-			E('div', { 'class': 'cbi-section' }, [ this.sessions ])
+			E('div', { class: 'cbi-section' }, [ this.sessions ])
 		]);
 	},
 

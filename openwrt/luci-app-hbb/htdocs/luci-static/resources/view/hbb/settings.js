@@ -6,126 +6,13 @@
 'require tools.hbb as hbb';
 
 const SECTIONS = [ 'server', 'relay', 'limits', 'lists', 'firewall' ];
-
-function value(section, name, title, text, type, placeholder) {
-	const option = section.option(form.Value, name, title, text);
-	option.datatype = type;
-	option.placeholder = placeholder;
-	option.rmempty = true;
-	return option;
-}
-
-function flag(section, name, title, text, on) {
-	const option = section.option(form.Flag, name, title, text);
-	option.default = on ? '1' : '0';
-	option.rmempty = false;
-	return option;
-}
-
-function choice(section, name, title, text, values) {
-	const option = section.option(form.ListValue, name, title, text);
-	values.forEach(function(one) { option.value(one[0], one[1]); });
-	option.default = values[0][0];
-	return option;
-}
-
-function list(section, name, title, text, type) {
-	const option = section.option(form.DynamicList, name, title, text);
-	option.datatype = type;
-	return option;
-}
-
-function network(section, name, title, text, networks, placeholder) {
-	const option = value(section, name, title, text, 'uciname', placeholder);
-	networks.forEach(function(one) { option.value(one); });
-}
-
-function server(s, networks) {
-	flag(s, 'enabled', _('Enabled'), null, true);
-	value(s, 'public', _('Public name'),
-		_('The name or address that clients outside reach this router by.'), 'host',
-		'router.example.org');
-	value(s, 'port', _('Port'), _('ID server: UDP and TCP here, TCP one below, WebSocket two ' +
-		'above.'), 'and(port, min(1025), max(65532))', '21116');
-	flag(s, 'single_port', _('Single port'),
-		_('Everything, the relay too, on this port alone. Needs a public name.'));
-	flag(s, 'no_api_port', _('API server elsewhere'), _('Leaves the port two below to it; else ' +
-		'clients that look for one there are told that there is none.'));
-	choice(s, 'role', _('Role'), null, [ [ 'all', _('ID server and relay') ],
-		[ 'rendezvous', _('ID server alone') ], [ 'relay', _('Relay alone') ] ]);
-	flag(s, 'require_key', _('Require key'),
-		_('Only clients that show the public key are served.'), true);
-	value(s, 'key', _('Key'), _('Another key than that in the data directory; for a relay alone, ' +
-		'the public key of the ID server.'), 'string').password = true;
-	value(s, 'key_file', _('Key file'), _('The secret key, if it is not in the data directory; ' +
-		'the user hbb must be able to read it.'), 'file', '/mnt/sda1/id_ed25519');
-	flag(s, 'always_use_relay', _('Always relay'), _('No direct paths between devices.'));
-	network(s, 'lan', _('Local network'), _('Its devices meet each other ' +
-		'directly, all others over the relay. Without, hbb goes by the interfaces.'), networks,
-		_('none'));
-	network(s, 'interface', _('Listen on'), _('This network\'s IPv4 address alone; all addresses ' +
-		'if empty.'), networks, _('all'));
-	list(s, 'trusted_proxies', _('Trusted proxies'), _('Addresses of proxies that may say where ' +
-		'their clients are.'), 'or(ipaddr, cidr)');
-	choice(s, 'proxy_header', _('Proxies\' header'), _('In which they say so to WebSockets.'),
-		[ [ 'x-real-ip', 'X-Real-IP' ], [ 'x-forwarded-for', 'X-Forwarded-For' ] ]);
-	flag(s, 'proxy_protocol', _('PROXY protocol'),
-		_('They begin every other TCP connection with it.'));
-	flag(s, 'quiet_start', _('Quiet start'),
-		_('After a restart, devices that were here come by themselves, within 15 s, unasked.'));
-	flag(s, 'mdns', _('Announce'), _('By mDNS as _hbb._tcp, where umdns is installed.'), true);
-	value(s, 'data', _('Data directory'), _('For the key and the devices, and nothing else. Lose ' +
-		'the key and every client needs a new one.'), 'directory', '/etc/hbb');
-	choice(s, 'log_level', _('Log level'), null, [ [ 'info', _('info') ], [ 'error', _('error') ],
-		[ 'warn', _('warning') ], [ 'debug', _('debug') ] ]);
-}
-
-function relay(s) {
-	value(s, 'port', _('Port'), _('The one above the ID server\'s if empty. WebSocket is two ' +
-		'above.'), 'and(port, min(1024), max(65533))', '21117');
-	list(s, 'servers', _('Other relays'), _('Handed out in turn in place of this one, as name or ' +
-		'name:port.'), 'or(hostport, host)');
-	value(s, 'threads', _('Threads'), _('auto: one a core.'), 'or("auto", range(1,64))', '1');
-	value(s, 'dscp', _('DSCP'), _('Mark of relayed traffic.'), 'range(0,63)', _('none'));
-}
-
-function limits(s) {
-	[
-		[ 'max_peers', _('Devices'), 'range(1,131072)', _('by memory') ],
-		[ 'max_connections', _('Connections'), 'range(1,16384)', _('by memory') ],
-		[ 'max_sessions', _('Relayed sessions'), 'range(1,4096)', _('by memory') ],
-		[ 'registrations_per_minute', _('Registrations a minute and address'), 'range(1,65535)',
-			'32' ],
-		[ 'new_peers_per_day', _('New devices a day and address'), 'range(1,65535)', '300' ],
-		[ 'writes_per_day', _('MiB written to flash a day'), 'range(0,65535)', _('by memory') ],
-		[ 'total_bandwidth', _('Mb/s of all sessions'), 'ufloat', '1024' ],
-		[ 'single_bandwidth', _('Mb/s of one session'), 'ufloat', '128' ],
-		[ 'limit_speed', _('Mb/s of a slowed session'), 'ufloat', '32' ],
-		[ 'downgrade_threshold', _('Part of its speed that slows a session'), 'ufloat', '0.66' ],
-		[ 'downgrade_start_check', _('Seconds before it may be slowed'), 'uinteger', '1800' ]
-	].forEach(function(one) { value(s, one[0], one[1], null, one[2], one[3]); });
-}
-
-function lists(s) {
-	list(s, 'blacklist', _('Slowed'), _('Addresses or networks whose sessions are slowed.'),
-		'or(ipaddr, cidr)');
-	list(s, 'blocklist', _('Blocked'), _('Addresses or networks that are not served.'),
-		'or(ipaddr, cidr)');
-}
-
-function firewall(s, zones) {
-	const option = list(s, 'zone', _('Zones'), _('From these the ports are reachable. Zones that ' +
-		'accept all input need no rules; without any zone nobody outside gets in.'), 'string');
-	zones.forEach(function(zone) { option.value(zone.name); });
-	choice(s, 'method', _('Rules'), null, [ [ 'procd', _('only while hbb runs') ],
-		[ 'uci', _('in the firewall\'s configuration') ] ]);
-}
+const CIDR = 'or(ipaddr, cidr)';
 
 return view.extend({
-	load: function() {
-		return Promise.all([ hbb.ask('zones'), uci.load('hbb') ]).then(function(found) {
+	load() {
+		return Promise.all([ hbb.ask('zones'), hbb.ask('status'), uci.load('hbb') ]).then((found) => {
 			// A configuration of an older version may lack some.
-			SECTIONS.forEach(function(name) {
+			SECTIONS.forEach((name) => {
 				if (!uci.get('hbb', name))
 					uci.add('hbb', name, name);
 			});
@@ -133,19 +20,153 @@ return view.extend({
 		});
 	},
 
-	render: function(found) {
-		const map = new form.Map('hbb', _('Settings'), _('What is wrong after Save & Apply stands ' +
-			'in the log; until it is mended, hbb goes on with what it had.'));
-		const section = function(name, title) {
-			const one = map.section(form.NamedSection, name, name, title);
-			one.anonymous = true;
-			return one;
+	// What follows is of this tab, and of this section of the file.
+	tab(section, title) {
+		this.at = [ title, section ];
+		this.one.tab(title, title);
+	},
+
+	option(kind, name, text) {
+		const section = this.at[1];
+		const option = this.one.taboption(this.at[0], kind, name, hbb.names[name], text);
+		option.ucisection = section;
+		option.ucioption = name.replace(section + '_', '');
+		return option;
+	},
+
+	value(name, text, type, placeholder) {
+		const option = this.option(form.Value, name, text);
+		option.datatype = type;
+		option.placeholder = placeholder;
+		option.rmempty = true;
+		return option;
+	},
+
+	// Shown in another unit than it is kept in.
+	scaled(name, type, placeholder, times) {
+		const option = this.value(name, null, type, placeholder), at = this.at[1];
+		const round = (number) => String(Math.round(number * 1e6) / 1e6);
+		option.load = () => {
+			const kept = uci.get('hbb', at, name);
+			return kept == null ? kept : round(kept * times);
 		};
-		server(section('server', _('Server')), found[0].networks);
-		relay(section('relay', _('Relay')));
-		limits(section('limits', _('Limits')));
-		lists(section('lists', _('Lists')));
-		firewall(section('firewall', _('Firewall')), found[0].zones);
-		return map.render();
+		option.write = (_section, shown) => uci.set('hbb', at, name, round(shown / times));
+	},
+
+	flag(name, text, on) {
+		const option = this.option(form.Flag, name, text);
+		option.default = on ? '1' : '0';
+		option.rmempty = false;
+	},
+
+	choice(name, text, values) {
+		const option = this.option(form.ListValue, name, text);
+		values.forEach((one) => option.value(one[0], one[1]));
+		option.default = values[0][0];
+	},
+
+	list(name, text, type) {
+		const option = this.option(form.DynamicList, name, text);
+		option.datatype = type;
+		return option;
+	},
+
+	network(name, text, networks, placeholder) {
+		const option = this.value(name, text, 'uciname', placeholder);
+		networks.forEach((one) => option.value(one));
+	},
+
+	general(zones) {
+		this.tab('server', _('General'));
+		this.flag('enabled', _('Off, nothing runs and nothing is open.'), true);
+		this.value('public', _('The name or address of this router on the internet.'),
+			'host', 'router.example.org');
+		this.at[1] = 'firewall';
+		const zone = this.list('zone', _('Zones that may come in; without wan nobody on the ' +
+			'internet gets in. Zones that accept everything, as lan, need not be named.'), 'string');
+		zones.forEach((one) => zone.value(one.name));
+		this.at[1] = 'server';
+		this.flag('require_key', _('Serve only clients that have it.'), true);
+	},
+
+	relay() {
+		this.tab('server', _('Relay'));
+		this.flag('always_use_relay', null);
+		this.at[1] = 'relay';
+		this.value('relay_port', null, 'and(port, min(1024), max(65533))', '21117');
+		this.list('relay_servers', _('Used in turn in place of this one, as name or name:port.'),
+			'or(hostport, host)');
+		this.value('relay_threads', _('auto is one a core.'), 'or("auto", range(1,64))', '1');
+		this.value('dscp', null,
+			'range(0,63)', _('none'));
+	},
+
+	access() {
+		this.tab('lists', _('Access'));
+		this.list('blocklist', _('Addresses or networks that are not served.'), CIDR);
+		this.list('blacklist', _('Addresses or networks whose sessions are slowed down.'), CIDR);
+		this.at[1] = 'limits';
+		this.value('registrations_per_minute', null, 'range(1,65535)', '32');
+		this.value('new_peers_per_day', null, 'range(1,65535)', '300');
+		const bans = this.one.taboption(this.at[0], form.DummyValue, '_bans', _('Banned'),
+			_('At once, and for good.'));
+		bans.renderWidget = () => hbb.bans();
+	},
+
+	limits() {
+		this.tab('limits', _('Limits'));
+		const fits = _('what fits this router');
+		this.value('max_peers', null, 'range(1,131072)', fits);
+		this.value('max_connections', null, 'range(1,16384)', fits);
+		this.value('max_sessions', null, 'range(1,4096)', fits);
+		this.value('total_bandwidth', null, 'ufloat', '1024');
+		this.value('single_bandwidth', null, 'ufloat', '128');
+		this.scaled('downgrade_threshold', 'range(0,100)', '66', 100);
+		this.scaled('downgrade_start_check', 'ufloat', '30', 1 / 60);
+		this.value('limit_speed', null, 'ufloat', '32');
+		this.value('writes_per_day', _('It spares the flash; 0 for any.'), 'range(0,65535)', fits);
+	},
+
+	advanced(networks) {
+		this.tab('server', _('Advanced'));
+		this.choice('role', null, [ [ 'all', _('ID server and relay') ],
+			[ 'rendezvous', _('ID server alone') ], [ 'relay', _('Relay alone') ] ]);
+		this.value('port', _('UDP and TCP, TCP one below; browsers use that two above.'),
+			'and(port, min(1025), max(65532))', '21116');
+		this.flag('single_port', _('The relay too is on this port. Needs a public name.'));
+		this.flag('no_api_port', _('Leaves the port two below to it.'));
+		const key = this.value('key', _('The public key of the ID server, for a relay alone.'), 'string');
+		// 64 bytes are a secret one, and these settings can be read by others.
+		key.validate = (_section, text) => text.length < 80 ||
+			_('This is secret: put it into a file.');
+		this.value('key_file', _('With the secret key; readable by the user hbb.'), 'file',
+			'/mnt/sda1/id_ed25519');
+		this.value('data', _('For key and devices alone. Lose the key, and every client needs ' +
+			'a new one.'), 'directory', '/etc/hbb');
+		this.network('lan', _('Its devices meet directly, all others over the relay.'), networks,
+			_('by the interfaces'));
+		this.network('interface', _('The IPv4 address of this network.'), networks,
+			_('all addresses'));
+		this.list('trusted_proxies', _('They may say where their clients are.'),
+			CIDR);
+		this.choice('proxy_header', null,
+			[ [ 'x-real-ip', 'X-Real-IP' ], [ 'x-forwarded-for', 'X-Forwarded-For' ] ]);
+		this.flag('proxy_protocol', null);
+		this.flag('quiet_start', _('After a restart, devices come by themselves within 15 s.'));
+		this.flag('mdns', _('In your network, by umdns.'), true);
+		this.choice('log_level', null, [ [ 'info', _('info') ], [ 'error', _('error') ],
+			[ 'warn', _('warning') ], [ 'debug', _('debug') ] ]);
+	},
+
+	render(found) {
+		const map = new form.Map('hbb', _('RustDesk Server'), _('What is refused after Save & Apply ' +
+			'is told here; until then the server goes on as before.'));
+		this.one = map.section(form.NamedSection, 'server', 'server');
+		this.general(found[0].zones);
+		this.relay();
+		this.access();
+		this.limits();
+		this.advanced(found[0].networks);
+		return map.render().then((node) => E('div', {}, hbb.alerts(found[1]).concat(node)));
 	}
 });

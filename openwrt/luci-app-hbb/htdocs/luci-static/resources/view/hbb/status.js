@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 'use strict';
 'require dom';
+'require fs';
 'require poll';
+'require uci';
+'require ui';
 'require view';
 'require tools.hbb as hbb';
 
 // The text has two rows of modules in a line, light ones drawn, and a row too many at its end.
 function drawing(text) {
-	const lines = text.split('\n').filter(function(line) { return line; });
+	const lines = text.split('\n').filter((line) => line);
 	const size = lines[0].length;
 	let path = '';
-	lines.forEach(function(line, at) {
+	lines.forEach((line, at) => {
 		for (let x = 0; x < size; x++) {
 			const upper = '█▀'.indexOf(line[x]) >= 0, lower = '█▄'.indexOf(line[x]) >= 0;
 			if (!upper)
@@ -20,134 +23,163 @@ function drawing(text) {
 		}
 	});
 	// Numbers alone: nothing in it comes from outside.
-	return E('div', { 'id': 'hbb-qr', 'style': 'width:%dpx;max-width:100%%'.format(6 * size) },
+	return E('div', { id: 'hbb-qr', style: 'width:%dpx;max-width:100%%'.format(6 * size) },
 		('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="100%%" ' +
 		'shape-rendering="crispEdges"><rect width="100%%" height="100%%" fill="#fff"/>' +
 		'<path d="%s" fill="#000"/></svg>').format(size, size, path));
 }
 
 function copied(id, text) {
-	const button = E('button', { 'class': 'btn cbi-button', 'id': id + '-copy' }, [ _('Copy') ]);
-	button.addEventListener('click', function() { hbb.copy(text, button); });
-	return [ E('code', { 'id': id, 'style': 'overflow-wrap:anywhere' }, [ text ]), ' ', button ];
+	const button = E('button', { class: 'btn cbi-button', id: id + '-copy' }, [ _('Copy') ]);
+	button.addEventListener('click', () => hbb.copy(text, button));
+	return [ button, ' ', E('code', { id: id, style: 'overflow-wrap:anywhere' }, [ text ]) ];
 }
 
 function facts(rows) {
-	return E('table', { 'class': 'table' }, rows.map(function(row) {
-		return E('tr', { 'class': 'tr' }, [
-			E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
-			E('td', { 'class': 'td left' }, row[1])
-		]);
-	}));
-}
-
-function ofLimit(text, count, limit) {
-	return [ text.format(count, limit) ];
+	return E('table', { class: 'table' }, rows.map((row) => E('tr', { class: 'tr' }, [
+		E('td', { class: 'td left', width: '33%' }, [ row[0] ]),
+		E('td', { class: 'td left' }, row[1])
+	])));
 }
 
 return view.extend({
-	load: function() {
-		return Promise.all([ hbb.ask('status'), hbb.ask('zones'), hbb.maybe('limits') ])
-			.then(L.bind(this.loadExport, this));
+	load() {
+		return Promise.all([ hbb.ask('status'), hbb.ask('zones') ]).then((found) =>
+			this.loadExport(found[0]).then((exports) => found.concat(exports)));
 	},
 
-	// Without a public name, the one this page was reached by.
-	loadExport: function(found) {
-		if (!found[0].running)
-			return found;
-		const host = found[0].public ? null : window.location.hostname;
-		return Promise.all([ 'string', 'qr' ].map(function(format) {
-			return hbb.maybe('export', { format: format, host: host });
-		})).then(function(exports) {
-			return found.concat([ exports, host ]);
-		});
+	// Without a public name, for the one this page was reached by.
+	loadExport(status) {
+		const host = status.public ? null : window.location.hostname.replace(/[[\]]/g, '');
+		const give = (format) => hbb.maybe('export', { format: format, host: host });
+		return status.running && status.role != 'relay'
+			? Promise.all([ host ].concat([ 'text', 'string', 'exe', 'qr' ].map(give)))
+			: Promise.resolve([]);
 	},
 
-	renderStatus: function(status) {
-		if (!status.running)
-			return [ hbb.stopped(), facts([
-				[ _('Running'), [ status.enabled ? _('no') : _('no, as it is not enabled') ] ],
-				[ _('Version'), [ status.version ] ]
-			]) ];
-		const peers = status.peers, sessions = status.sessions;
-		// What 'hbb check' doubts, in its words.
-		const doubts = (status.doubts || []).map(function(doubt) {
-			return E('div', { 'class': 'alert-message warning' }, [ doubt ]);
-		});
-		return doubts.concat([ facts([
-			[ _('Running'), [ _('yes, for %s').format(hbb.duration(status.uptime_secs)) ] ],
-			[ _('Version'), [ status.version ] ],
-			[ _('Public name'), [ status.public || _('none; set it in Settings') ] ],
-			[ _('Ports'), [ 'TCP %s, UDP %s'.format(status.tcp_ports.join(' '),
-				status.udp_ports.join(' ') || '-') ] ],
-			[ _('Devices'), [ _('%d online, %d registered of at most %d')
-				.format(peers.online, peers.registered, peers.limit) ] ],
-			[ _('Connections'), ofLimit(_('%d of at most %d'), status.connections.open,
-				status.connections.limit) ],
-			[ _('Relayed sessions'), ofLimit(_('%d of at most %d'), sessions.running,
-				sessions.limit) ],
-			[ _('Relayed so far'), [ hbb.bytes(status.relayed_bytes) ] ]
-		]) ]);
+	// The script's own words are on stderr.
+	service(action) {
+		return fs.exec('/etc/init.d/hbb', [ action ]).then((ended) => {
+			if (ended.code)
+				throw new Error((ended.stderr || '').replace(/^hbb: /, '').split('\n')[0]);
+			return new Promise((done) => window.setTimeout(done, 1000));
+		}).then(() => this.load()).then((found) => this.draw(found));
 	},
 
-	renderClients: function(status, exports, host) {
-		const nodes = [];
-		if (host)
-			nodes.push(E('p', {}, [ _('For clients that reach the router as %s. To hand out ' +
-				'another name, set the public name in Settings.').format(host) ]));
-		const rows = [ [ _('Key'), status.key ? copied('hbb-key', status.key) : [ _('none') ] ] ];
-		if (exports[0])
-			rows.push([ _('Config string'), copied('hbb-config', exports[0].string) ]);
-		if (exports[1])
-			rows.push([ _('QR code'), [ drawing(exports[1].qr) ] ]);
-		return nodes.concat([ facts(rows) ]);
+	renderState(status) {
+		const button = (text, kind, action) => hbb.button(text, kind, () => this.service(action));
+		const boot = E('input', { type: 'checkbox', id: 'hbb-boot',
+			checked: status.boot ? '' : null, disabled: L.hasViewPermission() ? null : '',
+			change: () => this.service(boot.checked ? 'enable' : 'disable')
+				.catch((error) => hbb.complain(error)) });
+		const state = status.running ? [ '#2a2', _('Running'), button(_('Stop'), 'negative', 'stop'),
+			' ', button(_('Restart'), 'reload', 'restart') ]
+			: status.enabled ? [ '#d33', _('Stopped'), button(_('Start'), 'positive', 'start') ]
+			: [ '#999', _('Switched off in Settings') ];
+		return [ hbb.dot(state[0]), ' ', E('strong', {}, [ state[1] ]), ' ' ].concat(state.slice(2),
+			[ ' ', E('label', { style: 'display:inline-block' }, [ boot, ' ', _('Start at boot') ]) ]);
 	},
 
-	renderZones: function(zones) {
-		const chosen = zones.zones.filter(function(zone) { return zone.tcp || zone.udp; });
-		const nodes = [];
-		if (!chosen.length)
-			nodes.push(E('div', { 'class': 'alert-message notice', 'id': 'hbb-no-zone' }, [
-				_('No zone is chosen: clients outside reach hbb only from zones that accept all ' +
-				'input. Choose zones in Settings, Firewall.') ]));
-		nodes.push(hbb.table('hbb-zones', [ _('Zone'), 'TCP', 'UDP' ],
-			zones.zones.map(function(zone) {
-				const rest = zone.open ? _('all, as the zone accepts all input') : _('closed');
-				return [ [ zone.name ], [ zone.tcp || rest ], [ zone.udp || rest ] ];
-			}), _('There are no zones')));
-		return nodes;
+	renderFacts(status) {
+		const rows = [], peers = status.peers, sessions = status.sessions;
+		if (status.running)
+			rows.push([ _('Version'), [ status.version ] ],
+				[ _('Running for'), [ hbb.span(status.uptime_secs) ] ],
+				[ hbb.names.public, [ status.public || _('none') ] ],
+				[ _('Ports'), [ 'TCP %s, UDP %s'.format(status.tcp_ports.join(' '),
+					status.udp_ports.join(' ') || '-') ] ]);
+		if (peers)
+			rows.push([ _('Devices'), [ _('%d online, %d registered of at most %d')
+				.format(peers.online, peers.registered, peers.limit) ] ]);
+		if (sessions)
+			rows.push([ _('Relayed sessions'), [ _('%d of at most %d')
+				.format(sessions.running, sessions.limit) ] ],
+				[ _('Relayed so far'), [ hbb.bytes(status.relayed_bytes) ] ]);
+		return facts(rows);
 	},
 
-	renderLimits: function(limits) {
-		const names = Object.keys(limits.limits);
-		return [ hbb.table('hbb-limits', [ _('Limit'), _('Now') ], names.map(function(name) {
-			const field = E('input', { 'class': 'cbi-input-text', 'style': 'width:8em',
-				'id': 'hbb-limit-' + name, 'value': limits.limits[name] });
-			return [ [ name ], [ field, ' ', hbb.button(_('Set'), 'apply', function() {
-				return hbb.ask('set_limit', { name: name, value: field.value.trim() })
-					.then(hbb.told);
-			}) ] ];
-		}), ''), E('p', {}, [ _('Set here, a limit holds until a reload or restart; for good, set ' +
-			'it in Settings.') ]),
-		hbb.button(_('Reload'), 'reload', function() {
-			return hbb.ask('reload').then(function() { window.location.reload(); });
-		}) ];
+	renderClients(status, host, text, string, exe, qr) {
+		if (status.role == 'relay')
+			return [ _('This router only relays: its ID server has what clients need.') ];
+		if (!text)
+			return [ _('Shown while the server runs.') ];
+		const rows = [ [ _('ID server'), copied('hbb-id', text.text.match(/: +(.*)/)[1]) ] ];
+		if (status.key)
+			rows.push([ _('Key'), copied('hbb-key', status.key) ]);
+		if (string)
+			rows.push([ _('Config string'), copied('hbb-config', string.string) ]);
+		if (qr)
+			rows.push([ _('QR code'), [ drawing(qr.qr) ] ]);
+		if (exe)
+			rows.push([ _('Windows'), copied('hbb-exe', exe.exe).concat([ E('br'),
+				E('a', { href: 'https://rustdesk.com/', target: '_blank', rel: 'noreferrer' },
+					[ _('Download RustDesk') ]), ' ', _('and give it this name.') ]) ]);
+		return [ host ? E('p', {}, [ _('For clients that reach the router as %s; for others set the ' +
+			'public name in Settings.').format(host) ]) : '', facts(rows) ];
 	},
 
-	render: function(found) {
-		const status = E('div', { 'id': 'hbb-status' }, this.renderStatus(found[0]));
-		poll.add(L.bind(function() {
-			return hbb.ask('status').then(L.bind(function(now) {
-				dom.content(status, this.renderStatus(now));
-			}, this));
-		}, this));
+	// Through LuCI's own way of changing settings, so that a mistake is rolled back.
+	open(name, opened) {
+		return uci.load('hbb').then(() => {
+			const zones = L.toArray(uci.get('hbb', 'firewall', 'zone'));
+			if (!uci.get('hbb', 'firewall'))
+				uci.add('hbb', 'firewall', 'firewall');
+			uci.set('hbb', 'firewall', 'zone',
+				opened ? zones.concat(name) : zones.filter((zone) => zone != name));
+			return uci.save();
+		}).then(() => ui.changes.apply(true));
+	},
+
+	renderZones(status, zones) {
+		const state = (zone) => zone.open ? [ hbb.dot('#2a2'), ' ',
+			_('open: the zone accepts everything') ]
+			: zone.tcp || zone.udp ? [ hbb.dot('#2a2'), ' ', _('open: TCP %s, UDP %s')
+				.format(zone.tcp || '-', zone.udp || '-') ]
+			: !zone.chosen ? [ hbb.dot('#999'), ' ', _('closed: you did not open it') ]
+			: [ hbb.dot('#d33'), ' ', status.running ? _('closed: the firewall lacks the rules; ' +
+				'restart, or see Log') : _('closed: the server does not run') ];
+		return [
+			zones.some((zone) => zone.chosen) ? '' : E('div', { class: 'alert-message notice' },
+				[ _('Nobody outside gets in. Open the zone they come from, mostly wan.') ]),
+			hbb.table('hbb-zones', [ _('Zone'), _('Reachable'), '' ], zones.map((zone) => [
+				[ zone.name ], state(zone), zone.open ? [] : [ zone.chosen
+					? hbb.button(_('Close'), 'negative', () => this.open(zone.name, false))
+					: hbb.button(_('Open'), 'positive', () => this.open(zone.name, true)) ]
+			]), _('There are no zones'))
+		];
+	},
+
+	draw(found) {
+		const status = found[0], parts = this.parts;
+		// Buttons are left alone as long as they are the same.
+		const state = JSON.stringify([ status.running, status.enabled, status.boot ]);
+		if (state != this.state || found[1]) {
+			this.state = state;
+			dom.content(parts[1], this.renderState(status));
+		}
+		dom.content(parts[0], hbb.alerts(status));
+		dom.content(parts[2], this.renderFacts(status));
+		if (found[1]) {
+			dom.content(parts[3], this.renderClients.apply(this, [ status ].concat(found.slice(2))));
+			dom.content(parts[4], this.renderZones(status, found[1].zones));
+		}
+	},
+
+	render(found) {
+		this.parts = [ 'alerts', 'state', 'status', 'clients', 'reach' ]
+			.map((name) => E('div', { id: 'hbb-' + name }));
+		this.draw(found);
+		poll.add(() => hbb.ask('status').then((status) => this.draw([ status ])));
+		const parts = this.parts;
 		return E('div', {}, [
-			E('h2', {}, [ 'hbb' ]),
-			E('div', { 'class': 'cbi-section' }, [ status ]),
-			found[3] ? hbb.section(_('For clients'),
-				this.renderClients(found[0], found[3], found[4])) : '',
-			hbb.section(_('Reachable from'), this.renderZones(found[1])),
-			found[2] ? hbb.section(_('Limits in force'), this.renderLimits(found[2])) : ''
+			E('h2', {}, [ _('RustDesk Server') ]),
+			E('div', { class: 'cbi-map-descr' }, [ _('Lets your RustDesk devices find each other, ' +
+				'and relays where there is no direct path.') ]),
+			parts[0],
+			parts[1],
+			hbb.section(_('For clients'), [ parts[3] ]),
+			hbb.section(_('Reachable from'), [ parts[4] ]),
+			E('div', { class: 'cbi-section' }, [ parts[2] ])
 		]);
 	},
 

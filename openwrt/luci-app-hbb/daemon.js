@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+// What the server says and pages show, for those who translate; no package has this file. Numbers
+// are %s. tests/openwrt/app.py holds it to the sources.
+_('hbb is not running');
+_('hbb is stopping, or too busy to answer; try again.');
+_('This hbb is a relay alone; ask the one that has the peers.');
+_('This hbb relays nothing; ask the one that does.');
+_('No session has that number');
+_('There is no such registered peer');
+_('The store did not take the change; try again, and see the log if it fails again.');
+_('each client would look for it on its own machine; give the address or name that clients reach it at');
+_('a name without a dot is known to this machine or its containers alone, unless your clients\' name server knows it');
+_('a private address, which clients outside this network do not reach');
+_('that is the port of the ID server, a relay listens on another, here %s');
+_('so large a part of the internet is no proxy of yours, and any client in it may say that it is somebody else; name the proxies\' own addresses');
+_('is for the ID server, a relay alone tells nobody');
