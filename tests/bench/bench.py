@@ -311,6 +311,7 @@ def others():
     with data_folder() as data:
         compared = versus.compare(data, BINARY, OPTIONS.rounds, OPTIONS.splice)
     echo, _ = compared.pop("echo")
+    beside_web, _ = compared.pop("echo" + versus.WEB)
     beside = [f"to {name}" for name in versus.yardsticks(echo, 0)]
     table(f"Relay beside others, medians of {OPTIONS.rounds}", "load", "forwarder",
           "CPU s per GB", *beside, "GB each second")
@@ -320,7 +321,8 @@ def others():
             row(load, name, cpu, *ratios, rate)
     table(f"An echo beside 4 bulk pairs, medians of {OPTIONS.rounds}", "forwarder", "p50 µs",
           "p99 µs", *beside, "worst µs")
-    for name, (half, most, worst) in echo.items():
+    rows = [*echo.items(), *((f"{name}, WebSocket bulk", it) for name, it in beside_web.items())]
+    for name, (half, most, worst) in rows:
         ratios = (most / other for other in versus.yardsticks(echo, 1).values())
         row(name, half, most, *ratios, worst)
 

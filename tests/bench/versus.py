@@ -193,6 +193,8 @@ def one_turn(forwarder, load):
             legs = opened(forwarder.web_pair, pairs)
             yield name + WEB, carry(forwarder.server, legs, (load, "web", *words), giga)
     yield "echo", echo_beside_bulk(forwarder, load)
+    if isinstance(forwarder, Relay):
+        yield "echo" + WEB, echo_beside_bulk(forwarder, load, "web")
 
 
 def build(folder):
@@ -213,9 +215,10 @@ def carry(server, pairs, command, giga):
         return spent.cpu / 1e9 / giga, giga / seconds
 
 
-def echo_beside_bulk(forwarder, load, bulk=4):
-    with opened(forwarder.pair, bulk) as held, opened(forwarder.pair, 1) as one:
-        busy = start((load, *BULK), held)
+def echo_beside_bulk(forwarder, load, *web, bulk=4):
+    pair = forwarder.web_pair if web else forwarder.pair
+    with opened(pair, bulk) as held, opened(forwarder.pair, 1) as one:
+        busy = start((load, *web, *BULK), held)
         time.sleep(0.3)
         figures = [float(word) for word in finish(start((load, *ECHO), one)).split()]
         busy.kill()
