@@ -181,11 +181,17 @@ impl<'a> Copier<'a> {
         async move {
             self.flow.hold(waiting.held());
             loop {
+                // Whoever waited had no turn since the kernel was asked who is ready.
+                let mut again = true;
                 // Only looks at it: what it holds shall not be kept twice either.
                 match waiting {
                     Waiting::Nothing => {}
-                    Waiting::Sender => self.from.readable().await,
+                    Waiting::Sender => {
+                        again = self.from.is_readable();
+                        self.from.readable().await;
+                    }
                     Waiting::Receiver(_) => {
+                        again = false;
                         self.flow.takes_again(self.to).await;
                         self.flow.took();
                     }
@@ -193,7 +199,7 @@ impl<'a> Copier<'a> {
                 if let Some(wait) = self.flow.limit.obey() {
                     wait.await;
                 }
-                if streams {
+                if streams && again {
                     // Those who are ready and send little go first.
                     give_way().await;
                 }
