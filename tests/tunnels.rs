@@ -1,5 +1,5 @@
 //! Port forwards whose clients vanished give their places up, and those that are merely quiet keep
-//! theirs: in namespaces, with the kernel's own keepalive. C105.
+//! theirs: in namespaces, with the kernel's own keepalive. C105, C140.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
@@ -241,4 +241,39 @@ fn c105_dead_tunnels_give_their_places_up_and_quiet_ones_keep_theirs() {
     assert_eq!(running(&server), 32);
     new.iter().for_each(passes);
     server.wait_log("info relay-ended");
+}
+
+/// Bytes on their way to who vanished end their tunnel once the kernel gave up sending them, which
+/// takes a quarter of an hour unless `tcp_retries2` says less. A window that stays shut meanwhile
+/// is no death, as its owner acknowledges each probe: TCP_USER_TIMEOUT would end that one too.
+#[test]
+fn c140_bytes_for_who_vanished_end_their_tunnel_and_a_shut_window_does_not() {
+    let long = std::env::var("HBB_LONG").is_ok();
+    // By RFC 1122's R2, which is a hundred seconds at least, or in three.
+    let (retries, patience) = if long { (8, 150) } else { (3, 15) };
+    let cables = Cables::new();
+    let server = Server::start_behind(&["ip", "netns", "exec", &cables.names[0]], &[]);
+    cables.run(0, &format!("sysctl -qw net.ipv4.tcp_retries2={retries}"));
+    let gone = tunnels(&cables, &server, 1, [Side::Gone, Side::Here]).remove(0);
+    let [mut reader, mut writer] = tunnels(&cables, &server, 1, [Side::Here; 2]).remove(0);
+    writer.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut given = 0;
+    while let Ok(some) = writer.write(&[7; 65_536]) {
+        given += some;
+    }
+    cables.cut();
+    let start = Instant::now();
+    (&gone[1]).write_all(b"to nobody").unwrap();
+    while running(&server) > 1 {
+        assert!(start.elapsed() < Duration::from_secs(patience), "it was not noticed");
+        thread::sleep(Duration::from_millis(100));
+    }
+    let secs = start.elapsed().as_secs_f32();
+    println!("noticed after {secs:.1} s; {given} bytes behind the shut window");
+    assert!(secs > 1.0, "the kernel cannot know as yet");
+    assert!(is_over(&gone[1]), "who is left is told");
+    thread::sleep(start.elapsed());
+    reader.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut taken = vec![0; given];
+    reader.read_exact(&mut taken).expect("a window that was shut is no death");
 }
