@@ -153,9 +153,13 @@ class Procd:
         raise AssertionError("it triggers itself")
 
     def crash(self, service, instance):
-        """Ends for good, as after the last of too many crashes."""
-        self.services[service]["instances"][instance]["running"] = False
-        self._trigger("instance.fail", {"service": service, "instance": instance})
+        """The seconds after which it is started again. After so many times as its setting says it is
+        not, and that nothing is triggered by."""
+        config = self.services[service]["instances"][instance]
+        _, after, tries = map(int, config["respawn"])
+        config["crashes"] = config.get("crashes", 0) + 1
+        config["running"] = not tries or config["crashes"] <= tries
+        return after if config["running"] else None
 
     # --- fw4.
 
