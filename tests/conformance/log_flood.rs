@@ -16,7 +16,7 @@ use crate::model::host::Host;
 use crate::model::line::Line;
 use crate::model::link::Link;
 use crate::model::server::Server;
-use crate::relay_socket::leg;
+use crate::relay_socket::{is_pair, leg};
 use crate::say;
 
 /// How long at least, and at most where a busy machine is slow to say what it may.
@@ -81,6 +81,12 @@ fn flood_renames(at: SocketAddr, over: &AtomicBool) {
 /// A session that is over at once.
 fn pass(relay: SocketAddr, ip: &str) {
     drop([leg(ip, relay, ip), leg(ip, relay, ip)]);
+}
+
+/// The same, once they met for sure: a leg that left before is none that ends.
+fn meet(relay: SocketAddr, ip: &str) {
+    let [mut one, mut other] = [leg(ip, relay, ip), leg(ip, relay, ip)];
+    is_pair(&mut one, &mut other);
 }
 
 /// Goes on until every event was written as often as it may be, and says when that is over.
@@ -155,10 +161,10 @@ fn c123_a_network_that_floods_leaves_lines_for_others() {
     for number in 1..=40 {
         let ip = format!("127.0.8.{number}");
         register(&Host::local(&ip), &format!("1000000{number:02}"));
-        pass(relay, &ip);
+        meet(relay, &ip);
     }
     register(&Host::local("127.0.9.1"), "200000000");
-    pass(relay, "127.0.9.1");
+    meet(relay, "127.0.9.1");
     for event in ["peer-added", "relay-ended"] {
         let of = |net: &str| {
             let log = server.log();
