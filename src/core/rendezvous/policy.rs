@@ -84,7 +84,10 @@ impl Policy {
             }
             _ => {
                 let listed = self.listed(turn).unwrap_or_default();
-                self.relay_of_target(ends, &listed).unwrap_or(listed)
+                let told = self.relay_of_target(ends, &listed);
+                // Who knows us by another address than that finds our relay beside it.
+                let lost = is_out_of_reach(ends.target, &listed) && self.here.has(&listed);
+                told.unwrap_or(if lost { String::new() } else { listed })
             }
         }
     }
@@ -316,6 +319,11 @@ mod tests {
         }
         assert_eq!(policy.relay_instead((inside, false), "other.example", 0), None);
         assert_eq!(policy.relay_for(ends, 0), "10.1.0.1");
+        // Who knows us by another address finds our relay beside it.
+        let listed =
+            Policy { public_relay: None, relays: vec!["10.1.0.1".into()], ..policy.clone() };
+        assert_eq!(listed.relay_for(ends, 0), "10.1.0.1");
+        assert_eq!(listed.relay_for(Ends { target: ends.initiator, ..ends }, 0), "");
         // A name may lead a WebSocket through a proxy; an address that it cannot reach does not.
         assert_eq!(policy.relay_instead((inside, true), "rd.example.org", 0), None);
         let near = policy.relay_instead((inside, true), "127.0.0.1", 0);
