@@ -1,6 +1,6 @@
 //! How much those may have who are not known: a share for each address, for each network and in
 //! all, apart for sources that are proved and for those that UDP alone tells, which anybody can
-//! forge. What the known pay nothing for (C95) is not counted here. C20, C96-C98.
+//! forge. What the known pay nothing for (C95) is not counted here. C20, C96-C98, C122.
 
 mod proofs;
 mod shares;
@@ -129,5 +129,27 @@ impl Newcomers {
         let others = self.asked_unproved.remembered().max(self.proofs.remembered());
         let others = others.max(self.prompt.remembered());
         shares.into_iter().fold(others, usize::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c122_one_of_each_network_in_an_hour_is_prompt() {
+        let mut newcomers = Newcomers::new(Seed(0, 0));
+        let mut ranks = |ms, ips: &[&str]| {
+            let mut rank = |ip: &&str| {
+                let from = Endpoint::new(ip.parse().unwrap(), 1);
+                newcomers.rank(Time::from_millis(ms), from)
+            };
+            ips.iter().filter(|ip| rank(ip) == SaveRank::Prompt).count()
+        };
+        assert_eq!(ranks(0, &["192.0.2.1", "192.0.2.1", "192.0.2.200", "192.0.2.7"]), 1);
+        assert_eq!(ranks(1, &["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:ffff::1"]), 1);
+        assert_eq!(ranks(2, &["192.0.3.1", "2001:db8:2::1"]), 2);
+        assert_eq!(ranks(PROMPT_MS - 1, &["192.0.2.9"]), 0);
+        assert_eq!(ranks(PROMPT_MS, &["192.0.2.9"]), 1);
     }
 }
