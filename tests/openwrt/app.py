@@ -391,7 +391,7 @@ class Translations(unittest.TestCase):
         told = [text for text, places in texts().items() if "daemon.js" in places]
         self.assertGreater(len(told), 10)
         for text in told:
-            self.assertIn(text, said)
+            self.assertTrue(text in said, text)
         # None is missing that 'ctl' or a doubt can tell.
         names = r'(?:NO_\w+|BUSY|NOT_STORED|OWN): &(?:\'static )?str = "([^"]*)"'
         for line in re.findall(names, said):
