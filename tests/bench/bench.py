@@ -19,10 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import growth  # noqa: E402
 import legs  # noqa: E402
+import soak  # noqa: E402
 import versus  # noqa: E402
 import wire  # noqa: E402
-from peers import Peers, percentile  # noqa: E402
+from peers import Peers, enrol, percentile  # noqa: E402
 from server import Server, Spent, Syscalls  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +37,6 @@ CANDIDATES = [
 ]
 MEGA = 1_000_000
 PACED = 2_000
-ENROLLED = 10_000
 PACE_SECONDS = 0.002
 
 
@@ -124,15 +125,6 @@ def idle(running, seconds=5):
         time.sleep(seconds)
         woken = running.switches() - before
     row(f"idle for {seconds} s: woken {woken} times", "", "", "", "", "", spent.cpu / 1e9)
-
-
-def enrol(port, first, count):
-    """Some thousand at a time: a connection proves its address for a minute."""
-    for first in range(first, count, ENROLLED):
-        many = Peers(port, min(count, first + ENROLLED), 256)
-        many.prove(port, first)
-        many.register(first)
-        many.close()
 
 
 def show(state, target, running, data, began, seconds=None):
@@ -327,6 +319,20 @@ def others():
         row(name, half, most, *ratios, worst)
 
 
+def growing():
+    header = "calls each", "instructions each"
+    for what, rows in growth.tables(BINARY, data_folder):
+        table(f"{what}, under qemu-user", "of how many", *header)
+        for many, calls, instructions in rows:
+            row(f"{many:,}", calls, f"{instructions:,}")
+
+
+def soaking():
+    table("Soak", "done", "descriptors", "RSS KiB", "seconds")
+    for cells in soak.rows(BINARY, data_folder):
+        row(*cells)
+
+
 def close(both):
     for leg in both:
         leg.close()
@@ -373,6 +379,8 @@ PARTS = {
     "relay": relay,
     "others": others,
     "syscalls": syscalls,
+    "growth": growing,
+    "soak": soaking,
 }
 OPTIONS = options()
 BINARY = binary()

@@ -35,7 +35,7 @@ def main():
     # Columns that are not counted now stay as they were.
     rows, wrong = {}, []
     for machine in chosen.machines or TRIPLES:
-        binary = chosen.binary or ROOT / "dist" / TRIPLES[machine] / "hbb"
+        binary = (chosen.binary or ROOT / "dist" / TRIPLES[machine] / "hbb").resolve()
         for name, (calls, instructions) in count(binary, machine):
             before = recorded.get(name, [""] * (len(HEAD) - 1))
             cells = rows.setdefault(name, list(before))
@@ -73,12 +73,8 @@ def count(binary, machine):
     if not binary.is_file():
         raise SystemExit(f"no {binary}; run: cross/build --with debian {TRIPLES[machine]}")
     with tempfile.TemporaryDirectory(prefix="hbb-counts-") as folder:
-        server = lockstep.Counted(binary, machine, folder)
-        try:
+        with lockstep.counted(binary, machine, folder) as server:
             yield from lockstep.Units(server).all()
-        finally:
-            server.process.kill()
-            server.process.wait()
 
 
 def column(machine, instructions=False):

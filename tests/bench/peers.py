@@ -6,7 +6,9 @@ import time
 
 import wire
 
+HOME = "127.0.0.1"
 RESEND_SECONDS = 2.0
+ENROLLED = 10_000
 
 
 class Peers:
@@ -26,7 +28,7 @@ class Peers:
     def open(port, source):
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         opened.bind((f"127.1.{source % 4}.{source // 4 + 1}", 0))
-        opened.connect(("127.0.0.1", port))
+        opened.connect((HOME, port))
         opened.setblocking(False)
         return opened
 
@@ -37,7 +39,7 @@ class Peers:
 
     def ask_all(self, request, expected, first=0):
         """Sends `request(i)` for every peer from `first`; seconds each answer took, and how many
-        requests had to be sent again."""
+        requests had to be sent again. A server that was started anew asks for registrations, too."""
         latencies, again = [], 0
         # Per socket: the peer it asks for, and when it asked.
         asking = [(first + slot, self.ask(slot, request, first + slot))
@@ -77,10 +79,7 @@ class Peers:
         the sockets are not spread quite evenly over the addresses."""
         sources = sorted({opened.getsockname()[0] for opened in self.sockets})
         for number in range(-(-(self.count - first) // 3) + len(sources)):
-            with socket.create_connection(("127.0.0.1", port), 10,
-                                          (sources[number % len(sources)], 0)) as stream:
-                stream.sendall(wire.frame(wire.NAT_TEST))
-                stream.recv(64)
+            nat_test(port, sources[number % len(sources)])
 
     def register(self, first=0):
         return self.ask_all(wire.register_pk, wire.REGISTERED, first)
@@ -108,6 +107,21 @@ class Peers:
         found = self.sockets[peer % self.window]
         found.settimeout(5)
         return found
+
+
+def nat_test(port, source):
+    with socket.create_connection((HOME, port), 20, (source, 0)) as stream:
+        stream.sendall(wire.frame(wire.NAT_TEST))
+        wire.read_frame(stream)
+
+
+def enrol(port, first, count):
+    """Some thousand at a time: a connection proves its address for a minute."""
+    for first in range(first, count, ENROLLED):
+        many = Peers(port, min(count, first + ENROLLED), 256)
+        many.prove(port, first)
+        many.register(first)
+        many.close()
 
 
 def percentile(ordered, percent):

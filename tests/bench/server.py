@@ -8,12 +8,11 @@ import subprocess
 import time
 from pathlib import Path
 
-FLAGS = [
-    "--single-bandwidth", "1000000", "--total-bandwidth", "1000000",
-    *("--key=", "--max-peers", "131072", "--max-sessions", "2048", "--max-connections", "4096"),
-    *("--registrations-per-minute", "65535", "--new-peers-per-day", "65535"),
-    *("--writes-per-day", "0"),
-]
+FLAGS = {
+    "--single-bandwidth": "1000000", "--total-bandwidth": "1000000", "--max-peers": "131072",
+    "--max-sessions": "2048", "--max-connections": "4096", "--registrations-per-minute": "65535",
+    "--new-peers-per-day": "65535", "--writes-per-day": "0",
+}
 
 
 class Server:
@@ -25,7 +24,9 @@ class Server:
         self.began = time.monotonic()
         log = open(Path(data) / "log", "ab")
         # Words of the same length wherever the folder is: the heap begins with them.
-        arguments = ["serve", "--data", ".", "--port", str(self.port), *FLAGS, *more]
+        flags = FLAGS | dict(zip(more[::2], more[1::2]))
+        arguments = ["serve", "--data", ".", "--port", str(self.port), "--key="]
+        arguments += [word for flag in flags.items() for word in flag]
         words = [*(place.prefix if place else []), *under, binary, *arguments]
         self.process = subprocess.Popen(words, cwd=data, stdout=log, stderr=log)
         self.pid = self.process.pid
