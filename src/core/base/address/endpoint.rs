@@ -104,6 +104,12 @@ impl Prefix {
         let Self { bits, v6 } = self;
         Self { bits: if v6 { bits & !0xffff } else { bits & !0xff }, v6 }
     }
+
+    /// One of 256 classes, which have about as many networks each.
+    pub(crate) fn class(self) -> usize {
+        let [class, ..] = self.bits.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        class.into()
+    }
 }
 
 /// A network such as `192.168.0.0/16` or `fd00::/8`. In order, one comes right before those that

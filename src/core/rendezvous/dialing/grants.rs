@@ -33,63 +33,117 @@ pub(super) struct Told {
     pub(super) chosen: Box<str>,
 }
 
+/// How many grants are held of the sources and of the networks in each class, and of strangers: as
+/// each punch asks, a share is counted one by one only where it may be held.
+struct Classes {
+    sources: [u16; CLASSES],
+    networks: [u16; CLASSES],
+    strangers: u16,
+}
+
+const CLASSES: usize = 256;
+
+impl Classes {
+    /// One grant more, or one less.
+    fn count(&mut self, source: Prefix, grant: &Grant, by: i16) {
+        let source = self.sources.get_mut(source.class());
+        let network = self.networks.get_mut(grant.network.class());
+        let stranger = (!grant.known).then_some(&mut self.strangers);
+        for held in [source, network, stranger].into_iter().flatten() {
+            *held = held.saturating_add_signed(by);
+        }
+    }
+}
+
+/// Whether as many are held in its class: at least all that are its own.
+fn may_hold(classes: &[u16; CLASSES], prefix: Prefix, many: usize) -> bool {
+    classes.get(prefix.class()).is_some_and(|held| usize::from(*held) >= many)
+}
+
 /// Grants for a source and a target, [`GRANTS_MAX`] at most. Each source and network has a share,
 /// and so have all that are not known: who is above it loses the oldest of its own (C86).
-pub(in crate::rendezvous) struct Grants(Table<(Prefix, PeerId), Grant>);
+pub(in crate::rendezvous) struct Grants {
+    held: Table<(Prefix, PeerId), Grant>,
+    classes: Classes,
+}
 
 impl Grants {
     pub(in crate::rendezvous) fn new(seed: Seed) -> Self {
-        Self(Table::new(GRANTS_MAX, seed))
+        let none = [0; CLASSES];
+        let classes = Classes { sources: none, networks: none, strangers: 0 };
+        Self { held: Table::new(GRANTS_MAX, seed), classes }
     }
 
     /// Bytes allocated.
     #[cfg(feature = "testing")]
     pub(in crate::rendezvous) fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.held.bytes()
     }
 
     pub(in crate::rendezvous) fn len(&self) -> usize {
-        self.0.len()
+        self.held.len()
     }
 
     /// A source passed the key check for a target. The relay it was told before stays good.
     pub(super) fn give(&mut self, now: Time, asker: Asker, target: PeerId) {
-        let stale = |at: Time| now.since_ms(at) >= GRANT_MS;
-        while self.0.oldest().is_some_and(|(_, grant)| stale(grant.at)) {
-            self.0.pop_oldest();
+        while let Some(key) = self.oldest(|grant| now.since_ms(grant.at) >= GRANT_MS) {
+            self.remove(&key);
         }
         let key = (asker.source, target);
-        let relay = match self.0.get_mut(&key) {
-            Some(grant) => grant.relay.take(),
+        let relay = match self.remove(&key) {
+            Some(grant) => grant.relay,
             None => {
                 self.make_room(asker);
                 None
             }
         };
-        let Asker { network, known, .. } = asker;
-        self.0.insert_evicting(key, Grant { at: now, relay, network, known });
+        let Asker { source, network, known, .. } = asker;
+        let grant = Grant { at: now, relay, network, known };
+        self.classes.count(source, &grant, 1);
+        self.held.insert_evicting(key, grant);
+    }
+
+    fn remove(&mut self, key: &(Prefix, PeerId)) -> Option<Grant> {
+        let grant = self.held.remove(key)?;
+        self.classes.count(key.0, &grant, -1);
+        Some(grant)
+    }
+
+    /// The oldest, if that is so of it.
+    fn oldest(&self, is: impl Fn(&Grant) -> bool) -> Option<(Prefix, PeerId)> {
+        self.held.oldest().filter(|(_, grant)| is(grant)).map(|(key, _)| key.clone())
     }
 
     /// Takes away one grant if whoever asks holds its share, or all are held.
     fn make_room(&mut self, asker: Asker) {
-        if self.0.len() < GRANTS_PER_SOURCE {
-            return;
-        }
+        let Asker { source, network, .. } = asker;
+        let Self { held, classes } = self;
         let share = |limit: usize, fits: &dyn Fn(Prefix, &Grant) -> bool| {
-            let mut held = self.0.iter().filter(|((source, _), grant)| fits(*source, grant));
-            let (oldest, _) = held.next()?;
-            (held.count() + 1 >= limit).then(|| oldest.clone())
+            let mut own = held.iter().filter(|((source, _), grant)| fits(*source, grant));
+            let (oldest, _) = own.next()?;
+            (own.count() + 1 >= limit).then(|| oldest.clone())
         };
-        let of_strangers = match (asker.known, self.0.is_full()) {
-            (false, _) => GRANTS_OF_STRANGERS,
-            (true, true) => 1,
-            (true, false) => usize::MAX,
+        let full = held.is_full();
+        let too_many_strangers = match (asker.known, full) {
+            (false, _) => usize::from(classes.strangers) >= GRANTS_OF_STRANGERS,
+            (true, full) => full,
         };
-        let gone = share(GRANTS_PER_SOURCE, &|source, _| source == asker.source)
-            .or_else(|| share(GRANTS_PER_NETWORK, &|_, grant| grant.network == asker.network))
-            .or_else(|| share(of_strangers, &|_, grant| !grant.known));
+        let mut gone = None;
+        if may_hold(&classes.sources, source, GRANTS_PER_SOURCE) {
+            gone = share(GRANTS_PER_SOURCE, &|of, _| of == source);
+        }
+        if gone.is_none() && may_hold(&classes.networks, network, GRANTS_PER_NETWORK) {
+            gone = share(GRANTS_PER_NETWORK, &|_, grant| grant.network == network);
+        }
+        if gone.is_none() && too_many_strangers {
+            let mut strangers = held.iter().filter(|(_, grant)| !grant.known);
+            gone = strangers.next().map(|(key, _)| key.clone());
+        }
+        if gone.is_none() && full {
+            gone = self.oldest(|_| true);
+        }
         if let Some(gone) = gone {
-            self.0.remove(&gone);
+            self.remove(&gone);
         }
     }
 
@@ -97,7 +151,7 @@ impl Grants {
     pub(super) fn tell(&mut self, source: Prefix, target: &PeerId, relay: Told) {
         let fits = |name: &str| (1..=RELAY_NAME_BYTES_MAX).contains(&name.len());
         let fit = fits(&relay.told) && fits(&relay.chosen);
-        if let Some(grant) = self.0.get_mut(&(source, target.clone())).filter(|_| fit) {
+        if let Some(grant) = self.held.get_mut(&(source, target.clone())).filter(|_| fit) {
             grant.relay = Some(relay);
         }
     }
@@ -109,7 +163,9 @@ impl Grants {
 
     /// Whether the source passed the key check for anybody a short while ago.
     pub(in crate::rendezvous) fn any_of(&self, now: Time, source: Prefix) -> bool {
-        self.0.iter().any(|((of, _), grant)| *of == source && now.since_ms(grant.at) < GRANT_MS)
+        let fresh = |grant: &Grant| now.since_ms(grant.at) < GRANT_MS;
+        may_hold(&self.classes.sources, source, 1)
+            && self.held.iter().any(|((of, _), grant)| *of == source && fresh(grant))
     }
 
     /// Whether anybody passed the key check for the target a short while ago: a client that has two
@@ -130,7 +186,7 @@ impl Grants {
     fn all_for(&self, now: Time, target: &PeerId) -> impl Iterator<Item = &Grant> {
         let fits =
             move |id: &PeerId, grant: &Grant| id == target && now.since_ms(grant.at) < GRANT_MS;
-        self.0.iter().filter_map(move |((_, id), grant)| fits(id, grant).then_some(grant))
+        self.held.iter().filter_map(move |((_, id), grant)| fits(id, grant).then_some(grant))
     }
 
     /// The relay that the source was told for the target a short while ago.
@@ -139,7 +195,43 @@ impl Grants {
     }
 
     fn fresh(&self, now: Time, source: Prefix, target: &PeerId) -> Option<&Grant> {
-        let grant = self.0.get(&(source, target.clone()))?;
+        let grant = self.held.get(&(source, target.clone()))?;
         (now.since_ms(grant.at) < GRANT_MS).then_some(grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
+    use core::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn classes_count_what_is_held() {
+        let mut grants = Grants::new(Seed(1, 2));
+        let mut random = 7_u32;
+        let mut below = |most: u32| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) % most
+        };
+        for turn in 0..20_000_u64 {
+            let ip = IpAddr::from(((below(40) << 8) | below(12)).to_be_bytes());
+            let (source, network) = (Prefix::of(ip), Prefix::of_network(ip));
+            let asker = Asker { source, known: below(3) > 0, network, granted: true };
+            let target = PeerId::new(&format!("{}", 100_000_000 + below(200))).unwrap();
+            grants.give(Time::START.after_ms(turn * 90), asker, target);
+            assert!(grants.len() <= GRANTS_MAX);
+        }
+        let mut counted = Classes { sources: [0; CLASSES], networks: [0; CLASSES], strangers: 0 };
+        let held: Vec<_> = grants.held.iter().collect();
+        assert!(held.len() > 1_000, "{}", held.len());
+        for ((source, _), grant) in held {
+            counted.count(*source, grant, 1);
+        }
+        let all = |classes: &Classes| (classes.sources, classes.networks, classes.strangers);
+        assert_eq!(all(&counted), all(&grants.classes));
+        assert!(may_hold(&grants.classes.networks, Prefix::of_network([0, 0, 1, 0].into()), 1));
     }
 }
