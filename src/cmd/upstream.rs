@@ -6,7 +6,7 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::store::STORE_FILE;
 use super::{import, keygen, serve};
-use crate::cli::{ImportFlags, KeygenFlags};
+use crate::cli::{self, Command, ImportFlags, KeygenFlags};
 use crate::settings;
 use crate::upstream::{Asked, Program};
 use hbb_core::identity::ServerKey;
@@ -33,12 +33,16 @@ pub fn run(
     let mut notes = String::new();
     let note = &mut |text: &str| notes.extend([program.name(), ": ", text, "\n"]);
     let asked = program.read(args, variable, note).map_err(Exit::flags)?;
-    let flags = match asked {
+    let words = match asked {
         Asked::Text(text) => return print(&text),
         Asked::Keygen => {
             return keygen::run(&KeygenFlags { data: None, print: false, force: false });
         }
-        Asked::Serve(flags) => flags,
+        Asked::Serve(words) => words,
+    };
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let Ok(Command::Serve(flags)) = cli::parse(&words) else {
+        return Err(Exit::flags([program.name(), ": these words cannot be told to hbb"].concat()));
     };
     print(&notes)?;
     if program == Program::Hbbs {
@@ -69,7 +73,7 @@ fn keys(args: &[&str]) -> Result<(), Exit> {
             Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
         },
         ["-h" | "--help" | "help"] => print(KEYS_USAGE),
-        ["-V" | "--version"] => print(crate::cli::VERSION),
+        ["-V" | "--version"] => print(cli::VERSION),
         _ => Err(Exit::running(KEYS_USAGE)),
     }
 }

@@ -9,18 +9,39 @@ mod words;
 
 use std::path::Path;
 
-use crate::cli::ServeFlags;
 use sources::{Setting, Sources};
 pub use words::{Meaning, Program, WORDS, Word};
 
 /// What a command line of upstream's asks for.
 pub enum Asked {
-    /// To serve.
-    Serve(Box<ServeFlags>),
+    /// To serve, with these words for `hbb`.
+    Serve(Vec<String>),
     /// To make the key pair in the working directory, as older guides have it.
     Keygen,
     /// To print this.
     Text(String),
+}
+
+/// Flags of `hbb serve`, each once.
+struct Flags(Vec<(&'static str, String)>);
+
+impl Flags {
+    fn given(&self, flag: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| *name == flag).map(|(_, value)| value.as_str())
+    }
+
+    fn set(&mut self, flag: &'static str, value: &str) {
+        self.0.retain(|(name, _)| *name != flag);
+        self.0.push((flag, value.into()));
+    }
+
+    fn into_words(self) -> Vec<String> {
+        let words = self.0.into_iter().flat_map(|(flag, value)| match flag {
+            "--always-use-relay" | "--console" => vec![flag.into()],
+            _ => vec![[flag, "=", &value].concat()],
+        });
+        [String::from("serve")].into_iter().chain(words).collect()
+    }
 }
 
 impl Program {
@@ -55,81 +76,68 @@ impl Program {
         if sources.has("generate") {
             return Ok(Asked::Keygen);
         }
-        let mut flags = self.defaults();
+        let mut flags = Flags(Vec::new());
+        for (flag, value) in self.defaults() {
+            flags.set(flag, value);
+        }
         for setting in sources.settings() {
             apply(&mut flags, &setting, note);
         }
-        if flags.mask.is_some() && flags.local_ip.is_none() {
-            flags.mask = None;
+        if flags.given("--mask").is_some() && flags.given("--local-ip").is_none() {
+            flags.0.retain(|(name, _)| *name != "--mask");
             note("mask without LOCAL_IP: left out; this machine's own networks are known anyway");
         }
-        Ok(Asked::Serve(Box::new(flags)))
+        Ok(Asked::Serve(flags.into_words()))
     }
 
     /// What upstream's programs do if nothing is said. They bound nothing; here bounds are those
     /// of a large machine, and files that may be open bound them further (C117).
-    fn defaults(self) -> ServeFlags {
-        let given = |text: &str| Some(text.to_owned());
-        let flags = ServeFlags { console: true, ..ServeFlags::default() };
+    const fn defaults(self) -> [(&'static str, &'static str); 5] {
         match self {
-            Self::Hbbr => ServeFlags {
-                role: given("relay"),
-                control: given("hbbr.sock"),
-                key: given(""),
-                max_sessions: given("1024"),
-                max_connections: given("2048"),
-                ..flags
-            },
-            Self::Hbbs | Self::Keys => ServeFlags {
-                role: given("rendezvous"),
-                max_peers: given("65536"),
-                max_connections: given("4096"),
-                writes_per_day: given("64"),
-                ..flags
-            },
+            Self::Hbbr => [
+                ("--console", ""),
+                ("--role", "relay"),
+                ("--control", "hbbr.sock"),
+                ("--key", ""),
+                ("--max-sessions", "1024"),
+            ],
+            Self::Hbbs | Self::Keys => [
+                ("--console", ""),
+                ("--role", "rendezvous"),
+                ("--max-peers", "65536"),
+                ("--max-connections", "4096"),
+                ("--writes-per-day", "64"),
+            ],
         }
     }
 }
 
 /// Sets what one word says, or tells that it means nothing.
-fn apply(flags: &mut ServeFlags, setting: &Setting, note: &mut dyn FnMut(&str)) {
+fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
     let Setting { word, value, place } = setting;
-    let text = || Some(value.clone());
-    let name = word.name;
+    let mut refuse = |why: &str| note(&[place, " ", word.name, ": ", why].concat());
     match word.meaning {
-        Meaning::Flag(flag) => match flag {
-            "--bind" => flags.bind = text(),
-            "--port" => flags.port = text(),
-            "--relay-port" => flags.relay_port = text(),
-            "--relay-servers" => flags.relay_servers = text().filter(|text| !text.is_empty()),
-            "--mask" => flags.mask = text(),
-            "--local-ip" => flags.local_ip = text(),
-            "--key" => flags.key = text(),
-            "--total-bandwidth" => flags.total_bandwidth = text(),
-            "--single-bandwidth" => flags.single_bandwidth = text(),
-            "--limit-speed" => flags.limit_speed = text(),
-            "--downgrade-threshold" => flags.downgrade_threshold = text(),
-            _ => flags.downgrade_start_check = text(),
-        },
+        Meaning::Flag("--relay-servers") if value.is_empty() => {}
+        Meaning::Flag(flag) => flags.set(flag, value),
         Meaning::PortBelow => {
             match value.parse::<u16>().ok().and_then(|port| port.checked_add(1)) {
-                Some(port) => flags.relay_port = Some(port.to_string()),
-                None => note(&format!("{place} {name}: '{value}' is no port")),
+                Some(port) => flags.set("--relay-port", &port.to_string()),
+                None => refuse("it is no port"),
             }
         }
-        Meaning::Relayed => flags.always_use_relay = value.eq_ignore_ascii_case("y"),
-        Meaning::Enforced if value == "1" => flags.key = Some("_".into()),
+        Meaning::Relayed if value.eq_ignore_ascii_case("y") => flags.set("--always-use-relay", ""),
+        Meaning::Enforced if value == "1" => flags.set("--key", "_"),
         Meaning::SecretKey => {
-            if flags.key.as_deref().is_none_or(|key| matches!(key, "" | "-" | "_")) {
-                flags.key = text();
+            if flags.given("--key").is_none_or(|key| matches!(key, "" | "-" | "_")) {
+                flags.set("--key", value);
             }
         }
         Meaning::Level => match log_level(value) {
-            Some(level) => flags.log_level = Some(level.into()),
-            None => note(&format!("{place} {name}={value}: only a level is understood")),
+            Some(level) => flags.set("--log-level", level),
+            None => refuse("only a level is understood"),
         },
-        Meaning::Enforced | Meaning::Here => {}
-        Meaning::Nothing(why) => note(&format!("{place} {name}: {why}")),
+        Meaning::Relayed | Meaning::Enforced | Meaning::Here => {}
+        Meaning::Nothing(why) => refuse(why),
     }
 }
 
