@@ -42,10 +42,11 @@ struct Cables {
 }
 
 impl Cables {
-    fn new() -> Self {
+    /// Of the test with this name, which has its own.
+    fn of(test: &str) -> Self {
         let id = std::process::id();
-        let cables =
-            Self { names: ["s", "gone", "here"].map(|it| format!("hbb-tunnels-{it}-{id}")) };
+        let named = |it| format!("hbb-tunnels-{test}-{it}-{id}");
+        let cables = Self { names: ["s", "gone", "here"].map(named) };
         let [server, sides @ ..] = &cables.names;
         for name in &cables.names {
             ip(&format!("netns add {name}"));
@@ -208,7 +209,7 @@ fn timers(cables: &Cables, server: &Server) -> Vec<f32> {
 /// the errors that it hands to the server are the same, and the timers tell how long it would take.
 #[test]
 fn c105_dead_tunnels_give_their_places_up_and_quiet_ones_keep_theirs() {
-    let cables = Cables::new();
+    let cables = Cables::of("idle");
     let mut server = Server::start_behind(&["ip", "netns", "exec", &cables.names[0]], &[]);
     let pairs = PAIRS.map(|(count, sides)| tunnels(&cables, &server, count, sides));
     assert_eq!(running(&server), 32, "every place is taken");
@@ -251,7 +252,7 @@ fn c140_bytes_for_who_vanished_end_their_tunnel_and_a_shut_window_does_not() {
     let long = std::env::var("HBB_LONG").is_ok();
     // By RFC 1122's R2, which is a hundred seconds at least, or in three.
     let (retries, patience) = if long { (8, 150) } else { (3, 15) };
-    let cables = Cables::new();
+    let cables = Cables::of("busy");
     let server = Server::start_behind(&["ip", "netns", "exec", &cables.names[0]], &[]);
     cables.run(0, &format!("sysctl -qw net.ipv4.tcp_retries2={retries}"));
     let gone = tunnels(&cables, &server, 1, [Side::Gone, Side::Here]).remove(0);
