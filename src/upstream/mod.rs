@@ -36,11 +36,13 @@ impl Flags {
     }
 
     fn into_words(self) -> Vec<String> {
-        let words = self.0.into_iter().flat_map(|(flag, value)| match flag {
-            "--always-use-relay" | "--console" => vec![flag.into()],
-            _ => vec![[flag, "=", &value].concat()],
-        });
-        [String::from("serve")].into_iter().chain(words).collect()
+        let mut words = vec![String::from("serve")];
+        for (flag, value) in self.0 {
+            let is_switch = matches!(flag, "--always-use-relay" | "--console");
+            let mark = if is_switch { "" } else { "=" };
+            words.push([flag, mark, &value].concat());
+        }
+        words
     }
 }
 

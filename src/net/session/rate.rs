@@ -17,7 +17,7 @@ use crate::net::clock::Clock;
 use crate::net::message::Traffic;
 use crate::net::reactor::Timer;
 
-/// Fewer bytes are charged with those that come next, so that a mouse movement costs no look at the
+/// Fewer bytes are charged with those that come next, or at the session's end, so that a mouse movement costs no look at the
 /// clock and no division: at 1 Mbit/s these are what may be sent in 31 ms.
 const CHARGED_BYTES_MIN: u64 = 4 * 1024;
 
@@ -148,10 +148,12 @@ impl RateLimit {
     }
 
     /// Charges what was moved, unless that is next to nothing and waits for more; a wait until the
-    /// session may move more, if it may not now. In a box: a session that need not wait keeps no
-    /// memory for it.
+    /// session may move more, if it may not now. The first bytes do not wait: who opens one session
+    /// after another would never be told to. In a box: a session that need not wait keeps no memory
+    /// for it.
     pub fn obey(&self) -> Option<Pin<Box<impl Future<Output = ()>>>> {
-        if self.due() < CHARGED_BYTES_MIN {
+        let is_new = self.meter.borrow().own().moved() == 0;
+        if self.due() < CHARGED_BYTES_MIN && !is_new {
             return None;
         }
         let mut next = Some(self.settle()?);
@@ -165,6 +167,13 @@ impl RateLimit {
     }
 }
 
+impl Drop for RateLimit {
+    /// What is still due is charged to all sessions together.
+    fn drop(&mut self) {
+        let _ = self.settle();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,11 +183,29 @@ mod tests {
         let rates = Rates { single: 1, ..Rates::default() };
         let limits = RateLimits::new(Clock::start(), Arc::default(), rates);
         let session = limits.session(false, Arc::default());
+        let charged = || session.meter.borrow().own().moved();
+        session.count(1);
+        assert!(session.obey().is_some() && charged() == 1, "the first is charged at once");
         session.count(CHARGED_BYTES_MIN - 1);
-        assert!(session.obey().is_none() && session.meter.borrow().own().moved() == 0);
+        assert!(session.obey().is_none() && charged() == 1);
         session.count(1);
         assert!(session.obey().is_some(), "all of it is charged");
-        assert_eq!(session.meter.borrow().own().moved(), CHARGED_BYTES_MIN);
+        assert_eq!(charged(), CHARGED_BYTES_MIN + 1);
         assert!(session.obey().is_none(), "nothing is charged twice");
+    }
+
+    #[test]
+    fn c155_sessions_that_move_little_each_are_charged_all_of_it() {
+        let rates = Rates { total: 1, ..Rates::default() };
+        let limits = RateLimits::new(Clock::start(), Arc::default(), rates);
+        let mut waited = 0;
+        for _ in 0..100 {
+            let session = limits.session(false, Arc::default());
+            session.count(1);
+            waited += u32::from(session.obey().is_some());
+            session.count(CHARGED_BYTES_MIN - 1);
+            waited += u32::from(session.obey().is_some());
+        }
+        assert!(waited >= 99, "{waited} of 100 sessions were told to wait");
     }
 }
