@@ -50,6 +50,9 @@ pub(crate) struct Device {
     pub(crate) patience: Duration,
 }
 
+/// Six new keys: eight devices at one address may have 60 in an hour (C98).
+const CHANGING_TURNS: u32 = 20;
+
 impl Device {
     /// Registers new ids one after the other, gives every other one a second key, until no answer
     /// comes.
@@ -61,8 +64,9 @@ impl Device {
             socket.set_read_timeout(Some(self.patience)).unwrap();
             let mut told = Told::default();
             for turn in 0..1_000 {
-                // Every third turn is about the id of the one before.
-                let (number, key) = if turn % 3 == 2 { (turn - 1, 2) } else { (turn, 1) };
+                // Every third turn is about the id of the one before, as long as one address may.
+                let again = turn % 3 == 2 && turn < CHANGING_TURNS;
+                let (number, key) = if again { (turn - 1, 2) } else { (turn, 1) };
                 if turn % 4 == 0 && !self.prove() {
                     break;
                 }
