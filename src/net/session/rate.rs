@@ -17,8 +17,9 @@ use crate::net::clock::Clock;
 use crate::net::message::Traffic;
 use crate::net::reactor::Timer;
 
-/// Fewer bytes are charged with those that come next, or at the session's end, so that a mouse movement costs no look at the
-/// clock and no division: at 1 Mbit/s these are what may be sent in 31 ms.
+/// Fewer bytes are charged with those that come next, or at the session's end, so that a mouse
+/// movement costs no look at the clock and no division: at 1 Mbit/s these are what may be sent in
+/// 31 ms.
 const CHARGED_BYTES_MIN: u64 = 4 * 1024;
 
 /// What all sessions have used: shared by the threads that move bytes, without a lock.
