@@ -1,6 +1,7 @@
 //! What an operator can get wrong, or a disk can do: the message names the thing and the way
 //! out, the exit code tells whose turn it is, and nothing is lost.
 
+#![allow(clippy::string_slice)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
@@ -80,6 +81,24 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
     assert_eq!(output.status.code(), Some(code), "{said}");
     for word in words {
         assert!(said.contains(word), "{word:?} is not in {said:?}");
+    }
+}
+
+/// Its seed would be printed as what clients enter.
+#[test]
+fn a_part_of_a_secret_key_is_refused_and_the_own_public_one_in_quotes_signs() {
+    let secret =
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";
+    let folder = Folder::new("cut-key");
+    for part in [&secret[..80], &secret[1..], &secret[..60]] {
+        refused(&serve(&folder.0, &["--key", part]), 2, &["part of a secret key", "88 characters"]);
+    }
+    fs::write(folder.0.join("id_ed25519"), secret).unwrap();
+    refused(&serve(&folder.0, &["--key", &secret[..43]]), 2, &["part of a secret key"]);
+    let public = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+    for shown in [&format!("\"{public}\""), &format!(" {public}\n"), &public.replace('=', "")] {
+        let server = Server::start_with(&[("id_ed25519", secret)], &["--key", shown]);
+        assert!(!server.log().contains("key-unsigned"), "{shown:?}");
     }
 }
 

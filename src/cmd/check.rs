@@ -155,6 +155,9 @@ fn check_key(config: &Config, report: &mut Report) {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
         }
         Ok(KeyChoice::Word(word)) if keygen::is_path(&word) => report.exit(&keygen::key_is_path()),
+        Ok(KeyChoice::Word(word)) if keygen::is_cut_secret(config, &word) => {
+            report.exit(&keygen::key_is_cut());
+        }
         Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
         Ok(KeyChoice::Word(word)) if keygen::is_own_public(config, &word) => {
             check_key_files(config, report);

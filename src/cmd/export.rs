@@ -110,6 +110,8 @@ fn is_web_address(text: &str) -> bool {
 fn client_key(config: &Config) -> Result<String, Exit> {
     let choice = KeyChoice::parse(config.key.as_deref());
     match choice.map_err(|why| Exit::flags(format!("--key: {why}")))? {
+        KeyChoice::Word(word) if keygen::is_cut_secret(config, &word) => Err(keygen::key_is_cut()),
+        KeyChoice::Word(word) if keygen::is_own_public(config, &word) => public_key(config),
         KeyChoice::Word(word) => Ok(word.into()),
         KeyChoice::Secret(key) => Ok(key.public_text()),
         KeyChoice::Files { .. } => public_key(config),

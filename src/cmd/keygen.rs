@@ -29,6 +29,9 @@ const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 /// A key by itself, which some programs write as it is.
 const SECRET_BYTES: u64 = 64;
+/// Characters of a key and of a pair, without padding.
+const KEY_CHARS: usize = 43;
+const SECRET_CHARS: usize = 86;
 /// A key file has 88 bytes; a larger one than this is something else.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
 /// Every other public key holds a `/`, so this many with one in all of them do not happen.
@@ -90,6 +93,7 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
             return Err(relay_without_key());
         }
         KeyChoice::Word(word) if is_path(&word) => return Err(key_is_path()),
+        KeyChoice::Word(word) if is_cut_secret(config, &word) => return Err(key_is_cut()),
         KeyChoice::Word(_) if !alone => warn!("key-unsigned flag=--key sessions=unencrypted"),
         _ => {}
     }
@@ -132,15 +136,45 @@ pub(super) fn public_path(secret: &Path) -> PathBuf {
     dated(secret, "pub")
 }
 
-/// Whether `word` is the public half of the key in the file that is ours.
+/// Whether `word` is the public half of the key in the file that is ours, as people copy it: in
+/// quotes, with blanks, without padding.
 pub(super) fn is_own_public(config: &Config, word: &str) -> bool {
-    read_for(config).ok().flatten().is_some_and(|key| key.public_text() == word)
+    let read = || read_for(config).ok().flatten();
+    bare(word).len() >= KEY_CHARS
+        && read().is_some_and(|key| bare(&key.public_text()) == bare(word))
+}
+
+/// Whether `word` is a piece of a secret key, which would be shown to all as the key of clients: of
+/// the own one, or any text of its alphabet that is longer than a key and shorter than a pair.
+pub(super) fn is_cut_secret(config: &Config, word: &str) -> bool {
+    let word = bare(word);
+    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    if word.len() < KEY_CHARS - 1 || !word.bytes().all(alphabet) {
+        return false;
+    }
+    let own = || read_for(config).ok().flatten();
+    word.len() > KEY_CHARS + 1 && word.len() < SECRET_CHARS
+        || own().is_some_and(|key| {
+            bare(&key.secret_text()).contains(word) && !is_own_public(config, word)
+        })
+}
+
+fn bare(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='))
 }
 
 /// Whether somebody gave the key's file where its text is meant.
 pub(super) fn is_path(word: &str) -> bool {
     let looks = word.starts_with(['/', '.', '~']) || word.ends_with(".pub");
     looks || word.ends_with(SECRET_FILE)
+}
+
+/// The refusal of a part of a secret key.
+pub(super) fn key_is_cut() -> Exit {
+    Exit::flags(
+        "--key: this looks like a part of a secret key, and would be told to all clients. Copy all \
+         88 characters of the secret key file, or leave --key out to use the file.",
+    )
 }
 
 /// The refusal of a path where the text of a key is meant.

@@ -192,9 +192,16 @@ pub(super) fn is_same_relay(one: &str, other: &str) -> bool {
     host.eq_ignore_ascii_case(other_host) && port == other_port
 }
 
-/// Whether a relay is at an address that `at` cannot reach, as only neighbours do.
+/// Ends of names that only a LAN knows: RFC 2606, 6762, 8375, and those of routers and of ICANN.
+const LOCAL_NAMES: [&str; 5] = ["localhost", ".local", ".lan", ".home.arpa", ".internal"];
+
+/// Whether a relay is at an address or has a name that `at` cannot reach, as only neighbours do.
 fn is_out_of_reach(at: IpAddr, relay: &str) -> bool {
-    let Ok(ip) = split_port(relay).0.parse::<IpAddr>() else { return false };
+    let host = split_port(relay).0;
+    let Ok(ip) = host.parse::<IpAddr>() else {
+        let host = host.to_ascii_lowercase();
+        return !is_private(at) && LOCAL_NAMES.iter().any(|end| host.ends_with(end));
+    };
     !is_private(at) && (is_private(ip) || is_shared(ip) && !is_shared(at))
 }
 
@@ -288,12 +295,14 @@ mod tests {
         let public_relay = Some("rd.example.org".to_owned());
         let policy = Policy { public_relay, ..Policy::default() };
         let Ends { initiator: outside, target: inside, .. } = ends("2.2.2.2", "192.168.1.1");
-        for private in ["192.168.1.5", "10.0.0.1:21117", "[fd00::1]:21117", "::1", "127.0.0.1:1"] {
+        let literals = ["192.168.1.5", "10.0.0.1:21117", "[fd00::1]:21117", "::1", "127.0.0.1:1"];
+        let names = ["relay.lan", "Hbb.Local:21117", "localhost"];
+        for private in literals.into_iter().chain(names) {
             let instead = policy.relay_instead((outside, false), private, 0);
             assert_eq!(instead.as_deref(), Some("rd.example.org"), "{private}");
             assert_eq!(policy.relay_instead((inside, false), private, 0), None, "{private}");
         }
-        for public in ["9.9.9.9", "9.9.9.9:21117", "relay.lan", "[2001:db8::1]:21117"] {
+        for public in ["9.9.9.9", "9.9.9.9:21117", "relay.land", "[2001:db8::1]:21117"] {
             assert_eq!(policy.relay_instead((outside, false), public, 0), None, "{public}");
         }
         assert_eq!(Policy::default().relay_instead((outside, false), "10.0.0.1", 0), None);
