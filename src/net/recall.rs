@@ -1,6 +1,6 @@
 //! Where devices were at a clean stop, kept for the next start, which asks them to register: in a
 //! file beside the control socket where that folder is in memory, else with the stop's one commit.
-//! It decides nothing of whom to ask; the machine does. C138.
+//! It decides nothing of whom to ask; the machine does. C138, C144.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,6 +23,8 @@ const LIST_BYTES_MAX: u64 = 512 * 1024;
 /// How long a list is good for, in seconds: by then each device has spoken by itself, and NATs have
 /// forgotten where those are that did not.
 const LIST_SECS_MAX: u64 = 60;
+/// What a list in the store is replaced by before anybody on it is asked: one without a device.
+const USED: &str = "0";
 
 /// A device, where it was, and at which of our addresses.
 pub(crate) struct Whereabouts {
@@ -45,24 +47,33 @@ impl Keep {
         Self { file: folder.map(|folder| folder.join(WHEREABOUTS_FILE)) }
     }
 
-    /// What the stop before left, if that was a moment ago. It is not found again.
+    /// What the stop before left, if that was a moment ago. It is gone before this returns, so that
+    /// a server that ends without a word does not find it again; nobody is asked if it cannot go.
     pub(crate) fn take(&self, store: &mut dyn Store) -> Vec<Whereabouts> {
-        let kept = match &self.file {
-            Some(path) => {
-                let text = file::read_text(path, LIST_BYTES_MAX).unwrap_or_default();
-                // Gone in any case: a server that ends without a word must not find it again.
-                let _ = fs::remove_file(path);
-                text
-            }
-            None => store.whereabouts().unwrap_or_default(),
-        };
-        read(&kept, unix_secs())
+        let now_secs = unix_secs();
+        let in_file = self.file.as_ref().map_or_else(Vec::new, |path| {
+            let text = file::read_file(path, LIST_BYTES_MAX).unwrap_or_default();
+            let is_gone = fs::remove_file(path).is_ok();
+            if is_gone { read(&text, now_secs) } else { Vec::new() }
+        });
+        if !in_file.is_empty() {
+            return in_file;
+        }
+        // There if there was no file, or no room for one.
+        let in_store = read(&store.whereabouts().unwrap_or_default(), now_secs);
+        if in_store.is_empty() || store.finish(&[], USED).is_ok() { in_store } else { Vec::new() }
     }
 
-    /// Leaves a list for the next start, unless it is the store that is to keep it.
+    /// Leaves a list for the next start, unless it is the store that is to keep it. Where there is
+    /// nothing to leave, or no room, there is no file.
     #[must_use]
     pub(crate) fn put(&self, list: &str) -> bool {
-        self.file.as_ref().is_some_and(|path| file::replace(path, 0o600, list).is_ok())
+        let Some(path) = &self.file else { return false };
+        let is_kept = list.is_empty() || file::replace(path, 0o600, list).is_ok();
+        if list.is_empty() || !is_kept {
+            let _ = fs::remove_file(path);
+        }
+        is_kept
     }
 }
 
@@ -106,8 +117,10 @@ fn line(line: &str) -> Option<Whereabouts> {
 }
 
 #[cfg(test)]
+#[allow(clippy::string_slice)]
 mod tests {
     use super::*;
+    use crate::store::memory::Memory;
 
     #[test]
     fn c138_a_list_reads_as_it_was_written_and_other_lines_are_left_out() {
@@ -129,6 +142,65 @@ mod tests {
             ["123456789 203.0.113.9:50002 192.0.2.1", "Büro_1 [2001:db8::9]:1 2001:db8::1"]
         );
         assert_eq!(text(core::iter::empty()), "");
+    }
+
+    fn list() -> String {
+        format!("{}\n123456789 203.0.113.9:50002 ::1", unix_secs())
+    }
+
+    /// A folder for one test; removed by it.
+    fn keep(name: &str) -> Keep {
+        let folder = std::env::temp_dir().join(format!("hbb-keep-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Keep { file: Some(folder.join(WHEREABOUTS_FILE)) }
+    }
+
+    /// What is in its folder; gone then.
+    fn left(keep: &Keep) -> usize {
+        let folder = keep.file.as_ref().unwrap().parent().unwrap();
+        let count = fs::read_dir(folder).unwrap().count();
+        fs::remove_dir_all(folder).unwrap();
+        count
+    }
+
+    #[test]
+    fn c144_a_list_is_found_once_wherever_it_is_kept() {
+        let mut store = Memory::default();
+        store.finish(&[], &list()).unwrap();
+        let in_store = Keep { file: None };
+        assert_eq!([(); 2].map(|()| in_store.take(&mut store).len()), [1, 0]);
+        let in_file = keep("once");
+        assert!(in_file.put(&list()));
+        assert_eq!([(); 2].map(|()| in_file.take(&mut store).len()), [1, 0]);
+        // There was no room beside the socket.
+        store.finish(&[], &list()).unwrap();
+        assert_eq!([(); 2].map(|()| in_file.take(&mut store).len()), [1, 0]);
+        assert_eq!(left(&in_file), 0);
+    }
+
+    #[test]
+    fn c144_an_empty_list_and_one_without_room_leave_no_file() {
+        let keep = keep("room");
+        assert!(keep.put(&list()) && keep.put(""));
+        let path = keep.file.clone().unwrap();
+        assert!(!path.exists());
+        // What stands in the draft's place is no file that can be written.
+        fs::write(&path, "").unwrap();
+        fs::create_dir(file::draft_of(&path)).unwrap();
+        assert!(!keep.put(&list()) && !path.exists());
+        assert_eq!(left(&keep), 1, "the draft's place alone");
+    }
+
+    #[test]
+    fn c144_a_damaged_list_is_passed_over() {
+        let (keep, mut store) = (keep("damaged"), Memory::default());
+        for damaged in ["", "\n", "x\n123456789 1.1.1.1:1 ::1", &list()[..12]] {
+            fs::write(keep.file.as_ref().unwrap(), damaged).unwrap();
+            assert_eq!(keep.take(&mut store).len(), 0, "{damaged}");
+        }
+        fs::write(keep.file.as_ref().unwrap(), [0xff, 0, b'\n']).unwrap();
+        assert_eq!(keep.take(&mut store).len(), 0);
+        assert_eq!(left(&keep), 0);
     }
 
     #[test]

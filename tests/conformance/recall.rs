@@ -1,5 +1,5 @@
 //! A real server asks the devices that were here when it stopped, and is as quiet as it is told to
-//! be: C138.
+//! be: C138, C144.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -35,12 +35,13 @@ impl Drop for Memory {
 }
 
 /// A device that was here hears from the new server without a word of its own, and registers.
-fn assert_asked(server: &mut Server) {
+fn assert_asked(server: &mut Server) -> Device {
     let device = Device::enrolled(B_IP, server, B1);
     server.terminate(PATIENCE);
     server.restart();
     assert_eq!(hex(&device.next()), SEND_KEY);
     assert_eq!(hex(&device.ask(&say::register_pk(B1, DEVICE, &KEY))), OK);
+    device
 }
 
 #[test]
@@ -99,4 +100,20 @@ fn c138_a_quiet_start_and_one_after_a_crash_ask_nobody() {
     server.kill_and_restart();
     device.heard_nothing();
     server.wait_log("info peers-loaded count=1 recalled=0");
+}
+
+/// A crash soon after the start: the list is of the stop before, and was used.
+#[test]
+fn c144_after_a_clean_stop_and_a_crash_nobody_is_asked_again() {
+    let mut server = Server::start(&["--key="]);
+    let device = assert_asked(&mut server);
+    server.kill_and_restart();
+    device.heard_nothing();
+    server.wait_log("info peers-loaded count=1 recalled=0");
+    // With nobody here, the stop leaves nothing.
+    let memory = Memory::new("nobody");
+    let socket = memory.0.join("hbb.sock");
+    let mut server = Server::start(&["--key=", "--control", socket.to_str().unwrap()]);
+    server.terminate(PATIENCE);
+    assert_eq!(fs::read_dir(&memory.0).unwrap().count(), 0, "no empty file");
 }
