@@ -2,7 +2,8 @@
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    GRANTS_MAX, GRANTS_PER_SOURCE, Limits, PUSHES_OF_STRANGERS, PUSHES_PER_SOURCE, PUSHES_UNGRANTED,
+    GRANTS_MAX, GRANTS_PER_SOURCE, Limits, PUSHES_OF_STRANGERS, PUSHES_PER_SOURCE,
+    PUSHES_UNGRANTED, PUSHES_UNGRANTED_PER_NETWORK,
 };
 use hbb_core::rendezvous::Policy;
 
@@ -65,29 +66,65 @@ fn c086_strangers_leave_a_target_to_who_is_known() {
     self::told(&mut drive, conn, &say::punch(B1, |_| ()));
 }
 
-#[test]
-fn c059_who_showed_no_key_has_few_pushes_and_takes_none_of_others() {
+/// A server that enforces its key, where somebody at [`A_AT`] showed it for B1.
+fn with_key_shown() -> Drive {
     let relays = vec!["relay.example".into()];
     let access_key = Some(server_key().public_text().into());
     let policy = Policy { relays, access_key, ..Policy::default() };
     let mut drive = with_known(with_b1(Drive::new(Limits::default(), policy)));
-    let with_key = say::punch(B1, |wish| wish.access_key = server_key().public_text());
     let shown = drive.connect(A_AT);
-    told(&mut drive, shown, &with_key);
-    let mut relays = |from: &str| {
-        let conn = drive.connect(from);
-        let sent = drive.stream(conn, &say::request_relay(B1, |_| ())).sent().len();
-        drive.hang_up(conn);
-        sent
+    told(&mut drive, shown, &with_key());
+    drive
+}
+
+fn with_key() -> Vec<u8> {
+    say::punch(B1, |wish| wish.access_key = server_key().public_text())
+}
+
+/// Whether B1 is sent to a relay; who is refused is told to dial again.
+fn meets(drive: &mut Drive, from: &str) -> bool {
+    let conn = drive.connect(from);
+    let deeds = drive.stream(conn, &say::request_relay(B1, |_| ()));
+    assert_eq!(deeds.closed(conn), None, "{from}");
+    let [(_, payload)] = deeds.sent()[..] else { panic!("{deeds:?}") };
+    let meets = match say::read(payload) {
+        say::Body::RequestRelay(_) => true,
+        say::Body::RelayResponse(answer) => {
+            assert_eq!(answer.refuse_reason, "Your address changed, try again");
+            false
+        }
+        _ => panic!("{deeds:?}"),
     };
-    let flood: usize = (0..100).map(|network| relays(&format!("10.0.{network}.1:1"))).sum();
+    drive.hang_up(conn);
+    meets
+}
+
+#[test]
+fn c059_who_showed_no_key_has_few_pushes_and_takes_none_of_others() {
+    let mut drive = with_key_shown();
+    let asked = (0..100).map(|network| format!("10.0.{network}.1:1"));
+    let flood = asked.filter(|from| meets(&mut drive, from)).count();
     assert_eq!(flood, usize::from(PUSHES_UNGRANTED));
     // Neither who is known is kept from the relay by that, nor who shows the key.
-    assert_eq!(relays(KNOWN_AT), 1);
+    assert!(meets(&mut drive, KNOWN_AT));
     let conn = drive.connect("192.0.2.200:1");
-    told(&mut drive, conn, &with_key);
-    let conn = drive.connect("192.0.2.200:2");
-    assert_eq!(drive.stream(conn, &say::request_relay(B1, |_| ())).sent().len(), 1);
+    told(&mut drive, conn, &with_key());
+    assert!(meets(&mut drive, "192.0.2.200:2"));
+}
+
+#[test]
+fn c145_one_network_uses_up_the_relay_of_no_other_that_showed_no_key() {
+    let mut drive = with_key_shown();
+    for (network, others) in [("198.18.0", "198.18.1.9:1"), ("192.0.2", "203.0.113.200:1")] {
+        let asked = (0..100).map(|host| format!("{network}.{host}:1"));
+        let flood = asked.filter(|from| meets(&mut drive, from)).count();
+        assert_eq!(flood, usize::from(PUSHES_UNGRANTED_PER_NETWORK), "{network}");
+        assert!(meets(&mut drive, others), "{network} leaves none");
+    }
+    // It may dial as before, and those who showed the key there meet their target.
+    let conn = drive.connect("198.18.0.7:1");
+    told(&mut drive, conn, &with_key());
+    assert!(meets(&mut drive, "198.18.0.7:2"));
 }
 
 /// A server that enforces its key, with targets enough to fill the grants.

@@ -57,8 +57,10 @@ pub const PUSHES_OF_STRANGERS: u16 = 160;
 /// The same of all addresses where one is.
 pub const PUSHES_OF_KNOWN: u16 = 160;
 /// The same of all addresses that showed no key themselves, where one is asked for: once for those
-/// where a device of ours is, once for others (C59). A client asks three times.
-pub const PUSHES_UNGRANTED: u16 = 12;
+/// where a device of ours is, once for others (C59): of four networks.
+pub const PUSHES_UNGRANTED: u16 = 4 * PUSHES_UNGRANTED_PER_NETWORK;
+/// The same of one network, so that no stranger uses up what is for all: a client asks three times.
+pub const PUSHES_UNGRANTED_PER_NETWORK: u16 = 6;
 /// The window of these, in milliseconds.
 pub const PUSH_WINDOW_MS: u64 = 60_000;
 /// Windows of pushes, three for each source and target: 330 KiB; the oldest is forgotten first.

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use crate::base::address::Prefix;
 use crate::base::limits::{
     KNOWN_ASKERS_MAX, KNOWN_MS, PUSH_WINDOW_MS, PUSHES_MAX, PUSHES_OF_KNOWN, PUSHES_OF_STRANGERS,
-    PUSHES_PER_NETWORK, PUSHES_PER_SOURCE, PUSHES_UNGRANTED,
+    PUSHES_PER_NETWORK, PUSHES_PER_SOURCE, PUSHES_UNGRANTED, PUSHES_UNGRANTED_PER_NETWORK,
 };
 use crate::base::peer::PeerId;
 use crate::base::table::{Seed, Table};
@@ -27,7 +27,7 @@ pub(super) struct Asker {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Whose {
     Source(Prefix),
-    Network(Prefix),
+    Network { network: Prefix, granted: bool },
     All { known: bool, granted: bool },
 }
 
@@ -76,14 +76,14 @@ impl Askers {
     /// of its kind had as many as they may.
     pub(super) fn allow(&mut self, now: Time, asker: Asker, target: &PeerId) -> bool {
         let Asker { known, granted, .. } = asker;
-        let in_all = match (granted, known) {
-            (false, _) => PUSHES_UNGRANTED,
-            (true, true) => PUSHES_OF_KNOWN,
-            (true, false) => PUSHES_OF_STRANGERS,
+        let (of_network, in_all) = match (granted, known) {
+            (false, _) => (PUSHES_UNGRANTED_PER_NETWORK, PUSHES_UNGRANTED),
+            (true, true) => (PUSHES_PER_NETWORK, PUSHES_OF_KNOWN),
+            (true, false) => (PUSHES_PER_NETWORK, PUSHES_OF_STRANGERS),
         };
         let shares = [
             (Whose::Source(asker.source), PUSHES_PER_SOURCE),
-            (Whose::Network(asker.network), PUSHES_PER_NETWORK),
+            (Whose::Network { network: asker.network, granted }, of_network),
             (Whose::All { known, granted }, in_all),
         ];
         let counted = shares.map(|(whose, limit)| {

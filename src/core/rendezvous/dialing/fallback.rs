@@ -62,7 +62,13 @@ impl Rendezvous {
         };
         let asker = Asker { granted: own || !must_show, ..self.askers.of(from.ip()) };
         if !self.askers.allow(now, asker, &id) {
-            return Err(DropReason::TooFrequent);
+            if asker.granted {
+                return Err(DropReason::TooFrequent);
+            }
+            // To dial again, and so to show the key from here, helps.
+            self.refuse(via, DropReason::TooFrequent, effects);
+            reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
+            return Ok(());
         }
         let call = Call { conn, target: id, task: TargetTask::JoinRelay, udp: false };
         let told = self.dial(now, from, call);
