@@ -11,6 +11,7 @@ _('The store did not take the change; try again, and see the log if it fails aga
 _('each client would look for it on its own machine; give the address or name that clients reach it at');
 _('a name without a dot is known to this machine or its containers alone, unless your clients\' name server knows it');
 _('a private address, which clients outside reach only if it is this machine\'s');
+_('this machine\'s relay listens on %s; any other port must be forwarded to it');
 _('that is the port of the ID server, a relay listens on another, here %s');
 _('so large a part of the internet is no proxy of yours, and any client in it may say that it is somebody else; name the proxies\' own addresses');
 _('is for the ID server, a relay alone tells nobody');

@@ -13,6 +13,7 @@ use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, PortService, Role, doubts};
 use crate::net::control;
+use crate::net::interfaces::own_addresses;
 use crate::settings;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
@@ -84,7 +85,7 @@ fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
     if report.problems == before {
         report.fine("flags");
     }
-    doubts(&config).iter().for_each(|doubt| report.doubt(doubt));
+    doubts(&config, &own_addresses()).iter().for_each(|doubt| report.doubt(doubt));
     config
 }
 

@@ -88,7 +88,7 @@ fn is_reached(ip: IpAddr) -> bool {
 
 /// Says what can hardly be meant.
 pub(super) fn warn_of(config: &Config) {
-    let doubts = doubts(config);
+    let doubts = doubts(config, &own_addresses());
     if let Some(first) = doubts.first() {
         warn!("setting-doubtful count={} help='hbb check' cause='{first}'", doubts.len());
     }

@@ -3,18 +3,23 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, Role};
+use super::{Config, PORT, Ports, Role};
 use hbb_core::base::address::split_port;
 
-/// What is to be doubted about `config`, a sentence each.
-pub fn doubts(config: &Config) -> Vec<String> {
+/// What is to be doubted about `config`, a sentence each; `here` are this machine's addresses.
+pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
     let mut found = Vec::new();
     for relay in &config.relay_servers {
         if let Some(why) = doubted_host(relay, config.public.as_deref()) {
             found.push(format!("--relay-servers {relay}: {why}"));
         }
-        if !config.ports.single && has_port(relay, config.ports.main) {
-            let port = config.ports.relay;
+        let port = config.ports.relay;
+        if is_ours(relay, config, here) && port_of_relay(relay) != Some(port) {
+            found.push(format!(
+                "--relay-servers {relay}: this machine's relay listens on {port}; any other port \
+                 must be forwarded to it"
+            ));
+        } else if !config.ports.single && port_of_relay(relay) == Some(config.ports.main) {
             found.push(format!(
                 "--relay-servers {relay}: that is the port of the ID server, a relay listens on \
                  another, here {port}"
@@ -50,8 +55,18 @@ fn trusts_everybody(config: &Config) -> bool {
     V4.map(IpAddr::V4).into_iter().all(is_trusted) || V6.map(IpAddr::V6).into_iter().all(is_trusted)
 }
 
-fn has_port(name: &str, port: u16) -> bool {
-    split_port(name).1.is_some_and(|told| told.parse() == Ok(port))
+/// Whether `relay` is this process under a name of its own.
+fn is_ours(relay: &str, config: &Config, here: &[IpAddr]) -> bool {
+    let (host, _) = split_port(relay);
+    let named = config.public.as_deref().is_some_and(|public| host.eq_ignore_ascii_case(public));
+    let is_own = |ip: IpAddr| here.contains(&ip) && !ip.is_loopback();
+    config.role == Role::All && (named || host.parse().is_ok_and(is_own))
+}
+
+/// Where clients look for a relay; None if that is no port.
+fn port_of_relay(name: &str) -> Option<u16> {
+    const DEFAULT: u16 = Ports::new(PORT).relay;
+    split_port(name).1.map_or(Some(DEFAULT), |told| told.parse().ok())
 }
 
 /// Why clients will hardly reach `name`; `public` is where those outside find this server.
@@ -101,6 +116,13 @@ mod tests {
     use super::*;
     use crate::config::tests::config;
 
+    /// This machine.
+    const HERE: [IpAddr; 3] = [
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7)),
+    ];
+
     #[test]
     fn what_clients_cannot_reach_is_doubted() {
         for (flags, said) in [
@@ -111,6 +133,15 @@ mod tests {
             ("--relay-servers [::1]:21117", "on its own machine"),
             ("--relay-servers hbbr", "without a dot"),
             ("--relay-servers rd.example.org:21116", "port of the ID server"),
+            ("--relay-servers 198.51.100.7:21119", "relay listens on 21117"),
+            ("--relay-servers 198.51.100.7:21116", "relay listens on 21117"),
+            ("--relay-servers 198.51.100.7\n--port 9000", "relay listens on 9001"),
+            ("--relay-servers 198.51.100.7:21117\n--single-port", "relay listens on 21116"),
+            ("--relay-servers [2001:db8::7]:80", "relay listens on 21117"),
+            (
+                "--public rd.example.org\n--relay-servers RD.example.org:443",
+                "relay listens on 21117",
+            ),
             ("--public localhost", "--public localhost: each client"),
             ("--relay-servers 192.168.1.5\n--public rd.example.org", "a private address"),
             ("--relay-servers 100.64.0.7\n--public rd.example.org", "a private address"),
@@ -119,7 +150,7 @@ mod tests {
             ("--trusted-proxies 10.0.0.1,::/0", "no proxy of yours"),
             ("--trusted-proxies 0.0.0.0/1,128.0.0.0/1", "no proxy of yours"),
         ] {
-            let found = doubts(&config(flags));
+            let found = doubts(&config(flags), &HERE);
             assert_eq!(found.len(), 1, "{flags}: {found:?}");
             assert!(found[0].contains(said), "{flags}: {found:?}");
         }
@@ -128,10 +159,14 @@ mod tests {
             "--relay-servers 192.168.1.5",
             "--relay-servers 192.168.1.5\n--public 192.168.1.5",
             "--public rd.example.org",
+            "--relay-servers 198.51.100.7,[2001:db8::7]:21117,192.0.2.1:80",
+            "--relay-servers 198.51.100.7:443\n--role rendezvous",
+            "--relay-servers 198.51.100.7:443\n--relay-port 443",
+            "--relay-servers 198.51.100.7:21116\n--single-port",
             "--trusted-proxies 10.0.0.0/8,172.64.0.0/13,2400:cb00::/32,fd00::/8",
             "",
         ] {
-            assert_eq!(doubts(&config(flags)), [""; 0], "{flags}");
+            assert_eq!(doubts(&config(flags), &HERE), [""; 0], "{flags}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod files;
 mod lists;
 
+use core::net::IpAddr;
 use std::path::Path;
 
 use hbb_core::base::address::{Banned, Bans};
@@ -98,8 +99,8 @@ impl RunningSettings {
         }
     }
 
-    /// What to say about this server.
-    pub fn about(&self) -> ServerInfo {
+    /// What to say about this server, which is at these addresses.
+    pub fn about(&self, here: &[IpAddr]) -> ServerInfo {
         let config = &self.config;
         let signing = self.keys.signing.as_ref().map(|key| key.public_text().into());
         // A word that clients must show is a secret; the public key is none.
@@ -111,7 +112,7 @@ impl RunningSettings {
             ports: [config.ports.main, config.ports.relay],
             tcp_ports: tcp_ports.into_iter().map(|(_, port)| port).collect(),
             udp_ports: config.ports.udp(config.role).into_iter().collect(),
-            doubts: doubts(config),
+            doubts: doubts(config, here),
         }
     }
 

@@ -8,6 +8,7 @@ use super::format::{Output, Value};
 use super::owners::{Owners, odd};
 use crate::cli::VERSION;
 use crate::net::clock::Clock;
+use crate::net::interfaces::own_addresses;
 use crate::net::message::{
     Answer, RelayLoad, RelayQuestion, RendezvousLoad, RendezvousQuestion, StoreCounts,
 };
@@ -46,7 +47,7 @@ impl Status {
                 _ => return odd(),
             },
         };
-        let (info, limits) = (settings.about(), settings.limits());
+        let (info, limits) = (settings.about(&own_addresses()), settings.limits());
         let uptime_secs = clock.now().as_millis() / 1000;
         Ok(Self { info, uptime_secs, limits, rendezvous, relay })
     }
