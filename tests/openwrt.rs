@@ -88,6 +88,11 @@ fn the_init_script_tells_procd_what_it_should() {
 }
 
 #[test]
+fn a_server_that_crashes_again_and_again_waits_longer() {
+    passes("openwrt/crashes.py", "Crashes");
+}
+
+#[test]
 fn what_rustdesk_server_had_is_taken_over_once_and_never_do_both_run() {
     passes("openwrt/former.py", "Former");
 }

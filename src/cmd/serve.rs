@@ -11,6 +11,7 @@ use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
 use crate::net::process::confine::Confinement;
+use crate::net::process::crashes::Crashes;
 use crate::net::process::files::raise_limit;
 use crate::net::process::signal::Reloads;
 use crate::net::recall::{Keep, Whereabouts};
@@ -32,6 +33,22 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
     // Both before the first thread.
     let confinement = Confinement::begin(&[&config.data, control_folder], &store);
     let signals = Reloads::take().map_err(|cause| exit(ServeError::System(cause)))?;
+    let crashes = Crashes::count(control_folder);
+    let stopped = crashes.as_ref().is_some_and(|crashes| crashes.pause(&signals));
+    if !stopped {
+        serve(config, taken_over, (confinement, signals))?;
+    }
+    if let Some(crashes) = crashes {
+        crashes.forget();
+    }
+    Ok(())
+}
+
+fn serve(
+    config: Config,
+    taken_over: bool,
+    (confinement, signals): (Confinement, Reloads),
+) -> Result<(), Exit> {
     let keys = keygen::policy(&config)?;
     let settings = RunningSettings::new(config.clone(), keys.clone(), raise_limit());
     let settings = settings.map_err(Exit::flags)?;

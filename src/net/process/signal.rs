@@ -2,9 +2,12 @@
 //! descriptor.
 
 use std::io;
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 use crate::net::reactor::Source;
 
@@ -35,8 +38,23 @@ impl Reloads {
     /// # Errors
     /// What the kernel says.
     pub(crate) fn take() -> io::Result<Self> {
-        let signals = held(&[Signal::SIGHUP])?;
-        Ok(Self(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
+        Ok(Self(descriptor(&held(&[Signal::SIGHUP])?)?))
+    }
+
+    /// Waits for so long, or until SIGHUP, which is served later; true if it is told to end, which
+    /// a jail's first process would not hear of otherwise.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn pause(&self, time: Duration) -> io::Result<bool> {
+        let stops = held(&[Signal::SIGTERM, Signal::SIGINT])?;
+        let told = descriptor(&stops)?;
+        let time = Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: 0 };
+        let mut sources = [&told, &self.0].map(|source| PollFd::new(source, PollFlags::IN));
+        retry_on_intr(|| poll(&mut sources, Some(&time)))?;
+        let stop = told.read_signal()?.is_some();
+        stops.thread_unblock()?;
+        Ok(stop)
     }
 
     /// Takes over SIGTERM and SIGINT, too; to be called before the first thread.
@@ -57,6 +75,10 @@ impl HeldSignals {
     pub(crate) fn listen(self) -> io::Result<SignalListener> {
         Source::new(self.0).map(SignalListener)
     }
+}
+
+fn descriptor(signals: &SigSet) -> nix::Result<SignalFd> {
+    SignalFd::with_flags(signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
 fn held(signals: &[Signal]) -> nix::Result<SigSet> {
