@@ -20,7 +20,7 @@ use ::log::{Level, Log, Metadata, Record};
 
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
-use repeats::{Repeats, Spelling};
+use repeats::{LeftOut, Repeats, Spelling};
 use terminal::{Terminal, is_plain_file};
 
 /// Longest line; the rest of a longer one is cut.
@@ -82,8 +82,10 @@ impl Log for Logger {
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
             match repeats.admit(level, spelling, now) {
                 None => return,
-                Some(0) => {}
-                Some(left_out) => line.add(format_args!(" repeated={left_out}")),
+                Some(LeftOut { own, others }) => {
+                    line.add_count("repeated", own);
+                    line.add_count("others", others);
+                }
             }
         }
         drop(match &self.terminal {
@@ -124,6 +126,12 @@ impl Line {
     fn add(&mut self, text: fmt::Arguments<'_>) {
         // Fails only if a value's own formatting does; the line then ends there.
         let _ = self.write_fmt(text);
+    }
+
+    fn add_count(&mut self, name: &str, count: u64) {
+        if count > 0 {
+            self.add(format_args!(" {name}={count}"));
+        }
     }
 
     fn bytes_from(&self, start: usize) -> &[u8] {

@@ -16,19 +16,21 @@ use crate::net::message::SessionEnd;
 /// Words what the rendezvous reports.
 pub fn rendezvous(event: &Event) {
     match event {
-        Event::PeerAdded { id, from } => info!("peer-added peer={id} from={}", from.ip()),
+        Event::PeerAdded { id, from, proved } => {
+            info!("peer-added peer={id} from={}{}", from.ip(), unproved(*proved));
+        }
         Event::PeerKeyChanged { id, from } => {
             info!("peer-key-changed peer={id} from={}", from.ip());
         }
         Event::PeerRenamed { from, id, at } => {
             info!("peer-renamed peer={id} from={from} at={}", at.ip());
         }
-        Event::PeerChangeRefused { id, from } => {
-            info!("peer-change-refused peer={id} from={}", from.ip());
+        Event::PeerChangeRefused { id, from, proved } => {
+            info!("peer-change-refused peer={id} from={}{}", from.ip(), unproved(*proved));
         }
-        Event::PeerHeld { id, from, why } => {
-            let (from, reason) = (from.ip(), why.as_str());
-            warn!("peer-held peer={id} from={from} reason={reason} help=forget--free");
+        Event::PeerHeld { id, from, proved, why } => {
+            let (from, reason, end) = (from.ip(), why.as_str(), unproved(*proved));
+            warn!("peer-held peer={id} from={from} reason={reason} help=forget--free{end}");
         }
         Event::PeerFlaps { id, places: [between, and] } => {
             warn!("peer-flaps peer={id} between={between} and={and}");
@@ -42,14 +44,19 @@ pub fn rendezvous(event: &Event) {
         Event::Dropped { via: Via::Datagram(from), reason } => {
             debug!("dropped from={from} reason={}", reason.as_str());
         }
-        Event::Refused { from, reason } => {
+        Event::Refused { from, proved, reason } => {
             debug!("dropped from={from} reason={}", reason.as_str());
-            refused(from.ip(), *reason);
+            warn!("refused reason={} from={}{}", reason.as_str(), from.ip(), unproved(*proved));
         }
         Event::Dropped { via: Via::Stream(conn), reason } => {
             debug!("dropped slot={} reason={}", conn.slot, reason.as_str());
         }
     }
+}
+
+/// What ends a line whose `from=` anybody can forge: nobody is to be banned by it (C141).
+const fn unproved(proved: bool) -> &'static str {
+    if proved { "" } else { " unproved" }
 }
 
 /// A port that we do without is taken: all others are served.

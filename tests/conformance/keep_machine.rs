@@ -103,7 +103,12 @@ fn c094_with_no_address_known_a_new_key_waits_for_the_operator() {
     let deeds = drive.datagram(A_AT, &say::register_pk(B1, DEVICE, &NEW_KEY));
     assert_eq!(hex(deeds.datagram_to(A_AT)), SERVER_ERROR);
     let id = drive.durable[0].id.clone();
-    assert!(deeds.reported(&Event::PeerHeld { id, from: at(A_AT), why: Held::Unseen }));
+    assert!(deeds.reported(&Event::PeerHeld {
+        id,
+        from: at(A_AT),
+        proved: false,
+        why: Held::Unseen
+    }));
     assert_eq!(drive.durable[0].key.0, KEY, "nothing changed");
     assert_eq!(registers(&mut drive, A_AT, KEY), OK, "its own key is good from anywhere");
     assert_eq!(registers(&mut drive, A_AT, NEW_KEY), OK, "and then a new one from there");
@@ -131,7 +136,12 @@ fn c091_a_forgotten_id_is_kept_for_its_device() {
     let deeds = drive.datagram(A_AT, &say::register_pk(B1, NEW_DEVICE, &NEW_KEY));
     assert_eq!(hex(deeds.datagram_to(A_AT)), SERVER_ERROR);
     let id = drive.durable[0].id.clone();
-    assert!(deeds.reported(&Event::PeerHeld { id, from: at(A_AT), why: Held::Forgotten }));
+    assert!(deeds.reported(&Event::PeerHeld {
+        id,
+        from: at(A_AT),
+        proved: false,
+        why: Held::Forgotten
+    }));
     let conn = drive.connect(A_AT);
     let deeds = drive.stream(conn, &say::register_pk(B1, NEW_DEVICE, &NEW_KEY));
     assert_eq!(hex(deeds.stream_to(conn)), SERVER_ERROR, "a connection proves no device");

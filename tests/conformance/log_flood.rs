@@ -179,6 +179,60 @@ fn c123_a_network_that_floods_leaves_lines_for_others() {
     }
 }
 
+/// Lines of the log with all of these in them.
+fn with(server: &Server, parts: &[&str]) -> usize {
+    let log = server.log();
+    log.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+}
+
+#[track_caller]
+fn within_10_s(server: &Server, parts: &[&str], count: usize) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while with(server, parts) < count && Instant::now() < until {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(with(server, parts), count, "{parts:?}: {}", server.log());
+}
+
+#[test]
+fn c141_a_stranger_hides_no_other_network_s_warning() {
+    let server = Server::start(&[]);
+    let relay = relay_port(&server);
+    // Without the key: sent away with a warning.
+    for number in 1..=20 {
+        drop(leg(&format!("127.0.8.{number}"), relay, "a token"));
+    }
+    within_10_s(&server, &["warn refused reason=wrong-key from=127.0.8."], 1);
+    thread::sleep(Duration::from_millis(200));
+    drop(leg("127.0.9.1", relay, "a token"));
+    within_10_s(&server, &["warn refused reason=wrong-key from=127.0.9.1 others="], 1);
+    within_10_s(&server, &["warn refused reason=wrong-key from=127.0.8."], 1);
+}
+
+#[test]
+fn c141_forged_claims_hide_none_that_is_real() {
+    let server = Server::start(&["--key=", "--registrations-per-minute", "65535"]);
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let claim = |host: &Host, device: &[u8]| {
+        let line = Line::datagrams(host, at);
+        line.send(&say::register_pk("987654321", device, &[1; 32]));
+        line.next(Duration::from_secs(5)).expect("an answer");
+    };
+    let owner = Host::local("127.0.8.4");
+    owner.prove(at);
+    claim(&owner, b"a device");
+    for net in 10..50 {
+        claim(&Host::local(&format!("127.0.{net}.1")), b"not its device");
+    }
+    let refused = "info peer-change-refused peer=987654321 from=127.0.";
+    within_10_s(&server, &[refused, " unproved"], EVENT_MAX);
+    let real = Host::local("127.0.9.1");
+    real.prove(at);
+    claim(&real, b"not its device");
+    within_10_s(&server, &[&format!("{refused}9.1")], 1);
+    assert_eq!(with(&server, &["from=127.0.9.1 unproved"]), 0, "{}", server.log());
+}
+
 #[test]
 fn c111_each_act_of_an_operator_is_written() {
     let server = Server::start(&["--key="]);

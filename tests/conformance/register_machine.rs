@@ -212,7 +212,7 @@ fn c017_another_device_is_a_mismatch_and_changes_nothing() {
         let deeds = drive.datagram(from, &say::register_pk(B1, OTHER_DEVICE, &key));
         assert_eq!(hex(deeds.datagram_to(from)), UUID_MISMATCH);
         let id = hbb_core::base::peer::PeerId::new(B1).unwrap();
-        assert!(deeds.reported(&Event::PeerChangeRefused { id, from: at(from) }));
+        assert!(deeds.reported(&Event::PeerChangeRefused { id, from: at(from), proved: false }));
     }
     assert_eq!(drive.durable, before);
     assert_eq!(signed_key(&mut drive), KEY);

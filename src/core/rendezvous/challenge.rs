@@ -51,7 +51,7 @@ impl Rendezvous {
         let Some(here) = here.filter(|_| free) else {
             return match claim.via() {
                 Via::Datagram(_) => Err(DropReason::TooFrequent),
-                via @ Via::Stream(_) => self.too_frequent(via, effects),
+                via @ Via::Stream(_) => self.too_frequent(claim.seen, via, effects),
             };
         };
         let challenge = Challenge { claim, key, asked: here.via(), answered: false };

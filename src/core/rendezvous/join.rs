@@ -25,7 +25,7 @@ impl Rendezvous {
                 return Err(DropReason::Busy);
             }
             if !self.newcomers.may_join(now, from, self.limits.newcomers_per_source) {
-                return self.too_frequent(via, effects);
+                return self.too_frequent(now, via, effects);
             }
         }
         if self.registry.is_full_with(self.saving.len()) {
@@ -60,7 +60,7 @@ impl Rendezvous {
             return self.save(PendingRegistration { record, contact, change }, rank, effects);
         }
         self.registry.put_provisional(record, contact);
-        self.too_frequent(contact.via(), effects)
+        self.too_frequent(contact.seen, contact.via(), effects)
     }
 
     /// Makes room by forgetting the peer that has been away longest, if that is as long as the

@@ -273,7 +273,7 @@ impl Rendezvous {
         match input {
             Input::Opened { conn, from, transport } => {
                 if self.policy.bans.has_ip(from.ip()) {
-                    self.drop(Via::Stream(conn), DropReason::Blocked, effects);
+                    self.drop(now, Via::Stream(conn), DropReason::Blocked, effects);
                     return;
                 }
                 self.newcomers.connected(now, from);
@@ -288,7 +288,7 @@ impl Rendezvous {
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
             Input::Request { via, request } => {
                 if let Err(reason) = self.handle_request(now, via, request, effects) {
-                    self.drop(via, reason, effects);
+                    self.drop(now, via, reason, effects);
                 }
             }
         }
@@ -348,18 +348,21 @@ impl Rendezvous {
     }
 
     /// Counts and reports what went no further.
-    fn refuse(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
+    fn refuse(&mut self, now: Time, via: Via, reason: DropReason, effects: &mut Effects) {
         self.counters.count(reason);
         let event = match self.source(via) {
-            Ok(from) if reason.is_refusal() => Event::Refused { from, reason },
+            Ok(from) if reason.is_refusal() => {
+                let proved = matches!(via, Via::Stream(_)) || self.newcomers.is_proved(now, from);
+                Event::Refused { from, proved, reason }
+            }
             _ => Event::Dropped { via, reason },
         };
         push(effects, Effect::Report(event));
     }
 
     /// The same for a message, whose connection is closed.
-    fn drop(&mut self, via: Via, reason: DropReason, effects: &mut Effects) {
-        self.refuse(via, reason, effects);
+    fn drop(&mut self, now: Time, via: Via, reason: DropReason, effects: &mut Effects) {
+        self.refuse(now, via, reason, effects);
         if let Via::Stream(conn) = via {
             push(effects, Effect::Close { conn, reason });
         }

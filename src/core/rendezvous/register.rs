@@ -5,13 +5,13 @@
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
-use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN, SETTLED_SECS};
+use crate::base::limits::{KEEP_ALIVE_SECS, PEER_ID_BYTES_MIN};
 use crate::base::peer::{Change, PeerId, Record, RecordState};
 use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
-use super::newcomers::Changer;
+use super::newcomers::{Changer, is_settled, rank};
 use super::registry::Contact;
 use super::registry::kept::Right;
 use super::{Effect, Effects, Event, Held, OpenConnection, Rendezvous, Vouched, push, reply};
@@ -164,7 +164,7 @@ impl Rendezvous {
         let limit = self.limits.registrations_per_source;
         let is_counted = !matches!(standing, Standing::Known | Standing::Entitled);
         if is_counted && !self.newcomers.may_ask(now, from, proved, limit) {
-            return self.too_frequent(via, effects);
+            return self.too_frequent(now, via, effects);
         }
         let known = (standing == Standing::Known).then_some(&claim.id);
         if self.is_crowded(now, via, known) {
@@ -172,7 +172,8 @@ impl Rendezvous {
             answer(effects, via, Registered::ServerError);
             return Ok(());
         }
-        if let Some((event, outcome)) = refusal(standing, &claim.id, from) {
+        let proved_here = self.is_proved(&contact);
+        if let Some((event, outcome)) = refusal(standing, &claim.id, (from, proved_here)) {
             push(effects, Effect::Report(event));
             answer(effects, via, outcome);
             return Ok(());
@@ -190,7 +191,7 @@ impl Rendezvous {
         };
         // Who was asked to speak up may do so: a stranger can have that asked.
         if !asked && !peer.allow(now) {
-            return self.too_frequent(via, effects);
+            return self.too_frequent(now, via, effects);
         }
         if standing == Standing::Known {
             self.arrive_known(&claim.id, contact, effects);
@@ -199,7 +200,7 @@ impl Rendezvous {
         let settled = is_settled(peer.first_seen_secs, today);
         let record = Record { first_seen_secs: peer.first_seen_secs, ..claim };
         if !self.newcomers.may_change(now, Changer { from, proved, settled }) {
-            return self.too_frequent(via, effects);
+            return self.too_frequent(now, via, effects);
         }
         self.registry.touch(&record.id);
         let change = RecordChange::Rekeyed;
@@ -248,12 +249,13 @@ impl Rendezvous {
     /// What is kept of an id that nobody has says of a claim to it.
     pub(super) fn right(&self, claim: &Record, contact: &Contact) -> Right {
         let here = |open: &OpenConnection| open.from.ip() == contact.from.ip();
-        let proved = || {
-            contact.conn.is_some()
-                || self.newcomers.is_proved(contact.seen, contact.from)
-                || self.connections.iter().any(|(_, it)| here(it))
-        };
+        let proved = || self.is_proved(contact) || self.connections.iter().any(|(_, it)| here(it));
         self.registry.kept.right(self.moment(contact.seen), claim, proved)
+    }
+
+    /// Whether who is there came on a connection, or opened one within a minute.
+    fn is_proved(&self, contact: &Contact) -> bool {
+        contact.conn.is_some() || self.newcomers.is_proved(contact.seen, contact.from)
     }
 
     /// Unix time in seconds, 0 while the clock is not set.
@@ -374,7 +376,7 @@ impl Rendezvous {
             }
             RecordChange::Added | RecordChange::Rekeyed => {}
         }
-        push(effects, Effect::Report(event(change, id, contact.from)));
+        push(effects, Effect::Report(event(change, id, (contact.from, self.is_proved(&contact)))));
     }
 
     /// Answers a request that arrived a while ago, if its sender is still there.
@@ -438,10 +440,11 @@ impl Rendezvous {
 
     pub(super) fn too_frequent(
         &mut self,
+        now: Time,
         via: Via,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        self.refuse(via, DropReason::TooFrequent, effects);
+        self.refuse(now, via, DropReason::TooFrequent, effects);
         answer(effects, via, Registered::TooFrequent);
         Ok(())
     }
@@ -455,30 +458,26 @@ impl Rendezvous {
 }
 
 /// What is said to a claim that another device's stands against, and to whom.
-fn refusal(standing: Standing, id: &PeerId, from: Endpoint) -> Option<(Event, Registered)> {
+fn refusal(
+    standing: Standing,
+    id: &PeerId,
+    (from, proved): (Endpoint, bool),
+) -> Option<(Event, Registered)> {
     let id = id.clone();
     match standing {
-        Standing::Held(why) => Some((Event::PeerHeld { id, from, why }, Registered::ServerError)),
+        Standing::Held(why) => {
+            Some((Event::PeerHeld { id, from, proved, why }, Registered::ServerError))
+        }
         Standing::Refused => {
-            Some((Event::PeerChangeRefused { id, from }, Registered::UuidMismatch))
+            Some((Event::PeerChangeRefused { id, from, proved }, Registered::UuidMismatch))
         }
         Standing::Known | Standing::Rekeyed | Standing::New | Standing::Entitled => None,
     }
 }
 
-/// Whether a device registered so long ago that a crowd of new ones takes nothing from it.
-pub(super) const fn is_settled(first_seen_secs: u64, unix_secs: u64) -> bool {
-    unix_secs.saturating_sub(first_seen_secs) >= SETTLED_SECS
-}
-
-/// How soon a new key or a new name is stored: whoever can make ids can make keys for them.
-pub(super) const fn rank(settled: bool) -> SaveRank {
-    if settled { SaveRank::Known } else { SaveRank::Proved }
-}
-
-fn event(change: RecordChange, id: PeerId, at: Endpoint) -> Event {
+fn event(change: RecordChange, id: PeerId, (at, proved): (Endpoint, bool)) -> Event {
     match change {
-        RecordChange::Added => Event::PeerAdded { id, from: at },
+        RecordChange::Added => Event::PeerAdded { id, from: at, proved },
         RecordChange::Rekeyed => Event::PeerKeyChanged { id, from: at },
         RecordChange::Renamed(from) => Event::PeerRenamed { from, id, at },
     }

@@ -66,7 +66,7 @@ impl Rendezvous {
                 return Err(DropReason::TooFrequent);
             }
             // To dial again, and so to show the key from here, helps.
-            self.refuse(via, DropReason::TooFrequent, effects);
+            self.refuse(now, via, DropReason::TooFrequent, effects);
             reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
             return Ok(());
         }

@@ -82,7 +82,7 @@ impl Rendezvous {
         let connection = self.connection(conn)?;
         let (from, nearby) = (connection.from, connection.transport == Transport::Tcp);
         if self.policy.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
-            self.refuse(via, DropReason::WrongKey, effects);
+            self.refuse(now, via, DropReason::WrongKey, effects);
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
             return Ok(());
         }

@@ -18,6 +18,8 @@ pub enum Event {
         id: PeerId,
         /// Where it registered.
         from: Endpoint,
+        /// That is no forgery: a connection came from there within a minute.
+        proved: bool,
     },
     /// A registered device has a new key, durable.
     PeerKeyChanged {
@@ -41,6 +43,8 @@ pub enum Event {
         id: PeerId,
         /// The address that asked.
         from: Endpoint,
+        /// As for a new id.
+        proved: bool,
     },
     /// A device is in two places in turn: there are two of it (C120).
     PeerFlaps {
@@ -55,6 +59,8 @@ pub enum Event {
         id: PeerId,
         /// The address that asked.
         from: Endpoint,
+        /// As for a new id.
+        proved: bool,
         /// Why it was refused.
         why: Held,
     },
@@ -90,6 +96,8 @@ pub enum Event {
     Refused {
         /// Who.
         from: Endpoint,
+        /// As for a new id.
+        proved: bool,
         /// Why; counted as well.
         reason: DropReason,
     },

@@ -9,7 +9,7 @@ use crate::base::address::Endpoint;
 use crate::base::conn::SaveRank;
 use crate::base::limits::{
     CHANGES_IN_ALL, CHANGES_PER_SOURCE, CHANGES_UNPROVED, CHANGES_WINDOW_MS, NEWCOMERS_WINDOW_MS,
-    PROMPT_MS, SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS,
+    PROMPT_MS, SETTLED_SECS, SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS,
 };
 use crate::base::table::Seed;
 use crate::base::time::{RateWindow, Throttle, Time};
@@ -130,6 +130,16 @@ impl Newcomers {
         let others = others.max(self.prompt.remembered());
         shares.into_iter().fold(others, usize::max)
     }
+}
+
+/// Whether a device registered so long ago that a crowd of new ones takes nothing from it.
+pub(super) const fn is_settled(first_seen_secs: u64, unix_secs: u64) -> bool {
+    unix_secs.saturating_sub(first_seen_secs) >= SETTLED_SECS
+}
+
+/// How soon a new key or a new name is stored: whoever can make ids can make keys for them.
+pub(super) const fn rank(settled: bool) -> SaveRank {
+    if settled { SaveRank::Known } else { SaveRank::Proved }
 }
 
 #[cfg(test)]
