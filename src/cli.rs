@@ -5,6 +5,7 @@
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
 
 mod ctl;
+mod doctor;
 mod import;
 mod keys;
 mod store;
@@ -18,6 +19,7 @@ use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 #[cfg(feature = "testing")]
 pub use ctl::CtlCommand;
 pub use ctl::{CTL_COMMANDS, no_such_command};
+pub use doctor::DoctorFlags;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
 pub use store::StoreFlags;
@@ -62,6 +64,8 @@ pub enum Command {
     Check(CheckFlags),
     /// Query and control the running server.
     Ctl(CtlFlags),
+    /// Try a server from another machine, as clients would.
+    Doctor(DoctorFlags),
     /// Take over the devices of another server.
     Import(ImportFlags),
     /// Judge the store, or save what a damaged one holds.
@@ -298,6 +302,7 @@ impl ArgsInfo for Command {
             of::<ExportFlags>(),
             of::<CheckFlags>(),
             of::<CtlFlags>(),
+            of::<DoctorFlags>(),
             of::<StoreFlags>(),
         ];
         argh::CommandInfoWithArgs { commands, ..argh::CommandInfoWithArgs::default() }
@@ -401,7 +406,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
         let more = if first == "ctl" { ctl::help() } else { String::new() };
         return Early::Asked(early.output + &more);
     }
-    let known = ["serve", "keygen", "export", "check", "ctl", "store"].contains(&first);
+    let known = ["serve", "keygen", "export", "check", "ctl", "doctor", "store"].contains(&first);
     let command = if known { [" ", first].concat() } else { String::new() };
     Early::Wrong(
         [&early.output, &hint(&early.output), "See 'hbb", &command, " --help'.\n"].concat(),

@@ -63,6 +63,9 @@ _hbb() {
             reload)
                 cmd="hbb_ctl_reload"
                 ;;
+            doctor)
+                cmd="hbb_doctor"
+                ;;
             store)
                 cmd="hbb_store"
                 ;;
@@ -78,7 +81,7 @@ _hbb() {
     case "${cmd}" in
         hbb)
             opts="--help --version -V"
-            cmds="serve keygen export check ctl store"
+            cmds="serve keygen export check ctl doctor store"
             case "${prev}" in
                 *)
                     COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
@@ -447,6 +450,47 @@ _hbb() {
         hbb_ctl_limits)
             ;;
         hbb_ctl_reload)
+            ;;
+        hbb_doctor)
+            opts="--help --key --port --relay --single-port --id --ws --api --skip --from-inside --timeout --json"
+            case "${prev}" in
+                --key)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --relay)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --id)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --ws)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --skip)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
             ;;
         hbb_store)
             opts="--help --data --to"

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -50,6 +50,7 @@ complete -c hbb -n '__fish_hbb_using_command' -f -a 'keygen' -d 'Make or replace
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'export' -d 'Print what clients need, to type, import or scan.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'check' -d 'Look for mistakes without starting anything.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'ctl' -d 'Query and control the running server.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'doctor' -d 'Try a server from another machine, as clients would.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'store' -d 'Judge the store, or save what a damaged one holds.'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
@@ -156,6 +157,18 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it aga
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'limits' -d 'limits and speeds, named as the flags of \'hbb serve\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'reload' -d 'read the flags file and the lists again, as SIGHUP does'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l key -r -d 'KEY that clients enter, as \'hbb export\' prints it'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l port -r -d 'port of the ID server (21116)'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l relay -r -d 'relays that clients are told, HOST[:PORT],... (HOST, at --port + 1)'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l single-port -d 'the server has --single-port'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l id -r -d 'ID of a device that is online: asks for it, to see the server\'s signature and which relay it is told'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l ws -r -d 'URL of the proxy that clients in WebSocket mode reach, http:// or ws://; with https:// or wss:// no more is tried than whether its port is open'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l api -r -d 'URL of the API server (http://HOST, at --port - 2)'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l skip -r -d 'names of checks to leave out, NAME,...'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l from-inside -d 'this machine is in the server\'s network: say whether the router leads its public address back inside (hairpin NAT)'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l timeout -r -d 'SECONDS to wait for each answer, 1 to 60 (3); all of it takes four times as long at most'
+complete -c hbb -n '__fish_hbb_using_command doctor' -l json -d 'answer in JSON'
 complete -c hbb -n '__fish_hbb_using_command store' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command store' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the store; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command store' -f -l to -x -a '(__fish_complete_path)' -d 'FILE for what is salvaged, not there yet; hbb.store.salvaged in DIR if not given'

@@ -19,6 +19,7 @@ _hbb() {
                 'export:Print what clients need, to type, import or scan.'
                 'check:Look for mistakes without starting anything.'
                 'ctl:Query and control the running server.'
+                'doctor:Try a server from another machine, as clients would.'
                 'store:Judge the store, or save what a damaged one holds.'
             )
             if (( CURRENT == 1 )); then
@@ -42,6 +43,9 @@ _hbb() {
                     ;;
                 (ctl)
                     _hbb_ctl
+                    ;;
+                (doctor)
+                    _hbb_doctor
                     ;;
                 (store)
                     _hbb_store
@@ -319,6 +323,26 @@ _hbb_ctl_reload() {
     typeset -A opt_args
 
     _arguments -s -S \
+        && return 0
+}
+
+_hbb_doctor() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--key[KEY that clients enter, as '\''hbb export'\'' prints it]'': :' \
+        '--port[port of the ID server (21116)]'': :' \
+        '--relay[relays that clients are told, HOST\[\:PORT\],... (HOST, at --port + 1)]'': :' \
+        '--single-port[the server has --single-port]' \
+        '--id[ID of a device that is online\: asks for it, to see the server'\''s signature and which relay it is told]'': :' \
+        '--ws[URL of the proxy that clients in WebSocket mode reach, http\:// or ws\://; with https\:// or wss\:// no more is tried than whether its port is open]'': :' \
+        '--api[URL of the API server (http\://HOST, at --port - 2)]'': :' \
+        '--skip[names of checks to leave out, NAME,...]'': :' \
+        '--from-inside[this machine is in the server'\''s network\: say whether the router leads its public address back inside (hairpin NAT)]' \
+        '--timeout[SECONDS to wait for each answer, 1 to 60 (3); all of it takes four times as long at most]'': :' \
+        '--json[answer in JSON]' \
         && return 0
 }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod ctl;
+mod doctor;
 mod exit;
 pub mod export;
 mod greeting;
@@ -34,6 +35,7 @@ pub fn run(command: Command) -> Result<(), Exit> {
             check::run(&flags.0)
         }
         Command::Ctl(flags) => ctl::run(&flags),
+        Command::Doctor(flags) => doctor::run(&flags),
         Command::Import(flags) => import::run(&flags),
         Command::Store(flags) => store::run(&flags),
     }

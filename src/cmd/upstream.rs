@@ -6,7 +6,7 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::store::STORE_FILE;
 use super::{import, keygen, serve};
-use crate::cli::{self, Command, ImportFlags, KeygenFlags};
+use crate::cli::{self, Command, Early, ImportFlags, KeygenFlags};
 use crate::settings;
 use crate::upstream::{Asked, Program};
 use hbb_core::identity::ServerKey;
@@ -16,6 +16,7 @@ const DATABASE: &str = "db_v2.sqlite3";
 const KEYS_USAGE: &str = "\
 Usage: rustdesk-utils genkeypair
        rustdesk-utils validatekeypair PUBLIC_KEY SECRET_KEY
+       rustdesk-utils doctor HOST [flags of 'hbb doctor']
 ";
 
 /// Runs `program` with `args` and this environment.
@@ -71,6 +72,11 @@ fn keys(args: &[&str]) -> Result<(), Exit> {
             Ok(key) if key.public_text() == *public => print("Key pair is VALID\n"),
             Ok(_) => Err(Exit::running("The secret key belongs to another public key")),
             Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
+        },
+        ["doctor", ..] => match cli::parse(args) {
+            Ok(command) => super::run(command),
+            Err(Early::Asked(text)) => print(&text),
+            Err(Early::Wrong(text)) => Err(Exit::flags(text)),
         },
         ["-h" | "--help" | "help"] => print(KEYS_USAGE),
         ["-V" | "--version"] => print(cli::VERSION),

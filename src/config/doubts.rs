@@ -94,8 +94,8 @@ fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
     }
 }
 
-/// Whether an address is reached from everywhere, as far as its kind tells.
-fn is_global(text: &str) -> bool {
+/// Whether an address is reached from everywhere, as far as its kind tells; what is none is not.
+pub fn is_global(text: &str) -> bool {
     match text.parse::<IpAddr>() {
         // The second is shared by carriers' customers, and by Tailscale (RFC 6598).
         Ok(IpAddr::V4(ip)) => {

@@ -179,6 +179,21 @@ impl KeyPolicy {
     }
 }
 
+/// The public key that clients enter, of its text; None of any other word.
+pub fn public_key(text: &str) -> Option<[u8; PublicKey::BYTES]> {
+    let mut bytes = [0; PublicKey::BYTES];
+    let length = Base64::decode(&mut bytes, text, None).ok()?.len();
+    (length == bytes.len()).then_some(bytes)
+}
+
+/// What stands behind a signature, if the server with this public key made it (§4.8, §4.9).
+pub fn opened<'a>(signed: &'a [u8], public: &[u8; PublicKey::BYTES]) -> Option<&'a [u8]> {
+    let (signature, message) = signed.split_at_checked(ed25519_compact::Signature::BYTES)?;
+    let signature = ed25519_compact::Signature::from_slice(signature).ok()?;
+    PublicKey::new(*public).verify(message, &signature).ok()?;
+    Some(message)
+}
+
 /// Standard base64 with padding, of a key or a pair. It cannot fail: there is room for a pair.
 fn encode(bytes: &[u8]) -> String {
     let mut text = [0; SECRET_TEXT_BYTES];
@@ -269,6 +284,19 @@ mod tests {
             key().public().to_vec(),
             hex("03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8")
         );
+    }
+
+    #[test]
+    fn c159_only_what_the_key_signed_is_opened() {
+        let signed = [&key().sign(b"text").0[..], b"text"].concat();
+        assert_eq!(opened(&signed, &public_key(PUBLIC).unwrap()), Some(&b"text"[..]));
+        let other = ServerKey::from_seed([7; 32]).unwrap();
+        assert_eq!(opened(&signed, &other.public()), None);
+        assert_eq!(opened(&signed[..63], &key().public()), None);
+        assert_eq!(opened(&[signed.as_slice(), b"x"].concat(), &key().public()), None);
+        for word in ["", "a word", "AAAA", SECRET] {
+            assert_eq!(public_key(word), None, "{word}");
+        }
     }
 
     #[test]

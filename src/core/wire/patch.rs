@@ -15,6 +15,14 @@ pub struct Field<'a> {
     pub whole: &'a [u8],
 }
 
+impl Field<'_> {
+    /// Its number if it is a varint; 0 for what is none.
+    pub fn value(&self) -> u64 {
+        let value = varint(self.whole).and_then(|(_, rest)| varint(rest));
+        value.filter(|_| self.contents.is_none()).map_or(0, |(value, _)| value)
+    }
+}
+
 /// Walks the fields of a message; ends early at the first byte that is no field.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a>(&'a [u8]);

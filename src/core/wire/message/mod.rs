@@ -1,6 +1,7 @@
 //! Messages to values and values to messages; prost and the generated code stay in here.
 //! A payload is one RendezvousMessage; the last member it holds is the one that counts.
 
+pub mod client;
 mod decode;
 mod encode;
 mod forward;

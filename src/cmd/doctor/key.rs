@@ -1,0 +1,116 @@
+//! Signalling at P, and what it shows of the key: whether the server takes it, and whether it
+//! signs with it. Who was offered a sealed channel asks in clear instead of hanging up, which a
+//! server without an access key would remember of this address (C121). C159.
+
+use std::sync::Arc;
+
+use super::probe::{NOBODY, Probe};
+use super::report::State;
+use super::wire::{Fault, Wire};
+use super::{Asked, Shared};
+use hbb_core::identity::opened;
+use hbb_core::wire::message::client::{self, Answer, Target};
+
+/// An offer comes to the silent, after a second on a single port.
+const OFFER_MS: u64 = 2_000;
+
+/// Waits for an offer, then asks for a device.
+pub(super) fn signalling(probe: &mut Probe<'_>, shared: &Arc<Shared>) -> Result<(), Fault> {
+    let mut wire = Wire::connect(probe.job.at, None, probe.patience)?;
+    let offer = match wire.receive_within(OFFER_MS) {
+        Ok(payload) => match client::answer(&payload) {
+            Some(Answer::Offer(offer)) => Some(offer),
+            _ => return Err(Fault::Foreign),
+        },
+        Err(Fault::Mute) => None,
+        Err(fault) => return Err(fault),
+    };
+    let id = shared.id_to_ask();
+    let answer = ask(&mut wire, id.unwrap_or(NOBODY), probe.asked.shown());
+    let target = match answer {
+        Ok(target) => target,
+        Err(Fault::Mute) if id.is_some() => {
+            probe.say("tcp", State::Ok, "answers", "");
+            probe.say("signed", State::Wrong, "the device of --id does not answer", "");
+            return Ok(());
+        }
+        Err(fault) => return Err(fault),
+    };
+    probe.say("tcp", State::Ok, "answers", "");
+    let mismatch = target.failure == Some(Target::KEY_MISMATCH);
+    let (state, text, advice) = key(probe.asked, offer.as_deref(), mismatch);
+    probe.say("key", state, text, advice);
+    if let Some(id) = id.filter(|_| !mismatch) {
+        let (state, text) = signature(probe.asked, id, &target);
+        probe.say("signed", state, text, "");
+        shared.try_relay(&target.relay);
+    }
+    Ok(())
+}
+
+fn ask(wire: &mut Wire, id: &str, access_key: &str) -> Result<Target, Fault> {
+    wire.send(&client::punch(id, access_key))?;
+    loop {
+        match client::answer(&wire.receive()?) {
+            Some(Answer::Target(target)) => return Ok(target),
+            Some(Answer::Offer(_)) => {}
+            _ => return Err(Fault::Foreign),
+        }
+    }
+}
+
+/// What the offer and the answer to a question say of the key.
+fn key(asked: &Asked, offer: Option<&[u8]>, mismatch: bool) -> (State, &'static str, &'static str) {
+    let signs = offer.map(|offer| asked.public.is_some_and(|key| opened(offer, &key).is_some()));
+    match (asked.key.is_some(), signs, mismatch) {
+        (false, _, true) => (
+            State::Note,
+            "clients must show it; not tried",
+            "give --key to see whether it is right",
+        ),
+        (false, _, false) => {
+            (State::Note, "clients need not show it; not tried", "give --key if there is one")
+        }
+        (true, Some(true), false) => (State::Ok, "the server takes it, and signs with it", ""),
+        (true, None, false) => (
+            State::Note,
+            "the server takes it; it offers nothing signed by itself, as hbb does",
+            "give --id with a device that is online, to see what it signs with",
+        ),
+        (true, Some(false), false) => (
+            State::Wrong,
+            "key mismatch: the server takes it, and signs with another; it is an old key, or none \
+             is asked for",
+            "clients: enter what 'hbb export' prints there; with this one those that are logged in \
+             say Signature mismatch",
+        ),
+        (true, Some(true), true) => (
+            State::Wrong,
+            "key mismatch: the server signs with it, and demands another text",
+            "server: leave --key out",
+        ),
+        (true, _, true) => (
+            State::Wrong,
+            "key mismatch: the server's is another; this one is wrong or old",
+            "clients: enter what 'hbb export' prints there; with this one they say Key mismatch",
+        ),
+    }
+}
+
+/// What the answer for a device is worth.
+fn signature(asked: &Asked, id: &str, target: &Target) -> (State, &'static str) {
+    let is_right = |key| {
+        opened(&target.signed, key).is_some_and(|it| client::id_of_signed(it) == id.as_bytes())
+    };
+    match (target.failure, &asked.public) {
+        (Some(0), _) => (State::Wrong, "no device has the id of --id, or it refuses"),
+        (Some(2), _) => (State::Wrong, "the device of --id is not online"),
+        (Some(_), _) => (State::Wrong, "the server finds no way to the device of --id"),
+        (None, _) if target.signed.is_empty() => {
+            (State::Wrong, "the server signs nothing: sessions are not encrypted")
+        }
+        (None, None) => (State::Note, "the answer for --id is signed; give --key to verify it"),
+        (None, Some(key)) if is_right(key) => (State::Ok, "the answer for --id is signed with it"),
+        (None, Some(_)) => (State::Wrong, "the answer for --id is signed with another key"),
+    }
+}
