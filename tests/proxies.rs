@@ -330,13 +330,27 @@ fn c132_nginx_whose_headers_a_location_does_not_inherit() {
         assert!(is_outside(seen_on_web(&net, &server, NGINX)));
         says(&mut server, &format!("warn proxy-header-missing proxy={NGINX} header=x-real-ip"));
     }
-    let mut server = net.serve(&["--trusted-proxies", NGINX]);
-    let text = snippet("nginx-web.conf", &server);
-    let without = text.lines().filter(|line| !line.contains("upgrade"));
-    let _proxy = Proxy::nginx_web(&net, &without.collect::<Vec<_>>().join("\n"));
-    let line = as_client(&net, || asked_for_web_socket(&net, NGINX, "/ws/id").0);
-    assert!(line.contains(" 426 "), "{line}");
-    says(&mut server, &format!("warn proxy-header-missing proxy={NGINX} header=upgrade"));
+}
+
+/// As it is copied without the lines that matter, and as nginx is without any: HTTP/1.0 then.
+#[test]
+fn c132_nginx_that_passes_on_no_upgrade() {
+    let net = Ethernet::new("nginx-plain");
+    for (lost, flags) in [
+        ("pgrade", &["--trusted-proxies", NGINX][..]),
+        ("pgrade", &[]),
+        ("proxy_set_header", &[]),
+        ("proxy_set_header,proxy_http_version", &[]),
+    ] {
+        let mut server = net.serve(flags);
+        let text = snippet("nginx-web.conf", &server);
+        let is_kept = |line: &&str| !lost.split(',').any(|word| line.contains(word));
+        let text: Vec<_> = text.lines().filter(is_kept).collect();
+        let _proxy = Proxy::nginx_web(&net, &text.join("\n"));
+        let line = as_client(&net, || asked_for_web_socket(&net, NGINX, "/ws/id").0);
+        assert!(line.contains(" 426 "), "{lost}: {line}");
+        says(&mut server, &format!("warn proxy-header-missing proxy={NGINX} header=upgrade"));
+    }
 }
 
 #[test]

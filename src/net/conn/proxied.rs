@@ -111,9 +111,10 @@ pub(super) fn take_word(
     }
 }
 
-/// Says what is missing of a request from a trusted proxy that opens no WebSocket.
-pub(super) fn refused(connection: &Connection, door: Door<'_>, refusal: Refusal) {
-    if refusal == Refusal::UpgradeLost && door.gate.trusts(connection.from.ip()) {
+/// Says what is missing of a request that opens no WebSocket: a client that sent its key sent the
+/// rest too, whether or not whoever lost it is a proxy that somebody named.
+pub(super) fn refused(connection: &Connection, refusal: Refusal) {
+    if refusal == Refusal::UpgradeLost {
         warn_of(connection, "upgrade");
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn upgrade(connection: &mut Connection, door: Door<'_>) -> Resu
         Err(refusal) => {
             link.write(refusal.answer().as_bytes()).await?;
             link.warn_of_proxy();
-            refused(connection, door, refusal);
+            refused(connection, refusal);
             return Err(DropReason::Malformed);
         }
     };
