@@ -121,12 +121,13 @@ fn what_can_hardly_be_meant_is_said_at_the_start() {
     assert!(!log.contains("doubtful") && !log.contains("unused"), "{log}");
 }
 
-/// What `serve` says of the one of its ports that somebody else has, so far from P; all others are
+/// What `serve` says of those of its ports that somebody else has, so far from P; all others are
 /// open.
-fn said_of_taken(name: &str, offset: i32) -> String {
+fn said_of_taken(name: &str, offsets: &[i32]) -> String {
     let port = free_ports();
-    let taken = u16::try_from(i32::from(port) + offset).unwrap();
-    let _other = TcpListener::bind(("::", taken)).unwrap();
+    let taken = offsets.iter().map(|by| u16::try_from(i32::from(port) + by).unwrap());
+    let taken: Vec<u16> = taken.collect();
+    let _others: Vec<_> = taken.iter().map(|at| TcpListener::bind(("::", *at)).unwrap()).collect();
     let folder = Folder::new(name);
     let mut child = command(&[])
         .args(["serve", "--port", &port.to_string(), "--data"])
@@ -140,18 +141,22 @@ fn said_of_taken(name: &str, offset: i32) -> String {
     assert!((port - 2..=port + 3).all(wait_port), "{said}");
     child.kill().unwrap();
     child.wait().unwrap();
-    said.replace(&taken.to_string(), "N")
+    taken.iter().fold(said, |said, port| said.replace(&port.to_string(), "N"))
 }
 
 #[test]
-fn a_taken_port_for_web_sockets_costs_browsers_alone() {
-    let said = said_of_taken("taken-ws", 2);
-    assert!(said.contains("websocket-port-taken port=N"), "{said}");
+fn taken_ports_for_web_sockets_cost_those_who_need_them_alone() {
+    for (offsets, ports) in [(&[2][..], "N"), (&[3], "N"), (&[2, 3], "N,N")] {
+        let said = said_of_taken("taken-ws", offsets);
+        assert!(said.contains(&format!("websocket-port-taken port={ports} ")), "{said}");
+        let without = "without='browsers and clients set to use WebSocket'";
+        assert!(said.contains(without), "{said}");
+    }
 }
 
 #[test]
 fn c130_an_api_server_on_its_port_costs_one_warning() {
-    let said = said_of_taken("taken-api", -2);
+    let said = said_of_taken("taken-api", &[-2]);
     assert!(said.contains("api-port-taken port=N holder='an API server'"), "{said}");
     assert!(said.contains("help=--no-api-port"), "{said}");
 }

@@ -11,7 +11,7 @@ use super::exit::{Exit, ExitReason, print};
 use super::keygen;
 use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
-use crate::config::{Config, PORT, PortService, Role, doubts};
+use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
 use crate::net::control;
 use crate::net::interfaces::own_addresses;
 use crate::settings;
@@ -232,13 +232,11 @@ fn check_ports(config: &Config, report: &mut Report) {
         let outcome = listen(config.bind, port, bind_tcp);
         let taken = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
         if service.is_optional() && (taken || (outcome.is_err() && service == PortService::NoApi)) {
-            let (holder, then) = (
-                service.usual_holder(port),
-                match service {
-                    PortService::NoApi => "with --no-api-port it is left to that one",
-                    _ => "browsers will not be served",
-                },
-            );
+            let holder = service.usual_holder(port);
+            let then = match service {
+                PortService::NoApi => "with --no-api-port it is left to that one",
+                _ => &[WEB_CLIENTS, " will not be served"].concat(),
+            };
             report.doubt(&format!("TCP port {port} is taken, perhaps by {holder}: {then}"));
             continue;
         }

@@ -18,7 +18,7 @@ use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
 pub use doubts::{doubts, is_global};
-pub use ports::{PORT, PortService, Ports, Role};
+pub use ports::{PORT, PortService, Ports, Role, WEB_CLIENTS};
 pub use value::{LogLevel, ProxyHeader, relays};
 use value::{in_hundredths, megabits};
 

@@ -6,6 +6,8 @@ use hbb_core::base::address::with_port;
 
 /// The port clients assume if none is typed.
 pub const PORT: u16 = 21116;
+/// Who needs the ports for WebSockets, for a message.
+pub const WEB_CLIENTS: &str = "browsers and clients set to use WebSocket";
 /// The lowest port whose derived ports all exist: HTTP is 2 below.
 pub(super) const PORT_MIN: u16 = 3;
 /// The highest port whose derived ports all exist: the relay's WebSocket port is 3 above.

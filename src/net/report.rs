@@ -10,7 +10,7 @@ use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
 use hbb_core::rendezvous::Event;
 
-use crate::config::PortService;
+use crate::config::{PortService, WEB_CLIENTS};
 use crate::net::message::SessionEnd;
 
 /// Words what the rendezvous reports.
@@ -59,14 +59,24 @@ const fn unproved(proved: bool) -> &'static str {
     if proved { "" } else { " unproved" }
 }
 
-/// A port that we do without is taken: all others are served.
-pub fn port_taken(service: PortService, port: u16) {
-    let holder = service.usual_holder(port);
-    match service {
-        PortService::NoApi => {
-            warn!("api-port-taken port={port} holder='{holder}' help=--no-api-port")
+/// Ports that we do without are taken: all others are served.
+pub fn ports_taken(taken: &[(PortService, u16)]) {
+    let mut sockets = String::new();
+    for (service, port) in taken {
+        match service {
+            PortService::NoApi => {
+                let holder = service.usual_holder(*port);
+                warn!("api-port-taken port={port} holder='{holder}' help=--no-api-port");
+            }
+            // Of one event one line a minute is written: it names both.
+            _ => sockets
+                .push_str(&[if sockets.is_empty() { "" } else { "," }, &port.to_string()].concat()),
         }
-        _ => warn!("websocket-port-taken port={port} holder='{holder}' without=browsers"),
+    }
+    let first = taken.iter().find(|(service, _)| *service != PortService::NoApi);
+    if let Some((service, port)) = first {
+        let holder = service.usual_holder(*port);
+        warn!("websocket-port-taken port={sockets} holder='{holder}' without='{WEB_CLIENTS}'");
     }
 }
 

@@ -149,6 +149,7 @@ fn open(setup: &Setup) -> Result<Sockets, ServeError> {
     let udp = |port| {
         socket::udp(ip, port).map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
+    let mut without = Vec::new();
     let tcp = |(service, port): (PortService, u16)| match socket::tcp(ip, port) {
         Ok(listener) => Ok(Some((service, listener))),
         // Nearly all clients do without WebSockets, and all without being told of no API.
@@ -156,20 +157,16 @@ fn open(setup: &Setup) -> Result<Sockets, ServeError> {
             if service.is_optional()
                 && (cause.kind() == io::ErrorKind::AddrInUse || service == PortService::NoApi) =>
         {
-            report::port_taken(service, port);
+            without.push((service, port));
             Ok(None)
         }
         Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
     };
-    Ok(Sockets {
-        datagrams: ports.udp(role).map(udp).transpose()?,
-        listeners: ports
-            .tcp(role)
-            .into_iter()
-            .map(tcp)
-            .filter_map(Result::transpose)
-            .collect::<Result<_, _>>()?,
-    })
+    let datagrams = ports.udp(role).map(udp).transpose()?;
+    let listeners = ports.tcp(role).into_iter().map(tcp).filter_map(Result::transpose);
+    let listeners = listeners.collect::<Result<_, _>>()?;
+    report::ports_taken(&without);
+    Ok(Sockets { datagrams, listeners })
 }
 
 async fn serve(
