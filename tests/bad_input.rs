@@ -304,11 +304,29 @@ fn ended_in_own_mounts(folder: &Folder, mount: &str) -> Output {
     ended.expect("the program unshare is needed: install the package util-linux")
 }
 
+/// What helps where a mount is read-only, and what does not.
+const REMOUNT: [&str; 3] = ["read-only", "read-write", "--key-file"];
+const NO_USER: &str = "user that hbb runs as";
+
+/// Its refusal names that, and so does what `check` says.
+fn refused_as_read_only(folder: &Folder, mount: &str, what: &str) {
+    let ended = ended_in_own_mounts(folder, mount);
+    refused(&ended, 3, &[&[what][..], &REMOUNT].concat());
+    let check = format!("{mount}; exec \"$@\" check --data \"$dir\" --port $port --key=");
+    let found = in_own_mounts(folder, free_ports(), &check).output().unwrap();
+    let report = String::from_utf8_lossy(&found.stdout);
+    assert_eq!(found.status.code(), Some(3), "{report}");
+    for word in REMOUNT {
+        assert!(report.to_lowercase().contains(word), "{word:?} is not in {report}");
+    }
+    let said = [&ended.stderr, &found.stdout].map(|said| String::from_utf8_lossy(said));
+    assert!(said.iter().all(|said| !said.contains(NO_USER)), "{said:?}");
+}
+
 #[test]
 fn a_read_only_directory_is_said() {
     let folder = Folder::new("read-only");
-    let ended = ended_in_own_mounts(&folder, "mount -t tmpfs -o ro tmpfs \"$dir\"");
-    refused(&ended, 3, &["key files", "Read-only", "--data"]);
+    refused_as_read_only(&folder, "mount -t tmpfs -o ro tmpfs \"$dir\"", "key files");
 }
 
 #[test]
@@ -316,7 +334,7 @@ fn a_read_only_directory_with_keys_and_store_is_said() {
     let folder = Folder::used("read-only-used");
     let before = folder.contents();
     let mount = "mount --bind \"$dir\" \"$dir\"; mount -o remount,ro,bind \"$dir\"";
-    refused(&ended_in_own_mounts(&folder, mount), 3, &["hbb.store", "read-only"]);
+    refused_as_read_only(&folder, mount, "hbb.store");
     assert_eq!(folder.contents(), before);
 }
 

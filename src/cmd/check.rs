@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::path::Path;
 
-use super::exit::{Exit, ExitReason, print};
+use super::exit::{Exit, ExitReason, READ_ONLY, print};
 use super::keygen;
 use super::store::{self, STORE_FILE};
 use crate::cli::ServeFlags;
@@ -106,14 +106,15 @@ fn check_directory(dir: &Path, report: &mut Report) {
                 probe.display()
             ),
         ),
-        Err(error) => report.problem(
-            ExitReason::Unusable,
-            &format!(
-                "Cannot write to the directory {}: {error}. Name another with --data, or give it \
-                 to the user that hbb runs as.",
-                dir.display()
-            ),
-        ),
+        Err(error) => {
+            let way_out = match error.kind() {
+                ErrorKind::ReadOnlyFilesystem => READ_ONLY,
+                _ => "Name another with --data, or give it to the user that hbb runs as.",
+            };
+            let dir = dir.display();
+            let said = format!("Cannot write to the directory {dir}: {error}. {way_out}");
+            report.problem(ExitReason::Unusable, &said);
+        }
     }
 }
 

@@ -5,6 +5,10 @@
 use std::io::{self, ErrorKind, Write as _};
 use std::{panic, process};
 
+/// What helps where the data directory is mounted read-only.
+pub(super) const READ_ONLY: &str = "It is mounted read-only: mount it read-write, or name another \
+     with --data; a key that is to stay on a read-only mount is named by --key-file.";
+
 /// Whose turn it is after a failure; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitReason {

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exit::{Exit, print};
+use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
 use crate::file::{draft_of, publish, read_file};
@@ -435,11 +435,11 @@ fn dangling(path: &Path) -> String {
 }
 
 fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
-    Exit::unusable(format!(
-        "Cannot write key files to {}: {error}. Name an existing directory with --data that \
-         the user hbb runs as may write to.",
-        dir.display()
-    ))
+    let way_out = match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => READ_ONLY,
+        _ => "Name an existing directory with --data that the user hbb runs as may write to.",
+    };
+    Exit::unusable(format!("Cannot write key files to {}: {error}. {way_out}", dir.display()))
 }
 
 #[cfg(test)]

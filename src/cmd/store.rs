@@ -14,7 +14,7 @@ use log::warn;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::stdio::stdin;
 
-use super::exit::{Exit, print};
+use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::StoreFlags;
 use crate::net::process::child;
 use crate::store::{self, Error, Salvaged, Store};
@@ -201,7 +201,8 @@ pub(super) fn exit(path: &Path, error: Error) -> Exit {
         Error::Journal => "Move it away; every device then registers again.",
         Error::Io(ErrorKind::NotFound, _) => "Name the directory with --data.",
         Error::Io(ErrorKind::StorageFull, _) => "Free some space.",
-        Error::Io(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem, _) => {
+        Error::Io(ErrorKind::ReadOnlyFilesystem, _) => READ_ONLY,
+        Error::Io(ErrorKind::PermissionDenied, _) => {
             "Give the directory of --data to the user that hbb runs as."
         }
         Error::Io(..) => {
