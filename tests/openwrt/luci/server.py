@@ -5,6 +5,7 @@ rights are those of the real acl.d file. The object uci works on the scratch roo
 init script does what the test says. Texts are translated by the catalogue of the package.
 """
 
+import collections
 import fnmatch
 import http.server
 import json
@@ -137,6 +138,7 @@ class Router:
         kinds = ["read", "write"] if rights == "write" else ["read"]
         self.groups = [group[kind] for group in acl.values() for kind in kinds]
         self.name, self.log = "127.0.0.1", []
+        self.asked = collections.Counter()      # calls of the object hbb, by method
         # What 'file exec' of the init script does: gives its exit code and stderr.
         self.service = lambda action: (0, "")
         router = self
@@ -223,6 +225,7 @@ class Router:
         return [0, {"code": code, "stderr": said}]
 
     def plugin(self, method, args):
+        self.asked[method] += 1
         return json.loads(self.root.call_plugin(method, json.dumps(args, ensure_ascii=False)))
 
 

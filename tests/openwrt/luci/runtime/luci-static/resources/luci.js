@@ -44,13 +44,16 @@ const dom = {
 	}
 };
 
+// In milliseconds: what is drawn anew is not waited for as long as in LuCI.
+const SECOND = 250;
+
 const poll = {
 	add: function(act, seconds) {
 		window.setTimeout(function again() {
 			Promise.resolve(act()).catch(console.error).then(function() {
-				window.setTimeout(again, 1000 * (seconds || L.env.pollinterval));
+				window.setTimeout(again, SECOND * (seconds || L.env.pollinterval));
 			});
-		}, 1000 * (seconds || L.env.pollinterval));
+		}, SECOND * (seconds || L.env.pollinterval));
 	}
 };
 
