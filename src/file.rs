@@ -11,17 +11,14 @@ use rustix::fs::OFlags;
 /// Reads a text file of at most `max` bytes.
 ///
 /// # Errors
-/// What the system says; `FileTooLarge` for a longer one, `InvalidData` for what is not UTF-8.
+/// As of [`open_file`]; `FileTooLarge` for a longer one, `InvalidData` for what is not UTF-8.
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
-    read_all(File::open(path)?, max)
-}
-
-/// The same of a file that is one; `InvalidInput` for a pipe or a device.
-///
-/// # Errors
-/// As of [`read_text`].
-pub fn read_file(path: &Path, max: u64) -> io::Result<String> {
-    read_all(open_file(path)?, max)
+    let mut text = String::new();
+    let length = open_file(path)?.take(max + 1).read_to_string(&mut text)?;
+    if u64::try_from(length).is_ok_and(|length| length <= max) {
+        return Ok(text);
+    }
+    Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"))
 }
 
 /// Opens a file, or a folder, for reading: who opens a pipe waits for somebody who writes to it.
@@ -30,21 +27,16 @@ pub fn read_file(path: &Path, max: u64) -> io::Result<String> {
 /// What the system says; `InvalidInput` for what is neither.
 pub fn open_file(path: &Path) -> io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    let file = match OpenOptions::new().read(true).custom_flags(at_once).open(path) {
+        // Somebody has a lease on it, which a pipe cannot have, and is asked to give that back.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => File::open(path)?,
+        opened => opened?,
+    };
     let kind = file.metadata()?.file_type();
     if kind.is_file() || kind.is_dir() {
         return Ok(file);
     }
     Err(io::Error::new(ErrorKind::InvalidInput, "it is a pipe or a device"))
-}
-
-fn read_all(file: File, max: u64) -> io::Result<String> {
-    let mut text = String::new();
-    let length = file.take(max + 1).read_to_string(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length <= max) {
-        return Ok(text);
-    }
-    Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"))
 }
 
 /// The name of a file while it is being written.
@@ -54,13 +46,15 @@ pub fn draft_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes a text file in place of another or of none; a draft left by a power cut is overwritten.
+/// Writes a text file in place of another or of none. A draft left by a power cut goes first, and
+/// so does whatever else has its name: a link is not followed, a pipe is not waited for.
 ///
 /// # Errors
 /// What the system says; the old file is as it was.
 pub fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let draft = options.write(true).create(true).truncate(true).mode(mode).open(draft_of(path))?;
+    let name = draft_of(path);
+    drop(fs::remove_file(&name));
+    let draft = OpenOptions::new().write(true).create_new(true).mode(mode).open(name)?;
     publish(path, draft, text)
 }
 

@@ -202,6 +202,14 @@ fn what_is_wrong_is_named() {
     assert!(said(&folder.output("hbbs", &["-p"]), 2).contains("a value must follow"));
     assert!(said(&folder.output("hbbs", &["-p", "0"]), 2).contains("--port"));
     assert!(said(&folder.output("hbbs", &["-c", "none"]), 2).contains("Cannot read --config none"));
+    for name in ["pipe", ".env"] {
+        assert!(Command::new("mkfifo").arg(folder.0.join(name)).status().unwrap().success());
+        let text = said(&folder.output("hbbs", &["-c", "pipe"]), 2);
+        assert!(text.contains("Cannot read --config pipe: it is a pipe"), "{text}");
+    }
+    let text = said(&folder.output("hbbs", &[]), 2);
+    assert!(text.contains("Cannot read .env: it is a pipe"), "{text}");
+    fs::remove_file(folder.0.join(".env")).unwrap();
     for program in ["hbbs", "hbbr"] {
         let help = said(&folder.output(program, &["--help"]), 0);
         assert!(help.contains("-k, --key") && help.contains("ENCRYPTED_ONLY"), "{help}");

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
-use crate::file::{draft_of, publish, read_file};
+use crate::file::{draft_of, publish, read_text};
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey};
 use log::warn;
@@ -213,7 +213,7 @@ pub(super) fn read_for(config: &Config) -> Result<Option<ServerKey>, Exit> {
 
 /// The key in a secret key file; None if there is no such file.
 fn read(path: &Path) -> Result<Option<ServerKey>, Exit> {
-    let text = match read_file(path, KEY_FILE_BYTES_MAX) {
+    let text = match read_text(path, KEY_FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && !exists(path) => return Ok(None),
         Err(error) => return Err(unreadable(path, &error)),
@@ -247,7 +247,7 @@ fn damaged(path: &Path, why: KeyError) -> Exit {
 
 /// The text of the public key file beside `secret`, trimmed; None if it cannot be read.
 pub(super) fn read_public(secret: &Path) -> Option<String> {
-    let text = read_file(&public_path(secret), KEY_FILE_BYTES_MAX).ok()?;
+    let text = read_text(&public_path(secret), KEY_FILE_BYTES_MAX).ok()?;
     Some(text.trim().into())
 }
 

@@ -52,7 +52,7 @@ impl Keep {
     pub(crate) fn take(&self, store: &mut dyn Store) -> Vec<Whereabouts> {
         let now_secs = unix_secs();
         let in_file = self.file.as_ref().map_or_else(Vec::new, |path| {
-            let text = file::read_file(path, LIST_BYTES_MAX).unwrap_or_default();
+            let text = file::read_text(path, LIST_BYTES_MAX).unwrap_or_default();
             let is_gone = fs::remove_file(path).is_ok();
             if is_gone { read(&text, now_secs) } else { Vec::new() }
         });

@@ -2,7 +2,6 @@
 //! out. A list counts whole or not at all, as a line that is left out is somebody who is let in.
 //! Checks: C71 and C72 in tests/conformance, tests/ctl.rs, tests/cli.rs.
 
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use hbb_core::base::address::{Banned, Bans, Network, NetworkSet};
 use hbb_core::base::limits::{LIST_BYTES_MAX, LIST_ENTRIES_MAX};
 use hbb_core::relay::SourceLists;
 
-use crate::file::replace;
+use crate::file::{open_file, replace};
 
 /// Addresses whose sessions get the limited rate.
 const BLACKLIST_FILE: &str = "blacklist.txt";
@@ -101,7 +100,7 @@ impl List<'_> {
     ) -> Result<(), String> {
         let name = self.path.display();
         let unreadable = |cause| format!("Cannot read {name}: {cause}");
-        let file = match File::open(self.path) {
+        let file = match open_file(self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             opened => opened.map_err(unreadable)?,
         };

@@ -49,6 +49,13 @@ impl Folder {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
+    /// The same, which must end by itself (C142).
+    fn in_time(&self, words: &[&str]) -> Output {
+        let mut command = Command::new("timeout");
+        command.args(["20", env!("CARGO_BIN_EXE_hbb")]).args(words).arg("--data").arg(&self.0);
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
     fn import(&self, flags: &[&str]) -> Output {
         self.hbb(&[&["import", self.base().to_str().unwrap()], flags].concat())
     }
@@ -177,7 +184,16 @@ fn what_cannot_be_read_changes_nothing() {
     }
     refused(&folder.hbb(&["import", "/nonexistent"]), 2, "No such file");
     refused(&folder.hbb(&["import", "/"]), 2, "a directory");
+    let pipe = |name: &str| {
+        assert!(Command::new("mkfifo").arg(folder.at(name)).status().unwrap().success());
+        folder.at(name).to_str().unwrap().to_owned()
+    };
+    refused(&folder.in_time(&["import", &pipe("pipe")]), 2, "it is a pipe");
     folder.fill(20, 4096, "shut");
+    drop(fs::remove_file(folder.at("db_v2.sqlite3-wal")));
+    pipe("db_v2.sqlite3-wal");
+    refused(&folder.in_time(&["import", folder.base().to_str().unwrap()]), 3, "invalid");
+    fs::remove_file(folder.at("db_v2.sqlite3-wal")).unwrap();
     fs::write(folder.at("db_v2.sqlite3-journal"), "half").unwrap();
     refused(&folder.import(&[]), 3, "cut short");
     assert!(!folder.at("hbb.store").exists());

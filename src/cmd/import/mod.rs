@@ -16,7 +16,7 @@ use found::{Found, LeftOut};
 use super::exit::{Exit, print};
 use super::store::{self, STORE_FILE};
 use crate::cli::ImportFlags;
-use crate::file::{draft_of, sync_folder};
+use crate::file::{draft_of, open_file, sync_folder};
 use crate::sqlite::{self, Bytes, Database, Value};
 use crate::store as stores;
 use hbb_core::base::limits::{BATCH_MAX, Limits, PEERS_CEILING};
@@ -196,7 +196,7 @@ fn read(name: Option<&str>) -> Result<Read, Exit> {
         Exit::flags(format!("Cannot read {name}: {error}. Nothing was written."))
     };
     let path = Path::new(name);
-    let mut file = File::open(path).map_err(|error| failed(&error))?;
+    let mut file = open_file(path).map_err(|error| failed(&error))?;
     if file.metadata().is_ok_and(|told| told.is_dir()) {
         return Err(failed(&"it is a directory"));
     }
@@ -215,7 +215,7 @@ fn database(path: &Path, file: &File) -> Result<Read, Exit> {
             path.display()
         ))
     };
-    let log = match File::open(beside(path, "-wal")) {
+    let log = match open_file(&beside(path, "-wal")) {
         Ok(log) => Some(log),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error.into())),
