@@ -1,6 +1,6 @@
 //! One server in two LANs, a tunnel and a WAN, in namespaces: nobody has a way to an address of the
 //! server but its own network's, so a session shows that each side was told that one. Names that
-//! stand for another address later are followed. C124-C128.
+//! stand for another address later are followed. C124-C128, C146.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "names are looked up after seconds")]
@@ -416,4 +416,19 @@ fn c128_a_silent_name_server_takes_no_relay_away_and_delays_nobody() {
     });
     assert!(told_name.elapsed() < Duration::from_secs(4), "the name is told no longer");
     assert!(!server.log().contains("relay-down"), "{}", server.log());
+}
+
+/// At the start, and again when that changes; meanwhile all is served.
+#[test]
+fn c146_a_name_that_stands_for_nothing_is_said_and_when_it_does_again() {
+    let world = World::new("unknown");
+    let resolver = Resolver::new(&world, "");
+    let mut server = world.serve(&["--relay-servers", "rd.test", "--public", "own.test", "--key="]);
+    let unknown = "warn name-unknown names=own.test,rd.test help='hbb check'";
+    let known = "info name-known names=own.test,rd.test";
+    server.wait_log(unknown);
+    resolver.tell("203.0.113.1 rd.test own.test\n");
+    server.wait_log(known);
+    let log = server.log();
+    assert_eq!([unknown, known].map(|line| log.matches(line).count()), [1, 1], "{log}");
 }

@@ -2,7 +2,8 @@
 //! nowhere else while we serve. With two or more relays each is called every few seconds, and
 //! clients are only told of those that answer; if none does, all are told: it may be us. What names
 //! stand for is looked up at start and when somebody dials, so that it sleeps where nobody does; a
-//! name server that is silent takes no name away that was known. Checks: C128.
+//! name server that is silent takes no name away that was known. One that stands for nothing is
+//! said, and asked for until it stands for something. Checks: C128, C146.
 
 use std::io;
 use std::mem;
@@ -21,7 +22,7 @@ use hbb_core::base::limits::{
 };
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::NamedHost;
-use log::warn;
+use log::{info, warn};
 
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 use crate::net::tasks::thread;
@@ -36,8 +37,8 @@ pub(crate) const WORDS_MAX: usize = 8;
 pub(crate) enum ToWatch {
     /// These are handed out from now on.
     Relays(Vec<String>),
-    /// And this is our own name.
-    Public(Option<Box<str>>),
+    /// The same, and this is our own name.
+    Names(Option<Box<str>>, Vec<String>),
     /// Somebody dials: it matters what names stand for.
     LookUp,
 }
@@ -64,8 +65,8 @@ pub(crate) fn watch(clock: Clock, seen: Sender<Seen>) -> io::Result<Sender<ToWat
 
 /// Has the watch see to the relays and the name of these settings.
 pub(crate) fn tell(watch: &Sender<ToWatch>, live: &LiveSettings) {
-    let _ = watch.force_send(ToWatch::Public(live.public.clone()));
-    let _ = watch.force_send(ToWatch::Relays(live.policy.relays.clone()));
+    let (public, relays) = (live.public.clone(), live.policy.relays.clone());
+    let _ = watch.force_send(ToWatch::Names(public, relays));
 }
 
 struct Watch {
@@ -85,23 +86,28 @@ struct Host {
     asked: Option<Time>,
     /// The address that last answered.
     good: Option<IpAddr>,
+    /// Whether it stood for nothing when it was last asked for,
+    lost: bool,
+    /// and the log says so.
+    said: bool,
 }
 
 impl Watch {
     fn work(mut self, words: &Receiver<ToWatch>, seen: &Sender<Seen>) {
         loop {
-            let word = match self.relays.len() {
-                0 | 1 => words.recv_blocking().map(Some).ok_or(Closed),
-                _ => words.recv_within(RELAY_CHECK_MS),
-            };
+            let word = words.recv_within(self.rest_ms());
             let is_due = match word {
                 Ok(Some(ToWatch::LookUp)) => false,
                 Ok(Some(ToWatch::Relays(relays))) => self.watch_relays(relays),
-                Ok(Some(ToWatch::Public(public))) => self.watch_public(public.as_deref()),
+                Ok(Some(ToWatch::Names(public, relays))) => {
+                    self.watch_public(public.as_deref());
+                    self.watch_relays(relays)
+                }
                 Ok(None) => true,
                 Err(Closed) => return,
             };
             self.look_up();
+            self.say();
             let reachable = if is_due { self.reachable() } else { None };
             let names = self
                 .renamed
@@ -115,6 +121,32 @@ impl Watch {
         }
     }
 
+    /// How long to wait for a word.
+    fn rest_ms(&self) -> u64 {
+        match self.relays.len() {
+            0 | 1 if self.hosts.iter().any(|host| host.lost) => NAME_MS,
+            0 | 1 => u64::MAX,
+            _ => RELAY_CHECK_MS,
+        }
+    }
+
+    /// Says which names stand for nothing since they were last asked for, and which do again.
+    fn say(&mut self) {
+        let [lost, found] = [true, false].map(|lost| {
+            let changed = self.hosts.iter().filter(|host| host.lost == lost && host.said != lost);
+            let mut names: Vec<&str> = changed.map(|host| &*host.named.name).collect();
+            names.dedup();
+            names.join(",")
+        });
+        if !lost.is_empty() {
+            warn!("name-unknown names={lost} help='hbb check'");
+        }
+        if !found.is_empty() {
+            info!("name-known names={found}");
+        }
+        self.hosts.iter_mut().for_each(|host| host.said = host.lost);
+    }
+
     fn watch_relays(&mut self, relays: Vec<String>) -> bool {
         let is_named = |name: &str| relays.iter().any(|relay| split_port(relay).0 == name);
         self.hosts.retain(|host| host.named.ours || is_named(&host.named.name));
@@ -123,17 +155,17 @@ impl Watch {
         true
     }
 
-    fn watch_public(&mut self, public: Option<&str>) -> bool {
+    fn watch_public(&mut self, public: Option<&str>) {
         let is_kept = |host: &Host| !host.named.ours || Some(&*host.named.name) == public;
         self.hosts.retain(is_kept);
         public.iter().for_each(|name| self.add(name, true));
-        false
     }
 
     fn add(&mut self, name: &str, ours: bool) {
         if !self.hosts.iter().any(|host| *host.named.name == *name && host.named.ours == ours) {
             let named = NamedHost { name: name.into(), addresses: Vec::new(), ours };
-            self.hosts.push(Host { named, asked: None, good: None });
+            let host = Host { named, asked: None, good: None, lost: false, said: false };
+            self.hosts.push(host);
             self.renamed = true;
         }
     }
@@ -188,7 +220,9 @@ impl Host {
     /// Asks the name server; whether the name stands for something else than it did.
     fn look_up(&mut self, now: Time) -> bool {
         self.asked = Some(now);
-        let Ok(found) = (&*self.named.name, RELAY_PORT).to_socket_addrs() else { return false };
+        let found = (&*self.named.name, RELAY_PORT).to_socket_addrs();
+        self.lost = found.is_err();
+        let Ok(found) = found else { return false };
         let (known, mut changed) = (mem::take(&mut self.named.addresses), false);
         let addresses = &mut self.named.addresses;
         // The order that name servers give them in differs from time to time.
