@@ -195,6 +195,19 @@ fn key_pairs_are_made_and_checked() {
 }
 
 #[test]
+fn the_doctor_tries_a_server() {
+    let folder = Folder::new("doctor");
+    let port = free_ports();
+    let words = ["doctor", "127.0.0.1", "--timeout", "1", "--port", &port.to_string()];
+    let text = said(&folder.output("rustdesk-utils", &words), 1);
+    assert!(text.contains("7 wrong, see above"), "{text}");
+    let text = String::from_utf8(folder.output("rustdesk-utils", &words).stdout).unwrap();
+    assert!(text.contains(&format!("WRONG  tcp 127.0.0.1:{port}: TCP {port}: refused")), "{text}");
+    let text = said(&folder.output("rustdesk-utils", &["doctor"]), 2);
+    assert!(text.contains("Required positional arguments"), "{text}");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = Folder::new("wrong");
     assert!(said(&folder.output("hbbs", &["-x"]), 2).contains("Unknown word '-x'"));

@@ -5,13 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "proxies take time to start")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 #[path = "../sim/chance.rs"]
 mod chance;
@@ -107,9 +110,9 @@ fn c159_each_port_that_is_closed_is_named() {
                 scope.spawn(move || {
                     let said = net.ask(at, port, &["--key", key]);
                     said.is_wrong_in(&[check]);
-                    let advice = format!("router: forward {kind} {blocked} to the server");
+                    let closed = format!("{kind} {blocked}: ");
                     let at = format!("\"{at}:{blocked}\"");
-                    said.says(check, &[&at, text, &advice]);
+                    said.says(check, &[&at, &closed, text, "router: forward it to the server"]);
                 });
             }
         });
@@ -124,13 +127,13 @@ fn c159_an_address_where_nobody_is_is_told_apart_from_a_closed_port() {
     let port = free_ports();
     let said = net.ask(NOBODY, port, &[]);
     said.is_wrong_in(&ALL);
-    said.says("relay", &["no answer", "is it the server's, and is that on?", "CGNAT"]);
+    said.says("relay", &["no answer", "is this the server's address, and is it on?", "CGNAT"]);
     let said =
         net.ask(NOBODY, port, &["--from-inside", "--skip", "api,nat,websocket,websocket-relay"]);
     said.is_wrong_in(&["hairpin", "relay", "tcp", "udp"]);
     said.says("udp", &["hairpin NAT"]);
     let said = net.ask(SERVER, port, &["--skip", "udp"]);
-    said.says("tcp", &["refused", "start the server"]);
+    said.says("tcp", &["refused", "does it listen"]);
     let said = net.ask("2001:db8:1::1", port, &[]);
     said.is_wrong_in(&[]);
     said.says("tcp", &["note", "not tried: this machine has no way there"]);
@@ -304,6 +307,36 @@ fn c159_a_proxy_that_loses_headers_is_named() {
     }
     let _nginx = Nginx::start(&net, free_ports(), "");
     ask().says("proxy", &["does not reach the server", "HTTP 502"]);
+}
+
+/// What a terminal shows of a doctor that asks where nobody listens.
+fn at_terminal(no_colour: bool) -> String {
+    let port = free_ports().to_string();
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let screen = openpt(flags).unwrap();
+    grantpt(&screen).and_then(|()| unlockpt(&screen)).unwrap();
+    let terminal = || Stdio::from(ioctl_tiocgptpeer(&screen, flags).unwrap());
+    let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    hbb.args(["doctor", "127.0.0.1", "--timeout", "1", "--port", &port]).env_remove("NO_COLOR");
+    if no_colour {
+        hbb.env("NO_COLOR", "1");
+    }
+    let status = hbb.stdin(Stdio::null()).stdout(terminal()).stderr(terminal()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    // Of what fits into the terminal's buffer, which all of it does.
+    let mut bytes = [0; 8192];
+    let length = File::from(screen).read(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+#[test]
+fn c159_a_terminal_shows_colours_unless_they_are_not_wanted() {
+    let shown = at_terminal(false);
+    assert!(shown.starts_with("trying 127.0.0.1, 4 s at most"), "{shown}");
+    assert!(shown.contains("\x1b[31mWRONG  \x1b[0mtcp 127.0.0.1:"), "{shown}");
+    assert!(shown.contains("\n         -> server: does it listen"), "{shown}");
+    let shown = at_terminal(true);
+    assert!(shown.contains("WRONG  udp 127.0.0.1:") && !shown.contains('\x1b'), "{shown}");
 }
 
 /// Asks where this test runs, of UDP alone.

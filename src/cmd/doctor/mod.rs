@@ -4,6 +4,7 @@
 
 mod clock;
 mod key;
+mod name;
 mod probe;
 mod report;
 mod wire;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
+use name::{Name, Role, TRIES};
 use probe::{Job, Kind, Probe};
 use report::{Finding, State};
 use wire::Patience;
@@ -23,7 +25,7 @@ use crate::cli::DoctorFlags;
 use crate::config::{PORT, is_global, relays};
 use crate::net::clock::Clock;
 use crate::net::tasks::thread;
-use hbb_core::base::address::{host, split_port, with_port};
+use hbb_core::base::address::{host, with_port};
 use hbb_core::base::limits::NAME_ADDRESSES_MAX;
 use hbb_core::identity::{ServerKey, public_key};
 
@@ -51,24 +53,11 @@ struct Asked {
     wait_ms: u64,
 }
 
-/// What stands behind a name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Server,
-    Relay,
-    Proxy,
-    Api,
-}
-
-/// A name to look up and to try.
-#[derive(Clone)]
-struct Name {
-    role: Role,
-    host: String,
-    port: u16,
-    /// What is in front of the path of a URL, and whether that is for TLS.
-    path: String,
-    is_tls: bool,
+/// What is done, and what is not yet.
+enum Task {
+    /// A name is looked up, and what is behind it tried.
+    LookUp(Name),
+    Try(Job),
 }
 
 /// What all threads know.
@@ -78,10 +67,12 @@ struct Shared {
     board: Mutex<Board>,
 }
 
-/// What is done, and what is not.
+/// What is known.
 #[derive(Default)]
 struct Board {
+    /// In order.
     findings: Vec<Finding>,
+    /// What stands for tasks that have not ended.
     open: Vec<Finding>,
     names: usize,
     is_id_asked: bool,
@@ -106,16 +97,15 @@ pub(super) fn run(flags: &DoctorFlags) -> Result<(), Exit> {
         sleep(LOOK);
     }
     let findings = shared.findings(flags);
-    let text = match flags.json {
-        true => report::json(&shared.server, &findings),
+    let wrong = findings.iter().filter(|finding| finding.state == State::Wrong).count();
+    print(&match flags.json {
+        true => report::json(&shared.server, wrong == 0, &findings),
         false => report::text(&findings),
-    };
-    print(&text)?;
-    match findings.iter().filter(|finding| finding.state == State::Wrong).count() {
+    })?;
+    match wrong {
         0 => Ok(()),
         _ if flags.json => Err(Exit::running("")),
-        1 => Err(Exit::running("1 thing is wrong, see above")),
-        many => Err(Exit::running([&many.to_string(), " things are wrong, see above"].concat())),
+        _ => Err(Exit::running([&wrong.to_string(), " wrong, see above"].concat())),
     }
 }
 
@@ -175,80 +165,20 @@ fn number(
 
 /// All that is named.
 fn names(flags: &DoctorFlags, asked: &Asked, server: &str) -> Result<Vec<Name>, Exit> {
-    let path = String::new();
-    let own =
-        Name { role: Role::Server, host: server.into(), port: asked.port, path, is_tls: false };
+    let mut own = name::relay(server);
+    (own.role, own.port) = (Role::Server, asked.port);
     let mut names = vec![own];
-    names.extend(asked.relays.iter().map(|relay| relay_name(relay)));
+    for relay in &asked.relays {
+        names.push(name::relay(relay));
+    }
     for (role, flag, url) in [(Role::Proxy, "--ws", &flags.ws), (Role::Api, "--api", &flags.api)] {
         if let Some(url) = url {
-            let name = url_name(role, url);
-            names
-                .push(name.ok_or_else(|| wrong(flag, url, "an address with http:// or https://"))?);
+            let name = name::url(role, url);
+            names.push(name.ok_or_else(|| wrong(flag, url, "a URL of http:// or https://"))?);
         }
     }
     Ok(names)
 }
-
-fn relay_name(relay: &str) -> Name {
-    let (host, port) = split_port(relay);
-    let port = port.and_then(|port| port.parse().ok()).unwrap_or(PORT + 1);
-    Name { role: Role::Relay, host: host.into(), port, path: String::new(), is_tls: false }
-}
-
-fn url_name(role: Role, url: &str) -> Option<Name> {
-    let (scheme, rest) = url.split_once("://")?;
-    let is_tls = match scheme {
-        "http" | "ws" => false,
-        "https" | "wss" => true,
-        _ => return None,
-    };
-    let (place, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let (name, port) = split_port(place);
-    let port = port.map_or(Some(if is_tls { 443 } else { 80 }), |port| port.parse().ok())?;
-    let path = path.trim_end_matches('/').to_owned();
-    Some(Name { role, host: host(name)?, port, path, is_tls })
-}
-
-impl Name {
-    /// What is tried at one of its addresses: check, how, port, path.
-    fn tries(&self, asked: &Asked) -> Vec<(&'static str, Kind, u16, &'static str)> {
-        let (port, single) = (self.port, asked.single_port);
-        let above = |more: u16| if single { port } else { port.saturating_add(more) };
-        match self.role {
-            Role::Server => {
-                let mut tries =
-                    vec![("tcp", Kind::Signalling, port, ""), ("udp", Kind::Udp, port, "")];
-                if !single {
-                    tries.push(("nat", Kind::Nat, port - 1, ""));
-                }
-                tries.push(("websocket", Kind::Web, above(2), "/ws/id"));
-                if asked.relays.is_empty() {
-                    tries.push(("relay", Kind::Relay, above(1), ""));
-                    tries.push(("websocket-relay", Kind::WebRelay, above(3), "/ws/relay"));
-                }
-                if !single && !asked.has_api {
-                    tries.push(("api", Kind::Api, port - 2, API_PATH));
-                }
-                tries
-            }
-            Role::Relay => vec![
-                ("relay", Kind::Relay, port, ""),
-                ("websocket-relay", Kind::WebRelay, above(2), "/ws/relay"),
-            ],
-            Role::Proxy if self.is_tls => vec![("proxy", Kind::Open, port, "")],
-            Role::Proxy => vec![
-                ("proxy", Kind::Web, port, "/ws/id"),
-                ("proxy-relay", Kind::WebRelay, port, "/ws/relay"),
-            ],
-            Role::Api if self.is_tls => vec![("api", Kind::Open, port, "")],
-            Role::Api => vec![("api", Kind::Api, port, API_PATH)],
-        }
-    }
-}
-
-/// What a client asks an API server first.
-const API_PATH: &str = "/api/login-options";
 
 impl Shared {
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -265,64 +195,64 @@ impl Shared {
     /// Tries the relay that a device was told, if it is another one than those that are tried.
     fn try_relay(self: &Arc<Self>, relay: &str) {
         let usual = with_port(&self.server, self.asked.port.saturating_add(1));
-        let is_known = relay == usual
+        let is_known = relay.is_empty()
+            || relay == usual
             || relay == self.server && self.asked.port == PORT
             || self.asked.relays.iter().any(|known| known == relay);
-        if !relay.is_empty() && !is_known {
-            self.look_up(relay_name(relay));
+        if !is_known {
+            self.look_up(name::relay(relay));
         }
     }
 
     /// Starts what finds out about a name.
     fn look_up(self: &Arc<Self>, name: Name) {
-        let number = {
-            let mut board = self.board();
-            board.names += 1;
-            board.names
+        self.board().names += 1;
+        let order = self.board().names * NAME;
+        let mut late = Finding::new(order, "dns", State::Wrong, "the name server does not answer");
+        late.at.clone_from(&name.host);
+        self.start(late, Task::LookUp(name));
+    }
+
+    /// Works on a task in a thread; `late` stands for it until it is done.
+    fn start(self: &Arc<Self>, late: Finding, task: Task) {
+        let (shared, order) = (Arc::clone(self), late.order);
+        self.board().open.push(late);
+        let work = move || {
+            let found = match &task {
+                Task::LookUp(name) => shared.resolve(name, order),
+                Task::Try(job) => shared.work(job),
+            };
+            let mut board = shared.board();
+            board.open.retain(|open| open.order != order);
+            found.into_iter().for_each(|finding| board.add(finding));
         };
-        let (shared, order) = (Arc::clone(self), number * NAME);
-        self.start(
-            finding(order, "dns", &name.host, State::Wrong, "the name server does not answer"),
-            Box::new(move || shared.resolve(&name, order)),
-        );
+        // Without a thread it stays open, and is told so at the end.
+        drop(thread::start("doctor", STACK_BYTES, Box::new(work)));
     }
 
     fn resolve(self: &Arc<Self>, name: &Name, order: usize) -> Vec<Finding> {
         let mut ips: Vec<IpAddr> = Vec::new();
-        for at in (&*name.host, name.port).to_socket_addrs().into_iter().flatten() {
-            if !ips.contains(&at.ip()) {
-                ips.push(at.ip());
-            }
-        }
-        ips.sort_by_key(IpAddr::is_ipv6);
-        let more = ips.len().saturating_sub(NAME_ADDRESSES_MAX);
-        ips.truncate(NAME_ADDRESSES_MAX);
-        for (number, ip) in ips.iter().enumerate() {
-            for (place, (check, kind, port, path)) in
-                name.tries(&self.asked).into_iter().enumerate()
-            {
-                if self.asked.skip.split(',').any(|skipped| skipped == check) {
-                    continue;
+        if let Ok(found) = (&*name.host, name.port).to_socket_addrs() {
+            for ip in found.map(|at| at.ip()) {
+                if ips.len() < NAME_ADDRESSES_MAX && !ips.contains(&ip) {
+                    ips.push(ip);
                 }
-                self.start_job(Job {
-                    order: order + (number + 1) * ADDRESS + place,
-                    check,
-                    at: SocketAddr::new(*ip, port),
-                    kind,
-                    host: with_port(&name.host, port),
-                    path: [&name.path, path].concat(),
-                });
             }
         }
-        vec![found(name, order, &ips, more)]
-    }
-
-    fn start_job(self: &Arc<Self>, job: Job) {
-        let shared = Arc::clone(self);
-        self.start(
-            finding(job.order, job.check, &job.at.to_string(), State::Wrong, "no end in time"),
-            Box::new(move || shared.work(&job)),
-        );
+        for (number, ip) in ips.iter().enumerate() {
+            let tries = TRIES.iter().enumerate();
+            for (place, it) in tries.filter(|(_, it)| it.is_for(name, &self.asked)) {
+                let at = SocketAddr::new(*ip, it.port(name, &self.asked));
+                let order = order + (number + 1) * ADDRESS + place;
+                let mut late = Finding::new(order, it.check, State::Wrong, "no end in time");
+                late.place(at);
+                let host = with_port(&name.host, at.port());
+                let path = [&name.path, it.path].concat();
+                let kind = if name.is_tls { Kind::Open } else { it.kind };
+                self.start(late, Task::Try(Job { order, check: it.check, at, kind, host, path }));
+            }
+        }
+        vec![found(name, order, &ips)]
     }
 
     fn work(self: &Arc<Self>, job: &Job) -> Vec<Finding> {
@@ -343,86 +273,77 @@ impl Shared {
         probe.findings
     }
 
-    /// Does some work in a thread; `late` stands for it until it is done.
-    fn start(self: &Arc<Self>, late: Finding, work: Box<dyn FnOnce() -> Vec<Finding> + Send>) {
-        let (shared, order) = (Arc::clone(self), late.order);
-        self.board().open.push(late);
-        let work = move || {
-            let found = work();
-            let mut board = shared.board();
-            board.findings.extend(found);
-            board.open.retain(|open| open.order != order);
-        };
-        // Without a thread it stays open, and is told so at the end.
-        drop(thread::start("doctor", STACK_BYTES, Box::new(work)));
-    }
-
     /// All that was found, in order, with what was not tried.
     fn findings(&self, flags: &DoctorFlags) -> Vec<Finding> {
-        let board = self.board();
-        let mut findings = [board.findings.as_slice(), board.open.as_slice()].concat();
-        drop(board);
-        findings.sort_by_key(|finding| finding.order);
-        let mut note =
-            |check, text| findings.push(finding(usize::MAX, check, "-", State::Note, text));
-        if flags.ws.is_none() {
-            note("proxy", "not tried: give --ws with its URL, if clients come through one");
+        let mut board = core::mem::take(&mut *self.board());
+        core::mem::take(&mut board.open).into_iter().for_each(|finding| board.add(finding));
+        let has_clock = board.findings.iter().any(|finding| finding.check == "clock");
+        for (is_missing, check, text) in [
+            (flags.ws.is_none(), "proxy", "not tried: give --ws with its URL, if there is one"),
+            (flags.id.is_none(), "signed", "not tried: give --id with a device that is online"),
+            (!has_clock, "clock", "nobody told the time"),
+        ] {
+            if is_missing {
+                board.findings.push(Finding::new(usize::MAX, check, State::Note, text));
+            }
         }
-        if flags.id.is_none() {
-            note("signed", "not tried: give --id with a device that is online");
-        }
-        if !findings.iter().any(|finding| finding.check == "clock") {
-            findings.push(finding(usize::MAX, "clock", "-", State::Note, "nobody told the time"));
-        }
+        let mut findings = board.findings;
         if findings.iter().any(|one| one.check == "key" && one.state == State::Wrong) {
-            // It does what it should.
-            let at_relay = findings.iter_mut().filter(|one| one.text == probe::KEY_REFUSED);
-            at_relay.for_each(|one| (one.state, one.advice) = (State::Note, String::new()));
+            // A relay does what it should.
+            for finding in findings.iter_mut().filter(|one| one.text == probe::KEY_REFUSED) {
+                (finding.state, finding.advice) = (State::Note, [""; 2]);
+            }
         }
         if flags.from_inside {
-            hairpin(&mut findings);
+            findings.push(hairpin(&findings));
         }
         report::advise(&mut findings, flags.from_inside);
         findings
     }
 }
 
-fn finding(order: usize, check: &'static str, at: &str, state: State, text: &str) -> Finding {
-    let (at, text, advice) = (at.into(), text.into(), String::new());
-    Finding { order, check, at, state, text, advice, closed: None }
+impl Board {
+    fn add(&mut self, finding: Finding) {
+        let at = self.findings.iter().rposition(|before| before.order <= finding.order);
+        self.findings.insert(at.map_or(0, |at| at + 1), finding);
+    }
 }
 
 /// What a name stands for.
-fn found(name: &Name, order: usize, ips: &[IpAddr], more: usize) -> Finding {
+fn found(name: &Name, order: usize, ips: &[IpAddr]) -> Finding {
+    let mut text = String::new();
+    let mut is_public = false;
+    for ip in ips {
+        let ip = ip.to_string();
+        is_public |= is_global(&ip);
+        text.extend([if text.is_empty() { "" } else { ", " }, &ip]);
+    }
+    let mut finding = Finding::new(order, "dns", State::Ok, &text);
+    finding.at.clone_from(&name.host);
     if ips.is_empty() {
-        let mut none = finding(order, "dns", &name.host, State::Wrong, "the name has no address");
-        none.advice = "your provider of names: give it an A record (IPv4) or AAAA (IPv6)".into();
-        return none;
+        (finding.state, finding.text) = (State::Wrong, "the name has no address".into());
+        finding.advice = ["your provider of names: an A record for IPv4, AAAA for IPv6", ""];
+    } else if !is_public {
+        finding.text.push_str(", private: nobody outside reaches it");
     }
-    let mut text: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
-    if more > 0 {
-        text.push([&more.to_string(), " more, not tried"].concat());
-    }
-    if !ips.iter().any(|ip| is_global(&ip.to_string())) {
-        text.push("private: nobody outside reaches it".into());
-    }
-    finding(order, "dns", &name.host, State::Ok, &text.join(", "))
+    finding
 }
 
 /// Whether the router leads its own public address back inside.
-fn hairpin(findings: &mut Vec<Finding>) {
-    let is_public = |finding: &&Finding| {
-        let at = finding.at.parse::<SocketAddr>();
-        matches!(finding.check, "tcp" | "udp" | "nat" | "relay")
-            && at.is_ok_and(|at| is_global(&at.ip().to_string()))
-    };
-    let tried: Vec<&Finding> = findings.iter().filter(is_public).collect();
-    let broken = tried.iter().filter(|one| one.state == State::Wrong).count();
-    let (state, text) = match tried.len() {
-        0 => (State::Note, "not needed: the name leads to an address inside"),
-        _ if broken == 0 => (State::Ok, "the router leads its public address back inside"),
-        all if broken == all => (State::Wrong, "the router does not lead its public address back"),
+fn hairpin(findings: &[Finding]) -> Finding {
+    let (mut tried, mut broken) = (0_usize, 0_usize);
+    for finding in findings {
+        let is_public = finding.ip.is_some_and(|ip| is_global(&ip.to_string()));
+        if is_public && matches!(finding.check, "tcp" | "udp" | "nat" | "relay") {
+            tried += 1;
+            broken += usize::from(finding.state == State::Wrong);
+        }
+    }
+    let (state, text) = match broken {
+        _ if tried == 0 => (State::Note, "not needed: the name leads to an address inside"),
+        0 => (State::Ok, "the router leads its public address back inside"),
+        _ if broken == tried => (State::Wrong, "the router does not lead its public address back"),
         _ => (State::Wrong, "the router leads some ports of its public address back, see above"),
     };
-    findings.push(finding(usize::MAX, "hairpin", "-", state, text));
+    Finding::new(usize::MAX, "hairpin", state, text)
 }

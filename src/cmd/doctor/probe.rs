@@ -1,8 +1,7 @@
 //! What is asked at each port of a server, as clients ask it, and what the answers mean. Nothing
 //! that is asked registers anything. C159.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use super::report::{Finding, State};
 use super::wire::{Fault, Head, Patience, Wire};
@@ -15,6 +14,8 @@ pub(super) const NOBODY: &str = "hbb-doctor";
 
 /// What a relay does to the legs of those who have another key than it; or than its limits let in.
 pub(super) const KEY_REFUSED: &str = "open; it closes legs that show this key";
+
+const CURL: &str = "'curl -I' with its https:// URL knows TLS";
 
 /// What is tried at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +39,12 @@ pub(super) enum Kind {
 }
 
 /// One thing to try at one port.
-#[derive(Clone, Debug)]
 pub(super) struct Job {
     pub(super) order: usize,
     pub(super) check: &'static str,
     pub(super) at: SocketAddr,
     pub(super) kind: Kind,
-    /// For HTTP: the name that was asked for, and the path.
+    /// For HTTP: who is asked, and for what path.
     pub(super) host: String,
     pub(super) path: String,
 }
@@ -59,16 +59,17 @@ pub(super) struct Probe<'a> {
 
 impl Probe<'_> {
     /// Notes what was found.
-    pub(super) fn say(&mut self, check: &'static str, state: State, text: &str, advice: &str) {
-        self.findings.push(Finding {
-            order: self.job.order,
-            check,
-            at: self.job.at.to_string(),
-            state,
-            text: text.into(),
-            advice: advice.into(),
-            closed: None,
-        });
+    pub(super) fn say(
+        &mut self,
+        check: &'static str,
+        state: State,
+        text: &str,
+        advice: &'static str,
+    ) {
+        let mut finding = Finding::new(self.job.order, check, state, text);
+        finding.place(self.job.at);
+        finding.advice = [advice, ""];
+        self.findings.push(finding);
     }
 
     fn well(&mut self, text: &str) {
@@ -115,33 +116,20 @@ impl Probe<'_> {
 
     /// hbb answers a NAT test by datagram, upstream's server a registration without a key.
     pub(super) fn udp(&mut self) -> Result<(), Fault> {
-        let any: IpAddr = match self.job.at {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(self.job.at)?;
-        let wait = Duration::from_millis(self.patience.wait_ms / 3);
-        socket.set_read_timeout(Some(wait))?;
+        let mut wire = Wire::datagrams(self.job.at, self.patience)?;
         let (test, register) = (client::test_nat(), client::register_peer(NOBODY));
-        let mut fault = Fault::Silent;
         for datagram in [&test, &test, &register] {
-            let mut buffer = [0; 1500];
-            match socket.send(datagram).and_then(|_| socket.recv(&mut buffer)) {
-                Ok(length) => match client::answer(buffer.get(..length).unwrap_or_default()) {
-                    Some(Answer::Nat(_) | Answer::Registered) => {
-                        self.well("answers");
-                        return Ok(());
-                    }
-                    _ => fault = Fault::Foreign,
-                },
-                Err(error) => fault = error.into(),
-            }
-            if fault != Fault::Silent {
-                break;
+            match wire.ask(datagram, self.patience.wait_ms / 3).map(|told| client::answer(&told)) {
+                Ok(Some(Answer::Nat(_) | Answer::Registered)) => {
+                    self.well("answers");
+                    return Ok(());
+                }
+                Ok(_) => return Err(Fault::Foreign),
+                Err(Fault::Silent) => {}
+                Err(fault) => return Err(fault),
             }
         }
-        Err(fault)
+        Err(Fault::Silent)
     }
 
     /// Two legs of one token, and a message each way.
@@ -237,8 +225,7 @@ impl Probe<'_> {
 
     pub(super) fn open(&mut self) -> Result<(), Fault> {
         Wire::connect(self.job.at, None, self.patience)?;
-        let url = ["open; what is behind TLS is not tried here: curl -I https://", &self.job.host];
-        self.say(self.job.check, State::Note, &url.concat(), "");
+        self.say(self.job.check, State::Note, "open; what is behind TLS is not tried here", CURL);
         Ok(())
     }
 

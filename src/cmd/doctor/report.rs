@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::wire::Fault;
 use crate::config::is_global;
 use crate::json::quote;
+use hbb_core::base::address::with_port;
 
 /// How good it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +22,19 @@ pub(super) enum State {
 }
 
 /// One thing that was found.
-#[derive(Clone, Debug)]
 pub(super) struct Finding {
     /// Where it stands among others.
     pub(super) order: usize,
     pub(super) check: &'static str,
+    /// A name, an address with its port, or nothing.
     pub(super) at: String,
+    pub(super) ip: Option<IpAddr>,
     pub(super) state: State,
     pub(super) text: String,
     /// What to do.
-    pub(super) advice: String,
+    pub(super) advice: [&'static str; 2],
     /// Where nobody answers as they should.
-    pub(super) closed: Option<(Fault, SocketAddr)>,
+    pub(super) fault: Option<Fault>,
 }
 
 impl Fault {
@@ -42,7 +44,7 @@ impl Fault {
             Self::Silent => "no answer: dropped on the way",
             Self::Mute => "connects, and then nobody answers",
             Self::Unreachable => "not reached, says a router or the network",
-            Self::NoRoute => "this machine has no way there",
+            Self::NoRoute => "not tried: this machine has no way there",
             Self::Barred => "this machine's own firewall forbids it",
             Self::Closed => "connects, and is closed without a word",
             Self::Foreign => "something else answers there",
@@ -51,96 +53,86 @@ impl Fault {
 }
 
 impl Finding {
-    /// What a fault at an address means; who must open what follows from all that was found.
+    pub(super) fn new(order: usize, check: &'static str, state: State, text: &str) -> Self {
+        let (at, text, advice) = (String::new(), text.into(), ["", ""]);
+        Self { order, check, at, ip: None, state, text, advice, fault: None }
+    }
+
+    /// It is about this address and port.
+    pub(super) fn place(&mut self, at: SocketAddr) {
+        self.at = with_port(&at.ip().to_string(), at.port());
+        self.ip = Some(at.ip());
+    }
+
+    /// What a fault at a port means; who must open it follows from all that was found.
     pub(super) fn of_fault(
         order: usize,
         check: &'static str,
         at: SocketAddr,
         fault: Fault,
     ) -> Self {
-        let is_ours = fault == Fault::NoRoute;
-        Self {
-            order,
-            check,
-            at: at.to_string(),
-            state: if is_ours { State::Note } else { State::Wrong },
-            text: [if is_ours { "not tried: " } else { "" }, fault.words()].concat(),
-            advice: String::new(),
-            closed: Some((fault, at)),
-        }
-    }
-
-    fn is_of(&self, ip: IpAddr) -> bool {
-        self.at.parse::<SocketAddr>().is_ok_and(|at| at.ip() == ip)
+        let kind = if check == "udp" { "UDP " } else { "TCP " };
+        let text = [kind, &at.port().to_string(), ": ", fault.words()].concat();
+        let state = if fault == Fault::NoRoute { State::Note } else { State::Wrong };
+        let mut finding = Self::new(order, check, state, &text);
+        finding.place(at);
+        finding.fault = Some(fault);
+        finding
     }
 
     /// Whether it shows that somebody is there.
     fn is_life(&self) -> bool {
-        let answers = |fault| !matches!(fault, Fault::Silent | Fault::Refused | Fault::Unreachable);
-        self.closed.map_or(self.state != State::Note, |(fault, _)| answers(fault))
+        let far = [Fault::Silent, Fault::Refused, Fault::Unreachable, Fault::NoRoute];
+        self.fault.is_none_or(|fault| !far.contains(&fault))
     }
 }
 
 /// Says who must open what is closed.
 pub(super) fn advise(findings: &mut [Finding], from_inside: bool) {
-    let lives: Vec<Finding> = findings.iter().filter(|one| one.is_life()).cloned().collect();
+    let alive = findings.iter().filter(|finding| finding.is_life());
+    let alive: Vec<IpAddr> = alive.filter_map(|finding| finding.ip).collect();
     for finding in findings {
-        let Some((fault, at)) = finding.closed else { continue };
-        let is_there = lives.iter().any(|life| life.is_of(at.ip()));
-        let port = [if finding.check == "udp" { "UDP " } else { "TCP " }, &at.port().to_string()];
-        let hairpin = from_inside && is_global(&at.ip().to_string());
-        finding.advice = match (fault, is_there) {
-            (Fault::NoRoute, _) => continue,
-            (Fault::Barred, _) => "let it out here".into(),
-            (Fault::Silent | Fault::Refused | Fault::Unreachable, false) if hairpin => {
-                "router: lead its public address back inside (hairpin NAT, NAT loopback), or have \
-                 the name server inside give the server's own address"
-                    .into()
-            }
-            (Fault::Silent | Fault::Unreachable, false) => [
-                "nothing answers at this address: is it the server's, and is that on? Then ",
-                &opener(at, &port.concat()),
-                if at.is_ipv4() {
-                    "; a provider's shared address (CGNAT) lets nobody in"
-                } else {
-                    ""
-                },
-            ]
-            .concat(),
-            (Fault::Refused, false) => {
-                ["start the server ('hbb check' there); or ", &opener(at, &port.concat())].concat()
-            }
-            (Fault::Silent | Fault::Unreachable, true) => opener(at, &port.concat()),
-            (Fault::Refused, true) => {
-                ["server: does it listen ('ss -ltnup' there)? If so, ", &opener(at, &port.concat())]
-                    .concat()
-            }
-            (Fault::Mute | Fault::Foreign, _) => {
-                "lead this port to the server: a forward or a proxy leads elsewhere".into()
-            }
-            (Fault::Closed, _) => {
-                "server: its log says 'refused', or 'hbb ctl bans' this address; or a forward \
-                 leads to where nothing listens"
-                    .into()
-            }
-        };
+        if let (Some(fault), Some(ip)) = (finding.fault, finding.ip) {
+            finding.advice = advice(fault, ip, alive.contains(&ip), from_inside);
+        }
     }
 }
 
-/// Who has to let `port` in.
-fn opener(at: SocketAddr, port: &str) -> String {
-    let text = match at.ip() {
-        IpAddr::V6(_) => {
-            ["let ", port, " in at the router's firewall for IPv6 and at the server's"]
+fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'static str; 2] {
+    let is_public = is_global(&ip.to_string());
+    let first = match fault {
+        Fault::NoRoute => return ["", ""],
+        Fault::Barred => return ["let it out here", ""],
+        Fault::Mute | Fault::Foreign => {
+            return ["lead this port to the server: a forward or a proxy leads elsewhere", ""];
         }
-        ip if is_global(&ip.to_string()) => [
-            "router: forward ",
-            port,
-            " to the server; firewall of the server: let it in; both do? Ask the provider",
-        ],
-        _ => ["firewall of the server: let ", port, " in"],
+        Fault::Closed => {
+            return [
+                "server: its log says 'refused', or 'hbb ctl bans' this address; or a forward \
+                 leads to where nothing listens",
+                "",
+            ];
+        }
+        _ if from_inside && is_public && !is_alive => {
+            return [
+                "router: lead the public address back inside (hairpin NAT, NAT loopback); or a \
+                 name server inside: give the server's own address",
+                "",
+            ];
+        }
+        Fault::Refused => "server: does it listen ('ss -ltnup' there)? If so, ",
+        _ if is_alive => "",
+        _ => "is this the server's address, and is it on? If so, ",
     };
-    text.concat()
+    let then = match (ip, is_public) {
+        (IpAddr::V6(_), true) => "router's firewall for IPv6, and the server's: let it in",
+        (IpAddr::V4(_), true) => {
+            "router: forward it to the server; the server's firewall: let it in; both do? The \
+             provider: a shared address (CGNAT) lets nobody in"
+        }
+        _ => "the server's firewall: let it in",
+    };
+    [first, then]
 }
 
 /// Lines for people.
@@ -154,41 +146,39 @@ pub(super) fn text(findings: &[Finding]) -> String {
             State::Wrong => ("\x1b[31m", "WRONG  "),
         };
         let (colour, end) = if colours { (colour, "\x1b[0m") } else { ("", "") };
-        let line = [colour, word, end, finding.check, " ", &finding.at, ": ", &finding.text, "\n"];
-        text.push_str(&line.concat());
-        if !finding.advice.is_empty() {
-            text.push_str(&["         -> ", &finding.advice, "\n"].concat());
-        }
+        let [first, then] = finding.advice;
+        let arrow = if first.is_empty() && then.is_empty() { "" } else { "\n         -> " };
+        let place = if finding.at.is_empty() { "" } else { " " };
+        text.extend([colour, word, end, finding.check, place, &finding.at, ": ", &finding.text]);
+        text.extend([arrow, first, then, "\n"]);
     }
     text
 }
 
 /// The same as one object.
-pub(super) fn json(host: &str, findings: &[Finding]) -> String {
+pub(super) fn json(host: &str, is_well: bool, findings: &[Finding]) -> String {
     let mut text = String::from("{\"host\":");
     quote(&mut text, host, false);
-    let is_well = findings.iter().all(|finding| finding.state != State::Wrong);
     text.push_str(if is_well { ",\"well\":true" } else { ",\"well\":false" });
-    text.push_str(",\"findings\":[");
-    for (number, finding) in findings.iter().enumerate() {
+    let mut before = ",\"findings\":[\n{";
+    for finding in findings {
         let state = match finding.state {
             State::Ok => "ok",
             State::Note => "note",
             State::Wrong => "wrong",
         };
-        text.push_str(if number == 0 { "\n{" } else { ",\n{" });
-        let members = [
-            ("check", finding.check),
-            ("at", &finding.at),
-            ("state", state),
-            ("text", &finding.text),
-            ("advice", &finding.advice),
-        ];
-        for (place, (name, value)) in members.into_iter().enumerate() {
-            text.push_str(&[if place == 0 { "\"" } else { ",\"" }, name, "\":"].concat());
+        text.push_str(before);
+        for (name, value) in [
+            ("\"check\":", finding.check),
+            (",\"at\":", &finding.at),
+            (",\"state\":", state),
+            (",\"text\":", &finding.text),
+            (",\"advice\":", &finding.advice.concat()),
+        ] {
+            text.push_str(name);
             quote(&mut text, value, false);
         }
-        text.push('}');
+        before = "},\n{";
     }
-    text + "\n]}\n"
+    text + "}\n]}\n"
 }

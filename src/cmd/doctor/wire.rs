@@ -88,10 +88,33 @@ impl Wire {
         from: Option<SocketAddr>,
         patience: Patience,
     ) -> Result<Self, Fault> {
+        Self::open(to, from, SocketType::STREAM, patience)
+    }
+
+    /// The same for datagrams, which [`Self::ask`] is for and nothing else here.
+    pub(super) fn datagrams(to: SocketAddr, patience: Patience) -> Result<Self, Fault> {
+        Self::open(to, None, SocketType::DGRAM, patience)
+    }
+
+    /// Sends a datagram, and gives the next one within `ms` milliseconds.
+    pub(super) fn ask(&mut self, datagram: &[u8], ms: u64) -> Result<Vec<u8>, Fault> {
+        let mut buffer = [0; 1500];
+        self.tcp.write_all(datagram)?;
+        self.tcp.set_read_timeout(Some(self.patience.left(ms)?))?;
+        let length = self.tcp.read(&mut buffer)?;
+        Ok(buffer.get(..length).unwrap_or_default().to_vec())
+    }
+
+    fn open(
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+        kind: SocketType,
+        patience: Patience,
+    ) -> Result<Self, Fault> {
         let family = if to.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
         let left = patience.left(patience.wait_ms)?;
         let open = || -> io::Result<TcpStream> {
-            let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             let tcp = TcpStream::from(socket);
             // Linux ends a connect after this time, too.

@@ -182,7 +182,8 @@ impl KeyPolicy {
 /// The public key that clients enter, of its text; None of any other word.
 pub fn public_key(text: &str) -> Option<[u8; PublicKey::BYTES]> {
     let mut bytes = [0; PublicKey::BYTES];
-    let length = Base64::decode(&mut bytes, text, None).ok()?.len();
+    let text = text.strip_suffix('=')?;
+    let length = Base64NoPadding::decode(&mut bytes, text, Some(b"")).ok()?.len();
     (length == bytes.len()).then_some(bytes)
 }
 
