@@ -17,7 +17,8 @@ use crate::chance::Chance;
 use crate::disk::Disk;
 
 const DAY_MS: u64 = 24 * 3_600_000;
-const RANKS: [SaveRank; 3] = [SaveRank::Known, SaveRank::Proved, SaveRank::Stranger];
+const RANKS: [SaveRank; 4] =
+    [SaveRank::Known, SaveRank::Recent, SaveRank::Proved, SaveRank::Stranger];
 
 /// Seven days of commits, each as soon as it may be, or after a pause; none costs more than an
 /// eighth of a day's bytes. Whatever is gathered for longer is gathered before it is refused.
@@ -35,7 +36,7 @@ fn c110_no_24_hours_see_more_than_a_day_s_bytes() {
             let gather = writes.gather_ms();
             now += pause + gather;
             writes.pass(Time::from_millis(now));
-            let rank = RANKS[chance.index(3)];
+            let rank = RANKS[chance.index(4)];
             if !writes.allow(rank) {
                 assert_eq!(gather, 10_000, "refused before others waited");
                 now += 600_000;

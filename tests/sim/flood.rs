@@ -1,11 +1,13 @@
 //! A day and more of a stranger who floods the server of a small router: ids of forged sources, new
 //! ids of his own, and new keys for them. Tables and flash stay within bounds, and whoever is
-//! registered stays present.
+//! registered stays present. And newcomers of more networks than there are bytes for: who was here
+//! before them has a share of what may be written (C122).
 
 use std::net::Ipv4Addr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::{Limits, WRITES_UNIT_BYTES};
+use hbb_core::base::peer::PeerId;
 
 use crate::chance::Chance;
 use crate::device::RETRY_MS;
@@ -47,7 +49,54 @@ pub(crate) fn run_flooded(seed: u64) {
     assert!(world.registered_devices().len() > 1, "nobody was there");
 }
 
+/// Lone newcomers, each of a network of its own: a commit for each would cost more than a day's.
+const NETWORKS: u32 = 400;
+/// Devices that were here before, each of a network of its own.
+const BEFORE: u32 = 3;
+
+pub(crate) fn run_crowded(seed: u64) {
+    let limits = Limits::default();
+    let mut world = World::with(limits, Chance::new(seed));
+    world.server.flash = Flash::gathered(limits.writes_a_day);
+    for number in 0..BEFORE {
+        world.claims((100 + number, 1));
+        world.run_until(world.now + ROUND_MS);
+        assert_eq!(world.key_of(100 + number), Some(1), "a new server is full");
+    }
+    for number in 0..NETWORKS {
+        world.claims((1_000 + number, 1));
+        world.run_until(world.now + ROUND_MS);
+    }
+    assert!(world.server.flash.put_off > 0, "nobody tried");
+    for number in 0..BEFORE {
+        world.claims((100 + number, 2));
+        world.run_until(world.now + 3 * ROUND_MS);
+        assert_eq!(world.key_of(100 + number), Some(2), "newcomers have what is for the known");
+    }
+}
+
+/// The id of the device in the network of that number.
+fn id_in(network: u32) -> String {
+    format!("{}", 500_000_000 + network)
+}
+
 impl World {
+    /// The device of a network shows where it is, and asks for its id and a key.
+    fn claims(&mut self, (network, key): (u32, u8)) {
+        let from = Endpoint::new(Ipv4Addr::from_bits(0x2d00_0001 + network * 256).into(), 4000);
+        if let Some(conn) = self.connect(from, say::test_nat(0), Author::Stranger) {
+            self.hang_up(conn, 5);
+        }
+        let id = id_in(network);
+        self.queue_claim(from, &say::register_pk(&id, id.as_bytes(), &[key; 32]));
+    }
+
+    /// The first byte of the key that is stored for it.
+    fn key_of(&self, network: u32) -> Option<u8> {
+        let id = PeerId::new(&id_in(network)).unwrap();
+        self.server.durable.get(&id).map(|record| record.key.0[0])
+    }
+
     fn floods(&mut self, round: u32) {
         let number = round % OWN;
         let ip = Ipv4Addr::from_bits(0xc633_6400 + number * 256);

@@ -26,7 +26,7 @@ mod stranger;
 mod stream;
 mod world;
 
-use flood::run_flooded;
+use flood::{run_crowded, run_flooded};
 use run::{Summary, run, run_awake};
 
 const SEEDS: u64 = 200;
@@ -102,6 +102,13 @@ fn sixty_days_hold_under_every_seed() {
 fn sixty_days_awake_hold() {
     let total = run_awake(60);
     assert!(total.events > 1_000_000, "{total:?}");
+}
+
+#[test]
+fn c122_newcomers_of_many_networks_leave_the_known_their_share() {
+    let seed = number_of("HBB_SIM_SEED").unwrap_or(0);
+    let _naming = Naming(seed);
+    run_crowded(seed);
 }
 
 #[test]

@@ -52,8 +52,11 @@ pub enum SaveOutcome {
 pub enum SaveRank {
     /// An operator's: never put off.
     Operator,
-    /// Of a device that is stored already.
+    /// Of a device that was stored a day ago or earlier.
     Known,
+    /// Of one that was stored since, the first of its network in an hour: no new id takes its share
+    /// (C122).
+    Recent,
     /// Of a new device that showed where it is, the first of its network in an hour: it does not
     /// wait until many changes are gathered (C122).
     Prompt,

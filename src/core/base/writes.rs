@@ -75,17 +75,19 @@ impl Writes {
         COMMIT_GATHER_MS + spent.saturating_mul(more) / (few - many).unsigned_abs().max(1)
     }
 
-    /// Whether a change of this rank may be written. What is left last is for the known, and before
-    /// that an eighth for those who are the first of their network: for one commit each.
+    /// Whether a change of this rank may be written. What is left last is for the known, half of it
+    /// for those known for a day; before that a tenth for those who are the first of their network:
+    /// for one commit each.
     pub fn allow(&self, rank: SaveRank) -> bool {
-        let least = match rank {
+        let parts = match rank {
             SaveRank::Operator => return true,
             SaveRank::Known => 0,
-            SaveRank::Prompt => room(self.day) / 16,
-            SaveRank::Proved => room(self.day) / 16 * 3,
-            SaveRank::Stranger => room(self.day) / 4,
+            SaveRank::Recent => 2,
+            SaveRank::Prompt => 4,
+            SaveRank::Proved => 7,
+            SaveRank::Stranger => 8,
         };
-        self.day == 0 || self.left > least
+        self.day == 0 || self.left > room(self.day) / 32 * parts
     }
 
     /// Notes that so many bytes were written, whoever asked for it.
@@ -118,6 +120,7 @@ mod tests {
             SaveRank::Stranger,
             SaveRank::Proved,
             SaveRank::Prompt,
+            SaveRank::Recent,
             SaveRank::Known,
             SaveRank::Operator,
         ];
@@ -126,14 +129,17 @@ mod tests {
             writes.spend(spent);
             (writes.gather_ms(), ranks.map(|rank| writes.allow(rank)))
         };
-        assert_eq!(seen(0), (20, [true; 5]));
-        assert_eq!(seen(full / 2), (20, [true; 5]));
-        assert_eq!(seen(full / 8 * 5), (5_010, [true; 5]));
-        assert_eq!(seen(full / 4 * 3), (10_000, [false, true, true, true, true]));
-        assert_eq!(seen(full / 16 * 13), (10_000, [false, false, true, true, true]));
-        assert_eq!(seen(full / 16 * 15), (10_000, [false, false, false, true, true]));
-        assert_eq!(seen(full), (10_000, [false, false, false, false, true]));
-        assert_eq!(seen(u64::MAX), (10_000, [false, false, false, false, true]));
+        // The first so many of them are put off.
+        let put_off = |count| core::array::from_fn(|rank| rank >= count);
+        assert_eq!(seen(0), (20, put_off(0)));
+        assert_eq!(seen(full / 2), (20, put_off(0)));
+        assert_eq!(seen(full / 8 * 5), (5_010, put_off(0)));
+        assert_eq!(seen(full / 4 * 3), (10_000, put_off(1)));
+        assert_eq!(seen(full / 32 * 25), (10_000, put_off(2)));
+        assert_eq!(seen(full / 32 * 28), (10_000, put_off(3)));
+        assert_eq!(seen(full / 32 * 30), (10_000, put_off(4)));
+        assert_eq!(seen(full), (10_000, put_off(5)));
+        assert_eq!(seen(u64::MAX), (10_000, put_off(5)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::base::time::Time;
 use crate::wire::reply::{Registered, Reply};
 use crate::wire::request::{Given, Registration};
 
-use super::newcomers::{Changer, is_settled, rank};
+use super::newcomers::{Changer, is_settled};
 use super::registry::Contact;
 use super::registry::kept::Right;
 use super::{Effect, Effects, Event, Held, OpenConnection, Rendezvous, Vouched, push, reply};
@@ -199,12 +199,14 @@ impl Rendezvous {
         }
         let settled = is_settled(peer.first_seen_secs, today);
         let record = Record { first_seen_secs: peer.first_seen_secs, ..claim };
-        if !self.newcomers.may_change(now, Changer { from, proved, settled }) {
+        let changer = Changer { from, proved, settled };
+        if !self.newcomers.may_change(now, changer) {
             return self.too_frequent(now, via, effects);
         }
+        let rank = self.newcomers.change_rank(now, changer);
         self.registry.touch(&record.id);
         let change = RecordChange::Rekeyed;
-        self.save(PendingRegistration { record, contact, change }, rank(settled), effects)
+        self.save(PendingRegistration { record, contact, change }, rank, effects)
     }
 
     /// Who is stored is here: known at once, and reported if it is in two places in turn (C120).

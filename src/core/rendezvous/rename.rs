@@ -7,7 +7,7 @@ use crate::base::peer::{PeerId, Record, RecordState};
 use crate::wire::reply::Registered;
 use crate::wire::request::{Given, Registration};
 
-use super::newcomers::{Changer, is_settled, rank};
+use super::newcomers::{Changer, is_settled};
 use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
 use super::registry::kept::Right;
@@ -59,7 +59,8 @@ impl Rendezvous {
         }
         let first_seen_secs = peer.first_seen_secs;
         let settled = is_settled(first_seen_secs, self.unix_secs(now));
-        if !self.newcomers.may_change(now, Changer { from, proved: true, settled }) {
+        let changer = Changer { from, proved: true, settled };
+        if !self.newcomers.may_change(now, changer) {
             return self.too_frequent(now, via, effects);
         }
         let state = RecordState::Registered(peer.last_ip());
@@ -69,7 +70,8 @@ impl Rendezvous {
             return Ok(());
         }
         let change = RecordChange::Renamed(old.clone());
-        self.save(PendingRegistration { record, contact, change }, rank(settled), effects)
+        let rank = self.newcomers.change_rank(now, changer);
+        self.save(PendingRegistration { record, contact, change }, rank, effects)
     }
 }
 

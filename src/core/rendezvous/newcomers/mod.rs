@@ -26,7 +26,7 @@ pub(super) struct Newcomers {
     /// New ids from proved sources, and from others in all.
     joined: Shares,
     joined_unproved: RateWindow,
-    /// Networks of which one was stored at once.
+    /// Networks of which a new id was stored at once, or a change of a young device.
     prompt: Throttle,
     /// New keys and new names from proved sources: for each, and in all for devices that are new
     /// and for those that are not. From others in all.
@@ -97,6 +97,20 @@ impl Newcomers {
         }
     }
 
+    /// How soon a new key or a new name is stored. Whoever can make ids can make keys for them: of
+    /// devices younger than a day it is one of a network in an hour, as long as its new ids left
+    /// that, which no new id of others takes the place of (C122).
+    pub(super) fn change_rank(&mut self, now: Time, changer: Changer) -> SaveRank {
+        let Changer { from, proved, settled } = changer;
+        match settled {
+            true => SaveRank::Known,
+            false if proved && self.prompt.allow(now, from.prefix().network(), 2) => {
+                SaveRank::Recent
+            }
+            false => SaveRank::Proved,
+        }
+    }
+
     /// Counts a new id of a source that is not proved; false if there were too many.
     pub(super) fn may_join_unproved(&mut self, now: Time) -> bool {
         self.joined_unproved.allow(now, SOURCE_WINDOW_MS, UNPROVED_NEWCOMERS)
@@ -137,11 +151,6 @@ pub(super) const fn is_settled(first_seen_secs: u64, unix_secs: u64) -> bool {
     unix_secs.saturating_sub(first_seen_secs) >= SETTLED_SECS
 }
 
-/// How soon a new key or a new name is stored: whoever can make ids can make keys for them.
-pub(super) const fn rank(settled: bool) -> SaveRank {
-    if settled { SaveRank::Known } else { SaveRank::Proved }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +170,23 @@ mod tests {
         assert_eq!(ranks(2, &["192.0.3.1", "2001:db8:2::1"]), 2);
         assert_eq!(ranks(PROMPT_MS - 1, &["192.0.2.9"]), 0);
         assert_eq!(ranks(PROMPT_MS, &["192.0.2.9"]), 1);
+    }
+
+    #[test]
+    fn c122_one_change_of_each_network_in_an_hour_is_no_new_id() {
+        let mut newcomers = Newcomers::new(Seed(0, 0));
+        let mut rank = |ip: &str, proved, settled| {
+            let from = Endpoint::new(ip.parse().unwrap(), 1);
+            newcomers.change_rank(Time::START, Changer { from, proved, settled })
+        };
+        assert_eq!(rank("192.0.2.1", true, true), SaveRank::Known);
+        assert_eq!(rank("192.0.2.1", false, false), SaveRank::Proved);
+        assert_eq!(rank("192.0.2.1", true, false), SaveRank::Recent);
+        assert_eq!(rank("192.0.3.1", true, false), SaveRank::Recent);
+        let from = Endpoint::new("192.0.4.1".parse().unwrap(), 1);
+        assert_eq!(newcomers.rank(Time::START, from), SaveRank::Prompt);
+        let changer = Changer { from, proved: true, settled: false };
+        assert_eq!(newcomers.change_rank(Time::START, changer), SaveRank::Recent);
+        assert_eq!(newcomers.change_rank(Time::START, changer), SaveRank::Proved);
     }
 }
