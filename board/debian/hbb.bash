@@ -223,9 +223,13 @@ _hbb() {
             esac
             ;;
         hbb_keygen)
-            opts="--help --data --print --force"
+            opts="--help --data --print --force --rotate --days --end-rotation"
             case "${prev}" in
                 --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --days)
                     COMPREPLY=()
                     return 0
                     ;;

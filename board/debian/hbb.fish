@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -94,6 +94,9 @@ complete -c hbb -n '__fish_hbb_using_command keygen' -f -l help -d 'display usag
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l data -x -a '(__fish_complete_path)' -d 'DIR to write to; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l print -d 'print a new pair and write nothing'
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l force -d 'replace an existing pair; the old files are kept, with their date in the name'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l rotate -d 'replace the pair, and serve clients with the old key too for a while, so that they can be told the new one in turn; restart hbb then'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l days -r -d 'with --rotate: the old key is good for so many DAYS (30)'
+complete -c hbb -n '__fish_hbb_using_command keygen' -f -l end-rotation -d 'have the old key end now; reload hbb then'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l host -r -d 'HOST by which clients reach this server; --public of the flags file if not given'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l port -r -d 'port of the ID server (21116)'
@@ -148,7 +151,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -l data -x -a '(__fish_comp
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l json -d 'answer in JSON, errors too, as {"error": "..."}'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'status' -d 'what runs, how full it is, what was dropped'
-complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT of the id'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT, key=old'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'sessions' -d 'who is relayed, with bytes and bytes per second'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a relayed session'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; only it may have its id for a day'

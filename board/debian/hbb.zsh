@@ -110,6 +110,9 @@ _hbb_keygen() {
         '--data[DIR to write to; the working directory if not given]'': :_files' \
         '--print[print a new pair and write nothing]' \
         '--force[replace an existing pair; the old files are kept, with their date in the name]' \
+        '--rotate[replace the pair, and serve clients with the old key too for a while, so that they can be told the new one in turn; restart hbb then]' \
+        '--days[with --rotate\: the old key is good for so many DAYS (30)]'': :' \
+        '--end-rotation[have the old key end now; reload hbb then]' \
         && return 0
 }
 
@@ -194,7 +197,7 @@ _hbb_ctl() {
             local -a subcommands
             subcommands=(
                 'status:what runs, how full it is, what was dropped'
-                'peers:who is registered; also count=NUMBER, part=TEXT of the id'
+                'peers:who is registered; also count=NUMBER, part=TEXT, key=old'
                 'sessions:who is relayed, with bytes and bytes per second'
                 'disconnect:end a relayed session'
                 'forget:delete a device; only it may have its id for a day'

@@ -16,7 +16,7 @@ pub struct CtlCommand {
 /// All of them, in the order of the help.
 pub const CTL_COMMANDS: [CtlCommand; 12] = [
     command("status", "", "what runs, how full it is, what was dropped"),
-    command("peers", " [after=ID]...", "who is registered; also count=NUMBER, part=TEXT of the id"),
+    command("peers", " [after=ID]...", "who is registered; also count=NUMBER, part=TEXT, key=old"),
     command("sessions", "", "who is relayed, with bytes and bytes per second"),
     command("disconnect", " NUMBER", "end a relayed session"),
     command("forget", " ID", "delete a device; only it may have its id for a day"),

@@ -7,7 +7,7 @@ use argh::ArgsInfo;
 use argh::FromArgs;
 
 /// Make or replace the server's key.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, Debug, Default)]
 #[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     subcommand,
@@ -29,6 +29,16 @@ pub struct KeygenFlags {
     /// replace an existing pair; the old files are kept, with their date in the name
     #[argh(switch)]
     pub force: bool,
+    /// replace the pair, and serve clients with the old key too for a while, so that they can be
+    /// told the new one in turn; restart hbb then
+    #[argh(switch)]
+    pub rotate: bool,
+    /// with --rotate: the old key is good for so many DAYS (30)
+    #[argh(option)]
+    pub days: Option<String>,
+    /// have the old key end now; reload hbb then
+    #[argh(switch)]
+    pub end_rotation: bool,
 }
 
 /// Print what clients need, to type, import or scan.

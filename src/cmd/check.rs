@@ -190,7 +190,7 @@ fn check_key_files(config: &Config, report: &mut Report) {
         }
     };
     report.fine(&["key files, public ", &key.public_text()].concat());
-    let secret = keygen::secret_path(config);
+    let secret = config.secret_file();
     let path = secret.display();
     let mode = keygen::secret_mode(&secret);
     if let Some(mode) = mode.filter(|mode| mode & keygen::MODE_TOO_OPEN != 0) {

@@ -120,7 +120,7 @@ fn client_key(config: &Config) -> Result<String, Exit> {
 
 /// The public half of the secret key file; of the public one if only the server may read the other.
 fn public_key(config: &Config) -> Result<String, Exit> {
-    let secret = keygen::secret_path(config);
+    let secret = config.secret_file();
     if open_file(&secret).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
         && let Some(text) = keygen::read_public(&secret)
     {

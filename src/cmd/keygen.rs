@@ -18,14 +18,13 @@ use hbb_core::base::time::Utc;
 use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey};
 use log::warn;
 
-/// The secret key's file in the data directory.
-pub(super) const SECRET_FILE: &str = "id_ed25519";
+pub(super) use crate::config::SECRET_FILE;
 /// The public key's file, for people to copy; the server itself never trusts it.
 pub(super) const PUBLIC_FILE: &str = "id_ed25519.pub";
 /// Permissions of the secret key's file that let others in.
 pub(super) const MODE_TOO_OPEN: u32 = 0o027;
 
-const SECRET_MODE: u32 = 0o600;
+pub(super) const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 /// A key by itself, which some programs write as it is.
 const SECRET_BYTES: u64 = 64;
@@ -33,7 +32,7 @@ const SECRET_BYTES: u64 = 64;
 const KEY_CHARS: usize = 43;
 const SECRET_CHARS: usize = 86;
 /// A key file has 88 bytes; a larger one than this is something else.
-const KEY_FILE_BYTES_MAX: u64 = 1024;
+pub(super) const KEY_FILE_BYTES_MAX: u64 = 1024;
 /// Every other public key holds a `/`, so this many with one in all of them do not happen.
 const TRIES_MAX: usize = 300;
 /// How long another process may take to make the key: this often, this long.
@@ -87,7 +86,7 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
     refuse_two(config, &choice)?;
     match choice {
         KeyChoice::Files { enforce: false } if alone => {
-            return Ok(KeyPolicy { signing: None, enforced: None });
+            return Ok(KeyPolicy { signing: None, enforced: None, old: None });
         }
         KeyChoice::Files { .. } if alone && text.is_none() && read_for(config)?.is_none() => {
             return Err(relay_without_key());
@@ -124,11 +123,6 @@ fn load(file: &Path) -> Result<ServerKey, Exit> {
         warn!("key-public-differs file={} now=kept", public_path(file).display());
     }
     Ok(key)
-}
-
-/// The file of the secret key.
-pub(super) fn secret_path(config: &Config) -> PathBuf {
-    config.key_file.clone().unwrap_or_else(|| config.data.join(SECRET_FILE))
 }
 
 /// The file of the public key, beside that of the secret one.
@@ -204,7 +198,7 @@ fn warn_if_open(secret: &Path) {
 
 /// The key in the file that is ours; None if there is none in `--data`, where one is made.
 pub(super) fn read_for(config: &Config) -> Result<Option<ServerKey>, Exit> {
-    let path = secret_path(config);
+    let path = config.secret_file();
     match read(&path)? {
         None if config.key_file.is_some() => Err(missing(&path)),
         key => Ok(key),
@@ -212,7 +206,7 @@ pub(super) fn read_for(config: &Config) -> Result<Option<ServerKey>, Exit> {
 }
 
 /// The key in a secret key file; None if there is no such file.
-fn read(path: &Path) -> Result<Option<ServerKey>, Exit> {
+pub(super) fn read(path: &Path) -> Result<Option<ServerKey>, Exit> {
     let text = match read_text(path, KEY_FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound && !exists(path) => return Ok(None),
@@ -288,7 +282,7 @@ pub(super) fn entropy<const N: usize>() -> Result<[u8; N], Exit> {
 }
 
 /// A new pair. Its public text holds no `/`, as it may become part of a Windows file name (C74).
-fn generate() -> Result<ServerKey, Exit> {
+pub(super) fn generate() -> Result<ServerKey, Exit> {
     for _ in 0..TRIES_MAX {
         let key = ServerKey::from_seed(entropy()?);
         if let Some(key) = key.ok().filter(|key| !key.public_text().contains('/')) {
@@ -336,7 +330,7 @@ fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
 }
 
 /// Writes the public key file, replacing what is there.
-fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
+pub(super) fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
     let path = dir.join(PUBLIC_FILE);
     drop(fs::remove_file(draft_of(&path)));
     let draft = open_draft(&path, dir, PUBLIC_MODE)?;
@@ -359,7 +353,7 @@ fn repair_public(dir: &Path, key: &ServerKey) {
 
 /// Creates the draft of `path`, a file in `dir`, unless somebody else has. Whoever owns `dir` gets
 /// the file, as root may be making it for the server's own user.
-fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
+pub(super) fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let draft = options.write(true).create_new(true).mode(mode).open(draft_of(path))?;
     let (owner, made) = (fs::metadata(dir)?, draft.metadata()?);
@@ -370,8 +364,8 @@ fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
     Ok(draft)
 }
 
-/// Renames both files, adding the date of the older key.
-fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
+/// Renames both files, adding the date of the first.
+pub(super) fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
     let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public))?;
     let date = Utc { unix_secs: u64::try_from(old.mtime()).unwrap_or(0) }.for_file();
     let mut names = (1_u32..).map(|turn| match turn {
@@ -395,7 +389,7 @@ fn dated(path: &Path, date: &str) -> PathBuf {
 }
 
 /// Whether anything has this name, be it a link that leads nowhere.
-fn exists(path: &Path) -> bool {
+pub(super) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
@@ -434,7 +428,7 @@ fn dangling(path: &Path) -> String {
     )
 }
 
-fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
+pub(super) fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
     let way_out = match error.kind() {
         ErrorKind::ReadOnlyFilesystem => READ_ONLY,
         _ => "Name an existing directory with --data that the user hbb runs as may write to.",

@@ -9,6 +9,7 @@ pub mod export;
 mod greeting;
 mod import;
 pub mod keygen;
+mod rotate;
 mod serve;
 mod store;
 pub mod upstream;
@@ -28,7 +29,7 @@ pub fn run(command: Command) -> Result<(), Exit> {
             become_user(&flags)?;
             serve::run(settings::read(&flags).map_err(Exit::flags)?, false)
         }
-        Command::Keygen(flags) => keygen::run(&flags),
+        Command::Keygen(flags) => rotate::run(&flags),
         Command::Export(flags) => export::run(&flags),
         Command::Check(flags) => {
             become_user(&flags.0)?;

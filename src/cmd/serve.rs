@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::store::{self, STORE_FILE};
-use super::{greeting, keygen};
+use super::{greeting, keygen, rotate};
 use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
@@ -49,7 +49,8 @@ fn serve(
     taken_over: bool,
     (confinement, signals): (Confinement, Reloads),
 ) -> Result<(), Exit> {
-    let keys = keygen::policy(&config)?;
+    let mut keys = keygen::policy(&config)?;
+    keys.old = rotate::at_start(&config, &keys)?;
     let settings = RunningSettings::new(config.clone(), keys.clone(), raise_limit());
     let settings = settings.map_err(Exit::flags)?;
     let live = settings.live();
@@ -91,6 +92,7 @@ fn serve(
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {
     let mut relay = Relay::new(live.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
+    relay.set_old_key(keys.old.as_ref().map(|old| old.shown.clone()));
     Ok(match config.role {
         Role::All => relay.beside_rendezvous(),
         Role::Relay | Role::Rendezvous => relay,
@@ -131,7 +133,8 @@ fn rendezvous(
     let offering = match keys.signing.clone() {
         Some(key) => {
             let keyless = keys.enforced.is_none();
-            Some(Offering { key, keyless, entropy: keygen::entropy()? })
+            let old = keys.old.clone();
+            Some(Offering { key, keyless, old, entropy: keygen::entropy()? })
         }
         None => None,
     };

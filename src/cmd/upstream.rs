@@ -37,7 +37,7 @@ pub fn run(
     let words = match asked {
         Asked::Text(text) => return print(&text),
         Asked::Keygen => {
-            return keygen::run(&KeygenFlags { data: None, print: false, force: false });
+            return keygen::run(&KeygenFlags::default());
         }
         Asked::Serve(words) => words,
     };
@@ -67,7 +67,7 @@ fn take_over(database: &str) -> Result<(), Exit> {
 /// `rustdesk-utils`.
 fn keys(args: &[&str]) -> Result<(), Exit> {
     match args {
-        ["genkeypair"] => keygen::run(&KeygenFlags { data: None, print: true, force: false }),
+        ["genkeypair"] => keygen::run(&KeygenFlags { print: true, ..KeygenFlags::default() }),
         ["validatekeypair", public, secret] => match ServerKey::parse(secret) {
             Ok(key) if key.public_text() == *public => print("Key pair is VALID\n"),
             Ok(_) => Err(Exit::running("The secret key belongs to another public key")),

@@ -10,7 +10,7 @@ mod value;
 
 use core::fmt;
 use core::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::ServeFlags;
 use hbb_core::base::address::Network;
@@ -22,8 +22,17 @@ pub use ports::{PORT, PortService, Ports, Role, WEB_CLIENTS};
 pub use value::{LogLevel, ProxyHeader, relays};
 use value::{in_hundredths, megabits};
 
+/// The secret key's file in the data directory.
+pub const SECRET_FILE: &str = "id_ed25519";
 /// The control socket's name in the data directory.
 pub const CONTROL_FILE: &str = "hbb.sock";
+
+/// The file of the key before that in `secret`, while both are good.
+pub fn old_key_file(secret: &Path) -> PathBuf {
+    let mut name = secret.as_os_str().to_owned();
+    name.push(".old");
+    name.into()
+}
 
 /// The local network and this machine's address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +109,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The file of the secret key.
+    pub fn secret_file(&self) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| self.data.join(SECRET_FILE))
+    }
+
     /// The flags file named on the command line.
     pub fn flags_file(&self) -> Option<&str> {
         self.command_line.flags.as_deref()

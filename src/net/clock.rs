@@ -35,7 +35,7 @@ impl Clock {
     /// how a router without a battery starts.
     pub fn epoch_secs(self) -> u64 {
         let unix = unix_secs();
-        if unix < CLOCK_SET_SECS { 0 } else { unix - self.start.elapsed().as_secs().min(unix) }
+        if !is_set(unix) { 0 } else { unix - self.start.elapsed().as_secs().min(unix) }
     }
 }
 
@@ -46,6 +46,11 @@ pub fn instant_now() -> Instant {
 
 /// 2020-01-01: a wall clock that reads less was not set.
 const CLOCK_SET_SECS: u64 = 1_577_836_800;
+
+/// Whether a wall clock that reads so many seconds of Unix time was set.
+pub const fn is_set(unix_secs: u64) -> bool {
+    unix_secs >= CLOCK_SET_SECS
+}
 
 /// Seconds of Unix time by the wall clock, 0 before 1970.
 pub fn unix_secs() -> u64 {

@@ -1,6 +1,7 @@
 //! What the queues of the shell carry: to the owners of rendezvous, relay and settings, from them
 //! to connections and legs, and what operators ask and hear. Values only; nothing here acts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,6 +48,15 @@ pub enum ToRendezvous {
         line: String,
         /// Takes the answer.
         answer: Sender<String>,
+    },
+    /// A leg showed our relay the new key or the old one (C157).
+    LegShowed {
+        /// What it brought.
+        token: RelayToken,
+        /// Where it came from.
+        from: IpAddr,
+        /// Whether it was the old one.
+        old: bool,
     },
     /// An operator asks.
     Asked(RendezvousQuestion, AnswerTo),
@@ -190,6 +200,8 @@ pub struct RelaySettings {
     pub limits: Limits,
     /// What legs must show; None lets all in.
     pub access_key: Option<Box<str>>,
+    /// The key before, while that is as good.
+    pub old_key: Option<Box<str>>,
     /// Addresses with the limited rate, and those that are closed at once.
     pub lists: SourceLists,
     /// How fast sessions may go, in bytes a second.

@@ -20,6 +20,7 @@ use hbb_core::base::rates::Rates;
 use hbb_core::base::table::Seed;
 use hbb_core::base::writes::Writes;
 use hbb_core::identity::ServerKey;
+use hbb_core::identity::rotation::OldKey;
 use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
 
@@ -32,7 +33,7 @@ use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
 use crate::net::health::{self, Seen, ToWatch, WORDS_MAX};
-use crate::net::message::{RelaySettings, ToRelay, Update};
+use crate::net::message::{RelaySettings, ToRelay, ToRendezvous, Update};
 use crate::net::process::confine::Confinement;
 use crate::net::process::signal::{HeldSignals, Reloads};
 use crate::net::process::supervisor::Supervisor;
@@ -80,6 +81,8 @@ pub(crate) struct Offering {
     pub(crate) key: ServerKey,
     /// Whether clients may do without it.
     pub(crate) keyless: bool,
+    /// The key before, while that is good.
+    pub(crate) old: Option<OldKey>,
     /// Their secrets come from it: must be secret.
     pub(crate) entropy: [u8; 32],
 }
@@ -199,7 +202,8 @@ async fn serve(
     if let Some(machine) = relay {
         let inputs =
             RelayInputs { setting: sessions, rates: live.rates, live: relay_out, expected };
-        servers.relay = Some(shell.start_relay(machine, inputs)?);
+        let beside = servers.rendezvous.as_ref().map(|handle| handle.inbox.clone());
+        servers.relay = Some(shell.start_relay(machine, inputs, beside)?);
     }
     let signals = signals.listen().map_err(ServeError::System)?;
     shell.accept(sockets.listeners, &servers)?;
@@ -301,10 +305,12 @@ impl Shell {
         let store = store.map_err(ServeError::System)?;
         let (clock, pool) = (self.clock, self.pool.clone());
         let (keep, bind) = (part.keep, self.listening.ip);
-        let io = SignallingIo { datagrams, store, watch, relay, clock, pool, keep, bind };
+        let offers = self.offers(part.offering);
+        let handle_offers = offers.clone();
+        let io = SignallingIo { datagrams, store, watch, relay, clock, pool, offers, keep, bind };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        let handle = SignallingHandle { inbox: inbox_in, offers: self.offers(part.offering) };
+        let handle = SignallingHandle { inbox: inbox_in, offers: handle_offers };
         let queues = Queues { inbox, saved, live, seen };
         let (running, stopped) = bounded(1);
         let run = async move {
@@ -317,19 +323,24 @@ impl Shell {
     }
 
     fn offers(&self, offering: Option<Offering>) -> Option<Rc<Offers>> {
-        let Offering { key, keyless, entropy } = offering?;
+        let Offering { key, keyless, old, entropy } = offering?;
         let single = self.listening.ports.single;
         let delay_ms = if single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
-        Some(Rc::new(Offers::new(self.clock, (key, keyless), entropy, delay_ms)))
+        Some(Rc::new(Offers::new(self.clock, (key, keyless, old), entropy, delay_ms)))
     }
 
-    fn start_relay(&self, machine: Relay, inputs: RelayInputs) -> Result<RelayHandle, ServeError> {
+    fn start_relay(
+        &self,
+        machine: Relay,
+        inputs: RelayInputs,
+        rendezvous: Option<Sender<ToRendezvous>>,
+    ) -> Result<RelayHandle, ServeError> {
         let RelayInputs { setting, rates, live, expected } = inputs;
         let sessions =
             Sessions::new(setting, &self.executor, self.clock, (rates, self.pool.bytes()));
         let sessions = Rc::new(sessions.map_err(ServeError::System)?);
         let shared = (self.pool.clone(), self.clock);
-        let mut relaying = Relaying::new(machine, Rc::clone(&sessions), shared);
+        let mut relaying = Relaying::new(machine, Rc::clone(&sessions), shared, rendezvous);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let (legs_in, legs) = bounded(INBOX_MAX);
         let queues = RelayQueues { legs, inbox, expected, live };

@@ -17,7 +17,7 @@ use hbb_core::rendezvous::{LocalNetwork, Policy};
 use ::log::error;
 
 use crate::cli::ServeFlags;
-use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts};
+use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts, old_key_file};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 use files::Files;
@@ -53,6 +53,8 @@ pub struct ServerInfo {
     pub public: Option<Box<str>>,
     /// The public key, if there is one to show.
     pub key: Option<Box<str>>,
+    /// Unix time, in seconds, until when the key before is good too; None if it is not.
+    pub old_key_until: Option<u64>,
     /// The ID server's port and the relay's.
     pub ports: [u16; 2],
     /// All TCP ports that are open.
@@ -109,6 +111,7 @@ impl RunningSettings {
             role: config.role.name(),
             public: config.public.clone(),
             key: signing,
+            old_key_until: self.old_key_until(),
             ports: [config.ports.main, config.ports.relay],
             tcp_ports: tcp_ports.into_iter().map(|(_, port)| port).collect(),
             udp_ports: config.ports.udp(config.role).into_iter().collect(),
@@ -132,6 +135,10 @@ impl RunningSettings {
         set_level(level(&new));
         self.limits = self.files.allow(new.limits);
         self.config = new;
+        // Whoever took the file away ended it.
+        if !old_key_file(&self.config.secret_file()).exists() {
+            self.keys.old = None;
+        }
         Ok((self.live(), fixed))
     }
 
@@ -143,6 +150,17 @@ impl RunningSettings {
         self.config = self.config.with_limit(name, value)?;
         self.limits = self.files.allow(self.config.limits);
         Ok(self.live())
+    }
+
+    /// Unix time, in seconds, at which the key before the present one ends; None if there is none.
+    pub fn old_key_until(&self) -> Option<u64> {
+        self.keys.old.as_ref().map(|old| old.until_secs)
+    }
+
+    /// The key before the present one is good no more.
+    pub fn end_rotation(&mut self) -> LiveSettings {
+        self.keys.old = None;
+        self.live()
     }
 
     /// How much of everything is allowed now.
@@ -194,6 +212,7 @@ fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
         .map(|(network, relay)| LocalNetwork { network, relay });
     Policy {
         access_key: keys.enforced.clone(),
+        old_key: keys.old.clone(),
         relays: config.relay_servers.clone(),
         public_relay: config.public.as_deref().map(|host| config.ports.relay_server(host)),
         always_relay: config.always_use_relay,

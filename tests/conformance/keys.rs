@@ -224,7 +224,7 @@ fn c075_row_secret_text_leaves_the_files_alone() {
 fn c075_row_other_text_is_enforced_and_nothing_signed() {
     for word in [PUBLIC, "a word", "--", "A6EH"] {
         let folder = Folder::new();
-        let expected = KeyPolicy { signing: None, enforced: Some(word.into()) };
+        let expected = KeyPolicy { signing: None, enforced: Some(word.into()), old: None };
         assert_eq!(folder.policy(Some(word), "all"), Ok(expected));
         assert!(folder.names().is_empty());
     }
@@ -235,7 +235,7 @@ fn c075_row_other_text_is_enforced_and_nothing_signed() {
 fn c075_relay_alone_makes_no_key_of_its_own() {
     let folder = Folder::new();
     assert_eq!(folder.policy(None, "relay").unwrap_err().reason(), ExitReason::Flags);
-    let open = KeyPolicy { signing: None, enforced: None };
+    let open = KeyPolicy { signing: None, enforced: None, old: None };
     assert_eq!(folder.policy(Some(""), "relay"), Ok(open));
     assert!(folder.names().is_empty());
     let folder = Folder::with(&[("id_ed25519", SECRET)]);

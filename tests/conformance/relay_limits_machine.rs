@@ -165,7 +165,7 @@ impl Run {
 
     fn see(&mut self, effect: Effect, token: Option<&str>) {
         match effect {
-            Effect::Known { .. } => {}
+            Effect::Known { .. } | Effect::Showed { .. } => {}
             Effect::Park { conn, .. } => {
                 assert_eq!(self.forget(conn), State::Fresh);
                 let token = token.unwrap().to_string();

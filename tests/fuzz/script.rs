@@ -347,7 +347,9 @@ impl Stage<'_> {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 relay::Effect::Close { conn, .. } => self.hang_up_leg(conn),
-                relay::Effect::Park { conn, .. } | relay::Effect::Known { conn } => {
+                relay::Effect::Park { conn, .. }
+                | relay::Effect::Known { conn }
+                | relay::Effect::Showed { conn, .. } => {
                     assert!(self.legs.contains_key(&conn.slot))
                 }
                 relay::Effect::Pair { waiting, joining, .. } => {

@@ -168,7 +168,9 @@ impl Legs {
                     let leg = self.legs.get_mut(&conn.slot).unwrap();
                     (leg.stage, leg.since) = (Stage::Parked { token }, now);
                 }
-                Effect::Known { conn } => assert!(self.is_open(conn)),
+                Effect::Known { conn } | Effect::Showed { conn, .. } => {
+                    assert!(self.is_open(conn));
+                }
                 Effect::Pair { waiting, joining, .. } => {
                     let (by, token) = said.clone().expect("paired out of nothing");
                     let token = token.expect("paired without a good request");

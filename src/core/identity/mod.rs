@@ -4,6 +4,7 @@
 //! C74 (text of the key files), C75 (the `--key` table), the vectors of §4.8, §4.9 and §5.1.
 
 pub mod declined;
+pub mod rotation;
 pub mod seal;
 
 use alloc::borrow::ToOwned as _;
@@ -13,6 +14,8 @@ use core::fmt;
 
 use ct_codecs::{Base64, Base64NoPadding, Decoder, Encoder};
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
+
+use rotation::OldKey;
 
 /// Bytes of a pair's text: base64 of 64 bytes, padded.
 const SECRET_TEXT_BYTES: usize = 88;
@@ -158,7 +161,7 @@ impl KeyChoice {
         Ok(match self {
             Self::Files { enforce } => KeyPolicy::signed(load()?, enforce),
             Self::Secret(key) => KeyPolicy::signed(key, true),
-            Self::Word(word) => KeyPolicy { signing: None, enforced: Some(word) },
+            Self::Word(word) => KeyPolicy { signing: None, enforced: Some(word), old: None },
         })
     }
 }
@@ -170,12 +173,14 @@ pub struct KeyPolicy {
     pub signing: Option<ServerKey>,
     /// The access key clients must show, byte for byte. None: whoever asks is served.
     pub enforced: Option<Box<str>>,
+    /// The key before, which is good for a while yet (C156).
+    pub old: Option<OldKey>,
 }
 
 impl KeyPolicy {
     fn signed(key: ServerKey, enforce: bool) -> Self {
         let enforced = enforce.then(|| key.public_text().into());
-        Self { signing: Some(key), enforced }
+        Self { signing: Some(key), enforced, old: None }
     }
 }
 
@@ -305,10 +310,11 @@ mod tests {
         let unreadable = || Err::<ServerKey, _>(());
         assert_eq!(KeyChoice::Files { enforce: true }.resolve(unreadable), Err(()));
         let word = KeyChoice::Word("hunter2".into()).resolve(unreadable).unwrap();
-        assert_eq!(word, KeyPolicy { signing: None, enforced: Some("hunter2".into()) });
+        assert_eq!(word, KeyPolicy { signing: None, enforced: Some("hunter2".into()), old: None });
         let secret = KeyChoice::Secret(key()).resolve(unreadable).unwrap();
-        assert_eq!(secret, KeyPolicy { signing: Some(key()), enforced: Some(PUBLIC.into()) });
+        let enforced = Some(PUBLIC.into());
+        assert_eq!(secret, KeyPolicy { signing: Some(key()), enforced, old: None });
         let open = KeyChoice::Files { enforce: false }.resolve(|| Ok::<_, ()>(key())).unwrap();
-        assert_eq!(open, KeyPolicy { signing: Some(key()), enforced: None });
+        assert_eq!(open, KeyPolicy { signing: Some(key()), enforced: None, old: None });
     }
 }

@@ -84,6 +84,15 @@ pub enum Effect {
         /// The rules of the session.
         terms: SessionTerms,
     },
+    /// Tell the rendezvous beside us which of two keys a leg showed (C157).
+    Showed {
+        /// The leg.
+        conn: Conn,
+        /// What it brought.
+        token: RelayToken,
+        /// Whether it was the old key.
+        old: bool,
+    },
     /// Close the connection silently (C66).
     Close {
         /// A fresh connection, a parked leg, one of a pair that breaks a rule, or one of a session
@@ -120,6 +129,8 @@ pub struct Relay {
     pairing: Pairing,
     lists: SourceLists,
     access_key: Option<Box<str>>,
+    /// The key before, which is as good for a while yet (C156).
+    old_key: Option<Box<str>>,
     counters: Counters,
 }
 
@@ -128,7 +139,8 @@ impl Relay {
     /// tables.
     pub fn new(limits: Limits, access_key: Option<Box<str>>, seed: Seed) -> Self {
         let pairing = Pairing::new(limits, seed);
-        Self { pairing, lists: SourceLists::default(), access_key, counters: Counters::default() }
+        let (lists, counters) = (SourceLists::default(), Counters::default());
+        Self { pairing, lists, access_key, old_key: None, counters }
     }
 
     /// The same relay beside a rendezvous which tells it tokens ([`Input::Expected`]): legs that
@@ -143,6 +155,11 @@ impl Relay {
     pub fn reconfigure(&mut self, limits: Limits, access_key: Option<Box<str>>) {
         self.pairing.set_limits(limits);
         self.access_key = access_key;
+    }
+
+    /// Changes which key is as good as the access key, while that one is new (C156).
+    pub fn set_old_key(&mut self, old_key: Option<Box<str>>) {
+        self.old_key = old_key;
     }
 
     /// Changes the lists, for connections to come.
@@ -218,7 +235,9 @@ impl Relay {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let Request::RequestRelay(asked) = request else { return Err(DropReason::Unexpected) };
-        if self.access_key.as_deref().is_some_and(|key| key != asked.access_key) {
+        let shown = Some(asked.access_key.as_str());
+        let old = self.old_key.is_some() && self.old_key.as_deref() == shown;
+        if !old && self.access_key.is_some() && self.access_key.as_deref() != shown {
             let waiting = asked.token.value().and_then(|token| self.pairing.refuse(now, token));
             if let Some(conn) = waiting {
                 self.push(effects, Effect::Close { conn, reason: DropReason::PartnerRefused });
@@ -230,6 +249,9 @@ impl Relay {
             Given::Nothing => return Err(DropReason::Incomplete),
             Given::Unusable => return Err(DropReason::Malformed),
         };
+        if self.old_key.is_some() {
+            self.push(effects, Effect::Showed { conn, token: token.clone(), old });
+        }
         match self.pairing.join(now, conn, token, asked.conn_type)? {
             Joined::Parked { evicted, known } => {
                 self.push(effects, Effect::Park { conn, known });

@@ -36,6 +36,9 @@ pub struct PeerRow {
     pub also_at: Option<Endpoint>,
     /// Unix time of its first registration, in seconds; 0 if the clock was not set then.
     pub first_seen_secs: u64,
+    /// Whether it was last seen with the old one of two server keys; None if that is not known, or
+    /// there is one alone (C157).
+    pub shows_old: Option<bool>,
 }
 
 /// Which peers to list.
@@ -45,6 +48,8 @@ pub struct PeerQuery {
     pub after: Option<PeerId>,
     /// Only ids that contain this text; all do if it is empty.
     pub part: String,
+    /// Only those of which this is so: seen with the old key, with the new one, or neither known.
+    pub shows_old: Option<Option<bool>>,
     /// At most this many.
     pub count: usize,
 }
@@ -115,6 +120,7 @@ impl Rendezvous {
             self.grants.bytes(),
             self.askers.bytes(),
             self.challenges.bytes(),
+            self.meetings.bytes(),
             self.newcomers.bytes(),
             self.online.bytes(),
         ];
@@ -125,10 +131,11 @@ impl Rendezvous {
     /// goes between two calls neither hides nor repeats another.
     pub fn list(&self, now: Time, wanted: &PeerQuery) -> Vec<PeerRow> {
         let mut ids: Vec<&PeerId> = Vec::with_capacity(wanted.count.saturating_add(1));
-        for (id, _) in self.registry.iter() {
+        for (id, peer) in self.registry.iter() {
             let after = wanted.after.as_ref().is_none_or(|after| id > after);
             let early = ids.len() < wanted.count || ids.last().is_some_and(|last| id < *last);
-            if after && early && id.as_str().contains(&wanted.part) {
+            let fits = wanted.shows_old.is_none_or(|shows| shows == self.shows_old(peer));
+            if after && early && fits && id.as_str().contains(&wanted.part) {
                 let at = ids.partition_point(|other| *other < id);
                 ids.insert(at, id);
                 ids.truncate(wanted.count);
@@ -152,7 +159,13 @@ impl Rendezvous {
             online_secs: here.map(|_| now_secs.saturating_sub(peer.since_secs().into())),
             also_at: self.flaps.other_place(now, id),
             first_seen_secs: peer.first_seen_secs,
+            shows_old: self.shows_old(peer),
         })
+    }
+
+    /// Which of two keys a peer has, while there are two.
+    fn shows_old(&self, peer: &Peer) -> Option<bool> {
+        self.policy.old_key.as_ref().and_then(|_| peer.shows_old())
     }
 
     /// What a clean stop is to store: where peers are that moved since their records were written,

@@ -39,7 +39,7 @@ use crate::wire::request::Request;
 
 pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
-use dialing::{Askers, Dial, Elsewhere, Grants};
+use dialing::{Askers, Dial, Elsewhere, Grants, Meetings};
 use events::Flaps;
 pub use events::{Event, Held};
 use newcomers::Newcomers;
@@ -73,6 +73,15 @@ pub enum Input<'a> {
     Closed {
         /// Its handle, which stands for nothing from now on.
         conn: Conn,
+    },
+    /// Our relay was shown the new key or the old one, while both are good (C157).
+    LegShowed {
+        /// What the leg brought.
+        token: RelayToken,
+        /// Where it came from.
+        from: IpAddr,
+        /// Whether it was the old one.
+        old: bool,
     },
     /// An operator wants a peer forgotten; `PeerForgotten`, `SaveFailed` or `PeerUnknown` follows.
     Forget {
@@ -146,6 +155,8 @@ pub struct Vouched {
     pub ip: IpAddr,
     /// The connection on which it showed the key.
     pub conn: Option<Conn>,
+    /// Whether that was the old one of two keys; None if there is one alone, or none was shown.
+    pub shows_old: Option<bool>,
 }
 
 /// What one input or timeout led to, in order.
@@ -178,6 +189,7 @@ pub struct Rendezvous {
     grants: Grants,
     askers: Askers,
     challenges: Table<PeerId, Challenge>,
+    meetings: Meetings,
     flaps: Flaps,
     newcomers: Newcomers,
     /// Ids whose presence was asked for, by source.
@@ -211,6 +223,7 @@ impl Rendezvous {
             grants: Grants::new(seed),
             askers: Askers::new(seed),
             challenges: Table::new(CHALLENGES_MAX, seed),
+            meetings: Meetings::new(seed),
             flaps: Flaps::default(),
             newcomers: Newcomers::new(seed),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
@@ -244,6 +257,9 @@ impl Rendezvous {
         self.connections.set_limit(limits.connections);
         self.dials.set_limit(limits.connections);
         self.limits = limits;
+        if policy.old_key.is_none() && self.policy.old_key.is_some() {
+            self.registry.end_rotation();
+        }
         let here = mem::take(&mut self.policy.here);
         self.policy = Policy { here, ..policy };
     }
@@ -284,6 +300,7 @@ impl Rendezvous {
                 );
             }
             Input::Closed { conn } => self.handle_closed(now, conn),
+            Input::LegShowed { token, from, old } => self.leg_showed(&token, from, old),
             Input::Forget { id, free } => self.forget(now, (id, free), effects),
             Input::Saved { ticket, outcome } => self.handle_saved(now, ticket, outcome, effects),
             Input::Request { via, request } => {
@@ -377,7 +394,8 @@ impl Rendezvous {
             self.registered_connections = self.registered_connections.saturating_sub(1);
             self.registry.left(now, id, conn);
             // It will be back.
-            self.vouched = Some(Vouched { ip: connection.from.ip(), conn: None });
+            let ip = connection.from.ip();
+            self.vouched = Some(Vouched { ip, conn: None, shows_old: None });
         }
         if self.dials.get(&connection.from).is_some_and(|dial| dial.call.conn == conn) {
             self.dials.remove(&connection.from);

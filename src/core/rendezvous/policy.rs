@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::base::address::{Bans, Network, split_port};
+use crate::identity::rotation::OldKey;
 use crate::wire::NatType;
 
 pub(super) use here::Ends;
@@ -19,6 +20,8 @@ use here::{Here, RELAY_PORT, is_private, is_shared};
 pub struct Policy {
     /// What clients must show to dial; None lets everybody dial (C39).
     pub access_key: Option<Box<str>>,
+    /// The key before, which is as good for a while yet (C156).
+    pub old_key: Option<OldKey>,
     /// Relays handed out in turn, `host` or `host:port`; none leaves the choice to the target.
     pub relays: Vec<String>,
     /// This server's own relay as clients outside reach it, for when a target names one that only
@@ -56,6 +59,13 @@ pub(super) enum Route {
 }
 
 impl Policy {
+    /// Whether what an initiator shows lets it dial (C39), and if so whether it is the old key.
+    pub(super) fn admits(&self, shown: &str) -> Option<bool> {
+        let old = self.old_key.as_ref().is_some_and(|old| *old.shown == *shown);
+        let wrong = self.access_key.as_deref().is_some_and(|key| key != shown);
+        (old || !wrong).then_some(old)
+    }
+
     /// The path to try between two peers. `nearby` tells whether the initiator's transport can
     /// connect inside its network at all (C42: WebSocket clients cannot).
     pub(super) fn route(&self, ends: Ends, nat: NatType, nearby: bool) -> Route {

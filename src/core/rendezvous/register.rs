@@ -92,7 +92,7 @@ impl Rendezvous {
     /// A device proved itself at this address.
     fn vouch(&mut self, now: Time, from: Endpoint) {
         self.askers.note_device(now, from.ip());
-        self.vouched = Some(Vouched { ip: from.ip(), conn: None });
+        self.vouched = Some(Vouched { ip: from.ip(), conn: None, shows_old: None });
     }
 
     /// "This is my device and key" (C13-C20, C95).

@@ -2,6 +2,7 @@
 
 pub(super) mod kept;
 pub(super) mod recalls;
+mod signatures;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -23,6 +24,7 @@ use crate::wire::message::id_pk;
 
 use kept::KeptIds;
 use recalls::Recalls;
+use signatures::OldSignatures;
 
 /// A registered device.
 pub(super) struct Peer {
@@ -36,6 +38,8 @@ pub(super) struct Peer {
     stored: bool,
     /// In a box: few of many devices are ever dialled.
     signature: Option<Box<Signature>>,
+    /// Whether it was seen with the old one of two server keys; None if that is not known (C157).
+    shows_old: Option<bool>,
     registrations: RateWindow,
 }
 
@@ -119,6 +123,7 @@ impl Peer {
             since_secs: seen.map_or(0, secs),
             stored: false,
             signature: None,
+            shows_old: None,
             registrations: RateWindow::EMPTY,
         };
         (id, peer)
@@ -153,6 +158,11 @@ impl Peer {
             first_seen_secs: self.first_seen_secs,
             state: RecordState::Registered(self.last_ip()),
         }
+    }
+
+    /// Whether it was seen with the old one of two server keys; None if that is not known.
+    pub(super) const fn shows_old(&self) -> Option<bool> {
+        self.shows_old
     }
 
     /// When it came, if it is here, in seconds since start.
@@ -196,6 +206,8 @@ pub(super) struct Registry {
     /// Those that can be dialled though nothing of them is stored (C97).
     provisional: Table<PeerId, Peer>,
     provisional_signatures: RateWindow,
+    /// Those under the old one of two server keys.
+    old_signatures: OldSignatures,
 }
 
 impl Registry {
@@ -206,6 +218,7 @@ impl Registry {
             recalls: Recalls::default(),
             provisional: Table::new(PROVISIONAL_MAX, seed),
             provisional_signatures: RateWindow::EMPTY,
+            old_signatures: OldSignatures::new(limit, seed),
         }
     }
 
@@ -217,7 +230,8 @@ impl Registry {
     #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
         let signatures = (self.peers.len() + self.provisional.len()) * size_of::<Signature>();
-        signatures + self.peers.bytes() + self.provisional.bytes() + self.kept.bytes()
+        let tables = self.peers.bytes() + self.provisional.bytes() + self.kept.bytes();
+        signatures + tables + self.old_signatures.bytes()
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
@@ -300,6 +314,7 @@ impl Registry {
                 peer.presence = old.presence;
             }
             (peer.since_secs, peer.registrations) = (old.since_secs, old.registrations);
+            peer.shows_old = old.shows_old;
         } else if let Some(seen) = seen {
             peer.allow(seen);
         }
@@ -389,27 +404,53 @@ impl Registry {
 
     /// Signs the key of a provisional peer, before it is asked for; false if there were too many:
     /// anybody can make such peers, and their keys. Of a registered one there is nothing to do yet.
-    pub(super) fn prepare_key(&mut self, now: Time, id: &PeerId, key: &ServerKey) -> bool {
-        let waits = |peer: &Peer| peer.signature.is_none();
-        if self.peers.get(id).is_some() || !self.provisional.get(id).is_some_and(waits) {
+    pub(super) fn prepare_key(&mut self, now: Time, id: &PeerId, signer: Signer<'_>) -> bool {
+        let Self { provisional, old_signatures, .. } = self;
+        let waits = |peer: &Peer| match signer.old {
+            true => !old_signatures.has(id, peer.key),
+            false => peer.signature.is_none(),
+        };
+        if self.peers.get(id).is_some() || !provisional.get(id).is_some_and(waits) {
             return true;
         }
         let window = &mut self.provisional_signatures;
         window.allow(now, SIGNATURES_WINDOW_MS, PROVISIONAL_SIGNATURES)
-            && self.signed_key(id, key).is_some()
+            && self.signed_key(id, signer).is_some()
     }
 
-    /// The peer's id and key under the server's signature, which is made once per stored key; None
-    /// if it is gone.
-    pub(super) fn signed_key(&mut self, id: &PeerId, key: &ServerKey) -> Option<Vec<u8>> {
-        let Self { peers, provisional, .. } = self;
+    /// The peer's id and key under the server's signature, which is made once per stored key and
+    /// server key; None if it is gone.
+    pub(super) fn signed_key(&mut self, id: &PeerId, signer: Signer<'_>) -> Option<Vec<u8>> {
+        let Self { peers, provisional, old_signatures, .. } = self;
         let peer = peers.get_mut(id).or_else(|| provisional.get_mut(id))?;
         let message = id_pk(id, &peer.key);
-        let signature = peer.signature.get_or_insert_with(|| Box::new(key.sign(&message)));
-        let mut signed = signature.0.to_vec();
-        signed.extend_from_slice(&message);
-        Some(signed)
+        let sign = || signer.key.sign(&message);
+        let Signature(signature) = match signer.old {
+            true => old_signatures.or_make(id, peer.key, sign),
+            false => **peer.signature.get_or_insert_with(|| Box::new(sign())),
+        };
+        Some([signature.as_slice(), &message].concat())
     }
+
+    /// Notes which of two server keys a peer has.
+    pub(super) fn note_shown(&mut self, id: &PeerId, old: bool) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.shows_old = Some(old);
+        }
+    }
+
+    /// One server key is left: nothing is kept of the other.
+    pub(super) fn end_rotation(&mut self) {
+        self.old_signatures.clear();
+    }
+}
+
+/// What signs, for an initiator that has it.
+#[derive(Clone, Copy)]
+pub(super) struct Signer<'a> {
+    pub(super) key: &'a ServerKey,
+    /// Whether it is the old one of two.
+    pub(super) old: bool,
 }
 
 fn secs(at: Time) -> u32 {

@@ -1,6 +1,6 @@
 //! Whether a connection of port P is sealed (protocol §4.8): clients that want it wait for our
 //! key, all others speak first. So the offer is made to those who stay silent for a moment, and
-//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90, C121, C129.
+//! the client's next message tells what it chose. C26, C27, C61-C64, C89, C90, C121, C129, C156.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use hbb_core::base::table::Seed;
 use hbb_core::base::time::{PerSecond, Shares, Time};
 use hbb_core::identity::ServerKey;
 use hbb_core::identity::declined::Declined;
+use hbb_core::identity::rotation::{OldAddresses, OldKey};
 use hbb_core::identity::seal::{Channel, OFFER_BYTES, Offer, SealError, Secrets};
 use hbb_core::wire::message::{decode, key_exchange_offer};
 use hbb_core::wire::request::{KeyExchange, Request};
@@ -49,8 +50,16 @@ struct OfferState {
     /// either is remembered as long as it is here (C89).
     made: [Option<Made>; 2],
     count: u64,
+    old: Option<OldOffers>,
     exchanges: Shares,
     calls: Shares,
+}
+
+/// Offers under the key before, while that is good.
+struct OldOffers {
+    key: ServerKey,
+    at: OldAddresses,
+    made: [Option<Made>; 2],
 }
 
 struct Made {
@@ -70,10 +79,11 @@ pub(crate) struct Caller {
 impl Offers {
     /// Offers signed by `key`, their secrets drawn from `seed`, which nobody else may know; they
     /// are made to whoever is silent for `delay_ms`. With `keyless` there are clients without the
-    /// key, which are let go on in clear once they left an offer.
+    /// key, which are let go on in clear once they left an offer. Where the old key was shown last,
+    /// that one signs; whoever leaves an offer is made the other one next (C156).
     pub(crate) fn new(
         clock: Clock,
-        (key, keyless): (ServerKey, bool),
+        (key, keyless, old): (ServerKey, bool, Option<OldKey>),
         seed: [u8; 32],
         delay_ms: u64,
     ) -> Self {
@@ -82,7 +92,11 @@ impl Offers {
         let words = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(u64::from_le_bytes);
         let seed = Seed(words[0], words[1]);
         let (exchanges, calls) = (Shares::new(SHARES, seed), Shares::new(CALLS, seed));
-        let state = OfferState { secrets, made: [None, None], count: 0, exchanges, calls };
+        let old = old.map(|OldKey { key, .. }| {
+            let at = OldAddresses::new(seed);
+            OldOffers { key, at, made: [None, None] }
+        });
+        let state = OfferState { secrets, made: [None, None], count: 0, old, exchanges, calls };
         let declined = keyless.then(|| RefCell::new(Declined::new(seed)));
         Self { clock, key, delay_ms, declined, state: RefCell::new(state) }
     }
@@ -92,20 +106,24 @@ impl Offers {
         self.delay_ms
     }
 
-    /// The offer that is made now: its number and what the client is sent.
-    fn offer(&self) -> Option<(u64, [u8; OFFER_BYTES])> {
+    /// The offer that is made now at `ip`: its number and what the client is sent.
+    fn offer(&self, ip: IpAddr) -> Option<(u64, [u8; OFFER_BYTES])> {
         let (now, mut state) = (self.clock.now(), self.state.borrow_mut());
-        let state = &mut *state;
+        let OfferState { secrets, made, count, old, .. } = &mut *state;
+        let (key, made) = match old {
+            Some(old) if old.at.has(ip) => (&old.key, &mut old.made),
+            _ => (&self.key, made),
+        };
         let fresh = |made: &&Made| now.since_ms(made.at) < OFFER_REUSE_MS;
-        if let Some(made) = state.made[0].as_ref().filter(fresh) {
+        if let Some(made) = made[0].as_ref().filter(fresh) {
             return Some((made.number, *made.offer.signed()));
         }
-        let offer = Offer::new(&self.key, state.secrets.draw())?;
+        let offer = Offer::new(key, secrets.draw())?;
         let signed = *offer.signed();
-        state.count += 1;
-        let [current, before] = &mut state.made;
-        *before = current.replace(Made { offer, number: state.count, at: now });
-        Some((state.count, signed))
+        *count += 1;
+        let [current, before] = made;
+        *before = current.replace(Made { offer, number: *count, at: now });
+        Some((*count, signed))
     }
 
     /// Whether whoever is silent at `ip` is to go on in clear.
@@ -126,12 +144,39 @@ impl Offers {
         if !state.exchanges.allow(now, caller.ip, caller.known) {
             return Err(DropReason::Busy);
         }
-        let made = state.made.iter_mut().flatten().find(|made| made.number == number);
+        let is_old = state.is_old(number);
+        let old = state.old.iter_mut().flat_map(|old| &mut old.made);
+        let made = state.made.iter_mut().chain(old).flatten().find(|made| made.number == number);
         let offer = &mut made.ok_or(DropReason::Idle)?.offer;
-        offer.accept(half.public, half.boxed).map_err(|error| match error {
+        let channel = offer.accept(half.public, half.boxed).map_err(|error| match error {
             SealError::Spent => DropReason::Busy,
             SealError::WeakKey | SealError::Forged | SealError::Repeated => DropReason::Malformed,
-        })
+        })?;
+        state.note(caller.ip, is_old);
+        Ok(channel)
+    }
+
+    /// Whoever is at `ip` hung up on an offer: it has the other key, or none (C121).
+    fn left(&self, number: u64, ip: IpAddr) {
+        let mut state = self.state.borrow_mut();
+        let is_old = state.is_old(number);
+        state.note(ip, !is_old);
+        if state.old.is_some() && !is_old {
+            return;
+        }
+        if let Some(declined) = &self.declined {
+            declined.borrow_mut().note(self.clock.now(), ip);
+        }
+    }
+
+    /// Whoever is at `ip` showed one of two keys.
+    pub(crate) fn showed(&self, ip: IpAddr, old: bool) {
+        self.state.borrow_mut().note(ip, old);
+    }
+
+    /// The old key is good no more.
+    pub(crate) fn end_rotation(&self) {
+        self.state.borrow_mut().old = None;
     }
 
     /// The exchange with `caller` led to a call of the API. It counts among calls, as long as they
@@ -139,6 +184,18 @@ impl Offers {
     fn was_for_a_call(&self, caller: Caller) {
         let OfferState { exchanges, calls, .. } = &mut *self.state.borrow_mut();
         exchanges.give_back(self.clock.now(), (caller.ip, caller.known), calls);
+    }
+}
+
+impl OfferState {
+    fn is_old(&self, number: u64) -> bool {
+        self.old.iter().flat_map(|old| &old.made).flatten().any(|made| made.number == number)
+    }
+
+    fn note(&mut self, ip: IpAddr, old: bool) {
+        if let Some(offers) = &mut self.old {
+            offers.at.note(ip, old);
+        }
     }
 }
 
@@ -164,17 +221,15 @@ impl Secrecy {
             *self = Self::Plain;
             return Some(Vec::new());
         }
-        let (number, signed) = offers.offer()?;
+        let (number, signed) = offers.offer(ip)?;
         *self = Self::Offered(number, Rc::clone(offers));
         Some(key_exchange_offer(&signed))
     }
 
     /// The client at `ip` hung up: without a word, if an offer was the last that was said.
     pub(crate) fn left(&self, ip: IpAddr) {
-        if let Self::Offered(_, offers) = self
-            && let Some(declined) = &offers.declined
-        {
-            declined.borrow_mut().note(offers.clock.now(), ip);
+        if let Self::Offered(number, offers) = self {
+            offers.left(*number, ip);
         }
     }
 

@@ -24,6 +24,7 @@ const PEER_COLUMNS: &[(&str, usize)] = &[
     ("online_secs", 12),
     ("seen_secs", 10),
     ("first_seen", 11),
+    ("key", 8),
     ("also_at", 0),
 ];
 const SESSION_COLUMNS: &[(&str, usize)] = &[
@@ -147,7 +148,10 @@ fn peers(words: &[&str], owners: &Owners, reply: &mut OperatorReply) -> Result<(
 fn query(words: &[&str]) -> Result<(PeerQuery, usize), String> {
     let (mut wanted, mut most) = (PeerQuery::default(), usize::MAX);
     for word in words {
-        let refusal = || ["'", word, "': must be after=ID, count=NUMBER or part=TEXT"].concat();
+        let refusal = || {
+            ["'", word, "': must be after=ID, count=NUMBER, part=TEXT or key=old, new, unknown"]
+                .concat()
+        };
         match word.split_once('=') {
             Some(("after", id)) => wanted.after = Some(PeerId::new(id).ok_or_else(refusal)?),
             Some(("count", count)) => {
@@ -155,6 +159,9 @@ fn query(words: &[&str]) -> Result<(PeerQuery, usize), String> {
                 most = count.ok_or_else(refusal)?;
             }
             Some(("part", part)) => wanted.part = part.into(),
+            Some(("key", "old")) => wanted.shows_old = Some(Some(true)),
+            Some(("key", "new")) => wanted.shows_old = Some(Some(false)),
+            Some(("key", "unknown")) => wanted.shows_old = Some(None),
             _ => return Err(refusal()),
         }
     }
@@ -190,6 +197,7 @@ fn peer_row(out: &mut Output, peer: &PeerRow) {
         number(peer.online_secs),
         number(peer.seen_secs),
         number(Some(peer.first_seen_secs).filter(|secs| *secs > 0)),
+        peer.shows_old.map_or(Value::Nothing, |old| Value::Text(if old { "old" } else { "new" })),
         also_at.as_deref().map_or(Value::Nothing, Value::Text),
     ]);
 }

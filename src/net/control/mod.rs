@@ -23,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use log::warn;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::geteuid;
@@ -133,7 +133,10 @@ fn work(
         sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
     loop {
         // Some kernels break it off when the process was stopped for a while.
-        retry_on_intr(|| poll(&mut sources, None))?;
+        let idle = control.settings.idle_secs().and_then(|secs| i64::try_from(secs).ok());
+        let idle = idle.map(|tv_sec| Timespec { tv_sec, tv_nsec: 0 });
+        retry_on_intr(|| poll(&mut sources, idle.as_ref()))?;
+        control.settings.end_what_is_over();
         let mut ready = sources.iter().map(|source| !source.revents().is_empty());
         if ready.next() == Some(true) {
             asked.take()?;

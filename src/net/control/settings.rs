@@ -9,10 +9,14 @@ use log::{info, warn};
 
 use super::owners::BUSY;
 use crate::log::OPERATOR;
+use crate::net::clock::{is_set, unix_secs};
 use crate::net::message::{Answer, Update};
 use crate::net::process::supervisor::Supervisor;
 use crate::net::tasks::queue::{Sender, bounded};
 use crate::settings::{LiveSettings, RunningSettings};
+
+/// How often the wall clock is looked at while something is to end by it, in seconds.
+const LOOK_SECS: u64 = 3_600;
 
 /// Owns the settings while we run. It blocks: it belongs on a thread that serves nobody.
 pub struct SettingsOwner {
@@ -82,6 +86,23 @@ impl SettingsOwner {
         Ok([what.as_str(), if banned { " is shut out." } else { " is let in again." }].concat())
     }
 
+    /// For how long nothing need be done, in seconds; None for ever. The wall clock may be set
+    /// meanwhile, so it is looked at once an hour.
+    pub(super) fn idle_secs(&self) -> Option<u64> {
+        let until = self.settings.old_key_until()?;
+        Some(until.saturating_sub(unix_secs()).clamp(1, LOOK_SECS))
+    }
+
+    /// Ends what is over: the key before the present one.
+    pub(super) fn end_what_is_over(&mut self) {
+        let now = unix_secs();
+        if is_set(now) && self.settings.old_key_until().is_some_and(|until| until <= now) {
+            let live = self.settings.end_rotation();
+            warn!(target: OPERATOR, "key-rotation-ended");
+            drop(self.put_in_force(live));
+        }
+    }
+
     /// Hands out new settings and waits until every machine that runs obeys them.
     fn put_in_force(&self, settings: LiveSettings) -> Result<(), String> {
         let (in_force, answers) = bounded(self.machines.max(1));
@@ -111,7 +132,7 @@ mod tests {
         drop(fs::remove_dir_all(&data));
         fs::create_dir(&data).unwrap();
         let flags = ServeFlags { data: data.to_str().map(str::to_owned), ..ServeFlags::default() };
-        let keys = KeyPolicy { signing: None, enforced: None };
+        let keys = KeyPolicy { signing: None, enforced: None, old: None };
         let config = Config::new(&flags, None).unwrap();
         let settings = RunningSettings::new(config, keys, usize::MAX).unwrap();
         let (updates, serving) = bounded(1);

@@ -19,7 +19,7 @@ use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
 use crate::net::message::{
     Answer, FromLeg, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
-    Update,
+    ToRendezvous, Update,
 };
 use crate::net::reactor::{Timer, give_way};
 use crate::net::relaying::list::{Listed, NewSession, SessionList};
@@ -36,6 +36,8 @@ pub(crate) struct Relaying {
     sessions: Rc<Sessions>,
     /// Learns which legs are no strangers'.
     pool: Pool,
+    /// To the rendezvous beside us, if there is one.
+    rendezvous: Option<Sender<ToRendezvous>>,
     effects: Effects,
     clock: Clock,
     /// Those that are in no session.
@@ -81,11 +83,24 @@ impl Relaying {
         machine: Relay,
         sessions: Rc<Sessions>,
         (pool, clock): (Pool, Clock),
+        rendezvous: Option<Sender<ToRendezvous>>,
     ) -> Self {
         let (effects, counters) = (Effects::new(), Counters::default());
         let (legs, running) = (SlotTable::new(), SessionList::default());
         let (evicted, looked) = (Vec::new(), Time::START);
-        Self { machine, sessions, pool, effects, clock, legs, running, evicted, looked, counters }
+        Self {
+            machine,
+            sessions,
+            pool,
+            rendezvous,
+            effects,
+            clock,
+            legs,
+            running,
+            evicted,
+            looked,
+            counters,
+        }
     }
 
     /// Runs until every queue into it is closed.
@@ -146,6 +161,7 @@ impl Relaying {
 
     async fn reconfigure(&mut self, settings: RelaySettings) {
         self.machine.reconfigure(settings.limits, settings.access_key);
+        self.machine.set_old_key(settings.old_key);
         self.sessions.set_rates(settings.rates).await;
         let refused = |end: Endpoint| settings.lists.refuse(end.ip());
         for number in self.running.numbers(refused) {
@@ -227,6 +243,14 @@ impl Relaying {
             match effect {
                 Effect::Park { conn, known } => self.park(conn, known, joined.take()),
                 Effect::Known { conn } => self.pool.tie(conn),
+                Effect::Showed { conn, token, old } => {
+                    if let Some(leg) = self.legs.get_mut(conn)
+                        && let Some(rendezvous) = &self.rendezvous
+                    {
+                        let from = leg.from.ip();
+                        let _ = rendezvous.try_send(ToRendezvous::LegShowed { token, from, old });
+                    }
+                }
                 Effect::Pair { waiting, joining, terms } => {
                     let entries = (self.legs.remove(waiting), self.legs.remove(joining));
                     if let ((Some(waits), Some(joins)), Some(link)) = (entries, joined.take()) {

@@ -7,6 +7,7 @@ mod surroundings;
 
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use log::debug;
 use smol::future;
@@ -22,6 +23,7 @@ use hbb_core::wire::request::Request;
 
 use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
+use crate::net::conn::secrecy::Offers;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::{BUFFER_BYTES, Datagrams};
 use crate::net::health::{Seen, ToWatch};
@@ -52,6 +54,8 @@ pub(crate) struct Signalling {
     outboxes: SlotTable<Outbox>,
     /// Learns which connections and addresses are no strangers'.
     pool: Pool,
+    /// Learn who has which of two keys; None without a key to sign with.
+    offers: Option<Rc<Offers>>,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     keep: Option<Keep>,
     surroundings: Surroundings,
@@ -70,6 +74,8 @@ pub(crate) struct SignallingIo {
     pub(crate) relay: Sender<ToRelay>,
     pub(crate) clock: Clock,
     pub(crate) pool: Pool,
+    /// Made to connections; None without a key to sign with.
+    pub(crate) offers: Option<Rc<Offers>>,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     pub(crate) keep: Option<Keep>,
     /// The only address we listen on; None for all of them.
@@ -100,7 +106,7 @@ enum SignallingWake {
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
-        let SignallingIo { datagrams, store, watch, relay, clock, pool, keep, bind } = io;
+        let SignallingIo { datagrams, store, watch, relay, clock, pool, offers, keep, bind } = io;
         Self {
             machine,
             effects: Effects::new(),
@@ -112,6 +118,7 @@ impl Signalling {
             relay,
             outboxes: SlotTable::new(),
             pool,
+            offers,
             keep,
             surroundings: Surroundings::new(bind),
             forgetting: None,
@@ -235,6 +242,10 @@ impl Signalling {
                 let input = Input::Opened { conn, from, transport };
                 self.machine.handle(now, input, &mut self.effects);
             }
+            ToRendezvous::LegShowed { token, from, old } => {
+                let input = Input::LegShowed { token, from, old };
+                self.machine.handle(now, input, &mut self.effects);
+            }
             ToRendezvous::Refused(reason) => self.counters.count(reason),
             ToRendezvous::Closed { conn, reason } => {
                 self.counters.count(reason);
@@ -274,6 +285,9 @@ impl Signalling {
     /// New limits and policy; whoever is shut out by it goes at once.
     fn reconfigure(&mut self, live: LiveSettings) {
         self.store.set_writes(live.limits.writes_a_day);
+        if live.policy.old_key.is_none() {
+            self.offers.iter().for_each(|offers| offers.end_rotation());
+        }
         self.machine.reconfigure(live.limits, live.policy);
         while let Some(conn) = self.machine.banned_connection() {
             self.counters.count(DropReason::Blocked);
@@ -332,8 +346,11 @@ impl Signalling {
     /// Does what the machine wants. A refused save comes back as a failed one, whose effects are
     /// carried out too; those hold no save.
     fn carry_out(&mut self) {
-        if let Some(Vouched { ip, conn }) = self.machine.take_vouched() {
+        if let Some(Vouched { ip, conn, shows_old }) = self.machine.take_vouched() {
             self.pool.vouch(ip);
+            if let (Some(offers), Some(old)) = (&self.offers, shows_old) {
+                offers.showed(ip, old);
+            }
             conn.into_iter().for_each(|conn| self.pool.tie(conn));
         }
         while let Some(effect) = self.effects.pop_front() {

@@ -71,6 +71,12 @@ pub const RELAY_NAME_BYTES_MAX: usize = 128;
 /// Addresses where an offer of a sealed channel was left unanswered (C121); the oldest is forgotten
 /// first.
 pub const DECLINED_MAX: usize = 256;
+/// Addresses where the old one of two server keys was shown last (C156); the oldest is forgotten
+/// first.
+pub const ROTATION_ADDRESSES_MAX: usize = 1024;
+/// Sessions about to meet at our relay, while the key changes (C157); the oldest is forgotten
+/// first.
+pub const MEETINGS_MAX: usize = 64;
 /// So long whoever comes from there next is taken for the same client, which takes 17 s.
 pub const DECLINED_MS: u64 = 30_000;
 /// Peers that moved of late while they were present (C120); the one that did so least is forgotten

@@ -15,7 +15,7 @@ use crate::wire::reply::{DirectPath, PunchAnswer, Reply};
 use crate::wire::request::{Echo, Given, LocalAddr, PunchSent};
 
 use super::grants::Told;
-use super::punch::{Call, Dial, TargetTask};
+use super::punch::{Call, Dial, TargetTask, signer};
 
 /// Another network than it registered from, out of which a device proved itself by a nonce (C83):
 /// it has several uplinks, or its provider gives each connection another address.
@@ -101,7 +101,7 @@ impl Rendezvous {
         let relay = self.relay_to_tell(&sent.echo, &call, &sent.relay).unwrap_or(sent.relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
-            signed_key: self.signed_key(&call.target, sent.versioned)?,
+            signed_key: self.signed_key(&call, sent.versioned)?,
             relay,
             path: DirectPath::Nat(sent.nat),
             is_udp: matches!(via, Via::Datagram(_)),
@@ -125,7 +125,7 @@ impl Rendezvous {
         let relay = self.relay_to_tell(&local.echo, &call, &local.relay).unwrap_or(local.relay);
         let answer = PunchAnswer {
             addr: local.local,
-            signed_key: self.signed_key(&call.target, local.versioned)?,
+            signed_key: self.signed_key(&call, local.versioned)?,
             relay,
             path: DirectPath::Local,
             is_udp: false,
@@ -143,11 +143,12 @@ impl Rendezvous {
     /// The target is gone meanwhile: without its key the session would not be encrypted.
     pub(super) fn signed_key(
         &mut self,
-        target: &PeerId,
+        call: &Call,
         versioned: bool,
     ) -> Result<Option<Vec<u8>>, DropReason> {
-        let Some(key) = self.key.as_ref().filter(|_| versioned) else { return Ok(None) };
-        self.registry.signed_key(target, key).map(Some).ok_or(DropReason::Unasked)
+        let signer = signer(self.key.as_ref(), self.policy.old_key.as_ref(), call.old_key);
+        let Some(signer) = signer.filter(|_| versioned) else { return Ok(None) };
+        self.registry.signed_key(&call.target, signer).map(Some).ok_or(DropReason::Unasked)
     }
 
     /// What the initiator behind `echo` is told instead of the relay its target chose, if that

@@ -2,6 +2,7 @@
 //! path opens. C52, C55-C59, C85, C106, C125.
 
 use alloc::string::String;
+use core::net::IpAddr;
 
 use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::Via;
@@ -42,7 +43,7 @@ impl Rendezvous {
             reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
             return Ok(());
         }
-        let (id, contact) = match self.find_target(now, &wish.target) {
+        let (id, contact) = match self.find_target(now, &wish.target, false) {
             Ok(found) => found,
             Err(failure) => {
                 let text = if failure == Failure::Offline { OFFLINE } else { NO_SUCH_ID };
@@ -70,14 +71,20 @@ impl Rendezvous {
             reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
             return Ok(());
         }
-        let call = Call { conn, target: id, task: TargetTask::JoinRelay, udp: false };
+        let call = Call {
+            conn,
+            target: id.clone(),
+            task: TargetTask::JoinRelay,
+            udp: false,
+            old_key: false,
+        };
         let told = self.dial(now, from, call);
         let payload = forward_relay_request(wish.raw, &told, instead.as_deref());
         if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
         }
         reply(effects, contact.via(), Reply::Forward(payload));
-        meet(&wish.token, from, effects);
+        self.meet(&wish.token, (from, from.prefix()), &id, effects);
         Ok(())
     }
 
@@ -130,21 +137,46 @@ impl Rendezvous {
         let task = if own_account { TargetTask::Punch } else { TargetTask::JoinRelay };
         let call = self.answered(via, &answer.echo, (&answer.id, task))?;
         let signed = match own_account {
-            true => Some(self.signed_key(&call.target, answer.versioned)?.unwrap_or_default()),
+            true => Some(self.signed_key(&call, answer.versioned)?.unwrap_or_default()),
             false => None,
         };
         let relay = self.relay_to_tell(&answer.echo, &call, &answer.relay);
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
         reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
-        meet(&answer.token, self.source(via)?, effects);
+        let ends = (self.source(via)?, answer.echo.endpoint.prefix());
+        self.meet(&answer.token, ends, &call.target, effects);
         finish(via, effects);
         Ok(())
     }
-}
 
-/// Two peers will bring this token to a relay: ours shall know them by it (C106).
-fn meet(token: &Given<RelayToken>, from: Endpoint, effects: &mut Effects) {
-    if let Given::Value(token) = token {
+    /// Two peers will bring this token to a relay: ours shall know them by it (C106), and tell
+    /// which key the target shows there (C157). `from` is who says so.
+    fn meet(
+        &mut self,
+        token: &Given<RelayToken>,
+        (from, initiator): (Endpoint, Prefix),
+        target: &PeerId,
+        effects: &mut Effects,
+    ) {
+        let Given::Value(token) = token else { return };
+        if self.policy.old_key.is_some() {
+            self.meetings.add(token, initiator, target.clone());
+        }
         push(effects, Effect::Meet { token: token.clone(), from });
+    }
+
+    /// Our relay was shown a key by who is at `from` and brought this token (C157).
+    pub(in crate::rendezvous) fn leg_showed(
+        &mut self,
+        token: &RelayToken,
+        from: IpAddr,
+        old: bool,
+    ) {
+        let from = Prefix::of(from);
+        let Some(id) = self.meetings.target(token, from).cloned() else { return };
+        let at = self.registry.peer(&id).and_then(|peer| peer.last());
+        if at.is_some_and(|contact| contact.from.prefix() == from) {
+            self.registry.note_shown(&id, old);
+        }
     }
 }

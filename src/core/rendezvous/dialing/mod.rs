@@ -4,9 +4,11 @@ mod answer;
 mod askers;
 mod fallback;
 mod grants;
+mod meetings;
 mod punch;
 
 pub(super) use answer::Elsewhere;
 pub(super) use askers::Askers;
 pub(super) use grants::Grants;
+pub(super) use meetings::Meetings;
 pub(super) use punch::Dial;

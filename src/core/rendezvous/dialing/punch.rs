@@ -9,13 +9,15 @@ use crate::base::conn::{Conn, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::peer::PeerId;
 use crate::base::time::Time;
+use crate::identity::ServerKey;
+use crate::identity::rotation::OldKey;
 use crate::wire::NatType;
 use crate::wire::addr::Mangled;
 use crate::wire::reply::{Failure, Punch, Reply};
 use crate::wire::request::{Given, PunchRequest};
 
 use crate::rendezvous::policy::{Ends, Route};
-use crate::rendezvous::registry::Contact;
+use crate::rendezvous::registry::{Contact, Signer};
 use crate::rendezvous::{Effects, Rendezvous, Vouched, reply};
 
 /// An initiator that waits for its target.
@@ -42,6 +44,8 @@ pub(in crate::rendezvous) struct Call {
     pub(super) task: TargetTask,
     /// Whether it is told a UDP port to punch to.
     pub(super) udp: bool,
+    /// Whether the initiator has the old one of two server keys, which is to sign its answer.
+    pub(super) old_key: bool,
 }
 
 /// What a target is asked to do, which decides what its answer must echo (C52): the answers to
@@ -81,12 +85,12 @@ impl Rendezvous {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
         let connection = self.connection(conn)?;
         let (from, nearby) = (connection.from, connection.transport == Transport::Tcp);
-        if self.policy.access_key.as_deref().is_some_and(|key| key != wish.access_key) {
+        let Some(old_key) = self.policy.admits(&wish.access_key) else {
             self.refuse(now, via, DropReason::WrongKey, effects);
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
             return Ok(());
-        }
-        let (id, contact) = match self.find_target(now, &wish.target) {
+        };
+        let (id, contact) = match self.find_target(now, &wish.target, old_key) {
             Ok(found) => found,
             Err(failure) => {
                 reply(effects, via, Reply::PunchRefused(failure));
@@ -98,7 +102,8 @@ impl Rendezvous {
             return Err(DropReason::TooFrequent);
         }
         self.grants.give(now, asker, id.clone());
-        self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn) });
+        let shows_old = self.policy.old_key.is_some().then_some(old_key);
+        self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn), shows_old });
         let ends = self.ends(from.ip(), contact);
         let route = match wish.force_relay {
             true => Route::Relay,
@@ -112,24 +117,27 @@ impl Rendezvous {
         let turn = self.take_turn();
         let relay = self.policy.relay_for(ends, turn);
         let udp = wish.udp_port > 0 && matches!(route, Route::Punch(_));
-        let call = Call { conn, target: id, task: TargetTask::for_route(route), udp };
+        let call = Call { conn, target: id, task: TargetTask::for_route(route), udp, old_key };
         let told = self.dial(now, from, call);
         reply(effects, contact.via(), push_to_target(wish, route, told, relay));
         Ok(())
     }
 
-    /// The target and where it is.
+    /// The target and where it is; its key will be signed by the old one of two server keys if
+    /// `old_key`.
     pub(super) fn find_target(
         &mut self,
         now: Time,
         target: &Given<PeerId>,
+        old_key: bool,
     ) -> Result<(PeerId, Contact), Failure> {
         let id = target.value().ok_or(Failure::IdNotExist)?;
         let known = self.registry.found(id).filter(|_| !self.policy.bans.has_id(id));
         let peer = known.ok_or(Failure::IdNotExist)?;
         let contact = self.present(now, id, peer).ok_or(Failure::Offline)?;
-        let Self { registry, key, .. } = self;
-        if key.as_ref().is_some_and(|key| !registry.prepare_key(now, id, key)) {
+        let Self { registry, key, policy, .. } = self;
+        let signer = signer(key.as_ref(), policy.old_key.as_ref(), old_key);
+        if signer.is_some_and(|signer| !registry.prepare_key(now, id, signer)) {
             return Err(Failure::Offline);
         }
         Ok((id.clone(), contact))
@@ -171,6 +179,16 @@ impl Rendezvous {
         self.turn = self.turn.wrapping_add(1);
         self.turn
     }
+}
+
+/// What signs for an initiator that has the old one of two keys if `is_old`; None if nothing does.
+pub(super) fn signer<'a>(
+    key: Option<&'a ServerKey>,
+    old: Option<&'a OldKey>,
+    is_old: bool,
+) -> Option<Signer<'a>> {
+    let old = old.filter(|_| is_old).map(|old| Signer { key: &old.key, old: true });
+    old.or_else(|| key.map(|key| Signer { key, old: false }))
 }
 
 /// What the target is told. Where only the relay will do, UDP and IPv6 stay untold: a target

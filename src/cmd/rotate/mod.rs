@@ -1,0 +1,153 @@
+//! A new key beside the old one: for a while clients are served that have either, so that they can
+//! be told the new one in turn. The order of writes leaves a whole key after a power cut.
+//! Checks: C156, tests/rotation.rs.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::exit::{Exit, print};
+use super::keygen::{
+    self, KEY_FILE_BYTES_MAX, SECRET_FILE, SECRET_MODE, cannot_write, exists, generate, open_draft,
+    put_aside, read, write_public,
+};
+use crate::cli::KeygenFlags;
+use crate::config::{Config, old_key_file};
+use crate::file::{draft_of, publish, read_text};
+use crate::net::clock::{is_set, unix_secs};
+use hbb_core::base::time::Utc;
+use hbb_core::identity::KeyPolicy;
+use hbb_core::identity::rotation::OldKey;
+use log::info;
+
+/// How long the old key is good, if nothing else is said, and at most.
+const DAYS: u64 = 30;
+const DAYS_MAX: u64 = 3_650;
+const DAY_SECS: u64 = 24 * 3_600;
+
+/// `hbb keygen`, whatever it is to do.
+pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
+    let dir = Path::new(flags.data.as_deref().unwrap_or("."));
+    match (flags.rotate, flags.end_rotation) {
+        (true, false) => begin(dir, flags.days.as_deref()),
+        (false, true) => end(dir),
+        (true, true) => Err(Exit::flags("--end-rotation: not together with --rotate")),
+        (false, false) if flags.days.is_some() => {
+            Err(Exit::flags("--days: only together with --rotate"))
+        }
+        (false, false) => keygen::run(flags),
+    }
+}
+
+/// `hbb keygen --rotate`.
+fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
+    let secret = dir.join(SECRET_FILE);
+    let place = dir.display();
+    let days = match days {
+        None => DAYS,
+        Some(text) => {
+            text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days)).ok_or_else(|| {
+                Exit::flags(format!("--days '{text}': must be a number from 1 to {DAYS_MAX}"))
+            })?
+        }
+    };
+    if !is_set(unix_secs()) {
+        return Err(Exit::running(
+            "The clock of this machine is not set, so nothing can end in some days. Set it first.",
+        ));
+    }
+    let Some(key) = read(&secret)? else {
+        return Err(Exit::unusable(format!(
+            "There is no key in {place} to replace; 'hbb keygen' makes one."
+        )));
+    };
+    if let Some(old) = in_force(&secret)?.filter(|old| old.key != key) {
+        return Err(Exit::unusable(format!(
+            "The key is being replaced already: the one before is good until {} UTC. End that \
+             first with 'hbb keygen --end-rotation'.",
+            Utc { unix_secs: old.until_secs }
+        )));
+    }
+    let failed = |error| cannot_write(dir, &error);
+    let old_file = old_key_file(&secret);
+    if exists(&old_file) {
+        put_aside(&old_file, &old_file).map_err(failed)?;
+    }
+    let old = OldKey::new(key, unix_secs() + days * DAY_SECS);
+    let new = generate()?;
+    // The old one first: it is the only one until the new one has its name.
+    write(&old_file, dir, &old.text()).map_err(failed)?;
+    write(&secret, dir, &new.secret_text()).map_err(failed)?;
+    write_public(dir, &new).map_err(failed)?;
+    print(&format!(
+        "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now. Then \
+         give clients the new public key: 'hbb export' prints it, 'hbb ctl peers key=old' lists \
+         devices that still have the old one.\nPublic Key:  {}\n",
+        Utc { unix_secs: old.until_secs },
+        new.public_text()
+    ))
+}
+
+/// `hbb keygen --end-rotation`.
+fn end(dir: &Path) -> Result<(), Exit> {
+    let old_file = old_key_file(&dir.join(SECRET_FILE));
+    if !exists(&old_file) {
+        return Err(Exit::running(format!("No key is being replaced in {}.", dir.display())));
+    }
+    put_aside(&old_file, &old_file).map_err(|error| cannot_write(dir, &error))?;
+    print(
+        "The old key is good no more, once hbb has read its settings again ('hbb ctl reload', or a \
+         restart). Its file was kept, with its date in the name.\n",
+    )
+}
+
+/// The key before that in `secret`, if it is still good.
+///
+/// # Errors
+/// What is in its file is no such key: nobody could tell whether it should be good.
+fn in_force(secret: &Path) -> Result<Option<OldKey>, Exit> {
+    let path = old_key_file(secret);
+    let unusable = |why: &str| {
+        Exit::unusable(format!(
+            "The file {} of the key before cannot be used: {why}. Restore it, or move it away if \
+             every client has the new key.",
+            path.display()
+        ))
+    };
+    let text = match read_text(&path, KEY_FILE_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(&error.to_string())),
+    };
+    let old = OldKey::parse(&text).map_err(|why| unusable(&why.to_string()))?;
+    Ok(Some(old).filter(|old| !is_over(old)))
+}
+
+/// The same for a server that starts with `keys`, which says so; none for a key that is not from
+/// the file.
+///
+/// # Errors
+/// As above.
+pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<OldKey>, Exit> {
+    let secret = config.secret_file();
+    let Some(key) = &keys.signing else { return Ok(None) };
+    // The same one twice: the power was cut before the new one had its name.
+    let old = in_force(&secret)?.filter(|old| old.key != *key);
+    let old =
+        old.filter(|_| keygen::read(&secret).is_ok_and(|of_file| of_file.as_ref() == Some(key)));
+    if let Some(old) = &old {
+        let date = Utc { unix_secs: old.until_secs }.to_string().replace(' ', "T");
+        info!("key-rotation old={} until={date}Z", old.shown);
+    }
+    Ok(old)
+}
+
+fn is_over(old: &OldKey) -> bool {
+    let now = unix_secs();
+    is_set(now) && now >= old.until_secs
+}
+
+/// Writes a file for the owner of `dir` alone, in place of another or of none.
+fn write(path: &Path, dir: &Path, text: &str) -> std::io::Result<()> {
+    drop(std::fs::remove_file(draft_of(path)));
+    publish(path, open_draft(path, dir, SECRET_MODE)?, text)
+}
