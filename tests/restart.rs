@@ -1,10 +1,11 @@
 //! Known devices behind one NAT after a restart, in namespaces: seconds until all are back. C95,
-//! C138. The long form shows what a restart was before they were asked.
+//! C138, C147. The long form shows what a restart was before they were asked.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "devices wait by the clock")]
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,10 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::PATIENCE;
+use model::host::{Host, PATIENCE};
 use model::networks::{Nat, Networks, SERVER};
 use model::server::Server;
+use model::{wire, ws};
 use say::Body;
 
 /// More than the 32 registrations a minute that one address has for devices that are not known.
@@ -164,4 +166,59 @@ fn restarted(networks: &Networks, server: &mut Server, asked: bool) {
         };
         scope.spawn(run).join().unwrap();
     });
+}
+
+/// A device that is present on a connection; every other one on a WebSocket.
+struct Connected(TcpStream);
+
+impl Connected {
+    /// None if it has to come again.
+    fn new(host: &Host, number: usize, main: SocketAddr) -> Option<Self> {
+        let is_web = number.is_multiple_of(2);
+        let at = if is_web { SocketAddr::new(main.ip(), main.port() + 2) } else { main };
+        let mut stream = host.connect(0, at).unwrap();
+        let claim = say::register_pk(&id(number), DEVICE, &KEY);
+        let told = if is_web {
+            ws::shake_hands(&mut stream, at, "/ws/id");
+            ws::send(&mut stream, &claim).and_then(|()| ws::receive(&mut stream))
+        } else {
+            wire::send(&mut stream, &claim).and_then(|()| wire::receive(&mut stream))
+        };
+        let outcome = match say::read(&told.ok()?) {
+            Body::RegisterPkResponse(answer) => answer.outcome,
+            _ => return None,
+        };
+        assert_eq!(outcome, 0, "{number}");
+        Some(Self(stream))
+    }
+
+    /// Whether the server still holds it.
+    fn is_here(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let found = self.0.peek(&mut [0]);
+        found.as_ref().is_ok_and(|length| *length > 0)
+            || found.is_err_and(|error: io::Error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+#[test]
+fn c147_150_known_devices_on_connections_behind_one_nat_all_stay() {
+    let networks = Networks::new("stay", Nat::Symmetric);
+    let server = server(&networks, &["--key="]);
+    let (host, at) = (networks.host("a"), SocketAddr::new(SERVER, server.port));
+    let run = move || {
+        host.enter();
+        let start = Instant::now();
+        let here: Vec<_> =
+            (0..DEVICES).filter_map(|number| Connected::new(&host, number, at)).collect();
+        let all = here.len();
+        // Others of the same address who only ask take no place of theirs.
+        let askers: Vec<_> = (0..40).map(|_| host.connect(0, at).unwrap()).collect();
+        thread::sleep(Duration::from_millis(300));
+        let stay = here.iter().filter(|device| device.is_here()).count();
+        println!("{stay} of {all} on connections stay, after {:?}", start.elapsed());
+        assert_eq!((all, stay), (DEVICES, DEVICES));
+        drop(askers);
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap());
 }

@@ -295,7 +295,7 @@ impl Drive {
             match effect {
                 Effect::Reply { via, reply } => deeds.0.push(Did::Sent(via, encode(&reply))),
                 Effect::Close { conn, reason } => deeds.0.push(Did::Closed(conn, reason)),
-                Effect::Keep { conn } => deeds.0.push(Did::Kept(conn)),
+                Effect::Keep { conn, .. } => deeds.0.push(Did::Kept(conn)),
                 Effect::Linger { conn } => deeds.0.push(Did::Lingers(conn)),
                 Effect::Meet { token, .. } => self.met.push(token),
                 Effect::Report(event) => deeds.0.push(Did::Reported(event)),

@@ -254,7 +254,7 @@ impl Stage<'_> {
                 Effect::Reply { via, reply } => self.sent(via, &reply),
                 Effect::Close { conn, .. } => self.hang_up(conn),
                 Effect::Save { ticket, .. } => self.saves.push(ticket),
-                Effect::Keep { conn } | Effect::Linger { conn } => {
+                Effect::Keep { conn, .. } | Effect::Linger { conn } => {
                     assert_eq!(self.open.get(&conn.slot), Some(&conn))
                 }
                 Effect::Meet { token, from } => {

@@ -306,7 +306,7 @@ impl Server {
                 Effect::Save { ticket, change, rank } => {
                     deeds.push(self.save((ticket, rank), change, cause));
                 }
-                Effect::Keep { conn } => {
+                Effect::Keep { conn, .. } => {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");
                     self.ledger.keeps(conn);
                     self.kept.insert(conn.slot);

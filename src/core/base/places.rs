@@ -176,10 +176,12 @@ impl Places {
     }
 
     /// Ties a connection to a device that is present on it, or to somebody who showed the key:
-    /// it gives way to nobody. Of one address or network only so many are.
-    pub fn tie(&mut self, conn: Conn) {
+    /// it gives way to nobody. Of one address or network only so many are, and more if they are
+    /// devices a day old, `settled`: those stand behind one NAT by the hundred (C147).
+    pub fn tie(&mut self, conn: Conn, settled: bool) {
         let Some(tenant) = self.loose.get(&conn).copied() else { return };
-        let most = Shares::of(self.limit).tied;
+        let shares = Shares::of(self.limit);
+        let most = if settled { shares.settled } else { shares.tied };
         let tied = |held: Option<&Held>| held.map_or(0, |held| held.tied as usize);
         let room = tied(self.addresses.get(&tenant.address)) < most
             && tied(self.networks.get(&tenant.network)) < most;
@@ -455,11 +457,11 @@ mod tests {
         let most = Shares::of(L).tied;
         for _ in 0..most {
             let Admission::Now { conn, evicted: None } = hotel.admit("192.0.2.1") else { panic!() };
-            hotel.0.tie(conn);
+            hotel.0.tie(conn, false);
         }
         assert_eq!(hotel.held("192.0.2.1"), 0);
         let loose = hotel.enters("192.0.2.2");
-        hotel.0.tie(loose);
+        hotel.0.tie(loose, false);
         assert_eq!(hotel.held("192.0.2.2"), 1, "its network ties enough");
         let tied = hotel.1.clone();
         hotel.0.vouch(Time::START, "198.51.100.1".parse().unwrap());

@@ -121,6 +121,8 @@ pub enum Effect {
     Keep {
         /// As `Opened` gave it.
         conn: Conn,
+        /// Whether the peer is a day old: one network may have more of those (C147).
+        settled: bool,
     },
     /// An initiator wants this connection kept while its session runs: send heartbeats, for a
     /// bounded time (C102).

@@ -409,7 +409,7 @@ impl Rendezvous {
         };
         connection.registered = Some(id.clone());
         self.registered_connections += 1;
-        push(effects, Effect::Keep { conn });
+        push(effects, Effect::Keep { conn, settled: self.is_a_day_old(contact.seen, id) });
     }
 
     /// Tells the connection a renamed peer is present on about its new id.
@@ -427,13 +427,16 @@ impl Rendezvous {
         Some(id)
     }
 
+    fn is_a_day_old(&self, now: Time, id: &PeerId) -> bool {
+        let peer = self.registry.peer(id);
+        peer.is_some_and(|peer| is_settled(peer.first_seen_secs, self.unix_secs(now)))
+    }
+
     /// Whether peers are present on so many connections that no more may be kept: a quarter stays
     /// free, half of it for those who only ask and half for devices a day old (C116).
     pub(super) fn is_crowded(&self, now: Time, via: Via, known: Option<&PeerId>) -> bool {
         let Via::Stream(conn) = via else { return false };
-        let peer = known.and_then(|id| self.registry.peer(id));
-        let settled =
-            peer.is_some_and(|peer| is_settled(peer.first_seen_secs, self.unix_secs(now)));
+        let settled = known.is_some_and(|id| self.is_a_day_old(now, id));
         let eighths = if settled { 7 } else { 6 };
         let kept =
             self.connections.get(&conn).is_some_and(|connection| connection.registered.is_some());

@@ -94,9 +94,14 @@ impl Pool {
         Some(Place { conn, ip: Cell::new(origin.ip), notice, pool: self.clone() })
     }
 
-    /// Ties a connection to the device that is present on it, or to the key it showed.
+    /// Ties a connection to the key it showed.
     pub(crate) fn tie(&self, conn: Conn) {
-        self.0.places.borrow_mut().tie(conn);
+        self.0.places.borrow_mut().tie(conn, false);
+    }
+
+    /// Ties a connection to the device that is present on it; `settled`: a day old.
+    pub(crate) fn tie_device(&self, conn: Conn, settled: bool) {
+        self.0.places.borrow_mut().tie(conn, settled);
     }
 
     /// Whether a connection is tied to either, or came from a known address.

@@ -370,8 +370,8 @@ impl Signalling {
                     }
                     self.push(conn, encode(&reply));
                 }
-                Effect::Keep { conn } => {
-                    self.pool.tie(conn);
+                Effect::Keep { conn, settled } => {
+                    self.pool.tie_device(conn, settled);
                     self.tell(conn, ToConnection::Keep);
                 }
                 Effect::Linger { conn } => self.tell(conn, ToConnection::Linger),

@@ -359,6 +359,8 @@ pub struct Shares {
     /// Tied to a device or a grant, of one address or network: three eighths; further ones stay
     /// tied to nothing.
     pub tied: usize,
+    /// The same where one more is of a device a day old (C147): three quarters.
+    pub settled: usize,
 }
 
 impl Shares {
@@ -372,6 +374,7 @@ impl Shares {
             network: at_least(places / 4, 8),
             newcomers: places - places / 4,
             tied: at_least(places / 8 * 3, 4),
+            settled: places - places / 4,
         }
     }
 }
