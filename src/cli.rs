@@ -18,7 +18,7 @@ use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
 #[cfg(feature = "testing")]
 pub use ctl::CtlCommand;
-pub use ctl::{CTL_COMMANDS, no_such_command};
+pub use ctl::{CTL_COMMANDS, NO_SUCH_COMMAND, no_such_command};
 pub use doctor::DoctorFlags;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
@@ -173,10 +173,10 @@ pub struct ServeFlags {
     /// most relayed sessions, 1 to 4096 (32)
     #[argh(option)]
     pub max_sessions: Option<String>,
-    /// key registrations accepted from one address per minute, 1 to 65535 (32)
+    /// key registrations from one address (a network has four times it) per minute, 1 to 65535 (32)
     #[argh(option)]
     pub registrations_per_minute: Option<String>,
-    /// new devices accepted from one address per day, 1 to 65535 (300)
+    /// new devices from one address (a network has four times it) per day, 1 to 65535 (300)
     #[argh(option)]
     pub new_peers_per_day: Option<String>,
     /// days after which an absent device gives way to a new one if --max-peers are registered,

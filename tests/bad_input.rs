@@ -106,14 +106,14 @@ fn a_part_of_a_secret_key_is_refused_and_the_own_public_one_in_quotes_signs() {
 fn what_can_hardly_be_meant_is_said_at_the_start() {
     let files = [("db_v2.sqlite3", "SQLite format 3")];
     let mut server = Server::start_behind_with(
-        &["env", "RELAY=rd.example.org", "ENCRYPTED_ONLY=1", "KEY=_", "LIMIT_SPEED=4"],
+        &["env", "RELAY=rd.example.org", "PORT=1", "KEY=_", "LOCAL_IP=::1", "LIMIT_SPEED=4"],
         &files,
         &["--relay-servers", "localhost"],
     );
     for line in [
         "warn setting-doubtful count=1 help='hbb check' cause='--relay-servers localhost: each",
         "warn upstream-store-unused file=",
-        "warn upstream-variables-unused names=RELAY,ENCRYPTED_ONLY,KEY,LIMIT_SPEED help=",
+        "warn upstream-variables-unused names=PORT,RELAY,LOCAL_IP,KEY,LIMIT_SPEED help=",
     ] {
         server.wait_log(line);
     }

@@ -41,7 +41,7 @@ impl Folder {
         let mut command = Command::new(self.0.join(program));
         command.args(args).current_dir(&self.0).stdin(Stdio::null());
         for word in WORDS {
-            command.env_remove(word.name.to_ascii_uppercase().replace('-', "_"));
+            command.env_remove(word.variable());
         }
         command
     }
@@ -175,6 +175,40 @@ fn the_devices_of_a_database_are_there_from_the_first_start_on() {
     assert!(
         !again.said().contains("new devices") && again.said().contains("peers-loaded count=50")
     );
+}
+
+#[test]
+fn a_database_that_was_imported_is_pointed_at_no_more() {
+    let folder = Folder::new("unused");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/database.py");
+    let words = ["db_v2.sqlite3", "5", "4096", "wal"];
+    let made = Command::new("python3").arg(script).args(words).current_dir(&folder.0).output();
+    said(&made.expect("install the package python3"), 0);
+    symlink(env!("CARGO_BIN_EXE_hbb"), folder.0.join("hbb")).unwrap();
+    let port = free_ports().to_string();
+    let flags = ["--port", &port, "--public", "127.0.0.1"];
+    let check = || said(&folder.output("hbb", &[&["check"], &flags[..]].concat()), 0);
+    let serve = || folder.serve("hbb", &[&["serve"], &flags[..]].concat(), &[]).said();
+    assert!(check().contains("doubt    ./db_v2.sqlite3 is not read; 'hbb import'"), "{}", check());
+    said(&folder.output("hbb", &["import", "--dry-run", "db_v2.sqlite3"]), 0);
+    assert!(serve().contains("upstream-store-unused"));
+    said(&folder.output("hbb", &["import", "db_v2.sqlite3"]), 0);
+    let (served, checked) = (serve(), check());
+    assert!(!served.contains("upstream-store-unused") && !checked.contains("sqlite"), "{checked}");
+}
+
+#[test]
+fn each_variable_of_the_table_is_named_by_check() {
+    let folder = Folder::new("variables");
+    symlink(env!("CARGO_BIN_EXE_hbb"), folder.0.join("hbb")).unwrap();
+    let port = free_ports().to_string();
+    for word in WORDS.iter().filter(|word| word.has_value) {
+        let mut command = folder.command("hbb", &["check", "--port", &port]);
+        let output = command.env(word.variable(), "x").output().unwrap();
+        let line = format!("doubt    variables that hbb does not read: {};", word.variable());
+        let told = said(&output, 0);
+        assert!(told.contains(&line), "{told}");
+    }
 }
 
 #[test]

@@ -85,8 +85,8 @@ _hbb_serve() {
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
-        '--registrations-per-minute[key registrations accepted from one address per minute, 1 to 65535 (32)]'': :' \
-        '--new-peers-per-day[new devices accepted from one address per day, 1 to 65535 (300)]'': :' \
+        '--registrations-per-minute[key registrations from one address (a network has four times it) per minute, 1 to 65535 (32)]'': :' \
+        '--new-peers-per-day[new devices from one address (a network has four times it) per day, 1 to 65535 (300)]'': :' \
         '--forget-after[days after which an absent device gives way to a new one if --max-peers are registered, 0 to 65535; its ID is free then (0\: never)]'': :' \
         '--writes-per-day[most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait (8; 0\: no limit)]'': :' \
         '--quiet-start[after a start, ask no device to register that was here when the server stopped\: each comes by itself, within 15 s]' \
@@ -164,8 +164,8 @@ _hbb_check() {
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
-        '--registrations-per-minute[key registrations accepted from one address per minute, 1 to 65535 (32)]'': :' \
-        '--new-peers-per-day[new devices accepted from one address per day, 1 to 65535 (300)]'': :' \
+        '--registrations-per-minute[key registrations from one address (a network has four times it) per minute, 1 to 65535 (32)]'': :' \
+        '--new-peers-per-day[new devices from one address (a network has four times it) per day, 1 to 65535 (300)]'': :' \
         '--forget-after[days after which an absent device gives way to a new one if --max-peers are registered, 0 to 65535; its ID is free then (0\: never)]'': :' \
         '--writes-per-day[most MiB that registrations may write to flash in a day, 0 to 65535; beyond it they wait (8; 0\: no limit)]'': :' \
         '--quiet-start[after a start, ask no device to register that was here when the server stopped\: each comes by itself, within 15 s]' \

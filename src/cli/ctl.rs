@@ -46,8 +46,11 @@ pub(super) fn help() -> String {
     text
 }
 
+/// How the answer to words that are none of them begins.
+pub const NO_SUCH_COMMAND: &str = "There is no such command.";
+
 /// What to say to words that are none of them.
 pub fn no_such_command() -> String {
     let usages = CTL_COMMANDS.map(|command| [command.name, command.arguments].concat());
-    ["There is no such command. Those there are: ", &usages.join(", "), "."].concat()
+    [NO_SUCH_COMMAND, " Those there are: ", &usages.join(", "), "."].concat()
 }

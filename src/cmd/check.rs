@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpS
 use std::path::Path;
 
 use super::exit::{Exit, ExitReason, READ_ONLY, print};
-use super::keygen;
 use super::store::{self, STORE_FILE};
+use super::{greeting, keygen};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
 use crate::net::control;
@@ -30,6 +30,7 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     check_store(&config, &mut report);
     check_ports(&config, &mut report);
     check_names(&config, &mut report);
+    check_upstream(&config, &mut report);
     report.end()
 }
 
@@ -314,6 +315,18 @@ fn check_names(config: &Config, report: &mut Report) {
                 &format!("{flag}: the name server does not know {name}: {error}"),
             ),
         }
+    }
+}
+
+/// What was set for another server, and means nothing here.
+fn check_upstream(config: &Config, report: &mut Report) {
+    if let Some(store) = greeting::unused_store(config) {
+        let path = store.display();
+        report.doubt(&format!("{path} is not read; 'hbb import' takes over the devices in it"));
+    }
+    let names = greeting::unused_variables();
+    if !names.is_empty() {
+        report.doubt(&["variables that hbb does not read: ", &names, "; give flags"].concat());
     }
 }
 

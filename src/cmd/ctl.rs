@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exit::{Exit, print};
-use crate::cli::{CtlFlags, ServeFlags};
+use super::exit::{Exit, ExitReason, print};
+use crate::cli::{CtlFlags, NO_SUCH_COMMAND, ServeFlags};
 use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
 use crate::settings;
@@ -36,11 +36,14 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     }
     let mut said = String::new();
     server.read_to_string(&mut said).map_err(|cause| silent(&path, &cause))?;
+    // A wrong word is no failure of the server, of whatever version it is.
+    let is_unknown = said.contains(NO_SUCH_COMMAND);
+    let reason = if is_unknown { ExitReason::Flags } else { ExitReason::Running };
     if flags.json {
         print(&said)?;
-        return Err(Exit::running(""));
+        return Err(Exit::new(reason, ""));
     }
-    Err(Exit::running(said))
+    Err(Exit::new(reason, said))
 }
 
 /// Prints what comes as it comes: the list of peers may be long.

@@ -2,31 +2,20 @@
 //! server lies about unused. Checks: tests/terminal.rs, tests/bad_input.rs.
 
 use core::net::IpAddr;
+use std::path::PathBuf;
 
 use log::warn;
 
+use super::store::IMPORTED_FILE;
 use crate::config::{Config, Role, doubts};
 use crate::net::interfaces::own_addresses;
+use crate::upstream::variables;
 use hbb_core::identity::KeyPolicy;
 
 /// Addresses that are shown; a machine with more is told to export one of them.
 const ADDRESSES_MAX: usize = 4;
-/// The store of upstream's server.
-const UPSTREAM_STORE: &str = "db_v2.sqlite3";
-/// What upstream's programs and images are set by. Nothing of it does anything here.
-const UPSTREAM_VARIABLES: [&str; 11] = [
-    "RELAY",
-    "RELAY_SERVERS",
-    "ENCRYPTED_ONLY",
-    "ALWAYS_USE_RELAY",
-    "KEY",
-    "KEY_PUB",
-    "KEY_PRIV",
-    "DB_URL",
-    "LIMIT_SPEED",
-    "SINGLE_BANDWIDTH",
-    "TOTAL_BANDWIDTH",
-];
+/// The store of upstream's server, in the working directory if DB_URL names no other.
+pub(super) const DATABASE: &str = "db_v2.sqlite3";
 
 /// What to type into the client, or into the ID server if this is a relay alone.
 pub(super) fn text(config: &Config, keys: &KeyPolicy) -> String {
@@ -96,13 +85,24 @@ pub(super) fn warn_of(config: &Config) {
 
 /// Says what was set for another server, and means nothing here.
 pub(super) fn warn_of_upstream(config: &Config) {
-    let store = config.data.join(UPSTREAM_STORE);
-    if store.is_file() {
+    if let Some(store) = unused_store(config) {
         warn!("upstream-store-unused file={} help='hbb import --help'", store.display());
     }
-    let is_set = |name: &&str| std::env::var_os(name).is_some();
-    let names: Vec<&str> = UPSTREAM_VARIABLES.into_iter().filter(is_set).collect();
+    let names = unused_variables();
     if !names.is_empty() {
-        warn!("upstream-variables-unused names={} help='hbb serve --help'", names.join(","));
+        warn!("upstream-variables-unused names={names} help='hbb serve --help'");
     }
+}
+
+/// The database in `--data`, unless the store has been given what a database held.
+pub(super) fn unused_store(config: &Config) -> Option<PathBuf> {
+    let store = config.data.join(DATABASE);
+    (store.is_file() && !config.data.join(IMPORTED_FILE).exists()).then_some(store)
+}
+
+/// Which variables are set that upstream's programs and images go by and `hbb serve` does not, with
+/// commas between them.
+pub(super) fn unused_variables() -> String {
+    let set = variables().filter(|name| std::env::var_os(name).is_some());
+    set.collect::<Vec<_>>().join(",")
 }

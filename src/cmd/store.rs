@@ -23,6 +23,8 @@ use hbb_core::base::peer::{Change, Record};
 
 /// The store's file name in the data directory.
 pub(super) const STORE_FILE: &str = "hbb.store";
+/// An empty file beside it: a database of upstream's has been taken over.
+pub(super) const IMPORTED_FILE: &str = "hbb.store.imported";
 /// What `store` is told by `judge`: to read the store that is its standard input, and no other.
 const JUDGE: &str = "judge-stdin";
 /// How this program is called for that; as JUDGE.

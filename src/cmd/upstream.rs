@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::exit::{Exit, print};
+use super::greeting::DATABASE;
 use super::store::STORE_FILE;
 use super::{import, keygen, serve};
 use crate::cli::{self, Command, Early, ImportFlags, KeygenFlags};
@@ -11,8 +12,6 @@ use crate::settings;
 use crate::upstream::{Asked, Program};
 use hbb_core::identity::ServerKey;
 
-/// The database in the working directory, if DB_URL names no other.
-const DATABASE: &str = "db_v2.sqlite3";
 const KEYS_USAGE: &str = "\
 Usage: rustdesk-utils genkeypair
        rustdesk-utils validatekeypair PUBLIC_KEY SECRET_KEY

@@ -46,6 +46,13 @@ impl Flags {
     }
 }
 
+/// The name of each word as a variable, once.
+pub fn variables() -> impl Iterator<Item = String> {
+    let is_new = |at: usize, word: &Word| WORDS.iter().take(at).all(|it| it.name != word.name);
+    let words = WORDS.iter().enumerate().filter(|(_, word)| word.has_value);
+    words.filter(move |(at, word)| is_new(*at, word)).map(|(_, word)| word.variable())
+}
+
 impl Program {
     /// The program that is named so, folders and all; None for our own name and any other.
     pub fn called(name: &Path) -> Option<Self> {

@@ -65,6 +65,11 @@ impl Word {
         self.of.is_none_or(|of| of == program)
     }
 
+    /// Its name as a variable.
+    pub fn variable(&self) -> String {
+        self.name.to_ascii_uppercase().replace('-', "_")
+    }
+
     /// What becomes of it, in words.
     pub fn fate(&self) -> String {
         match self.meaning {
@@ -148,7 +153,7 @@ pub(super) fn help(program: Program) -> String {
     }
     text.push_str("\nVariables, also in .env:\n");
     for word in WORDS.iter().filter(|word| word.is_of(program) && word.letter.is_none()) {
-        let name = word.name.to_ascii_uppercase().replace('-', "_");
+        let name = word.variable();
         text.push_str(&format!("  {name:<26} {}\n", word.fate().replace('`', "")));
     }
     text + "\nAll that hbb itself can do: hbb serve --help\n"

@@ -135,3 +135,17 @@ fn what_took_the_place_of_the_socket_stays_at_the_end() {
     assert!(server.terminate(PATIENCE).success());
     assert_eq!(fs::read_to_string(&path).unwrap(), "of another");
 }
+
+#[test]
+fn a_word_that_is_no_command_ends_with_2() {
+    let server = Server::start(&[]);
+    // It is no failure of the server, which a restart might help.
+    for words in [&["dance"][..], &["--json", "dance"], &["status", "more"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hbb"));
+        let ended = command.args(["ctl", "--data"]).arg(server.data()).args(words).output();
+        let ended = ended.unwrap();
+        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{words:?}: {said}");
+        assert!(said.contains("Those there are: status"), "{words:?}: {said}");
+    }
+}

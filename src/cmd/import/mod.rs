@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use found::{Found, LeftOut};
 
 use super::exit::{Exit, print};
-use super::store::{self, STORE_FILE};
+use super::store::{self, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
 use crate::file::{draft_of, open_file, sync_folder};
 use crate::sqlite::{self, Bytes, Database, Value};
@@ -38,6 +38,7 @@ struct Read {
     records: BTreeMap<PeerId, Record>,
     left_out: LeftOut,
     is_cut_short: bool,
+    is_database: bool,
 }
 
 impl Read {
@@ -76,6 +77,7 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let before = here.records.len();
     let (mut new, mut same, mut other) = (0_usize, 0_usize, 0_usize);
     let (left_out, is_cut_short) = (read.left_out, read.is_cut_short);
+    let marker = (read.is_database && !flags.dry_run).then(|| path.with_file_name(IMPORTED_FILE));
     for (id, record) in read.records {
         match here.records.get(&id) {
             None => new += 1,
@@ -103,17 +105,24 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
                  comes after its last whole write is not here, nor would SQLite read it.\n";
     }
     if new == 0 && (other == 0 || !replace) {
+        note_import(marker.as_deref());
         return print(&(text + "There is nothing to write.\n"));
     }
     if flags.dry_run {
         return print(&(text + "Nothing was written: this was a dry run.\n"));
     }
     here.replace(&path)?;
+    note_import(marker.as_deref());
     text += &format!("{} has {all} devices now, {before} before.", path.display());
     if all > Limits::default().peers {
         text += &format!(" Start the server with --max-peers of at least {all}.");
     }
     print(&(text + "\n"))
+}
+
+/// Keeps `serve` from pointing at the database for good; without it, it only says too much.
+fn note_import(marker: Option<&Path>) {
+    drop(marker.map(File::create_new));
 }
 
 /// `hbb export --peers`.
@@ -229,7 +238,8 @@ fn database(path: &Path, file: &File) -> Result<Read, Exit> {
     let at_first = state();
     let database =
         Database::new(file, log.as_ref().map(|log| log as &dyn Bytes)).map_err(failed)?;
-    let mut read = Read { is_cut_short: database.is_cut_short(), ..Read::default() };
+    let mut read =
+        Read { is_cut_short: database.is_cut_short(), is_database: true, ..Read::default() };
     let (mut refused, mut told) = (Ok(()), 0);
     let walked = database.rows(TABLE, &COLUMNS, &mut |values, pages| {
         if pages / PROGRESS_PAGES > told {
