@@ -126,8 +126,7 @@ enum Accepted {
     Signalling(SignallingHandle, Beginning),
     /// Its first message, if that was read already.
     Relay(RelayHandle, Option<Vec<u8>>),
-    /// On the relay's port nobody is asked.
-    Console(Option<SignallingHandle>),
+    Console(console::Owner),
 }
 
 /// Serves a connection to its end, or until it must give way.
@@ -157,7 +156,7 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
             conversation::serve(connection, beginning, rendezvous).await;
         }
         Ok(Accepted::Relay(relay, first)) => relaying::serve(connection, first, relay).await,
-        Ok(Accepted::Console(rendezvous)) => console::serve(connection.link, rendezvous).await,
+        Ok(Accepted::Console(owner)) => console::serve(connection.link, owner).await,
         Err(reason) => entrance.refuse(connection.place.ip(), reason).await,
     }
 }
@@ -174,7 +173,7 @@ impl Entrance {
             }
             Self::NatTest { rendezvous, console } => {
                 Ok(match *console && is_console(connection).await? {
-                    true => Accepted::Console(Some(rendezvous.clone())),
+                    true => Accepted::Console(console::Owner::Rendezvous(rendezvous.clone())),
                     false => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
                 })
             }
@@ -185,7 +184,7 @@ impl Entrance {
             Self::NoApi(_) => Err(refuse_call(&mut connection.link).await),
             Self::Relay { relay, console } => {
                 Ok(match *console && is_console(connection).await? {
-                    true => Accepted::Console(None),
+                    true => Accepted::Console(console::Owner::Relay(relay.clone())),
                     false => Accepted::Relay(relay.clone(), None),
                 })
             }

@@ -331,6 +331,8 @@ pub struct SessionRow {
     pub bytes: u64,
     /// Bytes a second since it was last asked for, or since it began.
     pub rate: u64,
+    /// The highest of the rates that were asked for.
+    pub peak: u64,
     /// Its rate is the limited one because of an address.
     pub limited: bool,
     /// It may be quiet for an hour (C69).

@@ -52,7 +52,13 @@ fn c076_relays_and_always_relay_are_shown_and_set() {
     assert_eq!(console("no such command\n"), "");
     // Over IPv6, without an end of line, and on the relay's port.
     assert_eq!(says("::1", over_v6(nat_port(&server)), "rs"), "three.example\n");
-    assert_eq!(says("127.0.0.1", relay_port(&server), "h\n"), "h\n");
+    assert_eq!(says("127.0.0.1", relay_port(&server), "h\n"), "h\nusage(u)\n");
+    // A relay as it would be chosen: quoted, without an end of line, those listed in turn.
+    assert_eq!(console("rs one.example,two.example\n"), "");
+    let mut chosen = [console("tg 192.0.2.1\n"), console("test-geo 192.0.2.1 198.51.100.1\n")];
+    chosen.sort();
+    assert_eq!(chosen, ["\"one.example\"", "\"two.example\""]);
+    assert_eq!(console("tg nowhere\n"), "");
 }
 
 #[test]
@@ -81,4 +87,28 @@ fn c071_with_a_console_legs_of_this_machine_pair() {
     let mut legs = ["127.0.0.1"; 2].map(|ip| leg(ip, relay_port(&server), "a token"));
     let [one, other] = &mut legs;
     is_pair(one, other);
+}
+
+#[test]
+fn c076_usage_lists_sessions_to_this_machine_alone() {
+    let server = with_console(&["--key="]);
+    let port = relay_port(&server);
+    assert_eq!(says("127.0.0.1", port, "u\n"), "");
+    let mut legs = ["127.0.0.1"; 2].map(|ip| leg(ip, port, "a token"));
+    let [one, other] = &mut legs;
+    is_pair(one, other);
+    let second = other.0.local_addr().unwrap();
+    let told = says("127.0.0.1", port, "u\n");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let [from, secs, size, rates @ ..] = words.as_slice() else { panic!("{told}") };
+    assert_eq!((*from, *size), (format!("{second}:").as_str(), "0.00MB"), "{told}");
+    assert!(secs.strip_suffix('s').is_some_and(|secs| secs.parse::<u64>().is_ok()), "{told}");
+    assert_eq!(rates.len(), 3, "{told}");
+    assert!(rates.iter().all(|rate| rate.ends_with("kb/s")), "{told}");
+    // The same bytes from another address are no frame, and get no answer.
+    let mut stranger = Caller::from(A_IP, port);
+    stranger.say_raw(b"usage of it all\n");
+    stranger.0.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+    stranger.is_closed();
 }

@@ -6,9 +6,11 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use super::Rendezvous;
+use super::policy::Ends;
 
 /// What `h` prints.
-const HELP: &str = "h\nrelay-servers(rs) <separated by ,>\nalways-use-relay(aur) <Y/N>\n";
+const HELP: &str = "h\nrelay-servers(rs) <separated by ,>\nalways-use-relay(aur) <Y/N>\n\
+                    test-geo(tg) <ip1> <ip2>\n";
 
 /// What a console command led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,15 @@ impl Rendezvous {
             ("always-use-relay" | "aur", Some(word)) => {
                 self.policy.always_relay = word == "Y";
                 ConsoleAnswer::default()
+            }
+            ("test-geo" | "tg", Some(initiator)) => {
+                let target = words.next().unwrap_or(initiator);
+                let (Ok(initiator), Ok(target)) = (initiator.parse(), target.parse()) else {
+                    return ConsoleAnswer::default();
+                };
+                let turn = self.take_turn();
+                let ends = Ends { initiator, target, target_web: false };
+                answer(["\"", &self.policy.relay_for(ends, turn), "\""].concat())
             }
             _ => ConsoleAnswer::default(),
         }

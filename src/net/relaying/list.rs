@@ -50,6 +50,8 @@ struct RateSample {
     bytes: u64,
     /// Bytes a second before that.
     rate: u64,
+    /// The highest of them.
+    peak: u64,
 }
 
 /// All sessions that run.
@@ -66,7 +68,7 @@ impl SessionList {
     pub(crate) fn start(&mut self, now: Time, session: NewSession) -> Listed {
         self.last_number += 1;
         let (number, traffic) = (self.last_number, Arc::<Traffic>::default());
-        let sample = RateSample { at: now, bytes: 0, rate: 0 };
+        let sample = RateSample { at: now, bytes: 0, rate: 0, peak: 0 };
         let running =
             RunningSession { session, since: now, traffic: Arc::clone(&traffic), sample, seen: 0 };
         self.sessions.insert(number, running);
@@ -153,7 +155,7 @@ impl RunningSession {
         let span = now.since_ms(sample.at);
         if span >= RATE_MS_MIN {
             let rate = bytes.saturating_sub(sample.bytes).saturating_mul(1000) / span;
-            self.sample = RateSample { at: now, bytes, rate };
+            self.sample = RateSample { at: now, bytes, rate, peak: sample.peak.max(rate) };
         }
         let NewSession { ends, terms, .. } = self.session;
         SessionRow {
@@ -162,6 +164,7 @@ impl RunningSession {
             secs: self.secs(now),
             bytes,
             rate: self.sample.rate,
+            peak: self.sample.peak,
             limited: terms.limited,
             tunnel: terms.conn_type == ConnType::Tunnel,
         }

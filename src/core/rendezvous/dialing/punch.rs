@@ -175,7 +175,7 @@ impl Rendezvous {
     }
 
     /// Counts up for relays that take turns.
-    pub(super) fn take_turn(&mut self) -> usize {
+    pub(in crate::rendezvous) fn take_turn(&mut self) -> usize {
         self.turn = self.turn.wrapping_add(1);
         self.turn
     }
