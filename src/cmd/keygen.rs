@@ -28,6 +28,8 @@ pub(super) const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
 /// A key by itself, which some programs write as it is.
 const SECRET_BYTES: u64 = 64;
+/// Half of one.
+const SEED_BYTES: u64 = 32;
 /// Characters of a key and of a pair, without padding.
 const KEY_CHARS: usize = 43;
 const SECRET_CHARS: usize = 86;
@@ -405,6 +407,10 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
             "It holds a key's 64 bytes, not their text: 'base64 -w0 {}' writes that.",
             path.display()
         ),
+        ErrorKind::InvalidData if matches!(bytes, Ok(SEED_BYTES)) => {
+            "It holds 32 bytes and no text: a public key or half of a secret one. Restore the key \
+             file from a backup."
+        }
         ErrorKind::InvalidData => {
             "It is no plain text: an editor may have saved it as UTF-16. Save it as UTF-8."
         }

@@ -40,9 +40,10 @@ fn a_key_file_as_found_in_the_wild_is_read_or_named() {
     let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n";
     for (text, said) in [
         (openssh.as_bytes().to_vec(), "a key of OpenSSH"),
-        (public.clone().into_bytes(), "a public key"),
+        (public.clone().into_bytes(), "a public key or a bare seed"),
         (utf16(&secret), "Save it as UTF-8"),
         (vec![b'A'; 2000], "far too large"),
+        (vec![0xfe; 32], "holds 32 bytes and no text"),
         (vec![0xfe; 64], "64 bytes, not their text: 'base64 -w0 "),
     ] {
         fs::write(&file, text).unwrap();

@@ -42,7 +42,9 @@ impl fmt::Display for KeyError {
         out.write_str(match self {
             Self::NotBase64 => "not base64 text",
             Self::WrongLength => "not 64 bytes in base64 (88 characters), it may be cut short",
-            Self::PublicKey => "it is a public key (44 characters), the secret one has 88",
+            Self::PublicKey => {
+                "it is a public key or a bare seed (44 characters), the secret one has 88"
+            }
             Self::Foreign => {
                 "it is a key of OpenSSH or OpenSSL, RustDesk's is one line of 88 characters"
             }
@@ -69,15 +71,20 @@ impl ServerKey {
 
     /// Reads the text of a secret key file: base64 of seed and public key, 64 bytes in all.
     /// What editors and shells leave around it is put aside (a byte order mark, quotes, blanks,
-    /// broken lines) and missing padding is forgiven (§5.1); the halves must match.
+    /// broken lines) and missing padding is forgiven (§5.1), as are the URL's alphabet, the label
+    /// of a pair's line and UTF-16 without a mark; the halves must match.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let mut bytes = [0; 64];
-        let text = text.trim_start_matches('\u{feff}').trim();
-        if text.starts_with("-----BEGIN") || text.starts_with("ssh-") {
+        // UTF-16 without a mark is this text with zeros between; a pair has a line of its own.
+        let text = text.replace(['\0', '\u{feff}'], "").replace('-', "+").replace('_', "/");
+        let text = text.split_once("Secret Key:").map_or(&*text, |(_, secret)| secret).trim();
+        let text = text.strip_prefix("key=").unwrap_or(text).trim();
+        if text.starts_with("+++++BEGIN") || text.starts_with("ssh+") {
             return Err(KeyError::Foreign);
         }
-        let quoted = |quote| text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
-        let text = quoted('"').or_else(|| quoted('\'')).unwrap_or(text);
+        let quoted = |open, end| text.strip_prefix(open).and_then(|text| text.strip_suffix(end));
+        let pairs = [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
+        let text = pairs.iter().find_map(|(open, end)| quoted(*open, *end)).unwrap_or(text);
         let text = text.trim_end_matches(|c: char| c == '=' || c.is_ascii_whitespace());
         let length = match Base64NoPadding::decode(&mut bytes, text, Some(b" \t\r\n")) {
             Ok(decoded) => decoded.len(),
@@ -239,7 +246,6 @@ mod tests {
         assert_eq!(ServerKey::parse(SECRET.trim_end_matches("uA==")), Err(KeyError::WrongLength));
         assert_eq!(ServerKey::parse(&[SECRET, "AAAA"].concat()), Err(KeyError::NotBase64));
         assert_eq!(ServerKey::parse(&SECRET.replace("==", "QAAA")), Err(KeyError::WrongLength));
-        assert_eq!(ServerKey::parse(&SECRET.replace('/', "_")), Err(KeyError::NotBase64));
         assert_eq!(ServerKey::parse(&SECRET.replace("AAEC", "BAEC")), Err(KeyError::PairDiffers));
         assert_eq!(ServerKey::parse(&encode(&[0; 64])), Err(KeyError::ZeroSeed));
         assert_eq!(ServerKey::from_seed([0; 32]), Err(KeyError::ZeroSeed));
@@ -264,6 +270,18 @@ mod tests {
             format!("'{SECRET}'"),
             format!("{first}\r\n{second}\r\n"),
             format!("{first}\n  {second} =="),
+        ] {
+            assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
+        }
+        let utf16: String = SECRET.chars().flat_map(|c| [c, '\0']).collect();
+        for text in [
+            utf16,
+            SECRET.replace('/', "_").replace('+', "-"),
+            format!("\u{201c}{SECRET}\u{201d}"),
+            format!("\u{2018}{SECRET}\u{2019}\n"),
+            format!("key={SECRET}\n"),
+            format!("key = \"{SECRET}\"").replace(" = ", "="),
+            format!("Public Key:  {PUBLIC}\nSecret Key:  {SECRET}\n"),
         ] {
             assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
         }
