@@ -20,7 +20,7 @@ setup() {
   for pair in gcc:gcc g++:g++ ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static qemu-arm:qemu-user busybox:busybox make:make \
-    qemu-system-arm:qemu-system-arm cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
+    qemu-system-arm:qemu-system-arm qemu-system-x86_64:qemu-system-x86 ubinize:mtd-utils cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
     debootstrap:debootstrap lintian:lintian mandoc:mandoc ufw:ufw \
     systemd-nspawn:systemd-container systemd-analyze:systemd yamllint:yamllint \
     zsh:zsh fish:fish nginx:nginx-light haproxy:haproxy caddy:caddy zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client \

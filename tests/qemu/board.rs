@@ -11,13 +11,46 @@ pub(crate) struct Board {
     emulator: &'static str,
     machine: &'static str,
     processor: &'static str,
+    /// What the kernel calls the serial console, and qemu how a virtual device is reached.
+    console: &'static str,
+    pub(crate) bus: &'static str,
     pub(crate) memory_mb: u32,
     /// How many of the crowd's sessions stream at once, the others being quiet.
     pub(crate) streams: usize,
 }
 
+/// Debian's kernel for PCs, the one that has the file systems of raw flash. Emulated, where KVM is
+/// too: not every processor that is offered there can be had.
+pub(crate) const PC: Board = Board {
+    triple: "x86_64-unknown-linux-musl",
+    emulator: "qemu-system-x86_64",
+    machine: "pc",
+    processor: "max",
+    console: "ttyS0",
+    bus: "pci",
+    memory_mb: 128,
+    streams: 30,
+};
+
 /// What a machine with a disk has: f2fs and what it compresses with take room too.
 const DISK_MEMORY_MB: u32 = 128;
+/// What a machine with flash has. Of this the kernel gets what is below the flash, and the loader
+/// what is above.
+pub(crate) const FLASH_MEMORY_MB: u32 = 224;
+/// Where in its memory the flash is, and how large: what a router of 32 MB has for its own files.
+pub(crate) const FLASH_AT: u64 = 160 << 20;
+pub(crate) const FLASH_BYTES: u64 = 16 << 20;
+/// What is erased at once.
+pub(crate) const ERASE_BYTES: usize = 64 << 10;
+
+/// What outlives a machine.
+pub(crate) enum Storage<'a> {
+    /// An image for a block device.
+    Disk(&'a Path),
+    /// Its memory, a part of which is flash that is written to without a delay, in single bytes, as
+    /// NOR flash is; and the file system on it.
+    Flash(&'a Path, &'static str),
+}
 
 /// Debian's kernel for all 64-bit machines, on a small core.
 pub(crate) const AARCH64: Board = Board {
@@ -25,6 +58,8 @@ pub(crate) const AARCH64: Board = Board {
     emulator: "qemu-system-aarch64",
     machine: "virt",
     processor: "cortex-a53",
+    console: "ttyAMA0",
+    bus: "device",
     // Its kernel leaves 35, and some 8 of these when all has started: that is enough for what it
     // holds for a few sessions that stream at once, and mostly not for 30.
     memory_mb: 64,
@@ -38,6 +73,8 @@ pub(crate) const ARMV7: Board = Board {
     // That kernel has no long addresses.
     machine: "virt,highmem=off",
     processor: "cortex-a7",
+    console: "ttyAMA0",
+    bus: "device",
     // Its kernel leaves 46.
     memory_mb: 64,
     streams: 30,
@@ -45,22 +82,54 @@ pub(crate) const ARMV7: Board = Board {
 
 impl Board {
     /// The emulator with kernel and initramfs; networks and disks are for the caller.
-    pub(crate) fn command(&self, with_disk: bool) -> Command {
+    pub(crate) fn command(&self, storage: Option<&Storage>) -> Command {
         need("cpio", "cpio");
         need("setpriv", "util-linux");
         self.make_guest();
         // Whatever ends this process ends the machine.
         let mut command = Command::new("setpriv");
-        let emulator = need(self.emulator, "qemu-system-arm");
+        let package = if self.is_pc() { "qemu-system-x86" } else { "qemu-system-arm" };
+        let emulator = need(self.emulator, package);
         command.args(["--pdeathsig", "KILL"]).arg(emulator);
         command.args(["-M", self.machine, "-cpu", self.processor]);
-        let memory_mb = if with_disk { DISK_MEMORY_MB } else { self.memory_mb };
+        if self.is_pc() {
+            // Its clocks go by instructions: those of a PC are tried against each other at boot,
+            // where the kernel of a busy machine waits for ever.
+            command.args(["-icount", "shift=3"]);
+        }
+        let memory_mb = match storage {
+            None => self.memory_mb,
+            Some(Storage::Disk(_)) => DISK_MEMORY_MB,
+            Some(Storage::Flash(..)) => FLASH_MEMORY_MB,
+        };
         command.args(["-m", &memory_mb.to_string(), "-no-reboot"]);
         command.args(["-display", "none", "-monitor", "none", "-serial", "stdio"]);
         let made = folder().join(self.triple);
         command.arg("-kernel").arg(made.join("kernel"));
         command.arg("-initrd").arg(made.join("initramfs"));
-        command.args(["-append", "console=ttyAMA0 quiet cma=0 panic=-1 rdinit=/init"]);
+        let mut words = format!("console={} quiet cma=0 panic=-1 rdinit=/init", self.console);
+
+        match storage {
+            None => {}
+            Some(Storage::Disk(path)) => {
+                // What the guest was told is on the disk is there, whatever ends the emulator.
+                let drive = "if=none,id=disk,format=raw,cache=writethrough,file=";
+                command.arg("-drive").arg(format!("{drive}{}", path.display()));
+                command.arg("-device").arg(format!("virtio-blk-{},drive=disk", self.bus));
+            }
+            Some(Storage::Flash(path, system)) => {
+                let memory = "memory-backend-file,id=memory,share=on,size=";
+                let (size, file) = (format!("{memory_mb}M"), path.display());
+                command.arg("-object").arg(format!("{memory}{size},mem-path={file}"));
+                command.args(["-machine", "memory-backend=memory"]);
+                let (at, size, erase) = (FLASH_AT, FLASH_BYTES, ERASE_BYTES);
+                words += &format!(
+                    " mem={}M flash={at:#x},{size:#x},{erase:#x},{system}",
+                    FLASH_AT >> 20
+                );
+            }
+        }
+        command.args(["-append", &words]);
         command
     }
 
@@ -75,6 +144,10 @@ impl Board {
         let status = Command::new(script).arg(self.triple).arg(folder()).status().unwrap();
         assert!(status.success(), "no guest for {}: see above", self.triple);
         made.push(self.triple);
+    }
+
+    pub(crate) fn is_pc(&self) -> bool {
+        self.bus == "pci"
     }
 
     pub(crate) fn binary_bytes(&self) -> u64 {

@@ -1,13 +1,15 @@
 //! A running machine: two networks, perhaps a disk, and its serial console, over which it does
 //! what it is told. Knows nothing of the program under test.
 
+use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::board::Board;
+use crate::board::{Board, ERASE_BYTES, FLASH_AT, FLASH_BYTES, Storage};
 use crate::console::lines;
 use crate::network::network_of;
 
@@ -27,31 +29,30 @@ pub(crate) struct Outside<'a> {
     /// For each network the port here that leads to `port` there, with its neighbours.
     pub(crate) doors: [u16; 2],
     pub(crate) port: u16,
-    pub(crate) disk: Option<&'a Path>,
+    pub(crate) storage: Option<&'a Storage<'a>>,
 }
 
 impl Machine {
     /// Powers it on and waits until it listens to the console.
     pub(crate) fn boot(board: &Board, outside: &Outside) -> Self {
-        let mut command = board.command(outside.disk.is_some());
+        let mut command = board.command(outside.storage);
         for (network, door) in outside.doors.iter().enumerate() {
             command.arg("-netdev").arg(network_of(network, *door, outside.port));
             let mac = format!("52:54:00:00:00:0{}", network + 2);
-            command.args(["-device", &format!("virtio-net-device,netdev=n{network},mac={mac}")]);
-        }
-        if let Some(disk) = outside.disk {
-            // What the guest was told is on the disk is there, whatever becomes of the emulator.
-            let drive = "if=none,id=disk,format=raw,cache=writethrough,file=";
-            command.arg("-drive").arg(format!("{drive}{}", disk.display()));
-            command.args(["-device", "virtio-blk-device,drive=disk"]);
+            let card = format!("virtio-net-{},netdev=n{network},mac={mac}", board.bus);
+            command.args(["-device", &card]);
         }
         let powered_on = Instant::now();
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut emulator = command.spawn().unwrap();
         let console = emulator.stdin.take().unwrap();
         let lines = lines(emulator.stdout.take().unwrap());
-        let machine = Self { emulator, console, lines, powered_on };
-        let (output, up) = machine.answer().unwrap();
+        let mut machine = Self { emulator, console, lines, powered_on };
+        let (mut output, mut up) = machine.answer().unwrap();
+        if let (Some(Storage::Flash(memory, _)), "flash") = (outside.storage, up.as_str()) {
+            tell_of_writes(memory);
+            (output, up) = machine.try_run("go").unwrap();
+        }
         assert_eq!(up, "up", "{output}");
         machine
     }
@@ -95,6 +96,32 @@ impl Machine {
         let _ = self.emulator.kill();
         let _ = self.emulator.wait();
     }
+}
+
+/// The kernel's driver of flash in memory leaves open how much is written at once (its mtd_info has
+/// 0 for it), and UBI refuses that. So it is put there: after size, erase block and writes of one
+/// byte, in that part of the memory which is the kernel's.
+fn tell_of_writes(memory: &Path) {
+    const PIECE: usize = 16 << 20;
+    let erase = u32::try_from(ERASE_BYTES).unwrap();
+    let words =
+        [&FLASH_BYTES.to_le_bytes()[..], &erase.to_le_bytes(), &1u32.to_le_bytes()].concat();
+    let known = [&words[..], &[0; 4]].concat();
+    let file = File::options().read(true).write(true).open(memory).unwrap();
+    let mut found = 0;
+    for at in (0..FLASH_AT).step_by(PIECE) {
+        let mut piece = vec![0; PIECE];
+        file.read_exact_at(&mut piece, at).unwrap();
+        // Members of a struct are where multiples of four are.
+        for offset in (0..PIECE - known.len()).step_by(4) {
+            if piece[offset..offset + known.len()] == known {
+                let place = at + u64::try_from(offset + words.len()).unwrap();
+                file.write_all_at(&1u32.to_le_bytes(), place).unwrap();
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 0, "no flash in the machine's memory");
 }
 
 impl Drop for Machine {

@@ -1,6 +1,6 @@
 //! The release binary of each ARM triple under a real kernel of that machine, in an emulator:
 //! start, register, punch, relay, reload, a clock that jumps, a crowd in little memory, SIGTERM,
-//! power cuts. C14, C34, C42, C43, C45, C57, C65, C70.
+//! power cuts; that for PCs on raw flash. C14, C34, C42, C43, C45, C57, C65, C70.
 //!
 //! Modelled clients run outside and reach the guest through two networks, so that it sees them at
 //! two addresses.
@@ -13,6 +13,7 @@ mod board;
 mod chance;
 mod console;
 mod crowd;
+mod flash;
 mod machine;
 #[path = "../model/mod.rs"]
 mod model;
@@ -25,7 +26,7 @@ mod sessions;
 
 use std::time::Duration;
 
-use board::{AARCH64, ARMV7, Board};
+use board::{AARCH64, ARMV7, Board, PC};
 use crowd::{Crowd, is_online};
 use model::initiator::{Asks, Path};
 use model::target::Target;
@@ -69,6 +70,16 @@ fn armv7_survives_power_cuts_on_ext4() {
 #[test]
 fn armv7_survives_power_cuts_on_f2fs() {
     power::cut_again_and_again(&ARMV7, FileSystem::F2fs);
+}
+
+#[test]
+fn pc_survives_power_cuts_on_jffs2() {
+    power::cut_again_and_again(&PC, FileSystem::Jffs2);
+}
+
+#[test]
+fn pc_survives_power_cuts_on_ubifs() {
+    power::cut_again_and_again(&PC, FileSystem::Ubifs);
 }
 
 /// One machine from power on to power off.

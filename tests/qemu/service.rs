@@ -1,10 +1,9 @@
 //! The program under test inside a machine: started, asked, told to end, all over the console.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use crate::board::Board;
+use crate::board::{Board, Storage};
 use crate::machine::{Machine, Outside};
 use crate::model::server::free_ports;
 
@@ -24,9 +23,9 @@ pub(crate) struct Service {
 
 impl Service {
     /// The machine, the server not yet started.
-    pub(crate) fn boot(board: &Board, disk: Option<&Path>) -> Self {
+    pub(crate) fn boot(board: &Board, storage: Option<&Storage>) -> Self {
         let doors = [free_ports(), free_ports()];
-        let machine = Machine::boot(board, &Outside { doors, port: PORT, disk });
+        let machine = Machine::boot(board, &Outside { doors, port: PORT, storage });
         Self { machine, doors, key: String::new() }
     }
 
