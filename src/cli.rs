@@ -4,6 +4,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)] // help texts, for a terminal
 
+mod backup;
 mod ctl;
 mod doctor;
 mod import;
@@ -16,9 +17,10 @@ use core::fmt;
 use argh::ArgsInfo;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
+pub use backup::{BackupFlags, RestoreFlags};
 #[cfg(feature = "testing")]
 pub use ctl::CtlCommand;
-pub use ctl::{CTL_COMMANDS, NO_SUCH_COMMAND, no_such_command};
+pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
 pub use doctor::DoctorFlags;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
@@ -70,6 +72,10 @@ pub enum Command {
     Import(ImportFlags),
     /// Judge the store, or save what a damaged one holds.
     Store(StoreFlags),
+    /// Write all that a server needs into one file.
+    Backup(BackupFlags),
+    /// Put back what 'hbb backup' wrote.
+    Restore(RestoreFlags),
 }
 
 /// Run the ID server and the relay, in the foreground.
@@ -224,40 +230,6 @@ impl fmt::Debug for ServeFlags {
     }
 }
 
-/// Query and control the running server.
-#[derive(FromArgs, Debug)]
-#[cfg_attr(feature = "testing", derive(ArgsInfo))]
-#[argh(
-    subcommand,
-    name = "ctl",
-    help_triggers("-h", "--help", "help"),
-    usage = "[<flags>] COMMAND [WORD]",
-    example = "{command_name} status",
-    example = "{command_name} peers part=4711 count=20",
-    example = "{command_name} --json sessions",
-    example = "{command_name} ban 192.0.2.0/24",
-    note = "Whom 'ban' shuts out is kept in banned.txt in the directory of --data.",
-    note = "The socket belongs to the user and group that the server runs as."
-)]
-pub struct CtlFlags {
-    /// PATH of the socket; if not given, that of --flags or --data, else the first that exists of
-    /// /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory
-    #[argh(option)]
-    pub control: Option<String>,
-    /// DIR of 'hbb serve --data'
-    #[argh(option)]
-    pub data: Option<String>,
-    /// FILE of 'hbb serve --flags'
-    #[argh(option)]
-    pub flags: Option<String>,
-    /// answer in JSON, errors too, as {"error": "..."}
-    #[argh(switch)]
-    pub json: bool,
-    /// what to do
-    #[argh(positional, greedy, hidden_help)]
-    pub words: Vec<String>,
-}
-
 /// The flags of `serve`, given to `check`.
 #[derive(Debug)]
 pub struct CheckFlags(pub Box<ServeFlags>);
@@ -303,7 +275,10 @@ impl ArgsInfo for Command {
             of::<CheckFlags>(),
             of::<CtlFlags>(),
             of::<DoctorFlags>(),
+            of::<ImportFlags>(),
             of::<StoreFlags>(),
+            of::<BackupFlags>(),
+            of::<RestoreFlags>(),
         ];
         argh::CommandInfoWithArgs { commands, ..argh::CommandInfoWithArgs::default() }
     }
@@ -393,7 +368,17 @@ fn split<'a>(args: &[&'a str]) -> Vec<&'a str> {
             None => words.push(arg),
         }
     }
+    // argh takes a dash for a flag unless it stands last, behind what ends the flags.
+    if let Some(at) = words.iter().skip(1).position(|word| *word == "-").filter(|_| has_file(args))
+    {
+        words.remove(at + 1);
+        words.extend(["--", "-"]);
+    }
     words
+}
+
+fn has_file(args: &[&str]) -> bool {
+    matches!(args, ["backup" | "restore", ..])
 }
 
 fn is_flag(text: &str) -> bool {
@@ -406,8 +391,12 @@ fn told(early: EarlyExit, first: &str) -> Early {
         let more = if first == "ctl" { ctl::help() } else { String::new() };
         return Early::Asked(early.output + &more);
     }
-    let known = ["serve", "keygen", "export", "check", "ctl", "doctor", "store"].contains(&first);
-    let command = if known { [" ", first].concat() } else { String::new() };
+    let known = "serve keygen export check ctl doctor import store backup restore";
+    let command = if known.split(' ').any(|word| word == first) {
+        [" ", first].concat()
+    } else {
+        String::new()
+    };
     Early::Wrong(
         [&early.output, &hint(&early.output), "See 'hbb", &command, " --help'.\n"].concat(),
     )

@@ -66,6 +66,9 @@ _hbb() {
             doctor)
                 cmd="hbb_doctor"
                 ;;
+            import)
+                cmd="hbb_import"
+                ;;
             store)
                 cmd="hbb_store"
                 ;;
@@ -75,13 +78,19 @@ _hbb() {
             salvage)
                 cmd="hbb_store_salvage"
                 ;;
+            backup)
+                cmd="hbb_backup"
+                ;;
+            restore)
+                cmd="hbb_restore"
+                ;;
         esac
     done
 
     case "${cmd}" in
         hbb)
             opts="--help --version -V"
-            cmds="serve keygen export check ctl doctor store"
+            cmds="serve keygen export check ctl doctor import store backup restore"
             case "${prev}" in
                 *)
                     COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
@@ -496,6 +505,23 @@ _hbb() {
                     ;;
             esac
             ;;
+        hbb_import)
+            opts="--help --data --merge --dry-run"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --merge)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
         hbb_store)
             opts="--help --data --to"
             cmds="check salvage"
@@ -517,6 +543,44 @@ _hbb() {
         hbb_store_check)
             ;;
         hbb_store_salvage)
+            ;;
+        hbb_backup)
+            opts="--help --data --flags --control --force"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --control)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_restore)
+            opts="--help --data --flags --force --dry-run"
+            case "${prev}" in
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
             ;;
     esac
 }

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -51,7 +51,10 @@ complete -c hbb -n '__fish_hbb_using_command' -f -a 'export' -d 'Print what clie
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'check' -d 'Look for mistakes without starting anything.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'ctl' -d 'Query and control the running server.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'doctor' -d 'Try a server from another machine, as clients would.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'import' -d 'Take over the devices of another server.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'store' -d 'Judge the store, or save what a damaged one holds.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'backup' -d 'Write all that a server needs into one file.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'restore' -d 'Put back what \'hbb backup\' wrote.'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
@@ -172,8 +175,22 @@ complete -c hbb -n '__fish_hbb_using_command doctor' -l skip -r -d 'names of che
 complete -c hbb -n '__fish_hbb_using_command doctor' -l from-inside -d 'this machine is in the server\'s network: say whether the router leads its public address back inside (hairpin NAT)'
 complete -c hbb -n '__fish_hbb_using_command doctor' -l timeout -r -d 'SECONDS to wait for each answer, 1 to 60 (3); all of it takes four times as long at most'
 complete -c hbb -n '__fish_hbb_using_command doctor' -l json -d 'answer in JSON'
+complete -c hbb -n '__fish_hbb_using_command import' -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command import' -l data -x -a '(__fish_complete_path)' -d 'DIR with the store; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command import' -l merge -r -d 'which device has an ID that is known here already: keep the one here or replace it (keep)'
+complete -c hbb -n '__fish_hbb_using_command import' -l dry-run -d 'say what would be done and write nothing'
 complete -c hbb -n '__fish_hbb_using_command store' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command store' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the store; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command store' -f -l to -x -a '(__fish_complete_path)' -d 'FILE for what is salvaged, not there yet; hbb.store.salvaged in DIR if not given'
 complete -c hbb -n '__fish_hbb_using_command store' -f -a 'check' -d 'read all of the store and change nothing'
 complete -c hbb -n '__fish_hbb_using_command store' -f -a 'salvage' -d 'write what a damaged store still holds to a new file'
+complete -c hbb -n '__fish_hbb_using_command backup' -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command backup' -l data -x -a '(__fish_complete_path)' -d 'DIR of \'hbb serve --data\'; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command backup' -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\', which is backed up and says where the rest is'
+complete -c hbb -n '__fish_hbb_using_command backup' -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket for \'hbb ctl\', if the server has it elsewhere'
+complete -c hbb -n '__fish_hbb_using_command backup' -l force -d 'replace a file that is there, once the new one is whole'
+complete -c hbb -n '__fish_hbb_using_command restore' -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command restore' -l data -x -a '(__fish_complete_path)' -d 'DIR to put it into; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command restore' -l flags -x -a '(__fish_complete_path)' -d 'FILE to write the settings to; they are left out if it is not given'
+complete -c hbb -n '__fish_hbb_using_command restore' -l force -d 'restore where there are a key or devices already'
+complete -c hbb -n '__fish_hbb_using_command restore' -l dry-run -d 'say what is in the backup and change nothing'

@@ -20,7 +20,10 @@ _hbb() {
                 'check:Look for mistakes without starting anything.'
                 'ctl:Query and control the running server.'
                 'doctor:Try a server from another machine, as clients would.'
+                'import:Take over the devices of another server.'
                 'store:Judge the store, or save what a damaged one holds.'
+                'backup:Write all that a server needs into one file.'
+                'restore:Put back what '\''hbb backup'\'' wrote.'
             )
             if (( CURRENT == 1 )); then
               _describe -t commands 'Top commands' subcommands
@@ -47,8 +50,17 @@ _hbb() {
                 (doctor)
                     _hbb_doctor
                     ;;
+                (import)
+                    _hbb_import
+                    ;;
                 (store)
                     _hbb_store
+                    ;;
+                (backup)
+                    _hbb_backup
+                    ;;
+                (restore)
+                    _hbb_restore
                     ;;
             esac
             ;;
@@ -349,6 +361,18 @@ _hbb_doctor() {
         && return 0
 }
 
+_hbb_import() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR with the store; the working directory if not given]'': :_files' \
+        '--merge[which device has an ID that is known here already\: keep the one here or replace it (keep)]'': :' \
+        '--dry-run[say what would be done and write nothing]' \
+        && return 0
+}
+
 _hbb_store() {
     local context state state_descr line
     typeset -A opt_args
@@ -397,6 +421,32 @@ _hbb_store_salvage() {
     typeset -A opt_args
 
     _arguments -s -S \
+        && return 0
+}
+
+_hbb_backup() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR of '\''hbb serve --data'\''; the working directory if not given]'': :_files' \
+        '--flags[FILE of '\''hbb serve --flags'\'', which is backed up and says where the rest is]'': :_files' \
+        '--control[PATH of the socket for '\''hbb ctl'\'', if the server has it elsewhere]'': :_files' \
+        '--force[replace a file that is there, once the new one is whole]' \
+        && return 0
+}
+
+_hbb_restore() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--data[DIR to put it into; the working directory if not given]'': :_files' \
+        '--flags[FILE to write the settings to; they are left out if it is not given]'': :_files' \
+        '--force[restore where there are a key or devices already]' \
+        '--dry-run[say what is in the backup and change nothing]' \
         && return 0
 }
 

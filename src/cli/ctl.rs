@@ -2,6 +2,44 @@
 //! made from this list. Checks: tests/manual.rs holds the manual page, the manual and OpenWrt's
 //! rpcd to it, tests/ctl.rs the server.
 
+#[cfg(feature = "testing")]
+use argh::ArgsInfo;
+use argh::FromArgs;
+
+/// Query and control the running server.
+#[derive(FromArgs, Debug)]
+#[cfg_attr(feature = "testing", derive(ArgsInfo))]
+#[argh(
+    subcommand,
+    name = "ctl",
+    help_triggers("-h", "--help", "help"),
+    usage = "[<flags>] COMMAND [WORD]",
+    example = "{command_name} status",
+    example = "{command_name} peers part=4711 count=20",
+    example = "{command_name} --json sessions",
+    example = "{command_name} ban 192.0.2.0/24",
+    note = "Whom 'ban' shuts out is kept in banned.txt in the directory of --data.",
+    note = "The socket belongs to the user and group that the server runs as."
+)]
+pub struct CtlFlags {
+    /// PATH of the socket; if not given, that of --flags or --data, else the first that exists of
+    /// /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory
+    #[argh(option)]
+    pub control: Option<String>,
+    /// DIR of 'hbb serve --data'
+    #[argh(option)]
+    pub data: Option<String>,
+    /// FILE of 'hbb serve --flags'
+    #[argh(option)]
+    pub flags: Option<String>,
+    /// answer in JSON, errors too, as {"error": "..."}
+    #[argh(switch)]
+    pub json: bool,
+    /// what to do
+    #[argh(positional, greedy, hidden_help)]
+    pub words: Vec<String>,
+}
+
 /// One command, in one of its forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CtlCommand {

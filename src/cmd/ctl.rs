@@ -14,7 +14,7 @@ use crate::settings;
 use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
 /// Where the packages put the socket.
-const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
+pub(super) const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
 /// A server that is not stuck says something within this time: it waits for a commit at most.
 const SILENCE_SECS_MAX: u64 = 10;
 
@@ -78,7 +78,7 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
     Ok(usual.unwrap_or_else(|| CONTROL_FILE.into()))
 }
 
-fn connect(path: &Path) -> Result<UnixStream, Exit> {
+pub(super) fn connect(path: &Path) -> Result<UnixStream, Exit> {
     let connected = UnixStream::connect(path).and_then(|server| {
         server.set_read_timeout(Some(Duration::from_secs(SILENCE_SECS_MAX)))?;
         Ok(server)
@@ -98,7 +98,7 @@ fn connect(path: &Path) -> Result<UnixStream, Exit> {
     })
 }
 
-fn silent(path: &Path, cause: &io::Error) -> Exit {
+pub(super) fn silent(path: &Path, cause: &io::Error) -> Exit {
     let path = path.display();
     Exit::running(match cause.kind() {
         ErrorKind::WouldBlock => format!(

@@ -2,18 +2,20 @@
 //! nothing. Must not know how a key signs.
 //! Checks: C77 (config strings), tests/cli.rs (the other forms).
 
-use std::io::{self, ErrorKind, IsTerminal as _};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::exit::{Exit, print};
-use super::{import, keygen};
+use super::store::STORE_FILE;
+use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
 use crate::file::open_file;
 use crate::json::quote;
 use crate::settings;
+use crate::store::{TITLE, is_forgotten};
 use hbb_core::base::address::{host, host_port};
 use hbb_core::identity::KeyChoice;
 
@@ -41,7 +43,7 @@ pub struct Handout {
 /// `hbb export`.
 pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
     if flags.peers {
-        return import::print_lines(flags.data.as_deref());
+        return print_peers(flags);
     }
     let format_is = "text, string, qr, exe, toml or json";
     checked("--format", &flags.format, |text| FORMATS.contains(&text), format_is)?;
@@ -56,6 +58,36 @@ pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
         _ => handout.explained()?,
     };
     print(&text)
+}
+
+/// The registered devices; those that an operator forgot are none.
+fn print_peers(flags: &ExportFlags) -> Result<(), Exit> {
+    let named = ServeFlags {
+        data: flags.data.clone(),
+        flags: flags.flags.clone(),
+        ..ServeFlags::default()
+    };
+    let config = settings::read(&named).map_err(Exit::flags)?;
+    let (mut out, mut gone) = (BufWriter::new(io::stdout().lock()), false);
+    let mut put = |line: &str| {
+        let written = if is_forgotten(line) { Ok(()) } else { out.write_all(line.as_bytes()) };
+        written.and_then(|()| if line.is_empty() { out.flush() } else { Ok(()) }).map_err(|cause| {
+            gone = cause.kind() == ErrorKind::BrokenPipe;
+            Exit::running(format!("Cannot write the output: {cause}"))
+        })
+    };
+    let printed = put(TITLE)
+        .and_then(|()| backup::each_peer(&config, &mut put))
+        .and_then(|found| found.ok_or_else(|| no_store(&config)))
+        .and_then(|_| put(""));
+    if gone { Ok(()) } else { printed }
+}
+
+fn no_store(config: &Config) -> Exit {
+    Exit::flags(format!(
+        "There is no store {}. Name its directory with --data.",
+        config.data.join(STORE_FILE).display()
+    ))
 }
 
 fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {

@@ -1,6 +1,7 @@
 //! The commands, one a file, and how they end.
 //! Checks: tests/cli.rs runs every command; C74, C75 and C77 in tests/conformance/keys.rs.
 
+mod backup;
 mod check;
 mod ctl;
 mod doctor;
@@ -39,6 +40,8 @@ pub fn run(command: Command) -> Result<(), Exit> {
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Import(flags) => import::run(&flags),
         Command::Store(flags) => store::run(&flags),
+        Command::Backup(flags) => backup::run(&flags),
+        Command::Restore(flags) => backup::restore(&flags),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::store::{self, STORE_FILE};
-use super::{greeting, keygen, rotate};
+use super::{backup, greeting, keygen, rotate};
 use crate::config::{Config, Role};
 use crate::log::init;
 use crate::net::clock::unix_secs;
@@ -28,6 +28,7 @@ use log::{info, warn};
 /// `hbb serve`; what another server left is warned of unless it was taken over.
 pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
+    backup::finish(&config.data)?;
     let control_folder = config.control.parent().unwrap_or(Path::new("."));
     let store = [config.data.join(STORE_FILE)];
     // Both before the first thread.

@@ -189,6 +189,7 @@ async fn serve(
     let watch = health::watch(clock, seen_in).map_err(ServeError::System)?;
     let (expect, expected) = bounded(INBOX_MAX);
     let (mut stopped, mut servers) = (None, Servers::default());
+    let records = rendezvous.as_ref().and_then(|part| part.store.reader());
     if let Some((part, socket)) = rendezvous.zip(sockets.datagrams) {
         let datagrams = Datagrams::new(socket, live.limits.peers, setup.seed);
         let datagrams = datagrams.map_err(ServeError::System)?;
@@ -216,7 +217,7 @@ async fn serve(
         machines: owners.machines(),
         supervisor: Arc::clone(&supervisor),
     };
-    let parts = Controller { settings, owners, clock: shell.clock };
+    let parts = Controller { settings, owners, clock: shell.clock, records };
     let (control, reload) = start_control(control, parts)?;
     setup.confinement.finish();
     report_ready(&listening);

@@ -2,6 +2,7 @@
 //! not know who is present: presence lives in the rendezvous.
 
 mod backend;
+mod lines;
 #[cfg(feature = "testing")]
 pub mod memory;
 mod pages;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 use hbb_core::base::peer::{Change, Record};
 
+pub use lines::{TITLE, hex, is_forgotten, line, parse};
 pub use salvage::{Salvaged, salvage};
 
 /// Keeps records. Everything is loaded at start, nothing is read afterwards.
@@ -31,6 +33,11 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error`]; nothing of the batch is there then.
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error>;
+
+    /// Something that reads it while it is being written by others; None if there is no such thing.
+    fn reader(&self) -> Option<Box<dyn Reader>> {
+        None
+    }
 
     /// Bytes written to the file since it was opened, for the sake of flash; 0 without a file.
     fn written(&self) -> u64 {
@@ -49,6 +56,16 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error`]
     fn whereabouts(&mut self) -> Result<String, Error>;
+}
+
+/// Reads a store that another thread commits to. It ends with that store.
+pub trait Reader: Send {
+    /// Gives every record of what was committed last to `each`, until that returns false. Commits
+    /// go on meanwhile, unseen.
+    ///
+    /// # Errors
+    /// [`Error`]; some records may have been given already.
+    fn read(&self, each: &mut dyn FnMut(Record) -> bool) -> Result<(), Error>;
 }
 
 /// Says whether the file may be served, having read it where a panic does no harm.

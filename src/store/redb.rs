@@ -7,17 +7,19 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use ::redb::{
-    Builder, CommitError, Database, DatabaseError, ReadableDatabase as _, ReadableTable as _,
-    StorageBackend, StorageError, TableDefinition, TableError, TransactionError,
+    Builder, CommitError, Database, DatabaseError, ReadOnlyTable, ReadableDatabase as _,
+    ReadableTable as _, StorageBackend, StorageError, TableDefinition, TableError,
+    TransactionError,
 };
 
 use super::backend::{Backend, BackendSwitch, Plain};
 use super::record::{decode, encode};
-use super::{Error, Judge, Store};
+use super::{Error, Judge, Reader, Store};
 use crate::file::{draft_of, sync_folder};
 use hbb_core::base::peer::{Change, PeerId, Record, RecordState};
 
@@ -46,9 +48,38 @@ const JOURNAL: [u8; 4] = *b"hbbj";
 /// A redb database, reopened after a failed commit.
 pub struct Redb {
     path: PathBuf,
-    opened: Option<Opened>,
+    opened: Shared,
     /// Bytes written before it was opened again.
     written_before: u64,
+}
+
+/// The database, if it is open, for the store and its readers.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Option<Opened>>>);
+
+impl Shared {
+    fn new(opened: Opened) -> Self {
+        Self(Arc::new(Mutex::new(Some(opened))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Opened>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader for Shared {
+    fn read(&self, each: &mut dyn FnMut(Record) -> bool) -> Result<(), Error> {
+        // Held no longer than until the state is fixed: who commits waits for that.
+        let peers = self.lock().as_ref().map(|opened| peers(&opened.database));
+        walk(&peers.ok_or(Error::InUse)??, each)
+    }
+}
+
+/// Closes it here, whoever else still reads.
+impl Drop for Redb {
+    fn drop(&mut self) {
+        *self.opened.lock() = None;
+    }
 }
 
 /// An open database.
@@ -57,6 +88,13 @@ struct Opened {
     control: BackendSwitch,
     /// Something was committed since it was opened.
     changed: bool,
+}
+
+impl Opened {
+    /// Bytes written since it was opened.
+    fn written(&self) -> u64 {
+        self.control.written().load(Ordering::Relaxed)
+    }
 }
 
 /// Closes it with two syncs, or none if nothing changed. What a commit acknowledged is durable
@@ -83,7 +121,7 @@ impl Redb {
             Err(Error::Io(ErrorKind::NotFound, _)) => create(path, judge)?,
             opened => opened?,
         };
-        Ok(Self { path: path.into(), opened: Some(opened), written_before: 0 })
+        Ok(Self { path: path.into(), opened: Shared::new(opened), written_before: 0 })
     }
 
     /// The store over another backend, for tests that cut writes short.
@@ -93,7 +131,7 @@ impl Redb {
     #[cfg(feature = "testing")]
     pub fn over(backend: impl StorageBackend) -> Result<Self, Error> {
         let opened = if backend.len()? == 0 { new(backend)? } else { existing(backend)? };
-        Ok(Self { path: PathBuf::new(), opened: Some(opened), written_before: 0 })
+        Ok(Self { path: PathBuf::new(), opened: Shared::new(opened), written_before: 0 })
     }
 
     /// [`survey`] over another backend.
@@ -108,32 +146,34 @@ impl Redb {
     /// Commits; the last time, with a text that may be empty, so that nothing is left to do at
     /// closing.
     fn write(&mut self, batch: &[Change], last: Option<&str>) -> Result<(), Error> {
-        let opened = self.opened()?;
-        opened.changed = true;
-        let committed = write(&opened.database, batch, last);
-        match committed {
-            Ok(()) => opened.changed = last.is_none(),
-            Err(_) => {
-                // redb refuses everything after an error; the file itself is as before.
-                let written = opened.control.written();
-                self.opened = None;
-                self.written_before += written.load(Ordering::Relaxed);
-            }
-        }
-        committed
+        self.with(|opened| {
+            opened.changed = true;
+            let committed = write(&opened.database, batch, last);
+            opened.changed = committed.is_err() || last.is_none();
+            committed
+        })
+        .inspect_err(|_| {
+            // redb refuses everything after an error; the file itself is as before.
+            let failed = self.opened.lock().take();
+            let written = failed.as_ref().map(|failed| failed.control.written());
+            drop(failed);
+            self.written_before += written.map_or(0, |written| written.load(Ordering::Relaxed));
+        })
     }
 
-    fn opened(&mut self) -> Result<&mut Opened, Error> {
-        if self.opened.is_none() {
-            self.opened = Some(open_file(&self.path, &|_| Ok(()))?);
+    /// Does it with the database, which is opened again after a failed commit.
+    fn with<T>(&self, act: impl FnOnce(&mut Opened) -> Result<T, Error>) -> Result<T, Error> {
+        let mut shared = self.opened.lock();
+        if shared.is_none() {
+            *shared = Some(open_file(&self.path, &|_| Ok(()))?);
         }
-        self.opened.as_mut().ok_or(Error::Damaged)
+        shared.as_mut().map_or(Err(Error::Damaged), act)
     }
 }
 
 impl Store for Redb {
     fn load(&mut self, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-        load(&self.opened()?.database, each)
+        self.with(|opened| load(&opened.database, each))
     }
 
     fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
@@ -148,17 +188,15 @@ impl Store for Redb {
     }
 
     fn whereabouts(&mut self) -> Result<String, Error> {
-        let table = match self.opened()?.database.begin_read()?.open_table(WHEREABOUTS) {
-            Err(TableError::TableDoesNotExist(_)) => return Ok(String::new()),
-            table => table?,
-        };
-        let kept = table.get("")?.map(|kept| kept.value().to_vec());
-        Ok(String::from_utf8(kept.unwrap_or_default()).unwrap_or_default())
+        self.with(|opened| whereabouts(&opened.database))
+    }
+
+    fn reader(&self) -> Option<Box<dyn Reader>> {
+        Some(Box::new(self.opened.clone()))
     }
 
     fn written(&self) -> u64 {
-        let written = |opened: &Opened| opened.control.written().load(Ordering::Relaxed);
-        self.written_before + self.opened.as_ref().map_or(0, written)
+        self.written_before + self.opened.lock().as_ref().map_or(0, Opened::written)
     }
 }
 
@@ -196,14 +234,37 @@ fn surveyed(backend: impl StorageBackend) -> Result<usize, Error> {
 }
 
 fn load(database: &Database, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-    let table = database.begin_read()?.open_table(PEERS)?;
-    for entry in table.iter()? {
+    walk(&peers(database)?, &mut |record| {
+        each(record);
+        true
+    })
+}
+
+/// The table as it was committed last; what is committed later does not show in it.
+fn peers(database: &Database) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Error> {
+    Ok(database.begin_read()?.open_table(PEERS)?)
+}
+
+fn walk(
+    peers: &ReadOnlyTable<&'static str, &'static [u8]>,
+    each: &mut dyn FnMut(Record) -> bool,
+) -> Result<(), Error> {
+    for entry in peers.iter()? {
         let (id, bytes) = entry?;
-        if id.value() != FORMAT {
-            each(decode(id.value(), bytes.value())?);
+        if id.value() != FORMAT && !each(decode(id.value(), bytes.value())?) {
+            break;
         }
     }
     Ok(())
+}
+
+fn whereabouts(database: &Database) -> Result<String, Error> {
+    let table = match database.begin_read()?.open_table(WHEREABOUTS) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(String::new()),
+        table => table?,
+    };
+    let kept = table.get("")?.map(|kept| kept.value().to_vec());
+    Ok(String::from_utf8(kept.unwrap_or_default()).unwrap_or_default())
 }
 
 fn open_file(path: &Path, judge: Judge<'_>) -> Result<Opened, Error> {

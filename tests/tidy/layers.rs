@@ -39,7 +39,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("argh", &["src/cli.rs", "src/cli/"]),
     ("async_net", &["src/net/health.rs"]),
     ("crypto_secretbox", &["src/core/identity/seal.rs"]),
-    ("ct_codecs", &["src/cmd/", "src/core/identity/", "src/core/wire/handshake.rs"]),
+    ("ct_codecs", CODECS),
     ("ed25519_compact", &["src/core/identity/"]),
     ("getrandom", &["src/cmd/keygen.rs"]),
     ("hashbrown", &["src/core/base/"]),
@@ -56,12 +56,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustix", &["src/cmd/", "src/file.rs", "src/log/terminal.rs", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
     ("seccompiler", &["src/net/process/calls.rs"]),
-    ("sha1_smol", &["src/core/wire/handshake.rs"]),
+    ("sha1_smol", &["src/cmd/backup/", "src/core/wire/handshake.rs"]),
     ("simple_logger", &["src/log/terminal.rs"]),
     ("siphasher", &["src/core/base/"]),
     ("smol", &["src/net/"]),
     ("static_assertions", &["src/"]),
 ];
+const CODECS: &[&str] =
+    &["src/cmd/", "src/core/identity/", "src/core/wire/handshake.rs", "src/store/lines.rs"];
 const FILES_MAX: usize = 10;
 
 /// `from` names something of `to`.

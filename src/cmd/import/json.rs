@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::super::exit::Exit;
 use super::found::{Found, address_in};
-use super::lines::hex;
+use crate::store::hex;
 
 /// Why reading ended early.
 pub(super) enum Stop {

@@ -4,7 +4,6 @@
 
 mod found;
 mod json;
-mod lines;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -123,20 +122,6 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
 /// Keeps `serve` from pointing at the database for good; without it, it only says too much.
 fn note_import(marker: Option<&Path>) {
     drop(marker.map(File::create_new));
-}
-
-/// `hbb export --peers`.
-pub(super) fn print_lines(data: Option<&str>) -> Result<(), Exit> {
-    let path = Path::new(data.unwrap_or(".")).join(STORE_FILE);
-    let here = Here::open(&path)?;
-    if here.store.is_none() {
-        return Err(Exit::flags(format!(
-            "There is no store {}. Name its directory with --data.",
-            path.display()
-        )));
-    }
-    let lines = here.records.values().filter_map(lines::line);
-    print(&[lines::TITLE.into()].into_iter().chain(lines).collect::<String>())
 }
 
 /// The store that is there, held so that no server starts meanwhile, and what is in it.
@@ -303,10 +288,10 @@ fn text(from: &mut dyn io::Read) -> Result<Read, Exit> {
         return Ok(read);
     }
     for (number, line) in (1..).zip(start.lines()) {
-        match lines::parse(line) {
+        match stores::parse(line) {
             Ok(None) => {}
             Ok(Some(record)) => read.take(Ok(record))?,
-            Err(()) => return Err(failed(&format!("line {number} is not as it should be"))),
+            Err(_) => return Err(failed(&format!("line {number} is not as it should be"))),
         }
     }
     Ok(read)

@@ -15,6 +15,7 @@ use super::status::Status;
 use crate::cli::{CTL_COMMANDS, no_such_command};
 use crate::net::clock::Clock;
 use crate::net::message::{Answer, Forgotten, RelayQuestion, RendezvousQuestion};
+use crate::store::{Reader, line};
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
     ("id", 17),
@@ -38,8 +39,18 @@ const SESSION_COLUMNS: &[(&str, usize)] = &[
     ("tunnel", 0),
 ];
 
-/// Bytes of a list of bans that are written at once.
-const BANS_PART_BYTES: usize = 16 * 1024;
+/// Bytes of a list that are written at once.
+const PART_BYTES: usize = 16 * 1024;
+
+/// Asks for the lines of all devices of one moment, for 'hbb backup' alone: they are what a device
+/// proves itself by, so that only the server's own user and root get them.
+pub const LIST_WORD: &str = "records";
+/// What stands before the public key, if there is one, in the first line.
+pub const LIST_KEY: &str = "# key ";
+/// The last line.
+pub const LIST_END: &str = "# end\n";
+const NOT_OWNER: &str = "Run this as the user that the server runs as, or as root: these lines are \
+                         what devices prove themselves by.";
 
 const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
 const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
@@ -58,6 +69,8 @@ pub struct Controller {
     pub owners: Owners,
     /// Since when we run.
     pub clock: Clock,
+    /// Reads the store, if there is one.
+    pub records: Option<Box<dyn Reader>>,
 }
 
 /// Carries out a command and writes the answer.
@@ -71,6 +84,9 @@ pub(super) fn answer(
 ) -> Result<(), String> {
     // What is not in the list does not exist.
     let first = words.first().copied().unwrap_or_default();
+    if *words == [LIST_WORD] {
+        return records(control, reply);
+    }
     if CTL_COMMANDS.iter().all(|command| command.name != first) {
         return Err(no_such_command());
     }
@@ -228,15 +244,37 @@ fn bans(bans: &Bans, reply: &mut OperatorReply) -> Result<(), String> {
     out.table("bans", &[]);
     for banned in bans.iter() {
         out.row(&[Value::Text(&banned.to_string())]);
-        if out.text.len() >= BANS_PART_BYTES
-            && reply.write(&core::mem::take(&mut out.text)).is_err()
-        {
+        if out.text.len() >= PART_BYTES && reply.write(&core::mem::take(&mut out.text)).is_err() {
             return Ok(());
         }
     }
     out.end_table();
     out.end();
     drop(reply.write(&out.text));
+    Ok(())
+}
+
+/// Every device, and those that an operator forgot, as the store has them at this moment.
+fn records(control: &Controller, reply: &mut OperatorReply) -> Result<(), String> {
+    if !reply.is_owner() {
+        return Err(NOT_OWNER.into());
+    }
+    let key = control.settings.settings.about(&[]).key;
+    let mut text = key.map_or_else(String::new, |key| [LIST_KEY, &key, "\n"].concat());
+    let mut is_heard = true;
+    let read = control.records.as_ref().map_or(Ok(()), |reader| {
+        reader.read(&mut |record| {
+            text.push_str(&line(&record));
+            if text.len() >= PART_BYTES {
+                is_heard = reply.write(&core::mem::take(&mut text)).is_ok();
+            }
+            is_heard
+        })
+    });
+    read.map_err(|error| format!("Cannot read the store: {error}"))?;
+    if is_heard {
+        drop(reply.write(&(text + LIST_END)));
+    }
     Ok(())
 }
 

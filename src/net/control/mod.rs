@@ -32,8 +32,8 @@ use hbb_core::base::limits::{
     ACCEPT_PAUSE_MS, CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS,
 };
 
-pub use answer::Controller;
 use answer::answer;
+pub use answer::{Controller, LIST_END, LIST_KEY, LIST_WORD};
 use format::Form;
 pub use holders::Holders;
 pub use owners::Owners;

@@ -3,6 +3,9 @@
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+
 use super::format::{Form, Output, Value};
 
 /// The answer begins with this if the command was carried out.
@@ -21,6 +24,12 @@ pub(super) struct OperatorReply {
 impl OperatorReply {
     pub(super) const fn new(stream: UnixStream, form: Form) -> Self {
         Self { stream, form, begun: false }
+    }
+
+    /// Whether the operator is the server's own user, or root; not one of its group.
+    pub(super) fn is_owner(&self) -> bool {
+        socket_peercred(&self.stream)
+            .is_ok_and(|operator| operator.uid == geteuid() || operator.uid.is_root())
     }
 
     /// Writes the answer, or its next part.

@@ -1,0 +1,261 @@
+//! A backup as lines: its version, then under the name of each file its lines behind a mark, under
+//! the last name the devices, in the end how many of these there are and the SHA-1 of all above,
+//! as `head -n -1 FILE | sha1sum` prints it. It finds damage; it proves nobody's hand.
+
+use core::fmt;
+use std::io::{self, BufRead, Read as _, Write};
+
+use sha1_smol::Sha1;
+
+use super::super::exit::Exit;
+use super::unwritten;
+use crate::store::{is_forgotten, parse};
+use hbb_core::base::limits::LIST_BYTES_MAX;
+use hbb_core::base::peer::{Record, RecordState};
+
+/// The files that may be in it, in this order: all but the last are of the server's directory.
+pub(super) const FILES: [&str; 6] =
+    ["id_ed25519", "id_ed25519.pub", "banned.txt", "blacklist.txt", "blocklist.txt", "flags"];
+/// The place of the settings in that list.
+pub(super) const FLAGS: usize = FILES.len() - 1;
+/// What stands before the version.
+const MAGIC: &str = "hbb backup ";
+/// The version that is written and read.
+const VERSION: &str = "1";
+/// What begins the name of a part.
+const NAME: char = '@';
+/// What begins a line of it.
+const CONTENT: char = '|';
+const PEERS: &str = "peers";
+const COUNT: &str = "@end ";
+const SUM: &str = "@sha1 ";
+/// A list may be one long line.
+const LINE_BYTES_MAX: u64 = LIST_BYTES_MAX as u64 + 16;
+
+/// What is in one, for people.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Which of [`FILES`].
+    files: [bool; FILES.len()],
+    pub(super) registered: usize,
+    pub(super) forgotten: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, _) in FILES.into_iter().zip(self.files).filter(|(_, is_there)| *is_there) {
+            write!(out, "{name}, ")?;
+        }
+        write!(out, "{} devices", self.registered)?;
+        if self.forgotten > 0 {
+            write!(out, " and {} that were forgotten", self.forgotten)?;
+        }
+        Ok(())
+    }
+}
+
+impl Counts {
+    /// Counts a device.
+    fn add(&mut self, is_forgotten: bool) {
+        *if is_forgotten { &mut self.forgotten } else { &mut self.registered } += 1;
+    }
+
+    const fn all(&self) -> usize {
+        self.registered + self.forgotten
+    }
+
+    /// Whether the file of this number is there.
+    pub(super) fn has(&self, number: usize) -> bool {
+        self.files.get(number) == Some(&true)
+    }
+}
+
+/// Writes one.
+pub(super) struct Writer<'a> {
+    out: &'a mut dyn Write,
+    sum: Sha1,
+    counts: Counts,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn begin(out: &'a mut dyn Write, now: &str) -> Result<Self, Exit> {
+        let mut writer = Self { out, sum: Sha1::new(), counts: Counts::default() };
+        writer.put(&[
+            MAGIC,
+            VERSION,
+            "\n# of ",
+            now,
+            " UTC, for 'hbb restore'; it holds the secret key\n",
+        ])?;
+        Ok(writer)
+    }
+
+    fn put(&mut self, parts: &[&str]) -> Result<(), Exit> {
+        for part in parts {
+            self.sum.update(part.as_bytes());
+            self.out.write_all(part.as_bytes()).map_err(|cause| unwritten(&cause))?;
+        }
+        Ok(())
+    }
+
+    /// A file of [`FILES`].
+    pub(super) fn file(&mut self, number: usize, text: &str) -> Result<(), Exit> {
+        if let Some(is_there) = self.counts.files.get_mut(number) {
+            *is_there = true;
+        }
+        self.put(&["@", FILES.get(number).copied().unwrap_or_default(), "\n"])?;
+        text.split('\n').try_for_each(|line| self.put(&["|", line, "\n"]))
+    }
+
+    pub(super) fn begin_peers(&mut self) -> Result<(), Exit> {
+        self.put(&["@", PEERS, "\n"])
+    }
+
+    /// A device's line, with its end.
+    pub(super) fn peer(&mut self, line: &str) -> Result<(), Exit> {
+        self.counts.add(is_forgotten(line));
+        self.put(&["|", line])
+    }
+
+    pub(super) fn end(mut self) -> Result<Counts, Exit> {
+        self.put(&[COUNT, &self.counts.all().to_string(), "\n"])?;
+        let sum = self.sum.digest().to_string();
+        self.put(&[SUM, &sum, "\n"])?;
+        self.out.flush().map_err(|cause| unwritten(&cause))?;
+        Ok(self.counts)
+    }
+}
+
+/// What stands in one, in the order it does.
+pub(super) enum Item<'a> {
+    /// A file of [`FILES`] begins.
+    File(usize),
+    /// The next line of that file, without its end.
+    Line(&'a str),
+    /// A device.
+    Peer(Record),
+}
+
+/// Where reading is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Begin,
+    File,
+    Peers,
+    End,
+}
+
+/// Gives `each` what is in a backup.
+///
+/// # Errors
+/// What is wrong with it; `each` may have been given all of it by then.
+pub(super) fn read(
+    from: &mut dyn BufRead,
+    each: &mut dyn FnMut(Item<'_>) -> Result<(), Exit>,
+) -> Result<Counts, Exit> {
+    let mut reader = Reader { place: Place::Begin, next: 0, counts: Counts::default() };
+    let (mut sum, mut buffer) = (Sha1::new(), Vec::new());
+    for number in 1_u32.. {
+        buffer.clear();
+        let limited = &mut (&mut *from).take(LINE_BYTES_MAX);
+        let read = io::BufRead::read_until(limited, b'\n', &mut buffer);
+        read.map_err(|cause| Exit::running(format!("Cannot read the backup: {cause}.")))?;
+        let line = buffer.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok());
+        let Some(line) = line else {
+            let what = if number == 1 { foreign() } else { cut(number) };
+            return Err(what);
+        };
+        if number == 1 {
+            check_version(line)?;
+        } else if let Some(told) = line.strip_prefix(SUM) {
+            let whole = reader.place == Place::End && told == sum.digest().to_string();
+            let is_last = from.fill_buf().is_ok_and(<[u8]>::is_empty);
+            return if whole && is_last { Ok(reader.counts) } else { Err(damaged(number)) };
+        } else {
+            reader.take(line, each).map_err(|wrong| wrong.unwrap_or_else(|| damaged(number)))?;
+        }
+        sum.update(&buffer);
+    }
+    Err(foreign())
+}
+
+struct Reader {
+    place: Place,
+    /// The first of [`FILES`] that may still come.
+    next: usize,
+    counts: Counts,
+}
+
+impl Reader {
+    /// Takes a line; it is not as it should be, or `each` has its reasons.
+    fn take(
+        &mut self,
+        line: &str,
+        each: &mut dyn FnMut(Item<'_>) -> Result<(), Exit>,
+    ) -> Result<(), Option<Exit>> {
+        if let Some(content) = line.strip_prefix(CONTENT) {
+            let item = match self.place {
+                Place::File => Item::Line(content),
+                Place::Peers => {
+                    let record = parse(content).ok().flatten().ok_or(None)?;
+                    self.counts.add(matches!(record.state, RecordState::Forgotten(_)));
+                    Item::Peer(record)
+                }
+                Place::Begin | Place::End => return Err(None),
+            };
+            return each(item).map_err(Some);
+        }
+        if let Some(count) = line.strip_prefix(COUNT) {
+            let is_right = self.place == Place::Peers && count == self.counts.all().to_string();
+            self.place = Place::End;
+            return if is_right { Ok(()) } else { Err(None) };
+        }
+        match line.strip_prefix(NAME) {
+            Some(PEERS) if matches!(self.place, Place::Begin | Place::File) => {
+                self.place = Place::Peers;
+                Ok(())
+            }
+            Some(name) if matches!(self.place, Place::Begin | Place::File) => {
+                let later = FILES.iter().enumerate().skip(self.next);
+                let mut number =
+                    later.filter(|(_, known)| **known == name).map(|(number, _)| number);
+                let number = number.next().ok_or(None)?;
+                self.next = number + 1;
+                self.place = Place::File;
+                if let Some(is_there) = self.counts.files.get_mut(number) {
+                    *is_there = true;
+                }
+                each(Item::File(number)).map_err(Some)
+            }
+            None if self.place == Place::Begin && line.starts_with('#') => Ok(()),
+            _ => Err(None),
+        }
+    }
+}
+
+fn check_version(line: &str) -> Result<(), Exit> {
+    match line.strip_prefix(MAGIC) {
+        Some(VERSION) => Ok(()),
+        Some(other) if other.parse::<u32>().is_ok() => Err(Exit::unusable(format!(
+            "This backup has the form {other}, of a newer version of hbb; this one reads \
+             {VERSION}. Restore it with that version. Nothing was changed."
+        ))),
+        _ => Err(foreign()),
+    }
+}
+
+fn foreign() -> Exit {
+    Exit::unusable("This is no backup that 'hbb backup' made. Nothing was changed.")
+}
+
+fn cut(line: u32) -> Exit {
+    Exit::unusable(format!(
+        "This backup is cut short at line {line}. Take another one. Nothing was changed."
+    ))
+}
+
+fn damaged(line: u32) -> Exit {
+    Exit::unusable(format!(
+        "This backup is damaged, as line {line} shows. Take another one. Nothing was changed."
+    ))
+}

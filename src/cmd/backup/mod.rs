@@ -1,0 +1,122 @@
+//! `backup` and `restore`: all that a server needs in one file of lines, taken while it serves or
+//! not; and back, whole or not at all. Checks: tests/backup.rs.
+
+mod form;
+mod peers;
+mod restore;
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use super::exit::{Exit, print};
+use super::keygen;
+use crate::cli::{BackupFlags, ServeFlags};
+use crate::config::Config;
+use crate::file::{draft_of, read_text, sync_folder};
+use crate::net::clock::unix_secs;
+use crate::settings;
+use form::{Counts, FILES, FLAGS, Writer};
+use hbb_core::base::limits::LIST_BYTES_MAX;
+use hbb_core::base::time::Utc;
+pub(super) use peers::each as each_peer;
+pub(super) use restore::{finish, run as restore};
+
+/// Who may read a backup: it holds the secret key.
+const MODE: u32 = 0o600;
+/// A name that stands for stdin or stdout.
+const STDIO: &str = "-";
+
+/// `hbb backup`.
+pub(super) fn run(flags: &BackupFlags) -> Result<(), Exit> {
+    let config = settings::read(&ServeFlags {
+        data: flags.data.clone(),
+        flags: flags.flags.clone(),
+        control: flags.control.clone(),
+        ..ServeFlags::default()
+    })
+    .map_err(Exit::flags)?;
+    if flags.file == STDIO {
+        if io::stdout().is_terminal() {
+            return Err(Exit::flags("A backup holds the secret key: send it to a file or a pipe."));
+        }
+        return write(&config, &mut BufWriter::new(io::stdout().lock())).map(drop);
+    }
+    let path = Path::new(&flags.file);
+    if fs::symlink_metadata(path).is_ok() && !flags.force {
+        return Err(Exit::flags(format!(
+            "There is a {} already. Name another file, or use --force to replace it.",
+            path.display()
+        )));
+    }
+    let counts = to_file(&config, path)?;
+    let more = match config.flags_file() {
+        Some(_) => "",
+        None => " The settings are not in it: name their file with --flags.",
+    };
+    print(&format!("Wrote {} with {counts}. It holds the secret key.{more}\n", path.display()))
+}
+
+/// Writes a draft beside it, which then gets its name: nobody else's link is followed, and a
+/// backup that was there stays until this one is whole.
+fn to_file(config: &Config, path: &Path) -> Result<Counts, Exit> {
+    let draft = draft_of(path);
+    // One that a power cut left.
+    drop(fs::remove_file(&draft));
+    let made = File::options().write(true).create_new(true).mode(MODE).open(&draft);
+    let file = made.map_err(|cause| unwritten(&cause))?;
+    let named = write(config, &mut BufWriter::new(&file)).and_then(|counts| {
+        let kept = file.sync_all().and_then(|()| fs::rename(&draft, path));
+        kept.and_then(|()| sync_folder(path)).map_err(|cause| unwritten(&cause))?;
+        Ok(counts)
+    });
+    if named.is_err() {
+        drop(fs::remove_file(&draft));
+    }
+    named
+}
+
+fn write(config: &Config, out: &mut dyn Write) -> Result<Counts, Exit> {
+    let key = keygen::read_for(config)?;
+    if key.is_none() && config.key.is_none() {
+        return Err(Exit::flags(format!(
+            "There is no key in {}: name the directory of the server with --data.",
+            config.data.display()
+        )));
+    }
+    let mut writer = Writer::begin(out, &Utc { unix_secs: unix_secs() }.to_string())?;
+    for (number, name) in FILES.into_iter().enumerate() {
+        let path = match (number, config.flags_file()) {
+            (0, _) => config.secret_file(),
+            (1, _) => keygen::public_path(&config.secret_file()),
+            (FLAGS, Some(file)) => file.into(),
+            (FLAGS, None) => continue,
+            _ => config.data.join(name),
+        };
+        match read_text(&path, LIST_BYTES_MAX as u64) {
+            Ok(text) => writer.file(number, &text)?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => {
+                let path = path.display();
+                return Err(Exit::running(format!("Cannot read {path}: {cause}.")));
+            }
+        }
+    }
+    writer.begin_peers()?;
+    let source = each_peer(config, &mut |line| writer.peer(line))?;
+    if let (Some(key), Some(Some(other))) = (key, source)
+        && key.public_text() != other
+    {
+        return Err(Exit::flags(format!(
+            "The server that answers has another key than {}. Name its directory with --data, or \
+             its socket with --control.",
+            config.data.display()
+        )));
+    }
+    writer.end()
+}
+
+fn unwritten(cause: &io::Error) -> Exit {
+    Exit::running(format!("Cannot write the backup: {cause}."))
+}

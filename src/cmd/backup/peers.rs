@@ -1,0 +1,78 @@
+//! The devices of a server as lines, one after the other: from the store, or, while a server has
+//! that, from it. There are too many to hold at once on a small router.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::super::ctl;
+use super::super::exit::Exit;
+use super::super::store::{self, STORE_FILE};
+use crate::config::Config;
+use crate::net::control::{DONE, LIST_END, LIST_KEY, LIST_WORD};
+use crate::store as stores;
+
+/// Gives the line of each device, of those that an operator forgot, too, to `each`, all of one
+/// moment. None if there is no store and so no server that has one; else the public key of the
+/// server that was asked, if one was and it has one.
+pub(in crate::cmd) fn each(
+    config: &Config,
+    each: &mut dyn FnMut(&str) -> Result<(), Exit>,
+) -> Result<Option<Option<String>>, Exit> {
+    let path = config.data.join(STORE_FILE);
+    let unusable = |error| store::exit(&path, error);
+    if matches!(fs::symlink_metadata(&path), Err(error) if error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    let opened = match store::open(&path) {
+        Err(stores::Error::InUse) => return of_server(&socket(config), each).map(Some),
+        opened => opened.map_err(unusable)?,
+    };
+    let mut given = Ok(());
+    if let Some(reader) = opened.reader() {
+        let mut one = |record| {
+            given = each(&stores::line(&record));
+            given.is_ok()
+        };
+        reader.read(&mut one).map_err(unusable)?;
+    }
+    given.map(|()| Some(None))
+}
+
+/// The socket of the settings, or that of a package.
+fn socket(config: &Config) -> PathBuf {
+    let usual = ctl::USUAL.map(PathBuf::from);
+    let known = [config.control.clone()].into_iter().chain(usual).find(|path| path.exists());
+    known.unwrap_or_else(|| config.control.clone())
+}
+
+fn of_server(
+    path: &Path,
+    each: &mut dyn FnMut(&str) -> Result<(), Exit>,
+) -> Result<Option<String>, Exit> {
+    let mut server = ctl::connect(path)?;
+    let broken = |cause| ctl::silent(path, &cause);
+    server.write_all(["text ", LIST_WORD, "\n"].concat().as_bytes()).map_err(broken)?;
+    let mut answer = BufReader::new(server);
+    let mut verdict = [0];
+    answer.read_exact(&mut verdict).map_err(broken)?;
+    if verdict != [DONE] {
+        let mut said = String::new();
+        answer.read_to_string(&mut said).map_err(broken)?;
+        return Err(Exit::running(said));
+    }
+    let (mut line, mut key) = (String::new(), None);
+    loop {
+        line.clear();
+        if answer.read_line(&mut line).map_err(broken)? == 0 {
+            return Err(broken(ErrorKind::UnexpectedEof.into()));
+        }
+        if line == LIST_END {
+            return Ok(key);
+        }
+        match line.strip_prefix(LIST_KEY) {
+            Some(text) => key = Some(text.trim_end().into()),
+            None => each(&line)?,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A device as a line of words that people can read: id, uuid and key in hexadecimal digits, when
+//! it was first seen, where it last was or when an operator forgot it. A `-` stands for what is not
+//! known. Of an id the first character may be any, a `#` too. Checks: tests/import/main.rs,
+//! tests/backup.rs.
+
+use core::net::IpAddr;
+use core::str::SplitWhitespace;
+
+use ct_codecs::{Decoder as _, Encoder as _, Hex};
+
+use super::Error;
+use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
+use hbb_core::base::time::Utc;
+
+/// What stands above them.
+pub const TITLE: &str = "# hbb peers 1: ID, uuid, key, first seen (UTC), last address\n";
+/// What stands before the moment in place of an address.
+const FORGOTTEN: &str = "forgotten:";
+
+/// The line of a record, with its end.
+pub fn line(record: &Record) -> String {
+    let hex = |bytes: &[u8]| Hex::encode_to_string(bytes).unwrap_or_default();
+    let (device, key) = (hex(record.device.as_bytes()), hex(&record.key.0));
+    let seen = match record.first_seen_secs {
+        0 => "-".into(),
+        secs => moment(secs),
+    };
+    let state = match record.state {
+        RecordState::Registered(Some(address)) => address.to_string(),
+        RecordState::Registered(None) => "-".into(),
+        RecordState::Forgotten(secs) => [FORGOTTEN, &moment(secs)].concat(),
+    };
+    [record.id.as_str(), " ", &device, " ", &key, " ", &seen, " ", &state, "\n"].concat()
+}
+
+/// Whether the device of that line was forgotten.
+pub fn is_forgotten(line: &str) -> bool {
+    line.rsplit(' ').next().is_some_and(|word| word.starts_with(FORGOTTEN))
+}
+
+fn moment(unix_secs: u64) -> String {
+    Utc { unix_secs }.to_string().replace(' ', "T")
+}
+
+/// Reads such a line; nothing stands in an empty one or a comment.
+///
+/// # Errors
+/// [`Error::Damaged`]: it is no such line.
+pub fn parse(line: &str) -> Result<Option<Record>, Error> {
+    let line = line.trim();
+    match record(line.split_whitespace()) {
+        None if line.is_empty() || line.starts_with('#') => Ok(None),
+        record => record.ok_or(Error::Damaged).map(Some),
+    }
+}
+
+fn record(mut words: SplitWhitespace<'_>) -> Option<Record> {
+    let id = PeerId::new(words.next()?)?;
+    let (device, key) = (DeviceId::new(&hex(words.next()?)?)?, PeerKey::new(&hex(words.next()?)?)?);
+    let first_seen_secs = match words.next()? {
+        "-" => 0,
+        seen => Utc::parse(seen)?.unix_secs,
+    };
+    let state = words.next()?;
+    let state = match (state, state.strip_prefix(FORGOTTEN)) {
+        ("-", _) => RecordState::Registered(None),
+        (_, Some(since)) => RecordState::Forgotten(Utc::parse(since)?.unix_secs),
+        (address, None) => {
+            RecordState::Registered(Some(address.parse::<IpAddr>().ok()?.to_canonical()))
+        }
+    };
+    let record = Record { id, device, key, first_seen_secs, state };
+    words.next().is_none().then_some(record)
+}
+
+/// Bytes from hexadecimal digits of either case.
+pub fn hex(digits: &str) -> Option<Vec<u8>> {
+    Hex::decode_to_vec(digits, None).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_every_state_and_ids_that_look_like_comments() {
+        let address = Some("2001:db8::1".parse().unwrap());
+        for state in [
+            RecordState::Registered(None),
+            RecordState::Registered(address),
+            RecordState::Forgotten(1_800_000_000),
+        ] {
+            for id in ["123456789", "#1", "forgotten:1", "-", "\u{fc}\u{1f511}"] {
+                let record = Record {
+                    id: PeerId::new(id).unwrap(),
+                    device: DeviceId::new(&[0, 255]).unwrap(),
+                    key: PeerKey([7; 32]),
+                    first_seen_secs: 1_700_000_000,
+                    state,
+                };
+                assert_eq!(parse(&line(&record)), Ok(Some(record)));
+            }
+        }
+        assert_eq!(parse(TITLE), Ok(None));
+        assert_eq!(parse("123456789 00"), Err(Error::Damaged));
+    }
+}
