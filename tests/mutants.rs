@@ -1,6 +1,7 @@
 //! Mutants: each patch of `tests/mutants/` breaks one rule in the machines, and the simulation must
 //! find it within a minute. Two in rotation by the day, all with `HBB_LONG=1`, one with
-//! `HBB_MUTANT=NAME`. Only when it is asked for by name: each is a build of its own.
+//! `HBB_MUTANT=NAME`. Only when it is asked for by name: each is a build of its own. One more, with
+//! `HBB_LONG=1`, makes a call more for each datagram that is sent: the counts must show it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a test that waits and says")]
@@ -50,10 +51,10 @@ fn read(text: &str) -> Patch {
 struct Tree(PathBuf);
 
 impl Tree {
-    fn copied() -> Self {
+    fn copied(name: &str) -> Self {
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| top().join("target"), PathBuf::from);
-        let tree = target.join("mutants");
+        let tree = target.join(name);
         fs::create_dir_all(&tree).unwrap();
         for part in PARTS {
             let _ = fs::remove_dir_all(tree.join(part));
@@ -79,15 +80,33 @@ impl Tree {
         before
     }
 
+    /// What cargo says, asked for `args` in this tree.
+    fn cargo(&self, args: &[&str]) -> String {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(args).args(["--locked"]).current_dir(&self.0);
+        let output = cargo.env("CARGO_TARGET_DIR", self.0.join("target")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    }
+
     /// Builds the simulation; gives its program.
     fn built(&self) -> PathBuf {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["test", "--locked", "--test", "sim", "--no-run"]).current_dir(&self.0);
-        let output = cargo.env("CARGO_TARGET_DIR", self.0.join("target")).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
+        let said = self.cargo(&["test", "--test", "sim", "--no-run"]);
         let program = said.rsplit_once("(").and_then(|(_, rest)| rest.split_once(")"));
         self.0.join(program.expect("cargo names the program").0)
+    }
+
+    /// What the stage of counts says of the program that this tree makes. It is no release, and of
+    /// another C library, which changes its instructions alone.
+    fn counts(&self) -> String {
+        self.cargo(&["build", "--bin", "hbb"]);
+        let mut counts = Command::new(top().join("tests/bench/counts.py"));
+        counts.args([std::env::consts::ARCH, "--binary"]).arg(self.0.join("target/debug/hbb"));
+        let output = counts.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        said
     }
 
     /// The words with which the simulation finds what is broken; None if it does not.
@@ -148,7 +167,7 @@ fn chosen(all: BTreeMap<String, Patch>) -> BTreeMap<String, Patch> {
 fn the_simulation_finds_each_mutant_within_a_minute() {
     let all = mutants();
     assert!(all.len() >= 12, "twelve mutants at least, not {}", all.len());
-    let (chosen, tree, of) = (chosen(all.clone()), Tree::copied(), all.len());
+    let (chosen, tree, of) = (chosen(all.clone()), Tree::copied("mutants"), all.len());
     assert!(!chosen.is_empty(), "HBB_MUTANT names none");
     let mut alive = Vec::new();
     for (name, patch) in chosen {
@@ -162,6 +181,22 @@ fn the_simulation_finds_each_mutant_within_a_minute() {
         before.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
     }
     assert!(alive.is_empty(), "not found: {alive:?}");
+}
+
+#[test]
+fn a_call_more_for_a_heartbeat_shows_in_the_counts() {
+    if std::env::var_os("HBB_LONG").is_none() {
+        println!("left out, as two builds are long: HBB_LONG=1");
+        return;
+    }
+    let patch = read(include_str!("bench/one-call-more.patch"));
+    let tree = Tree::copied("counted");
+    let more = "'heartbeat' makes 4 calls, recorded are 3";
+    let said = tree.counts();
+    assert!(!said.contains("'heartbeat' makes"), "as it is:\n{said}");
+    tree.break_by(&patch);
+    let said = tree.counts();
+    assert!(said.contains(more), "with a call more:\n{said}");
 }
 
 #[test]
