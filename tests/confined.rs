@@ -199,11 +199,23 @@ fn no_file_elsewhere_is_written_though_a_link_leads_there() {
     let victim = elsewhere.0.join("victim");
     fs::write(&victim, "precious").unwrap();
     let server = Server::start(&[]);
+    // A link in place of a draft is taken away.
     symlink(&victim, server.data().join("banned.txt.new")).unwrap();
-    let output = ctl(&server, &["ban", "192.0.2.1"]);
+    assert!(ctl(&server, &["ban", "192.0.2.1"]).status.success());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    // One in place of the folder is not looked for, and the kernel stops it.
+    let (data, moved) = (server.data().to_owned(), elsewhere.0.join("moved"));
+    let bait = Folder::new("bait");
+    fs::rename(&data, &moved).unwrap();
+    symlink(&bait.0, &data).unwrap();
+    let mut ban = command(&[]);
+    let output = ban.arg("ctl").arg("--data").arg(&moved).args(["ban", "192.0.2.2"]).output();
+    fs::remove_file(&data).unwrap();
+    fs::rename(&moved, &data).unwrap();
+    let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("Permission denied"), "{said}");
-    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert_eq!(fs::read_dir(&bait.0).unwrap().count(), 0);
 }
 
 /// A store that lies on another disk, behind a link, is served and kept.
