@@ -309,3 +309,26 @@ fn user_belongs_on_the_command_line_and_needs_root() {
     let said = run(&nobody, &["--user", "root"]);
     assert!(said.contains("--user root: only root can become another user"), "{said}");
 }
+
+/// The number of accept4.
+const ACCEPT: u32 = if cfg!(target_arch = "x86_64") {
+    288
+} else if cfg!(target_arch = "aarch64") {
+    242
+} else {
+    366
+};
+
+#[test]
+fn c143_a_call_off_the_list_is_said_where_its_failure_is() {
+    let without = format!("HBB_TESTING_WITHOUT_CALL={ACCEPT}");
+    let mut server = Server::start_behind(&["env", &without], &[]);
+    let waits = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    server.wait_log("warn accept-failed cause='Function not implemented (os error 38)'");
+    let said = server.wait_log("warn call-refused what=accept-failed help=");
+    assert!(said.contains("strace -f -Z"), "{said}");
+    drop(waits);
+    assert!(server.terminate(Duration::from_secs(5)).success());
+    let log = server.log();
+    assert_eq!(log.matches("call-refused what=accept-failed").count(), 1, "{log}");
+}

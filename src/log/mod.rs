@@ -5,7 +5,8 @@
 //! What strangers can cause is written so often a minute and no more, the next line counting those
 //! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
 //! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.
-//! Must not know any event. Checks: C111, the tests below, tests/terminal.rs.
+//! Must not know any event, but makes one: `call-refused`, of lines whose cause is that (C143).
+//! Checks: C111, C143, the tests below, tests/terminal.rs.
 
 mod repeats;
 mod terminal;
@@ -16,7 +17,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 pub use ::log::LevelFilter;
-use ::log::{Level, Log, Metadata, Record};
+use ::log::{Level, Log, Metadata, Record, warn};
 
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
@@ -27,6 +28,11 @@ use terminal::{Terminal, is_plain_file};
 const LINE_BYTES_MAX: usize = 1024;
 /// The target of lines that an operator's act led to: all of them are written.
 pub const OPERATOR: &str = "hbb::operator";
+
+/// How the system words that there is no such call; seccomp answers so to what is off the list.
+const NO_SUCH_CALL: &[u8] = b"(os error 38)";
+const REFUSED_HELP: &str = "off the list of system calls of hbb, or unknown to this kernel: report \
+                            it with what strace -f -Z -p PID shows";
 
 /// Starts logging. `now` gives seconds since 1970; it may jump. A second call changes nothing.
 pub fn init(level: LevelFilter, now: fn() -> u64) {
@@ -88,6 +94,9 @@ impl Log for Logger {
                 }
             }
         }
+        let refused = line.names_no_such_call();
+        let event = line.bytes_from(start).split(|byte| *byte == b' ').next().unwrap_or_default();
+        let event = refused.then(|| String::from_utf8_lossy(event).into_owned());
         drop(match &self.terminal {
             Some(terminal) => {
                 let mut terminal = terminal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,6 +105,9 @@ impl Log for Logger {
             None if level <= Level::Warn => io::stderr().write_all(line.end()),
             None => io::stdout().write_all(line.end()),
         });
+        if let Some(event) = event {
+            warn!("call-refused what={event} help='{REFUSED_HELP}'");
+        }
     }
 
     fn flush(&self) {}
@@ -132,6 +144,10 @@ impl Line {
         if count > 0 {
             self.add(format_args!(" {name}={count}"));
         }
+    }
+
+    fn names_no_such_call(&self) -> bool {
+        self.bytes_from(0).windows(NO_SUCH_CALL.len()).any(|part| part == NO_SUCH_CALL)
     }
 
     fn bytes_from(&self, start: usize) -> &[u8] {

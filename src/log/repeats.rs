@@ -2,7 +2,7 @@
 //! share; the rest is counted, apart for the network that is named and for all others. Whoever may
 //! send us datagrams could else fill a disk, or hide what another does. It must not know any event:
 //! a line's first word is its name, to which a `reason=` right behind it belongs; the last word
-//! `from=`, `at=` or `waiting=` is its source, and `unproved` says that this may be forged. C111,
+//! `from=`, `at=`, `waiting=` or `what=` is its source, and `unproved` says that this may be forged. C111,
 //! C119, C123, C141.
 
 use core::mem;
@@ -28,7 +28,7 @@ const DEBUG_FACTOR: u32 = 20;
 /// Events that are counted; one more takes the place of the oldest. There are fewer.
 const EVENTS_MAX: usize = 64;
 /// What a source is named by.
-const SOURCES: [&[u8]; 3] = [b"from=", b"at=", b"waiting="];
+const SOURCES: [&[u8]; 4] = [b"from=", b"at=", b"waiting=", b"what="];
 /// Pairs of event and source that are counted, as above.
 const SOURCES_MAX: usize = 64;
 /// What a line says whose source may be forged. Such lines are an event of their own: they take
