@@ -219,6 +219,13 @@ pub(super) fn only_listed() -> bool {
     MACHINE.and_then(program).is_some_and(|program| apply_filter_all_threads(&program).is_ok())
 }
 
+/// Whether a test wants to see what comes of a list without this call.
+#[cfg(feature = "testing")]
+#[expect(clippy::disallowed_methods, reason = "in no build but for tests")]
+fn is_left_out(call: c_long) -> bool {
+    std::env::var("HBB_TESTING_WITHOUT_CALL").is_ok_and(|number| number == call.to_string())
+}
+
 /// The list as the kernel reads it; None if a number is none.
 fn program(machine: u32) -> Option<Vec<sock_filter>> {
     let step = |code, k| sock_filter { code, jt: 0, jf: 0, k };
@@ -252,13 +259,6 @@ fn program(machine: u32) -> Option<Vec<sock_filter>> {
     }
     program.push(step(RETURN, NO_SUCH_CALL));
     Some(program)
-}
-
-/// Whether a test wants to see what comes of a list without this call.
-#[cfg(feature = "testing")]
-#[expect(clippy::disallowed_methods, reason = "in no build but for tests")]
-fn is_left_out(call: c_long) -> bool {
-    std::env::var("HBB_TESTING_WITHOUT_CALL").is_ok_and(|number| number == call.to_string())
 }
 
 #[cfg(test)]
