@@ -2,8 +2,8 @@
 //! share; the rest is counted, apart for the network that is named and for all others. Whoever may
 //! send us datagrams could else fill a disk, or hide what another does. It must not know any event:
 //! a line's first word is its name, to which a `reason=` right behind it belongs; the last word
-//! `from=`, `at=`, `waiting=` or `what=` is its source, and `unproved` says that this may be forged. C111,
-//! C119, C123, C141.
+//! `from=`, `at=`, `waiting=` or `what=` is its source, and `unproved` says that this may be
+//! forged. C111, C119, C123, C141.
 
 use core::mem;
 use core::net::IpAddr;
