@@ -90,14 +90,14 @@ fn serve(
     run_shell(setup, signals, &greet).map_err(exit)
 }
 
-fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Relay, Exit> {
+fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Box<Relay>, Exit> {
     let mut relay = Relay::new(live.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
     relay.set_old_key(keys.old.as_ref().map(|old| old.shown.clone()));
-    Ok(match config.role {
+    Ok(Box::new(match config.role {
         Role::All => relay.beside_rendezvous(),
         Role::Relay | Role::Rendezvous => relay,
-    })
+    }))
 }
 
 /// The machine with every stored peer, and the store.
@@ -110,7 +110,8 @@ fn rendezvous(
     let unusable = |error| store::exit(&path, error);
     let mut store = store::open(&path).map_err(unusable)?;
     let signing = keys.signing.clone();
-    let mut machine = Rendezvous::new(live.limits, live.policy.clone(), signing, seed()?);
+    let machine = Rendezvous::new(live.limits, live.policy.clone(), signing, seed()?);
+    let mut machine = Box::new(machine);
     let (mut peers, mut left_out) = (0_usize, 0_usize);
     let mut restore = |record: Record| {
         let registered = matches!(record.state, RecordState::Registered(_));

@@ -10,7 +10,7 @@ use hbb_core::base::address::split_port;
 pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
     let mut found = Vec::new();
     for relay in &config.relay_servers {
-        if let Some(why) = doubted_host(relay, config.public.as_deref()) {
+        if let Some(why) = doubted_host(relay, config.public.as_deref(), here) {
             found.push(format!("--relay-servers {relay}: {why}"));
         }
         let port = config.ports.relay;
@@ -27,8 +27,14 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
         }
     }
     if let Some(public) = config.public.as_deref() {
-        let why = doubted_host(public, None);
+        let why = doubted_host(public, None, here);
         found.extend(why.map(|why| format!("--public {public}: {why}")));
+    }
+    if let Some(bind) = config.bind.filter(IpAddr::is_loopback) {
+        found.push(format!("--bind {bind}: only this machine reaches that; leave the flag out"));
+    }
+    if let Some(lan) = config.lan.filter(|lan| !lan.network.contains(lan.local_ip)) {
+        found.push(format!("--local-ip {}: it is not in the network of --mask", lan.local_ip));
     }
     if trusts_everybody(config) {
         found.push(
@@ -69,13 +75,16 @@ fn port_of_relay(name: &str) -> Option<u16> {
     split_port(name).1.map_or(Some(DEFAULT), |told| told.parse().ok())
 }
 
-/// Why clients will hardly reach `name`; `public` is where those outside find this server.
-fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
+/// Why clients will hardly reach `name`; `public` is where those outside find this server, and `here`
+/// are this machine's addresses.
+fn doubted_host(name: &str, public: Option<&str>, here: &[IpAddr]) -> Option<&'static str> {
     const OWN: &str = "each client would look for it on its own machine; give the address or name \
                        that clients reach it at";
+    const NOWHERE: &str = "no client connects to such an address";
     let (host, _) = split_port(name);
     let Ok(ip) = host.parse::<IpAddr>() else {
         return match host {
+            part if part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => Some(NOWHERE),
             own if own.eq_ignore_ascii_case("localhost") => Some(OWN),
             bare if !bare.contains('.') => Some(
                 "a name without a dot is known to this machine or its containers alone, unless \
@@ -87,10 +96,20 @@ fn doubted_host(name: &str, public: Option<&str>) -> Option<&'static str> {
     let is_for_all = |name: &str| name.parse::<IpAddr>().is_err() || is_global(name);
     match ip {
         ip if ip.is_loopback() || ip.is_unspecified() => Some(OWN),
+        ip if is_nowhere(ip) => Some(NOWHERE),
+        ip if here.contains(&ip) => None,
         ip if !is_global(&ip.to_string()) && public.is_some_and(is_for_all) => {
             Some("a private address, which clients outside reach only if it is this machine's")
         }
         _ => None,
+    }
+}
+
+/// Whether an address is that of no machine, or of one on a link that it does not name.
+const fn is_nowhere(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_multicast() || ip.is_unicast_link_local(),
     }
 }
 
@@ -117,7 +136,8 @@ mod tests {
     use crate::config::tests::config;
 
     /// This machine.
-    const HERE: [IpAddr; 3] = [
+    const HERE: [IpAddr; 4] = [
+        IpAddr::V4(Ipv4Addr::new(192, 168, 1, 1)),
         IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)),
         IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7)),
@@ -132,6 +152,13 @@ mod tests {
             ("--relay-servers 0.0.0.0", "on its own machine"),
             ("--relay-servers [::1]:21117", "on its own machine"),
             ("--relay-servers hbbr", "without a dot"),
+            ("--relay-servers 224.0.0.1", "no client connects"),
+            ("--relay-servers 255.255.255.255", "no client connects"),
+            ("--relay-servers 169.254.3.4:21117", "no client connects"),
+            ("--relay-servers [fe80::1]", "no client connects"),
+            ("--public 1.2", "--public 1.2: no client connects"),
+            ("--bind 127.0.0.1", "only this machine"),
+            ("--mask 192.168.1.0/24\n--local-ip 10.0.0.1", "--local-ip 10.0.0.1: it is not in"),
             ("--relay-servers rd.example.org:21116", "port of the ID server"),
             ("--relay-servers 198.51.100.7:21119", "relay listens on 21117"),
             ("--relay-servers 198.51.100.7:21116", "relay listens on 21117"),
@@ -157,6 +184,8 @@ mod tests {
         for flags in [
             "--relay-servers rd.example.org,203.0.113.1:21117,[2001:db8::1]:443",
             "--relay-servers 192.168.1.5",
+            "--relay-servers 192.168.1.1\n--public rd.example.org",
+            "--mask 192.168.1.0/24\n--local-ip 192.168.1.1",
             "--relay-servers 192.168.1.5\n--public 192.168.1.5",
             "--public rd.example.org",
             "--relay-servers 198.51.100.7,[2001:db8::7]:21117,192.0.2.1:80",

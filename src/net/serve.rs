@@ -63,8 +63,9 @@ pub(crate) struct Listening {
 
 /// The rendezvous to run and its store.
 pub(crate) struct RendezvousPart {
-    /// The machine, peers restored.
-    pub(crate) machine: Rendezvous,
+    /// The machine, peers restored. In a box: it passes through many hands before it serves, and each
+    /// would leave a touched page of the stack.
+    pub(crate) machine: Box<Rendezvous>,
     /// Where its changes go.
     pub(crate) store: Box<dyn Store>,
     /// What offers of a sealed channel are made with; None if there is no key to sign them.
@@ -96,7 +97,7 @@ pub(crate) struct Setup {
     /// The rendezvous, unless this process is a relay only.
     pub(crate) rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
-    pub(crate) relay: Option<Relay>,
+    pub(crate) relay: Option<Box<Relay>>,
     /// How relayed sessions run.
     pub(crate) sessions: SessionSettings,
     /// Keys the shell's own tables: must be secret.
@@ -332,7 +333,7 @@ impl Shell {
 
     fn start_relay(
         &self,
-        machine: Relay,
+        machine: Box<Relay>,
         inputs: RelayInputs,
         rendezvous: Option<Sender<ToRendezvous>>,
     ) -> Result<RelayHandle, ServeError> {

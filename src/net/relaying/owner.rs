@@ -32,7 +32,7 @@ const LOOK_MS: u64 = 1_000;
 
 /// The machine and the legs it decides about.
 pub(crate) struct Relaying {
-    machine: Relay,
+    machine: Box<Relay>,
     sessions: Rc<Sessions>,
     /// Learns which legs are no strangers'.
     pool: Pool,
@@ -80,7 +80,7 @@ enum RelayWake {
 impl Relaying {
     /// Takes over a machine.
     pub(crate) fn new(
-        machine: Relay,
+        machine: Box<Relay>,
         sessions: Rc<Sessions>,
         (pool, clock): (Pool, Clock),
         rendezvous: Option<Sender<ToRendezvous>>,

@@ -41,7 +41,7 @@ use crate::settings::LiveSettings;
 
 /// The machine and all it talks through.
 pub(crate) struct Signalling {
-    machine: Rendezvous,
+    machine: Box<Rendezvous>,
     effects: Effects,
     clock: Clock,
     datagrams: Datagrams,
@@ -105,7 +105,7 @@ enum SignallingWake {
 
 impl Signalling {
     /// Joins a machine to what it acts through.
-    pub(crate) fn new(machine: Rendezvous, io: SignallingIo) -> Self {
+    pub(crate) fn new(machine: Box<Rendezvous>, io: SignallingIo) -> Self {
         let SignallingIo { datagrams, store, watch, relay, clock, pool, offers, keep, bind } = io;
         Self {
             machine,
