@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{self, Child, Command, ExitStatus, Output, Stdio};
@@ -237,5 +237,36 @@ fn a_closed_terminal_does_not_end_the_server() {
         }
         TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         assert!(server.terminate().success());
+    }
+}
+
+#[test]
+fn lines_for_a_pipe_that_somebody_typed_carry_the_time() {
+    for (typed, dated) in [(true, true), (false, false)] {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = openpt(flags).unwrap();
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).unwrap();
+        let folder = std::env::temp_dir().join(format!("hbb-pipe-{}-{typed}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let stdin = match typed {
+            true => ioctl_tiocgptpeer(&screen, flags).unwrap().into(),
+            false => Stdio::null(),
+        };
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hbb"))
+            .args(["serve", "--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"])
+            .args(["--port", &port.to_string()])
+            .current_dir(&folder)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let line = lines.into_iter().find(|line| line.contains("info ready port=")).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(line.starts_with("20"), dated, "{line}");
     }
 }

@@ -1,7 +1,8 @@
 //! Where log lines go: `level event key=value ...`, info and below to stdout, warn and error to
 //! stderr, because procd takes a line's priority from the stream. Started by hand at a terminal,
 //! simple_logger writes them there. Lines carry the time wherever nobody adds it: at a terminal and
-//! in a plain file (`nohup`, OpenRC), but not in a pipe or socket (procd, systemd, Docker).
+//! in a plain file (`nohup`, OpenRC), but in a pipe or socket (procd, systemd, Docker) only if somebody
+//! at a terminal put it there (`hbb serve | tee log`).
 //! What strangers can cause is written so often a minute and no more, the next line counting those
 //! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
 //! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.
@@ -37,7 +38,8 @@ const REFUSED_HELP: &str = "off the list of system calls of hbb, or unknown to t
 /// Starts logging. `now` gives seconds since 1970; it may jump. A second call changes nothing.
 pub fn init(level: LevelFilter, now: fn() -> u64) {
     let terminal = Terminal::find().map(Mutex::new);
-    let at_terminal = io::stdout().is_terminal();
+    // Who adds the time gives no terminal to read from.
+    let at_terminal = io::stdout().is_terminal() || io::stdin().is_terminal();
     let stamped = [is_plain_file(&io::stdout()), is_plain_file(&io::stderr())];
     let stamped = stamped.map(|in_file| terminal.is_none() && (at_terminal || in_file));
     let logger = Logger { now, terminal, stamped, repeats: Mutex::new(Repeats::default()) };
@@ -83,6 +85,7 @@ impl Log for Logger {
         }
         let start = line.length;
         line.add(*record.args());
+        line.keep_quotes(start);
         if level > Level::Error && record.target() != OPERATOR {
             let spelling = Spelling::of(line.bytes_from(start));
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,6 +149,24 @@ impl Line {
         }
     }
 
+    /// A value in quotes ends at the line's end or before the next `name=`: quotes within it, as
+    /// errors have them, become double ones, so that a script can take it apart.
+    fn keep_quotes(&mut self, start: usize) {
+        let Some(text) = self.bytes.get_mut(start..self.length) else { return };
+        let mut is_open = false;
+        for at in 0..text.len() {
+            let (before, rest) = text.split_at_mut(at);
+            let Some((quote @ b'\'', rest)) = rest.split_first_mut() else { continue };
+            if !is_open {
+                is_open = before.last() == Some(&b'=');
+            } else if is_end(rest) {
+                is_open = false;
+            } else {
+                *quote = b'"';
+            }
+        }
+    }
+
     fn names_no_such_call(&self) -> bool {
         self.bytes_from(0).windows(NO_SUCH_CALL.len()).any(|part| part == NO_SUCH_CALL)
     }
@@ -165,6 +186,14 @@ impl Line {
         }
         self.bytes.get(..=last).unwrap_or_default()
     }
+}
+
+/// Whether a value is over before `rest`.
+fn is_end(rest: &[u8]) -> bool {
+    let Some((b' ', name)) = rest.split_first() else { return rest.is_empty() };
+    let is_name = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_');
+    let length = name.iter().take_while(|byte| is_name(byte)).count();
+    length > 0 && name.get(length) == Some(&b'=')
 }
 
 impl fmt::Write for Line {
@@ -194,6 +223,26 @@ impl fmt::Write for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_in_quotes_has_none_within() {
+        for (said, written) in [
+            ("a cause='no 'x' there'", "a cause='no \"x\" there'"),
+            ("a cause='it's 'x'' count=2", "a cause='it\"s \"x\"' count=2"),
+            (
+                "a help='hbb check' cause='--key 'x': y'",
+                "a help='hbb check' cause='--key \"x\": y'",
+            ),
+            ("a peer=o'neill cause='x'", "a peer=o'neill cause='x'"),
+            ("a cause='", "a cause='"),
+            ("a cause=''", "a cause=''"),
+        ] {
+            let mut line = Line::new();
+            line.add(format_args!("{said}"));
+            line.keep_quotes(0);
+            assert_eq!(line.text(), written);
+        }
+    }
 
     #[test]
     fn a_line_stays_one_line_of_bounded_length() {
