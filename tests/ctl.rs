@@ -47,8 +47,8 @@ fn ctl_at(data: &Path, words: &[&str]) -> Result<String, String> {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     match ended.status.code() {
         Some(0) => Ok(text(ended.stdout)),
-        Some(1) if words.contains(&"--json") => Err(text(ended.stdout)),
-        Some(1) => Err(text(ended.stderr)),
+        Some(1 | 2) if words.contains(&"--json") => Err(text(ended.stdout)),
+        Some(1 | 2) => Err(text(ended.stderr)),
         _ => panic!("{words:?}: {ended:?}"),
     }
 }

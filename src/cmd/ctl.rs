@@ -15,6 +15,8 @@ use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
 /// Where the packages put the socket.
 pub(super) const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
+/// What every refusal of a value says, before what is allowed.
+const VALUE_IS: &str = ": must be ";
 /// A server that is not stuck says something within this time: it waits for a commit at most.
 const SILENCE_SECS_MAX: u64 = 10;
 
@@ -36,9 +38,9 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     }
     let mut said = String::new();
     server.read_to_string(&mut said).map_err(|cause| silent(&path, &cause))?;
-    // A wrong word is no failure of the server, of whatever version it is.
-    let is_unknown = said.contains(NO_SUCH_COMMAND);
-    let reason = if is_unknown { ExitReason::Flags } else { ExitReason::Running };
+    // A wrong word or value is no failure of the server, of whatever version it is.
+    let is_wrong = said.contains(NO_SUCH_COMMAND) || said.contains(VALUE_IS);
+    let reason = if is_wrong { ExitReason::Flags } else { ExitReason::Running };
     if flags.json {
         print(&said)?;
         return Err(Exit::new(reason, ""));

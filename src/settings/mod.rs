@@ -180,7 +180,7 @@ impl RunningSettings {
     /// # Errors
     /// As for [`Self::reload`].
     pub fn ban(&mut self, what: &str, banned: bool) -> Result<LiveSettings, String> {
-        let is = "' must be an id, an address, a network such as 192.0.2.0/24, or id=ID for an id \
+        let is = "': must be an id, an address, a network such as 192.0.2.0/24, or id=ID for an id \
                   that looks like none.";
         let subject = Banned::parse(what).ok_or_else(|| ["'", what, is].concat())?;
         let mut bans = self.lists.bans.clone();

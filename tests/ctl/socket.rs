@@ -148,4 +148,17 @@ fn a_word_that_is_no_command_ends_with_2() {
         assert_eq!(ended.status.code(), Some(2), "{words:?}: {said}");
         assert!(said.contains("Those there are: status"), "{words:?}: {said}");
     }
+    for words in [
+        &["limits", "max-peers", "many"][..],
+        &["--json", "limits", "max-peers", "0"],
+        &["peers", "first=1"],
+        &["ban", "10.0.0.1-9"],
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hbb"));
+        let ended = command.args(["ctl", "--data"]).arg(server.data()).args(words).output();
+        let ended = ended.unwrap();
+        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{words:?}: {said}");
+        assert!(said.contains(": must be "), "{words:?}: {said}");
+    }
 }
