@@ -75,8 +75,8 @@ fn port_of_relay(name: &str) -> Option<u16> {
     split_port(name).1.map_or(Some(DEFAULT), |told| told.parse().ok())
 }
 
-/// Why clients will hardly reach `name`; `public` is where those outside find this server, and `here`
-/// are this machine's addresses.
+/// Why clients will hardly reach `name`; `public` is where those outside find this server, and
+/// `here` are this machine's addresses.
 fn doubted_host(name: &str, public: Option<&str>, here: &[IpAddr]) -> Option<&'static str> {
     const OWN: &str = "each client would look for it on its own machine; give the address or name \
                        that clients reach it at";

@@ -1,8 +1,8 @@
 //! Where log lines go: `level event key=value ...`, info and below to stdout, warn and error to
 //! stderr, because procd takes a line's priority from the stream. Started by hand at a terminal,
 //! simple_logger writes them there. Lines carry the time wherever nobody adds it: at a terminal and
-//! in a plain file (`nohup`, OpenRC), but in a pipe or socket (procd, systemd, Docker) only if somebody
-//! at a terminal put it there (`hbb serve | tee log`).
+//! in a plain file (`nohup`, OpenRC), but in a pipe or socket (procd, systemd, Docker) only if
+//! somebody at a terminal put it there (`hbb serve | tee log`).
 //! What strangers can cause is written so often a minute and no more, the next line counting those
 //! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
 //! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.

@@ -63,8 +63,8 @@ pub(crate) struct Listening {
 
 /// The rendezvous to run and its store.
 pub(crate) struct RendezvousPart {
-    /// The machine, peers restored. In a box: it passes through many hands before it serves, and each
-    /// would leave a touched page of the stack.
+    /// The machine, peers restored. In a box: it passes through many hands before it serves, and
+    /// each would leave a touched page of the stack.
     pub(crate) machine: Box<Rendezvous>,
     /// Where its changes go.
     pub(crate) store: Box<dyn Store>,
