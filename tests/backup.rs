@@ -30,8 +30,9 @@ const CROWDS: usize = 4;
 /// Damaged backups that are given to the program.
 const DAMAGED: u64 = 90;
 const RESTORES_KILLED: u64 = 12;
-const FILES: [&str; 5] =
-    ["id_ed25519", "id_ed25519.pub", "banned.txt", "blacklist.txt", "blocklist.txt"];
+const FILES: [&str; 6] =
+    ["id_ed25519", "id_ed25519.pub", "banned.txt", "blacklist.txt", "blocklist.txt", OLD_KEY];
+const OLD_KEY: &str = "id_ed25519.old";
 
 /// A directory of its own, gone when dropped.
 struct Folder(PathBuf);
@@ -329,6 +330,7 @@ fn a_restore_that_is_broken_off_leaves_the_old_or_the_new() {
     let folder = Folder::new("cut");
     let (old, new) = (folder.server("old", 10), folder.server("new", 4_000));
     let file = folder.at("backup");
+    succeeded(&hbb(&["keygen", "--rotate", "--data", text(&new)]));
     succeeded(&hbb(&["backup", text(&file), "--data", text(&new)]));
     let ways = [peers(&old).len(), peers(&new).len()];
     let keys = [&old, &new].map(|data| fs::read(data.join(FILES[0])).unwrap());
@@ -348,7 +350,7 @@ fn a_restore_that_is_broken_off_leaves_the_old_or_the_new() {
         }
     }
     // Broken off between any two moves, a start ends it.
-    for moved in 0..=6 {
+    for moved in 0..=7 {
         let mut server = Server::start(&[]);
         server.terminate(Duration::from_secs(20));
         let (data, whole) = (server.data().to_owned(), server.data().join("hbb.restore"));
@@ -365,7 +367,31 @@ fn a_restore_that_is_broken_off_leaves_the_old_or_the_new() {
         assert!(server.log().contains("peers-loaded count=4000"), "{}", server.log());
         assert!(!whole.exists());
         assert_eq!(fs::read(data.join(FILES[0])).unwrap(), keys[1]);
+        assert_eq!(fs::read(data.join(OLD_KEY)).ok(), fs::read(new.join(OLD_KEY)).ok());
     }
+}
+
+/// A rotation that was under way goes on; one that was not does not begin.
+#[test]
+fn the_key_before_is_of_the_key_beside_it() {
+    let folder = Folder::new("rotation");
+    let (plain, rotated) = (folder.server("plain", 1), folder.server("rotated", 1));
+    succeeded(&hbb(&["keygen", "--rotate", "--data", text(&rotated)]));
+    let old = fs::read(rotated.join(OLD_KEY)).unwrap();
+    let [one, two] = ["plain.backup", "rotated.backup"].map(|name| folder.at(name));
+    succeeded(&hbb(&["backup", text(&one), "--data", text(&plain)]));
+    let told = succeeded(&hbb(&["backup", text(&two), "--data", text(&rotated)]));
+    assert!(told.contains(OLD_KEY), "{told}");
+    let new = folder.at("new");
+    fs::create_dir(&new).unwrap();
+    succeeded(&hbb(&["restore", text(&two), "--data", text(&new)]));
+    assert_eq!(fs::read(new.join(OLD_KEY)).unwrap(), old);
+    assert_eq!(fs::metadata(new.join(OLD_KEY)).unwrap().mode() & 0o777, 0o600);
+    succeeded(&hbb(&["restore", text(&one), "--data", text(&new), "--force"]));
+    assert!(!new.join(OLD_KEY).exists(), "it is of another key");
+    assert_eq!(fs::read(new.join("id_ed25519.old.before-restore")).unwrap(), old);
+    // A rotation could begin again there.
+    succeeded(&hbb(&["keygen", "--rotate", "--data", text(&new)]));
 }
 
 #[test]

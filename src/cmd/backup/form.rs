@@ -14,10 +14,19 @@ use hbb_core::base::limits::LIST_BYTES_MAX;
 use hbb_core::base::peer::{Record, RecordState};
 
 /// The files that may be in it, in this order: all but the last are of the server's directory.
-pub(super) const FILES: [&str; 6] =
-    ["id_ed25519", "id_ed25519.pub", "banned.txt", "blacklist.txt", "blocklist.txt", "flags"];
+pub(super) const FILES: [&str; 7] = [
+    "id_ed25519",
+    "id_ed25519.pub",
+    "banned.txt",
+    "blacklist.txt",
+    "blocklist.txt",
+    "id_ed25519.old",
+    "flags",
+];
 /// The place of the settings in that list.
 pub(super) const FLAGS: usize = FILES.len() - 1;
+/// That of the key before, whose file ends the lists.
+pub(super) const OLD_KEY: usize = FLAGS - 1;
 /// What stands before the version.
 const MAGIC: &str = "hbb backup ";
 /// The version that is written and read.

@@ -13,11 +13,11 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::keygen;
 use crate::cli::{BackupFlags, ServeFlags};
-use crate::config::Config;
+use crate::config::{Config, old_key_file};
 use crate::file::{draft_of, read_text, sync_folder};
 use crate::net::clock::unix_secs;
 use crate::settings;
-use form::{Counts, FILES, FLAGS, Writer};
+use form::{Counts, FILES, FLAGS, OLD_KEY, Writer};
 use hbb_core::base::limits::LIST_BYTES_MAX;
 use hbb_core::base::time::Utc;
 pub(super) use peers::each as each_peer;
@@ -90,6 +90,7 @@ fn write(config: &Config, out: &mut dyn Write) -> Result<Counts, Exit> {
         let path = match (number, config.flags_file()) {
             (0, _) => config.secret_file(),
             (1, _) => keygen::public_path(&config.secret_file()),
+            (OLD_KEY, _) => old_key_file(&config.secret_file()),
             (FLAGS, Some(file)) => file.into(),
             (FLAGS, None) => continue,
             _ => config.data.join(name),

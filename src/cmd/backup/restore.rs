@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, print};
 use super::super::store::{self, STORE_FILE};
-use super::form::{Counts, FILES, FLAGS, Item, read};
+use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, read};
 use super::{MODE, STDIO};
 use crate::cli::{RestoreFlags, ServeFlags};
 use crate::file::{draft_of, open_file, publish, sync_folder};
@@ -25,7 +25,7 @@ const FILLING: &str = "hbb.restore.new";
 /// The folder when all is in it.
 const WHOLE: &str = "hbb.restore";
 /// Permissions of the key files and the lists.
-const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640];
+const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, MODE];
 /// Longest text of a key or of settings.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
@@ -208,7 +208,7 @@ impl Staging {
         self.commit()?;
         self.store = None;
         let owner = fs::metadata(&self.data)?;
-        for (number, name) in FILES.into_iter().enumerate().take(FLAGS).skip(2) {
+        for (number, name) in FILES.into_iter().enumerate().take(OLD_KEY).skip(2) {
             // A list that was not there then is empty now.
             if !counts.has(number) && is_at(&self.data, name) {
                 self.take(Item::File(number))?;
@@ -242,6 +242,11 @@ pub(in crate::cmd) fn finish(data: &Path) -> Result<(), Exit> {
 
 fn move_in(data: &Path) -> io::Result<()> {
     let whole = data.join(WHOLE);
+    let old_key = FILES.get(OLD_KEY).copied().unwrap_or_default();
+    // The key before is of the key that goes now; once that one moved, it is what was restored.
+    if is_at(&whole, FILES[0]) && !is_at(&whole, old_key) {
+        put_aside(&data.join(old_key))?;
+    }
     for name in [STORE_FILE].into_iter().chain(FILES.into_iter().take(FLAGS)) {
         if is_at(&whole, name) {
             put_aside(&data.join(name))?;
