@@ -313,6 +313,76 @@ fn export_refuses_what_clients_could_not_use() {
     folder.run(&["export", "--host", "h", "--api", "h"]).failed(2, &["--api", "https://"]);
     folder.run(&["export", "--host", "h", "--format", "svg"]).failed(2, &["toml or json"]);
     Folder::new().run(&["export", "--host", "h"]).failed(3, &["keygen"]);
+    folder.run(&["export", "--host", "h", "--host", "h:1"]).failed(2, &["--host 'h:1'"]);
+    folder.run(&["export", "--host", "h", "--write", "o", "--peers"]).failed(2, &["--write"]);
+    assert_eq!(folder.names(), ["id_ed25519", "id_ed25519.pub"]);
+}
+
+#[test]
+fn export_names_several_servers_in_order() {
+    let folder = Folder::with_key();
+    let of = |hosts: &[&str], format: &str| {
+        let hosts = hosts.iter().flat_map(|host| ["--host", host]);
+        let args: Vec<_> = ["export", "--format", format].into_iter().chain(hosts).collect();
+        folder.run(&args).done()
+    };
+    let names = ["rd.example.org", "100.64.0.1"];
+    let both = |format: &str, between: &str| {
+        let [one, two] = names.map(|name| of(&[name], format));
+        assert_eq!(of(&names, format), [&one, between, &two].concat(), "{format}");
+    };
+    for (format, between) in
+        [("string", ""), ("exe", ""), ("json", ""), ("text", "\n"), ("qr", "\n")]
+    {
+        both(format, between);
+    }
+    for format in ["toml", "server-conf"] {
+        let [one, two] = names.map(|name| of(&[name], format));
+        let comment: String = two.lines().map(|line| format!("# {line}\n")).collect();
+        assert_eq!(of(&names, format), [&one, "\n", &comment].concat(), "one table in a file");
+    }
+    let [conf, toml, string] =
+        ["server-conf", "toml", "string"].map(|of_it| of(&names[..1], of_it));
+    assert!(conf.ends_with(&format!("\n# {string}{toml}")), "{conf}");
+    let all = folder.run(&["export", "--host", names[0], "--host", names[1]]).done();
+    for format in ["text", "string", "exe", "toml", "qr"] {
+        assert!(all.contains(&of(&names, format)), "{format}");
+    }
+}
+
+#[test]
+fn export_writes_all_forms_into_a_folder() {
+    let folder = Folder::with_key();
+    let host = ["export", "--host", "rd.example.org", "--host", "100.64.0.1"];
+    let args = [&host[..], &["--write", "out"]].concat();
+    let first = folder.run(&args).done();
+    let forms = [
+        ("server.conf", "server-conf"),
+        ("RustDesk2.toml", "toml"),
+        ("import.txt", "string"),
+        ("exe-name.txt", "exe"),
+    ];
+    for (name, format) in forms {
+        let name = format!("out/{name}");
+        let printed = folder.run(&[&host[..], &["--format", format]].concat()).done();
+        assert_eq!(folder.read(&name), printed, "{name}");
+        assert_eq!(folder.mode(&name), 0o644);
+        assert!(first.contains(&format!("Wrote {name}\n")), "{first}");
+    }
+    // No link is followed; what is too long for a file name leaves no older one.
+    let folder = folder.write("mine", "mine");
+    for link in ["out/key", "out/key.new", "out/import.txt.new"] {
+        let _ = fs::remove_file(folder.0.join(link));
+        std::os::unix::fs::symlink("../mine", folder.0.join(link)).unwrap();
+    }
+    let api = format!("https://{}.example.org", "a".repeat(200));
+    let told = folder.run(&[&args[..], &["--api", &api]].concat()).done();
+    assert!(told.contains("Left out exe-name.txt: This is too long"), "{told}");
+    assert_eq!(folder.read("mine"), "mine");
+    assert_eq!(folder.read("out/key"), format!("{PUBLIC}\n"));
+    assert_eq!(fs::read_dir(folder.0.join("out")).unwrap().count(), 4);
+    folder.run(&[&host[..], &["--write", "mine"]].concat()).failed(1, &["Cannot write mine"]);
+    assert_eq!(folder.read("mine"), "mine");
 }
 
 #[test]

@@ -249,7 +249,7 @@ _hbb() {
             esac
             ;;
         hbb_export)
-            opts="--help --host --port --relay --api --peers --format --data --key-file --flags"
+            opts="--help --host --port --relay --api --peers --format --write --data --key-file --flags"
             case "${prev}" in
                 --host)
                     COMPREPLY=()
@@ -269,6 +269,10 @@ _hbb() {
                     ;;
                 --format)
                     COMPREPLY=( $(compgen -W "text string qr exe toml json" -- "${cur}") )
+                    return 0
+                    ;;
+                --write)
+                    COMPREPLY=()
                     return 0
                     ;;
                 --data)

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -101,12 +101,13 @@ complete -c hbb -n '__fish_hbb_using_command keygen' -f -l rotate -d 'replace th
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l days -r -d 'with --rotate: the old key is good for so many DAYS (30)'
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l end-rotation -d 'have the old key end now; reload hbb then'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l help -d 'display usage information'
-complete -c hbb -n '__fish_hbb_using_command export' -f -l host -r -d 'HOST by which clients reach this server; --public of the flags file if not given'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l host -r -d 'HOST by which clients reach this server; --public of the flags file if not given; again for each other name of it, the first for most clients'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l port -r -d 'port of the ID server (21116)'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l relay -r -d 'relay to name, HOST[:PORT]; not needed if it is this server'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l api -r -d 'address of an API server to name, such as https://rd.example.org'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l peers -d 'print the registered devices instead, as lines that \'hbb import\' reads; while no server has the store'
-complete -c hbb -n '__fish_hbb_using_command export' -f -l format -x -a 'text string qr exe toml json' -d 'text, string, qr, exe, toml or json'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l format -x -a 'text string qr exe toml json' -d 'text, string, qr, exe, server-conf, toml or json'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l write -r -d 'write server.conf, RustDesk2.toml, import.txt, exe-name.txt and key into DIR instead'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l key-file -r -d 'FILE with the secret key, if it is not in --data'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\' to take from it what is not given here'

@@ -134,12 +134,13 @@ _hbb_export() {
 
     _arguments -s -S \
         '--help[display usage information]' \
-        '--host[HOST by which clients reach this server; --public of the flags file if not given]'': :' \
+        '--host[HOST by which clients reach this server; --public of the flags file if not given; again for each other name of it, the first for most clients]'': :' \
         '--port[port of the ID server (21116)]'': :' \
         '--relay[relay to name, HOST\[\:PORT\]; not needed if it is this server]'': :' \
         '--api[address of an API server to name, such as https\://rd.example.org]'': :' \
         '--peers[print the registered devices instead, as lines that '\''hbb import'\'' reads; while no server has the store]' \
-        '--format[text, string, qr, exe, toml or json]'': :(text string qr exe toml json)' \
+        '--format[text, string, qr, exe, server-conf, toml or json]'': :(text string qr exe toml json)' \
+        '--write[write server.conf, RustDesk2.toml, import.txt, exe-name.txt and key into DIR instead]'': :' \
         '--data[DIR with the key files; the working directory if not given]'': :_files' \
         '--key-file[FILE with the secret key, if it is not in --data]'': :' \
         '--flags[FILE of '\''hbb serve --flags'\'' to take from it what is not given here]'': :_files' \

@@ -53,12 +53,14 @@ pub struct KeygenFlags {
     example = "{command_name} --flags /etc/hbb/flags --format qr",
     example = "rustdesk --config \"$({command_name} --data . --host 192.0.2.10 --format string)\"",
     note = "Formats: text to type, string to import, qr to scan, exe for a Windows file name,",
-    note = "toml for RustDesk2.toml, json; all of them, explained, if not given."
+    note = "toml for RustDesk2.toml, server-conf for that with the string as a comment, json;",
+    note = "all of them, explained, if not given."
 )]
 pub struct ExportFlags {
-    /// HOST by which clients reach this server; --public of the flags file if not given
+    /// HOST by which clients reach this server; --public of the flags file if not given; again
+    /// for each other name of it, the first for most clients
     #[argh(option)]
-    pub host: Option<String>,
+    pub host: Vec<String>,
     /// the same as --host
     #[argh(option, hidden_help)]
     pub public: Option<String>,
@@ -75,9 +77,12 @@ pub struct ExportFlags {
     /// has the store
     #[argh(switch)]
     pub peers: bool,
-    /// text, string, qr, exe, toml or json
+    /// text, string, qr, exe, server-conf, toml or json
     #[argh(option)]
     pub format: Option<String>,
+    /// write server.conf, RustDesk2.toml, import.txt, exe-name.txt and key into DIR instead
+    #[argh(option)]
+    pub write: Option<String>,
     /// DIR with the key files; the working directory if not given
     #[argh(option)]
     pub data: Option<String>,

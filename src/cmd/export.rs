@@ -2,7 +2,9 @@
 //! nothing. Must not know how a key signs.
 //! Checks: C77 (config strings), tests/cli.rs (the other forms).
 
+use std::fs;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
@@ -12,14 +14,16 @@ use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
-use crate::file::open_file;
+use crate::file::{open_file, replace};
 use crate::json::quote;
 use crate::settings;
 use crate::store::{TITLE, is_forgotten};
 use hbb_core::base::address::{host, host_port};
 use hbb_core::identity::KeyChoice;
 
-const FORMATS: [&str; 6] = ["text", "string", "qr", "exe", "toml", "json"];
+const FORMATS: [&str; 7] = ["text", "string", "qr", "exe", "toml", "json", "server-conf"];
+/// Permissions of what is for clients: nothing in it is secret.
+const MODE: u32 = 0o644;
 /// Longest file name of Windows.
 const FILE_NAME_CHARS_MAX: usize = 255;
 /// What Windows refuses in a file name, and the comma, which ends a part of ours.
@@ -42,22 +46,85 @@ pub struct Handout {
 
 /// `hbb export`.
 pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
+    if flags.write.is_some() && (flags.peers || flags.format.is_some()) {
+        return Err(Exit::flags("--write: not together with --peers or --format"));
+    }
     if flags.peers {
         return print_peers(flags);
     }
-    let format_is = "text, string, qr, exe, toml or json";
-    checked("--format", &flags.format, |text| FORMATS.contains(&text), format_is)?;
-    let handout = gather(flags)?;
-    let text = match flags.format.as_deref() {
-        Some("text") => handout.text(),
-        Some("string") => config_string(&handout.json()) + "\n",
-        Some("qr") => qr_code(&handout.qr_text(), io::stdout().is_terminal())?,
-        Some("exe") => handout.exe_name()? + "\n",
-        Some("toml") => handout.toml(),
-        Some("json") => handout.json() + "\n",
-        _ => handout.explained()?,
+    let format_is = "text, string, qr, exe, server-conf, toml or json";
+    let format = flags.format.as_deref();
+    checked("--format", format, |text| FORMATS.contains(&text), format_is)?;
+    let handouts = gather(flags)?;
+    if let Some(dir) = flags.write.as_deref() {
+        return print(&write(Path::new(dir), &handouts)?);
+    }
+    let text = match format {
+        Some(format) => form(&handouts, format)?,
+        None => explained(&handouts)?,
     };
     print(&text)
+}
+
+/// One form of all servers, in order. What is a file of the client can name one alone: there the
+/// others are comments.
+fn form(handouts: &[Handout], format: &str) -> Result<String, Exit> {
+    let mut text = String::new();
+    for (number, handout) in handouts.iter().enumerate() {
+        let one = match format {
+            "text" => handout.text(),
+            "string" => config_string(&handout.json()) + "\n",
+            "qr" => qr_code(&handout.qr_text(), io::stdout().is_terminal())?,
+            "exe" => handout.exe_name()? + "\n",
+            "toml" => handout.toml(),
+            "server-conf" => handout.server_conf(),
+            _ => handout.json() + "\n",
+        };
+        let is_file = matches!(format, "toml" | "server-conf");
+        if number > 0 && (is_file || matches!(format, "text" | "qr")) {
+            text.push('\n');
+        }
+        match is_file && number > 0 {
+            true => one.lines().for_each(|line| text.push_str(&["# ", line, "\n"].concat())),
+            false => text.push_str(&one),
+        }
+    }
+    Ok(text)
+}
+
+/// Puts a file of each form for clients into `dir`, and says which.
+fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
+    let forms = [
+        ("server.conf", "server-conf"),
+        ("RustDesk2.toml", "toml"),
+        ("import.txt", "string"),
+        ("exe-name.txt", "exe"),
+    ];
+    let cannot = |path: &Path, cause: &io::Error| {
+        Exit::running(format!("Cannot write {}: {cause}.", path.display()))
+    };
+    match fs::create_dir(dir) {
+        Err(cause) if cause.kind() != ErrorKind::AlreadyExists => return Err(cannot(dir, &cause)),
+        _ => {}
+    }
+    let key = handouts.first().map(|handout| ["key", &handout.key]);
+    let mut told = String::new();
+    let texts = forms.into_iter().map(|(name, format)| (name, form(handouts, format)));
+    for (name, text) in texts.chain(key.map(|[name, key]| (name, Ok([key, "\n"].concat())))) {
+        let path = dir.join(name);
+        match text {
+            Ok(text) => {
+                replace(&path, MODE, &text).map_err(|cause| cannot(&path, &cause))?;
+                told.push_str(&format!("Wrote {}\n", path.display()));
+            }
+            Err(why) => {
+                // One of other values must not stay.
+                drop(fs::remove_file(&path));
+                told.push_str(&format!("Left out {name}: {}\n", why.message()));
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// The registered devices; those that an operator forgot are none.
@@ -90,19 +157,21 @@ fn no_store(config: &Config) -> Exit {
     ))
 }
 
-fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {
+fn gather(flags: &ExportFlags) -> Result<Vec<Handout>, Exit> {
     let host_is = "a host name or an IP address; its port goes into --port";
     let relay_is = "HOST or HOST:PORT";
     let api_is = "an address that starts with http:// or https://";
-    checked("--host", &flags.host, |text| host(text).is_some(), host_is)?;
-    checked("--relay", &flags.relay, |text| host_port(text).is_some(), relay_is)?;
-    checked("--api", &flags.api, is_web_address, api_is)?;
+    for name in &flags.host {
+        checked("--host", Some(name), |text| host(text).is_some(), host_is)?;
+    }
+    checked("--relay", flags.relay.as_deref(), |text| host_port(text).is_some(), relay_is)?;
+    checked("--api", flags.api.as_deref(), is_web_address, api_is)?;
     let config = settings::read(&ServeFlags {
         data: flags.data.clone(),
         flags: flags.flags.clone(),
         key_file: flags.key_file.clone(),
         port: flags.port.clone(),
-        public: flags.host.clone().or_else(|| flags.public.clone()),
+        public: flags.host.first().or(flags.public.as_ref()).cloned(),
         ..ServeFlags::default()
     })
     .map_err(Exit::flags)?;
@@ -111,21 +180,24 @@ fn gather(flags: &ExportFlags) -> Result<Handout, Exit> {
             "Say how clients reach this server: add --host with a name or an IP address",
         ));
     };
-    Ok(Handout {
+    let key = client_key(&config)?;
+    let others = flags.host.iter().skip(1).map(String::as_str);
+    let handout = |host: &str| Handout {
         host: config.ports.id_server(host),
         relay: flags.relay.clone().unwrap_or_default(),
         api: flags.api.clone().unwrap_or_default(),
-        key: client_key(&config)?,
-    })
+        key: key.clone(),
+    };
+    Ok([host].into_iter().chain(others).map(handout).collect())
 }
 
 fn checked(
     flag: &str,
-    text: &Option<String>,
+    text: Option<&str>,
     is_right: fn(&str) -> bool,
     allowed: &str,
 ) -> Result<(), Exit> {
-    match text.as_deref() {
+    match text {
         Some(text) if !is_right(text) => {
             Err(Exit::flags([flag, " '", text, "': must be ", allowed].concat()))
         }
@@ -238,22 +310,32 @@ impl Handout {
         text
     }
 
-    fn explained(&self) -> Result<String, Exit> {
-        let terminal = io::stdout().is_terminal();
-        Ok([
-            "To type into the client, under settings, network, ID/relay server:\n\n",
-            &self.text(),
-            "\nTo import in the same place, or as administrator with 'rustdesk --config TEXT':\n\n",
+    /// The same with what can be imported, as a comment: §8 says why.
+    pub fn server_conf(&self) -> String {
+        [
+            "# For RustDesk2.toml; to import, or for 'rustdesk --config TEXT':\n# ",
             &config_string(&self.json()),
-            "\n\nTo set up Windows clients by the file name of their program:\n\n",
-            &self.exe_name().unwrap_or_else(|exit| exit.message().into()),
-            "\n\nTo put into the client's RustDesk2.toml:\n\n",
+            "\n",
             &self.toml(),
-            "\nTo scan with a phone's client, under settings, ID/relay server:\n\n",
-            &qr_code(&self.qr_text(), terminal)?,
         ]
-        .concat())
+        .concat()
     }
+}
+
+fn explained(handouts: &[Handout]) -> Result<String, Exit> {
+    Ok([
+        "To type into the client, under settings, network, ID/relay server:\n\n",
+        &form(handouts, "text")?,
+        "\nTo import in the same place, or as administrator with 'rustdesk --config TEXT':\n\n",
+        &form(handouts, "string")?,
+        "\nTo set up Windows clients by the file name of their program:\n\n",
+        &form(handouts, "exe").unwrap_or_else(|exit| [exit.message(), "\n"].concat()),
+        "\nTo put into the client's RustDesk2.toml:\n\n",
+        &form(handouts, "toml")?,
+        "\nTo scan with a phone's client, under settings, ID/relay server:\n\n",
+        &form(handouts, "qr")?,
+    ]
+    .concat())
 }
 
 /// The config string of §8.1: base64 for URLs without padding, read backwards. `json` is ASCII.
