@@ -42,6 +42,8 @@ pub struct LiveSettings {
     pub rates: Rates,
     /// Addresses the relay singles out.
     pub lists: SourceLists,
+    /// Whether they were read anew: what was typed into the console is over.
+    pub reread: bool,
 }
 
 /// What does not change while we run, and what clients are told.
@@ -74,6 +76,8 @@ pub struct RunningSettings {
     files: Files,
     /// What is in force of the limits in `config`.
     limits: Limits,
+    /// They were read again, and not all obey that yet.
+    reread: bool,
 }
 
 impl RunningSettings {
@@ -85,7 +89,7 @@ impl RunningSettings {
         let lists = Lists::read(&config.data).map_err(|faults| faults.join("\n"))?;
         let mut files = Files::new(files, config.relay_threads);
         let limits = files.allow(config.limits);
-        Ok(Self { config, keys, lists, files, limits })
+        Ok(Self { config, keys, lists, files, limits, reread: false })
     }
 
     /// What the parts of a running server hold of them.
@@ -98,6 +102,7 @@ impl RunningSettings {
             proxies: config.proxies.clone(),
             rates: config.rates,
             lists: self.lists.sources(),
+            reread: self.reread,
         }
     }
 
@@ -139,7 +144,13 @@ impl RunningSettings {
         if !old_key_file(&self.config.secret_file()).exists() {
             self.keys.old = None;
         }
+        self.reread = true;
         Ok((self.live(), fixed))
+    }
+
+    /// All obey the settings as they are now.
+    pub const fn are_in_force(&mut self) {
+        self.reread = false;
     }
 
     /// Changes a limit until the next reload or start.

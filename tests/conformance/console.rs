@@ -1,6 +1,7 @@
 //! Upstream's console, off unless asked for: C38, C71, C76 and the first-bytes rule.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::loopback::{A_IP, B_IP, B1, Caller, Device, asked, nat_port, open, over_v6, relay_port};
@@ -59,6 +60,28 @@ fn c076_relays_and_always_relay_are_shown_and_set() {
     chosen.sort();
     assert_eq!(chosen, ["\"one.example\"", "\"two.example\""]);
     assert_eq!(console("tg nowhere\n"), "");
+}
+
+/// Has an operator say these words on the command line.
+#[track_caller]
+fn operate(server: &Server, words: &[&str]) {
+    let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let ended = hbb.args(["ctl", "--data"]).arg(server.data()).args(words).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[test]
+fn c076_what_is_set_lasts_until_the_next_reload() {
+    let server = with_console(&["--key=", "--relay-servers", "one.example"]);
+    let console = |line: &str| says("127.0.0.1", nat_port(&server), line);
+    assert_eq!(console("rs two.example\n") + &console("aur Y\n"), "");
+    for words in [["ban", "192.0.2.1"].as_slice(), &["limits", "max-sessions", "20"]] {
+        operate(&server, words);
+        assert_eq!(console("rs\n"), "two.example\n", "undone by {words:?}");
+        assert_eq!(console("aur\n"), "ALWAYS_USE_RELAY: true\n", "undone by {words:?}");
+    }
+    operate(&server, &["reload"]);
+    assert_eq!(console("rs\n") + &console("aur\n"), "one.example\nALWAYS_USE_RELAY: false\n");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
 use super::Rendezvous;
-use super::policy::Ends;
+use super::policy::{Ends, Policy};
 
 /// What `h` prints.
 const HELP: &str = "h\nrelay-servers(rs) <separated by ,>\nalways-use-relay(aur) <Y/N>\n\
@@ -22,8 +22,15 @@ pub struct ConsoleAnswer {
 }
 
 impl Rendezvous {
+    /// Puts what was last set here, or at start, in place of what a policy says of it: who
+    /// changes a limit or a ban changes nothing else (C76).
+    pub fn keep_typed(&self, policy: &mut Policy) {
+        policy.relays.clone_from(&self.policy.relays);
+        policy.always_relay = self.policy.always_relay;
+    }
+
     /// Carries out one line. `relays` reads a list as the flag does. A reload of the flags file
-    /// undoes what was set here.
+    /// undoes what was set here, and nothing else does.
     pub fn console(
         &mut self,
         line: &str,

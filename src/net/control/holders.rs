@@ -56,7 +56,9 @@ impl Holders {
         let live = &update.settings;
         self.pool.grow(&live.limits);
         self.gate.set(GateRules::from(live));
-        health::tell(&self.watch, live);
+        if live.reread {
+            health::tell(&self.watch, live);
+        }
         let settings = RelaySettings {
             limits: live.limits,
             access_key: live.policy.access_key.clone(),

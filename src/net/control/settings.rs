@@ -104,11 +104,15 @@ impl SettingsOwner {
     }
 
     /// Hands out new settings and waits until every machine that runs obeys them.
-    fn put_in_force(&self, settings: LiveSettings) -> Result<(), String> {
+    fn put_in_force(&mut self, settings: LiveSettings) -> Result<(), String> {
         let (in_force, answers) = bounded(self.machines.max(1));
         let sent = self.updates.try_send(Update { settings, in_force });
         let obeyed = |_| matches!(answers.recv_blocking(), Some(Answer::InForce));
-        if sent.is_ok() && (0..self.machines).all(obeyed) { Ok(()) } else { Err(BUSY.into()) }
+        if sent.is_err() || !(0..self.machines).all(obeyed) {
+            return Err(BUSY.into());
+        }
+        self.settings.are_in_force();
+        Ok(())
     }
 }
 

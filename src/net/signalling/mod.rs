@@ -283,10 +283,13 @@ impl Signalling {
     }
 
     /// New limits and policy; whoever is shut out by it goes at once.
-    fn reconfigure(&mut self, live: LiveSettings) {
+    fn reconfigure(&mut self, mut live: LiveSettings) {
         self.store.set_writes(live.limits.writes_a_day);
         if live.policy.old_key.is_none() {
             self.offers.iter().for_each(|offers| offers.end_rotation());
+        }
+        if !live.reread {
+            self.machine.keep_typed(&mut live.policy);
         }
         self.machine.reconfigure(live.limits, live.policy);
         while let Some(conn) = self.machine.banned_connection() {
