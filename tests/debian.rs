@@ -28,6 +28,11 @@ fn a_booted_system_runs_it_confined() {
 }
 
 #[test]
+fn upstreams_units_run_beside_each_other() {
+    passes("debian/machine.py", "Units");
+}
+
+#[test]
 fn the_hosted_workflow_is_clean() {
     passes("debian/hosted.py", "Workflow");
 }

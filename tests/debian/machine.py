@@ -5,7 +5,7 @@ import json
 import sys
 import unittest
 
-from scratch import Copy, Machine, package
+from scratch import Copy, Machine, compat, package
 
 PORT = "21116"
 # As the kernel's table of sockets has it.
@@ -31,6 +31,19 @@ class Chroot(unittest.TestCase):
         self.assertEqual(system("find", "/etc", "/usr", "/var/lib", "-name", "*hbb*",
                                 "-not", "-path", "*/deb-systemd-helper*"), "")
 
+    def test_upstreams_names_come_and_go(self):
+        system = Copy(self)
+        links = system.put(compat())
+        self.assertIn("depends on hbb", system("dpkg", "-i", links, check=False))
+        system("dpkg", "-i", system.put(package()), links)
+        for name in ["hbbs", "hbbr", "rustdesk-utils"]:
+            self.assertIn("hbb ", system(name, "--version"))
+            self.assertIn(name, system(name, "--help"))
+        system("dpkg", "--purge", "hbb-compat")
+        self.assertEqual(system("find", "/usr", "/etc", "-name", "hbb[sr]", "-o", "-name",
+                                "hbb-compat*", "-o", "-name", "rustdesk*"), "")
+        self.assertIn("hbb ", system("hbb", "--version"))
+
     def test_what_the_administrator_set_is_kept(self):
         system = Copy(self)
         system("dpkg-statoverride", "--add", "root", "adm", "600", "/etc/hbb/hbb.conf")
@@ -43,6 +56,63 @@ class Chroot(unittest.TestCase):
         self.assertNotEqual(system("systemctl", "is-enabled", "hbb", check=False).strip(),
                             "enabled")
         self.assertEqual((system.root / "etc/hbb/hbb.conf").read_text(), "# mine\n")
+
+
+UNIT = """[Unit]
+After=network.target
+
+[Service]
+WorkingDirectory=/var/lib/rustdesk-server
+ExecStart=/usr/bin/%s
+Restart=always
+
+[Install]
+WantedBy=multi-user.target
+"""
+# The ports of upstream's two programs.
+THEIRS = {"tcp": {21115, 21116, 21117, 21118, 21119}, "udp": {21116}}
+
+
+class Units(unittest.TestCase):
+    """Upstream's two units, as guides write them, beside each other."""
+
+    def test_they_run_on_the_links_and_keep_their_key(self):
+        machine = Machine(self)
+        debs = [machine.put(package()), machine.put(compat())]
+        machine("dpkg", "-i", *debs)
+        machine("systemctl", "disable", "--now", "hbb")
+        folder = "/var/lib/rustdesk-server"
+        machine("mkdir", folder)
+        units = {"rustdesk-hbbs": "hbbs -r rd.example.org:21117 -k _", "rustdesk-hbbr": "hbbr -k _"}
+        for name, words in units.items():
+            machine.write(f"/etc/systemd/system/{name}.service", UNIT % words)
+        machine("systemctl", "daemon-reload")
+        for name in units:
+            machine("systemctl", "enable", "--now", name)
+            machine._until(f"{name} serves", lambda name=name: "info ready" in self.said(
+                machine, name))
+        key = machine("cat", f"{folder}/id_ed25519.pub")
+        self.assertEqual(len(key.strip()), 44, key)
+        self.assertEqual(machine.stat(f"{folder}/id_ed25519"), "root root 600")
+        for kind, ports in THEIRS.items():
+            self.assertLessEqual(ports, self.bound(machine, kind))
+        machine("systemctl", "restart", *units)
+        for name in units:
+            self.assertEqual(machine("systemctl", "is-active", name).strip(), "active")
+        self.assertEqual(machine("cat", f"{folder}/id_ed25519.pub"), key)
+        machine("systemctl", "disable", "--now", *units)
+        self.assertEqual(self.bound(machine, "tcp") & THEIRS["tcp"], set())
+        machine("dpkg", "--purge", "hbb-compat", "hbb")
+        self.assertEqual(machine("cat", f"{folder}/id_ed25519.pub"), key, "no package's folder")
+
+    def said(self, machine, unit):
+        return machine("journalctl", "-o", "cat", "--no-pager", "-u", unit)
+
+    def bound(self, machine, kind):
+        """Ports of the kernel's tables of sockets."""
+        rows = machine("cat", f"/proc/net/{kind}", f"/proc/net/{kind}6").splitlines()
+        words = [row.split() for row in rows if ":" in row.split()[0]]
+        return {int(row[1].rsplit(":", 1)[1], 16) for row in words}
 
 
 class Booted(unittest.TestCase):

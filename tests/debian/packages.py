@@ -12,7 +12,7 @@ import unittest
 from io import BytesIO
 from pathlib import Path
 
-from scratch import DIST, ROOT, need, package, run
+from scratch import DIST, ROOT, compat, need, package, run
 
 ARCHITECTURES = {"amd64": "x86_64-unknown-linux-musl", "arm64": "aarch64-unknown-linux-musl",
                  "armhf": "armv7-unknown-linux-musleabihf"}
@@ -94,16 +94,33 @@ class Contents(unittest.TestCase):
                 triple.symlink_to(DIST / ARCHITECTURES["amd64"])
                 run(ROOT / "board/debian/package", "amd64",
                     env=os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": "1700000000"})
-                (path,) = Path(dist).glob("debian/*.deb")
-                made.append(path.read_bytes())
+                debs = sorted(Path(dist).glob("debian/*.deb"))
+                made.append([path.read_bytes() for path in debs])
         self.assertEqual(made[0], made[1])
-        self.assertNotEqual(made[0], package().read_bytes(), "the time is of the commit")
+        packed = [compat().read_bytes(), package().read_bytes()]
+        self.assertEqual(len(made[0]), len(packed))
+        for one, now in zip(made[0], packed, strict=True):
+            self.assertNotEqual(one, now, "the time is of the commit")
+
+    def test_upstreams_names_are_links_to_the_program_of_this_version(self):
+        fields = run("dpkg-deb", "--field", compat(), "Package", "Version", "Architecture",
+                     "Depends", "Conflicts", "Replaces").splitlines()
+        former = "rustdesk-server-hbbr, rustdesk-server-hbbs, rustdesk-server-utils"
+        version = CRATE["version"]
+        self.assertEqual(sorted(fields), sorted([
+            "Package: hbb-compat", f"Version: {version}", "Architecture: all",
+            f"Depends: hbb (= {version})", f"Conflicts: {former}", f"Replaces: {former}"]))
+        raw = subprocess.check_output(["dpkg-deb", "--fsys-tarfile", compat()])
+        with tarfile.open(fileobj=BytesIO(raw)) as tar:
+            found = {info.name: info.linkname for info in tar if "/bin/" in info.name}
+        names = ["hbbr", "hbbs", "rustdesk-utils"]
+        self.assertEqual(found, {f"./usr/bin/{name}": "hbb" for name in names})
 
 
 class Checkers(unittest.TestCase):
     def test_lintian_minds_only_what_is_overridden_and_explained(self):
         said = run(need("lintian", "lintian"), "--allow-root", "--pedantic", "--display-info",
-                   "--show-overrides", *map(package, ARCHITECTURES)).splitlines()
+                   "--show-overrides", compat(), *map(package, ARCHITECTURES)).splitlines()
         tags = [line for line in said if re.match("[EWIP]: ", line)]
         self.assertEqual(tags, [])
         lines = (ROOT / "board/debian/lintian-overrides").read_text().splitlines()

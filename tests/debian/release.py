@@ -16,6 +16,7 @@ VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.
 GIVEN = [
     *(f"{triple}/hbb" for triple in TRIPLES),
     f"debian/hbb_{VERSION}_arm64.deb",
+    f"debian/hbb-compat_{VERSION}_all.deb",
     "openwrt/ipk/aarch64_generic/hbb_x_aarch64_generic.ipk",
     "openwrt/apk/aarch64_generic/hbb-x.apk",
     "hbb-rpi-arm64.img.xz",
@@ -25,6 +26,7 @@ MADE = {
     f"hbb-{VERSION}.tar.xz",
     *(f"hbb-{VERSION}-{triple}" for triple in TRIPLES),
     f"hbb_{VERSION}_arm64.deb",
+    f"hbb-compat_{VERSION}_all.deb",
     "hbb_x_aarch64_generic.ipk",
     "hbb-x_aarch64_generic.apk",
     f"hbb-{VERSION}-rpi-arm64.img.xz",

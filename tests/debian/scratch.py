@@ -56,6 +56,11 @@ def package(architecture="amd64"):
     return path
 
 
+def compat():
+    (path,) = (DIST / "debian").glob("hbb-compat_*_all.deb")
+    return path
+
+
 def clean_root():
     """The untouched system; its packages' files are not kept."""
     made = TARGET / f"debian/{SUITE}"
