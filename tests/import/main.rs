@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use hbb::sqlite::{Bytes, Database};
 
+mod back;
 #[path = "../sim/chance.rs"]
 mod chance;
 
