@@ -2,6 +2,7 @@
 //! of a damaged one nothing does, with a clear error.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::disallowed_methods, reason = "programs are found by PATH")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
