@@ -22,8 +22,12 @@ fn main() -> ExitCode {
 
 fn start() -> Result<(), Exit> {
     let args: Vec<OsString> = std::env::args_os().collect();
-    let program = args.first().and_then(|name| Program::called(Path::new(name)));
-    let args: Option<Vec<&str>> = args.iter().skip(1).map(|arg| arg.to_str()).collect();
+    // By the name of the file, or by the first word: a container starts one file.
+    let mut names = args.iter().take(2).map(|name| Program::called(Path::new(name)));
+    let (own, told) = (names.next().flatten(), names.next().flatten());
+    let words = if own.is_none() && told.is_some() { 2 } else { 1 };
+    let program = own.or(told);
+    let args: Option<Vec<&str>> = args.iter().skip(words).map(|arg| arg.to_str()).collect();
     let Some(args) = args else { return Err(Exit::flags("An argument is not UTF-8 text")) };
     if let Some(program) = program {
         let variable = |name: &str| std::env::var_os(name)?.into_string().ok();

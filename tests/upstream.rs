@@ -241,6 +241,26 @@ fn the_doctor_tries_a_server() {
     assert!(text.contains("Required positional arguments"), "{text}");
 }
 
+/// As `command: hbbs ...` of a compose file has it, where the image starts hbb.
+#[test]
+fn the_first_word_may_name_the_program() {
+    let folder = Folder::new("word");
+    let hbb = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hbb"));
+        command.args(words).current_dir(&folder.0).output().unwrap()
+    };
+    for name in ["hbbs", "hbbr", "rustdesk-utils"] {
+        assert_eq!(
+            hbb(&[name, "--help"]).stdout,
+            folder.output(name, &["--help"]).stdout,
+            "{name}"
+        );
+    }
+    let pair = String::from_utf8(hbb(&["rustdesk-utils", "genkeypair"]).stdout).unwrap();
+    assert!(pair.contains("Secret Key:  "), "{pair}");
+    assert_eq!(hbb(&["serve", "hbbs"]).status.code(), Some(2), "no other word does");
+}
+
 #[test]
 fn what_is_wrong_is_named() {
     let folder = Folder::new("wrong");
