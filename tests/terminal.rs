@@ -164,7 +164,7 @@ fn a_repeated_warning_is_left_out_wherever_it_goes() {
         for number in 1..4 {
             server.register(number);
         }
-        assert_eq!(server.reload("--max-peers 0").status.code(), Some(1));
+        assert_eq!(server.reload("--max-peers 0").status.code(), Some(2));
         assert!(server.reload("--max-peers 8").status.success());
         server.shows("reloaded");
         let (plain, coloured) = ("warn reload-refused", "\u{1b}[33mWARN \u{1b}[0m [20");
