@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -270,6 +271,10 @@ fn what_is_no_store_is_called_by_its_name() {
     fs::remove_dir(folder.store()).unwrap();
     mknodat(CWD, folder.store(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     each(&["hbb.store: it is not a file", "move it away"]);
+    fs::remove_file(folder.store()).unwrap();
+    symlink("/not/mounted/hbb.store", folder.store()).unwrap();
+    each(&["leads nowhere", "Mount the disk"]);
+    assert!(fs::symlink_metadata(folder.store()).unwrap().is_symlink());
     fs::remove_file(folder.store()).unwrap();
     for short in ["", "r", "redb", "redb\u{1a}\n"] {
         fs::write(folder.store(), short).unwrap();

@@ -210,7 +210,7 @@ fn check_key_files(config: &Config, report: &mut Report) {
 /// Reads the whole store, unless a running server has it open.
 fn check_store(config: &Config, report: &mut Report) {
     let path = config.data.join(STORE_FILE);
-    if config.role == Role::Relay || !path.exists() {
+    if config.role == Role::Relay || path.symlink_metadata().is_err() {
         return;
     }
     match store::survey(&path) {

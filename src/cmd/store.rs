@@ -199,7 +199,9 @@ pub(super) fn exit(path: &Path, error: Error) -> Exit {
             "If it was a store, its beginning is damaged: 'hbb store salvage' reads what is left. \
              Else name another directory with --data, or move it away."
         }
-        Error::NotAFile => "Name another directory with --data, or move it away.",
+        Error::NotAFile => {
+            "Mount the disk it leads to, name another directory with --data, or move it away."
+        }
         Error::Journal => "Move it away; every device then registers again.",
         Error::Io(ErrorKind::NotFound, _) => "Name the directory with --data.",
         Error::Io(ErrorKind::StorageFull, _) => "Free some space.",

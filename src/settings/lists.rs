@@ -45,12 +45,7 @@ impl Lists {
             faults.extend(List { path: &data.join(file), is }.read(&mut take));
             networks.into()
         });
-        let mut bans = Vec::new();
-        let mut take = |word: &str| Banned::parse(word).map(|banned| bans.push(banned));
-        let is = "an id, an address or a network such as 192.0.2.0/24";
-        faults.extend(List { path: &data.join(BANNED_FILE), is }.read(&mut take));
-        // A list has no more entries than there is room.
-        let bans = Bans::new(bans).unwrap_or_default();
+        let bans = read_bans(data, &mut faults);
         if faults.is_empty() { Ok(Self { black, block, bans }) } else { Err(faults) }
     }
 
@@ -59,6 +54,16 @@ impl Lists {
         let banned = self.bans.networks();
         SourceLists { black: self.black.clone(), block: self.block.clone(), banned }
     }
+}
+
+/// Who is shut out by the file as it is now; what is wrong with it joins `faults`.
+pub(super) fn read_bans(data: &Path, faults: &mut Vec<String>) -> Bans {
+    let mut bans = Vec::new();
+    let mut take = |word: &str| Banned::parse(word).map(|banned| bans.push(banned));
+    let is = "an id, an address or a network such as 192.0.2.0/24";
+    faults.extend(List { path: &data.join(BANNED_FILE), is }.read(&mut take));
+    // A list has no more entries than there is room.
+    Bans::new(bans).unwrap_or_default()
 }
 
 /// Writes who is shut out.
@@ -101,7 +106,12 @@ impl List<'_> {
         let name = self.path.display();
         let unreadable = |cause| format!("Cannot read {name}: {cause}");
         let file = match open_file(self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // A link that leads nowhere is no empty list: its disk may not be mounted.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && self.path.symlink_metadata().is_err() =>
+            {
+                return Ok(());
+            }
             opened => opened.map_err(unreadable)?,
         };
         let (mut bytes, mut entries) = (0, 0);

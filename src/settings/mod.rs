@@ -194,7 +194,12 @@ impl RunningSettings {
         let is = "': must be an id, an address, a network such as 192.0.2.0/24, or id=ID for an id \
                   that looks like none.";
         let subject = Banned::parse(what).ok_or_else(|| ["'", what, is].concat())?;
-        let mut bans = self.lists.bans.clone();
+        // What somebody wrote into the file since is not lost, nor what is wrong in it.
+        let mut faults = Vec::new();
+        let mut bans = lists::read_bans(&self.config.data, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults.join("\n"));
+        }
         if !banned && !bans.remove(&subject) {
             return Err(["'", what, "' is not shut out; 'hbb ctl bans' lists who is."].concat());
         }

@@ -112,7 +112,7 @@ pub enum Error {
     Damaged,
     /// It is something else.
     Foreign,
-    /// It is a directory, a FIFO or a device.
+    /// It is a directory, a FIFO, a device or a link that leads nowhere.
     NotAFile,
     /// A journal, as builds for OpenWrt wrote it before 0.1.0.
     Journal,
@@ -129,7 +129,7 @@ impl fmt::Display for Error {
             Self::NewerFormat => out.write_str("it was written by a newer version of hbb"),
             Self::Damaged => out.write_str("it is damaged"),
             Self::Foreign => out.write_str("it is not a store of hbb"),
-            Self::NotAFile => out.write_str("it is not a file"),
+            Self::NotAFile => out.write_str("it is not a file, or a link that leads nowhere"),
             Self::Journal => {
                 out.write_str("it is a journal, which only earlier builds of hbb read")
             }

@@ -296,9 +296,15 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, Error> {
     locked(File::open(path)?, File::try_lock_shared)
 }
 
-/// Refuses what is not a file: to open a FIFO would wait for whoever writes to it.
+/// Refuses what is not a file: to open a FIFO would wait for whoever writes to it. A link that
+/// leads nowhere is none either: what it led to may be on a disk that is not mounted, and a new
+/// store in its place would give each id to who claims it first.
 fn check_kind(path: &Path) -> Result<(), Error> {
-    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(Error::NotAFile) }
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Err(error) if fs::symlink_metadata(path).is_err() => Err(error.into()),
+        _ => Err(Error::NotAFile),
+    }
 }
 
 /// Another process may have the file; a file system that knows no locks has none that has.

@@ -2,6 +2,7 @@
 //! doubted of the settings.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use crate::model::host::{Host, PATIENCE};
@@ -80,4 +81,30 @@ fn status_says_what_is_doubted() {
     hears("status", &server, &format!("doubts                    {doubt}"));
     hears("--json status", &server, &format!("\"doubts\":[\"{doubt}"));
     hears("--json status", &Server::start(&[]), "\"doubts\":[]");
+}
+
+#[test]
+fn what_was_written_into_the_list_since_is_not_lost() {
+    let server = Server::start_with(&[("banned.txt", "127.0.9.0/24\n")], &["--key="]);
+    let file = server.data().join("banned.txt");
+    fs::write(&file, "127.0.9.0/24\n127.0.8.0/24\n").unwrap();
+    hears("ban 127.0.7.0/24", &server, "is shut out");
+    for shut in ["127.0.7.1", "127.0.8.1", "127.0.9.1"] {
+        assert!(!is_served(&server, shut), "{shut}");
+    }
+    let mistyped = "127.0.9.0/24\n127.0.8.0/33\n";
+    fs::write(&file, mistyped).unwrap();
+    let said = ctl(&server, &["ban", "192.0.2.1"]).unwrap_err();
+    assert!(said.contains("banned.txt line 2 must be"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), mistyped);
+}
+
+#[test]
+fn a_list_that_is_a_link_to_nowhere_is_not_empty() {
+    let server = Server::start_with(&[("banned.txt", "127.0.9.0/24\n")], &["--key="]);
+    let file = server.data().join("banned.txt");
+    fs::remove_file(&file).unwrap();
+    symlink("/not/mounted/banned.txt", &file).unwrap();
+    assert!(ctl(&server, &["reload"]).unwrap_err().contains("Cannot read"));
+    assert!(!is_served(&server, "127.0.9.1"));
 }
