@@ -6,8 +6,8 @@ from collections import namedtuple
 from elf import FLAG_CODE, Elf, NotElf
 from names import crate_of
 
-# crates: name to Share; the bytes that no symbol covers are `stripped` less all shares.
-Sizes = namedtuple("Sizes", "stripped gzip crates")
+# full: of the program with all features, stripped. crates: name to Share; the bytes that no symbol covers are `stripped` less all shares.
+Sizes = namedtuple("Sizes", "stripped gzip crates full")
 Share = namedtuple("Share", "code data")
 
 
@@ -15,7 +15,7 @@ class NoTwin(Exception):
     """The unstripped file does not belong to the stripped one, or names nothing."""
 
 
-def sizes_of(stripped, twin):
+def sizes_of(stripped, twin, full):
     """Both as bytes."""
     try:
         ours, named = Elf(stripped), Elf(twin)
@@ -26,7 +26,7 @@ def sizes_of(stripped, twin):
     crates = shares(named)
     if not crates:
         raise NoTwin("has a twin without symbols")
-    return Sizes(len(stripped), len(gzip.compress(stripped, 9, mtime=0)), crates)
+    return Sizes(len(stripped), len(gzip.compress(stripped, 9, mtime=0)), crates, full)
 
 
 def shares(elf):

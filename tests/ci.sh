@@ -52,6 +52,7 @@ lint() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
   # Without the tests and what is there for them: nothing unused is left in either package.
   cargo clippy --locked -- -D warnings
+  cargo clippy --locked --no-default-features -- -D warnings
   cargo clippy --locked -p hbb-core -- -D warnings
   # Nor behind what one shows to the other.
   tests/unused
@@ -80,6 +81,7 @@ cross() {
   cross/setup
   cross/no-std
   cross/build --with debian all
+  cross/build --full --with debian all
   cross/check all
   openwrt/package
 }

@@ -37,6 +37,7 @@ CANDIDATES = [
 ]
 MEGA = 1_000_000
 PACED = 2_000
+AT_ONCE = 64
 PACE_SECONDS = 0.002
 
 
@@ -185,6 +186,14 @@ def signalling(count=10_000, punches=500):
                 took = sorted(play(running.port, many, peer) for peer in range(punches))
             row(name, 1, punches / spent.seconds, spent.cpu / punches / 1e3,
                 percentile(took, 50) * 1e6, percentile(took, 99) * 1e6)
+        for name, over_udp in (("target over TCP", False), ("target over UDP", True)):
+            many.settle()
+            with Spent(running) as spent:
+                for first in range(0, punches // AT_ONCE * AT_ONCE, AT_ONCE):
+                    punch_at_once(running.port, many, range(first, first + AT_ONCE), over_udp)
+            done = punches // AT_ONCE * AT_ONCE
+            row(f"further punch, {name}", AT_ONCE, done / spent.seconds, spent.cpu / done / 1e3,
+                "", "")
 
 
 def flood(devices=1000, seconds=5):
@@ -238,6 +247,32 @@ def punch(port, many, peer, answer, udp_port=None):
         if 2 not in wire.fields(wire.fields(wire.read_frame(initiator))[11]):
             raise SystemExit("a punch was answered without a signed key")
     return time.perf_counter() - began
+
+
+def punch_at_once(port, many, peers, over_udp):
+    """All ask, then all targets answer, then all hear; each step waits for the one before. They
+    come from networks of their own: of one, the server holds so many connections and no more."""
+    asking = [socket.create_connection(("127.0.0.1", port), 5, (f"127.2.{at % AT_ONCE}.1", 0))
+              for at in peers]
+    for initiator, peer in zip(asking, peers, strict=True):
+        initiator.sendall(wire.frame(wire.punch_request(peer, 4000 if over_udp else None)))
+    answering = []
+    for peer in peers:
+        told = wire.fields(wire.fields(many.socket_of(peer).recv(2048))[9])
+        answer = wire.punch_sent(peer, told[1])
+        if over_udp:
+            many.socket_of(peer).send(answer)
+        else:
+            target = socket.create_connection(("127.0.0.1", port), 5,
+                                              (f"127.3.{peer % AT_ONCE}.1", 0))
+            target.sendall(wire.frame(answer))
+            answering.append(target)
+    for target in answering:
+        target.close()
+    for initiator in asking:
+        if 2 not in wire.fields(wire.fields(wire.read_frame(initiator))[11]):
+            raise SystemExit("a punch was answered without a signed key")
+        initiator.close()
 
 
 def stream(running, name, both, load):

@@ -33,12 +33,12 @@ class Container(unittest.TestCase):
         return re.search(rf"^{name} (.*)$", self.dockerfile, re.M)[1]
 
     def test_it_holds_one_program_of_each_machine(self):
-        stages = re.findall(r"^FROM scratch AS (\w+)\nCOPY dist/(\S+)/hbb /hbb$",
+        stages = re.findall(r"^FROM scratch AS (\w+)\nCOPY dist/full/(\S+)/hbb /hbb$",
                             self.dockerfile, re.M)
         self.assertEqual([stage for stage, _ in stages], ["amd64", "arm64", "arm"])
         self.assertEqual(sorted(triple for _, triple in stages), sorted(TRIPLES))
         ignored = (FOLDER / "Dockerfile.dockerignore").read_text().split()
-        self.assertEqual(ignored, ["*", "!dist/*/hbb"])
+        self.assertEqual(ignored, ["*", "!dist/full/*/hbb"])
 
     def test_its_ports_are_those_that_serve_opens(self):
         named = set(self.word("EXPOSE").split())
@@ -51,7 +51,7 @@ class Container(unittest.TestCase):
         folder = Path(tempfile.mkdtemp(prefix="hbb-container-"))
         self.addCleanup(shutil.rmtree, folder)
         folder.chmod(0o755)
-        shutil.copy(DIST / "x86_64-unknown-linux-musl/hbb", folder / "hbb")
+        shutil.copy(DIST / "full/x86_64-unknown-linux-musl/hbb", folder / "hbb")
         (folder / "data").mkdir()
         user, _ = map(int, self.word("USER").split(":"))
         os.chown(folder / "data", user, user)

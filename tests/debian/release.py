@@ -14,7 +14,7 @@ from scratch import ROOT, TRIPLES, need, run
 
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
 GIVEN = [
-    *(f"{triple}/hbb" for triple in TRIPLES),
+    *(f"full/{triple}/hbb" for triple in TRIPLES),
     f"debian/hbb_{VERSION}_arm64.deb",
     f"debian/hbb-compat_{VERSION}_all.deb",
     "openwrt/ipk/aarch64_generic/hbb_x_aarch64_generic.ipk",
