@@ -1,6 +1,6 @@
 //! hbb: a RustDesk ID server and relay in one small binary.
 //!
-//! `main`, `cmd`, `net`, `settings`, `config`, `cli`, with `store`, `log`, `file` and `json` beside
+//! `main`, `cmd`, `net`, `settings`, `config`, `cli`, with `store`, `log` and `file` beside
 //! them, are the shell around the machines of `hbb-core`. Knowledge runs downward only, in that
 //! order.
 
@@ -9,7 +9,6 @@ pub mod cli;
 pub mod cmd;
 pub mod config;
 pub mod file;
-pub mod json;
 pub mod log;
 pub mod net;
 pub mod settings;

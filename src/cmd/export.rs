@@ -15,10 +15,10 @@ use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::Config;
 use crate::file::{open_file, replace};
-use crate::json::quote;
 use crate::settings;
 use crate::store::{TITLE, is_forgotten};
 use hbb_core::base::address::{host, host_port};
+use hbb_core::base::json::quote;
 use hbb_core::identity::KeyChoice;
 
 const FORMATS: [&str; 7] = ["text", "string", "qr", "exe", "toml", "json", "server-conf"];

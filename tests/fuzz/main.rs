@@ -14,11 +14,12 @@ mod targets;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("address", targets::address),
     ("flags", targets::flags),
     ("frame", targets::frame),
     ("handshake", targets::handshake),
+    ("json", targets::json),
     ("machines", targets::machines),
     ("message", targets::message),
     ("sqlite", targets::sqlite),

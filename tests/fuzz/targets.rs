@@ -7,6 +7,7 @@ use hbb::cli;
 use hbb::config::{Config, FlagsFile};
 use hbb::sqlite::{Bytes, Database};
 use hbb_core::base::conn::Transport::{Tcp, WebSocket};
+use hbb_core::base::json::{Value, Writer};
 use hbb_core::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
 use hbb_core::identity::KeyChoice;
 use hbb_core::wire::addr::{Mangled, demangle};
@@ -115,6 +116,40 @@ pub fn flags(bytes: &[u8]) {
     }
     for line in text.lines() {
         let _ = KeyChoice::parse(Some(line));
+    }
+}
+
+/// JSON; what is accepted is written again, and says the same then.
+pub fn json(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(value) = Value::parse(text) else { return };
+    let again = rewritten(value);
+    assert_eq!(rewritten(Value::parse(&again).unwrap()), again);
+}
+
+fn rewritten(value: Value<'_>) -> String {
+    let mut writer = Writer::default();
+    rewrite(value, &mut writer);
+    writer.into_text()
+}
+
+fn rewrite(value: Value<'_>, writer: &mut Writer) {
+    match value.raw().as_bytes()[0] {
+        b'{' => {
+            writer.open('{');
+            for (name, value) in value.members() {
+                writer.name(&name);
+                rewrite(value, writer);
+            }
+            writer.close('}');
+        }
+        b'[' => {
+            writer.open('[');
+            value.items().for_each(|value| rewrite(value, writer));
+            writer.close(']');
+        }
+        b'"' => writer.text(&value.text().unwrap()),
+        _ => writer.raw(value.raw()),
     }
 }
 

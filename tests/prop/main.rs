@@ -1,5 +1,5 @@
-//! Properties over random values, shrunk where they fail: codecs, the converter, the stores; the
-//! bounded table and the rates, whose runs are long, by a seed alone.
+//! Properties over random values, shrunk where they fail: codecs, JSON, the converter, the stores;
+//! the bounded table and the rates, whose runs are long, by a seed alone.
 //!
 //! The seed is fixed, so that a run is the same everywhere. `HBB_LONG=1` draws a new one and tries
 //! fifty times as many values; a failure names its seed, for `PROPTEST_RNG_SEED`.
@@ -17,6 +17,7 @@ mod chance;
 mod codec;
 mod convert;
 mod disk;
+mod json;
 mod store;
 mod table;
 mod writes;

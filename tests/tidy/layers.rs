@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/cli.rs"],
     &["src/cli/"],
     &["src/store/", "src/sqlite/"],
-    &["src/log/", "src/file.rs", "src/json.rs", "src/atomic.rs"],
+    &["src/log/", "src/file.rs", "src/atomic.rs"],
     &["src/core/lib.rs"],
     &["src/core/rendezvous/", "src/core/relay/"],
     &["src/core/wire/", "src/core/identity/"],

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::wire::Fault;
 use crate::config::is_global;
-use crate::json::quote;
 use hbb_core::base::address::with_port;
+use hbb_core::base::json::quote;
 
 /// How good it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

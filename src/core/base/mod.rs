@@ -4,6 +4,7 @@
 pub mod address;
 pub mod conn;
 pub mod counters;
+pub mod json;
 pub mod limits;
 pub(crate) mod nonce;
 pub mod peer;

@@ -3,7 +3,7 @@
 
 use hbb_core::base::text::{Quoted, is_invisible};
 
-use crate::json::quote;
+use hbb_core::base::json::quote;
 
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@ use static_assertions::const_assert;
 
 use super::{BATCH_MAX, SAVES_PENDING_MAX};
 
+/// Deepest nesting of lists and objects in JSON that is read: twice what any client sends (C175).
+pub const JSON_DEPTH_MAX: u32 = 16;
 /// Longest peer id. The client's rule is 16 characters; 48 bytes holds 16 of any script in use.
 pub const PEER_ID_BYTES_MAX: usize = 48;
 /// Shortest peer id that may register (C16).
