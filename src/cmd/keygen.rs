@@ -15,7 +15,7 @@ use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
 use crate::file::{draft_of, publish, read_text};
 use hbb_core::base::time::Utc;
-use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey};
+use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey, public_key};
 use log::warn;
 
 pub(super) use crate::config::SECRET_FILE;
@@ -33,8 +33,8 @@ const SEED_BYTES: u64 = 32;
 /// Characters of a key and of a pair, without padding.
 const KEY_CHARS: usize = 43;
 const SECRET_CHARS: usize = 86;
-/// A key file has 88 bytes; a larger one than this is something else.
-pub(super) const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// A key file has 88 bytes; one of another program, which is named as that, fits as well.
+pub(super) const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 /// Every other public key holds a `/`, so this many with one in all of them do not happen.
 const TRIES_MAX: usize = 300;
 /// How long another process may take to make the key: this often, this long.
@@ -95,7 +95,8 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
         }
         KeyChoice::Word(word) if is_path(&word) => return Err(key_is_path()),
         KeyChoice::Word(word) if is_cut_secret(config, &word) => return Err(key_is_cut()),
-        KeyChoice::Word(_) if !alone => warn!("key-unsigned flag=--key sessions=unencrypted"),
+        KeyChoice::Word(word) if alone => return Ok(shown_to_relay(&word)),
+        KeyChoice::Word(_) => warn!("key-unsigned flag=--key sessions=unencrypted"),
         _ => {}
     }
     choice.resolve(|| match &config.key_file {
@@ -133,17 +134,25 @@ pub(super) fn public_path(secret: &Path) -> PathBuf {
 }
 
 /// Whether `word` is the public half of the key in the file that is ours, as people copy it: in
-/// quotes, with blanks, without padding.
+/// quotes, with blanks, without padding, in the alphabet for URLs.
 pub(super) fn is_own_public(config: &Config, word: &str) -> bool {
     let read = || read_for(config).ok().flatten();
-    bare(word).len() >= KEY_CHARS
-        && read().is_some_and(|key| bare(&key.public_text()) == bare(word))
+    let word = bare(word);
+    word.len() >= KEY_CHARS && read().is_some_and(|key| bare(&key.public_text()) == word)
+}
+
+/// What clients must show a relay alone: a public key as they have it, however it was copied.
+fn shown_to_relay(word: &str) -> KeyPolicy {
+    let key = bare(word) + "=";
+    let shown = if public_key(&key).is_some() { &key } else { word };
+    KeyPolicy { signing: None, enforced: Some(shown.into()), old: None }
 }
 
 /// Whether `word` is a piece of a secret key, which would be shown to all as the key of clients: of
 /// the own one, or any text of its alphabet that is longer than a key and shorter than a pair.
 pub(super) fn is_cut_secret(config: &Config, word: &str) -> bool {
-    let word = bare(word);
+    let whole = bare(word);
+    let word = whole.as_str();
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     if word.len() < KEY_CHARS - 1 || !word.bytes().all(alphabet) {
         return false;
@@ -151,12 +160,14 @@ pub(super) fn is_cut_secret(config: &Config, word: &str) -> bool {
     let own = || read_for(config).ok().flatten();
     word.len() > KEY_CHARS + 1 && word.len() < SECRET_CHARS
         || own().is_some_and(|key| {
-            bare(&key.secret_text()).contains(word) && !is_own_public(config, word)
+            bare(&key.secret_text()).contains(word) && bare(&key.public_text()) != word
         })
 }
 
-fn bare(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='))
+/// Without what is around it, in the letters of plain base64.
+fn bare(text: &str) -> String {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='));
+    text.replace('-', "+").replace('_', "/")
 }
 
 /// Whether somebody gave the key's file where its text is meant.
@@ -235,8 +246,9 @@ fn missing(path: &Path) -> Exit {
 
 fn damaged(path: &Path, why: KeyError) -> Exit {
     Exit::unusable(format!(
-        "The key file {} is damaged: {why}. Restore it from a backup, or make a new key with \
-         'hbb keygen --force', which every client then needs. It was not changed.",
+        "The key file {} is damaged: {why}. Restore it from a backup. If there is none, 'hbb keygen \
+         --force' puts it aside and makes a new key, which every client then needs. It was not \
+         changed.",
         path.display()
     ))
 }

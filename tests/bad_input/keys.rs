@@ -4,7 +4,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use super::model::server::{Server, command};
+use super::model::wire::send;
+use super::say::proto::RequestRelay;
+use super::say::{self, Body};
 use super::{Folder, refused, serve};
 
 #[test]
@@ -42,7 +49,13 @@ fn a_key_file_as_found_in_the_wild_is_read_or_named() {
         (openssh.as_bytes().to_vec(), "a key of OpenSSH"),
         (public.clone().into_bytes(), "a public key or a bare seed"),
         (utf16(&secret), "Save it as UTF-8"),
-        (vec![b'A'; 2000], "far too large"),
+        (vec![b'A'; 20_000], "far too large"),
+        (openssh_rsa().into_bytes(), "a key of OpenSSH"),
+        (b"ecdsa-sha2-nistp256 AAAAE2VjZHNh me@here\n".to_vec(), "a key of OpenSSH"),
+        (
+            Vec::new(),
+            "it is empty, as a full disk leaves it. Restore it from a backup. If there is",
+        ),
         (vec![0xfe; 32], "holds 32 bytes and no text"),
         (vec![0xfe; 64], "64 bytes, not their text: 'base64 -w0 "),
     ] {
@@ -59,12 +72,32 @@ fn a_key_file_as_found_in_the_wild_is_read_or_named() {
         assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
     }
     let (first, second) = secret.split_at(44);
-    for text in
-        [format!("\u{feff}{secret}\r\n"), format!("\"{secret}\"\n"), format!("{first}\n{second}\n")]
-    {
+    for text in [
+        format!("\u{feff}{secret}\r\n"),
+        format!("\"{secret}\"\n"),
+        format!("{first}\n{second}\n"),
+        format!("{secret}\n{public}\n"),
+        format!("{secret}{public}"),
+        in_hex(&secret),
+    ] {
         let server = Server::start_with(&[("id_ed25519", &text)], &[]);
         assert_eq!(server.key(), public);
     }
+}
+
+/// As long as one of 4,096 bits.
+fn openssh_rsa() -> String {
+    let line = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAACFwAAAAdzc2gtcn\n";
+    let (begin, end) =
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", "-----END OPENSSH PRIVATE KEY-----");
+    [begin, &line.repeat(47), end].concat()
+}
+
+/// A key as other programs print it.
+fn in_hex(secret: &str) -> String {
+    use ct_codecs::{Base64, Decoder as _, Encoder as _, Hex};
+    let bytes = Base64::decode_to_vec(secret, None).unwrap();
+    Hex::encode_to_string(bytes).unwrap()
 }
 
 /// What runs a program where `folder` is mounted read-only.
@@ -156,4 +189,34 @@ fn the_own_public_key_signs_as_without_the_flag() {
     let server = Server::start_with(&[("id_ed25519", &secret)], &["--key", &first.key()]);
     assert!(!server.log().contains("key-unsigned"), "{}", server.log());
     assert_eq!(server.key(), first.key());
+}
+
+const SECRET: &str =
+    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";
+/// As it is written in an address of the web.
+const URL_SAFE: &str = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+const PUBLIC: &str = "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+
+#[test]
+fn the_own_public_key_in_letters_for_urls_is_the_own_public_key() {
+    let files = [("id_ed25519", SECRET)];
+    let server = Server::start_with(&files, &["--key", URL_SAFE]);
+    let log = server.log();
+    assert!(
+        !log.contains("key-unsigned") && log.contains(&format!("Key           {PUBLIC}")),
+        "{log}"
+    );
+    // Clients show a relay on another machine the key as they have it.
+    for written in [URL_SAFE, &PUBLIC.replace('=', ""), &format!("\"{PUBLIC}\"")] {
+        let relay = Server::start(&["--role", "relay", "--key", written]);
+        let leg = |key: &str| {
+            let wish =
+                RequestRelay { uuid: key.into(), access_key: key.into(), ..Default::default() };
+            let mut stream = TcpStream::connect(("127.0.0.1", relay.port + 1)).unwrap();
+            stream.set_read_timeout(Some(Duration::from_millis(400))).unwrap();
+            send(&mut stream, &say::payload(Body::RequestRelay(wish))).unwrap();
+            stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+        };
+        assert!(leg(PUBLIC) && !leg("a word"), "{written}");
+    }
 }

@@ -12,17 +12,23 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use ct_codecs::{Base64, Base64NoPadding, Decoder, Encoder};
+use ct_codecs::{Base64, Base64NoPadding, Decoder, Encoder, Hex};
 use ed25519_compact::{KeyPair, PublicKey, SecretKey, Seed};
 
 use rotation::OldKey;
 
 /// Bytes of a pair's text: base64 of 64 bytes, padded.
 const SECRET_TEXT_BYTES: usize = 88;
+/// What separates the lines of a wrapped text.
+const BLANKS: &[u8] = b" \t\r\n";
+/// How the keys of other programs begin, `-` read as `+`.
+const FOREIGN: [&str; 6] = ["+++++BEGIN", "++++ BEGIN", "ssh+", "ecdsa+", "sk+ssh", "PuTTY+"];
 
 /// Why a key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
+    /// There is no text at all.
+    Empty,
     /// Some character does not belong to standard base64.
     NotBase64,
     /// It is base64, but not of 64 bytes: cut short.
@@ -40,13 +46,14 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
+            Self::Empty => "it is empty, as a full disk leaves it",
             Self::NotBase64 => "not base64 text",
             Self::WrongLength => "not 64 bytes in base64 (88 characters), it may be cut short",
             Self::PublicKey => {
                 "it is a public key or a bare seed (44 characters), the secret one has 88"
             }
             Self::Foreign => {
-                "it is a key of OpenSSH or OpenSSL, RustDesk's is one line of 88 characters"
+                "it is a key of OpenSSH, OpenSSL or PuTTY, RustDesk's is one line of 88 characters"
             }
             Self::PairDiffers => "its public half does not belong to its secret half",
             Self::ZeroSeed => "its secret half is all zeros",
@@ -69,27 +76,63 @@ impl ServerKey {
         Ok(Self(pair.sk))
     }
 
-    /// Reads the text of a secret key file: base64 of seed and public key, 64 bytes in all.
-    /// What editors and shells leave around it is put aside (a byte order mark, quotes, blanks,
-    /// broken lines) and missing padding is forgiven (§5.1), as are the URL's alphabet, the label
-    /// of a pair's line and UTF-16 without a mark; the halves must match.
+    /// Reads the text of a secret key file: base64 of seed and public key, 64 bytes in all, or the
+    /// same in hex. What editors and shells leave around it is put aside (a byte order mark,
+    /// quotes, blanks, broken lines, zeros of UTF-16) and missing padding is forgiven (§5.1), as is
+    /// the URL's alphabet; the halves must match. Where they do, one word among others is the pair:
+    /// behind a label, or beside its public half.
+    ///
+    /// # Errors
+    /// What it is instead.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let mut bytes = [0; 64];
-        // UTF-16 without a mark is this text with zeros between; a pair has a line of its own.
-        let text = text.replace(['\0', '\u{feff}'], "").replace('-', "+").replace('_', "/");
-        let text = text.split_once("Secret Key:").map_or(&*text, |(_, secret)| secret).trim();
-        let text = text.strip_prefix("key=").unwrap_or(text).trim();
-        if text.starts_with("+++++BEGIN") || text.starts_with("ssh+") {
+        let shown = text.chars().filter(|c| !matches!(c, '\0' | '\u{feff}'));
+        let text: String = shown.map(plain).collect();
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        if FOREIGN.iter().any(|begin| text.starts_with(begin)) {
             return Err(KeyError::Foreign);
         }
-        let quoted = |open, end| text.strip_prefix(open).and_then(|text| text.strip_suffix(end));
-        let pairs = [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
-        let text = pairs.iter().find_map(|(open, end)| quoted(*open, *end)).unwrap_or(text);
-        let text = text.trim_end_matches(|c: char| c == '=' || c.is_ascii_whitespace());
-        let length = match Base64NoPadding::decode(&mut bytes, text, Some(b" \t\r\n")) {
-            Ok(decoded) => decoded.len(),
-            Err(ct_codecs::Error::Overflow) => return Err(KeyError::WrongLength),
-            Err(ct_codecs::Error::InvalidInput) => return Err(KeyError::NotBase64),
+        match Self::decode(text) {
+            Err(why @ (KeyError::NotBase64 | KeyError::WrongLength)) => {
+                Self::among(text).unwrap_or(Err(why))
+            }
+            found => found,
+        }
+    }
+
+    /// The one pair among words, whole or not; two are none.
+    fn among(text: &str) -> Option<Result<Self, KeyError>> {
+        let mut found = None;
+        for word in text.split_ascii_whitespace() {
+            let pair = Self::decode(word);
+            let is_other = matches!(
+                pair,
+                Err(KeyError::NotBase64 | KeyError::WrongLength | KeyError::PublicKey)
+            );
+            if is_other || found.as_ref() == Some(&pair) {
+                continue;
+            }
+            if found.is_some() {
+                return None;
+            }
+            found = Some(pair);
+        }
+        found
+    }
+
+    /// One pair, in one line or in several.
+    fn decode(text: &str) -> Result<Self, KeyError> {
+        let mut bytes = [0; 64];
+        let in_hex = Hex::decode(&mut bytes, text, Some(BLANKS)).map_or(0, <[u8]>::len);
+        let length = match in_hex {
+            32 | 64 => in_hex,
+            _ => match Base64NoPadding::decode(&mut bytes, text, Some(BLANKS)) {
+                Ok(decoded) => decoded.len(),
+                Err(ct_codecs::Error::Overflow) => return Err(KeyError::WrongLength),
+                Err(ct_codecs::Error::InvalidInput) => return Err(KeyError::NotBase64),
+            },
         };
         match length {
             64 => {}
@@ -99,6 +142,8 @@ impl ServerKey {
         let secret = SecretKey::new(bytes);
         match secret.validate_public_key(&secret.public_key()) {
             Ok(()) => Ok(Self(secret)),
+            // So many hex digits may be a word that somebody made up.
+            Err(_) if in_hex == 64 => Err(KeyError::WrongLength),
             Err(ed25519_compact::Error::InvalidSeed) => Err(KeyError::ZeroSeed),
             Err(_) => Err(KeyError::PairDiffers),
         }
@@ -156,10 +201,10 @@ impl KeyChoice {
         };
         match ServerKey::parse(text) {
             Ok(key) => Ok(Self::Secret(key)),
-            Err(KeyError::NotBase64 | KeyError::WrongLength | KeyError::PublicKey) => {
-                Ok(Self::Word(text.into()))
+            Err(broken @ (KeyError::PairDiffers | KeyError::ZeroSeed | KeyError::Foreign)) => {
+                Err(broken)
             }
-            Err(broken) => Err(broken),
+            Err(_) => Ok(Self::Word(text.into())),
         }
     }
 
@@ -188,6 +233,16 @@ impl KeyPolicy {
     fn signed(key: ServerKey, enforce: bool) -> Self {
         let enforced = enforce.then(|| key.public_text().into());
         Self { signing: Some(key), enforced, old: None }
+    }
+}
+
+/// A character of a key as base64 has it; what only separates words is a blank.
+const fn plain(c: char) -> char {
+    match c {
+        '-' => '+',
+        '_' => '/',
+        '=' | ':' | ',' | '"' | '\'' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' => ' ',
+        c => c,
     }
 }
 
@@ -238,13 +293,22 @@ mod tests {
 
     #[test]
     fn parse_refuses_cut_foreign_and_mismatched_text() {
-        assert_eq!(ServerKey::parse(""), Err(KeyError::WrongLength));
+        for empty in ["", " \r\n", "\u{feff}", "\0\0", "\"\""] {
+            assert_eq!(ServerKey::parse(empty), Err(KeyError::Empty), "{empty:?}");
+        }
         assert_eq!(ServerKey::parse(PUBLIC), Err(KeyError::PublicKey));
-        for foreign in ["-----BEGIN OPENSSH PRIVATE KEY-----\nb3", "ssh-ed25519 AAAAC3 me@here"] {
+        for foreign in [
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3",
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE",
+            "---- BEGIN SSH2 PUBLIC KEY ----",
+            "ssh-ed25519 AAAAC3 me@here",
+            "ecdsa-sha2-nistp256 AAAAE2 me@here",
+            "sk-ssh-ed25519@openssh.com AAAAG me@here",
+            "PuTTY-User-Key-File-3: ssh-ed25519",
+        ] {
             assert_eq!(ServerKey::parse(foreign), Err(KeyError::Foreign));
         }
         assert_eq!(ServerKey::parse(SECRET.trim_end_matches("uA==")), Err(KeyError::WrongLength));
-        assert_eq!(ServerKey::parse(&[SECRET, "AAAA"].concat()), Err(KeyError::NotBase64));
         assert_eq!(ServerKey::parse(&SECRET.replace("==", "QAAA")), Err(KeyError::WrongLength));
         assert_eq!(ServerKey::parse(&SECRET.replace("AAEC", "BAEC")), Err(KeyError::PairDiffers));
         assert_eq!(ServerKey::parse(&encode(&[0; 64])), Err(KeyError::ZeroSeed));
@@ -285,9 +349,36 @@ mod tests {
         ] {
             assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
         }
-        for text in [format!("\"{SECRET}"), format!("{SECRET}'"), format!("\"{SECRET}'")] {
-            assert_eq!(ServerKey::parse(&text), Err(KeyError::NotBase64), "{text:?}");
+        for text in
+            [format!("\"{SECRET}"), format!("{SECRET}'"), format!("{{\"key\": \"{SECRET}\"}}")]
+        {
+            assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_pair_is_found_beside_its_public_half_and_in_hex() {
+        let digits: String = key().0.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (first, second) = digits.split_at(64);
+        for text in [
+            format!("{SECRET}\n{PUBLIC}\n"),
+            format!("{PUBLIC}\r\n{SECRET}"),
+            format!("{SECRET}{PUBLIC}"),
+            format!("{SECRET}\n{SECRET}\n"),
+            digits.clone(),
+            format!("{}\n", digits.to_uppercase()),
+            format!("{first}\n{second}\n"),
+        ] {
+            assert_eq!(ServerKey::parse(&text), Ok(key()), "{text:?}");
+        }
+        let other = ServerKey::from_seed([7; 32]).unwrap().secret_text();
+        let two = format!("{SECRET}\n{other}");
+        assert_eq!(ServerKey::parse(&two), Err(KeyError::WrongLength), "two of them");
+        assert_eq!(ServerKey::parse(first), Err(KeyError::PublicKey), "half of one");
+        let word = digits.replace("00", "01");
+        assert_eq!(KeyChoice::parse(Some(&word)), Ok(KeyChoice::Word((&*word).into())));
+        let differs = format!("key={}", SECRET.replace("AAEC", "BAEC"));
+        assert_eq!(ServerKey::parse(&differs), Err(KeyError::PairDiffers));
     }
 
     #[test]
