@@ -9,6 +9,7 @@ mod ctl;
 mod doctor;
 mod import;
 mod keys;
+mod near;
 mod store;
 
 use core::fmt;
@@ -24,6 +25,8 @@ pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
 pub use doctor::DoctorFlags;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
+use near::hint;
+pub(crate) use near::meant;
 pub use store::StoreFlags;
 
 /// The name and version that `--version` prints.
@@ -306,6 +309,8 @@ Notes:
   The exit code is that of the worst finding, see 'hbb --help'.
 ";
 
+const COMMANDS: &str = "serve\nkeygen\nexport\ncheck\nctl\ndoctor\nimport\nstore\nbackup\nrestore";
+
 /// Why there is no command to run.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Early {
@@ -331,7 +336,7 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
     let line = line.trim();
     if !line.starts_with("--") {
         let word = line.split([' ', '=']).next().unwrap_or(line);
-        let hint = hint(&["Unrecognized argument: ", word].concat());
+        let hint = hint(&["Unrecognized argument: ", word].concat(), String::new);
         return Err(match hint.trim_end() {
             "" => "a line must start with a flag, such as --port 21116".into(),
             hint => hint.trim_end_matches('.').into(),
@@ -355,7 +360,11 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
                 .into())
         }
         Ok(flags) => Ok(flags),
-        Err(EarlyExit { status: Err(()), output }) => Err(output.trim_end().into()),
+        Err(EarlyExit { status: Err(()), output }) => {
+            let hint = hint(&output, || known("serve"));
+            let mark = if hint.is_empty() { "" } else { ". " };
+            Err([output.trim_end(), mark, hint.trim_end()].concat())
+        }
         Err(EarlyExit { status: Ok(()), .. }) => Err([name, ": not in a flags file"].concat()),
     }
 }
@@ -391,31 +400,22 @@ fn told(early: EarlyExit, first: &str) -> Early {
         let more = if first == "ctl" { ctl::help() } else { String::new() };
         return Early::Asked(early.output + &more);
     }
-    let known = "serve keygen export check ctl doctor import store backup restore";
-    let command = if known.split(' ').any(|word| word == first) {
-        [" ", first].concat()
-    } else {
-        String::new()
-    };
-    Early::Wrong(
-        [&early.output, &hint(&early.output), "See 'hbb", &command, " --help'.\n"].concat(),
-    )
+    let is_known = COMMANDS.lines().any(|word| word == first);
+    let (space, command) = if is_known { (" ", first) } else { ("", "") };
+    let hint = hint(&early.output, || known(command));
+    Early::Wrong([&early.output, &hint, "See 'hbb", space, command, " --help'.\n"].concat())
 }
 
-/// Where a word of upstream's command line belongs here: what stood without its flag was a relay.
-fn hint(said: &str) -> String {
-    let word = said.trim_end().strip_prefix("Unrecognized argument: ").unwrap_or_default();
-    let flag = match word {
-        "-r" => "--relay-servers",
-        "-k" => "--key",
-        "-p" => "--port",
-        "-m" => "--mask",
-        word if !word.starts_with('-') && word.contains(['.', ':']) => {
-            return ["A relay is named by its flag: --relay-servers ", word, "\n"].concat();
-        }
-        _ => return String::new(),
-    };
-    [word, " is ", flag, " here.\n"].concat()
+/// What there is to mean, a line each: a command's flags, as its help lists them, or the commands.
+fn known(command: &str) -> String {
+    if command.is_empty() {
+        return COMMANDS.into();
+    }
+    let command = if command == "check" { "serve" } else { command };
+    let help = Top::from_args(&["hbb"], &[command, "--help"]).err();
+    let help = help.map_or_else(String::new, |early| early.output);
+    let flags = help.lines().filter(|line| line.starts_with("  --"));
+    flags.flat_map(|line| [line.trim_start(), "\n"]).collect()
 }
 
 fn top_help() -> String {
@@ -433,7 +433,9 @@ mod tests {
             ("-r rd.example.org", "-r is --relay-servers here"),
             ("-k=_", "-k is --key here"),
             ("rd.example.org:21117", "by its flag: --relay-servers rd.example.org:21117"),
-            ("--prot 21116", "Unrecognized argument: --prot"),
+            ("--prot 21116", "Unrecognized argument: --prot. Did you mean --port?"),
+            ("--relay-server=h", "Did you mean --relay-servers?"),
+            ("--log debug", "Did you mean --log-level?"),
             ("--port", "No value provided for option '--port'"),
             ("--port 1 # one", "comment"),
             ("--key \"\"", "quotes"),
@@ -468,8 +470,16 @@ mod tests {
     #[test]
     fn nothing_and_nonsense_are_wrong_help_is_asked() {
         assert!(matches!(parse(&[]), Err(Early::Wrong(text)) if text.contains("serve")));
-        let said = "Unrecognized argument: --prot\nSee 'hbb serve --help'.\n";
-        assert_eq!(parse(&["serve", "--prot", "1"]).unwrap_err(), Early::Wrong(said.into()));
+        for (words, said) in [
+            (["serve", "--prot", "1"], "--prot\nDid you mean --port?\nSee 'hbb serve --help'.\n"),
+            (["check", "--pots", "1"], "--pots\nDid you mean --port?\nSee 'hbb check --help'.\n"),
+            (["export", "--hots", "h"], "--hots\nDid you mean --host?\nSee 'hbb export --help'.\n"),
+            (["exprot", "--host", "h"], "exprot\nDid you mean export?\nSee 'hbb --help'.\n"),
+            (["serve", "--xyz", "h"], "--xyz\nSee 'hbb serve --help'.\n"),
+        ] {
+            let said = ["Unrecognized argument: ", said].concat();
+            assert_eq!(parse(&words).unwrap_err(), Early::Wrong(said));
+        }
         assert!(matches!(parse(&["-V"]), Err(Early::Asked(text)) if text == VERSION));
         assert!(matches!(parse(&["check", "-h"]), Err(Early::Asked(text)) if text == CHECK_HELP));
     }

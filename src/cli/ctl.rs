@@ -6,6 +6,8 @@
 use argh::ArgsInfo;
 use argh::FromArgs;
 
+use super::near::meant;
+
 /// Query and control the running server.
 #[derive(FromArgs, Debug)]
 #[cfg_attr(feature = "testing", derive(ArgsInfo))]
@@ -87,8 +89,10 @@ pub(super) fn help() -> String {
 /// How the answer to words that are none of them begins.
 pub const NO_SUCH_COMMAND: &str = "There is no such command.";
 
-/// What to say to words that are none of them.
-pub fn no_such_command() -> String {
+/// What to say to words that are none of them, of which this is the first.
+pub fn no_such_command(first: &str) -> String {
+    let meant = meant(first, CTL_COMMANDS.iter().map(|command| command.name));
     let usages = CTL_COMMANDS.map(|command| [command.name, command.arguments].concat());
-    [NO_SUCH_COMMAND, " Those there are: ", &usages.join(", "), "."].concat()
+    let space = if meant.is_empty() { "" } else { " " };
+    [NO_SUCH_COMMAND, space, &meant, " Those there are: ", &usages.join(", "), "."].concat()
 }

@@ -53,7 +53,11 @@ impl Config {
     /// The name or the value is wrong; what is allowed.
     pub fn with_limit(&self, name: &str, value: &str) -> Result<Self, String> {
         if !self.limit_texts().iter().any(|(known, _)| *known == name) {
-            return Err(["'", name, "' is no limit; 'hbb ctl limits' lists them."].concat());
+            let texts = self.limit_texts();
+            let meant = cli::meant(name, texts.iter().map(|(known, _)| *known));
+            return Err(
+                ["'", name, "' is no limit; 'hbb ctl limits' lists them. ", &meant].concat()
+            );
         }
         let flags = cli::parse_line(&["--", name, " ", value].concat())?;
         let mut builder = Builder::again(self.clone());
@@ -286,8 +290,10 @@ impl Builder {
         }
         let derived = Ports::new(self.config.ports.main);
         self.config.ports.relay = self.relay_port.unwrap_or(derived.relay);
-        self.relate_ports();
         self.relate_lan();
+        if !self.relate_ports() {
+            return;
+        }
         if self.config.ports.single {
             return self.relate_single_port();
         }
@@ -325,16 +331,28 @@ impl Builder {
         }
     }
 
-    fn relate_ports(&mut self) {
+    /// Whether each port is there once.
+    fn relate_ports(&mut self) -> bool {
+        let Ports { main, relay, .. } = self.config.ports;
+        if main == relay && self.config.role == Role::All && !self.config.ports.single {
+            self.problem(&format!(
+                "--relay-port {relay}: that is --port, where the ID server is; leave it out for \
+                 {}, or give --single-port in its place to have both on {main}",
+                Ports::new(main).relay
+            ));
+            return false;
+        }
         let ports = self.config.ports.tcp(self.config.role);
         let mut numbers: Vec<u16> = ports.into_iter().map(|(_, port)| port).collect();
         numbers.sort_unstable();
-        if numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        let twice = numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other));
+        if twice {
             self.problem(
                 "--relay-port: it and the second port above it must differ from the ID server's \
                  ports: --port, the one below it and the second above it",
             );
         }
+        !twice
     }
 
     fn relate_lan(&mut self) {

@@ -4,12 +4,12 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Config, PORT, Ports, Role};
-use hbb_core::base::address::split_port;
+use hbb_core::base::address::{split_port, with_port};
 
 /// What is to be doubted about `config`, a sentence each; `here` are this machine's addresses.
 pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
     let mut found = Vec::new();
-    for relay in &config.relay_servers {
+    for relay in config.relay_servers.iter().filter(|relay| !is_made_up(relay, config)) {
         if let Some(why) = doubted_host(relay, config.public.as_deref(), here) {
             found.push(format!("--relay-servers {relay}: {why}"));
         }
@@ -21,8 +21,9 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
             ));
         } else if !config.ports.single && port_of_relay(relay) == Some(config.ports.main) {
             found.push(format!(
-                "--relay-servers {relay}: that is the port of the ID server, a relay listens on \
-                 another, here {port}"
+                "--relay-servers {relay}: that is the port of the ID server; give the relay's own, \
+                 {} unless it was told another",
+                PORT + 1
             ));
         }
     }
@@ -69,6 +70,12 @@ fn is_ours(relay: &str, config: &Config, here: &[IpAddr]) -> bool {
     config.role == Role::All && (named || host.parse().is_ok_and(is_own))
 }
 
+/// Whether nobody gave this relay: it is the one here, under the name of --public.
+fn is_made_up(relay: &str, config: &Config) -> bool {
+    let named = |public| relay == with_port(public, config.ports.relay);
+    config.role == Role::All && config.public.as_deref().is_some_and(named)
+}
+
 /// Where clients look for a relay; None if that is no port.
 fn port_of_relay(name: &str) -> Option<u16> {
     const DEFAULT: u16 = Ports::new(PORT).relay;
@@ -77,7 +84,7 @@ fn port_of_relay(name: &str) -> Option<u16> {
 
 /// Why clients will hardly reach `name`; `public` is where those outside find this server, and
 /// `here` are this machine's addresses.
-fn doubted_host(name: &str, public: Option<&str>, here: &[IpAddr]) -> Option<&'static str> {
+pub fn doubted_host(name: &str, public: Option<&str>, here: &[IpAddr]) -> Option<&'static str> {
     const OWN: &str = "each client would look for it on its own machine; give the address or name \
                        that clients reach it at";
     const NOWHERE: &str = "no client connects to such an address";
@@ -159,7 +166,7 @@ mod tests {
             ("--public 1.2", "--public 1.2: no client connects"),
             ("--bind 127.0.0.1", "only this machine"),
             ("--mask 192.168.1.0/24\n--local-ip 10.0.0.1", "--local-ip 10.0.0.1: it is not in"),
-            ("--relay-servers rd.example.org:21116", "port of the ID server"),
+            ("--relay-servers rd.example.org:21116", "port of the ID server; give the relay's own"),
             ("--relay-servers 198.51.100.7:21119", "relay listens on 21117"),
             ("--relay-servers 198.51.100.7:21116", "relay listens on 21117"),
             ("--relay-servers 198.51.100.7\n--port 9000", "relay listens on 9001"),
@@ -170,6 +177,8 @@ mod tests {
                 "relay listens on 21117",
             ),
             ("--public localhost", "--public localhost: each client"),
+            ("--public localhost\n--relay-port 443", "--public localhost: each client"),
+            ("--public hbb\n--single-port", "--public hbb: a name without a dot"),
             ("--relay-servers 192.168.1.5\n--public rd.example.org", "a private address"),
             ("--relay-servers 100.64.0.7\n--public rd.example.org", "a private address"),
             ("--relay-servers rd.example.org\n--role relay", "tells nobody"),

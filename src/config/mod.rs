@@ -17,7 +17,7 @@ use hbb_core::base::address::Network;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
-pub use doubts::{doubts, is_global};
+pub use doubts::{doubted_host, doubts, is_global};
 pub use ports::{PORT, PortService, Ports, Role, WEB_CLIENTS};
 pub use value::{LogLevel, ProxyHeader, relays};
 use value::{in_hundredths, megabits};
@@ -189,7 +189,7 @@ mod tests {
                 "flags line 1: --port '2': must be a whole number from 3 to 65532",
                 "flags line 4: --max-peers '131073': must be a whole number from 1 to 131072",
                 "flags line 5: --mask '10.0.0.0': must be an IPv4 network such as 192.168.0.0/16",
-                "flags line 6: Unrecognized argument: --prot",
+                "flags line 6: Unrecognized argument: --prot. Did you mean --port?",
                 "flags line 7: --port is in line 1 already; remove one of them",
             ]
         );
@@ -201,6 +201,8 @@ mod tests {
             ("--mask 10.0.0.0/8", "--mask: add --local-ip"),
             ("--local-ip 10.0.0.1", "--local-ip: add --mask"),
             ("--relay-port 21118\n--public h", "must differ"),
+            ("--relay-port 21116\n--public h", "--relay-port 21116: that is --port, where"),
+            ("--relay-port 21116", "--single-port"),
             ("--relay-port 21114\n--public h", "must differ"),
             ("--relay-port 443", "add --public HOST"),
         ] {

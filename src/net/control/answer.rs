@@ -88,7 +88,7 @@ pub(super) fn answer(
         return records(control, reply);
     }
     if CTL_COMMANDS.iter().all(|command| command.name != first) {
-        return Err(no_such_command());
+        return Err(no_such_command(first));
     }
     let mut out = Output::new(reply.form);
     let (settings, owners) = (&mut control.settings, &control.owners);
@@ -105,7 +105,7 @@ pub(super) fn answer(
         ["unban", what] => done(&mut out, &settings.ban(what, false)?),
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),
         ["reload"] => done(&mut out, &settings.reload()?),
-        _ => return Err(no_such_command()),
+        _ => return Err(no_such_command(first)),
     }
     out.end();
     // Whoever does not wait for the answer does not miss it.
