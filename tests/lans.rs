@@ -315,7 +315,7 @@ fn c127_what_an_operator_says_of_a_lan_goes_first() {
 struct Resolver {
     folder: String,
     /// A name server that answers nobody.
-    _silent: UdpSocket,
+    silent: UdpSocket,
 }
 
 impl Resolver {
@@ -330,7 +330,7 @@ impl Resolver {
             host.enter();
             UdpSocket::bind((host.ip, 53)).unwrap()
         });
-        Self { folder, _silent: silent.join().unwrap() }
+        Self { folder, silent: silent.join().unwrap() }
     }
 
     /// Writes the very file that the server's namespace shows as `/etc/hosts`.
@@ -416,6 +416,52 @@ fn c128_a_silent_name_server_takes_no_relay_away_and_delays_nobody() {
     });
     assert!(told_name.elapsed() < Duration::from_secs(4), "the name is told no longer");
     assert!(!server.log().contains("relay-down"), "{}", server.log());
+}
+
+/// One that is silent is waited for as long as is said, while others could answer still.
+#[test]
+fn check_tells_a_silent_name_server_from_a_name_that_is_not_there() {
+    let world = World::new("check");
+    let resolver = Resolver::new(&world, "");
+    let check = |flags: &[&str]| {
+        let (name, start) = (world.name("s"), Instant::now());
+        let mut check = model::server::command(&["ip", "netns", "exec", &name].map(str::to_owned));
+        let found = check.args(["check", "--data", "/tmp"]).args(flags).output().unwrap();
+        (String::from_utf8(found.stdout).unwrap(), start.elapsed())
+    };
+    let names = ["--public", "own.test", "--relay-servers", "rd.test,192.0.2.1"];
+    let (said, took) = check(&names);
+    for name in ["--relay-servers rd.test", "--public own.test"] {
+        assert!(said.contains(&format!("problem  {name}: no name server answers: ")), "{said}");
+    }
+    assert!(said.contains("ok       --relay-servers 192.0.2.1\n"), "{said}");
+    assert!(took < Duration::from_secs(5), "one after the other: {took:?}");
+    fs::write(
+        format!("{}/resolv.conf", resolver.folder),
+        "nameserver 127.0.0.53\noptions timeout:20\n",
+    )
+    .unwrap();
+    let (said, took) = check(&names);
+    assert!(
+        said.contains("problem  --public own.test: no name server answers within 6 s"),
+        "{said}"
+    );
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    let server = resolver.silent.try_clone().unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = server.recv_from(&mut buffer) {
+            // An answer, that there is no such name.
+            (buffer[2], buffer[3]) = (buffer[2] | 0x80, 0x83);
+            let _ = server.send_to(&buffer[..length], from);
+        }
+    });
+    let (said, took) = check(&names);
+    assert!(
+        said.contains("problem  --public own.test: the name server does not know it: "),
+        "{said}"
+    );
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
 /// At the start, and again when that changes; meanwhile all is served.

@@ -220,6 +220,11 @@ fn lines_in_a_file_are_dated_and_those_in_a_pipe_are_not() {
         let (date, rest) = dated.split_at(20);
         assert!(date.starts_with("20") && date.contains(':'), "{dated}");
         assert!(rest.starts_with(in_file), "{dated}");
+        // What is no event carries it too.
+        let undated = file.lines().find(|line| !line.starts_with("20") || line.len() < 20);
+        assert_eq!(undated, None);
+        let told = line(if out_to_file { &file } else { &pipe }, "  Key  ");
+        assert_eq!(told.starts_with("20"), out_to_file, "{told}");
         assert!(line(&pipe, in_pipe).starts_with(in_pipe), "{pipe}");
     }
 }
@@ -269,4 +274,31 @@ fn lines_for_a_pipe_that_somebody_typed_carry_the_time() {
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(line.starts_with("20"), dated, "{line}");
     }
+}
+
+/// A name server may be silent for seconds.
+#[test]
+fn check_says_at_a_terminal_what_it_waits_for() {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let screen = openpt(flags).unwrap();
+    grantpt(&screen).and_then(|()| unlockpt(&screen)).unwrap();
+    let ports = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hbb"))
+        .args(["check", "--public", "nowhere.invalid", "--relay-servers", "192.0.2.1"])
+        .args(["--data", "/tmp", "--single-port", "--port"])
+        .arg(ports.local_addr().unwrap().port().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(ioctl_tiocgptpeer(&screen, flags).unwrap()))
+        .spawn()
+        .unwrap();
+    let mut shown = String::new();
+    BufReader::new(File::from(screen)).read_line(&mut shown).unwrap();
+    // What was found before stands there by then.
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(shown, "asking the name server for nowhere.invalid, 6 s at most\r\n");
+    assert_eq!(first, "ok       flags\n");
 }

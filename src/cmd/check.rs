@@ -6,18 +6,29 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs as _, UdpSocket};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
-use super::exit::{Exit, ExitReason, READ_ONLY, print};
+use super::exit::{Exit, ExitReason, READ_ONLY, print, say_at_terminal};
 use super::store::{self, STORE_FILE};
 use super::{greeting, keygen};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
+use crate::net::clock::Clock;
 use crate::net::control;
 use crate::net::interfaces::own_addresses;
+use crate::net::tasks::thread;
 use crate::settings;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
+use hbb_core::base::limits::WATCH_STACK_BYTES;
 use hbb_core::identity::KeyChoice;
+
+/// How long name servers may take for all names: the second is asked after five seconds.
+const NAMES_SECS_MAX: u64 = 6;
+/// How often it is looked whether they answered.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// `hbb check`.
 pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
@@ -29,7 +40,7 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     check_key(&config, &mut report);
     check_store(&config, &mut report);
     check_ports(&config, &mut report);
-    check_names(&config, &mut report);
+    check_names(&config, &mut report)?;
     check_upstream(&config, &mut report);
     report.end()
 }
@@ -62,12 +73,17 @@ impl Report {
         self.problem(exit.reason(), exit.message());
     }
 
+    /// Shows what there is so far, since the next may take a while.
+    fn flush(&mut self) -> Result<(), Exit> {
+        print(&core::mem::take(&mut self.text))
+    }
+
     fn line(&mut self, label: &str, what: &str) {
         self.text.push_str(&[label, what, "\n"].concat());
     }
 
-    fn end(self) -> Result<(), Exit> {
-        print(&self.text)?;
+    fn end(mut self) -> Result<(), Exit> {
+        self.flush()?;
         let said = match self.problems {
             1 => "1 problem, see above".into(),
             many => format!("{many} problems, see above"),
@@ -172,7 +188,12 @@ fn check_key(config: &Config, report: &mut Report) {
         Ok(KeyChoice::Files { enforce: false }) if config.role == Role::Relay => {
             report.doubt("--key= makes the relay serve anybody");
         }
-        Ok(KeyChoice::Files { .. }) => check_key_files(config, report),
+        Ok(KeyChoice::Files { enforce }) => {
+            check_key_files(config, report);
+            if !enforce {
+                report.doubt("--key= serves anybody who reaches this server, with the key or not");
+            }
+        }
     }
 }
 
@@ -303,18 +324,68 @@ fn check_port(protocol: &str, port: u16, outcome: io::Result<()>, report: &mut R
     report.problem(reason, &said);
 }
 
-fn check_names(config: &Config, report: &mut Report) {
+/// What name servers say of a name.
+type Verdict = io::Result<()>;
+
+/// Asks for all names at once. Only names are asked for: any port will do.
+fn check_names(config: &Config, report: &mut Report) -> Result<(), Exit> {
     let relays = config.relay_servers.iter().map(|name| ("--relay-servers", name.as_str()));
     let public = config.public.iter().map(|name| ("--public", &**name));
-    for (flag, name) in relays.chain(public) {
-        // Only the name is asked for: any port will do.
-        match (split_port(name).0, PORT).to_socket_addrs() {
-            Ok(_) => report.fine(&[flag, " ", name].concat()),
-            Err(error) => report.problem(
-                ExitReason::Running,
-                &format!("{flag}: the name server does not know {name}: {error}"),
-            ),
+    let names: Vec<_> = relays.chain(public).collect();
+    let hosts: Vec<_> = names.iter().map(|(_, name)| split_port(name).0).collect();
+    let asked = hosts.iter().filter(|host| host.parse::<IpAddr>().is_err());
+    let asked = asked.copied().collect::<Vec<_>>().join(", ");
+    if !asked.is_empty() {
+        report.flush()?;
+        let most = NAMES_SECS_MAX.to_string();
+        say_at_terminal(&["asking the name server for ", &asked, ", ", &most, " s at most"]);
+    }
+    for ((flag, name), verdict) in names.iter().zip(look_up(&hosts)) {
+        let why = match verdict {
+            Some(Ok(())) => {
+                report.fine(&[flag, " ", name].concat());
+                continue;
+            }
+            None => format!("no name server answers within {NAMES_SECS_MAX} s"),
+            Some(Err(error)) => match error.to_string() {
+                // EAI_AGAIN, as glibc and musl word it.
+                said if said.contains("emporary failure") || said.contains("Try again") => {
+                    ["no name server answers: ", &said].concat()
+                }
+                said => ["the name server does not know it: ", &said].concat(),
+            },
+        };
+        report.problem(ExitReason::Running, &[flag, " ", name, ": ", &why].concat());
+    }
+    Ok(())
+}
+
+/// What is known of each after [`NAMES_SECS_MAX`]; a thread waits for the name server, as it can
+/// be told no time.
+fn look_up(hosts: &[&str]) -> Vec<Option<Verdict>> {
+    let found: Vec<Option<Verdict>> = hosts.iter().map(|_| None).collect();
+    let found = Arc::new(Mutex::new(found));
+    for (number, host) in hosts.iter().enumerate() {
+        let (found, host) = (Arc::clone(&found), String::from(*host));
+        let work = move || {
+            let verdict = (&*host, PORT).to_socket_addrs().map(drop);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = found.get_mut(number) {
+                *place = Some(verdict);
+            }
+        };
+        // Without a thread nobody answers.
+        drop(thread::start("names", WATCH_STACK_BYTES, Box::new(work)));
+    }
+    let clock = Clock::start();
+    loop {
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = clock.now().as_millis() >= NAMES_SECS_MAX * 1000;
+        if late || found.iter().all(Option::is_some) {
+            return core::mem::take(&mut *found);
         }
+        drop(found);
+        sleep(LOOK);
     }
 }
 
@@ -326,7 +397,9 @@ fn check_upstream(config: &Config, report: &mut Report) {
     }
     let names = greeting::unused_variables();
     if !names.is_empty() {
-        report.doubt(&["variables that hbb does not read: ", &names, "; give flags"].concat());
+        let said =
+            ["variables that hbb does not read: ", &names, "; give the flags that 'hbb hbbs"];
+        report.doubt(&[&said.concat(), " --help' and MIGRATING.md name in their place"].concat());
     }
 }
 

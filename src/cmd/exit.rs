@@ -2,7 +2,7 @@
 //! printed before that is written here too. Must not know any command.
 //! Checks: tests/cli.rs, tests/bad_input.rs; the abort below.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::{panic, process};
 
 /// What helps where the data directory is mounted read-only.
@@ -81,6 +81,18 @@ pub fn print(text: &str) -> Result<(), Exit> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells a person what is waited for; a script has no use for it.
+pub(super) fn say_at_terminal(words: &[&str]) {
+    if io::stderr().is_terminal() {
+        note(words);
+    }
+}
+
+/// Writes a line to stderr beside what a command prints.
+pub(super) fn note(words: &[&str]) {
+    drop(io::stderr().write_all([&words.concat(), "\n"].concat().as_bytes()));
 }
 
 /// Lets a panic of any thread end the process with SIGABRT, after its message: a server without

@@ -12,8 +12,8 @@ use crate::net::interfaces::own_addresses;
 use crate::upstream::variables;
 use hbb_core::identity::KeyPolicy;
 
-/// Addresses that are shown; a machine with more is told to export one of them.
-const ADDRESSES_MAX: usize = 4;
+/// Addresses that are shown; of a machine with more it is said how many.
+const ADDRESSES_MAX: usize = 8;
 /// The store of upstream's server, in the working directory if DB_URL names no other.
 pub(super) const DATABASE: &str = "db_v2.sqlite3";
 
@@ -28,16 +28,22 @@ pub(super) fn text(config: &Config, keys: &KeyPolicy) -> String {
     let key = own.as_deref().or(keys.enforced.as_deref());
     match config.role {
         Role::Relay => relay_text(config, &hosts, key),
-        Role::All | Role::Rendezvous => client_text(config, &hosts, key),
+        Role::All | Role::Rendezvous => {
+            let text = client_text(config, &hosts, key);
+            let is_open = keys.enforced.is_none();
+            text + if is_open {
+                "With --key= it serves anybody, with the key or not.\n"
+            } else {
+                ""
+            }
+        }
     }
 }
 
 fn client_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
     let mut text = String::from("In the client, under Settings, Network, ID/Relay server, enter\n");
-    for (number, host) in hosts.iter().enumerate() {
-        let label = if number == 0 { "  ID server     " } else { "             or " };
-        text.push_str(&[label, &config.ports.id_server(host), "\n"].concat());
-    }
+    let named = |host: &str| config.ports.id_server(host);
+    add(&mut text, ["  ID server     ", "             or "], hosts, &named);
     if let Some(key) = key {
         text.push_str(&["  Key           ", key, "\n"].concat());
     }
@@ -46,13 +52,25 @@ fn client_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
 
 fn relay_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
     let mut text = String::from("This is a relay alone. Name it to the ID server, with the flag\n");
-    for (number, host) in hosts.iter().enumerate() {
-        let label = if number == 0 { "  --relay-servers " } else { "               or " };
-        text.push_str(&[label, &config.ports.relay_server(host), "\n"].concat());
-    }
+    let named = |host: &str| config.ports.relay_server(host);
+    add(&mut text, ["  --relay-servers ", "               or "], hosts, &named);
     text + match key {
         Some(_) => "It serves clients that show the key it was given.\n",
         None => "It serves anybody.\n",
+    }
+}
+
+/// Adds a line for each host, the first under its label.
+fn add(text: &mut String, labels: [&str; 2], hosts: &[String], named: &dyn Fn(&str) -> String) {
+    let [mut label, other] = labels;
+    for host in hosts.iter().take(ADDRESSES_MAX) {
+        text.push_str(&[label, &named(host), "\n"].concat());
+        label = other;
+    }
+    if let Some(more @ 1..) = hosts.len().checked_sub(ADDRESSES_MAX) {
+        text.push_str(
+            &[label, "one of ", &more.to_string(), " more; 'ip addr' lists them\n"].concat(),
+        );
     }
 }
 
@@ -61,7 +79,6 @@ fn relay_text(config: &Config, hosts: &[String], key: Option<&str>) -> String {
 fn addresses() -> Vec<String> {
     let mut found: Vec<IpAddr> = own_addresses().into_iter().filter(|ip| is_reached(*ip)).collect();
     found.sort_by_key(IpAddr::is_ipv6);
-    found.truncate(ADDRESSES_MAX);
     match found.is_empty() {
         true => vec!["ADDRESS-OF-THIS-MACHINE".into()],
         false => found.iter().map(IpAddr::to_string).collect(),
@@ -90,7 +107,7 @@ pub(super) fn warn_of_upstream(config: &Config) {
     }
     let names = unused_variables();
     if !names.is_empty() {
-        warn!("upstream-variables-unused names={names} help='hbb serve --help'");
+        warn!("upstream-variables-unused names={names} help='hbb hbbs --help, MIGRATING.md'");
     }
 }
 

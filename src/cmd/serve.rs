@@ -8,7 +8,7 @@ use super::exit::{Exit, print};
 use super::store::{self, STORE_FILE};
 use super::{backup, greeting, keygen, rotate};
 use crate::config::{Config, Role};
-use crate::log::init;
+use crate::log::{dated, init};
 use crate::net::clock::unix_secs;
 use crate::net::process::confine::Confinement;
 use crate::net::process::crashes::Crashes;
@@ -81,7 +81,7 @@ fn serve(
     };
     let greet = || {
         // A disk that is full of logs is no reason not to serve.
-        let _ = print(&greeting::text(&config, &keys));
+        let _ = print(&dated(&greeting::text(&config, &keys), unix_secs()));
         greeting::warn_of(&config);
         if !taken_over {
             greeting::warn_of_upstream(&config);

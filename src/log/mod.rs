@@ -15,6 +15,7 @@ mod terminal;
 use core::fmt::{self, Write as _};
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 pub use ::log::LevelFilter;
@@ -38,14 +39,30 @@ const REFUSED_HELP: &str = "off the list of system calls of hbb, or unknown to t
 /// Starts logging. `now` gives seconds since 1970; it may jump. A second call changes nothing.
 pub fn init(level: LevelFilter, now: fn() -> u64) {
     let terminal = Terminal::find().map(Mutex::new);
-    // Who adds the time gives no terminal to read from.
-    let at_terminal = io::stdout().is_terminal() || io::stdin().is_terminal();
-    let stamped = [is_plain_file(&io::stdout()), is_plain_file(&io::stderr())];
-    let stamped = stamped.map(|in_file| terminal.is_none() && (at_terminal || in_file));
+    let stamped = match terminal {
+        Some(_) => [false; 2],
+        None => [is_undated(&io::stdout()), is_undated(&io::stderr())],
+    };
     let logger = Logger { now, terminal, stamped, repeats: Mutex::new(Repeats::default()) };
     if ::log::set_logger(Box::leak(Box::new(logger))).is_ok() {
         set_level(level);
     }
+}
+
+/// Whether nobody else adds the time to what is written there: who does gives no terminal to read
+/// from, and no file.
+fn is_undated(stream: &impl AsFd) -> bool {
+    io::stdout().is_terminal() || io::stdin().is_terminal() || is_plain_file(stream)
+}
+
+/// Text for stdout, which carries the time in each line wherever log lines do.
+pub fn dated(text: &str, now: u64) -> String {
+    let for_person = io::stdout().is_terminal() && io::stderr().is_terminal();
+    if for_person || !is_undated(&io::stdout()) {
+        return text.into();
+    }
+    let time = Utc { unix_secs: now };
+    text.lines().map(|line| format!("{time} {line}\n")).collect()
 }
 
 /// Changes what is logged from now on.

@@ -9,7 +9,6 @@ mod probe;
 mod report;
 mod wire;
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
@@ -20,7 +19,7 @@ use probe::{Job, Kind, Probe};
 use report::{Finding, State};
 use wire::Patience;
 
-use super::exit::{Exit, print};
+use super::exit::{Exit, print, say_at_terminal};
 use crate::cli::DoctorFlags;
 use crate::config::{PORT, is_global, relays};
 use crate::net::clock::Clock;
@@ -86,11 +85,8 @@ pub(super) fn run(flags: &DoctorFlags) -> Result<(), Exit> {
     let asked = Asked::new(flags)?;
     let names = names(flags, &asked, &server)?;
     let (clock, wait_ms) = (asked.clock, asked.wait_ms);
-    if io::stderr().is_terminal() {
-        let most = (wait_ms * 4 / 1000).to_string();
-        let line = ["trying ", &server, ", ", &most, " s at most\n"].concat();
-        drop(io::stderr().write_all(line.as_bytes()));
-    }
+    let most = (wait_ms * 4 / 1000).to_string();
+    say_at_terminal(&["trying ", &server, ", ", &most, " s at most"]);
     let shared = Arc::new(Shared { asked, server, board: Mutex::default() });
     names.into_iter().for_each(|name| shared.look_up(name));
     while !shared.board().open.is_empty() && clock.now().as_millis() < wait_ms * 4 {
