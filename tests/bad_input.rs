@@ -13,6 +13,8 @@ use std::time::Duration;
 
 #[path = "sim/chance.rs"]
 mod chance;
+#[path = "bad_input/hints.rs"]
+mod hints;
 #[path = "bad_input/keys.rs"]
 mod keys;
 mod model;

@@ -264,7 +264,7 @@ fn serve_refuses_to_start_with_a_key_file_of_somebody_else() {
         .failed(3, &["id_ed25519 cannot be read: Permission denied", "Give it to the user"]);
     run(&["check"]).failed(3, &["problem"]);
     assert_eq!(folder.read("id_ed25519.pub"), PUBLIC);
-    assert_eq!(run(&["export", "--host", "h", "--format", "text"]).done().lines().count(), 2);
+    assert_eq!(run(&["export", "--host", "h.test", "--format", "text"]).done().lines().count(), 2);
 }
 
 #[test]
@@ -301,8 +301,8 @@ fn export_follows_the_flags_file() {
     let folder = Folder::new().write("flags", &text);
     let json = folder.run(&["export", "--flags", "flags", "--format", "json"]).done();
     assert_eq!(json, format!("{{\"host\":\"rd.example.org:443\",\"key\":\"{key}\"}}\n"));
-    let args = ["export", "--flags", "flags", "--host", "h", "--port", "21116", "--format", "exe"];
-    assert_eq!(folder.run(&args).done(), format!("rustdesk-host=h,key={key},.exe\n"));
+    let args = ["export", "--flags", "flags", "--host", "h.t", "--port=21116", "--format", "exe"];
+    assert_eq!(folder.run(&args).done(), format!("rustdesk-host=h.t,key={key},.exe\n"));
 }
 
 #[test]

@@ -159,6 +159,59 @@ fn the_operators_manual_explains_every_event_of_the_log() {
     }
 }
 
+/// What stands in the sources' text, all files in one.
+fn sources(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        all += &if path.is_dir() { sources(&path) } else { fs::read_to_string(path).unwrap() };
+    }
+    all
+}
+
+/// A reader comes with a line of the log, a message or what a client shows.
+#[test]
+fn the_trouble_table_says_what_the_log_says() {
+    let source = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    // A literal may go on in the next line.
+    let source = source.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let source = source.replace("target: OPERATOR, ", "").replace("!( \"", "!(\"");
+    let text = page("README.md");
+    let rows = first_column(&text, "| what you see | cause");
+    let (mut events, mut words) = (0, 0);
+    for row in &rows {
+        for quote in quoted(row).filter(|quote| !quote.starts_with("--") && *quote != "disable-udp")
+        {
+            events += 1;
+            if let Some((begin, rest)) = quote.split_once("...") {
+                let known = match rest.trim() {
+                    "" => format!("!(\"{begin}"),
+                    rest => rest.to_owned(),
+                };
+                assert!(source.contains(&known), "{quote}");
+                continue;
+            }
+            let (event, keys) = quote.split_once(' ').unwrap_or((quote, ""));
+            let call = format!("!(\"{event}");
+            let lines = source.split(&call).skip(1);
+            let mut lines = lines.filter_map(|line| line.split('"').next());
+            let is_whole = |line: &str| {
+                let keys = keys.split(' ').filter(|key| !key.is_empty());
+                let mut keys = keys.filter_map(|key| key.split('=').next());
+                (line.is_empty() || line.starts_with(' '))
+                    && keys.all(|key| line.contains(&format!(" {key}=")))
+            };
+            assert!(lines.any(is_whole), "{quote} is not what the log says");
+        }
+        let ours = row.starts_with("exit code");
+        for word in row.split('*').skip(1).step_by(2).filter(|_| ours) {
+            words += 1;
+            assert!(source.contains(word), "{word}");
+        }
+    }
+    assert!(events > 10 && words > 1, "{rows:?}");
+}
+
 #[test]
 fn the_operators_manual_explains_every_reason_for_a_drop() {
     let text = page("board/manual.md");

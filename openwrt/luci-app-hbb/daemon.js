@@ -15,6 +15,6 @@ _('only this machine reaches that; leave the flag out');
 _('it is not in the network of --mask');
 _('a private address, which clients outside reach only if it is this machine\'s');
 _('this machine\'s relay listens on %s; any other port must be forwarded to it');
-_('that is the port of the ID server, a relay listens on another, here %s');
+_('that is the port of the ID server; give the relay\'s own, %s unless it was told another');
 _('so large a part of the internet is no proxy of yours, and any client in it may say that it is somebody else; name the proxies\' own addresses');
 _('is for the ID server, a relay alone tells nobody');

@@ -9,12 +9,13 @@ use std::path::Path;
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
 
-use super::exit::{Exit, print};
+use super::exit::{Exit, note, print};
 use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
-use crate::config::Config;
+use crate::config::{Config, doubted_host};
 use crate::file::{open_file, replace};
+use crate::net::interfaces::own_addresses;
 use crate::settings;
 use crate::store::{TITLE, is_forgotten};
 use hbb_core::base::address::{host, host_port};
@@ -182,6 +183,12 @@ fn gather(flags: &ExportFlags) -> Result<Vec<Handout>, Exit> {
     };
     let key = client_key(&config)?;
     let others = flags.host.iter().skip(1).map(String::as_str);
+    let here = own_addresses();
+    for host in [host].into_iter().chain(others.clone()) {
+        if let Some(why) = doubted_host(host, None, &here) {
+            note(&["--host ", host, ": ", why]);
+        }
+    }
     let handout = |host: &str| Handout {
         host: config.ports.id_server(host),
         relay: flags.relay.clone().unwrap_or_default(),

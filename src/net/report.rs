@@ -46,7 +46,8 @@ pub fn rendezvous(event: &Event) {
         }
         Event::Refused { from, proved, reason } => {
             debug!("dropped from={from} reason={}", reason.as_str());
-            warn!("refused reason={} from={}{}", reason.as_str(), from.ip(), unproved(*proved));
+            let (name, help) = (reason.as_str(), remedy(*reason));
+            warn!("refused reason={name} from={}{help}{}", from.ip(), unproved(*proved));
         }
         Event::Dropped { via: Via::Stream(conn), reason } => {
             debug!("dropped slot={} reason={}", conn.slot, reason.as_str());
@@ -83,7 +84,18 @@ pub fn ports_taken(taken: &[(PortService, u16)]) {
 /// Somebody was sent away; a warning if that is for what an operator can change.
 pub fn refused(from: IpAddr, reason: DropReason) {
     if reason.is_refusal() {
-        warn!("refused reason={} from={from}", reason.as_str());
+        warn!("refused reason={} from={from}{}", reason.as_str(), remedy(reason));
+    }
+}
+
+/// What an operator may change, should it be somebody who belongs here.
+const fn remedy(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::WrongKey => " help='hbb export'",
+        DropReason::TooFrequent => " help='--registrations-per-minute, for who registers'",
+        DropReason::ConnectionsFull => " help=--max-connections",
+        DropReason::SessionsFull => " help=--max-sessions",
+        _ => "",
     }
 }
 

@@ -33,7 +33,15 @@ fn lines(server: &Server, start: &str, count: usize) -> Vec<String> {
 #[track_caller]
 fn warned(server: &Server, reason: &str, from: &str) {
     let line = format!("warn refused reason={reason} ");
-    assert_eq!(lines(server, &line, 1), [format!("{line}from={from}")]);
+    let found = lines(server, &line, 1);
+    let help = match reason {
+        "wrong-key" => " help='hbb export'",
+        "too-frequent" => " help='--registrations-per-minute, for who registers'",
+        "connections-full" => " help=--max-connections",
+        "sessions-full" => " help=--max-sessions",
+        _ => "",
+    };
+    assert_eq!(found, [format!("{line}from={from}{help}")]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! connection has a place. C54, C71, C100, C103.
 
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use hbb_core::base::address::{NetworkSet, canonical};
@@ -94,7 +94,11 @@ impl Gate {
 
     /// Whether a client may be at `ip`: not where a proxy is, nor on this machine.
     pub(crate) fn is_client(&self, ip: IpAddr) -> bool {
-        let nowhere = ip.is_unspecified() || ip.is_multicast() || ip.is_loopback();
+        let is_none = |ip: Ipv4Addr| ip.is_broadcast() || ip.octets()[0] == 0;
+        let nowhere = match ip {
+            IpAddr::V4(ip) => is_none(ip) || ip.is_multicast() || ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_loopback(),
+        };
         !nowhere && !self.trusts(ip)
     }
 

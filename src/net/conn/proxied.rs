@@ -189,7 +189,19 @@ mod tests {
         let client: Option<IpAddr> = "192.0.2.7".parse().ok();
         assert_eq!(told(RealIp, "192.0.2.7", &[]), client);
         assert_eq!(told(RealIp, "::ffff:192.0.2.7", &["203.0.113.9"]), client);
-        for bad in ["", "junk", "10.0.0.2", "::1", "127.0.0.1", "::", "0.0.0.0", "224.0.0.1"] {
+        for bad in [
+            "",
+            "junk",
+            "10.0.0.2",
+            "::1",
+            "127.0.0.1",
+            "::",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+        ] {
             assert_eq!(told(RealIp, bad, &["192.0.2.7"]), None, "{bad}");
             assert_eq!(told(ForwardedFor, "192.0.2.7", &["192.0.2.7", bad, "10.0.0.2"]), {
                 if ["10.0.0.2", "::1"].contains(&bad) { client } else { None }

@@ -1,0 +1,136 @@
+//! What can hardly be meant is named as it was typed, with what was meant, before and while it
+//! serves.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use super::model::server::{Server, command, free_ports};
+use super::{Folder, refused, serve};
+
+/// Runs a command in a folder of its own.
+fn run(folder: &Folder, args: &[&str]) -> Output {
+    let mut command = command(&[]);
+    command.current_dir(&folder.0).args(args).output().unwrap()
+}
+
+/// What `check` finds with these flags, on free ports.
+fn checked(folder: &Folder, flags: &[&str]) -> String {
+    let port = free_ports().to_string();
+    let found = run(folder, &[&["check", "--port", &port], flags].concat());
+    String::from_utf8(found.stdout).unwrap()
+}
+
+#[test]
+fn a_word_that_is_nearly_one_of_ours_is_told_which() {
+    let folder = Folder::new("nearly");
+    for (words, said) in [
+        (&["serve", "--relay-server", "h.example"][..], "Did you mean --relay-servers?"),
+        (&["check", "--relay", "h.example"], "--relay-port, --relay-servers, --relay-threads?"),
+        (&["export", "--hots", "h.example"], "Did you mean --host?"),
+        (&["exprot"], "Did you mean export?"),
+        (&["serve", "--max-peer=9"], "Did you mean --max-peers?"),
+    ] {
+        refused(&run(&folder, words), 2, &["Unrecognized argument: ", said]);
+    }
+    fs::write(folder.file("flags"), "--relay-server h.example\n").unwrap();
+    let said = "flags line 1: Unrecognized argument: --relay-server. Did you mean --relay-servers?";
+    refused(&serve(&folder.0, &["--flags", folder.file("flags").to_str().unwrap()]), 2, &[said]);
+    let server = Server::start(&[]);
+    let asked = |words: &[&str]| {
+        let data = server.data().to_str().unwrap();
+        run(&folder, &[&["ctl", "--data", data], words].concat())
+    };
+    refused(&asked(&["stauts"]), 2, &["There is no such command. Did you mean status? Those"]);
+    refused(&asked(&["frobnicate"]), 2, &["There is no such command. Those there are: status"]);
+    refused(&asked(&["limits", "max-peer", "9"]), 1, &["Did you mean max-peers?"]);
+}
+
+#[test]
+fn a_relay_on_the_port_of_the_id_server_is_named_by_its_own_flag() {
+    let folder = Folder::new("two-on-one");
+    let port = free_ports().to_string();
+    let flags = ["check", "--port", &port, "--relay-port", &port, "--public", "203.0.113.1"];
+    let found = run(&folder, &flags);
+    let said = String::from_utf8(found.stdout).unwrap();
+    let named = format!("problem  --relay-port {port}: that is --port, where the ID server is");
+    assert!(said.contains(&named) && said.contains("--single-port"), "{said}");
+    assert!(!said.contains("--relay-servers") && !said.contains("must differ"), "{said}");
+    // Nobody gave --relay-servers here either.
+    let said = checked(&folder, &["--relay-port", "443", "--public", "localhost"]);
+    assert!(said.contains("doubt    --public localhost"), "{said}");
+    assert!(!said.contains("doubt    --relay-servers"), "{said}");
+}
+
+#[test]
+fn a_server_for_anybody_says_so() {
+    let folder = Folder::new("open");
+    let said = checked(&folder, &["--key="]);
+    assert!(said.contains("doubt    --key= serves anybody who reaches this server"), "{said}");
+    assert!(!checked(&folder, &[]).contains("anybody"));
+    let told = "\nWith --key= it serves anybody, with the key or not.\n";
+    assert!(Server::start(&["--key="]).log().contains(told));
+    assert!(!Server::start(&[]).log().contains("anybody"));
+}
+
+#[test]
+fn hosts_that_no_client_finds_are_said_by_export() {
+    let folder = Folder::used("export-hosts");
+    for (host, said) in [
+        ("localhost", "each client would look for it on its own machine"),
+        ("127.0.0.1", "each client would look for it on its own machine"),
+        ("0.0.0.0", "each client would look for it on its own machine"),
+        ("hbb", "a name without a dot"),
+        ("rd.example.org", ""),
+        ("192.0.2.7", ""),
+    ] {
+        let printed = run(&folder, &["export", "--host", host, "--format", "json"]);
+        assert!(printed.status.success());
+        let shown = String::from_utf8(printed.stdout).unwrap();
+        assert!(shown.starts_with(&format!("{{\"host\":\"{host}\",")), "{shown}");
+        let noted = String::from_utf8(printed.stderr).unwrap();
+        let begin = format!("--host {host}: {said}");
+        assert_eq!(noted.starts_with(&begin), !said.is_empty(), "{noted}");
+        assert_eq!(noted.is_empty(), said.is_empty(), "{noted}");
+    }
+}
+
+#[test]
+fn variables_of_upstream_point_to_what_they_are_here() {
+    let folder = Folder::new("variables");
+    let mut check = command(&[]);
+    let found = check.current_dir(&folder.0).arg("check").env("ENCRYPTED_ONLY", "1").output();
+    let said = String::from_utf8(found.unwrap().stdout).unwrap();
+    let doubt =
+        "variables that hbb does not read: ENCRYPTED_ONLY; give the flags that 'hbb hbbs --help'";
+    assert!(said.contains(doubt), "{said}");
+    let table = String::from_utf8(run(&folder, &["hbbs", "--help"]).stdout).unwrap();
+    assert!(table.contains("ENCRYPTED_ONLY"), "{table}");
+    let prefix = ["env", "ENCRYPTED_ONLY=1"];
+    let mut server = Server::start_behind(&prefix, &[]);
+    let line = server.wait_log("warn upstream-variables-unused names=ENCRYPTED_ONLY ");
+    assert!(line.ends_with("help='hbb hbbs --help, MIGRATING.md'"), "{line}");
+}
+
+/// A machine with addresses in many networks shows nine of ten, and says that there are more.
+#[test]
+fn the_greeting_shows_each_of_two_ulas_and_how_many_more_there_are() {
+    let name = format!("hbb-many-{}", std::process::id());
+    let ip = |words: &str| {
+        let done = Command::new("ip").args(words.split(' ')).status();
+        assert!(done.expect("ip of the package iproute2").success(), "ip {words}");
+    };
+    ip(&format!("netns add {name}"));
+    ip(&format!("-n {name} link set lo up"));
+    let shown = |addresses: &[&str]| {
+        for address in addresses {
+            ip(&format!("-n {name} addr add {address} dev lo"));
+        }
+        Server::start_behind(&["ip", "netns", "exec", &name], &[]).log()
+    };
+    let few = shown(&["192.168.1.1/24", "10.0.0.1/8", "100.64.0.1/32", "fd01::1/64", "fd02::1/64"]);
+    let many = shown(&["fd03::1/64", "fd04::1/64", "fd05::1/64", "fd06::1/64", "fd07::1/64"]);
+    ip(&format!("netns del {name}"));
+    assert!(few.contains("  or [fd01::1]:") && few.contains("  or [fd02::1]:"), "{few}");
+    assert!(!few.contains("more"), "{few}");
+    assert!(many.contains("  or one of 2 more; 'ip addr' lists them\n"), "{many}");
+}
