@@ -246,9 +246,9 @@ fn missing(path: &Path) -> Exit {
 
 fn damaged(path: &Path, why: KeyError) -> Exit {
     Exit::unusable(format!(
-        "The key file {} is damaged: {why}. Restore it from a backup. If there is none, 'hbb keygen \
-         --force' puts it aside and makes a new key, which every client then needs. It was not \
-         changed.",
+        "The key file {} is damaged: {why}. Restore it from a backup. If there is none, 'hbb \
+         keygen --force' puts it aside and makes a new key, which every client then needs. It was \
+         not changed.",
         path.display()
     ))
 }

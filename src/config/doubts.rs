@@ -20,10 +20,10 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
                  must be forwarded to it"
             ));
         } else if !config.ports.single && port_of_relay(relay) == Some(config.ports.main) {
+            let port = PORT + 1;
             found.push(format!(
                 "--relay-servers {relay}: that is the port of the ID server; give the relay's own, \
-                 {} unless it was told another",
-                PORT + 1
+                 {port} unless it was told another"
             ));
         }
     }
