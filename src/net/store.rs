@@ -326,6 +326,11 @@ mod tests {
             Ok(String::new())
         }
 
+        #[cfg(feature = "accounts")]
+        fn rows(&mut self, _: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Error> {
+            Ok(())
+        }
+
         fn written(&self) -> u64 {
             self.written
         }

@@ -9,6 +9,7 @@ use hbb_core::base::peer::{Change, PeerId, Record};
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     records: BTreeMap<PeerId, Record>,
+    rows: BTreeMap<Vec<u8>, Vec<u8>>,
     whereabouts: String,
 }
 
@@ -27,6 +28,12 @@ impl Store for Memory {
             if let Some(record) = here {
                 self.records.insert(record.id.clone(), record.clone());
             }
+            for row in change.rows() {
+                match &row.value {
+                    Some(value) => drop(self.rows.insert(row.key.clone(), value.clone())),
+                    None => drop(self.rows.remove(&row.key)),
+                }
+            }
         }
         Ok(())
     }
@@ -40,5 +47,10 @@ impl Store for Memory {
 
     fn whereabouts(&mut self) -> Result<String, Error> {
         Ok(self.whereabouts.clone())
+    }
+
+    fn rows(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Error> {
+        self.rows.iter().for_each(|(key, value)| each(key, value));
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod pages;
 mod record;
 pub mod redb;
 mod salvage;
+mod tables;
 
 use core::fmt;
 use std::fs::File;
@@ -56,6 +57,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error`]
     fn whereabouts(&mut self) -> Result<String, Error>;
+
+    /// Gives the key and the value of every row that belongs to no device to `each`.
+    ///
+    /// # Errors
+    /// [`Error`]; some rows may have been given already.
+    #[cfg(feature = "accounts")]
+    fn rows(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Error>;
 }
 
 /// Reads a store that another thread commits to. It ends with that store.
@@ -66,6 +74,13 @@ pub trait Reader: Send {
     /// # Errors
     /// [`Error`]; some records may have been given already.
     fn read(&self, each: &mut dyn FnMut(Record) -> bool) -> Result<(), Error>;
+
+    /// The same of the rows that belong to no device, by key and value.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    #[cfg(feature = "accounts")]
+    fn read_rows(&self, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), Error>;
 }
 
 /// Says whether the file may be served, having read it where a panic does no harm.

@@ -1,6 +1,5 @@
-//! The store on disk: one redb table from peer id to record, and the format's version under the
-//! empty id, which no peer can have; and one for what a stop leaves to the next start.
-//! C14, C138; the cuts of tests/prop prove its durability.
+//! The store on disk: a redb table from peer id to record, and the format's version under the empty
+//! id, which no peer can have. C14; the cuts of tests/prop prove its durability.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -19,16 +18,13 @@ use ::redb::{
 
 use super::backend::{Backend, BackendSwitch, Plain};
 use super::record::{decode, encode};
-use super::{Error, Judge, Reader, Store};
+use super::{Error, Judge, Reader, Store, tables};
 use crate::file::{draft_of, sync_folder};
 use hbb_core::base::peer::{Change, PeerId, Record, RecordState};
 
 const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(PEERS_NAME);
 /// The name of the one table.
 pub(super) const PEERS_NAME: &str = "peers";
-/// Beside it, where devices were at the last stop, if nothing else keeps that: one text under the
-/// empty key. Earlier builds know nothing of it.
-const WHEREABOUTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("whereabouts");
 /// The key the format's version lies under.
 pub(super) const FORMAT: &str = "";
 /// The format's version. Records have their own.
@@ -72,6 +68,12 @@ impl Reader for Shared {
         // Held no longer than until the state is fixed: who commits waits for that.
         let peers = self.lock().as_ref().map(|opened| peers(&opened.database));
         walk(&peers.ok_or(Error::InUse)??, each)
+    }
+
+    #[cfg(feature = "accounts")]
+    fn read_rows(&self, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), Error> {
+        let began = self.lock().as_ref().map(|opened| opened.database.begin_read());
+        tables::read(&began.ok_or(Error::InUse)??, each)
     }
 }
 
@@ -188,7 +190,17 @@ impl Store for Redb {
     }
 
     fn whereabouts(&mut self) -> Result<String, Error> {
-        self.with(|opened| whereabouts(&opened.database))
+        self.with(|opened| tables::whereabouts(&opened.database.begin_read()?))
+    }
+
+    #[cfg(feature = "accounts")]
+    fn rows(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Error> {
+        self.with(|opened| {
+            tables::read(&opened.database.begin_read()?, &mut |key, value| {
+                each(key, value);
+                true
+            })
+        })
     }
 
     fn reader(&self) -> Option<Box<dyn Reader>> {
@@ -256,15 +268,6 @@ fn walk(
         }
     }
     Ok(())
-}
-
-fn whereabouts(database: &Database) -> Result<String, Error> {
-    let table = match database.begin_read()?.open_table(WHEREABOUTS) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(String::new()),
-        table => table?,
-    };
-    let kept = table.get("")?.map(|kept| kept.value().to_vec());
-    Ok(String::from_utf8(kept.unwrap_or_default()).unwrap_or_default())
 }
 
 fn open_file(path: &Path, judge: Judge<'_>) -> Result<Opened, Error> {
@@ -343,7 +346,7 @@ fn write(database: &Database, batch: &[Change], last: Option<&str>) -> Result<()
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(last.is_some());
     if let Some(text) = last.filter(|text| !text.is_empty()) {
-        transaction.open_table(WHEREABOUTS)?.insert("", text.as_bytes())?;
+        tables::keep_whereabouts(&transaction, text)?;
     }
     {
         let mut table = transaction.open_table(PEERS)?;
@@ -354,6 +357,8 @@ fn write(database: &Database, batch: &[Change], last: Option<&str>) -> Result<()
             }
         }
     }
+    #[cfg(feature = "accounts")]
+    tables::write(&transaction, batch)?;
     Ok(transaction.commit()?)
 }
 

@@ -320,6 +320,7 @@ impl Drive {
         let (gone, new) = match change {
             Change::Put(record) => (record.id.clone(), Some(record)),
             Change::Remove(id) => (id, None),
+            Change::Rows(_) => panic!("the rendezvous has no rows"),
             Change::Rename { from, to } => (from, Some(to)),
         };
         let replaced = new.as_ref().map(|record| record.id.clone());

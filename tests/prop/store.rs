@@ -14,6 +14,7 @@ use hbb::store::memory::Memory;
 use hbb::store::redb::Redb;
 use hbb::store::{Error, Store, open};
 use hbb_core::base::peer::{Change, DeviceId, PeerId, PeerKey, Record, RecordState};
+use hbb_core::base::rows::RowChange;
 
 use proptest::array::uniform32;
 use proptest::collection::vec;
@@ -24,7 +25,8 @@ use crate::chance::Chance;
 use crate::check;
 use crate::disk::Disk;
 
-type State = BTreeMap<PeerId, Record>;
+/// Devices, and rows of none.
+type State = (BTreeMap<PeerId, Record>, BTreeMap<Vec<u8>, Vec<u8>>);
 
 /// A directory of its own, gone when dropped.
 struct Folder(PathBuf);
@@ -77,7 +79,13 @@ fn change() -> impl Strategy<Value = Change> {
         4 => record().prop_map(Change::Put),
         1 => id().prop_map(Change::Remove),
         1 => (id(), record()).prop_map(|(from, to)| Change::Rename { from, to }),
+        1 => vec(row(), 1..=4).prop_map(Change::Rows),
     ]
+}
+
+fn row() -> impl Strategy<Value = RowChange> {
+    let value = option::weighted(0.7, vec(any::<u8>(), 0..80));
+    ((0..12_u8), value).prop_map(|(key, value)| RowChange { key: vec![b'u', key], value })
 }
 
 fn batch() -> impl Strategy<Value = Vec<Change>> {
@@ -85,9 +93,12 @@ fn batch() -> impl Strategy<Value = Vec<Change>> {
 }
 
 fn state(store: &mut dyn Store) -> State {
-    let mut state = State::new();
-    store.load(&mut |record| assert!(state.insert(record.id.clone(), record).is_none())).unwrap();
-    state
+    let (mut peers, mut rows) = State::default();
+    store.load(&mut |record| assert!(peers.insert(record.id.clone(), record).is_none())).unwrap();
+    let mut row =
+        |key: &[u8], value: &[u8]| assert!(rows.insert(key.into(), value.into()).is_none());
+    store.rows(&mut row).unwrap();
+    (peers, rows)
 }
 
 #[test]
@@ -124,7 +135,7 @@ fn cut_everywhere(batches: &[Vec<Change>], mut luck: Chance) -> usize {
     let mut store = Redb::over(disk.clone()).unwrap();
     let (begin, first) = (disk.bytes(), disk.ops());
     // The state from which operation on it is acknowledged.
-    let mut acknowledged = vec![(first, State::new())];
+    let mut acknowledged = vec![(first, State::default())];
     for batch in batches {
         store.commit(batch).unwrap();
         model.commit(batch).unwrap();
@@ -153,7 +164,7 @@ fn assert_holds_one_of(disk: Disk, states: &[&State], what: &str) {
     let survey = Redb::survey_over(disk.clone());
     let peers = survey.unwrap_or_else(|error| panic!("{what}: surveyed: {error}"));
     let registered = |record: &&Record| matches!(record.state, RecordState::Registered(_));
-    let count = |state: &&State| state.values().filter(registered).count();
+    let count = |state: &&State| state.0.values().filter(registered).count();
     assert!(states.iter().map(count).any(|count| count == peers), "{what}: {peers} surveyed");
     assert_eq!(disk.ops(), ops, "{what}: a survey wrote");
     let mut store = Redb::over(disk).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -217,7 +228,7 @@ fn stop_and_cut(
     let (before, syncs) = (state(&mut store), disk.syncs());
     let mut model = Memory::default();
     let put = |record: &Record| Change::Put(record.clone());
-    model.commit(&before.values().map(put).collect::<Vec<_>>()).unwrap();
+    model.commit(&before.0.values().map(put).collect::<Vec<_>>()).unwrap();
     model.finish(last, here).unwrap();
     let after = state(&mut model);
     let (begin, first) = (disk.bytes(), disk.ops());
@@ -332,7 +343,7 @@ fn a_record_of_version_1_is_read_and_not_rewritten() {
     let found = state(store.as_mut());
     store.finish(&[], "").unwrap();
     drop(store);
-    let record = &found[&PeerId::new("123456789").unwrap()];
+    let record = &found.0[&PeerId::new("123456789").unwrap()];
     assert_eq!((record.first_seen_secs, record.key.0), (7, [9; 32]));
     assert_eq!(record.state, RecordState::Registered(None));
     let database = redb::Database::open(folder.file()).unwrap();
@@ -371,7 +382,7 @@ fn of_starts_at_the_same_instant_one_has_the_store() {
         });
         assert_eq!(ended.iter().filter(|ended| ended.is_ok()).count(), 1, "{ended:?}");
         assert!(ended.iter().all(|e| *e == Ok(()) || *e == Err(Error::InUse)), "{ended:?}");
-        assert_eq!(state(open(&path).unwrap().as_mut()).len(), 1, "what was acknowledged");
+        assert_eq!(state(open(&path).unwrap().as_mut()).0.len(), 1, "what was acknowledged");
     }
 }
 

@@ -168,6 +168,7 @@ impl Ledger {
                 (to.clone(), Some(from.clone()))
             }
             Change::Remove(id) => return self.forgotten(id),
+            Change::Rows(_) => panic!("the rendezvous has no rows"),
         };
         let (via, from) = (cause.via.unwrap(), cause.from.unwrap());
         let here = Here { via, from, seen: self.now, left: false };

@@ -256,6 +256,7 @@ impl Server {
         match change {
             Change::Put(record) => drop(self.durable.insert(record.id.clone(), record)),
             Change::Remove(id) => drop(self.durable.remove(&id)),
+            Change::Rows(_) => panic!("the rendezvous has no rows"),
             Change::Rename { from, to } => {
                 self.durable.remove(&from);
                 self.durable.insert(to.id.clone(), to);

@@ -10,6 +10,8 @@ pub(crate) mod nonce;
 pub mod peer;
 pub mod places;
 pub mod rates;
+#[cfg(feature = "accounts")]
+pub mod rows;
 pub mod table;
 pub mod text;
 pub mod time;

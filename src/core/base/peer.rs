@@ -9,6 +9,8 @@ use heapless::{String, Vec};
 use super::limits::{
     DEVICE_ID_BYTES_MAX, PEER_ID_BYTES_MAX, PEER_ID_BYTES_MIN, RELAY_TOKEN_BYTES_MAX,
 };
+#[cfg(feature = "accounts")]
+use super::rows::RowChange;
 use super::text::{Quoted, is_letter};
 
 /// A peer's id as people dial it: 1 to 48 bytes of UTF-8 without blanks or control characters,
@@ -165,6 +167,9 @@ pub enum Change {
         /// The record under its new id.
         to: Record,
     },
+    /// Rows of no device.
+    #[cfg(feature = "accounts")]
+    Rows(alloc::vec::Vec<RowChange>),
 }
 
 impl Change {
@@ -174,6 +179,17 @@ impl Change {
             Self::Put(record) => (None, Some(record)),
             Self::Remove(id) => (Some(id), None),
             Self::Rename { from, to } => (Some(from), Some(to)),
+            #[cfg(feature = "accounts")]
+            Self::Rows(_) => (None, None),
+        }
+    }
+
+    /// The rows of no device that it changes, in this order.
+    #[cfg(feature = "accounts")]
+    pub fn rows(&self) -> &[RowChange] {
+        match self {
+            Self::Rows(rows) => rows,
+            _ => &[],
         }
     }
 }
