@@ -12,6 +12,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[cfg(feature = "accounts")]
+pub mod accounts;
 pub mod base;
 pub mod identity;
 pub mod relay;

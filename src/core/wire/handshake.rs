@@ -6,13 +6,13 @@ use core::net::IpAddr;
 
 use ct_codecs::{Base64, Encoder};
 use heapless::String;
-use httparse::{EMPTY_HEADER, Request, Status};
+use httparse::{EMPTY_HEADER, Header, Request, Status};
 use sha1_smol::Sha1;
 
 use crate::base::address::split_port;
 
 /// Headers we read; a browser behind two proxies sends 20.
-const HEADERS_MAX: usize = 48;
+pub(super) const HEADERS_MAX: usize = 48;
 /// What RFC 6455 §4.2.2 appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -21,12 +21,19 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub struct Opening {
     /// The whole answer that accepts it.
     pub answer: String<160>,
+    /// What proxies say of where the client is.
+    pub forwarded: Forwarded,
+    /// Bytes of the request.
+    pub consumed: usize,
+}
+
+/// Where the client is, as headers say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
     /// `X-Real-IP`, as one proxy writes it; None if it is not there once, or is no address.
     pub real_ip: Option<IpAddr>,
     /// `X-Forwarded-For`, the nearest hop last; None for one that is no address.
     pub forwarded_for: Vec<Option<IpAddr>>,
-    /// Bytes of the request.
-    pub consumed: usize,
 }
 
 /// Why a request opens nothing; each has its answer.
@@ -68,11 +75,28 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
         Ok(Status::Partial) => return Ok(None),
         Err(_) => return Err(Refusal::Malformed),
     };
-    let values = |name: &'static str| {
-        let named =
-            request.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        named.map(|header| core::str::from_utf8(header.value).unwrap_or_default().trim())
-    };
+    opening(&request, consumed).map(Some)
+}
+
+/// The values of a header.
+fn values<'a>(headers: &'a [Header<'_>], name: &'static str) -> impl Iterator<Item = &'a str> {
+    let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+    named.map(|header| core::str::from_utf8(header.value).unwrap_or_default().trim())
+}
+
+impl Forwarded {
+    /// What these say.
+    pub(super) fn of(headers: &[Header<'_>]) -> Self {
+        let hops = values(headers, "x-forwarded-for").flat_map(|value| value.split(','));
+        let mut real_ips = values(headers, "x-real-ip");
+        let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
+        Self { real_ip, forwarded_for: hops.map(address).collect() }
+    }
+}
+
+/// What a whole request opens.
+pub(super) fn opening(request: &Request<'_, '_>, consumed: usize) -> Result<Opening, Refusal> {
+    let values = |name| values(request.headers, name);
     let lists = |name, word: &str| {
         values(name)
             .flat_map(|value| value.split(','))
@@ -88,15 +112,8 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
         (Some(_), false) => return Err(Refusal::UpgradeLost),
         (None, _) => return Err(Refusal::NotWebSocket),
     };
-    let hops = values("x-forwarded-for").flat_map(|value| value.split(',')).map(address);
-    let mut real_ips = values("x-real-ip");
-    let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
-    Ok(Some(Opening {
-        answer: answer(key).ok_or(Refusal::Malformed)?,
-        real_ip,
-        forwarded_for: hops.collect(),
-        consumed,
-    }))
+    let answer = answer(key).ok_or(Refusal::Malformed)?;
+    Ok(Opening { answer, forwarded: Forwarded::of(request.headers), consumed })
 }
 
 /// An address as proxies write it: bare, in brackets, or with a port behind.
@@ -141,7 +158,8 @@ mod tests {
         let opening = parse_with("").unwrap().unwrap();
         assert!(opening.answer.contains("Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
         assert_eq!(opening.consumed, RFC.len() + 2);
-        assert_eq!((opening.real_ip, opening.forwarded_for), (None, Vec::new()));
+        let none = Forwarded { real_ip: None, forwarded_for: Vec::new() };
+        assert_eq!(opening.forwarded, none);
         for cut in 0..RFC.len() {
             assert_eq!(parse(&RFC.as_bytes()[..cut]), Ok(None), "cut at {cut}");
         }
@@ -165,14 +183,15 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_are_read_as_proxies_write_them() {
-        let real_ip =
-            |text: &str| parse_with(&format!("X-Real-IP: {text}\r\n")).unwrap().unwrap().real_ip;
+        let real_ip = |text: &str| {
+            parse_with(&format!("X-Real-IP: {text}\r\n")).unwrap().unwrap().forwarded.real_ip
+        };
         assert_eq!(real_ip("192.0.2.1"), "192.0.2.1".parse().ok());
         assert_eq!(real_ip("[2001:db8::1]:80"), "2001:db8::1".parse().ok());
         assert_eq!(real_ip("192.0.2.1, 192.0.2.2"), None);
         let twice = "X-Real-IP: 192.0.2.1\r\nX-Real-IP: 192.0.2.1\r\n";
-        assert_eq!(parse_with(twice).unwrap().unwrap().real_ip, None);
-        let hops = |text: &str| parse_with(text).unwrap().unwrap().forwarded_for;
+        assert_eq!(parse_with(twice).unwrap().unwrap().forwarded.real_ip, None);
+        let hops = |text: &str| parse_with(text).unwrap().unwrap().forwarded.forwarded_for;
         let told =
             hops("X-Forwarded-For: 192.0.2.1, 192.0.2.2:80,junk\r\nx-forwarded-for: ::1\r\n");
         let all = ["192.0.2.1", "192.0.2.2", "junk", "::1"].map(|text| text.parse().ok());

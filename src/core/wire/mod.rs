@@ -8,6 +8,8 @@ pub mod addr;
 pub mod convert;
 pub mod frame;
 pub mod handshake;
+#[cfg(feature = "accounts")]
+pub mod http;
 pub mod message;
 #[cfg(not(feature = "testing"))]
 mod patch;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use hbb_core::base::address::{NetworkSet, canonical};
-use hbb_core::wire::handshake::Opening;
+use hbb_core::wire::handshake::Forwarded;
 
 use crate::config::{ProxyHeader, TrustedProxies};
 use crate::settings::LiveSettings;
@@ -105,11 +105,11 @@ impl Gate {
     /// Where a proxy's client is, as the one header says that counts; None if that is not there or
     /// is none that a proxy of ours writes. Of several hops it is the last that is no proxy of
     /// ours: what stands before is the client's own word.
-    pub(crate) fn told(&self, opening: &Opening) -> Option<IpAddr> {
+    pub(crate) fn told(&self, forwarded: &Forwarded) -> Option<IpAddr> {
         let ip = match self.header() {
-            ProxyHeader::RealIp => opening.real_ip.map(canonical),
+            ProxyHeader::RealIp => forwarded.real_ip.map(canonical),
             ProxyHeader::ForwardedFor => {
-                let mut hops = opening.forwarded_for.iter().rev().map(|hop| hop.map(canonical));
+                let mut hops = forwarded.forwarded_for.iter().rev().map(|hop| hop.map(canonical));
                 hops.find(|hop| !hop.is_some_and(|hop| self.trusts(hop)))?
             }
         };
@@ -118,8 +118,8 @@ impl Gate {
 
     /// Whether the request names somebody else than `told` too who is no proxy of ours: then
     /// `told` may be a proxy that nobody named, or a client that makes things up.
-    pub(crate) fn names_another(&self, opening: &Opening, told: IpAddr) -> bool {
-        let mut hops = opening.forwarded_for.iter().flatten().map(|hop| canonical(*hop));
+    pub(crate) fn names_another(&self, forwarded: &Forwarded, told: IpAddr) -> bool {
+        let mut hops = forwarded.forwarded_for.iter().flatten().map(|hop| canonical(*hop));
         hops.any(|hop| hop != told && !self.trusts(hop))
     }
 

@@ -10,7 +10,7 @@ use hbb_core::base::address::{Endpoint, canonical};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{CONNECTIONS_CEILING, MESSAGE_MS, OFFER_DELAY_SHARED_MS};
-use hbb_core::wire::handshake::{Opening, Refusal};
+use hbb_core::wire::handshake::{Forwarded, Refusal};
 use hbb_core::wire::proxied::{Client, parse};
 
 use crate::config::ProxyHeader;
@@ -79,19 +79,19 @@ async fn header(link: &mut Link) -> Result<Option<Client>, DropReason> {
 pub(super) fn take_word(
     connection: &mut Connection,
     door: Door<'_>,
-    opening: &Opening,
+    forwarded: &Forwarded,
 ) -> Result<(), DropReason> {
     let from = connection.from.ip();
     if !door.gate.trusts(from) {
-        if opening.real_ip.is_some() || !opening.forwarded_for.is_empty() {
+        if forwarded.real_ip.is_some() || !forwarded.forwarded_for.is_empty() {
             warn_of_unbelieved(from);
         }
         return Ok(());
     }
-    match door.gate.told(opening) {
+    match door.gate.told(forwarded) {
         Some(ip) => {
             // Somebody near says that the client is elsewhere still; who is far away is a client.
-            if is_near(ip) && door.gate.names_another(opening, ip) {
+            if is_near(ip) && door.gate.names_another(forwarded, ip) {
                 warn_of_unbelieved(ip);
             }
             let port = own_port(connection.place.conn());
@@ -99,7 +99,7 @@ pub(super) fn take_word(
         }
         None => {
             let header = door.gate.header();
-            let is_chain = opening.real_ip.is_some_and(|ip| door.gate.trusts(canonical(ip)));
+            let is_chain = forwarded.real_ip.is_some_and(|ip| door.gate.trusts(canonical(ip)));
             match header {
                 ProxyHeader::RealIp if is_chain => {
                     warn_of(connection, "x-real-ip names=a-proxy help=--proxy-header");
@@ -175,11 +175,9 @@ mod tests {
         let proxies = TrustedProxies { networks, header, protocol: false };
         let gate = Gate::default();
         gate.set(GateRules { proxies, ..GateRules::default() });
-        gate.told(&Opening {
-            answer: heapless::String::new(),
+        gate.told(&Forwarded {
             real_ip: real_ip.parse().ok(),
             forwarded_for: forwarded_for.iter().map(|ip| ip.parse().ok()).collect(),
-            consumed: 0,
         })
     }
 

@@ -37,7 +37,7 @@ pub(crate) async fn upgrade(connection: &mut Connection, door: Door<'_>) -> Resu
         }
     };
     link.leftover = link.leftover.split_off(opening.consumed);
-    take_word(connection, door, &opening)?;
+    take_word(connection, door, &opening.forwarded)?;
     let link = &mut connection.link;
     link.write(opening.answer.as_bytes()).await?;
     link.codec = Codec::WebSocket(Assembly::default());

@@ -1,10 +1,14 @@
 //! Every limit has its name here, why it is that number, and what happens at it.
 //! Ceilings are facts of this program; [`Limits`] are an operator's settings below them.
 
+#[cfg(feature = "accounts")]
+mod accounts;
 mod machine;
 
 use static_assertions::const_assert;
 
+#[cfg(feature = "accounts")]
+pub use accounts::*;
 #[cfg(not(feature = "testing"))]
 pub(crate) use machine::*;
 #[cfg(feature = "testing")]

@@ -1,0 +1,179 @@
+//! How often somebody may try to log in, and what waits: passwords to be hashed, one at a time, and
+//! logins that lack a code. C166, C167, C169.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use super::password::HashJob;
+use super::tokens::TokenHash;
+use crate::accounts::call::Source;
+use crate::base::address::Prefix;
+use crate::base::limits::{
+    CODE_TRIES_MAX, HASHES_WAITING_MAX, LOGIN_CODE_MS, LOGIN_CODES_MAX, LOGIN_WINDOW_MS,
+    LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_SOURCE, USERS_CEILING, WRONG_PER_USER,
+    WRONG_WINDOW_MS,
+};
+use crate::base::table::{Seed, Table};
+use crate::base::time::{RateWindow, Throttle, Time};
+
+/// What a hash is for.
+pub(in crate::accounts) enum Then {
+    /// Somebody logs in.
+    LogIn(Attempt),
+    /// An operator gives a user of this name a password.
+    Password {
+        name: String,
+        /// There is no such user yet.
+        is_new: bool,
+    },
+}
+
+/// Somebody who logs in.
+#[derive(Clone, Debug)]
+pub(in crate::accounts) struct Attempt {
+    /// Of the call, for its answer.
+    pub(in crate::accounts) number: u64,
+    pub(in crate::accounts) user: String,
+    pub(in crate::accounts) device: String,
+    pub(in crate::accounts) source: Source,
+    /// The stored hash it is compared with, as it may be another by the time that is known.
+    pub(in crate::accounts) stored: alloc::vec::Vec<u8>,
+}
+
+/// A login that lacks a code.
+struct Code {
+    user: String,
+    device: String,
+    until: Time,
+    tries: u8,
+}
+
+/// How often there were logins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::accounts) struct LoginCounts {
+    /// That led to a token.
+    pub(in crate::accounts) done: u64,
+    /// With a wrong password or code.
+    pub(in crate::accounts) wrong: u64,
+    /// Refused unseen, as there were too many.
+    pub(in crate::accounts) refused: u64,
+}
+
+/// Logins on their way.
+pub(in crate::accounts) struct Logins {
+    sources: Throttle,
+    strangers: RateWindow,
+    all: RateWindow,
+    /// Wrong passwords of a user, from where nothing is known and from elsewhere.
+    wrong: Table<String, [RateWindow; 2]>,
+    waiting: VecDeque<(HashJob, Then)>,
+    running: Option<Then>,
+    codes: Table<TokenHash, Code>,
+    pub(in crate::accounts) counts: LoginCounts,
+}
+
+impl Logins {
+    pub(in crate::accounts) fn new(seed: Seed) -> Self {
+        Self {
+            sources: Throttle::new(LOGIN_WINDOW_MS, seed),
+            strangers: RateWindow::EMPTY,
+            all: RateWindow::EMPTY,
+            wrong: Table::new(USERS_CEILING, seed),
+            waiting: VecDeque::new(),
+            running: None,
+            codes: Table::new(LOGIN_CODES_MAX, seed),
+            counts: LoginCounts::default(),
+        }
+    }
+
+    /// Counts one more attempt; false if it goes no further.
+    pub(in crate::accounts) fn admit(&mut self, now: Time, source: Source, user: &str) -> bool {
+        let allowed = !self.is_full()
+            && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
+            && self.window(now, source, user, 0)
+            && (source.known || self.strangers.allow(now, LOGIN_WINDOW_MS, LOGINS_OF_STRANGERS))
+            && self.all.allow(now, LOGIN_WINDOW_MS, LOGINS_IN_ALL);
+        self.counts.refused += u64::from(!allowed);
+        allowed
+    }
+
+    /// Counts a wrong password or code, of a user if there is such a one.
+    pub(in crate::accounts) fn was_wrong(&mut self, now: Time, source: Source, user: Option<&str>) {
+        self.counts.wrong += 1;
+        if let Some(user) = user {
+            self.window(now, source, user, 1);
+        }
+    }
+
+    /// Counts so many more wrong ones; whether there were fewer than too many.
+    fn window(&mut self, now: Time, source: Source, user: &str, more: u16) -> bool {
+        let user = String::from(user);
+        let mut windows = self.wrong.get(&user).copied().unwrap_or([RateWindow::EMPTY; 2]);
+        let window = if source.known { &mut windows[1] } else { &mut windows[0] };
+        let most = WRONG_PER_USER - 1 + more;
+        let allowed = window.allow_many(now, WRONG_WINDOW_MS, most, more);
+        if more > 0 {
+            self.wrong.insert_evicting(user, windows);
+        }
+        allowed
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= HASHES_WAITING_MAX
+    }
+
+    /// Has a password hashed when it is its turn; an operator's is the next.
+    pub(in crate::accounts) fn hash(&mut self, job: HashJob, then: Then) {
+        match then {
+            Then::LogIn(_) => self.waiting.push_back((job, then)),
+            Then::Password { .. } => self.waiting.push_front((job, then)),
+        }
+    }
+
+    /// What is to be hashed now, if nothing is being hashed.
+    pub(in crate::accounts) fn next(&mut self) -> Option<HashJob> {
+        if self.running.is_some() {
+            return None;
+        }
+        let (job, then) = self.waiting.pop_front()?;
+        self.running = Some(then);
+        Some(job)
+    }
+
+    /// What the hash was for that is done.
+    pub(in crate::accounts) fn hashed(&mut self) -> Option<Then> {
+        self.running.take()
+    }
+
+    /// Remembers a login that lacks a code under the hash of a secret.
+    pub(in crate::accounts) fn ask_code(
+        &mut self,
+        now: Time,
+        key: TokenHash,
+        (user, device): (&str, &str),
+    ) {
+        let (user, device) = (user.into(), device.into());
+        let until = now.after_ms(LOGIN_CODE_MS);
+        self.codes.insert_evicting(key, Code { user, device, until, tries: CODE_TRIES_MAX });
+    }
+
+    /// Whose login a code is for, and on which device; each may be tried a few times.
+    pub(in crate::accounts) fn code_for(
+        &mut self,
+        now: Time,
+        key: &TokenHash,
+    ) -> Option<(String, String)> {
+        let code = self.codes.get_mut(key)?;
+        if code.tries == 0 || code.until <= now {
+            self.codes.remove(key);
+            return None;
+        }
+        code.tries -= 1;
+        Some((code.user.clone(), code.device.clone()))
+    }
+
+    /// The code was right.
+    pub(in crate::accounts) fn code_done(&mut self, key: &TokenHash) {
+        self.codes.remove(key);
+    }
+}

@@ -1,0 +1,224 @@
+//! Logging in (protocol §9.3): a password, then perhaps a code, and a token is given. C166, C168,
+//! C169.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString as _};
+
+use super::attempts::{Attempt, Then};
+use super::password::{HashJob, Hashed, Stored};
+use super::tokens;
+use super::totp;
+use super::users::User;
+use crate::accounts::call::{Answer, Call, Changes, Source};
+use crate::accounts::{AccountEvent, Accounts, BUSY, CLOCK, Effect, Effects, Whom, push};
+use crate::base::conn::SaveRank;
+use crate::base::json::{Value, Writer};
+use crate::base::limits::{PASSWORD_BYTES_MAX, PEER_ID_BYTES_MAX};
+use crate::base::time::Time;
+
+const WRONG: &str = "Wrong credentials";
+const WRONG_CODE: &str = "The code is wrong, or was used already.";
+const CODE_OVER: &str = "This took too long. Log in again.";
+const TOO_MANY: &str = "There were too many attempts. Try again in a few minutes.";
+const DISABLED: &str = "This account is disabled.";
+const NO_MEMORY: &str = "The server has no memory to check the password in. Try again.";
+
+impl Accounts {
+    /// Somebody logs in; None if a password is to be looked at first.
+    pub(in crate::accounts) fn log_in(
+        &mut self,
+        now: Time,
+        (number, call): (u64, &Call<'_>),
+        changes: &mut Changes,
+        effects: &mut Effects,
+    ) -> Option<Answer> {
+        let Some(now_secs) = self.unix_secs(now) else { return Some(Answer::error(CLOCK)) };
+        let body = core::str::from_utf8(call.body).ok().and_then(|text| Value::parse(text).ok());
+        let Some(body) = body else { return Some(Answer::status(400)) };
+        if body.text_of("type").as_deref() == Some("email_code") {
+            return Some(self.log_in_with_code(
+                (now, now_secs),
+                call.source,
+                body,
+                (changes, effects),
+            ));
+        }
+        let text = |name| body.text_of(name).unwrap_or(Cow::Borrowed(""));
+        let (name, password, device) = (text("username"), text("password"), text("id"));
+        if !self.logins.admit(now, call.source, &name) {
+            push(effects, Effect::Report(AccountEvent::LoginsTooMany { from: call.source.ip }));
+            return Some(Answer::error(TOO_MANY));
+        }
+        if password.len() > PASSWORD_BYTES_MAX || device.len() > PEER_ID_BYTES_MAX {
+            return Some(Answer::error(WRONG));
+        }
+        // Whoever asks learns nothing from how long it takes whether there is such a user.
+        let nobody = Stored::of_nobody(self.cost(), [0; 32]);
+        let stored = self.users.get(&name).map_or(nobody, |user| user.password.clone());
+        let attempt = Attempt {
+            number,
+            user: name.into(),
+            device: device.into(),
+            source: call.source,
+            stored: stored.bytes(),
+        };
+        self.logins.hash(HashJob::compare(password.into(), stored), Then::LogIn(attempt));
+        None
+    }
+
+    /// A password was hashed.
+    pub(in crate::accounts) fn hashed(
+        &mut self,
+        now: Time,
+        hashed: &Hashed,
+        effects: &mut Effects,
+    ) {
+        match self.logins.hashed() {
+            Some(Then::LogIn(attempt)) => {
+                let mut changes = Changes::default();
+                let answer = self.password_seen(now, &attempt, hashed, (&mut changes, effects));
+                let whom = Whom::Call(attempt.number, answer);
+                self.finish(whom, changes, SaveRank::Known, effects);
+            }
+            Some(Then::Password { name, is_new }) => {
+                self.password_made((&name, is_new), hashed, effects);
+            }
+            None => {}
+        }
+    }
+
+    fn password_seen(
+        &mut self,
+        now: Time,
+        attempt: &Attempt,
+        hashed: &Hashed,
+        (changes, effects): (&mut Changes, &mut Effects),
+    ) -> Answer {
+        let Attempt { user: name, device, source, stored, .. } = attempt;
+        let user = self.users.get(name);
+        match hashed {
+            Hashed::Failed => return Answer::error(NO_MEMORY),
+            Hashed::Made(_) => return Answer::error(BUSY),
+            Hashed::Fits(true) if user.is_some_and(|user| user.password.bytes() == *stored) => {}
+            Hashed::Fits(_) => {
+                let is_user = user.is_some();
+                return self.wrong(now, (*source, name, is_user), WRONG, effects);
+            }
+        }
+        let Some(user) = user.cloned() else { return Answer::error(WRONG) };
+        if user.is_disabled {
+            return Answer::error(DISABLED);
+        }
+        if user.totp.is_some() {
+            let secret = tokens::text(self.secrets.draw());
+            self.logins.ask_code(now, tokens::hash(secret.as_bytes()), (name, device));
+            return ask_code(&secret, name, &user);
+        }
+        let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
+        self.give((name, &user, device), *source, now_secs, (changes, effects))
+    }
+
+    /// The second step, where a user has one.
+    fn log_in_with_code(
+        &mut self,
+        (now, now_secs): (Time, u64),
+        source: Source,
+        body: Value<'_>,
+        (changes, effects): (&mut Changes, &mut Effects),
+    ) -> Answer {
+        let text = |name| body.text_of(name).unwrap_or(Cow::Borrowed(""));
+        let key = tokens::hash(text("secret").as_bytes());
+        let Some((name, device)) = self.logins.code_for(now, &key) else {
+            return Answer::error(CODE_OVER);
+        };
+        if !self.logins.admit(now, source, &name) {
+            push(effects, Effect::Report(AccountEvent::LoginsTooMany { from: source.ip }));
+            return Answer::error(TOO_MANY);
+        }
+        let user = self.users.get(&name).filter(|user| !user.is_disabled).cloned();
+        let Some((user, secret)) = user.and_then(|user| user.totp.map(|secret| (user, secret)))
+        else {
+            return Answer::error(CODE_OVER);
+        };
+        let shown = [text("tfaCode"), text("verificationCode")];
+        let shown = shown.iter().find(|code| !code.is_empty()).map_or("", |code| code);
+        match totp::step_of(&secret, shown, now_secs, user.totp_step) {
+            None => self.wrong(now, (source, &name, true), WRONG_CODE, effects),
+            Some(totp_step) => {
+                self.logins.code_done(&key);
+                let user = User { totp_step, ..user };
+                self.users.put(&name, Some(user.clone()), changes);
+                self.give((&name, &user, &device), source, now_secs, (changes, effects))
+            }
+        }
+    }
+
+    fn wrong(
+        &mut self,
+        now: Time,
+        (source, name, is_user): (Source, &str, bool),
+        said: &'static str,
+        effects: &mut Effects,
+    ) -> Answer {
+        let user = is_user.then(|| name.to_string());
+        self.logins.was_wrong(now, source, user.as_deref());
+        push(effects, Effect::Report(AccountEvent::LoginFailed { user, from: source.ip }));
+        Answer::error(said)
+    }
+
+    /// Everything was right.
+    fn give(
+        &mut self,
+        (name, user, device): (&str, &User, &str),
+        source: Source,
+        now_secs: u64,
+        (changes, effects): (&mut Changes, &mut Effects),
+    ) -> Answer {
+        let secret = self.secrets.draw();
+        let token = self.tokens.give((name, device), secret, now_secs, changes);
+        self.logins.counts.done += 1;
+        let event = AccountEvent::LoggedIn { user: name.into(), from: source.ip };
+        push(effects, Effect::Report(event));
+        let mut json = Writer::default();
+        json.open('{');
+        json.member("access_token", &token);
+        json.member("type", "access_token");
+        json.name("user");
+        json.raw(&user_object(name, user));
+        json.close('}');
+        Answer::json(json.into_text().into_bytes())
+    }
+}
+
+/// What asks a client for a code. It sends the secret back with it.
+fn ask_code(secret: &str, name: &str, user: &User) -> Answer {
+    let mut json = Writer::default();
+    json.open('{');
+    json.member("type", "email_check");
+    json.member("tfa_type", "tfa_check");
+    json.member("secret", secret);
+    json.name("user");
+    json.raw(&user_object(name, user));
+    json.close('}');
+    Answer::json(json.into_text().into_bytes())
+}
+
+/// A user, as clients read it.
+pub(in crate::accounts) fn user_object(name: &str, user: &User) -> String {
+    let mut json = Writer::default();
+    json.open('{');
+    json.member("name", name);
+    json.member("display_name", &user.display);
+    json.member("avatar", "");
+    json.member("email", &user.email);
+    json.member("note", &user.note);
+    json.name("status");
+    json.number(i64::from(!user.is_disabled));
+    json.name("is_admin");
+    json.flag(user.is_admin);
+    json.name("info");
+    json.open('{');
+    json.close('}');
+    json.close('}');
+    json.into_text()
+}

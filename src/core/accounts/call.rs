@@ -1,0 +1,131 @@
+//! What a call of the API is, who makes it, what it is told, and what it changes in the store: the
+//! words that all parts of the accounts share.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use crate::base::json::Writer;
+use crate::base::rows::RowChange;
+pub use crate::wire::http::{Content, HttpCall, Method};
+
+/// How a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Carried over the sealed channel of port P.
+    Sealed,
+    /// By HTTP, on a connection of its own.
+    Http,
+}
+
+/// From where and how a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// Whether a device of ours is there, or somebody there showed the key.
+    pub known: bool,
+    /// The way it came.
+    pub door: Door,
+}
+
+/// One call.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// What is to be done,
+    pub method: Method,
+    /// with what: `/api/ab/peers`,
+    pub path: &'a str,
+    /// and which of it: `current=1&pageSize=100`.
+    pub query: &'a str,
+    /// What it shows to prove who calls.
+    pub token: Option<&'a str>,
+    /// What it brings.
+    pub body: &'a [u8],
+    /// Where it came from.
+    pub source: Source,
+}
+
+impl<'a> Call<'a> {
+    /// A call as it came.
+    pub fn new(call: &'a HttpCall, source: Source) -> Self {
+        let (path, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
+        let (token, body) = (call.token.as_deref(), &*call.body);
+        Self { method: call.method, path, query, token, body, source }
+    }
+}
+
+/// Who calls: the user whose token is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who<'a> {
+    /// The user's name.
+    pub name: &'a str,
+    /// The group's; empty for none.
+    pub group: &'a str,
+    /// Whether the user may all.
+    pub is_admin: bool,
+}
+
+/// What a call is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// As in HTTP.
+    pub status: u16,
+    /// Of what kind the body is.
+    pub content: Content,
+    /// Empty where clients want nothing.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Done, and nothing to say: what clients want of changes (protocol §9.1).
+    pub const fn empty() -> Self {
+        Self::status(200)
+    }
+
+    /// A status alone.
+    pub const fn status(status: u16) -> Self {
+        Self { status, content: Content::Nothing, body: Vec::new() }
+    }
+
+    /// A JSON text.
+    pub const fn json(body: Vec<u8>) -> Self {
+        Self { status: 200, content: Content::Json, body }
+    }
+
+    /// What went wrong, in words that clients show or translate.
+    pub fn error(said: &str) -> Self {
+        let mut json = Writer::default();
+        json.open('{');
+        json.member("error", said);
+        json.close('}');
+        Self::json(json.into_text().into_bytes())
+    }
+
+    /// Words for a program.
+    pub fn text(text: &str) -> Self {
+        Self { status: 200, content: Content::Text, body: text.as_bytes().to_vec() }
+    }
+}
+
+/// What a call changes in the store. It is changed in memory already, and taken back there if the
+/// store refuses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What is to stand there.
+    pub(super) rows: Vec<RowChange>,
+    /// What stood there.
+    pub(super) before: Vec<RowChange>,
+}
+
+impl Changes {
+    /// Under `key`, there is `now` in place of `before`.
+    pub fn put(&mut self, key: Vec<u8>, before: Option<Vec<u8>>, now: Option<Vec<u8>>) {
+        self.before.push(RowChange { key: key.clone(), value: before });
+        self.rows.push(RowChange { key, value: now });
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}

@@ -1,0 +1,253 @@
+//! Who has an account, who is logged in, and what users and operators may ask: a pure machine that
+//! knows no socket, clock, file or thread. Calls of the API come in, answers and changes of rows go
+//! out; a change is answered when it is durable. C165-C174.
+
+mod access;
+mod admin;
+pub mod call;
+mod router;
+mod row;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use heapless::Deque;
+
+use crate::base::conn::{SaveOutcome, SaveRank, Ticket};
+use crate::base::limits::{ACCOUNT_EFFECTS_MAX, AccountLimits, SAVES_WAITING_MAX};
+use crate::base::rows::RowChange;
+use crate::base::table::{Seed, Table};
+use crate::base::time::Time;
+use crate::identity::seal::Secrets;
+
+use access::attempts::Logins;
+use access::password::Cost;
+pub use access::password::{HashJob, Hashed};
+use access::tokens::{TOKEN_KEY, Tokens};
+use access::users::{USER_KEY, Users};
+pub use admin::{Command, Told, UserRow};
+use call::{Answer, Call, Changes, Who};
+
+/// What happens to the accounts.
+pub enum Input<'a> {
+    /// A call came; an answer under its number follows, at once or later.
+    Call(u64, Call<'a>),
+    /// An operator wants something; [`Effect::Told`] follows. They come one at a time.
+    Asked(Command),
+    /// The job that was handed out last is done.
+    Hashed(Hashed),
+    /// The store is done with rows.
+    Saved(Ticket, SaveOutcome),
+}
+
+/// What the accounts want done.
+pub enum Effect {
+    /// Answer the call of this number.
+    Answer(u64, Answer),
+    /// Answer the operator.
+    Told(Told),
+    /// Make rows durable, all of them or none, then give `Saved`.
+    Save {
+        /// Comes back with `Saved`; never used twice.
+        ticket: Ticket,
+        /// What to store.
+        rows: Vec<RowChange>,
+        /// Whose turn it is when others wait too.
+        rank: SaveRank,
+    },
+    /// Run this on a thread that serves nobody, then give `Hashed`.
+    Hash(HashJob),
+    /// Something an operator may want to read.
+    Report(AccountEvent),
+}
+
+/// What happened, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountEvent {
+    /// Somebody logged in.
+    LoggedIn {
+        /// As whom.
+        user: String,
+        /// From where.
+        from: IpAddr,
+    },
+    /// Somebody showed a wrong password or code.
+    LoginFailed {
+        /// For whom, if there is such a user.
+        user: Option<String>,
+        /// From where.
+        from: IpAddr,
+    },
+    /// There were too many logins, of one kind or another: this one was not looked at.
+    LoginsTooMany {
+        /// From where.
+        from: IpAddr,
+    },
+    /// Rows were not stored; what they changed was taken back.
+    NotSaved,
+}
+
+/// What one input led to, in order.
+pub type Effects = Deque<Effect, ACCOUNT_EFFECTS_MAX>;
+
+const NOT_STORED: &str = "The server could not store this. Try again.";
+const BUSY: &str = "The server is busy. Try again.";
+const CLOCK: &str = "The clock of the server is not set yet. Try again in a few minutes.";
+/// Why a session is refused, as the person reads it (C172).
+const LOG_IN: &str = "This server connects only users who are logged in. Log in under Settings, \
+                      Account.";
+
+/// Who waits for an answer, and the answer.
+enum Whom {
+    Call(u64, Answer),
+    Operator(Told),
+}
+
+/// What waits for the store.
+struct Saving {
+    whom: Whom,
+    before: Vec<RowChange>,
+}
+
+/// The accounts machine.
+pub struct Accounts {
+    limits: AccountLimits,
+    users: Users,
+    tokens: Tokens,
+    logins: Logins,
+    secrets: Secrets,
+    saving: Table<Ticket, Saving>,
+    tickets: u64,
+    epoch_secs: u64,
+}
+
+impl Accounts {
+    /// Nobody has an account. `seed` keys the tables; tokens and salts are drawn from `entropy`:
+    /// both must be secret.
+    pub fn new(limits: AccountLimits, seed: Seed, entropy: [u8; 32]) -> Self {
+        Self {
+            users: Users::new(limits.users, seed),
+            tokens: Tokens::new(seed),
+            logins: Logins::new(seed),
+            secrets: Secrets::new(entropy),
+            saving: Table::new(SAVES_WAITING_MAX, seed),
+            tickets: 0,
+            epoch_secs: 0,
+            limits,
+        }
+    }
+
+    /// Takes in what a row says, at start; false for one that says nothing here.
+    pub fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
+        match key.split_first() {
+            Some((&USER_KEY, name)) => self.users.load(name, value),
+            Some((&TOKEN_KEY, hash)) => self.tokens.load(hash, value),
+            _ => false,
+        }
+    }
+
+    /// Changes limits. Nothing is lost, also where one is lower than before.
+    pub fn reconfigure(&mut self, limits: AccountLimits) {
+        self.users.set_limit(limits.users);
+        self.limits = limits;
+    }
+
+    /// Sets the Unix time of [`Time::START`], in seconds; 0 while the clock is not set.
+    pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
+        self.epoch_secs = epoch_secs;
+    }
+
+    /// Takes one input; at most [`ACCOUNT_EFFECTS_MAX`] effects follow.
+    pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
+        match input {
+            Input::Call(number, call) => {
+                let mut changes = Changes::default();
+                if let Some(answer) = self.route(now, (number, &call), &mut changes, effects) {
+                    let whom = Whom::Call(number, answer);
+                    self.finish(whom, changes, SaveRank::Known, effects);
+                }
+            }
+            Input::Asked(command) => self.asked(command, effects),
+            Input::Hashed(hashed) => self.hashed(now, &hashed, effects),
+            Input::Saved(ticket, outcome) => self.saved(ticket, outcome, effects),
+        }
+        if let Some(job) = self.logins.next() {
+            push(effects, Effect::Hash(job));
+        }
+    }
+
+    /// Who shows this token.
+    ///
+    /// # Errors
+    /// What to say to the person: it is none of a user who may log in, or the clock is not set.
+    pub fn who(&self, now: Time, token: &str) -> Result<Who<'_>, &'static str> {
+        let now_secs = self.unix_secs(now).ok_or(CLOCK)?;
+        let token = self.tokens.get(token, now_secs).ok_or(LOG_IN)?;
+        self.users.who(&token.user).ok_or(LOG_IN)
+    }
+
+    /// Unix time, in seconds; None while the clock is not set.
+    fn unix_secs(&self, now: Time) -> Option<u64> {
+        (self.epoch_secs > 0).then(|| self.epoch_secs.saturating_add(now.as_millis() / 1000))
+    }
+
+    const fn cost(&self) -> Cost {
+        Cost::of_kib(self.limits.password_kib)
+    }
+
+    /// Answers at once if nothing changed, else when that is durable.
+    fn finish(&mut self, whom: Whom, changes: Changes, rank: SaveRank, effects: &mut Effects) {
+        let Changes { rows, before } = changes;
+        if rows.is_empty() {
+            return tell(whom, None, effects);
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        if self.saving.is_full() {
+            self.take_back(&before);
+            return tell(whom, Some(BUSY), effects);
+        }
+        // There is room.
+        let _ = self.saving.insert(ticket, Saving { whom, before });
+        push(effects, Effect::Save { ticket, rows, rank });
+    }
+
+    fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome, effects: &mut Effects) {
+        let Some(Saving { whom, before }) = self.saving.remove(&ticket) else { return };
+        if outcome == SaveOutcome::Durable {
+            return tell(whom, None, effects);
+        }
+        self.take_back(&before);
+        push(effects, Effect::Report(AccountEvent::NotSaved));
+        tell(whom, Some(NOT_STORED), effects);
+    }
+
+    /// Makes rows again what they were, the last change first.
+    fn take_back(&mut self, before: &[RowChange]) {
+        for row in before.iter().rev() {
+            self.load(&row.key, row.value.as_deref());
+        }
+    }
+}
+
+/// Gives whoever waits the answer, or why there is another.
+fn tell(whom: Whom, instead: Option<&'static str>, effects: &mut Effects) {
+    push(
+        effects,
+        match whom {
+            Whom::Call(number, answer) => {
+                Effect::Answer(number, instead.map_or(answer, Answer::error))
+            }
+            Whom::Operator(told) => {
+                Effect::Told(instead.map_or(told, |said| Told::Refused(said.into())))
+            }
+        },
+    );
+}
+
+/// Adds an effect. No input has more than [`ACCOUNT_EFFECTS_MAX`]; a debug build checks that.
+fn push(effects: &mut Effects, effect: Effect) {
+    let pushed = effects.push_back(effect).is_ok();
+    debug_assert!(pushed, "more effects than ACCOUNT_EFFECTS_MAX");
+}

@@ -1,0 +1,63 @@
+//! Which path is whose. Each part of the accounts has its own calls here and nowhere else
+//! (protocol §9). C165.
+
+use super::access::login;
+use super::call::{Answer, Call, Changes, Method};
+use super::{Accounts, CLOCK, Effects};
+use crate::base::time::Time;
+
+/// What every path begins with.
+const BEGIN: &str = "/api/";
+
+impl Accounts {
+    /// The answer to the call of this number, with what changes; None if it comes later.
+    pub(super) fn route(
+        &mut self,
+        now: Time,
+        (number, call): (u64, &Call<'_>),
+        changes: &mut Changes,
+        effects: &mut Effects,
+    ) -> Option<Answer> {
+        let Some(path) = call.path.strip_prefix(BEGIN) else { return Some(Answer::status(404)) };
+        Some(match (call.method, path) {
+            // A browser asks whether a page of another origin may; all may, who show a token.
+            (Method::Options, _) => Answer::status(204),
+            (Method::Get | Method::Head, "login-options") => Answer::json(b"[]".to_vec()),
+            (Method::Post, "login") => return self.log_in(now, (number, call), changes, effects),
+            _ if is_of_users(path) => self.route_user(now, path, call, changes),
+            _ => Answer::status(404),
+        })
+    }
+
+    /// The same for what only users may ask.
+    fn route_user(
+        &mut self,
+        now: Time,
+        path: &str,
+        call: &Call<'_>,
+        changes: &mut Changes,
+    ) -> Answer {
+        let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
+        let shown = call.token.unwrap_or_default();
+        let Self { users, tokens, .. } = self;
+        let who = tokens.get(shown, now_secs).and_then(|token| users.who(&token.user));
+        let Some(who) = who else { return Answer::status(401) };
+        match (call.method, path) {
+            (Method::Post, "currentUser") => users.get(who.name).map_or_else(
+                || Answer::status(401),
+                |user| Answer::json(login::user_object(who.name, user).into_bytes()),
+            ),
+            (Method::Post, "logout") => {
+                tokens.take(shown, changes);
+                Answer::empty()
+            }
+            _ => Answer::status(404),
+        }
+    }
+}
+
+/// Whether a call of this path must show a token.
+fn is_of_users(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    matches!(first, "currentUser" | "logout")
+}

@@ -1,0 +1,69 @@
+//! Limits of the accounts: who may have one, how dear a password is, how often one may be tried.
+
+use static_assertions::const_assert;
+
+/// Most users any setting allows.
+pub const USERS_CEILING: usize = 4_096;
+/// Longest name of a user or a group.
+pub(crate) const USER_NAME_CHARS_MAX: usize = 64;
+/// Longest text about a user.
+pub(crate) const USER_TEXT_BYTES_MAX: usize = 256;
+/// Longest password.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Most memory that the hash of a password may take, in KiB.
+pub const PASSWORD_KIB_CEILING: u32 = 64 * 1024;
+/// Most often that it is gone through.
+pub(crate) const PASSWORD_ROUNDS_MAX: u32 = 16;
+/// Passwords of clients that wait to be hashed, one at a time: a slow router takes a second for
+/// each, and clients wait 12 s. One more is refused at once.
+pub(crate) const HASHES_WAITING_MAX: usize = 8;
+/// Logins from one source (IPv4 address or IPv6 /64) within [`LOGIN_WINDOW_MS`]; further ones are
+/// refused unseen.
+pub(crate) const LOGINS_PER_SOURCE: u16 = 10;
+/// Of all addresses where no device of ours is.
+pub(crate) const LOGINS_OF_STRANGERS: u16 = 30;
+/// Of all.
+pub(crate) const LOGINS_IN_ALL: u16 = 60;
+/// The window of these.
+pub(crate) const LOGIN_WINDOW_MS: u64 = 60_000;
+/// Wrong passwords and codes of one user within [`WRONG_WINDOW_MS`], from where a device of ours
+/// is; and as many from elsewhere, so that strangers lock nobody out at home.
+pub(crate) const WRONG_PER_USER: u16 = 20;
+/// The window of these.
+pub(crate) const WRONG_WINDOW_MS: u64 = 600_000;
+/// Logins that wait for a code; the oldest gives way.
+pub(crate) const LOGIN_CODES_MAX: usize = 64;
+/// How long each waits.
+pub(crate) const LOGIN_CODE_MS: u64 = 300_000;
+/// How often a code may be tried in each.
+pub(crate) const CODE_TRIES_MAX: u8 = 5;
+/// Tokens of one user; the oldest gives way.
+pub const TOKENS_PER_USER: usize = 16;
+/// Tokens of all; the oldest gives way: 200 KiB.
+pub const TOKENS_MAX: usize = 1_024;
+/// How long a token is good, in seconds: 90 days.
+pub const TOKEN_SECS: u64 = 90 * 24 * 3_600;
+/// Calls that wait for the store; one more is told to try again.
+pub(crate) const SAVES_WAITING_MAX: usize = 64;
+/// Most effects one input of the accounts may have.
+pub const ACCOUNT_EFFECTS_MAX: usize = 4;
+
+const_assert!(TOKENS_PER_USER <= TOKENS_MAX);
+const_assert!(WRONG_PER_USER > 0);
+const_assert!(LOGINS_PER_SOURCE < LOGINS_OF_STRANGERS && LOGINS_OF_STRANGERS < LOGINS_IN_ALL);
+
+/// Settings of the accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountLimits {
+    /// Users; one more is refused.
+    pub users: usize,
+    /// Memory that the hash of a password takes, in KiB.
+    pub password_kib: u32,
+}
+
+impl Default for AccountLimits {
+    /// Those of a small router.
+    fn default() -> Self {
+        Self { users: 64, password_kib: 7 * 1024 }
+    }
+}
