@@ -136,7 +136,7 @@ pub struct ServeFlags {
     #[argh(switch)]
     pub no_api_port: bool,
     /// answer upstream's console commands on --port - 1 and the relay's port, from this machine
-    /// alone
+    /// alone; 'h' lists them
     #[argh(switch)]
     pub console: bool,
     /// proxies trusted to say where their clients are: ADDRESS[/BITS],... (127.0.0.0/8,::1)

@@ -464,3 +464,21 @@ fn c132_nginx_and_all_ports() {
     assert_eq!(seen.ip(), NGINX.parse::<IpAddr>().unwrap());
     says(&mut server, &format!("warn proxy-protocol-missing proxy={NGINX} help=--proxy-protocol"));
 }
+
+/// Whoever is not on the server's machine has no console there, whatever it says.
+#[test]
+fn c076_a_console_is_for_its_own_machine_alone() {
+    let net = Ethernet::new("console");
+    let server = net.serve(&["--console"]);
+    as_client(&net, || {
+        for port in [server.port - 1, server.port + 1] {
+            let at = SocketAddr::new(SERVER.parse().unwrap(), port);
+            let mut stranger = net.host(CLIENT).connect(0, at).unwrap();
+            stranger.write_all(b"usage of all\n").unwrap();
+            stranger.shutdown(std::net::Shutdown::Write).unwrap();
+            let mut told = Vec::new();
+            let _ = stranger.read_to_end(&mut told);
+            assert_eq!(told, b"", "at {at}");
+        }
+    });
+}

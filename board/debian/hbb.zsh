@@ -82,7 +82,7 @@ _hbb_serve() {
         '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
         '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
         '--no-api-port[leave TCP --port - 2 to an API server; if not given, clients that look for one there are told that there is none]' \
-        '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
+        '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone; '\''h'\'' lists them]' \
         '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
         '--proxy-header[header in which they tell it to WebSockets\: x-real-ip or x-forwarded-for (x-real-ip)]'': :' \
         '--proxy-protocol[they begin every other TCP connection with the PROXY protocol, version 1 or 2]' \
@@ -162,7 +162,7 @@ _hbb_check() {
         '--relay-port[port of the relay (--port + 1); the second port above it is for browsers]'': :' \
         '--single-port[serve everything on --port alone\: ID server, relay, WebSocket; needs --public or --relay-servers]' \
         '--no-api-port[leave TCP --port - 2 to an API server; if not given, clients that look for one there are told that there is none]' \
-        '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone]' \
+        '--console[answer upstream'\''s console commands on --port - 1 and the relay'\''s port, from this machine alone; '\''h'\'' lists them]' \
         '--trusted-proxies[proxies trusted to say where their clients are\: ADDRESS\[/BITS\],... (127.0.0.0/8,\:\:1)]'': :' \
         '--proxy-header[header in which they tell it to WebSockets\: x-real-ip or x-forwarded-for (x-real-ip)]'': :' \
         '--proxy-protocol[they begin every other TCP connection with the PROXY protocol, version 1 or 2]' \

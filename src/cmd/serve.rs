@@ -112,6 +112,9 @@ fn rendezvous(
     let signing = keys.signing.clone();
     let machine = Rendezvous::new(live.limits, live.policy.clone(), signing, seed()?);
     let mut machine = Box::new(machine);
+    if config.console {
+        machine.keep_journal(seed()?);
+    }
     let (mut peers, mut left_out) = (0_usize, 0_usize);
     let mut restore = |record: Record| {
         let registered = matches!(record.state, RecordState::Registered(_));

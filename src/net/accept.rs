@@ -27,7 +27,7 @@ use crate::net::conn::pool::{Place, Pool};
 use crate::net::conn::proxied::identify;
 use crate::net::conn::socket;
 use crate::net::conn::websocket::{refuse_call, upgrade};
-use crate::net::control::console;
+use crate::net::control::{ConsoleOf, Orders, console};
 use crate::net::message::{FromLeg, ToRendezvous};
 use crate::net::reactor::{Source, Timer, is_busy};
 use crate::net::relaying::{self, RelayHandle};
@@ -101,11 +101,11 @@ pub(crate) enum Entrance {
     /// P: signalling in frames, with an offer for the silent (C26).
     Signalling(SignallingHandle),
     /// P-1: NAT tests and online queries, never an offer (C37); perhaps the console.
-    NatTest { rendezvous: SignallingHandle, console: bool },
+    NatTest { rendezvous: SignallingHandle, console: Option<Rc<Orders>> },
     /// P+2: signalling over WebSocket, never an offer (C31).
     SignallingWs(SignallingHandle),
     /// The relay, its first message in a frame; perhaps the console.
-    Relay { relay: RelayHandle, console: bool },
+    Relay { relay: RelayHandle, console: Option<Rc<Orders>> },
     /// The relay over WebSocket.
     RelayWs(RelayHandle),
     /// P-2: each HTTP request is told that there is no API (C130).
@@ -126,7 +126,7 @@ enum Accepted {
     Signalling(SignallingHandle, Beginning),
     /// Its first message, if that was read already.
     Relay(RelayHandle, Option<Vec<u8>>),
-    Console(console::Owner),
+    Console(Rc<Orders>, ConsoleOf),
 }
 
 /// Serves a connection to its end, or until it must give way.
@@ -156,7 +156,7 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
             conversation::serve(connection, beginning, rendezvous).await;
         }
         Ok(Accepted::Relay(relay, first)) => relaying::serve(connection, first, relay).await,
-        Ok(Accepted::Console(owner)) => console::serve(connection.link, owner).await,
+        Ok(Accepted::Console(orders, of)) => console::serve(connection.link, &orders, of).await,
         Err(reason) => entrance.refuse(connection.place.ip(), reason).await,
     }
 }
@@ -172,9 +172,9 @@ impl Entrance {
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Fresh))
             }
             Self::NatTest { rendezvous, console } => {
-                Ok(match *console && is_console(connection).await? {
-                    true => Accepted::Console(console::Owner::Rendezvous(rendezvous.clone())),
-                    false => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
+                Ok(match typed_into(console, connection).await? {
+                    Some(orders) => Accepted::Console(orders, ConsoleOf::Rendezvous),
+                    None => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
                 })
             }
             Self::SignallingWs(rendezvous) => {
@@ -182,12 +182,10 @@ impl Entrance {
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
             }
             Self::NoApi(_) => Err(refuse_call(&mut connection.link).await),
-            Self::Relay { relay, console } => {
-                Ok(match *console && is_console(connection).await? {
-                    true => Accepted::Console(console::Owner::Relay(relay.clone())),
-                    false => Accepted::Relay(relay.clone(), None),
-                })
-            }
+            Self::Relay { relay, console } => Ok(match typed_into(console, connection).await? {
+                Some(orders) => Accepted::Console(orders, ConsoleOf::Relay),
+                None => Accepted::Relay(relay.clone(), None),
+            }),
             Self::RelayWs(relay) => {
                 upgrade(connection, door).await?;
                 Ok(Accepted::Relay(relay.clone(), None))
@@ -283,9 +281,16 @@ impl SinglePort {
     }
 }
 
-/// Whether it is somebody on this machine who begins with text.
-async fn is_console(connection: &mut Connection) -> Result<bool, DropReason> {
-    Ok(connection.from.is_loopback() && console::begins_with_text(&mut connection.link).await?)
+/// The way for somebody on this machine who begins with text, if there is a console. Nobody is on
+/// this machine whom a proxy told of, nor, where proxies tell, who came from one (C163).
+async fn typed_into(
+    console: &Option<Rc<Orders>>,
+    connection: &mut Connection,
+) -> Result<Option<Rc<Orders>>, DropReason> {
+    let Some(orders) = console.as_ref().filter(|_| connection.from.is_loopback()) else {
+        return Ok(None);
+    };
+    Ok(console::begins_with_text(&mut connection.link).await?.then(|| Rc::clone(orders)))
 }
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {

@@ -42,13 +42,6 @@ pub enum ToRendezvous {
         /// The memory they take.
         held: Held,
     },
-    /// A line typed into upstream's console.
-    Console {
-        /// The line, without its end.
-        line: String,
-        /// Takes the answer.
-        answer: Sender<String>,
-    },
     /// A leg showed our relay the new key or the old one (C157).
     LegShowed {
         /// What it brought.
@@ -222,6 +215,8 @@ pub enum RendezvousQuestion {
     Load,
     /// Who is registered, some of them at a time.
     Peers(PeerQuery),
+    /// Carry out a line that was typed into upstream's console.
+    Typed(String),
     /// Forget a peer, and perhaps let another device have its id.
     Forget {
         /// The peer's id.
@@ -247,6 +242,8 @@ pub enum Answer {
     InForce,
     /// Of the owner of the rendezvous.
     RendezvousLoad(RendezvousLoad),
+    /// What is said to a line of the console.
+    Typed(String),
     /// Registered peers.
     Peers(Vec<PeerRow>),
     /// What became of one.

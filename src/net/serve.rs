@@ -31,7 +31,9 @@ use crate::net::conn::pool::Pool;
 use crate::net::conn::secrecy::Offers;
 use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
-use crate::net::control::{self, Controller, Holders, Owners, Reload, SettingsOwner};
+use crate::net::control::{
+    self, Controller, Holders, OrderBook, Orders, Owners, SettingsOwner, orders,
+};
 use crate::net::health::{self, Seen, ToWatch, WORDS_MAX};
 use crate::net::message::{RelaySettings, ToRelay, ToRendezvous, Update};
 use crate::net::process::confine::Confinement;
@@ -208,6 +210,8 @@ async fn serve(
         servers.relay = Some(shell.start_relay(machine, inputs, beside)?);
     }
     let signals = signals.listen().map_err(ServeError::System)?;
+    let (orders, book) = orders().map_err(ServeError::System)?;
+    servers.console = listening.console.then(|| Rc::new(orders.clone()));
     shell.accept(sockets.listeners, &servers)?;
     let owners = servers.owners();
     let supervisor = Arc::new(Supervisor::find());
@@ -219,18 +223,13 @@ async fn serve(
         supervisor: Arc::clone(&supervisor),
     };
     let parts = Controller { settings, owners, clock: shell.clock, records };
-    let (control, reload) = start_control(control, parts)?;
+    let control = start_control(control, parts, book)?;
     setup.confinement.finish();
     report_ready(&listening);
     supervisor.ready();
-    let holders = Holders {
-        pool: shell.pool.clone(),
-        gate: shell.gate.clone(),
-        watch,
-        rendezvous: live_in,
-        relay: relay_in,
-    };
-    future::or(holders.until_stop(signals, reload, updates), supervisor.beat()).await;
+    let (pool, gate) = (shell.pool.clone(), shell.gate.clone());
+    let holders = Holders { pool, gate, watch, rendezvous: live_in, relay: relay_in };
+    future::or(holders.until_stop(signals, orders, updates), supervisor.beat()).await;
     info!("stopping");
     supervisor.stopping();
     control.iter().for_each(|path| control::close(path));
@@ -270,6 +269,8 @@ struct RelayInputs {
 struct Servers {
     rendezvous: Option<SignallingHandle>,
     relay: Option<RelayHandle>,
+    /// Where lines typed into a console go, if there is one.
+    console: Option<Rc<Orders>>,
 }
 
 impl Servers {
@@ -352,9 +353,9 @@ impl Shell {
 
     /// What stands behind a port; None if nobody here serves it.
     fn entrance(&self, service: PortService, servers: &Servers) -> Option<Entrance> {
-        let console = self.listening.console;
         let rendezvous = || servers.rendezvous.clone();
         let relay = || servers.relay.clone();
+        let console = servers.console.clone();
         Some(match service {
             PortService::Signalling => Entrance::Signalling(rendezvous()?),
             PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous()?, console },
@@ -386,7 +387,6 @@ impl Shell {
     }
 }
 
-/// Starts the control thread. We serve without its socket, if need be.
 /// A role names its own port alone.
 fn report_ready(listening: &Listening) {
     let Ports { main, relay, .. } = listening.ports;
@@ -397,10 +397,12 @@ fn report_ready(listening: &Listening) {
     }
 }
 
+/// Starts the control thread. We serve without its socket, if need be.
 fn start_control(
     path: PathBuf,
     parts: Controller,
-) -> Result<(Option<PathBuf>, Reload), ServeError> {
+    book: OrderBook,
+) -> Result<Option<PathBuf>, ServeError> {
     let (path, listener) = match control::open(&path) {
         Ok(listener) => (Some(path), Some(listener)),
         Err(cause) => {
@@ -408,6 +410,6 @@ fn start_control(
             (None, None)
         }
     };
-    let reload = control::start(parts, listener).map_err(ServeError::System)?;
-    Ok((path, reload))
+    control::start(parts, listener, book).map_err(ServeError::System)?;
+    Ok(path)
 }

@@ -23,6 +23,15 @@ const MODE: u32 = 0o640;
 /// Wrong lines that are named, of each file; the rest is counted.
 const NAMED_MAX: usize = 100;
 
+/// One of the lists that singles addresses out at the relay.
+#[derive(Clone, Copy)]
+pub enum RelayList {
+    /// They get the limited rate.
+    Black,
+    /// They are refused.
+    Block,
+}
+
 /// What the three files say.
 pub(super) struct Lists {
     black: NetworkSet,
@@ -47,6 +56,34 @@ impl Lists {
         });
         let bans = read_bans(data, &mut faults);
         if faults.is_empty() { Ok(Self { black, block, bans }) } else { Err(faults) }
+    }
+
+    /// Puts addresses and networks in or takes them out; None if there are too many then.
+    pub(super) fn change(&mut self, list: RelayList, text: &str, is_in: bool) -> Option<()> {
+        let mut networks: Vec<Network> = self.listed(list).iter().copied().collect();
+        for word in text.split('|') {
+            match Network::parse(word.trim()) {
+                Some(network) if is_in => networks.push(network),
+                Some(network) => networks.retain(|it| *it != network),
+                None if word == "all" && !is_in => networks.clear(),
+                None => {}
+            }
+        }
+        if networks.len() > LIST_ENTRIES_MAX {
+            return None;
+        }
+        match list {
+            RelayList::Black => self.black = networks.into(),
+            RelayList::Block => self.block = networks.into(),
+        }
+        Some(())
+    }
+
+    pub(super) const fn listed(&self, list: RelayList) -> &NetworkSet {
+        match list {
+            RelayList::Black => &self.black,
+            RelayList::Block => &self.block,
+        }
     }
 
     /// What the relay needs of them.

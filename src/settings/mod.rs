@@ -7,7 +7,7 @@ mod lists;
 use core::net::IpAddr;
 use std::path::Path;
 
-use hbb_core::base::address::{Banned, Bans};
+use hbb_core::base::address::{Banned, Bans, NetworkSet};
 use hbb_core::base::limits::{LIST_ENTRIES_MAX, Limits};
 use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
@@ -21,8 +21,8 @@ use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts, old_key
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 use files::Files;
-pub use lists::BANNED_FILE;
 use lists::Lists;
+pub use lists::{BANNED_FILE, RelayList};
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -213,6 +213,23 @@ impl RunningSettings {
         })?;
         self.lists.bans = bans;
         Ok(self.live())
+    }
+
+    /// Puts addresses and networks, separated by `|`, into one of the relay's lists, or takes them
+    /// out, where `all` is the whole list; in memory alone. None if there is no room.
+    pub fn change_list(
+        &mut self,
+        list: RelayList,
+        text: &str,
+        is_in: bool,
+    ) -> Option<LiveSettings> {
+        self.lists.change(list, text, is_in)?;
+        Some(self.live())
+    }
+
+    /// Who is in one of the relay's lists.
+    pub const fn listed(&self, list: RelayList) -> &NetworkSet {
+        self.lists.listed(list)
     }
 
     /// Who is shut out.

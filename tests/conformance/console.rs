@@ -1,4 +1,4 @@
-//! Upstream's console, off unless asked for: C38, C71, C76 and the first-bytes rule.
+//! Upstream's console, off unless asked for: C38, C71, C76, C161-C163 and the first-bytes rule.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -53,7 +53,15 @@ fn c076_relays_and_always_relay_are_shown_and_set() {
     assert_eq!(console("no such command\n"), "");
     // Over IPv6, without an end of line, and on the relay's port.
     assert_eq!(says("::1", over_v6(nat_port(&server)), "rs"), "three.example\n");
-    assert_eq!(says("127.0.0.1", relay_port(&server), "h\n"), "h\nusage(u)\n");
+    let names = |told: String| -> Vec<String> {
+        let name = |line: &str| line.split(['(', ')']).nth(1).unwrap().to_owned();
+        told.lines().map(name).collect()
+    };
+    assert_eq!(names(console("h\n")), ["rs", "rg", "ib", "ic", "pr", "aur", "tg"]);
+    let relay = says("127.0.0.1", relay_port(&server), "h\n");
+    let all = ["ba", "br", "b", "Ba", "Br", "B", "dt", "t", "ls", "tb", "sb", "u"];
+    assert_eq!(names(relay), all);
+    assert_eq!(console("rg\n"), "");
     // A relay as it would be chosen: quoted, without an end of line, those listed in turn.
     assert_eq!(console("rs one.example,two.example\n"), "");
     let mut chosen = [console("tg 192.0.2.1\n"), console("test-geo 192.0.2.1 198.51.100.1\n")];
@@ -85,6 +93,107 @@ fn c076_what_is_set_lasts_until_the_next_reload() {
 }
 
 #[test]
+fn c161_the_past_is_told_over_the_wire() {
+    let server = with_console(&["--key="]);
+    let console = |line: &str| says("127.0.0.1", nat_port(&server), line);
+    assert_eq!(console("ib\n") + &console("ic\n") + &console("pr\n"), "0\n0\n");
+    let target = Device::enrolled(B_IP, &server, B1);
+    drop(asked(&server, &target));
+    let listed = console("ib\n");
+    assert!(listed.starts_with(&format!("1\n{B_IP}: 1/")), "{listed}");
+    let dialled = console("pr\n");
+    assert!(dialled.ends_with(&format!("Z {A_IP} -> {B1}@{B_IP}\n")), "{dialled}");
+}
+
+#[test]
+fn c162_the_relay_s_settings_are_shown_and_set() {
+    let files = [("blacklist.txt", "192.0.2.1\n10.0.0.0/8 a comment\n")];
+    let server = Server::start_with(&files, &["--key=", "--console"]);
+    let console =
+        |line: &str| says("127.0.0.1", relay_port(&server), &format!("{}\n", line.trim()));
+    for (name, short, usual, set, then) in [
+        ("downgrade-threshold", "dt", "0.66\n", "0.5", "0.5\n"),
+        ("downgrade-start-check", "t", "1800s\n", "60", "60s\n"),
+        ("limit-speed", "ls", "32Mb/s\n", "1.5", "1.5Mb/s\n"),
+        ("total-bandwidth", "tb", "1024Mb/s\n", "100", "100Mb/s\n"),
+        ("single-bandwidth", "sb", "128Mb/s\n", "8", "8Mb/s\n"),
+    ] {
+        assert_eq!([console(name), console(short)], [usual; 2]);
+        for bad in ["0", "-1", "x", "1--port=5"] {
+            assert_eq!(console(&format!("{short} {bad}")) + &console(name), usual, "{bad}");
+        }
+        assert_eq!(console(&format!("{short} {set}\n")) + &console(short), then);
+        operate(&server, &["limits", name, set]);
+    }
+    assert_eq!(console("TB") + &console("tb x y") + &console("nothing"), "", "case matters");
+    for (list, usual) in [("black", "10.0.0.0/8\n192.0.2.1\n"), ("block", "")] {
+        let (long, short) = (format!("{list}list"), if list == "black" { "b" } else { "B" });
+        assert_eq!([console(&long), console(short)], [usual; 2]);
+        let (add, remove) = (format!("{short}a"), format!("{short}r"));
+        assert_eq!(console(&format!("{add} 192.0.2.7|x|2001:db8::1")), "");
+        assert_eq!(console(&format!("{long} 192.0.2.7")), "true\n");
+        assert_eq!(console(&format!("{short} 192.0.2.8")), "false\n");
+        assert_eq!(console(short), format!("{usual}192.0.2.7\n2001:db8::1\n"));
+        assert_eq!(console(&format!("{long}-remove 192.0.2.7|192.0.2.99")), "");
+        assert_eq!(console(&format!("{long} 192.0.2.7")), "false\n");
+        assert_eq!(console(&format!("{remove} all")) + &console(short), "");
+        assert_eq!(console(&format!("{long}-add 192.0.2.9")) + &console(short), "192.0.2.9\n");
+    }
+    operate(&server, &["ban", "198.51.100.1"]);
+    assert_eq!(console("b"), "192.0.2.9\n", "a ban undoes nothing");
+    operate(&server, &["reload"]);
+    assert_eq!(console("b") + &console("B"), "10.0.0.0/8\n192.0.2.1\n", "a reload does");
+    assert_eq!(console("tb"), "1024Mb/s\n");
+    assert_eq!(std::fs::read_to_string(server.data().join("blacklist.txt")).unwrap(), files[0].1);
+}
+
+#[test]
+fn c162_who_is_blocked_by_the_console_gets_no_relay() {
+    let server = with_console(&["--key="]);
+    let console = |line: &str| says("127.0.0.1", relay_port(&server), line);
+    assert_eq!(console(&format!("Ba {A_IP}\n")), "");
+    Caller::from(A_IP, relay_port(&server)).is_closed();
+    assert_eq!(console(&format!("Br {A_IP}\n")), "");
+    let mut legs = [A_IP, B_IP].map(|ip| leg(ip, relay_port(&server), "a token"));
+    let [one, other] = &mut legs;
+    is_pair(one, other);
+}
+
+/// Whether whoever says this from this machine is answered by a console.
+fn is_console(port: SocketAddr, ip: &str, said: &str) -> bool {
+    let mut caller = Caller::from(ip, port);
+    caller.say_raw(said.as_bytes());
+    caller.0.shutdown(std::net::Shutdown::Write).unwrap();
+    !caller.rest().is_empty()
+}
+
+#[test]
+fn c163_nobody_whom_a_proxy_may_have_sent_has_a_console() {
+    let told = "PROXY TCP4 127.0.0.1 127.0.0.1 5 6\r\nh\n";
+    // A proxy on this machine tells of its clients: whoever is on it may be one of them.
+    let server = with_console(&["--key=", "--proxy-protocol"]);
+    for port in [nat_port(&server), relay_port(&server)] {
+        for said in ["h\n", told, "PROXY UNKNOWN\r\nh\n"] {
+            assert!(!is_console(port, "127.0.0.1", said), "{said:?} at {port}");
+        }
+    }
+    // One elsewhere does: who is on this machine is here, and nobody of whom it tells.
+    let flags = ["--key=", "--proxy-protocol", "--trusted-proxies", "127.0.9.0/24"];
+    let server = with_console(&flags);
+    for port in [nat_port(&server), relay_port(&server)] {
+        assert!(is_console(port, "127.0.0.1", "h\n"), "at {port}");
+        for said in ["h\n", told, "PROXY UNKNOWN\r\nh\n"] {
+            assert!(!is_console(port, "127.0.9.1", said), "{said:?} at {port}");
+        }
+    }
+    // Proxies of WebSockets are at other ports.
+    let server = with_console(&["--key="]);
+    for port in [nat_port(&server), relay_port(&server)] {
+        assert!(is_console(port, "127.0.0.1", "h\n"), "at {port}");
+    }
+}
+
+#[test]
 fn c038_with_a_console_clients_of_this_machine_are_served_like_others() {
     let server = with_console(&["--key="]);
     for (ip, at) in [("127.0.0.1", nat_port(&server)), ("::1", over_v6(nat_port(&server)))] {
@@ -113,7 +222,7 @@ fn c071_with_a_console_legs_of_this_machine_pair() {
 }
 
 #[test]
-fn c076_usage_lists_sessions_to_this_machine_alone() {
+fn c076_usage_lists_sessions() {
     let server = with_console(&["--key="]);
     let port = relay_port(&server);
     assert_eq!(says("127.0.0.1", port, "u\n"), "");
@@ -129,9 +238,4 @@ fn c076_usage_lists_sessions_to_this_machine_alone() {
     assert!(secs.strip_suffix('s').is_some_and(|secs| secs.parse::<u64>().is_ok()), "{told}");
     assert_eq!(rates.len(), 3, "{told}");
     assert!(rates.iter().all(|rate| rate.ends_with("kb/s")), "{told}");
-    // The same bytes from another address are no frame, and get no answer.
-    let mut stranger = Caller::from(A_IP, port);
-    stranger.say_raw(b"usage of it all\n");
-    stranger.0.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
-    stranger.is_closed();
 }

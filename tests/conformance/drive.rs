@@ -191,6 +191,11 @@ impl Drive {
         self.machine.last_changes(self.now)
     }
 
+    /// What the console says to a line.
+    pub(crate) fn console(&mut self, line: &str) -> String {
+        self.machine.console(self.now, line, |_| None).text
+    }
+
     /// Lets time pass, timeouts included; gives what the machine did in it.
     pub(crate) fn wait(&mut self, ms: u64) -> Deeds {
         let mut deeds = Deeds::default();

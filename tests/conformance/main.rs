@@ -13,6 +13,7 @@ mod calls;
 mod chance;
 mod connection_machine;
 mod console;
+mod console_machine;
 mod crowds;
 mod drive;
 mod first_start;

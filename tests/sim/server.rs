@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use hbb_core::base::limits::{
-    CHALLENGES_MAX, EFFECTS_MAX, ELSEWHERE_MAX, FLAPS_MAX, GRANTS_MAX, KNOWN_ASKERS_MAX, Limits,
-    PROVISIONAL_MAX, PUSHES_MAX, SAVES_PENDING_MAX, THROTTLED_MAX,
+    CHALLENGES_MAX, CONSOLE_DIALS_MAX, CONSOLE_SEEN_MAX, EFFECTS_MAX, ELSEWHERE_MAX, FLAPS_MAX,
+    GRANTS_MAX, KNOWN_ASKERS_MAX, Limits, PROVISIONAL_MAX, PUSHES_MAX, SAVES_PENDING_MAX,
+    THROTTLED_MAX,
 };
 use hbb_core::base::peer::{Change, PeerId, Record, RelayToken};
 use hbb_core::base::table::Seed;
@@ -73,7 +74,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(limits: Limits, policy: Policy, key: ServerKey) -> Self {
-        let machine = Rendezvous::new(limits, policy.clone(), Some(key.clone()), Seed(1, 2));
+        let mut machine = Rendezvous::new(limits, policy.clone(), Some(key.clone()), Seed(1, 2));
+        machine.keep_journal(Seed(3, 4));
         Self {
             before: (machine.occupancy(), machine.bytes()),
             flash: Flash::new(limits.writes_a_day),
@@ -112,6 +114,7 @@ impl Server {
         self.kept.clear();
         let (limits, policy) = (self.limits, self.ledger.policy.clone());
         self.machine = Rendezvous::new(limits, policy, Some(self.key.clone()), seed);
+        self.machine.keep_journal(seed);
         for record in self.durable.values() {
             assert!(self.machine.restore(record.clone()), "no room for stored {}", record.id);
         }
@@ -362,6 +365,8 @@ impl Server {
         assert!(now.throttled <= THROTTLED_MAX && now.elsewhere <= ELSEWHERE_MAX, "{now:?}");
         assert!(now.pushes <= PUSHES_MAX && now.known_askers <= KNOWN_ASKERS_MAX, "{now:?}");
         assert!(now.challenges <= CHALLENGES_MAX, "{now:?}");
+        let [seen, dials] = self.machine.journal();
+        assert!(seen <= CONSOLE_SEEN_MAX && dials <= CONSOLE_DIALS_MAX, "{seen}, {dials}");
         assert_eq!(now.connections, self.callers.len());
         assert!(now.dials <= self.ledger.asking(), "{now:?}, {} asking", self.ledger.asking());
         assert!(within(bytes, bytes_before, most_bytes(&limits)), "{bytes} bytes for {now:?}");
@@ -372,5 +377,5 @@ impl Server {
 /// What all tables may take: for each peer and each place for a connection, and for tables whose
 /// limits are constants.
 const fn most_bytes(limits: &Limits) -> usize {
-    limits.peers * 336 + limits.connections * 1024 + 2560 * 1024
+    limits.peers * 336 + limits.connections * 1024 + 2944 * 1024
 }

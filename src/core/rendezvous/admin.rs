@@ -106,6 +106,13 @@ impl Rendezvous {
         }
     }
 
+    /// What the console's journal holds: pairs of an address and an id, at most `CONSOLE_SEEN_MAX`,
+    /// and dials, at most `CONSOLE_DIALS_MAX` (C161).
+    #[cfg(feature = "testing")]
+    pub fn journal(&self) -> [usize; 2] {
+        self.journal.as_ref().map_or([0; 2], |journal| journal.len())
+    }
+
     /// Bytes that the tables have allocated, free places among them; not what their entries hold
     /// elsewhere, as names of relays.
     #[cfg(feature = "testing")]
@@ -123,6 +130,7 @@ impl Rendezvous {
             self.meetings.bytes(),
             self.newcomers.bytes(),
             self.online.bytes(),
+            self.journal.as_ref().map_or(0, |journal| journal.bytes()),
         ];
         tables.iter().sum()
     }

@@ -39,6 +39,7 @@ use crate::wire::request::Request;
 
 pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
+use console::Journal;
 use dialing::{Askers, Dial, Elsewhere, Grants, Meetings};
 use events::Flaps;
 pub use events::{Event, Held};
@@ -193,6 +194,8 @@ pub struct Rendezvous {
     challenges: Table<PeerId, Challenge>,
     meetings: Meetings,
     flaps: Flaps,
+    /// What the console tells of the past, where there is one (C161).
+    journal: Option<Box<Journal>>,
     newcomers: Newcomers,
     /// Ids whose presence was asked for, by source.
     online: Throttle,
@@ -227,6 +230,7 @@ impl Rendezvous {
             challenges: Table::new(CHALLENGES_MAX, seed),
             meetings: Meetings::new(seed),
             flaps: Flaps::default(),
+            journal: None,
             newcomers: Newcomers::new(seed),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,

@@ -147,6 +147,9 @@ impl Rendezvous {
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
+        if let Some(journal) = &mut self.journal {
+            journal.registers(now, from.ip(), &claim.id);
+        }
         if self.policy.bans.has_id(&claim.id) {
             return Err(DropReason::Blocked);
         }

@@ -3,7 +3,7 @@
 
 use smol::future;
 
-use super::reload::Reload;
+use super::orders::Orders;
 use crate::net::conn::gate::{Gate, GateRules};
 use crate::net::conn::pool::Pool;
 use crate::net::health::{self, ToWatch};
@@ -31,7 +31,7 @@ impl Holders {
     pub(crate) async fn until_stop(
         self,
         mut signals: SignalListener,
-        reload: Reload,
+        orders: Orders,
         updates: Receiver<Update<LiveSettings>>,
     ) {
         loop {
@@ -45,7 +45,7 @@ impl Holders {
             };
             match future::or(signal, update).await {
                 Ok(SignalAction::Stop) => return,
-                Ok(SignalAction::Reload) => reload.ask(),
+                Ok(SignalAction::Reload) => orders.reload(),
                 Err(update) => self.apply(update),
             }
         }

@@ -8,8 +8,8 @@ mod answer;
 pub mod console;
 mod format;
 mod holders;
+mod orders;
 mod owners;
-mod reload;
 mod reply;
 mod settings;
 mod status;
@@ -36,8 +36,9 @@ use answer::answer;
 pub use answer::{Controller, LIST_END, LIST_KEY, LIST_WORD};
 use format::Form;
 pub use holders::Holders;
+pub(crate) use orders::ConsoleOf;
+pub use orders::{OrderBook, Orders, orders};
 pub use owners::Owners;
-pub use reload::Reload;
 pub use reply::DONE;
 use reply::OperatorReply;
 pub use settings::SettingsOwner;
@@ -106,28 +107,30 @@ fn left_behind(path: &Path) -> io::Result<()> {
 }
 
 /// Starts the control thread, which runs until the process ends. It answers one operator after
-/// the other, each within a bounded time; a reload waits for as long at most.
+/// the other, each within a bounded time; a reload, and a line of a console, waits for as long at
+/// most.
 ///
 /// # Errors
 /// What the system says if it has no thread or no file descriptor to give.
-pub fn start(control: Controller, listener: Option<UnixListener>) -> io::Result<Reload> {
-    let reload = Reload::new()?;
-    let asked = reload.clone();
+pub fn start(
+    control: Controller,
+    listener: Option<UnixListener>,
+    orders: OrderBook,
+) -> io::Result<()> {
     let run = move || {
-        if let Err(cause) = work(control, listener.as_ref(), &asked) {
+        if let Err(cause) = work(control, listener.as_ref(), &orders) {
             warn!("control-failed cause='{cause}'");
         }
     };
-    thread::start("control", CONTROL_STACK_BYTES, Box::new(run))?;
-    Ok(reload)
+    thread::start("control", CONTROL_STACK_BYTES, Box::new(run))
 }
 
 fn work(
     mut control: Controller,
     listener: Option<&UnixListener>,
-    asked: &Reload,
+    orders: &OrderBook,
 ) -> io::Result<()> {
-    let sources = [Some(asked.as_fd()), listener.map(UnixListener::as_fd)];
+    let sources = [Some(orders.as_fd()), listener.map(UnixListener::as_fd)];
     let sources = sources.into_iter().flatten();
     let mut sources: Vec<_> =
         sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
@@ -139,8 +142,13 @@ fn work(
         control.settings.end_what_is_over();
         let mut ready = sources.iter().map(|source| !source.revents().is_empty());
         if ready.next() == Some(true) {
-            asked.take()?;
-            drop(control.settings.reload());
+            if orders.take()? {
+                drop(control.settings.reload());
+            }
+            while let Some(typed) = orders.typed() {
+                let said = console::carry_out(&typed, &mut control);
+                let _ = typed.answer.try_send(said);
+            }
         }
         if let (Some(true), Some(listener)) = (ready.next(), listener) {
             match listener.accept() {

@@ -13,7 +13,7 @@ use crate::net::clock::{is_set, unix_secs};
 use crate::net::message::{Answer, Update};
 use crate::net::process::supervisor::Supervisor;
 use crate::net::tasks::queue::{Sender, bounded};
-use crate::settings::{LiveSettings, RunningSettings};
+use crate::settings::{LiveSettings, RelayList, RunningSettings};
 
 /// How often the wall clock is looked at while something is to end by it, in seconds.
 const LOOK_SECS: u64 = 3_600;
@@ -73,6 +73,14 @@ impl SettingsOwner {
         let limits = self.settings.limit_texts();
         let value = limits.iter().find(|(known, _)| *known == name).map_or(value, |(_, now)| now);
         Ok([name, " is ", value, " until the next reload or start."].concat())
+    }
+
+    /// Puts addresses into one of the relay's lists, or takes them out, until the next reload or
+    /// start.
+    pub(super) fn change_list(&mut self, list: RelayList, text: &str, is_in: bool) {
+        if let Some(live) = self.settings.change_list(list, text, is_in) {
+            drop(self.put_in_force(live));
+        }
     }
 
     /// Shuts somebody out or lets them in again, on disk first.

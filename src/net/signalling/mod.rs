@@ -253,13 +253,6 @@ impl Signalling {
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
             ToRendezvous::Asked(question, to) => self.asked(question, to),
-            ToRendezvous::Console { line, answer } => {
-                let told = self.machine.console(&line, relays);
-                if let Some(relays) = told.relays {
-                    let _ = self.watch.force_send(ToWatch::Relays(relays));
-                }
-                let _ = answer.try_send(told.text);
-            }
             ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {
                 Ok(request) => {
                     if matches!(request, Request::PunchHole(_) | Request::RequestRelay(_)) {
@@ -316,6 +309,13 @@ impl Signalling {
                     datagrams,
                     dropped,
                 })
+            }
+            RendezvousQuestion::Typed(line) => {
+                let told = self.machine.console(now, &line, relays);
+                if let Some(relays) = told.relays {
+                    let _ = self.watch.force_send(ToWatch::Relays(relays));
+                }
+                Answer::Typed(told.text)
             }
             RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
             RendezvousQuestion::Forget { id, free } => {

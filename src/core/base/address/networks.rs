@@ -18,6 +18,11 @@ impl NetworkSet {
         self.last(|network| *network <= host).is_some_and(|network| network.contains(ip))
     }
 
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Network> {
+        self.0.iter()
+    }
+
     /// The last one that `is_before` something holds for: as none lies in another, the only one
     /// that something can lie in.
     fn last(&self, is_before: impl FnMut(&Network) -> bool) -> Option<&Network> {

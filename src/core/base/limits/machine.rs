@@ -90,6 +90,21 @@ pub const FLAP_MOVES: u8 = 4;
 pub const FLAP_MS: u64 = 120_000;
 /// How often each peer is reported.
 pub const FLAP_TOLD_MS: u64 = 600_000;
+/// Pairs of an address and an id that the console's lists are made of: 250 KiB, where there is a
+/// console; the one seen longest ago is forgotten first (C161).
+pub const CONSOLE_SEEN_MAX: usize = 2_048;
+/// How long they are listed by address: a day.
+pub const CONSOLE_SEEN_MS: u64 = 24 * 3_600_000;
+/// How long they are listed as changes of an id's address.
+pub const CONSOLE_CHANGES_MS: u64 = 360_000;
+/// Dials that the console lists; the first is forgotten first: 64 KiB (C161).
+pub const CONSOLE_DIALS_MAX: usize = 512;
+/// The same dial is listed once in such a time,
+pub const CONSOLE_DIAL_MS: u64 = 60_000;
+/// if it is among so many of the last.
+pub const CONSOLE_DIALS_COMPARED: usize = 30;
+/// Lines of a list that the console shows at once.
+pub const CONSOLE_LINES: usize = 10;
 /// A peer is online for this long after it last registered (C23).
 pub const ONLINE_MS: u64 = 30_000;
 /// Whoever claims to be a phone that is here waits this long for the phone to speak up where it is;

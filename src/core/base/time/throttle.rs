@@ -43,6 +43,11 @@ impl Throttle {
         allowed
     }
 
+    /// Forgets what was counted for `source`.
+    pub(crate) fn forget(&mut self, source: Prefix) {
+        self.windows.remove(&source);
+    }
+
     /// Counts one less for `source`.
     pub(super) fn give_back(&mut self, source: Prefix) {
         if let Some(window) = self.windows.get_mut(&source) {

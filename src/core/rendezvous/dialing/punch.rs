@@ -16,6 +16,7 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{Failure, Punch, Reply};
 use crate::wire::request::{Given, PunchRequest};
 
+use crate::rendezvous::console::Dialled;
 use crate::rendezvous::policy::{Ends, Route};
 use crate::rendezvous::registry::{Contact, Signer};
 use crate::rendezvous::{Effects, Rendezvous, Vouched, reply};
@@ -100,6 +101,10 @@ impl Rendezvous {
         let asker = self.askers.of(from.ip());
         if !self.askers.allow(now, asker, &id) {
             return Err(DropReason::TooFrequent);
+        }
+        if let Some(journal) = &mut self.journal {
+            let (target, target_ip) = (id.clone(), contact.from.ip());
+            journal.dials(Dialled { at: now, from: from.ip(), target, target_ip });
         }
         self.grants.give(now, asker, id.clone());
         let shows_old = self.policy.old_key.is_some().then_some(old_key);

@@ -5,7 +5,9 @@
 mod proofs;
 mod shares;
 
-use crate::base::address::Endpoint;
+use core::net::IpAddr;
+
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::conn::SaveRank;
 use crate::base::limits::{
     CHANGES_IN_ALL, CHANGES_PER_SOURCE, CHANGES_UNPROVED, CHANGES_WINDOW_MS, NEWCOMERS_WINDOW_MS,
@@ -109,6 +111,14 @@ impl Newcomers {
             }
             false => SaveRank::Proved,
         }
+    }
+
+    /// Forgets what a source, and its network, asked for and brought.
+    pub(super) fn forget(&mut self, ip: IpAddr) {
+        let source = Prefix::of(ip);
+        self.asked.forget(source);
+        self.asked_unproved.forget(source);
+        self.joined.forget(source);
     }
 
     /// Counts a new id of a source that is not proved; false if there were too many.

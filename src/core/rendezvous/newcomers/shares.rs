@@ -1,7 +1,7 @@
 //! A limit for each source and for each network of sources, so that who has many addresses has not
 //! many shares. C96, C98.
 
-use crate::base::address::Endpoint;
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::limits::SHARES_PER_NETWORK;
 use crate::base::table::Seed;
 use crate::base::time::{Throttle, Time};
@@ -24,6 +24,12 @@ impl Shares {
     pub(super) fn allow(&mut self, now: Time, from: Endpoint, limit: u16) -> bool {
         let (source, in_all) = (from.prefix(), limit.saturating_mul(SHARES_PER_NETWORK));
         self.sources.allow(now, source, limit) && self.networks.allow(now, source.network(), in_all)
+    }
+
+    /// Forgets what was counted for a source and for its network.
+    pub(super) fn forget(&mut self, source: Prefix) {
+        self.sources.forget(source);
+        self.networks.forget(source.network());
     }
 
     /// Bytes allocated.
