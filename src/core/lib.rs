@@ -18,4 +18,6 @@ pub mod base;
 pub mod identity;
 pub mod relay;
 pub mod rendezvous;
+#[cfg(feature = "accounts")]
+pub mod rules;
 pub mod wire;

@@ -30,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/log/", "src/file.rs", "src/atomic.rs"],
     &["src/core/lib.rs"],
     &["src/core/accounts/", "src/core/rendezvous/", "src/core/relay/"],
-    &["src/core/wire/", "src/core/identity/"],
+    &["src/core/rules/", "src/core/wire/", "src/core/identity/"],
     &["src/core/base/"],
 ];
 
@@ -66,6 +66,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("siphasher", &["src/core/base/"]),
     ("smol", &["src/net/"]),
     ("static_assertions", &["src/"]),
+    ("tz", &["src/core/rules/when.rs"]),
 ];
 const CODECS: &[&str] = &[
     "src/core/accounts/access/tokens.rs",

@@ -119,6 +119,21 @@ pub const SAVES_PENDING_MAX: usize = 1024;
 pub const LIST_ENTRIES_MAX: usize = 65_536;
 /// Longest file of such a list: room for a comment behind each entry.
 pub const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Rules in the file of `--rules`; a longer one is refused whole, as with the next four.
+#[cfg(feature = "accounts")]
+pub const RULES_MAX: usize = 1_024;
+/// Bytes of that file.
+#[cfg(feature = "accounts")]
+pub const RULES_BYTES_MAX: usize = 64 * 1024;
+/// Groups and tags in it: a bit each.
+#[cfg(feature = "accounts")]
+pub const RULE_GROUPS_MAX: usize = 64;
+/// Ids, networks and users that it names, in all: of who asks each id is looked up for each punch.
+#[cfg(feature = "accounts")]
+pub const RULE_MEMBERS_MAX: usize = 4_096;
+/// Longest sentence for who is refused.
+#[cfg(feature = "accounts")]
+pub const SAY_BYTES_MAX: usize = 200;
 
 /// A WebSocket is open this long after its connection was, or it is closed.
 pub const HANDSHAKE_MS: u64 = 10_000;
