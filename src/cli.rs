@@ -10,6 +10,8 @@ mod doctor;
 mod import;
 mod keys;
 mod near;
+#[cfg(feature = "accounts")]
+mod rules;
 mod store;
 
 use core::fmt;
@@ -27,6 +29,8 @@ pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
 use near::hint;
 pub(crate) use near::meant;
+#[cfg(feature = "accounts")]
+pub use rules::RulesFlags;
 pub use store::StoreFlags;
 
 /// The name and version that `--version` prints.
@@ -79,6 +83,9 @@ pub enum Command {
     Backup(BackupFlags),
     /// Put back what 'hbb backup' wrote.
     Restore(RestoreFlags),
+    /// Say what the rules decide, and which line does.
+    #[cfg(feature = "accounts")]
+    Rules(RulesFlags),
 }
 
 /// Run the ID server and the relay, in the foreground.
@@ -173,6 +180,10 @@ pub struct ServeFlags {
     /// HOST by which clients reach this machine: a name or an IP address
     #[argh(option)]
     pub public: Option<String>,
+    /// FILE that says who may connect to whom; rules.conf in the directory of --data if not given
+    #[cfg(feature = "accounts")]
+    #[argh(option)]
+    pub rules: Option<String>,
     /// most registered devices, 1 to 131072 (1024)
     #[argh(option)]
     pub max_peers: Option<String>,
@@ -282,6 +293,8 @@ impl ArgsInfo for Command {
             of::<StoreFlags>(),
             of::<BackupFlags>(),
             of::<RestoreFlags>(),
+            #[cfg(feature = "accounts")]
+            of::<RulesFlags>(),
         ];
         argh::CommandInfoWithArgs { commands, ..argh::CommandInfoWithArgs::default() }
     }

@@ -19,12 +19,18 @@ const VALUES: [(&str, &str); 3] = [
     ("format", "text string qr exe toml json"),
 ];
 /// Flags that take a file or a folder.
-const PATHS: [&str; 4] = ["data", "flags", "control", "to"];
+const PATHS: [&str; 5] = ["data", "flags", "control", "to", "rules"];
 
 /// What `store` is told to do.
 const STORE_COMMANDS: [(&str, &str); 2] = [
     ("check", "read all of the store and change nothing"),
     ("salvage", "write what a damaged store still holds to a new file"),
+];
+
+/// What `rules` is told to do.
+const RULES_COMMANDS: [(&str, &str); 2] = [
+    ("check", "name each wrong line of the rules"),
+    ("test", "say what they decide of FROM and TO"),
 ];
 
 /// Asks bash as it asks itself.
@@ -47,7 +53,7 @@ fn file(shell: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("board/debian").join(format!("hbb.{shell}"))
 }
 
-/// All commands without what help hides, and those of ctl and store below them.
+/// All commands without what help hides, and those of ctl, store and rules below them.
 fn commands() -> CommandInfoWithArgs {
     let mut all = shown(flags_of_all());
     let ctl = all.commands.iter_mut().find(|command| command.name == "ctl").unwrap();
@@ -59,12 +65,14 @@ fn commands() -> CommandInfoWithArgs {
         }
     }
     ctl.command.positionals = &[];
-    let store = all.commands.iter_mut().find(|command| command.name == "store").unwrap();
-    for (name, description) in STORE_COMMANDS {
-        let command = CommandInfoWithArgs { name, description, ..Default::default() };
-        store.command.commands.push(SubCommandInfo { name, command });
+    for (named, words) in [("store", STORE_COMMANDS), ("rules", RULES_COMMANDS)] {
+        let found = all.commands.iter_mut().find(|command| command.name == named).unwrap();
+        for (name, description) in words {
+            let command = CommandInfoWithArgs { name, description, ..Default::default() };
+            found.command.commands.push(SubCommandInfo { name, command });
+        }
+        found.command.positionals = &[];
     }
-    store.command.positionals = &[];
     all
 }
 
@@ -201,7 +209,7 @@ fn offered(shell: &str, words: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn every_shell_offers_each_flag_and_command_and_no_other() {
-    let names = "serve keygen export check ctl doctor import store backup restore";
+    let names = "serve keygen export check ctl doctor import store backup restore rules";
     let names: Vec<_> = names.split(' ').map(str::to_owned).collect();
     let top = ["--help", "--version"].map(str::to_owned).into_iter().chain(names.clone());
     let top: BTreeSet<_> = top.collect();
@@ -215,6 +223,9 @@ fn every_shell_offers_each_flag_and_command_and_no_other() {
             }
             if name == "store" {
                 expected.extend(STORE_COMMANDS.map(|(command, _)| command.to_owned()));
+            }
+            if name == "rules" {
+                expected.extend(RULES_COMMANDS.map(|(command, _)| command.to_owned()));
             }
             assert_eq!(offered(shell, &[name, ""]), expected, "{shell}: hbb {name}");
         }

@@ -84,13 +84,22 @@ _hbb() {
             restore)
                 cmd="hbb_restore"
                 ;;
+            rules)
+                cmd="hbb_rules"
+                ;;
+            check)
+                cmd="hbb_rules_check"
+                ;;
+            test)
+                cmd="hbb_rules_test"
+                ;;
         esac
     done
 
     case "${cmd}" in
         hbb)
             opts="--help --version -V"
-            cmds="serve keygen export check ctl doctor import store backup restore"
+            cmds="serve keygen export check ctl doctor import store backup restore rules"
             case "${prev}" in
                 *)
                     COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
@@ -99,7 +108,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -162,6 +171,10 @@ _hbb() {
                     return 0
                     ;;
                 --public)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --rules)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -294,7 +307,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -357,6 +370,10 @@ _hbb() {
                     return 0
                     ;;
                 --public)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --rules)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -585,6 +602,40 @@ _hbb() {
                     return 0
                     ;;
             esac
+            ;;
+        hbb_rules)
+            opts="--help --rules --data --flags --user --at"
+            cmds="check test"
+            case "${prev}" in
+                --rules)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --flags)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --at)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=( $(compgen -W "${opts} ${cmds}" -- "${cur}") )
+                    return 0
+                    ;;
+            esac
+            ;;
+        hbb_rules_check)
+            ;;
+        hbb_rules_test)
             ;;
     esac
 }

@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'at' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -55,6 +55,7 @@ complete -c hbb -n '__fish_hbb_using_command' -f -a 'import' -d 'Take over the d
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'store' -d 'Judge the store, or save what a damaged one holds.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'backup' -d 'Write all that a server needs into one file.'
 complete -c hbb -n '__fish_hbb_using_command' -f -a 'restore' -d 'Put back what \'hbb backup\' wrote.'
+complete -c hbb -n '__fish_hbb_using_command' -f -a 'rules' -d 'Say what the rules decide, and which line does.'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files and the peers; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE with more flags, see below'
@@ -77,6 +78,7 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l local-ip -r -d 'IP add
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l always-use-relay -d 'send all sessions through the relay'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l role -x -a 'all rendezvous relay' -d 'what to run: all, rendezvous (the ID server alone) or relay (all)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l public -r -d 'HOST by which clients reach this machine: a name or an IP address'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l rules -x -a '(__fish_complete_path)' -d 'FILE that says who may connect to whom; rules.conf in the directory of --data if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-peers -r -d 'most registered devices, 1 to 131072 (1024)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-connections -r -d 'most connections beside relayed sessions, 1 to 16384 (256)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-sessions -r -d 'most relayed sessions, 1 to 4096 (32)'
@@ -133,6 +135,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l local-ip -r -d 'IP add
 complete -c hbb -n '__fish_hbb_using_command check' -f -l always-use-relay -d 'send all sessions through the relay'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l role -x -a 'all rendezvous relay' -d 'what to run: all, rendezvous (the ID server alone) or relay (all)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l public -r -d 'HOST by which clients reach this machine: a name or an IP address'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l rules -x -a '(__fish_complete_path)' -d 'FILE that says who may connect to whom; rules.conf in the directory of --data if not given'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-peers -r -d 'most registered devices, 1 to 131072 (1024)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-connections -r -d 'most connections beside relayed sessions, 1 to 16384 (256)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-sessions -r -d 'most relayed sessions, 1 to 4096 (32)'
@@ -195,3 +198,11 @@ complete -c hbb -n '__fish_hbb_using_command restore' -l data -x -a '(__fish_com
 complete -c hbb -n '__fish_hbb_using_command restore' -l flags -x -a '(__fish_complete_path)' -d 'FILE to write the settings to; they are left out if it is not given'
 complete -c hbb -n '__fish_hbb_using_command restore' -l force -d 'restore where there are a key or devices already'
 complete -c hbb -n '__fish_hbb_using_command restore' -l dry-run -d 'say what is in the backup and change nothing'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l help -d 'display usage information'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l rules -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --rules\'; rules.conf in the directory of --data if not given'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l data -x -a '(__fish_complete_path)' -d 'DIR of \'hbb serve --data\'; the working directory if not given'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\', to take both from it'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l user -r -d 'NAME of the user who is logged in at FROM; nobody if not given'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l at -r -d 'TIME where the rules hold, such as \'Mon 14:00\'; now if not given'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -a 'check' -d 'name each wrong line of the rules'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -a 'test' -d 'say what they decide of FROM and TO'

@@ -24,6 +24,7 @@ _hbb() {
                 'store:Judge the store, or save what a damaged one holds.'
                 'backup:Write all that a server needs into one file.'
                 'restore:Put back what '\''hbb backup'\'' wrote.'
+                'rules:Say what the rules decide, and which line does.'
             )
             if (( CURRENT == 1 )); then
               _describe -t commands 'Top commands' subcommands
@@ -62,6 +63,9 @@ _hbb() {
                 (restore)
                     _hbb_restore
                     ;;
+                (rules)
+                    _hbb_rules
+                    ;;
             esac
             ;;
     esac
@@ -94,6 +98,7 @@ _hbb_serve() {
         '--always-use-relay[send all sessions through the relay]' \
         '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
         '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
+        '--rules[FILE that says who may connect to whom; rules.conf in the directory of --data if not given]'': :_files' \
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
@@ -174,6 +179,7 @@ _hbb_check() {
         '--always-use-relay[send all sessions through the relay]' \
         '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
         '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
+        '--rules[FILE that says who may connect to whom; rules.conf in the directory of --data if not given]'': :_files' \
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
@@ -448,6 +454,60 @@ _hbb_restore() {
         '--flags[FILE to write the settings to; they are left out if it is not given]'': :_files' \
         '--force[restore where there are a key or devices already]' \
         '--dry-run[say what is in the backup and change nothing]' \
+        && return 0
+}
+
+_hbb_rules() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        '--help[display usage information]' \
+        '--rules[FILE of '\''hbb serve --rules'\''; rules.conf in the directory of --data if not given]'': :_files' \
+        '--data[DIR of '\''hbb serve --data'\''; the working directory if not given]'': :_files' \
+        '--flags[FILE of '\''hbb serve --flags'\'', to take both from it]'': :_files' \
+        '--user[NAME of the user who is logged in at FROM; nobody if not given]'': :' \
+        '--at[TIME where the rules hold, such as '\''Mon 14\:00'\''; now if not given]'': :' \
+        '*::command:->subcmd' && return 0
+
+    case $state in
+        (subcmd)
+            local -a subcommands
+            subcommands=(
+                'check:name each wrong line of the rules'
+                'test:say what they decide of FROM and TO'
+            )
+            if (( CURRENT == 1 )); then
+              _describe -t commands 'rules commands' subcommands
+                return
+            fi
+            local cmd=$words[1]
+            curcontext="${curcontext%:*:*}:hbb_rules-$cmd"
+            case $cmd in
+                (check)
+                    _hbb_rules_check
+                    ;;
+                (test)
+                    _hbb_rules_test
+                    ;;
+            esac
+            ;;
+    esac
+}
+
+_hbb_rules_check() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_rules_test() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
         && return 0
 }
 

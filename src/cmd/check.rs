@@ -36,7 +36,7 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     let config = check_flags(flags, &mut report);
     check_directory(&config.data, &mut report);
     check_control(&config.control, &mut report);
-    check_lists(&config.data, &mut report);
+    check_lists(&config, &mut report);
     check_key(&config, &mut report);
     check_store(&config, &mut report);
     check_ports(&config, &mut report);
@@ -155,8 +155,8 @@ fn check_control(path: &Path, report: &mut Report) {
     report.doubt(&format!("--control {}: {why}", path.display()));
 }
 
-fn check_lists(dir: &Path, report: &mut Report) {
-    let faults = settings::survey_lists(dir);
+fn check_lists(config: &Config, report: &mut Report) {
+    let faults = settings::survey_lists(config);
     faults.iter().for_each(|fault| report.problem(ExitReason::Flags, fault));
     if faults.is_empty() {
         report.fine("lists of addresses");

@@ -11,6 +11,8 @@ mod greeting;
 mod import;
 pub mod keygen;
 mod rotate;
+#[cfg(feature = "accounts")]
+mod rules;
 mod serve;
 mod store;
 pub mod upstream;
@@ -42,6 +44,8 @@ pub fn run(command: Command) -> Result<(), Exit> {
         Command::Store(flags) => store::run(&flags),
         Command::Backup(flags) => backup::run(&flags),
         Command::Restore(flags) => backup::restore(&flags),
+        #[cfg(feature = "accounts")]
+        Command::Rules(flags) => rules::run(&flags),
     }
 }
 

@@ -100,6 +100,8 @@ impl Builder {
             always_use_relay: false,
             role: Role::All,
             public: None,
+            #[cfg(feature = "accounts")]
+            rules: None,
             limits: Limits::default(),
             quiet_start: false,
             relay_threads: 1,
@@ -149,6 +151,10 @@ impl Builder {
         }
         if let Some(file) = self.value("--key-file", &flags.key_file, not_empty, "a file") {
             self.config.key_file = Some(file.into());
+        }
+        #[cfg(feature = "accounts")]
+        if let Some(file) = self.value("--rules", &flags.rules, not_empty, "a file") {
+            self.config.rules = Some(file.into());
         }
         let levels = "error, warn, info, debug or trace";
         if let Some(level) = self.value("--log-level", &flags.log_level, log_level, levels) {

@@ -93,6 +93,9 @@ pub struct Config {
     pub role: Role,
     /// The host clients use: a name or an address, no port, no brackets.
     pub public: Option<Box<str>>,
+    /// The file of rules, if it is not the one in `data`.
+    #[cfg(feature = "accounts")]
+    pub rules: Option<PathBuf>,
     /// Limits, each at most its ceiling.
     pub limits: Limits,
     /// Whether devices that were here at the stop are left alone after the start (C138).

@@ -3,9 +3,13 @@
 
 mod files;
 mod lists;
+#[cfg(feature = "accounts")]
+mod rules;
 
 use core::net::IpAddr;
 use std::path::Path;
+#[cfg(feature = "accounts")]
+use std::sync::Arc;
 
 use hbb_core::base::address::{Banned, Bans, NetworkSet};
 use hbb_core::base::limits::{LIST_ENTRIES_MAX, Limits};
@@ -13,6 +17,8 @@ use hbb_core::base::rates::Rates;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::relay::SourceLists;
 use hbb_core::rendezvous::{LocalNetwork, Policy};
+#[cfg(feature = "accounts")]
+use hbb_core::rules::Rules;
 
 use ::log::error;
 
@@ -23,6 +29,8 @@ use crate::log::{LevelFilter, set_level};
 use files::Files;
 use lists::Lists;
 pub use lists::{BANNED_FILE, RelayList};
+#[cfg(feature = "accounts")]
+pub use rules::{RULES_FILE, RulesFile};
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -73,6 +81,9 @@ pub struct RunningSettings {
     config: Config,
     keys: KeyPolicy,
     lists: Lists,
+    /// Who may dial whom.
+    #[cfg(feature = "accounts")]
+    rules: Option<Arc<Rules>>,
     files: Files,
     /// What is in force of the limits in `config`.
     limits: Limits,
@@ -87,9 +98,20 @@ impl RunningSettings {
     /// What is wrong with the lists, one a line: without all of them nobody is served.
     pub fn new(config: Config, keys: KeyPolicy, files: usize) -> Result<Self, String> {
         let lists = Lists::read(&config.data).map_err(|faults| faults.join("\n"))?;
+        #[cfg(feature = "accounts")]
+        let rules = RulesFile::in_force(&config).map_err(|faults| faults.join("\n"))?;
         let mut files = Files::new(files, config.relay_threads);
         let limits = files.allow(config.limits);
-        Ok(Self { config, keys, lists, files, limits, reread: false })
+        Ok(Self {
+            config,
+            keys,
+            lists,
+            #[cfg(feature = "accounts")]
+            rules,
+            files,
+            limits,
+            reread: false,
+        })
     }
 
     /// What the parts of a running server hold of them.
@@ -97,7 +119,11 @@ impl RunningSettings {
         let config = &self.config;
         LiveSettings {
             limits: self.limits,
-            policy: policy(config, &self.keys, self.lists.bans.clone()),
+            policy: Policy {
+                #[cfg(feature = "accounts")]
+                rules: self.rules.clone(),
+                ..policy(config, &self.keys, self.lists.bans.clone())
+            },
             public: config.public.clone(),
             proxies: config.proxies.clone(),
             rates: config.rates,
@@ -131,11 +157,13 @@ impl RunningSettings {
     /// What to tell the operator; nothing was changed.
     pub fn reload(&mut self) -> Result<(LiveSettings, Vec<&'static str>), String> {
         let new = read_again(&self.config)?;
-        self.lists = Lists::read(&new.data).map_err(|faults| {
-            // An error is logged each time, where of warnings there is one a minute.
-            faults.iter().for_each(|fault| error!("list-refused cause='{fault}'"));
-            faults.join("\n")
-        })?;
+        // All is read before anything is changed.
+        let lists = Lists::read(&new.data).map_err(refused)?;
+        #[cfg(feature = "accounts")]
+        {
+            self.rules = RulesFile::in_force(&new).map_err(refused)?;
+        }
+        self.lists = lists;
         let fixed = self.config.restart_needed(&new);
         set_level(level(&new));
         self.limits = self.files.allow(new.limits);
@@ -238,6 +266,12 @@ impl RunningSettings {
     }
 }
 
+/// Says what is wrong with a list: an error is logged each time, of warnings there is one a minute.
+fn refused(faults: Vec<String>) -> String {
+    faults.iter().for_each(|fault| error!("list-refused cause='{fault}'"));
+    faults.join("\n")
+}
+
 fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
     let lan = config
         .lan
@@ -276,9 +310,12 @@ pub fn survey(flags: &ServeFlags) -> (Config, Vec<String>) {
     (config, problems)
 }
 
-/// What is wrong with the lists in the data directory.
-pub fn survey_lists(data: &Path) -> Vec<String> {
-    Lists::read(data).err().unwrap_or_default()
+/// What is wrong with the lists in the data directory, and with the rules.
+pub fn survey_lists(config: &Config) -> Vec<String> {
+    let lists = Lists::read(&config.data).err();
+    #[cfg(feature = "accounts")]
+    let lists = lists.into_iter().chain(RulesFile::read(config).err());
+    lists.into_iter().flatten().collect()
 }
 
 /// The settings of the same command line with the flags file read again.

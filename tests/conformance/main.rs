@@ -57,6 +57,7 @@ mod relay_stream;
 mod relay_websocket;
 mod rename;
 mod rename_machine;
+mod rules_machine;
 mod say;
 mod sealed;
 mod shares_machine;

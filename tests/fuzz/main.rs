@@ -22,6 +22,7 @@ const TARGETS: [(&str, Target); 9] = [
     ("json", targets::json),
     ("machines", targets::machines),
     ("message", targets::message),
+    ("rules", targets::rules),
     ("sqlite", targets::sqlite),
     ("websocket", targets::websocket),
 ];

@@ -9,7 +9,9 @@ use hbb::sqlite::{Bytes, Database};
 use hbb_core::base::conn::Transport::{Tcp, WebSocket};
 use hbb_core::base::json::{Value, Writer};
 use hbb_core::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
+use hbb_core::base::peer::PeerId;
 use hbb_core::identity::KeyChoice;
+use hbb_core::rules::{At, Dial, Rules};
 use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::frame::split;
@@ -55,6 +57,38 @@ pub fn websocket(bytes: &[u8]) {
     }
 }
 
+/// A file of rules: what is refused names its lines, what is not decides of any dial, the same each
+/// time, by a line that says so.
+pub fn rules(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let rules = match Rules::parse(text) {
+        Ok(rules) => rules,
+        Err(faults) => {
+            let named = |said: &String| said.starts_with("line ") || said.starts_with("more than ");
+            assert!((1..=100).contains(&faults.len()) && faults.iter().all(named), "{faults:?}");
+            return;
+        }
+    };
+    let to = PeerId::new("123456789").unwrap();
+    for (secs, is_there) in [(0, false), (1_795_392_000, true), (u64::MAX, false)] {
+        let dial = Dial {
+            from: Some([192, 0, 2, 1].into()),
+            user: Some("anna"),
+            to: &to,
+            to_ip: Some([10, 1, 2, 3].into()),
+            at: At::Unix(secs),
+            is_there: &|_| is_there,
+        };
+        let decision = rules.decide(&dial);
+        assert_eq!(decision, rules.decide(&dial));
+        let number = decision.line.map(|line| usize::try_from(line).unwrap());
+        let line = number.map(|number| text.lines().nth(number - 1).unwrap());
+        let line = line.map(|line| line.trim_start_matches(['\u{feff}', ' ', '\t']));
+        let verb = if decision.outcome.is_ok() { "allow" } else { "" };
+        assert!(line.is_none_or(|line| line.trim().starts_with(verb)), "{line:?} {decision:?}");
+    }
+}
+
 /// A request for a WebSocket, or what a proxy says before; nothing that is accepted takes more than
 /// was there.
 pub fn handshake(bytes: &[u8]) {
@@ -78,7 +112,8 @@ pub fn message(bytes: &[u8]) {
             assert!(ids == count && count <= bytes.len());
         }
         Request::RequestRelay(wish) => {
-            let forwarded = forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7), None);
+            let forwarded =
+                forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7), None, 0);
             assert!(forwarded.len() <= bytes.len() + 32);
             let Ok(Request::RequestRelay(again)) = decode(&forwarded) else { panic!("spoilt") };
             assert!(again.target == wish.target && again.token == wish.token);

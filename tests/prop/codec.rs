@@ -188,10 +188,11 @@ fn every_request_survives_being_cut_and_spoilt() {
 #[test]
 fn answers_are_written_as_the_generated_code_reads_them() {
     let numbers = (number(), number(), number());
-    let values = (mangled(), text(300), numbers, any::<bool>(), socket_v6());
-    check(CASES, &values, |(to, relay, (nat, udp_port, upnp_port), force_relay, v6)| {
+    let values = (mangled(), text(300), numbers, any::<bool>(), (socket_v6(), any::<u64>()));
+    check(CASES, &values, |(to, relay, numbers, force_relay, (v6, permissions))| {
+        let (nat, udp_port, upnp_port) = numbers;
         let nat = NatType(nat);
-        let punch = Punch { to, relay, nat, udp_port, force_relay, upnp_port, v6 };
+        let punch = Punch { to, relay, nat, udp_port, force_relay, upnp_port, v6, permissions };
         let payload = encode(&Reply::Punch(Box::new(punch.clone())));
         let Body::PunchHole(read) = say::read(&payload) else { panic!("{}", hex(&payload)) };
         assert_eq!(
@@ -201,6 +202,8 @@ fn answers_are_written_as_the_generated_code_reads_them() {
         assert_eq!((read.nat_type, read.udp_port), (punch.nat.0, punch.udp_port));
         assert_eq!((read.force_relay, read.upnp_port), (punch.force_relay, punch.upnp_port));
         assert_eq!(read.socket_addr_v6, punch.v6.map(Vec::from).unwrap_or_default());
+        let control = read.control_permissions.map_or(0, |control| control.permissions);
+        assert_eq!(control, punch.permissions);
     });
 }
 
@@ -325,14 +328,17 @@ fn member(number: u32, contents: &[u8]) -> (u32, Vec<u8>) {
 
 #[test]
 fn a_forwarded_wish_keeps_what_is_unknown_and_nothing_confidential() {
-    let values = (message(), mangled(), option::of(text(40)));
-    check(CASES, &values, |(model, initiator, relay)| {
-        let payload = forward_relay_request(&bytes_of(&model), &initiator, relay.as_deref());
+    let values = (message(), mangled(), option::of(text(40)), any::<bool>());
+    check(CASES, &values, |(model, initiator, relay, denied)| {
+        let permissions = u64::from(denied);
+        let bytes = bytes_of(&model);
+        let payload = forward_relay_request(&bytes, &initiator, relay.as_deref(), permissions);
         let mut expected = model;
         expected.retain(|(number, _)| ![3, 6, 8, 9, 10, 11].contains(number));
         expected.retain(|(number, _)| relay.is_none() || *number != 4);
         expected.push(member(3, initiator.as_bytes()));
         expected.extend(relay.map(|relay| member(4, relay.as_bytes())));
+        expected.extend(denied.then(|| member(9, &[8, 1])));
         assert!(body(&payload, 18) == expected, "{}", hex(&payload));
     });
 }

@@ -18,6 +18,7 @@ mod codec;
 mod convert;
 mod disk;
 mod json;
+mod rules;
 mod store;
 mod table;
 mod writes;

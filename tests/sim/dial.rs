@@ -112,8 +112,10 @@ impl World {
         match say::read(payload) {
             Body::PunchHoleResponse(answer) => {
                 let found = !answer.socket_addr.is_empty();
-                // The direct path fails now and then, and the relay is tried.
-                if found && self.chance.one_in(3) {
+                // The direct path fails now and then, and the relay is tried. So it is by who was
+                // denied, though clients do not.
+                let denied = !answer.other_failure.is_empty();
+                if denied || found && self.chance.one_in(3) {
                     self.dial_by_relay(number);
                 }
                 self.end_dial(number, found);

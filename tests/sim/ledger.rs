@@ -20,6 +20,7 @@ use hbb_core::wire::reply::{Failure, Registered, Reply};
 use crate::asks::{Ask, Told};
 pub(crate) use crate::cause::{Author, Cause, Kind};
 use crate::claims::{Claim, Claims, is_public};
+use crate::denials::Denials;
 use crate::kept::{Acked, Here, Save, same};
 use crate::postponed::Postponed;
 use crate::recalls::Recalls;
@@ -54,6 +55,8 @@ pub(crate) struct Ledger {
     /// Addresses out of which a device echoed the nonce told it, and nobody else can.
     own: BTreeSet<(PeerId, IpAddr)>,
     told: Told,
+    /// What an operator's rules say.
+    pub(crate) denials: Denials,
     /// Whether the input at hand had somebody forgotten.
     made_room: bool,
     pub(crate) answers: u64,
@@ -82,6 +85,7 @@ impl Ledger {
             owners: BTreeMap::new(),
             own: BTreeSet::new(),
             told: Told::default(),
+            denials: Denials::default(),
             made_room: false,
             answers: 0,
             acks: 0,
@@ -217,6 +221,8 @@ impl Ledger {
     /// Judges one message the machine sends because of `cause`; gives what it acknowledges.
     pub(crate) fn sends(&mut self, cause: &Cause, via: Via, reply: &Reply) -> Option<Record> {
         let mut acknowledged = None;
+        let mut asks = self.asks.values().filter(|ask| via == Via::Stream(ask.conn));
+        self.denials.judge(cause, asks.next().map(|ask| (&ask.target, ask.asked)), reply);
         match reply {
             Reply::RegisterPeer { request_pk } => match &cause.kind {
                 Kind::RegisterPk(record) => self.challenges(cause, record, via),
@@ -252,6 +258,7 @@ impl Ledger {
             },
             Reply::RegisterPk { .. }
             | Reply::RelayRefused(_)
+            | Reply::Denied { .. }
             | Reply::Nat { .. }
             | Reply::Online(_)
             | Reply::NoApi => {}

@@ -8,6 +8,7 @@ mod asks;
 mod cause;
 mod chance;
 mod claims;
+mod denials;
 mod device;
 mod dial;
 mod flash;
@@ -91,6 +92,7 @@ fn sixty_days_hold_under_every_seed() {
             let count = number_of("HBB_SIM_SEEDS").unwrap_or(SEEDS);
             let total = run_all(&(0..count).collect::<Vec<_>>());
             let parts = [total.acks, total.answers, total.sessions, total.restarts, total.dials];
+            assert!(total.refused >= count / 2, "the rules refused nearly nobody: {total:?}");
             assert!(parts.iter().all(|part| *part >= count), "little happened: {total:?}");
             total
         }

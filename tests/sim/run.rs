@@ -26,6 +26,8 @@ pub(crate) struct Summary {
     pub(crate) restarts: u64,
     /// Dials in calm, all of which succeeded.
     pub(crate) dials: u64,
+    /// What an operator's rules refused.
+    pub(crate) refused: u64,
 }
 
 impl Summary {
@@ -36,6 +38,7 @@ impl Summary {
         self.sessions += other.sessions;
         self.restarts += other.restarts;
         self.dials += other.dials;
+        self.refused += other.refused;
     }
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn run(seed: u64) -> Summary {
         sessions: world.legs.sessions,
         restarts: u64::from(world.server.epoch),
         dials,
+        refused: world.server.ledger.denials.refused,
     }
 }
 
@@ -127,6 +131,7 @@ impl World {
     /// Faults off. Whoever is registered is present within one interval; gives the dials made.
     fn calm_window(&mut self) -> u64 {
         self.weather = Weather::CALM;
+        self.rule(None);
         // What is still on its way through the storm and the store arrives, then throttles and
         // idle limits pass.
         self.run_until(self.store_free.max(self.now));

@@ -7,11 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::limits::{HEARTBEAT_MS, IDLE_MS, Limits};
+use hbb_core::base::peer::PeerId;
 use hbb_core::base::table::Seed;
 use hbb_core::identity::ServerKey;
 use hbb_core::rendezvous::Policy;
 
 use crate::chance::Chance;
+use crate::denials::Says;
 use crate::device::{Device, RETRY_MS};
 use crate::dial::Dial;
 use crate::ledger::Author;
@@ -271,8 +273,27 @@ impl World {
                 let peers = self.server.limits.peers;
                 self.server.reconfigure(Limits { peers, ..limits }, policy);
                 self.legs.reconfigure(limits);
+                self.rules_change();
             }
         }
+    }
+
+    /// Another rule, or none: by the clock, as chance decides of what was there before.
+    fn rules_change(&mut self) {
+        let choices = [None, Some(Says::Never), Some(Says::Directly), Some(Says::ByRelay)];
+        let (turn, most) = (self.now / 4, self.devices.len() as u64);
+        let says = choices[usize::try_from(self.now % 4).unwrap()];
+        let device = &self.devices[usize::try_from(turn % most).unwrap()];
+        let rule = says.map(|says| (device.peer_id(), says));
+        self.rule(rule);
+    }
+
+    /// From now on this rule holds, or none.
+    pub(crate) fn rule(&mut self, rule: Option<(PeerId, Says)>) {
+        let now = self.server.time(self.now).as_millis();
+        let mut policy = self.server.ledger.policy.clone();
+        policy.rules = self.server.ledger.denials.set(now, rule);
+        self.server.reconfigure(self.server.limits, policy);
     }
 
     fn carry_out(&mut self, deeds: Vec<Deed>) {

@@ -20,6 +20,9 @@ pub enum DropReason {
     /// A relay request for a target that nobody passed the key check for (C59), or that names a
     /// relay nobody told while we have none to name (C85).
     NotGranted,
+    /// An operator's rules deny it (C180).
+    #[cfg(feature = "accounts")]
+    Denied,
     /// An answer that nobody waits for, or from someone who was not asked (C47, C52).
     Unasked,
     /// A source or an id asks too often (C19, C20).
@@ -72,6 +75,8 @@ impl DropReason {
         Self::Blocked,
         Self::WrongKey,
         Self::NotGranted,
+        #[cfg(feature = "accounts")]
+        Self::Denied,
         Self::Unasked,
         Self::TooFrequent,
         Self::TableFull,
@@ -102,6 +107,8 @@ impl DropReason {
             Self::Blocked => "blocked",
             Self::WrongKey => "wrong-key",
             Self::NotGranted => "not-granted",
+            #[cfg(feature = "accounts")]
+            Self::Denied => "denied",
             Self::Unasked => "unasked",
             Self::TooFrequent => "too-frequent",
             Self::TableFull => "table-full",
@@ -133,6 +140,8 @@ impl DropReason {
             Self::Blocked => "the id or address is banned, or on the blocklist",
             Self::WrongKey => "the client has another key than this server",
             Self::NotGranted => "a relay for a device that nobody dialled of late, or one not ours",
+            #[cfg(feature = "accounts")]
+            Self::Denied => "the rules deny it, or the path it needed",
             Self::Unasked => "an answer nobody waits for, or not of the device asked",
             Self::TooFrequent => "asked more often than it may; the client tries again",
             Self::TableFull => "no room for more devices: --max-peers, --max-connections",

@@ -5,11 +5,15 @@ pub(super) mod here;
 
 use alloc::boxed::Box;
 use alloc::string::String;
+#[cfg(feature = "accounts")]
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::base::address::{Bans, Network, split_port};
 use crate::identity::rotation::OldKey;
+#[cfg(feature = "accounts")]
+use crate::rules::Rules;
 use crate::wire::NatType;
 
 pub(super) use here::Ends;
@@ -34,6 +38,9 @@ pub struct Policy {
     pub lan: Option<LocalNetwork>,
     /// Who is not served.
     pub bans: Bans,
+    /// Who may dial whom; None for everybody.
+    #[cfg(feature = "accounts")]
+    pub rules: Option<Arc<Rules>>,
     /// Where this machine is, which no operator decided.
     pub here: Here,
 }

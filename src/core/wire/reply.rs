@@ -32,6 +32,8 @@ pub enum Reply {
         relay: String,
         /// The initiator's IPv6 socket.
         v6: Option<SocketV6>,
+        /// ControlPermissions (protocol §2.8), 0 for none.
+        permissions: u64,
     },
     /// To an initiator: there is no path.
     PunchRefused(Failure),
@@ -41,6 +43,14 @@ pub enum Reply {
     Forward(Vec<u8>),
     /// To an initiator: no relay, in words shown to the person (C58).
     RelayRefused(&'static str),
+    /// To an initiator: no path, or no relay, in an operator's words (C180).
+    #[cfg(feature = "accounts")]
+    Denied {
+        /// What the person reads.
+        said: Box<str>,
+        /// It asked for the relay.
+        relay: bool,
+    },
     /// The port this server sees (C34, C35).
     Nat {
         /// 1 to 65535.
@@ -86,6 +96,8 @@ pub struct Punch {
     pub upnp_port: i32,
     /// The initiator's IPv6 socket.
     pub v6: Option<SocketV6>,
+    /// ControlPermissions (protocol §2.8), 0 for none.
+    pub permissions: u64,
 }
 
 /// PunchHoleResponse on success.

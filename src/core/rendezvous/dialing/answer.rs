@@ -98,6 +98,10 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let from = self.source(via)?;
         let call = self.answered(via, &sent.echo, (&sent.id, TargetTask::Punch))?;
+        if self.withholds((call.conn, call.terms), false, effects) {
+            finish(via, effects);
+            return Ok(());
+        }
         let relay = self.relay_to_tell(&sent.echo, &call, &sent.relay).unwrap_or(sent.relay);
         let answer = PunchAnswer {
             addr: Mangled::new(from, self.nonces.draw()).as_bytes().to_vec(),
@@ -122,6 +126,10 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let call = self.answered(via, &local.echo, (&local.id, TargetTask::Local))?;
+        if self.withholds((call.conn, call.terms), false, effects) {
+            finish(via, effects);
+            return Ok(());
+        }
         let relay = self.relay_to_tell(&local.echo, &call, &local.relay).unwrap_or(local.relay);
         let answer = PunchAnswer {
             addr: local.local,

@@ -17,6 +17,7 @@ use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 use super::answer::finish;
 use super::askers::Asker;
 use super::punch::{Call, TargetTask};
+use super::terms::Asks;
 use crate::rendezvous::policy::{Ends, is_same_relay};
 use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
 
@@ -36,6 +37,8 @@ impl Rendezvous {
     ) -> Result<(), DropReason> {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
         let from = self.connection(conn)?.from;
+        let asks = Asks { via, from: from.ip(), target: &wish.target, relay: true };
+        let Some(terms) = self.terms(now, &asks, effects) else { return Ok(()) };
         let [own, any] = self.grants_for(now, from.prefix(), &wish.target);
         let must_show = self.policy.access_key.is_some();
         if must_show && !any {
@@ -77,9 +80,11 @@ impl Rendezvous {
             task: TargetTask::JoinRelay,
             udp: false,
             old_key: false,
+            terms,
         };
         let told = self.dial(now, from, call);
-        let payload = forward_relay_request(wish.raw, &told, instead.as_deref());
+        let payload =
+            forward_relay_request(wish.raw, &told, instead.as_deref(), terms.permissions());
         if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
         }
@@ -136,6 +141,10 @@ impl Rendezvous {
         let own_account = answer.id != Given::Nothing;
         let task = if own_account { TargetTask::Punch } else { TargetTask::JoinRelay };
         let call = self.answered(via, &answer.echo, (&answer.id, task))?;
+        if self.withholds((call.conn, call.terms), true, effects) {
+            finish(via, effects);
+            return Ok(());
+        }
         let signed = match own_account {
             true => Some(self.signed_key(&call, answer.versioned)?.unwrap_or_default()),
             false => None,

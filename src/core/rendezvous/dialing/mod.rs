@@ -6,6 +6,11 @@ mod fallback;
 mod grants;
 mod meetings;
 mod punch;
+#[cfg(feature = "accounts")]
+mod terms;
+#[cfg(not(feature = "accounts"))]
+#[path = "no_terms.rs"]
+mod terms;
 
 pub(super) use answer::Elsewhere;
 pub(super) use askers::Askers;

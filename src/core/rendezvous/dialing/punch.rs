@@ -16,6 +16,7 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{Failure, Punch, Reply};
 use crate::wire::request::{Given, PunchRequest};
 
+use super::terms::{Asks, Terms};
 use crate::rendezvous::console::Dialled;
 use crate::rendezvous::policy::{Ends, Route};
 use crate::rendezvous::registry::{Contact, Signer};
@@ -47,6 +48,8 @@ pub(in crate::rendezvous) struct Call {
     pub(super) udp: bool,
     /// Whether the initiator has the old one of two server keys, which is to sign its answer.
     pub(super) old_key: bool,
+    /// What an operator's rules say of it.
+    pub(super) terms: Terms,
 }
 
 /// What a target is asked to do, which decides what its answer must echo (C52): the answers to
@@ -91,6 +94,8 @@ impl Rendezvous {
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
             return Ok(());
         };
+        let asks = Asks { via, from: from.ip(), target: &wish.target, relay: false };
+        let Some(terms) = self.terms(now, &asks, effects) else { return Ok(()) };
         let (id, contact) = match self.find_target(now, &wish.target, old_key) {
             Ok(found) => found,
             Err(failure) => {
@@ -98,6 +103,14 @@ impl Rendezvous {
                 return Ok(());
             }
         };
+        let ends = self.ends(from.ip(), contact);
+        let route = match wish.force_relay || terms.is_relay_only() {
+            true => Route::Relay,
+            false => self.policy.route(ends, wish.nat, nearby),
+        };
+        if route == Route::Relay && self.bars_relay(now, (via, terms), effects) {
+            return Ok(());
+        }
         let asker = self.askers.of(from.ip());
         if !self.askers.allow(now, asker, &id) {
             return Err(DropReason::TooFrequent);
@@ -109,11 +122,6 @@ impl Rendezvous {
         self.grants.give(now, asker, id.clone());
         let shows_old = self.policy.old_key.is_some().then_some(old_key);
         self.vouched = Some(Vouched { ip: from.ip(), conn: Some(conn), shows_old });
-        let ends = self.ends(from.ip(), contact);
-        let route = match wish.force_relay {
-            true => Route::Relay,
-            false => self.policy.route(ends, wish.nat, nearby),
-        };
         // A target whose answer cannot be told from a stranger's proves itself by a nonce (C84).
         let route = match self.asked_before(from, conn, &id) {
             Some(dial) if dial.local && route == Route::Local => Route::Punch(wish.nat),
@@ -122,9 +130,11 @@ impl Rendezvous {
         let turn = self.take_turn();
         let relay = self.policy.relay_for(ends, turn);
         let udp = wish.udp_port > 0 && matches!(route, Route::Punch(_));
-        let call = Call { conn, target: id, task: TargetTask::for_route(route), udp, old_key };
+        let task = TargetTask::for_route(route);
+        let call = Call { conn, target: id, task, udp, old_key, terms };
         let told = self.dial(now, from, call);
-        reply(effects, contact.via(), push_to_target(wish, route, told, relay));
+        let push = push_to_target((wish, terms.permissions()), route, told, relay);
+        reply(effects, contact.via(), push);
         Ok(())
     }
 
@@ -198,9 +208,14 @@ pub(super) fn signer<'a>(
 
 /// What the target is told. Where only the relay will do, UDP and IPv6 stay untold: a target
 /// would try them all the same (protocol §4.7).
-fn push_to_target(wish: &PunchRequest, route: Route, to: Mangled, relay: String) -> Reply {
+fn push_to_target(
+    (wish, permissions): (&PunchRequest, u64),
+    route: Route,
+    to: Mangled,
+    relay: String,
+) -> Reply {
     let (nat, relay_only) = match route {
-        Route::Local => return Reply::FetchLocalAddr { to, relay, v6: wish.v6 },
+        Route::Local => return Reply::FetchLocalAddr { to, relay, v6: wish.v6, permissions },
         Route::Punch(nat) => (nat, false),
         Route::Relay => (NatType::SYMMETRIC, true),
     };
@@ -212,5 +227,6 @@ fn push_to_target(wish: &PunchRequest, route: Route, to: Mangled, relay: String)
         force_relay: relay_only,
         upnp_port: wish.upnp_port,
         v6: wish.v6.filter(|_| !relay_only),
+        permissions,
     }))
 }

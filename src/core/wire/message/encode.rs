@@ -28,12 +28,13 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
             },
         ),
         Reply::Punch(punch) => wrap(member::PUNCH_HOLE, &punch_hole(punch)),
-        Reply::FetchLocalAddr { to, relay, v6 } => wrap(
+        Reply::FetchLocalAddr { to, relay, v6, permissions } => wrap(
             member::FETCH_LOCAL_ADDR,
             &proto::FetchLocalAddr {
                 socket_addr: to.as_bytes().to_vec(),
                 relay_server: relay.clone(),
                 socket_addr_v6: v6_bytes(*v6),
+                control_permissions: control(*permissions),
                 ..Default::default()
             },
         ),
@@ -46,6 +47,16 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
         Reply::RelayRefused(text) => wrap(
             member::RELAY_RESPONSE,
             &proto::RelayResponse { refuse_reason: (*text).into(), ..Default::default() },
+        ),
+        #[cfg(feature = "accounts")]
+        Reply::Denied { said, relay: true } => wrap(
+            member::RELAY_RESPONSE,
+            &proto::RelayResponse { refuse_reason: (**said).into(), ..Default::default() },
+        ),
+        #[cfg(feature = "accounts")]
+        Reply::Denied { said, relay: false } => wrap(
+            member::PUNCH_HOLE_RESPONSE,
+            &proto::PunchHoleResponse { other_failure: (**said).into(), ..Default::default() },
         ),
         Reply::Nat { port } => wrap(
             member::TEST_NAT_RESPONSE,
@@ -62,6 +73,10 @@ fn v6_bytes(v6: Option<SocketV6>) -> Vec<u8> {
     v6.map(Vec::from).unwrap_or_default()
 }
 
+fn control(permissions: u64) -> Option<proto::ControlPermissions> {
+    (permissions != 0).then_some(proto::ControlPermissions { permissions })
+}
+
 fn punch_hole(punch: &Punch) -> proto::PunchHole {
     proto::PunchHole {
         socket_addr: punch.to.as_bytes().to_vec(),
@@ -71,6 +86,7 @@ fn punch_hole(punch: &Punch) -> proto::PunchHole {
         force_relay: punch.force_relay,
         upnp_port: punch.upnp_port,
         socket_addr_v6: v6_bytes(punch.v6),
+        control_permissions: control(punch.permissions),
         ..Default::default()
     }
 }

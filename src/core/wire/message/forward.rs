@@ -17,8 +17,13 @@ pub fn id_pk(id: &PeerId, key: &PeerKey) -> Vec<u8> {
 
 /// RequestRelay for the target (C57): the initiator's address in; out go its secrets (C55) and
 /// what only a server may say, permissions and audit context; the relay replaced if `relay` is
-/// some; every other field as it came.
-pub fn forward_relay_request(raw: &[u8], initiator: &Mangled, relay: Option<&str>) -> Vec<u8> {
+/// some; our own permissions in unless they are 0; every other field as it came.
+pub fn forward_relay_request(
+    raw: &[u8],
+    initiator: &Mangled,
+    relay: Option<&str>,
+    permissions: u64,
+) -> Vec<u8> {
     const SOCKET_ADDR: u32 = 3;
     const RELAY_SERVER: u32 = 4;
     const ACCESS_KEY: u32 = 6;
@@ -40,6 +45,10 @@ pub fn forward_relay_request(raw: &[u8], initiator: &Mangled, relay: Option<&str
     append(&mut body, SOCKET_ADDR, initiator.as_bytes());
     if let Some(relay) = relay {
         append(&mut body, RELAY_SERVER, relay.as_bytes());
+    }
+    if permissions != 0 {
+        let control = proto::ControlPermissions { permissions }.encode_to_vec();
+        append(&mut body, CONTROL_PERMISSIONS, &control);
     }
     wrap_bytes(member::REQUEST_RELAY, &body)
 }

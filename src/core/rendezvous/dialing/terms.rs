@@ -1,0 +1,123 @@
+//! On which terms an initiator may reach a target, by an operator's rules: the one place that asks
+//! them. They count when somebody asks; a session that runs goes on. Without the feature `accounts`
+//! there are none. C180-C182.
+
+use alloc::boxed::Box;
+use core::net::IpAddr;
+
+use crate::base::address::Prefix;
+use crate::base::conn::{Conn, Via};
+use crate::base::counters::DropReason;
+use crate::base::peer::PeerId;
+use crate::base::time::Time;
+use crate::rendezvous::registry::Peer;
+use crate::rendezvous::{Effects, Rendezvous, reply};
+use crate::rules::{At, DIRECT_ONLY, Dial, Only, RELAY_ONLY, Rules};
+use crate::wire::reply::Reply;
+use crate::wire::request::Given;
+
+pub(super) use crate::rules::Terms;
+
+/// Who asks for whom.
+pub(super) struct Asks<'a> {
+    pub(super) via: Via,
+    pub(super) from: IpAddr,
+    pub(super) target: &'a Given<PeerId>,
+    /// It asks for the relay, no direct path having opened.
+    pub(super) relay: bool,
+}
+
+impl Rendezvous {
+    /// The terms; None if it was refused, in words for the person who asks (C180).
+    pub(super) fn terms(
+        &mut self,
+        now: Time,
+        asks: &Asks<'_>,
+        effects: &mut Effects,
+    ) -> Option<Terms> {
+        let (Some(rules), Some(id)) = (&self.policy.rules, asks.target.value()) else {
+            return Some(Terms::default());
+        };
+        match self.judge(now, (rules, asks.from), id, asks.relay) {
+            Ok(terms) => Some(terms),
+            Err(said) => {
+                self.refuse(now, asks.via, DropReason::Denied, effects);
+                reply(effects, asks.via, Reply::Denied { said, relay: asks.relay });
+                None
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        now: Time,
+        (rules, from): (&Rules, IpAddr),
+        id: &PeerId,
+        relay: bool,
+    ) -> Result<Terms, Box<str>> {
+        let here = Prefix::of(from);
+        let is_there = |id: &PeerId| {
+            let contact = self.registry.peer(id).and_then(|peer| peer.present(now));
+            contact.is_some_and(|contact| contact.from.prefix() == here)
+        };
+        let decision = rules.decide(&Dial {
+            from: Some(from),
+            user: None,
+            to: id,
+            to_ip: self.registry.found(id).and_then(Peer::last_ip),
+            at: At::Unix(self.unix_secs(now)),
+            is_there: &is_there,
+        });
+        match decision.outcome {
+            Ok(terms) if relay && terms.only == Only::Direct => {
+                Err(decision.say.unwrap_or(DIRECT_ONLY).into())
+            }
+            outcome => outcome.map_err(Box::from),
+        }
+    }
+
+    /// Refuses an initiator for whom only the relay is left, if that is not for it (C181).
+    pub(super) fn bars_relay(
+        &mut self,
+        now: Time,
+        (via, terms): (Via, Terms),
+        effects: &mut Effects,
+    ) -> bool {
+        let bars = terms.only == Only::Direct;
+        if bars {
+            self.refuse(now, via, DropReason::Denied, effects);
+            reply(effects, via, Reply::Denied { said: DIRECT_ONLY.into(), relay: false });
+        }
+        bars
+    }
+
+    /// Keeps a target's answer from its initiator, who is told why, if the path it offers is not
+    /// one it may go (C181).
+    pub(super) fn withholds(
+        &mut self,
+        (conn, terms): (Conn, Terms),
+        offers_relay: bool,
+        effects: &mut Effects,
+    ) -> bool {
+        let said = match (terms.only, offers_relay) {
+            (Only::Direct, true) => DIRECT_ONLY,
+            (Only::Relay, false) => RELAY_ONLY,
+            _ => return false,
+        };
+        self.counters.count(DropReason::Denied);
+        reply(effects, Via::Stream(conn), Reply::Denied { said: said.into(), relay: false });
+        true
+    }
+}
+
+impl Terms {
+    /// What the target is told of permissions; 0 for nothing.
+    pub(super) const fn permissions(self) -> u64 {
+        self.permissions
+    }
+
+    /// Whether no direct path is to be tried.
+    pub(super) fn is_relay_only(self) -> bool {
+        self.only == Only::Relay
+    }
+}
