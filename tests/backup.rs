@@ -30,8 +30,15 @@ const CROWDS: usize = 4;
 /// Damaged backups that are given to the program.
 const DAMAGED: u64 = 90;
 const RESTORES_KILLED: u64 = 12;
-const FILES: [&str; 6] =
-    ["id_ed25519", "id_ed25519.pub", "banned.txt", "blacklist.txt", "blocklist.txt", OLD_KEY];
+const FILES: [&str; 7] = [
+    "id_ed25519",
+    "id_ed25519.pub",
+    "banned.txt",
+    "blacklist.txt",
+    "blocklist.txt",
+    "rules.conf",
+    OLD_KEY,
+];
 const OLD_KEY: &str = "id_ed25519.old";
 
 /// A directory of its own, gone when dropped.
@@ -56,6 +63,7 @@ impl Folder {
         succeeded(&hbb(&["keygen", "--data", text(&data)]));
         fs::write(data.join("banned.txt"), "# c\n192.0.2.1\n\n").unwrap();
         fs::write(data.join("blocklist.txt"), "198.51.100.0/24").unwrap();
+        fs::write(data.join("rules.conf"), "deny to=123456789\n").unwrap();
         let lines: String = (0..devices).map(|number| device(name, number)).collect();
         fs::write(self.at("lines"), lines).unwrap();
         succeeded(&hbb(&["import", text(&self.at("lines")), "--data", text(&data)]));
@@ -195,7 +203,7 @@ fn all_that_is_there_comes_back_as_it_was() {
     let (file, settings) = (folder.at("backup"), folder.at("hbb.conf"));
     fs::write(&settings, format!("--data {}\n# \u{fc}\n--max-peers 400", text(&data))).unwrap();
     let written = hbb(&["backup", text(&file), "--flags", text(&settings)]);
-    assert!(succeeded(&written).contains("banned.txt, blocklist.txt, flags, 300 devices"));
+    assert!(succeeded(&written).contains("banned.txt, blocklist.txt, rules.conf, flags, 300"));
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     refused(&hbb(&["backup", text(&file), "--data", text(&data)]), 2, "--force");
 
@@ -317,12 +325,29 @@ fn of_a_damaged_backup_nothing_is_restored() {
         assert!(tree(&data) == before, "seed {seed}");
     }
     let text = String::from_utf8(whole.clone()).unwrap();
-    let newer = text.replacen("backup 1", "backup 2", 1);
-    refused(&restore(newer.as_bytes(), false), 3, "the form 2, of a newer version");
+    let newer = text.replacen("backup 2", "backup 3", 1);
+    refused(&restore(newer.as_bytes(), false), 3, "the form 3, of a newer version");
     refused(&restore(&[&whole[..], b"x"].concat(), false), 3, "damaged");
     refused(&restore(b"SQLite format 3", false), 3, "no backup");
     assert!(tree(&data) == before);
     succeeded(&restore(&whole, true));
+}
+
+#[test]
+fn a_backup_without_rules_leaves_those_that_are_there() {
+    let folder = Folder::new("rules");
+    let data = folder.server("data", 2);
+    fs::remove_file(data.join("rules.conf")).unwrap();
+    let whole = succeeded(&hbb(&["backup", "-", "--data", text(&data)]));
+    // As the version before wrote them; the sum is of the text.
+    let (body, _) = whole.rsplit_once("@sha1 ").unwrap();
+    let body = body.replacen("backup 2", "backup 1", 1);
+    let sum = sha1_smol::Sha1::from(&body).digest();
+    let file = folder.at("backup");
+    fs::write(&file, format!("{body}@sha1 {sum}\n")).unwrap();
+    fs::write(data.join("rules.conf"), "deny\n").unwrap();
+    succeeded(&hbb(&["restore", text(&file), "--data", text(&data), "--force"]));
+    assert_eq!(fs::read(data.join("rules.conf")).unwrap(), b"deny\n");
 }
 
 #[test]

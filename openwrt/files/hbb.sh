@@ -114,7 +114,7 @@ data_is_ours() { # DIR
 		[ -e "$entry" ] || continue
 		case "${entry##*/}" in
 		id_ed25519* | hbb.store* | .hbb-check) ;;
-		banned.txt* | blacklist.txt | blocklist.txt) ;;
+		banned.txt* | blacklist.txt | blocklist.txt | rules.conf) ;;
 		*)
 			say err "data $1 holds other things, such as ${entry##*/}; name an empty directory"
 			return 1

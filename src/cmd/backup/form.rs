@@ -14,23 +14,28 @@ use hbb_core::base::limits::LIST_BYTES_MAX;
 use hbb_core::base::peer::{Record, RecordState};
 
 /// The files that may be in it, in this order: all but the last are of the server's directory.
-pub(super) const FILES: [&str; 7] = [
+pub(super) const FILES: [&str; 8] = [
     "id_ed25519",
     "id_ed25519.pub",
     "banned.txt",
     "blacklist.txt",
     "blocklist.txt",
+    "rules.conf",
     "id_ed25519.old",
     "flags",
 ];
 /// The place of the settings in that list.
 pub(super) const FLAGS: usize = FILES.len() - 1;
-/// That of the key before, whose file ends the lists.
+/// That of the key before.
 pub(super) const OLD_KEY: usize = FLAGS - 1;
+/// That of the rules, which end the lists.
+pub(super) const RULES: usize = OLD_KEY - 1;
 /// What stands before the version.
 const MAGIC: &str = "hbb backup ";
-/// The version that is written and read.
-const VERSION: &str = "1";
+/// The version that is written, and read.
+const VERSION: &str = "2";
+/// The one before, which knew no rules, and is read too.
+const WITHOUT_RULES: &str = "1";
 /// What begins the name of a part.
 const NAME: char = '@';
 /// What begins a line of it.
@@ -244,7 +249,7 @@ impl Reader {
 
 fn check_version(line: &str) -> Result<(), Exit> {
     match line.strip_prefix(MAGIC) {
-        Some(VERSION) => Ok(()),
+        Some(VERSION | WITHOUT_RULES) => Ok(()),
         Some(other) if other.parse::<u32>().is_ok() => Err(Exit::unusable(format!(
             "This backup has the form {other}, of a newer version of hbb; this one reads \
              {VERSION}. Restore it with that version. Nothing was changed."

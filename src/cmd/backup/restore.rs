@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, print};
 use super::super::store::{self, STORE_FILE};
-use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, read};
+use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
 use super::{MODE, STDIO};
 use crate::cli::{RestoreFlags, ServeFlags};
 use crate::file::{draft_of, open_file, publish, sync_folder};
@@ -25,7 +25,7 @@ const FILLING: &str = "hbb.restore.new";
 /// The folder when all is in it.
 const WHOLE: &str = "hbb.restore";
 /// Permissions of the key files and the lists.
-const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, MODE];
+const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, 0o640, MODE];
 /// Longest text of a key or of settings.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
@@ -208,8 +208,9 @@ impl Staging {
         self.commit()?;
         self.store = None;
         let owner = fs::metadata(&self.data)?;
-        for (number, name) in FILES.into_iter().enumerate().take(OLD_KEY).skip(2) {
-            // A list that was not there then is empty now.
+        for (number, name) in FILES.into_iter().enumerate().take(RULES).skip(2) {
+            // A list that was not there then is empty now; without rules everybody may dial, so
+            // that those there are stay.
             if !counts.has(number) && is_at(&self.data, name) {
                 self.take(Item::File(number))?;
                 self.close()?;
