@@ -7,6 +7,7 @@ use super::access::attempts::Then;
 use super::access::password::{HashJob, Hashed, Stored};
 use super::access::totp;
 use super::access::users::{User, is_name};
+use super::books::{BookCommand, BookTold};
 use super::call::Changes;
 use super::{Accounts, Effects, Whom};
 use crate::base::conn::SaveRank;
@@ -48,6 +49,8 @@ pub enum Command {
     Totp(String, bool),
     /// All accounts.
     List,
+    /// Something about address books.
+    Book(BookCommand),
 }
 
 /// What an operator is told.
@@ -59,6 +62,8 @@ pub enum Told {
     Totp(String),
     /// All accounts, by name.
     Users(Vec<UserRow>),
+    /// What there is to say of address books.
+    Book(BookTold),
     /// Why nothing was done.
     Refused(String),
 }
@@ -125,6 +130,7 @@ impl Accounts {
                 self.user(&name)?;
                 self.tokens.take_all(&mut changes, |token| token.user == name);
                 self.users.put(&name, None, &mut changes);
+                self.books.forget_user(&name, &mut changes);
                 Told::Done("The user was removed, and is logged out everywhere.")
             }
             Command::Disable(name, is_disabled) => {
@@ -155,9 +161,16 @@ impl Accounts {
                     false => Told::Done("The password alone is enough from now on."),
                 }
             }
+            Command::Book(command) => self.book(&command, &mut changes)?,
             Command::List => Told::Users(self.user_rows()),
         };
         Ok(Some((told, changes)))
+    }
+
+    fn book(&mut self, command: &BookCommand, changes: &mut Changes) -> Result<Told, String> {
+        command.user().map(|name| self.user(name)).transpose()?;
+        let told = self.books.obey(command, changes);
+        told.map(Told::Book).map_err(|refusal| refusal.text().into())
     }
 
     fn user(&self, name: &str) -> Result<User, String> {

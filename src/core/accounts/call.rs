@@ -52,6 +52,12 @@ impl<'a> Call<'a> {
         let (token, body) = (call.token.as_deref(), &*call.body);
         Self { method: call.method, path, query, token, body, source }
     }
+
+    /// The value of a name in the query, as it is written there.
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
 }
 
 /// Who calls: the user whose token is good.

@@ -1,9 +1,10 @@
 //! Who has an account, who is logged in, and what users and operators may ask: a pure machine that
 //! knows no socket, clock, file or thread. Calls of the API come in, answers and changes of rows go
-//! out; a change is answered when it is durable. C165-C174.
+//! out; a change is answered when it is durable. C165-C179.
 
 mod access;
 mod admin;
+pub mod books;
 pub mod call;
 mod router;
 mod row;
@@ -27,6 +28,7 @@ pub use access::password::{HashJob, Hashed};
 use access::tokens::{TOKEN_KEY, Tokens};
 use access::users::{USER_KEY, Users};
 pub use admin::{Command, Told, UserRow};
+use books::{BOOK_KEY, Books};
 use call::{Answer, Call, Changes, Who};
 
 /// What happens to the accounts.
@@ -116,6 +118,7 @@ pub struct Accounts {
     users: Users,
     tokens: Tokens,
     logins: Logins,
+    books: Books,
     secrets: Secrets,
     saving: Table<Ticket, Saving>,
     tickets: u64,
@@ -130,6 +133,7 @@ impl Accounts {
             users: Users::new(limits.users, seed),
             tokens: Tokens::new(seed),
             logins: Logins::new(seed),
+            books: Books::new(limits.books, seed),
             secrets: Secrets::new(entropy),
             saving: Table::new(SAVES_WAITING_MAX, seed),
             tickets: 0,
@@ -143,6 +147,7 @@ impl Accounts {
         match key.split_first() {
             Some((&USER_KEY, name)) => self.users.load(name, value),
             Some((&TOKEN_KEY, hash)) => self.tokens.load(hash, value),
+            Some((&BOOK_KEY, book)) => self.books.load(book, value),
             _ => false,
         }
     }
@@ -150,6 +155,7 @@ impl Accounts {
     /// Changes limits. Nothing is lost, also where one is lower than before.
     pub fn reconfigure(&mut self, limits: AccountLimits) {
         self.users.set_limit(limits.users);
+        self.books.set_limits(limits.books);
         self.limits = limits;
     }
 

@@ -6,6 +6,8 @@ use super::call::{Answer, Call, Changes, Method};
 use super::{Accounts, CLOCK, Effects};
 use crate::base::time::Time;
 
+/// The first word of calls of address books.
+const BOOKS: &str = "ab";
 /// What every path begins with.
 const BEGIN: &str = "/api/";
 
@@ -39,7 +41,7 @@ impl Accounts {
     ) -> Answer {
         let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
         let shown = call.token.unwrap_or_default();
-        let Self { users, tokens, .. } = self;
+        let Self { users, tokens, books, .. } = self;
         let who = tokens.get(shown, now_secs).and_then(|token| users.who(&token.user));
         let Some(who) = who else { return Answer::status(401) };
         match (call.method, path) {
@@ -51,6 +53,7 @@ impl Accounts {
                 tokens.take(shown, changes);
                 Answer::empty()
             }
+            _ if first(path) == BOOKS => books.call(&who, call, changes),
             _ => Answer::status(404),
         }
     }
@@ -58,6 +61,9 @@ impl Accounts {
 
 /// Whether a call of this path must show a token.
 fn is_of_users(path: &str) -> bool {
-    let first = path.split('/').next().unwrap_or_default();
-    matches!(first, "currentUser" | "logout")
+    matches!(first(path), "currentUser" | "logout" | BOOKS)
+}
+
+fn first(path: &str) -> &str {
+    path.split('/').next().unwrap_or_default()
 }

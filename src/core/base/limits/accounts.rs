@@ -2,6 +2,8 @@
 
 use static_assertions::const_assert;
 
+use super::BookLimits;
+
 /// Most users any setting allows.
 pub const USERS_CEILING: usize = 4_096;
 /// Longest name of a user or a group.
@@ -59,11 +61,13 @@ pub struct AccountLimits {
     pub users: usize,
     /// Memory that the hash of a password takes, in KiB.
     pub password_kib: u32,
+    /// What address books may take.
+    pub books: BookLimits,
 }
 
 impl Default for AccountLimits {
     /// Those of a small router.
     fn default() -> Self {
-        Self { users: 64, password_kib: 7 * 1024 }
+        Self { users: 64, password_kib: 7 * 1024, books: BookLimits::of(0) }
     }
 }

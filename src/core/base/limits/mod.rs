@@ -3,12 +3,16 @@
 
 #[cfg(feature = "accounts")]
 mod accounts;
+#[cfg(feature = "accounts")]
+mod books;
 mod machine;
 
 use static_assertions::const_assert;
 
 #[cfg(feature = "accounts")]
 pub use accounts::*;
+#[cfg(feature = "accounts")]
+pub use books::*;
 #[cfg(not(feature = "testing"))]
 pub(crate) use machine::*;
 #[cfg(feature = "testing")]

@@ -1,0 +1,100 @@
+//! The two calls of clients that know one book: all of it, and all of it anew. They act on the
+//! user's personal book, which a new client sees, too. Protocol §9.4; C179.
+
+use alloc::string::String;
+
+use super::super::call::{Changes, Who};
+use super::book::{Book, Tag};
+use super::entry::{Entry, id_of};
+use super::{Books, Refusal};
+use crate::base::json::{Value, Writer, escape};
+use crate::base::limits::{BOOK_NAME_BYTES_MAX, BOOK_TAGS_MAX};
+
+/// Longest text that tells the colours of tags.
+const COLOURS_BYTES_MAX: usize = BOOK_TAGS_MAX * (BOOK_NAME_BYTES_MAX + 32);
+
+impl Books {
+    /// The personal book in one text: JSON within a string of JSON.
+    pub(super) fn whole(&self, who: &Who<'_>) -> String {
+        let empty = Book::default();
+        let book = self.own(who).unwrap_or(&empty);
+        let mut out = String::from("{\"data\":\"");
+        let mut add = |json: &str| escape(&mut out, json, false);
+        add("{\"tags\":");
+        let mut names = Writer::default();
+        names.open('[');
+        book.tags.iter().for_each(|tag| names.text(&tag.name));
+        names.close(']');
+        add(&names.into_text());
+        add(",\"peers\":[");
+        for (at, entry) in book.entries().iter().enumerate() {
+            let mut shown = Writer::default();
+            entry.show(&mut shown);
+            add(if at == 0 { "" } else { "," });
+            add(&shown.into_text());
+        }
+        // The colours are JSON within a string once more.
+        let mut colours = Writer::default();
+        colours.open('{');
+        for tag in &book.tags {
+            colours.name(&tag.name);
+            colours.number(tag.colour.into());
+        }
+        colours.close('}');
+        let mut last = Writer::default();
+        last.text(&colours.into_text());
+        add("],\"tag_colors\":");
+        add(&last.into_text());
+        add("}");
+        out.push_str("\"}");
+        out
+    }
+
+    /// Takes the personal book as a client has it. What old clients do not know of a peer stays;
+    /// what is as it was is not written again.
+    pub(super) fn replace_whole(
+        &mut self,
+        who: &Who<'_>,
+        body: Value<'_>,
+        changes: &mut Changes,
+    ) -> Result<String, Refusal> {
+        let data = body.text_of("data").ok_or(Refusal::Malformed)?;
+        let data = if data.trim().is_empty() { "{}" } else { &*data };
+        let data = Value::parse(data).map_err(|_| Refusal::Malformed)?;
+        let mut next = match self.own(who) {
+            Some(book) => book.clone(),
+            None => Book::new(&self.new_guid(), who.name, ""),
+        };
+        retag_whole(&mut next, data)?;
+        next.clear();
+        let known = self.own(who);
+        for said in data.get("peers").into_iter().flat_map(Value::items) {
+            let known = known.and_then(|book| book.entry(&id_of(said).ok()?));
+            next.put(Entry::new(said, known)?);
+            if next.entries().len() > self.limits.entries {
+                return Err(Refusal::BookFull);
+            }
+        }
+        self.settle(next, changes)?;
+        Ok(String::new())
+    }
+}
+
+/// The tags that are named, with the colours that are told or that they had.
+fn retag_whole(book: &mut Book, data: Value<'_>) -> Result<(), Refusal> {
+    let told = data.text_of("tag_colors").unwrap_or_default();
+    if told.len() > COLOURS_BYTES_MAX {
+        return Err(Refusal::TooMany);
+    }
+    let told = Value::parse(&told).ok();
+    let before = core::mem::take(&mut book.tags);
+    let tags = data.get("tags").into_iter().flat_map(Value::items).filter_map(Value::text);
+    for name in tags {
+        let had = before.iter().find(|tag| *tag.name == *name).map(|tag| tag.colour.into());
+        let colour = told.and_then(|told| told.get(&name)?.number()).or(had);
+        book.put_tag(Tag::new(&name, colour)?);
+        // Before there are so many that it takes long to find one.
+        book.fits()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Entries as a table (CSV, RFC 4180), as spreadsheets read and write it. A cell that one of them
+//! would take for a formula has an apostrophe before it, there and back. C178.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Refusal;
+use super::entry::Entry;
+use crate::base::json::Writer;
+
+/// The first row of a table that is written; one that is read has some of these, in any order.
+const COLUMNS: [&str; 14] = [
+    "id",
+    "alias",
+    "tags",
+    "note",
+    "username",
+    "hostname",
+    "platform",
+    "hash",
+    "password",
+    "forceAlwaysRelay",
+    "rdpPort",
+    "rdpUsername",
+    "loginName",
+    "device_group_name",
+];
+/// The column of several words, and what stands between them.
+const TAGS: &str = "tags";
+const BETWEEN_TAGS: char = ';';
+/// How a formula begins; and what is written before it.
+const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', APOSTROPHE];
+const APOSTROPHE: char = '\'';
+
+/// All entries.
+pub(super) fn table(entries: &[Entry]) -> String {
+    let mut text = COLUMNS.join(",");
+    text.push_str("\r\n");
+    for entry in entries {
+        for (at, column) in COLUMNS.into_iter().enumerate() {
+            text.push_str(if at == 0 { "" } else { "," });
+            let value = entry.value();
+            match column {
+                TAGS => {
+                    let tags: Vec<_> = entry.tags().collect();
+                    cell(&mut text, &tags.join(";"));
+                }
+                _ => cell(&mut text, &value.text_of(column).unwrap_or_default()),
+            }
+        }
+        text.push_str("\r\n");
+    }
+    text
+}
+
+fn cell(text: &mut String, value: &str) {
+    let formula = if value.starts_with(FORMULA) { "'" } else { "" };
+    if value.contains([',', ';', '"', '\r', '\n', '\t']) || !formula.is_empty() {
+        text.push_str(&["\"", formula, &value.replace('"', "\"\""), "\""].concat());
+    } else {
+        text.push_str(value);
+    }
+}
+
+/// The entries of a table, as a list of JSON.
+pub(super) fn rows(text: &str) -> Result<String, Refusal> {
+    let head = text.lines().next().unwrap_or_default();
+    // Where a comma stands in numbers, spreadsheets write another sign.
+    let sign = [',', ';', '\t'].into_iter().max_by_key(|sign| head.matches(*sign).count());
+    let mut cells = Cells { rest: text, sign: sign.unwrap_or(','), is_last: false };
+    let mut columns = Vec::new();
+    while !cells.is_last {
+        let name = cells.next().ok_or(Refusal::Malformed)?;
+        let name = name.trim();
+        let known = COLUMNS.into_iter().find(|column| column.eq_ignore_ascii_case(name));
+        columns.push(known.ok_or(Refusal::NoColumn)?);
+    }
+    let mut writer = Writer::default();
+    writer.open('[');
+    while !cells.rest.is_empty() {
+        cells.is_last = false;
+        row(&mut writer, &columns, &mut cells)?;
+    }
+    writer.close(']');
+    Ok(writer.into_text())
+}
+
+fn row(writer: &mut Writer, columns: &[&str], cells: &mut Cells<'_>) -> Result<(), Refusal> {
+    let mut values = Vec::with_capacity(columns.len());
+    while !cells.is_last {
+        values.push(cells.next().ok_or(Refusal::Malformed)?);
+        if values.len() > columns.len() {
+            return Err(Refusal::Malformed);
+        }
+    }
+    // A row of nothing is an empty line.
+    if values.iter().all(|value| value.is_empty()) {
+        return Ok(());
+    }
+    writer.open('{');
+    for (column, value) in columns.iter().zip(&values) {
+        writer.name(column);
+        if *column != TAGS {
+            writer.text(value);
+            continue;
+        }
+        writer.open('[');
+        let tags = value.split(BETWEEN_TAGS).map(str::trim).filter(|tag| !tag.is_empty());
+        tags.for_each(|tag| writer.text(tag));
+        writer.close(']');
+    }
+    writer.close('}');
+    Ok(())
+}
+
+/// What is left of a table.
+struct Cells<'a> {
+    rest: &'a str,
+    sign: char,
+    /// Whether the cell that was read last ends its row.
+    is_last: bool,
+}
+
+impl Cells<'_> {
+    /// The next cell; None if its quotes are wrong.
+    fn next(&mut self) -> Option<String> {
+        let mut value = String::new();
+        if let Some(inner) = self.rest.strip_prefix('"') {
+            self.rest = inner;
+            loop {
+                let (part, behind) = self.rest.split_once('"')?;
+                value.push_str(part);
+                self.rest = behind;
+                match behind.strip_prefix('"') {
+                    Some(more) => {
+                        value.push('"');
+                        self.rest = more;
+                    }
+                    None => break,
+                }
+            }
+        } else {
+            let end = self.rest.find([self.sign, '\r', '\n']).unwrap_or(self.rest.len());
+            let (part, behind) = self.rest.split_at_checked(end)?;
+            value.push_str(part);
+            self.rest = behind;
+        }
+        self.end()?;
+        Some(value.strip_prefix(APOSTROPHE).map(String::from).unwrap_or(value))
+    }
+
+    /// Passes over what stands behind a cell.
+    fn end(&mut self) -> Option<()> {
+        if let Some(rest) = self.rest.strip_prefix(self.sign) {
+            self.rest = rest;
+            return Some(());
+        }
+        self.is_last = true;
+        let ends = ["\r\n", "\n", "\r"].into_iter();
+        let rest = ends.filter_map(|end| self.rest.strip_prefix(end)).next();
+        match rest {
+            Some(rest) => self.rest = rest,
+            None => self.rest.is_empty().then_some(())?,
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,286 @@
+//! Every bound at its limit and one beyond, what the store holds damaged, and tables of
+//! spreadsheets. C178, C179.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use super::super::{Book, BookCommand, BookTold, Books, Refusal, Rule};
+use super::{LIMITS, Server, legacy};
+use crate::accounts::call::Method::{Get, Post, Put};
+use crate::base::limits::*;
+use crate::base::table::Seed;
+
+const SMALL: BookLimits = BookLimits { entries: 10, book_bytes: 4_000, all_bytes: 10_000 };
+
+fn peer(id: usize) -> String {
+    format!(r#"{{"id":"{id}"}}"#)
+}
+
+#[test]
+fn c178_a_book_takes_so_many_entries_by_every_way() {
+    let mut server = Server::with(SMALL);
+    let guid = server.guid("alice");
+    let add = format!("ab/peer/add/{guid}");
+    for id in 0..10 {
+        server.done("alice", Post, &add, &peer(id));
+    }
+    assert_eq!(server.refused("alice", Post, &add, &peer(10)), 413);
+    server.done("alice", Post, &add, r#"{"id":"9","alias":"the same"}"#);
+    let book = |count| {
+        let peers: Vec<_> = (0..count).map(peer).collect();
+        legacy(&[], &peers.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    server.done("alice", Post, "ab", &book(10));
+    assert_eq!(server.refused("alice", Post, "ab", &book(11)), 413);
+    let csv = |count| {
+        let rows: String = (0..count)
+            .map(|id| {
+                format!(
+                    "{id}
+"
+                )
+            })
+            .collect();
+        [
+            "id
+", &rows,
+        ]
+        .concat()
+    };
+    let mut import =
+        |count: usize| server.obey(&BookCommand::Import("alice".into(), csv(count), true));
+    assert_eq!((import(10), import(11)), (Ok(BookTold::Imported(10)), Err(Refusal::BookFull)));
+    // What is above a limit that was lowered stays, and may shrink.
+    server.books.set_limits(BookLimits { entries: 2, book_bytes: 1, all_bytes: 1 });
+    assert_eq!(server.refused("alice", Post, &add, &peer(10)), 413);
+    server.done("alice", super::Delete, &format!("ab/peer/{guid}"), r#"["9","8"]"#);
+    assert_eq!(server.refused("alice", Post, &add, &peer(8)), 413);
+}
+
+#[test]
+fn c178_a_book_and_all_books_take_so_many_bytes() {
+    let mut server = Server::with(SMALL);
+    let filled = |server: &mut Server, user: &str, bytes: usize| {
+        let guid = server.guid(user);
+        let used = server.books.books.iter().find(|book| *book.owner == *user).unwrap().bytes();
+        let fixed = r#"{"id":"1","x":""}"#.len() + ENTRY_BYTES_FIXED;
+        let mut left = bytes - used;
+        let mut id = 0;
+        while left > 0 {
+            // The last one takes what is left.
+            let next = if left > 2_000 { 1_000 } else { left };
+            let text = "x".repeat(next - fixed);
+            let body = format!(r#"{{"id":"{id}","x":"{text}"}}"#);
+            server.done(user, Post, &format!("ab/peer/add/{guid}"), &body);
+            (left, id) = (left - next, id + 1);
+        }
+        guid
+    };
+    let guid = filled(&mut server, "alice", 4_000);
+    let more = r#"{"id":"0","alias":"a"}"#;
+    assert_eq!(server.refused("alice", Put, &format!("ab/peer/update/{guid}"), more), 413);
+    assert_eq!(
+        server.refused("alice", Post, &format!("ab/tag/add/{guid}"), r#"{"name":"a"}"#),
+        413
+    );
+    filled(&mut server, "bob", 4_000);
+    let guid = filled(&mut server, "carol", 2_000);
+    assert_eq!(server.refused("carol", Put, &format!("ab/peer/update/{guid}"), more), 413);
+    server.done("carol", Put, &format!("ab/peer/update/{guid}"), r#"{"id":"0","x":""}"#);
+    server.done("alice", Post, "ab", &legacy(&[], &[]));
+    server.done("carol", Put, &format!("ab/peer/update/{guid}"), more);
+}
+
+#[test]
+fn c178_a_call_an_entry_and_names_have_their_lengths() {
+    let mut server = Server::new();
+    let guid = server.guid("alice");
+    let add = format!("ab/peer/add/{guid}");
+    let with = |len: usize| {
+        let frame = r#"{"id":"1","note":""}"#;
+        format!(r#"{{"id":"1","note":"{}"}}"#, "x".repeat(len - frame.len()))
+    };
+    server.done("alice", Post, &add, &with(ENTRY_BYTES_MAX));
+    for long in [ENTRY_BYTES_MAX + 1, 5 * ENTRY_BYTES_MAX, BOOK_CALL_BYTES_MAX + 1] {
+        assert_eq!(server.refused("alice", Post, &add, &with(long)), 413);
+    }
+    let body = |len: usize| format!("[{}]", " ".repeat(len - 2));
+    let delete = format!("ab/peer/{guid}");
+    server.done("alice", super::Delete, &delete, &body(BOOK_CALL_BYTES_MAX));
+    assert_eq!(
+        server.refused("alice", super::Delete, &delete, &body(BOOK_CALL_BYTES_MAX + 1)),
+        413
+    );
+    let whole = |len: usize| [r#"{"data":"{}"}"#, &" ".repeat(len - 13)].concat();
+    server.done("alice", Post, "ab", &whole(LIMITS.book_bytes));
+    assert_eq!(server.refused("alice", Post, "ab", &whole(LIMITS.book_bytes + 1)), 413);
+
+    let id = |len: usize| format!(r#"{{"id":"{}"}}"#, "1".repeat(len));
+    server.done("alice", Post, &add, &id(ENTRY_ID_BYTES_MAX));
+    assert_eq!(server.refused("alice", Post, &add, &id(ENTRY_ID_BYTES_MAX + 1)), 400);
+    let tag = |len: usize| format!(r#"{{"name":"{}"}}"#, "t".repeat(len));
+    let add = format!("ab/tag/add/{guid}");
+    server.done("alice", Post, &add, &tag(BOOK_NAME_BYTES_MAX));
+    assert_eq!(server.refused("alice", Post, &add, &tag(BOOK_NAME_BYTES_MAX + 1)), 400);
+
+    let name = |len: usize| BookCommand::Add(["alice/", &"n".repeat(len)].concat());
+    server.obey(&name(BOOK_NAME_BYTES_MAX)).unwrap();
+    assert_eq!(server.obey(&name(BOOK_NAME_BYTES_MAX + 1)), Err(Refusal::NotAName));
+    assert_eq!(server.obey(&name(BOOK_NAME_BYTES_MAX)), Err(Refusal::TakenName));
+    for bad in ["/x", "alice/", "alice/a\u{202e}b", ""] {
+        assert_eq!(server.obey(&BookCommand::Add(bad.into())), Err(Refusal::NotAName), "{bad}");
+    }
+    let note = |len: usize| BookCommand::Note("alice".into(), "n".repeat(len));
+    server.obey(&note(BOOK_NOTE_BYTES_MAX)).unwrap();
+    assert_eq!(server.obey(&note(BOOK_NOTE_BYTES_MAX + 1)), Err(Refusal::NotAName));
+}
+
+#[test]
+fn c178_there_are_so_many_tags_shares_and_books() {
+    let mut server = Server::new();
+    let guid = server.guid("alice");
+    let add = format!("ab/tag/add/{guid}");
+    for tag in 0..BOOK_TAGS_MAX {
+        server.done("alice", Post, &add, &format!(r#"{{"name":"{tag}"}}"#));
+    }
+    assert_eq!(server.refused("alice", Post, &add, r#"{"name":"more"}"#), 413);
+    server.done("alice", Post, &add, r#"{"name":"0","color":3}"#);
+    let names: Vec<_> = (0..=BOOK_TAGS_MAX).map(|tag| tag.to_string()).collect();
+    let tags: Vec<_> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    server.done("alice", Post, "ab", &legacy(&tags[1..], &[]));
+    assert_eq!(server.refused("alice", Post, "ab", &legacy(&tags, &[])), 413);
+
+    server.obey(&BookCommand::Add("alice/x".into())).unwrap();
+    let share = |with: String| BookCommand::Share("alice/x".into(), with, Some(Rule::Read));
+    for user in 0..BOOK_SHARES_MAX {
+        server.obey(&share(format!("user{user}"))).unwrap();
+    }
+    assert_eq!(server.obey(&share("more".into())), Err(Refusal::TooMany));
+    server.obey(&share("user1".into())).unwrap();
+    for (with, refusal) in [("", Refusal::NotAName), ("@", Refusal::NotAName)] {
+        assert_eq!(server.obey(&share(with.into())), Err(refusal));
+    }
+    let personal = BookCommand::Share("alice".into(), "bob".into(), Some(Rule::Read));
+    assert_eq!(server.obey(&personal), Err(Refusal::Personal));
+    let unshare = BookCommand::Share("alice/x".into(), "nobody".into(), None);
+    assert_eq!(server.obey(&unshare), Err(Refusal::NotShared));
+
+    let mut server = Server::new();
+    for user in 0..BOOKS_MAX {
+        server.books.books.push(Book::new(&format!("{user:04}"), &user.to_string(), ""));
+    }
+    assert_eq!(server.books.books.len(), BOOKS_MAX);
+    let mut changes = super::Changes::default();
+    assert_eq!(
+        server.books.obey(&BookCommand::Add("a".into()), &mut changes),
+        Err(Refusal::TooMany)
+    );
+    assert!(changes.is_empty());
+}
+
+#[test]
+fn c178_what_would_take_long_is_refused_before_it_does() {
+    let mut server = Server::new();
+    let many = |one: &str, len: usize| {
+        let mut list = one.repeat(len / one.len() / 2);
+        list.pop();
+        list
+    };
+    // A book of as many entries, tags and colours as its bytes allow.
+    let bytes = LIMITS.book_bytes / 2;
+    let peers = (0..bytes / 16).map(peer).collect::<Vec<_>>().join(",");
+    let books = [
+        format!(r#"{{"peers":[{peers}]}}"#),
+        format!(
+            r#"{{"tags":[{}]}}"#,
+            (0..bytes / 10).map(|at| format!("\"{at}\"")).collect::<Vec<_>>().join(",")
+        ),
+        format!(r#"{{"tags":["a"],"tag_colors":"{}"}}"#, many("x ", bytes)),
+        format!(r#"{{"peers":[{{"id":"1",{}}}]}}"#, many("\"a\":1,", bytes)),
+    ];
+    for book in books {
+        let mut body = super::Writer::default();
+        body.open('{');
+        body.member("data", &book);
+        body.close('}');
+        let body = body.into_text();
+        assert!(body.len() > LIMITS.book_bytes / 16 && body.len() <= LIMITS.book_bytes);
+        assert_eq!(server.refused("alice", Post, "ab", &body), 413, "{}", &book[..40]);
+    }
+}
+
+#[test]
+fn c178_rows_that_are_damaged_are_left_out() {
+    let mut server = Server::new();
+    let guid = server.shared("bob", Rule::Read);
+    server.done("alice", Post, &format!("ab/peer/add/{guid}"), r#"{"id":"1","tags":["t"]}"#);
+    server.done("alice", Post, &format!("ab/tag/add/{guid}"), r#"{"name":"t","color":1}"#);
+    let mut left_out = 0;
+    for (key, value) in &server.rows {
+        for at in 0..value.len() {
+            let mut books = Books::new(LIMITS, Seed(3, 4));
+            let mut value = value.clone();
+            value[at] ^= 0x20;
+            for (other, own) in &server.rows {
+                let value = if other == key { &value } else { own };
+                left_out += usize::from(!books.load(&other[1..], Some(value)));
+            }
+        }
+        for cut in 0..value.len() {
+            assert!(!Books::new(LIMITS, Seed(3, 4)).load(&key[1..], Some(&value[..cut])));
+        }
+    }
+    assert!(left_out > 50, "{left_out}");
+    let mut books = Books::new(LIMITS, Seed(3, 4));
+    for key in [&b""[..], b"/", b"\xff", b"1/2/3", b"x/1"] {
+        for value in [None, Some(&b""[..]), Some(b"\xff"), Some(b"{}")] {
+            assert!(!books.load(key, value), "{key:?} {value:?}");
+        }
+    }
+}
+
+#[test]
+fn c178_a_table_comes_back_as_it_was() {
+    let mut server = Server::new();
+    let guid = server.guid("alice");
+    for peer in [
+        r#"{"id":"1","alias":"=1+1","note":"a \"b\", c;\nd","tags":["x","y z"],"hash":"+a="}"#,
+        r#"{"id":"2","alias":"'","hostname":"ä","forceAlwaysRelay":"true"}"#,
+    ] {
+        server.done("alice", Post, &format!("ab/peer/add/{guid}"), peer);
+    }
+    let before = server.rows.clone();
+    let Ok(BookTold::Entries(table)) = server.obey(&BookCommand::Export("alice".into(), false))
+    else {
+        panic!()
+    };
+    assert!(table.starts_with("id,alias,tags,note,"), "{table}");
+    assert!(table.contains("\"'=1+1\",\"x;y z\",\"a \"\"b\"\", c;\nd\""), "{table}");
+    let Ok(BookTold::Entries(json)) = server.obey(&BookCommand::Export(guid, true)) else {
+        panic!()
+    };
+    for text in [table, json] {
+        let import = BookCommand::Import("alice".into(), text, true);
+        assert_eq!(server.obey(&import), Ok(BookTold::Imported(2)));
+        assert!(server.rows == before && server.written == 0);
+    }
+    // As others write them.
+    for (csv, count) in [
+        ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";a; \r\n", Err(Refusal::Malformed)),
+        ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";\"a; b\"\r\n\r\n", Ok(BookTold::Imported(1))),
+        ("id\n7", Ok(BookTold::Imported(1))),
+        ("id,alias\n7\n8,\"\"\n", Ok(BookTold::Imported(2))),
+        ("id,alias\n7,\"a", Err(Refusal::Malformed)),
+        ("id,alias\n7,\"a\"b\n", Err(Refusal::Malformed)),
+        ("name\n7\n", Err(Refusal::NoColumn)),
+        ("alias\nx\n", Err(Refusal::NotAnEntry)),
+        ("[{\"id\":5}]", Ok(BookTold::Imported(1))),
+        ("[5]", Err(Refusal::NotAnEntry)),
+    ] {
+        let import = BookCommand::Import("alice".into(), csv.into(), false);
+        assert_eq!(server.obey(&import), count, "{csv}");
+    }
+    let (_, whole) = server.call("alice", Get, "ab", "");
+    assert!(whole.contains("Büro; 1") && whole.contains(r#"\"a\",\"b\""#), "{whole}");
+}
