@@ -11,7 +11,7 @@ use super::limits::{
 };
 #[cfg(feature = "accounts")]
 use super::rows::RowChange;
-use super::text::{Quoted, is_letter};
+use super::text::{Quoted, is_letter, reads_as_ipv4};
 
 /// A peer's id as people dial it: 1 to 48 bytes of UTF-8 without blanks or control characters,
 /// so that it can stand in a file of lines. Which of them may register anew is
@@ -73,12 +73,6 @@ const fn is_plain(byte: u8) -> bool {
 
 const fn is_between(c: char) -> bool {
     matches!(c, '-' | '_' | '.')
-}
-
-/// Whether `text` is an IPv4 address or the beginning of one: numbers with dots between or behind.
-/// IPv6 addresses and networks hold `:` or `/`.
-pub(crate) fn reads_as_ipv4(text: &str) -> bool {
-    text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// What a device proves itself by when it registers again: opaque, 1 to 64 bytes; no secret where
@@ -227,6 +221,16 @@ mod tests {
             "10.0.0.1",
             "10.0.0",
             "1234567.",
+            "127.0.0.0x1",
+            "0x7f000001",
+            "0X7F.1",
+            "017700000001",
+            "１０.0.0.1",
+            "٠.١.٢.٣",
+            "𝟏𝟎.𝟎.𝟎.𝟏",
+            "⒈⒈⒈⒈",
+            "０ｘ７ｆ０",
+            "٠١٧٧",
             "::1:2:3",
             "fd00::1",
             "name=value",
@@ -239,6 +243,12 @@ mod tests {
         for good in [
             "123456",
             "123456789",
+            "1234567890",
+            "4294967296",
+            "0987654321",
+            "0x7f-name",
+            "0xcafe.org",
+            "١٢٣٤٥٦٧٨٩",
             "host-name.example",
             "Büro_1",
             "bu\u{308}ro-1",

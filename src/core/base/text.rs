@@ -26,6 +26,46 @@ pub fn is_invisible(c: char) -> bool {
             | 0xe_0000..)
 }
 
+/// Whether programs may read `text` as an IPv4 address or the beginning of one, as inet_aton(3)
+/// does: numbers with dots between or behind, each decimal, octal or, after `0x`, hexadecimal; or
+/// one octal or hexadecimal number. One that is decimal they read as an address too, but clients
+/// make their ids of that kind. Digits are those of any script, as many programs fold them.
+/// IPv6 addresses and networks hold `:` or `/`, as no id does.
+pub(crate) fn reads_as_ipv4(text: &str) -> bool {
+    // Some digits bring a dot along.
+    let is_dot = |c| matches!(c, '.' | '\u{2488}'..='\u{249b}' | '\u{1f100}');
+    let alone = !text.contains(is_dot);
+    text.split('.').all(|part| is_number(part, alone))
+}
+
+/// Whether it is a number, or nothing; `alone`: one that nobody takes for an id.
+fn is_number(part: &str, alone: bool) -> bool {
+    let mut digits = part.chars().map(folded);
+    let mut all = digits.clone();
+    match (digits.next(), digits.clone().next()) {
+        (Some('0'), Some('x')) => digits.skip(1).all(|c| c.is_ascii_hexdigit()),
+        (Some('0'), Some(_)) if alone => digits.all(|c| c.is_digit(8)),
+        _ => !alone && all.all(|c| c.is_ascii_digit()),
+    }
+}
+
+/// A character of full width as the ASCII one, and a digit of another script as 0 or 1: the first
+/// of each ten is their zero, and before it there is no digit. In lower case.
+fn folded(c: char) -> char {
+    let code = u32::from(c);
+    let is_digit = |code| char::from_u32(code).is_some_and(char::is_numeric);
+    let ascii = match code {
+        0..=0x7f => c,
+        0xff01..=0xff5e => u8::try_from(code - 0xfee0).map_or(c, char::from),
+        // Five alphabets of mathematics in a row.
+        0x1d7ce..=0x1d7ff if (code - 0x1d7ce).is_multiple_of(10) => '0',
+        _ if !is_digit(code) => c,
+        _ if is_digit(code - 1) => '1',
+        _ => '0',
+    };
+    ascii.to_ascii_lowercase()
+}
+
 /// Whether it combines with the letter before it. [`char::is_alphanumeric`] has the vowel signs
 /// alone, so these are the other marks; between two of them letters or nothing at all may lie.
 fn is_mark(c: char) -> bool {

@@ -9,7 +9,8 @@ use core::net::IpAddr;
 use super::endpoint::Network;
 use super::networks::NetworkSet;
 use crate::base::limits::LIST_ENTRIES_MAX;
-use crate::base::peer::{PeerId, reads_as_ipv4};
+use crate::base::peer::PeerId;
+use crate::base::text::reads_as_ipv4;
 
 /// An id, or an address or network.
 #[derive(Clone, Debug, PartialEq, Eq)]
