@@ -177,6 +177,47 @@ fn c104_without_a_client_named_a_connection_comes_from_outside() {
 }
 
 #[test]
+fn c148_behind_a_wrong_header_a_connection_comes_from_outside_on_every_port() {
+    let mut server = server(&["--proxy-protocol"]);
+    let mut target = target(&server);
+    // Another version of the second, one whose addresses are cut; lines of the first.
+    let [mut future, mut cut] = [V2, V2].map(<[u8]>::to_vec);
+    future[12] = 0x31;
+    cut[15] = 11;
+    cut.pop();
+    let lines = [&b"PROXY TCP4 203.0.113.9 127.0.0.1 4660\r\n"[..], b"PROXY TCP9 \xff\r\n"];
+    for header in lines.into_iter().chain([&future[..], &cut]) {
+        for port in [main_port(&server), nat_port(&server)] {
+            assert_ne!(tested(port, header), 0x1234);
+        }
+        let mut initiator = Caller::from(PROXY, main_port(&server));
+        initiator.say_raw(header);
+        initiator.say(&say::punch(B1, |_| ()));
+        let at = seen(&mut target);
+        assert!(is_outside(at.ip()), "{header:?}: {at}");
+        let mut legs = [PROXY, A_IP].map(|ip| Caller::from(ip, relay_port(&server)));
+        legs[0].say_raw(header);
+        legs.iter_mut().for_each(|leg| leg.say_raw(&first("wrongly", |_| ())));
+        let [one, other] = &mut legs;
+        is_pair(one, other);
+        let mut web = Caller::from(PROXY, ws_port(&server));
+        web.say_raw(header);
+        let mut web = WebSocket::opened(web, ("/", "X-Real-IP: 198.51.100.1\r\n"));
+        web.say(&say::punch(B1, |_| ()));
+        assert!(is_outside(seen(&mut target).ip()), "{header:?}");
+    }
+    says(&mut server, "warn proxy-header-missing proxy=127.0.9.1 header=proxy-protocol");
+    // Where one ends that has no end, or is longer than any, nobody can tell.
+    let endless = [b"PROXY TCP4 ", &[b'1'; 100][..]].concat();
+    let long = [&V2[..14], &[0x10, 0], &[0; 4096]].concat();
+    for header in [endless, long] {
+        let mut caller = Caller::from(PROXY, main_port(&server));
+        caller.say_raw(&header);
+        caller.is_closed();
+    }
+}
+
+#[test]
 fn c104_who_is_banned_is_behind_a_proxy_too() {
     let banned = [("banned.txt", "203.0.113.9\n100::/64\n")];
     let flags = [&TRUST[..], &["--proxy-protocol"]].concat();

@@ -25,7 +25,7 @@ pub enum Client {
     At(Endpoint),
     /// The proxy's own: it looks whether we are there.
     Proxy,
-    /// The proxy does not know, or it is neither TCP over IPv4 nor over IPv6.
+    /// The proxy does not know, it is neither TCP over IPv4 nor over IPv6, or the header is wrong.
     Unknown,
 }
 
@@ -36,11 +36,11 @@ pub fn begins(buffer: &[u8]) -> bool {
 }
 
 /// The header at the front of `buffer` and its length; None while it is incomplete, which an empty
-/// buffer is too.
+/// buffer is too. One that is wrong and has an end tells of nobody.
 ///
 /// # Errors
-/// [`WireError::Malformed`] for what is no such header, [`WireError::Oversized`] for one that is
-/// too long.
+/// [`WireError::Malformed`] for what does not begin as one, [`WireError::Oversized`] for one that
+/// is too long: nobody knows where that ends.
 pub fn parse(buffer: &[u8]) -> Result<Option<(Client, usize)>, WireError> {
     let begins = |mark: &[u8]| {
         let len = mark.len().min(buffer.len());
@@ -59,24 +59,17 @@ fn line(buffer: &[u8]) -> Result<Option<(Client, usize)>, WireError> {
         return if front.len() < V1_BYTES_MAX { Ok(None) } else { Err(WireError::Oversized) };
     };
     let text = front.get(V1.len()..end).and_then(|text| str::from_utf8(text).ok());
-    let mut words = text.ok_or(WireError::Malformed)?.split(' ');
-    let client = match words.next() {
-        Some("UNKNOWN") => Client::Unknown,
-        Some(family @ ("TCP4" | "TCP6")) => {
-            let told = [(); 4].map(|()| words.next());
-            let [Some(from), Some(_), Some(port), Some(_)] = told else {
-                return Err(WireError::Malformed);
-            };
-            let ip: IpAddr = from.parse().map_err(|_| WireError::Malformed)?;
-            let port = port.parse().map_err(|_| WireError::Malformed)?;
-            if ip.is_ipv6() != (family == "TCP6") || words.next().is_some() {
-                return Err(WireError::Malformed);
-            }
-            Client::At(Endpoint::new(ip, port))
-        }
-        _ => return Err(WireError::Malformed),
-    };
-    Ok(Some((client, end + 2)))
+    Ok(Some((text.and_then(told).unwrap_or(Client::Unknown), end + 2)))
+}
+
+/// The client in a line of version 1; None if it names none.
+fn told(line: &str) -> Option<Client> {
+    let mut words = line.split(' ');
+    let family = words.next()?;
+    let (from, _, port, _) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (ip, port): (IpAddr, u16) = (from.parse().ok()?, port.parse().ok()?);
+    let fits = family == if ip.is_ipv6() { "TCP6" } else { "TCP4" };
+    (fits && words.next().is_none()).then(|| Client::At(Endpoint::new(ip, port)))
 }
 
 fn binary(buffer: &[u8]) -> Result<Option<(Client, usize)>, WireError> {
@@ -90,13 +83,12 @@ fn binary(buffer: &[u8]) -> Result<Option<(Client, usize)>, WireError> {
     }
     let Some(addresses) = buffer.get(V2_FIXED..whole) else { return Ok(None) };
     let client = match (version, family) {
-        (0x20, _) => Client::Proxy,
-        (0x21, 0x11) => v4(addresses).ok_or(WireError::Malformed)?,
-        (0x21, 0x21) => v6(addresses).ok_or(WireError::Malformed)?,
-        (0x21, _) => Client::Unknown,
-        _ => return Err(WireError::Malformed),
+        (0x20, _) => Some(Client::Proxy),
+        (0x21, 0x11) => v4(addresses),
+        (0x21, 0x21) => v6(addresses),
+        _ => None,
     };
-    Ok(Some((client, whole)))
+    Ok(Some((client.unwrap_or(Client::Unknown), whole)))
 }
 
 /// Source and destination, then their ports.
@@ -151,12 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn c104_what_is_no_header_is_refused() {
+    fn c148_a_wrong_header_with_an_end_tells_of_nobody() {
         for bad in [
-            &b"GET / HTTP/1.1\r\n"[..],
-            b"\x92\x01",
-            b"\r\n\r\n\0\r\nQUIT\r",
-            b"PROXY \r\n",
+            &b"PROXY \r\n"[..],
             b"PROXY TCP4 ::1 ::1 1 2\r\n",
             b"PROXY TCP6 192.0.2.1 ::1 1 2\r\n",
             b"PROXY TCP4 192.0.2.1 192.0.2.2 1\r\n",
@@ -164,12 +153,21 @@ mod tests {
             b"PROXY TCP4 192.0.2.1 192.0.2.2 65536 2\r\n",
             b"PROXY UDP4 192.0.2.1 192.0.2.2 1 2\r\n",
             b"PROXY TCP4 \xff 192.0.2.2 1 2\r\n",
+            &v2(0x11, 0x11, &[0; 12]),
+            &v2(0x2f, 0x11, &[0; 12]),
+            &v2(0x21, 0x11, &[0; 11]),
+            &v2(0x21, 0x21, &[0; 35]),
         ] {
+            let with_more = [bad, b"\xa1more"].concat();
+            assert_eq!(parse(&with_more), Ok(Some((Client::Unknown, bad.len()))), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn c104_what_is_no_header_or_has_no_end_is_refused() {
+        for bad in [&b"GET / HTTP/1.1\r\n"[..], b"\x92\x01", b"\r\n\r\n\0\r\nQUIT\r"] {
             assert_eq!(parse(bad), Err(WireError::Malformed), "{bad:?}");
         }
-        assert_eq!(parse(&v2(0x11, 0x11, &[0; 12])), Err(WireError::Malformed));
-        assert_eq!(parse(&v2(0x21, 0x11, &[0; 11])), Err(WireError::Malformed));
-        assert_eq!(parse(&v2(0x21, 0x21, &[0; 35])), Err(WireError::Malformed));
         assert_eq!(parse(&v2(0x21, 0x11, &[0; 2040])), Err(WireError::Oversized));
         let long = [b"PROXY UNKNOWN ", &[b'x'; 100][..]].concat();
         assert_eq!(parse(&long), Err(WireError::Oversized));
