@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
-use crate::file::{draft_of, publish, read_text};
+use crate::file::{draft_of, open_file, publish, read_text};
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey, public_key};
 use log::warn;
@@ -313,22 +313,42 @@ fn pair_text(key: &ServerKey) -> String {
 
 /// Makes the secret key file; should another process be making one, its key is taken.
 fn make(dir: &Path) -> Result<ServerKey, Exit> {
+    let (path, mut seen) = (dir.join(SECRET_FILE), None);
     for turn in 0..=WAITS_MAX {
         if turn == WAITS_MAX {
-            // Nobody is that slow: the draft was left by a power cut.
-            drop(fs::remove_file(draft_of(&dir.join(SECRET_FILE))));
+            // Nobody is that slow.
+            drop(fs::remove_file(draft_of(&path)));
         }
         let key = generate()?;
         match create(dir, &key) {
             Ok(()) => return Ok(key),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => std::thread::sleep(WAIT),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(cannot_write(dir, &error)),
         }
-        if let Some(key) = read(&dir.join(SECRET_FILE))? {
+        let draft = fs::symlink_metadata(draft_of(&path)).ok().map(|found| found.ino());
+        match seen.filter(|seen| draft == Some(*seen)) {
+            Some(seen) if remove_left(&draft_of(&path), seen) => continue,
+            _ => std::thread::sleep(WAIT),
+        }
+        seen = draft;
+        if let Some(key) = read(&path)? {
             return Ok(key);
         }
     }
     Err(cannot_write(dir, &ErrorKind::AlreadyExists.into()))
+}
+
+/// Removes a draft that was there a while ago, known by its number, and that nobody is writing, as
+/// a power cut leaves one: who makes a key holds a lock on it. Whether it is gone.
+fn remove_left(draft: &Path, seen: u64) -> bool {
+    let file = open_file(draft);
+    let is_held = match &file {
+        Ok(file) => file.try_lock().is_err(),
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    };
+    // Another may have removed it meanwhile, and be writing its own.
+    let is_same = fs::symlink_metadata(draft).is_ok_and(|found| found.ino() == seen);
+    !is_held && is_same && fs::remove_file(draft).is_ok()
 }
 
 /// Writes the secret key file if there is none; `AlreadyExists` if there is one, or another
@@ -336,6 +356,8 @@ fn make(dir: &Path) -> Result<ServerKey, Exit> {
 fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
     let path = dir.join(SECRET_FILE);
     let draft = open_draft(&path, dir, SECRET_MODE)?;
+    // Where there are no locks, others wait for longer than need be.
+    let _ = draft.lock();
     if exists(&path) {
         drop(fs::remove_file(draft_of(&path)));
         return Err(ErrorKind::AlreadyExists.into());

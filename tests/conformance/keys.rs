@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use hbb::cli::ServeFlags;
 use hbb::cmd::export::{Handout, config_string};
@@ -11,6 +12,8 @@ use hbb::cmd::keygen::{load_or_create, policy};
 use hbb::cmd::{Exit, ExitReason};
 use hbb::config::Config;
 use hbb_core::identity::{KeyPolicy, ServerKey};
+
+use crate::half_minute::Watch;
 
 const SECRET: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";
@@ -169,9 +172,11 @@ fn c074_starts_at_the_same_moment_agree_on_one_key() {
 #[test]
 fn c074_start_waits_for_a_key_that_is_being_made() {
     let folder = Folder::with(&[("id_ed25519.new", SECRET)]);
+    let draft = fs::File::open(folder.0.join("id_ed25519.new")).unwrap();
+    draft.lock().unwrap();
     let key = std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(std::time::Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(300));
             fs::rename(folder.0.join("id_ed25519.new"), folder.0.join("id_ed25519")).unwrap();
         });
         load_or_create(&folder.0).unwrap()
@@ -183,7 +188,9 @@ fn c074_start_waits_for_a_key_that_is_being_made() {
 #[test]
 fn c074_power_cut_while_writing_leaves_no_half_key() {
     let folder = Folder::with(&[("id_ed25519.new", "AAEC"), ("id_ed25519.pub.new", "A6")]);
+    let watch = Watch::start();
     let key = load_or_create(&folder.0).unwrap();
+    assert!(watch.secs() < 1.0, "nobody was making one, and it waited {} s", watch.secs());
     assert_eq!(folder.names(), ["id_ed25519", "id_ed25519.pub"]);
     assert_eq!(folder.read("id_ed25519"), key.secret_text());
 }
