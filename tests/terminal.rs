@@ -1,5 +1,5 @@
 //! The real binary started by hand: what a terminal shows of it, and that closing the terminal
-//! neither ends the server nor stops a reload.
+//! neither ends the server nor stops a reload; nor does a log that nobody reads.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
@@ -7,11 +7,14 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{self, Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
@@ -241,6 +244,106 @@ fn a_closed_terminal_does_not_end_the_server() {
             assert_eq!(server.reload(&flags).status.success(), turn % 2 == 1, "{turn}");
         }
         TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        assert!(server.terminate().success());
+    }
+}
+
+/// Whether a NAT test is answered.
+fn is_served(port: u16) -> bool {
+    let served = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&[0x0c, 0xa2, 0x01, 0x00])?;
+        stream.read_exact(&mut [0; 3])
+    });
+    served.is_ok()
+}
+
+/// Fills what `to` leads to, as somebody does who writes and is not read.
+fn fill(to: impl AsFd) {
+    rustix::io::ioctl_fionbio(&to, true).unwrap();
+    let mut idle = 0;
+    // A terminal makes a little room after it had none.
+    while idle < 5 {
+        let wrote = [4096, 1].map(|bytes| rustix::io::write(&to, &vec![b'#'; bytes]).is_ok());
+        idle = if wrote.contains(&true) { 0 } else { idle + 1 };
+        thread::sleep(Duration::from_millis(if idle > 0 { 20 } else { 0 }));
+    }
+    rustix::io::ioctl_fionbio(&to, false).unwrap();
+}
+
+/// From the start on, of warnings and of all else.
+#[test]
+fn c149_a_pipe_that_nobody_reads_stops_nothing_and_what_is_lost_is_told() {
+    for full in [[true, false], [false, true], [true, true]] {
+        let folder = std::env::temp_dir().join(format!("hbb-unread-{}-{full:?}", process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("flags"), "--max-peers 9").unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let pipes = full.map(|is_full| {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            if is_full {
+                fill(&writer);
+            }
+            (reader, writer)
+        });
+        let [(out, out_in), (err, err_in)] = pipes;
+        let child = Command::new(env!("CARGO_BIN_EXE_hbb"))
+            .args(["serve", "--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"])
+            .args(["--flags", "flags", "--port", &port.to_string()])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(out_in)
+            .stderr(err_in)
+            .spawn()
+            .unwrap();
+        let mut server = ByHand { child, screen: None, shown: String::new(), port, folder };
+        assert!(within(|| is_served(port).then_some(())).is_some(), "{full:?}: it does not serve");
+        // More than one line, and longer than a moment: but for the first none is waited for.
+        for turn in 0..20 {
+            assert!(server.reload(&format!("--max-peers {turn}")).status.success() == (turn > 0));
+        }
+        // Once somebody reads, the next line says how many are missing.
+        let readers = [File::from(out), File::from(err)].map(|pipe| {
+            let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
+            thread::spawn(move || lines.any(|line| line.contains(" lost=")))
+        });
+        for turn in 0..3 {
+            thread::sleep(Duration::from_millis(100));
+            assert!(server.reload(&format!("--max-peers {}", 9 - turn)).status.success());
+        }
+        assert!(server.terminate().success());
+        let told = readers.map(|reader| reader.join().unwrap());
+        assert!(told.contains(&true), "{full:?}: it does not say what is missing");
+    }
+}
+
+/// Whose owner stopped it, or whose window hangs.
+#[test]
+fn c149_a_terminal_that_stands_still_stops_nothing() {
+    for hangs in [false, true] {
+        let mut server = ByHand::start(false);
+        let screen = server.screen.as_mut().unwrap();
+        match hangs {
+            true => {
+                let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+                fill(ioctl_tiocgptpeer(&*screen, flags).unwrap());
+            }
+            // Ctrl-S.
+            false => screen.write_all(b"\x13").unwrap(),
+        }
+        for turn in 0..20 {
+            let flags = format!("--max-peers {}", turn % 2);
+            assert_eq!(server.reload(&flags).status.success(), turn % 2 == 1, "{turn}");
+            assert!(is_served(server.port));
+        }
+        if !hangs {
+            server.screen.as_mut().unwrap().write_all(b"\x11").unwrap();
+        }
+        let told = within(|| {
+            assert!(server.reload("--max-peers 9").status.success());
+            server.look().contains(" lost=").then_some(())
+        });
+        assert!(told.is_some(), "{}", server.shown);
         assert!(server.terminate().success());
     }
 }

@@ -4,11 +4,11 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::exit::{Exit, print};
+use super::exit::Exit;
 use super::store::{self, STORE_FILE};
 use super::{backup, greeting, keygen, rotate};
 use crate::config::{Config, Role};
-use crate::log::{dated, init};
+use crate::log::{dated, init, show};
 use crate::net::clock::unix_secs;
 use crate::net::process::confine::Confinement;
 use crate::net::process::crashes::Crashes;
@@ -80,8 +80,7 @@ fn serve(
         confinement,
     };
     let greet = || {
-        // A disk that is full of logs is no reason not to serve.
-        let _ = print(&dated(&greeting::text(&config, &keys), unix_secs()));
+        show(&dated(&greeting::text(&config, &keys), unix_secs()));
         greeting::warn_of(&config);
         if !taken_over {
             greeting::warn_of_upstream(&config);

@@ -5,21 +5,26 @@
 //! somebody at a terminal put it there (`hbb serve | tee log`).
 //! What strangers can cause is written so often a minute and no more, the next line counting those
 //! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
-//! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server.
+//! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server,
+//! and a pipe that nobody reads, or a terminal that stands still, must not stop one. Of lines that
+//! were dropped for that the next one tells the number, `lost=`.
 //! Must not know any event, but makes one: `call-refused`, of lines whose cause is that (C143).
-//! Checks: C111, C143, the tests below, tests/terminal.rs.
+//! Checks: C111, C143, C149, the tests below, tests/terminal.rs.
 
 mod repeats;
 mod terminal;
 
 use core::fmt::{self, Write as _};
 use std::borrow::Cow;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::os::fd::AsFd;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 pub use ::log::LevelFilter;
 use ::log::{Level, Log, Metadata, Record, warn};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
@@ -28,6 +33,11 @@ use terminal::{Terminal, is_plain_file};
 
 /// Longest line; the rest of a longer one is cut.
 const LINE_BYTES_MAX: usize = 1024;
+/// How long whoever reads may take to make room. Only the first line that finds none waits: those
+/// behind it are dropped at once. A serial line prints a greeting in this time.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+/// Longest word that tells how many.
+const COUNT_BYTES: usize = 24;
 /// The target of lines that an operator's act led to: all of them are written.
 pub const OPERATOR: &str = "hbb::operator";
 
@@ -43,7 +53,8 @@ pub fn init(level: LevelFilter, now: fn() -> u64) {
         Some(_) => [false; 2],
         None => [is_undated(&io::stdout()), is_undated(&io::stderr())],
     };
-    let logger = Logger { now, terminal, stamped, repeats: Mutex::new(Repeats::default()) };
+    let (repeats, lost) = (Mutex::new(Repeats::default()), AtomicU32::new(0));
+    let logger = Logger { now, terminal, stamped, repeats, lost };
     if ::log::set_logger(Box::leak(Box::new(logger))).is_ok() {
         set_level(level);
     }
@@ -70,6 +81,14 @@ pub fn set_level(level: LevelFilter) {
     ::log::set_max_level(level);
 }
 
+/// Writes to stdout what is no line of a log, if whoever reads makes room for it and the disk does.
+pub fn show(text: &str) {
+    let mut out = io::stdout();
+    if has_room(out.as_fd(), PATIENCE) {
+        drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    }
+}
+
 struct Logger {
     now: fn() -> u64,
     /// Where lines go; None: to the two streams.
@@ -77,6 +96,8 @@ struct Logger {
     /// Whether lines for stdout carry the time, and those for stderr.
     stamped: [bool; 2],
     repeats: Mutex<Repeats>,
+    /// Lines that found no room since the last that was written.
+    lost: AtomicU32,
 }
 
 impl Log for Logger {
@@ -117,20 +138,53 @@ impl Log for Logger {
         let refused = line.names_no_such_call();
         let event = line.bytes_from(start).split(|byte| *byte == b' ').next().unwrap_or_default();
         let event = refused.then(|| String::from_utf8_lossy(event).into_owned());
-        drop(match &self.terminal {
-            Some(terminal) => {
-                let mut terminal = terminal.lock().unwrap_or_else(PoisonError::into_inner);
-                terminal.write(level, &time.to_string(), &line.text())
-            }
-            None if level <= Level::Warn => io::stderr().write_all(line.end()),
-            None => io::stdout().write_all(line.end()),
-        });
+        self.write(level, &time, &mut line);
         if let Some(event) = event {
             warn!("call-refused what={event} help='{REFUSED_HELP}'");
         }
     }
 
     fn flush(&self) {}
+}
+
+impl Logger {
+    fn write(&self, level: Level, time: &Utc, line: &mut Line) {
+        let mut terminal =
+            self.terminal.as_ref().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        let (out, err) = (io::stdout(), io::stderr());
+        let stream = match &terminal {
+            Some(terminal) => terminal.screen(),
+            None if level <= Level::Warn => err.as_fd(),
+            None => out.as_fd(),
+        };
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if !has_room(stream, if lost > 0 { Timespec::default() } else { PATIENCE }) {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+            return;
+        }
+        // A line that is cut has no room to tell.
+        let is_told = line.length < LINE_BYTES_MAX - COUNT_BYTES;
+        line.add_count("lost", if is_told { lost.into() } else { 0 });
+        let written = match &mut terminal {
+            Some(terminal) => terminal.write(level, &time.to_string(), &line.text()),
+            None if level <= Level::Warn => err.lock().write_all(line.end()),
+            None => out.lock().write_all(line.end()),
+        };
+        // It may have found room for a part.
+        let is_cut = written.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if is_cut || !is_told {
+            self.lost.fetch_add(lost + u32::from(is_cut), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether a line can be written, within so long: a pipe that says so takes 4096 bytes.
+fn has_room(stream: BorrowedFd<'_>, within: Timespec) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+    match poll(&mut polled, Some(&within)) {
+        Ok(ready) => ready > 0,
+        Err(error) => error != Errno::INTR,
+    }
 }
 
 fn word(level: Level) -> &'static str {

@@ -2,15 +2,17 @@
 //! simple_logger prints with a macro that panics when stdout fails, and a terminal does that as
 //! soon as it is closed, before SIGHUP is even delivered. So stdout is a pipe of our own, which
 //! cannot fail, while it prints; what comes out of that is copied to the terminal, if there still
-//! is one. The colours are added there: simple_logger takes them from a crate under the MPL, which
-//! also reads the environment. Must not know any event. Checks: tests/terminal.rs.
+//! is one, and has room for it: a terminal may be stopped, or its window hang. The colours are
+//! added there: simple_logger takes them from a crate under the MPL, which also reads the
+//! environment. Must not know any event. Checks: tests/terminal.rs.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use ::log::{Level, Log as _, Record};
-use rustix::fs::{FileType, fstat};
+use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
@@ -27,6 +29,9 @@ pub(super) struct Terminal {
     printer: SimpleLogger,
     /// Stdout as it was found.
     terminal: OwnedFd,
+    /// The same, opened anew where that is allowed: writing never waits there, as it must for
+    /// others who have what was found.
+    screen: File,
     printed_in: OwnedFd,
     printed: File,
 }
@@ -39,8 +44,17 @@ impl Terminal {
             return None;
         }
         let terminal = fcntl_dupfd_cloexec(io::stdout().as_fd(), 3).ok()?;
+        let at_once = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let opened = OpenOptions::new().write(true).custom_flags(at_once).open("/proc/self/fd/1");
+        let screen = opened.or_else(|_| terminal.try_clone().map(File::from)).ok()?;
         let (printed, printed_in) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-        Some(Self { printer: SimpleLogger::new(), terminal, printed_in, printed: printed.into() })
+        let printer = SimpleLogger::new();
+        Some(Self { printer, terminal, screen, printed_in, printed: printed.into() })
+    }
+
+    /// What lines are written to.
+    pub(super) fn screen(&self) -> BorrowedFd<'_> {
+        self.screen.as_fd()
     }
 
     /// Writes one line; `time` takes the place of a module's name.
@@ -56,7 +70,7 @@ impl Terminal {
         let length = self.printed.read(&mut bytes)?;
         let printed = bytes.get(..length).unwrap_or_default();
         let (name, rest) = printed.split_at_checked(LEVEL_BYTES).unwrap_or_default();
-        io::stdout().write_all(&[colour(level), name, COLOUR_END, rest].concat())
+        self.screen.write_all(&[colour(level), name, COLOUR_END, rest].concat())
     }
 }
 

@@ -55,7 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prost", &["src/core/wire/message/"]),
     ("qrcodegen", &["src/cmd/export.rs"]),
     ("redb", &["src/store/redb.rs", "src/store/backend.rs", "src/store/tables.rs"]),
-    ("rustix", &["src/cmd/", "src/file.rs", "src/log/terminal.rs", "src/net/"]),
+    ("rustix", &["src/cmd/", "src/file.rs", "src/log/", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
     ("seccompiler", &["src/net/process/calls.rs"]),
     (
