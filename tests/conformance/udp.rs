@@ -5,7 +5,9 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use crate::chance::Chance;
-use crate::loopback::{B_IP, B1, Caller, DEVICE, Device, ELSEWHERE, KEY, dial, enforcing, open};
+use crate::loopback::{
+    B_IP, B1, Caller, DEVICE, Device, ELSEWHERE, KEY, dial, enforcing, main_port, open,
+};
 use crate::say::{self, hex, take};
 
 const OK: &str = "820100";
@@ -33,6 +35,23 @@ fn c006_garbage_is_not_answered_and_leaves_nothing() {
     }
     assert!(store() == before, "garbage was written to disk");
     assert_eq!(dial(&server, B1), "5a00");
+}
+
+/// Back to back, so that the datagram is often there before the connection was taken.
+#[test]
+fn c096_a_connection_counts_from_the_moment_it_is_complete() {
+    let server = open();
+    let unproved = (0..40_u8).map(|n| {
+        let device = Device::at(&format!("127.50.{n}.1"), &server);
+        registers(&device, &format!("unproved-{n}"), DEVICE, &KEY)
+    });
+    assert_eq!(unproved.collect::<Vec<_>>().last().unwrap(), TOO_FREQUENT);
+    for n in 0..60_u8 {
+        let ip = format!("127.77.{n}.1");
+        let device = Device::at(&ip, &server);
+        drop(Caller::from(&ip, main_port(&server)));
+        assert_eq!(registers(&device, &format!("proved-{n}"), DEVICE, &KEY), OK, "{n}");
+    }
 }
 
 /// Three addresses of the server's: where most ask, where the device does, where strangers do.

@@ -1,17 +1,34 @@
 //! Ids that nobody has: who is let in, who is put off, and who makes room. C96, C97, C99, C122.
 
+use crate::base::address::Endpoint;
 use crate::base::conn::SaveRank;
 use crate::base::counters::DropReason;
 use crate::base::limits::{NEWCOMERS_PENDING_MAX, UNPROVED_PENDING_MAX};
 use crate::base::peer::{Change, PeerId, Record};
 use crate::base::time::Time;
 use crate::wire::reply::Registered;
+use crate::wire::request::Registration;
 
 use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
 use super::{Effect, Effects, Event, Rendezvous, push};
 
 impl Rendezvous {
+    /// Whether a claim in a datagram is to a new id or of a new key, and a connection from there
+    /// would be worth something to it (C96).
+    pub fn lacks_proof(&self, now: Time, from: Endpoint, claim: &Registration) -> bool {
+        let (Some(id), Some(device), Some(key)) =
+            (claim.id.value(), claim.device.value(), claim.key.value())
+        else {
+            return false;
+        };
+        let pays = match self.registry.peer(id) {
+            Some(peer) => peer.device == *device && peer.key != *key,
+            None => id.is_well_formed(),
+        };
+        pays && !self.newcomers.has_ids(now, from)
+    }
+
     /// A new id of a proved source, or one of `Known` rank that is the device's to have.
     pub(super) fn register_new(
         &mut self,

@@ -2,6 +2,7 @@
 //! out. It decides nothing; the machine does.
 
 pub(crate) mod conversation;
+mod early;
 mod idle_timer;
 mod surroundings;
 
@@ -13,13 +14,14 @@ use log::debug;
 use smol::future;
 
 use crate::config::relays;
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
 use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous, Vouched};
 use hbb_core::wire::message::{decode, encode};
-use hbb_core::wire::request::Request;
+use hbb_core::wire::request::{Registration, Request};
 
 use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
@@ -34,6 +36,7 @@ use crate::net::message::{
 use crate::net::reactor::{Timer, give_way};
 use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::report;
+use crate::net::signalling::early::Early;
 use crate::net::signalling::surroundings::Surroundings;
 use crate::net::store::{Ending, PendingChange, StoreThread};
 use crate::net::tasks::queue::{Receiver, Refused, Sender};
@@ -59,6 +62,7 @@ pub(crate) struct Signalling {
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     keep: Option<Keep>,
     surroundings: Surroundings,
+    early: Early,
     /// An operator who waits for a peer to be forgotten: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
@@ -121,6 +125,7 @@ impl Signalling {
             offers,
             keep,
             surroundings: Surroundings::new(bind),
+            early: Early::default(),
             forgetting: None,
             counters: Counters::default(),
         }
@@ -130,7 +135,8 @@ impl Signalling {
     pub(crate) async fn run(&mut self, queues: &Queues) {
         let mut due = Timer::default();
         loop {
-            due.set(self.machine.next_timeout().and_then(|at| self.clock.instant(at)));
+            let next = [self.machine.next_timeout(), self.early.due()].into_iter().flatten().min();
+            due.set(next.and_then(|at| self.clock.instant(at)));
             let Some(wake) = self.wake(queues, &mut due).await else { return };
             self.machine.set_epoch_secs(self.clock.epoch_secs());
             match wake {
@@ -206,6 +212,11 @@ impl Signalling {
         while let Some((ticket, outcome)) = queues.saved.try_recv() {
             self.saved(ticket, outcome);
         }
+        while let Some(claim) =
+            self.early.take(now, |from, claim| self.machine.lacks_proof(now, from, claim))
+        {
+            self.claim(claim);
+        }
         more_datagrams || more_streams
     }
 
@@ -221,10 +232,16 @@ impl Signalling {
             return true;
         }
         match decode(payload) {
+            Ok(Request::RegisterPk(claim)) => {
+                self.datagrams.note_waiting(from);
+                let now = self.clock.now();
+                let claim = match self.machine.lacks_proof(now, from, &claim) {
+                    true => self.early.keep(now, (from, claim)),
+                    false => Some((from, claim)),
+                };
+                claim.into_iter().for_each(|claim| self.claim(claim));
+            }
             Ok(request) => {
-                if matches!(request, Request::RegisterPk(_)) {
-                    self.datagrams.note_waiting(from);
-                }
                 let input = Input::Request { via: Via::Datagram(from), request };
                 self.machine.handle(self.clock.now(), input, &mut self.effects);
                 self.carry_out();
@@ -232,6 +249,13 @@ impl Signalling {
             Err(_) => self.counters.count(DropReason::Malformed),
         }
         true
+    }
+
+    fn claim(&mut self, (from, claim): (Endpoint, Registration)) {
+        let request = Request::RegisterPk(claim);
+        let input = Input::Request { via: Via::Datagram(from), request };
+        self.machine.handle(self.clock.now(), input, &mut self.effects);
+        self.carry_out();
     }
 
     fn stream(&mut self, message: ToRendezvous) {

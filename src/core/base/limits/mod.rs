@@ -101,6 +101,10 @@ pub const OUTBOX_MAX: usize = 4;
 pub const DATAGRAMS_PER_READ: usize = 8;
 /// Datagrams handled in one turn before streams get theirs.
 pub const DATAGRAMS_PER_TURN: usize = 32;
+/// A claim in a datagram waits so long for the connection that proves it, if the kernel has one.
+pub const EARLY_MS: u64 = 50;
+/// Claims that wait so; one more takes the place of the oldest, which is judged as it is.
+pub const EARLY_MAX: usize = 16;
 /// Messages of streams handled in one turn before datagrams get theirs again.
 pub const STREAMS_PER_TURN: usize = 32;
 /// Most changes grouped into one commit: as many as may wait. In a large table each change rewrites

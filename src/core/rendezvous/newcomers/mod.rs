@@ -72,6 +72,11 @@ impl Newcomers {
         self.proofs.take(now, from)
     }
 
+    /// Whether there is one.
+    pub(super) fn has_ids(&self, now: Time, from: Endpoint) -> bool {
+        self.proofs.has_ids(now, from)
+    }
+
     /// Whether somebody at `from` opened a connection within a minute.
     pub(super) fn is_proved(&self, now: Time, from: Endpoint) -> bool {
         self.proofs.has(now, from)

@@ -48,6 +48,11 @@ impl Proofs {
         true
     }
 
+    /// Whether a source may bring an id.
+    pub(super) fn has_ids(&self, now: Time, from: Endpoint) -> bool {
+        self.left(now, from.prefix()).is_some_and(|left| left > 0)
+    }
+
     /// Whether a connection came from there within a minute.
     pub(super) fn has(&self, now: Time, from: Endpoint) -> bool {
         self.left(now, from.prefix()).is_some()
