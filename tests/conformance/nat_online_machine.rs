@@ -144,11 +144,14 @@ fn c112_who_dialled_may_ask_and_strangers_share_a_limit() {
     let dialling = drive.connect(A_AT);
     drive.stream(dialling, &say::punch(B1, |_| ()));
     assert_eq!(states(&mut drive, (A_AT, ""), 5_000), Some(625));
-    let strangers = (1..40).filter(|number| {
-        let from = format!("192.0.2.{number}:7");
-        states(&mut drive, (from.as_str(), ""), 256).is_some()
-    });
-    assert_eq!(strangers.count(), 16);
+    let mut answered = |from: &dyn Fn(u8) -> String| {
+        let answered = |number: &u8| states(&mut drive, (&from(*number), ""), 256).is_some();
+        (1..40).filter(answered).count()
+    };
+    // One network has a quarter of what all strangers have, and none of what is others'.
+    assert_eq!(answered(&|host| format!("192.0.2.{host}:7")), 4);
+    assert_eq!(answered(&|net| format!("[2001:db8:1:{net:x}::1]:7")), 4);
+    assert_eq!(answered(&|net| format!("198.51.{net}.1:7")), 8);
     // Who is known does not pay for them.
     assert_eq!(states(&mut drive, (A_AT, ""), 5_000), Some(625));
 }

@@ -130,6 +130,7 @@ impl Rendezvous {
             self.meetings.bytes(),
             self.newcomers.bytes(),
             self.online.bytes(),
+            self.online_networks.bytes(),
             self.journal.as_ref().map_or(0, |journal| journal.bytes()),
         ];
         tables.iter().sum()

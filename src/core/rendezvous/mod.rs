@@ -199,7 +199,8 @@ pub struct Rendezvous {
     newcomers: Newcomers,
     /// Ids whose presence was asked for, by source.
     online: Throttle,
-    /// The same of all sources of which nothing is known.
+    /// The same of sources of which nothing is known, by network and in all.
+    online_networks: Throttle,
     online_strangers: RateWindow,
     /// Connections on which long queries are being answered, one after the other,
     reading: Vec<Conn>,
@@ -233,6 +234,7 @@ impl Rendezvous {
             journal: None,
             newcomers: Newcomers::new(seed),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
+            online_networks: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,
             reading: Vec::new(),
             reading_due: Time::START,

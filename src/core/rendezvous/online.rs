@@ -8,8 +8,8 @@ use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{
-    ONLINE_IDS_MAX, ONLINE_IDS_OF_STRANGER_MAX, ONLINE_IDS_OF_STRANGERS_MAX, ONLINE_IDS_PER_TURN,
-    ONLINE_TURN_MS, ONLINE_WINDOW_MS,
+    ONLINE_IDS_MAX, ONLINE_IDS_OF_NETWORK_MAX, ONLINE_IDS_OF_STRANGER_MAX,
+    ONLINE_IDS_OF_STRANGERS_MAX, ONLINE_IDS_PER_TURN, ONLINE_TURN_MS, ONLINE_WINDOW_MS,
 };
 use crate::base::time::Time;
 use crate::wire::reply::Reply;
@@ -114,8 +114,11 @@ impl Rendezvous {
         let known = self.is_at(now, from, query) || self.dialled(now, from);
         let limit = if known { ONLINE_IDS_MAX } else { ONLINE_IDS_OF_STRANGER_MAX };
         let (source, in_all) = (from.prefix(), ONLINE_IDS_OF_STRANGERS_MAX);
+        let (network, of_network) = (source.network(), ONLINE_IDS_OF_NETWORK_MAX);
         self.online.allow_many(now, source, limit, count)
-            && (known || self.online_strangers.allow_many(now, ONLINE_WINDOW_MS, in_all, count))
+            && (known
+                || self.online_networks.allow_many(now, network, of_network, count)
+                    && self.online_strangers.allow_many(now, ONLINE_WINDOW_MS, in_all, count))
     }
 
     /// Whether who asks is the device it says it is, as far as its address tells.

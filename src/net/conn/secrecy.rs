@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    CALLS_OF_STRANGERS, CALLS_PER_SECOND, CALLS_PER_SOURCE, EXCHANGES_OF_STRANGERS,
-    EXCHANGES_PER_SECOND, EXCHANGES_PER_SOURCE, OFFER_REUSE_MS,
+    CALLS_OF_STRANGERS, CALLS_PER_NETWORK, CALLS_PER_SECOND, CALLS_PER_SOURCE,
+    EXCHANGES_OF_STRANGERS, EXCHANGES_PER_NETWORK, EXCHANGES_PER_SECOND, EXCHANGES_PER_SOURCE,
+    OFFER_REUSE_MS,
 };
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::{PerSecond, Shares, Time};
@@ -25,13 +26,18 @@ use crate::net::clock::Clock;
 /// Of the key exchanges, whose they are (C90).
 const SHARES: PerSecond = PerSecond {
     source: EXCHANGES_PER_SOURCE,
+    network: EXCHANGES_PER_NETWORK,
     strangers: EXCHANGES_OF_STRANGERS,
     all: EXCHANGES_PER_SECOND,
 };
 
 /// The same of those that led to a call of the API (C129).
-const CALLS: PerSecond =
-    PerSecond { source: CALLS_PER_SOURCE, strangers: CALLS_OF_STRANGERS, all: CALLS_PER_SECOND };
+const CALLS: PerSecond = PerSecond {
+    source: CALLS_PER_SOURCE,
+    network: CALLS_PER_NETWORK,
+    strangers: CALLS_OF_STRANGERS,
+    all: CALLS_PER_SECOND,
+};
 
 /// Makes offers for all connections, at bounded cost: one signature in [`OFFER_REUSE_MS`], and in
 /// a second [`EXCHANGES_PER_SECOND`] key exchanges, with [`CALLS_PER_SECOND`] more for calls.

@@ -27,7 +27,9 @@ pub const ONLINE_TURN_MS: u64 = 1;
 pub const ONLINE_IDS_MAX: u16 = 20_000;
 /// The same for other addresses. All ids of nine digits take one of them half a year.
 pub const ONLINE_IDS_OF_STRANGER_MAX: u16 = 256;
-/// The same for all other addresses together.
+/// The same for other addresses of one network (an IPv4 /24, an IPv6 /48),
+pub const ONLINE_IDS_OF_NETWORK_MAX: u16 = 1_024;
+/// and for all of them together.
 pub const ONLINE_IDS_OF_STRANGERS_MAX: u16 = 4_096;
 /// The window of these; clients ask every 6 s.
 pub const ONLINE_WINDOW_MS: u64 = 5_000;

@@ -185,14 +185,19 @@ pub const OFFER_REUSE_MS: u64 = 60_000;
 pub const EXCHANGES_PER_SECOND: u16 = 50;
 /// Of those, how many for one source, an IPv4 address or an IPv6 /64 (C90).
 pub const EXCHANGES_PER_SOURCE: u16 = 10;
-/// And how many for sources where no device is known and nobody showed the key lately (C90).
+/// And how many for one network, an IPv4 /24 or an IPv6 /48, of those where no device is known and
+/// nobody showed the key lately (C90),
+pub const EXCHANGES_PER_NETWORK: u16 = 15;
+/// and for all of those.
 pub const EXCHANGES_OF_STRANGERS: u16 = 25;
 /// Exchanges in a second that led to a call of the HTTP API and count for none of the above
 /// (C129): where TCP P-2 is closed each client makes such a call for each of its heartbeats.
 pub const CALLS_PER_SECOND: u16 = 40;
 /// Of those, how many for one source: 150 clients behind it.
 pub const CALLS_PER_SOURCE: u16 = 10;
-/// And how many for sources of which nothing is known.
+/// And how many for one network of those of which nothing is known,
+pub const CALLS_PER_NETWORK: u16 = 15;
+/// and for all of those.
 pub const CALLS_OF_STRANGERS: u16 = 20;
 /// Exchanges one offer is good for, as each is remembered in 8 bytes (C89): a full rate for twice
 /// as long as it is offered. Further ones are refused.
@@ -279,7 +284,8 @@ const_assert!(GATHERED_BYTES_MAX <= SHARED_BYTES_MIN / 8 * GATHERED_EIGHTHS[0]);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
 const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= PIPE_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);
-const_assert!(EXCHANGES_PER_SOURCE < EXCHANGES_OF_STRANGERS);
+const_assert!(EXCHANGES_PER_SOURCE < EXCHANGES_PER_NETWORK);
+const_assert!(EXCHANGES_PER_NETWORK < EXCHANGES_OF_STRANGERS);
 const_assert!(EXCHANGES_OF_STRANGERS < EXCHANGES_PER_SECOND);
 const_assert!(
     EXCHANGES_PER_OFFER as u64
