@@ -93,7 +93,7 @@ fn c074_malformed_secret_is_refused_and_kept() {
     assert!(exit.message().contains("is no key of ours"), "{}", exit.message());
     let swapped = SECRET.replace("AAEC", "BAEC");
     assert!(refused(&[("id_ed25519", &swapped)]).message().contains("does not belong"));
-    assert!(refused(&[("id_ed25519", &"A".repeat(5000))]).message().contains("too large"));
+    assert!(refused(&[("id_ed25519", &"A".repeat(20_000))]).message().contains("too large"));
 }
 
 #[test]
