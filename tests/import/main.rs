@@ -7,6 +7,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use hbb::sqlite::{Bytes, Database};
 
@@ -168,6 +170,38 @@ fn who_is_known_here_already_is_kept_or_replaced_as_asked() {
     assert_eq!(folder.peers(), expected);
     assert!(succeeded(&folder.import(&[])).contains("nothing to write"));
     refused(&folder.import(&["--merge", "both"]), 2, "must be keep or replace");
+}
+
+/// A power cut between two moves would leave none, and the next start would make an empty one, in
+/// which each ID is for whoever comes first.
+#[test]
+fn there_is_a_store_at_every_moment_of_an_import() {
+    let folder = Folder::new("moment");
+    let lines = ["11", "22"].map(|key| {
+        let path = folder.at(key);
+        fs::write(&path, format!("123456789 aa {} - -\n", key.repeat(32))).unwrap();
+        path
+    });
+    let import = |number: usize| {
+        let file = lines[number % 2].to_str().unwrap();
+        succeeded(&folder.hbb(&["import", file, "--merge", "replace"]));
+    };
+    import(0);
+    let (store, done) = (folder.at("hbb.store"), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut looks = 0_u64;
+            while !done.load(Ordering::Relaxed) {
+                assert!(store.exists(), "there was a moment without a store");
+                looks += 1;
+            }
+            looks
+        });
+        (1..=30).for_each(import);
+        done.store(true, Ordering::Relaxed);
+        assert!(watch.join().unwrap() > 1_000);
+    });
+    assert_ne!(fs::read(store).unwrap(), fs::read(folder.at("hbb.store.before-import")).unwrap());
 }
 
 #[test]

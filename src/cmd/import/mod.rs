@@ -149,10 +149,7 @@ impl Here {
         let draft = draft_of(path);
         let _ = fs::remove_file(&draft);
         let written = self.write(&draft).and_then(|()| {
-            match fs::rename(path, before(path)) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+            keep(path)?;
             fs::rename(&draft, path)?;
             Ok(sync_folder(path)?)
         });
@@ -174,9 +171,16 @@ impl Here {
     }
 }
 
-/// What the store that was there is called afterwards.
-fn before(path: &Path) -> PathBuf {
-    path.with_file_name([STORE_FILE, ".before-import"].concat())
+/// Gives the store that is there, if one is, the name under which it stays. There is none at no
+/// moment: a start would make an empty one then, with each ID for whoever comes first.
+fn keep(path: &Path) -> io::Result<()> {
+    let before = path.with_file_name([STORE_FILE, ".before-import"].concat());
+    let _ = fs::remove_file(&before);
+    // A file system without links has a copy of it.
+    match fs::hard_link(path, &before).or_else(|_| fs::copy(path, &before).map(drop)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn read(name: Option<&str>) -> Result<Read, Exit> {
