@@ -177,6 +177,30 @@ fn the_devices_of_a_database_are_there_from_the_first_start_on() {
     );
 }
 
+/// Wherever it is named.
+#[test]
+fn the_database_of_db_url_is_taken() {
+    let folder = Folder::new("url");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/database.py");
+    let words = ["other.sqlite3", "7", "4096", "wal"];
+    let made = Command::new("python3").arg(script).args(words).current_dir(&folder.0).output();
+    said(&made.expect("install the package python3"), 0);
+    let port = free_ports().to_string();
+    let line = "DB_URL=sqlite://other.sqlite3\n";
+    for (file, args, variables) in [
+        (Some(".env"), &["-p", &port][..], &[][..]),
+        (Some("hbbs.ini"), &["-p", &port, "-c", "hbbs.ini"], &[]),
+        (None, &["-p", &port], &[("DB_URL", "./other.sqlite3")]),
+    ] {
+        file.iter().for_each(|file| fs::write(folder.0.join(file), line).unwrap());
+        let said = folder.serve("hbbs", args, variables).said();
+        assert!(said.contains("From other.sqlite3: 7 new devices") || file.is_none(), "{said}");
+        assert!(said.contains("7 new devices"), "{said}");
+        fs::remove_file(folder.0.join("hbb.store")).unwrap();
+        file.iter().for_each(|file| fs::remove_file(folder.0.join(file)).unwrap());
+    }
+}
+
 #[test]
 fn a_database_that_was_imported_is_pointed_at_no_more() {
     let folder = Folder::new("unused");
@@ -308,7 +332,7 @@ fn does_what_the_table_says(program: Program, word: &Word) {
     let variable = |asked: &str| (flag.is_none() && asked == name).then(|| value.to_owned());
     let mut notes = Vec::new();
     let note = &mut |text: &str| notes.push(text.to_owned());
-    let Ok(Asked::Serve(words)) = program.read(&args, &variable, note) else {
+    let Ok(Asked::Serve { words, .. }) = program.read(&args, &variable, note) else {
         panic!("{name} of {program:?}");
     };
     let has = |word: &str| words.iter().any(|own| own == word);

@@ -33,12 +33,12 @@ pub fn run(
     let mut notes = String::new();
     let note = &mut |text: &str| notes.extend([program.name(), ": ", text, "\n"]);
     let asked = program.read(args, variable, note).map_err(Exit::flags)?;
-    let words = match asked {
+    let (words, database) = match asked {
         Asked::Text(text) => return print(&text),
         Asked::Keygen => {
             return keygen::run(&KeygenFlags::default());
         }
-        Asked::Serve(words) => words,
+        Asked::Serve { words, database } => (words, database),
     };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Ok(Command::Serve(flags)) = cli::parse(&words) else {
@@ -46,7 +46,7 @@ pub fn run(
     };
     print(&notes)?;
     if program == Program::Hbbs {
-        let database = variable("DB_URL").filter(|name| !name.is_empty());
+        let database = database.filter(|name| !name.is_empty());
         take_over(database.as_deref().unwrap_or(DATABASE))?;
     }
     serve::run(settings::read(&flags).map_err(Exit::flags)?, true)

@@ -14,8 +14,13 @@ pub use words::{Meaning, Program, WORDS, Word};
 
 /// What a command line of upstream's asks for.
 pub enum Asked {
-    /// To serve, with these words for `hbb`.
-    Serve(Vec<String>),
+    /// To serve.
+    Serve {
+        /// The words for `hbb`.
+        words: Vec<String>,
+        /// The database that `DB_URL` names, wherever that was said.
+        database: Option<String>,
+    },
     /// To make the key pair in the working directory, as older guides have it.
     Keygen,
     /// To print this.
@@ -85,6 +90,7 @@ impl Program {
         if sources.has("generate") {
             return Ok(Asked::Keygen);
         }
+        let database = sources.value("db-url").map(Into::into);
         let mut flags = Flags(Vec::new());
         for (flag, value) in self.defaults() {
             flags.set(flag, value);
@@ -96,7 +102,7 @@ impl Program {
             flags.0.retain(|(name, _)| *name != "--mask");
             note("mask without LOCAL_IP: left out; this machine's own networks are known anyway");
         }
-        Ok(Asked::Serve(flags.into_words()))
+        Ok(Asked::Serve { words: flags.into_words(), database })
     }
 
     /// What upstream's programs do if nothing is said. They bound nothing; here bounds are those

@@ -32,8 +32,7 @@ impl Sources {
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let mut sources = Self { said: flags(program, args)? };
-        let config = sources.said.iter().find(|setting| setting.word.name == "config");
-        if let Some(name) = config.map(|setting| setting.value.clone()) {
+        if let Some(name) = sources.value("config").map(String::from) {
             let text = read_text(Path::new(&name), FILE_BYTES_MAX);
             let text = text.map_err(|error| format!("Cannot read --config {name}: {error}"))?;
             sources.add_lines(program, &text, "--config");
@@ -55,7 +54,13 @@ impl Sources {
 
     /// Whether the flag was given.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.said.iter().any(|setting| setting.word.name == name)
+        self.value(name).is_some()
+    }
+
+    /// What was said of a word.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let setting = self.said.iter().find(|setting| setting.word.name == name);
+        setting.map(|setting| setting.value.as_str())
     }
 
     /// What was said, in the order in which it is obeyed.
