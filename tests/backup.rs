@@ -396,6 +396,29 @@ fn a_restore_that_is_broken_off_leaves_the_old_or_the_new() {
     }
 }
 
+#[test]
+fn check_says_what_was_broken_off() {
+    let folder = Folder::new("broken");
+    let data = folder.server("old", 1);
+    let check = || {
+        let port = model::server::free_ports().to_string();
+        let flags = ["check", "--port", &port, "--public", "127.0.0.1", "--data", text(&data)];
+        succeeded(&hbb(&flags))
+    };
+    assert!(!check().contains("broken off"), "{}", check());
+    for (name, then) in [
+        ("hbb.restore", "'hbb serve' ends it at its start"),
+        ("hbb.restore.new", "a restore was broken off and changed nothing"),
+        ("hbb.store.new", "an import was broken off and changed nothing"),
+    ] {
+        fs::create_dir(data.join(name)).unwrap();
+        let told = check();
+        let line = told.lines().find(|line| line.contains(&format!("/{name}: "))).unwrap_or(&told);
+        assert!(line.starts_with("doubt    ") && line.contains(then), "{told}");
+        fs::remove_dir(data.join(name)).unwrap();
+    }
+}
+
 /// A rotation that was under way goes on; one that was not does not begin.
 #[test]
 fn the_key_before_is_of_the_key_beside_it() {

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use super::exit::{Exit, ExitReason, READ_ONLY, print, say_at_terminal};
 use super::store::{self, STORE_FILE};
-use super::{greeting, keygen};
+use super::{backup, greeting, keygen};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
+use crate::file::draft_of;
 use crate::net::clock::Clock;
 use crate::net::control;
 use crate::net::interfaces::own_addresses;
@@ -39,6 +40,7 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     check_lists(&config, &mut report);
     check_key(&config, &mut report);
     check_store(&config, &mut report);
+    check_broken_off(&config.data, &mut report);
     check_ports(&config, &mut report);
     check_names(&config, &mut report)?;
     check_upstream(&config, &mut report);
@@ -242,6 +244,20 @@ fn check_store(config: &Config, report: &mut Report) {
             path.display()
         )),
         Err(error) => report.exit(&store::exit(&path, error)),
+    }
+}
+
+/// What a restore or an import left that did not come to its end.
+fn check_broken_off(dir: &Path, report: &mut Report) {
+    let draft = draft_of(&dir.join(STORE_FILE));
+    for (path, then) in [
+        (dir.join(backup::WHOLE), "a restore was broken off; 'hbb serve' ends it at its start"),
+        (dir.join(backup::FILLING), "a restore was broken off and changed nothing; do it again"),
+        (draft, "an import was broken off and changed nothing; do it again"),
+    ] {
+        if path.symlink_metadata().is_ok() {
+            report.doubt(&[&path.display().to_string(), ": ", then].concat());
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use form::{Counts, FILES, FLAGS, OLD_KEY, Writer};
 use hbb_core::base::limits::LIST_BYTES_MAX;
 use hbb_core::base::time::Utc;
 pub(super) use peers::each as each_peer;
-pub(super) use restore::{finish, run as restore};
+pub(super) use restore::{FILLING, WHOLE, finish, run as restore};
 
 /// Who may read a backup: it holds the secret key.
 const MODE: u32 = 0o600;

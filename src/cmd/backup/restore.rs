@@ -21,9 +21,9 @@ use hbb_core::base::peer::{Change, Record};
 use hbb_core::identity::ServerKey;
 
 /// The folder while it is being filled.
-const FILLING: &str = "hbb.restore.new";
+pub(in crate::cmd) const FILLING: &str = "hbb.restore.new";
 /// The folder when all is in it.
-const WHOLE: &str = "hbb.restore";
+pub(in crate::cmd) const WHOLE: &str = "hbb.restore";
 /// Permissions of the key files and the lists.
 const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, 0o640, MODE];
 /// Longest text of a key or of settings.
