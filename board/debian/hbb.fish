@@ -107,7 +107,7 @@ complete -c hbb -n '__fish_hbb_using_command export' -f -l host -r -d 'HOST by w
 complete -c hbb -n '__fish_hbb_using_command export' -f -l port -r -d 'port of the ID server (21116)'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l relay -r -d 'relay to name, HOST[:PORT]; not needed if it is this server'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l api -r -d 'address of an API server to name, such as https://rd.example.org'
-complete -c hbb -n '__fish_hbb_using_command export' -f -l peers -d 'print the registered devices instead, as lines that \'hbb import\' reads; while no server has the store'
+complete -c hbb -n '__fish_hbb_using_command export' -f -l peers -d 'print the registered devices instead, as lines that \'hbb import\' reads; a server that runs is asked for them, as its user or as root'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l format -x -a 'text string qr exe toml json' -d 'text, string, qr, exe, server-conf, toml or json'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l write -r -d 'write server.conf, RustDesk2.toml, import.txt, exe-name.txt and key into DIR instead'
 complete -c hbb -n '__fish_hbb_using_command export' -f -l data -x -a '(__fish_complete_path)' -d 'DIR with the key files; the working directory if not given'

@@ -143,7 +143,7 @@ _hbb_export() {
         '--port[port of the ID server (21116)]'': :' \
         '--relay[relay to name, HOST\[\:PORT\]; not needed if it is this server]'': :' \
         '--api[address of an API server to name, such as https\://rd.example.org]'': :' \
-        '--peers[print the registered devices instead, as lines that '\''hbb import'\'' reads; while no server has the store]' \
+        '--peers[print the registered devices instead, as lines that '\''hbb import'\'' reads; a server that runs is asked for them, as its user or as root]' \
         '--format[text, string, qr, exe, server-conf, toml or json]'': :(text string qr exe toml json)' \
         '--write[write server.conf, RustDesk2.toml, import.txt, exe-name.txt and key into DIR instead]'': :' \
         '--data[DIR with the key files; the working directory if not given]'': :_files' \

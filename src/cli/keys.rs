@@ -73,8 +73,8 @@ pub struct ExportFlags {
     /// address of an API server to name, such as https://rd.example.org
     #[argh(option)]
     pub api: Option<String>,
-    /// print the registered devices instead, as lines that 'hbb import' reads; while no server
-    /// has the store
+    /// print the registered devices instead, as lines that 'hbb import' reads; a server that runs
+    /// is asked for them, as its user or as root
     #[argh(switch)]
     pub peers: bool,
     /// text, string, qr, exe, server-conf, toml or json
