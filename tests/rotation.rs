@@ -23,6 +23,7 @@ use model::initiator::{Asks, Initiator, Session, Tries};
 use model::link::Link;
 use model::server::{Server, command};
 use model::target::{Habit, Registers, Target};
+use model::wire::{receive, send};
 use say::take;
 
 /// What a client is answered that shows a wrong key (C39).
@@ -43,7 +44,8 @@ impl Rotated {
         assert!(said.status.success(), "{said:?}");
         let new = server.key();
         assert_ne!(old, new);
-        assert!(String::from_utf8(said.stdout).unwrap().contains(&new));
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.contains(&new) && said.contains("A relay on another machine"), "{said}");
         server.kill_and_restart();
         assert!(server.log().contains(&format!("info key-rotation old={old} until=")));
         Self { server, old, new }
@@ -190,6 +192,37 @@ fn c156_one_command_ends_it() {
         kept.map(|file| file.file_name())
             .any(|name| { name.to_str().is_some_and(|name| name.starts_with("id_ed25519.old.2")) })
     );
+}
+
+/// A relay on another machine knows the keys of the files it was given; of `--key` it knows one.
+#[test]
+fn c156_a_relay_of_its_own_takes_both_if_it_has_both_files() {
+    let Rotated { server, old, new } = &Rotated::new(&[]);
+    let read = |name: &str| fs::read_to_string(server.data().join(name)).unwrap();
+    let texts = ["id_ed25519", "id_ed25519.old"].map(|name| (name, read(name)));
+    let files = texts.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let relay = Server::start_with(&files, &["--role", "relay"]);
+    assert!(relay_takes(&relay, old) && relay_takes(&relay, new));
+    assert!(!relay_takes(&relay, "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="));
+    let relay = Server::start(&["--role", "relay", "--key", new]);
+    assert!(!relay_takes(&relay, old) && relay_takes(&relay, new));
+}
+
+/// Whether two legs that show this key meet.
+fn relay_takes(relay: &Server, key: &str) -> bool {
+    let at = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), relay.port + 1);
+    let mut legs = ["127.0.0.3", "127.0.0.4"].map(|ip| {
+        let mut leg = Host::local(ip).connect(0, at).unwrap();
+        let first = say::request_relay("", |wish| {
+            wish.relay_server.clear();
+            wish.access_key = key.into();
+        });
+        // It may be closed by then.
+        let _ = send(&mut leg, &first);
+        leg
+    });
+    let _ = send(&mut legs[0], b"a word");
+    receive(&mut legs[1]).is_ok_and(|told| told == b"a word")
 }
 
 #[test]

@@ -79,9 +79,11 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
     write(&secret, dir, &new.secret_text()).map_err(failed)?;
     write_public(dir, &new).map_err(failed)?;
     print(&format!(
-        "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now. Then \
-         give clients the new public key: 'hbb export' prints it, 'hbb ctl peers key=old' lists \
-         devices that still have the old one.\nPublic Key:  {}\n",
+        "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now, and \
+         hbbr if that runs by itself. A relay on another machine needs id_ed25519 and \
+         id_ed25519.old too, as it knows one key otherwise. Then give clients the new public \
+         key: 'hbb export' prints it, 'hbb ctl peers key=old' lists devices that still have the \
+         old one.\nPublic Key:  {}\n",
         Utc { unix_secs: old.until_secs },
         new.public_text()
     ))
