@@ -13,6 +13,7 @@ mod near;
 #[cfg(feature = "accounts")]
 mod rules;
 mod store;
+mod words;
 
 use core::fmt;
 
@@ -32,6 +33,7 @@ pub(crate) use near::meant;
 #[cfg(feature = "accounts")]
 pub use rules::RulesFlags;
 pub use store::StoreFlags;
+use words::split;
 
 /// The name and version that `--version` prints.
 pub const VERSION: &str = concat!("hbb ", env!("CARGO_PKG_VERSION"), "\n");
@@ -184,6 +186,10 @@ pub struct ServeFlags {
     #[cfg(feature = "accounts")]
     #[argh(option)]
     pub rules: Option<String>,
+    /// let no device register that 'hbb ctl approve' did not let in
+    #[cfg(feature = "accounts")]
+    #[argh(switch)]
+    pub private: bool,
     /// most registered devices, 1 to 131072 (1024)
     #[argh(option)]
     pub max_peers: Option<String>,
@@ -322,7 +328,11 @@ Notes:
   The exit code is that of the worst finding, see 'hbb --help'.
 ";
 
-const COMMANDS: &str = "serve\nkeygen\nexport\ncheck\nctl\ndoctor\nimport\nstore\nbackup\nrestore";
+const COMMANDS: &str = if cfg!(feature = "accounts") {
+    "serve\nkeygen\nexport\ncheck\nctl\ndoctor\nimport\nstore\nbackup\nrestore\nrules"
+} else {
+    "serve\nkeygen\nexport\ncheck\nctl\ndoctor\nimport\nstore\nbackup\nrestore"
+};
 
 /// Why there is no command to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -380,32 +390,6 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
         }
         Err(EarlyExit { status: Ok(()), .. }) => Err([name, ": not in a flags file"].concat()),
     }
-}
-
-fn split<'a>(args: &[&'a str]) -> Vec<&'a str> {
-    let mut words = Vec::with_capacity(args.len());
-    for &arg in args {
-        match arg.split_once('=').filter(|(name, _)| is_flag(name)) {
-            Some((name, value)) => words.extend([name, value]),
-            None => words.push(arg),
-        }
-    }
-    // argh takes a dash for a flag unless it stands last, behind what ends the flags.
-    if let Some(at) = words.iter().skip(1).position(|word| *word == "-").filter(|_| has_file(args))
-    {
-        words.remove(at + 1);
-        words.extend(["--", "-"]);
-    }
-    words
-}
-
-fn has_file(args: &[&str]) -> bool {
-    matches!(args, ["backup" | "restore", ..])
-}
-
-fn is_flag(text: &str) -> bool {
-    let name = text.strip_prefix("--").unwrap_or_default();
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 fn told(early: EarlyExit, first: &str) -> Early {
@@ -471,16 +455,6 @@ mod tests {
     }
 
     #[test]
-    fn arguments_split_at_the_first_equals_of_a_flag() {
-        assert_eq!(
-            split(&["--key=a=b", "c=d", "--=", "-k=v"]),
-            ["--key", "a=b", "c=d", "--=", "-k=v"]
-        );
-        let Ok(Command::Serve(flags)) = parse(&["serve", "--key="]) else { panic!() };
-        assert_eq!(flags.key.as_deref(), Some(""));
-    }
-
-    #[test]
     fn nothing_and_nonsense_are_wrong_help_is_asked() {
         assert!(matches!(parse(&[]), Err(Early::Wrong(text)) if text.contains("serve")));
         for (words, said) in [
@@ -493,6 +467,8 @@ mod tests {
             let said = ["Unrecognized argument: ", said].concat();
             assert_eq!(parse(&words).unwrap_err(), Early::Wrong(said));
         }
+        let Ok(Command::Serve(flags)) = parse(&["serve", "--key="]) else { panic!() };
+        assert_eq!(flags.key.as_deref(), Some(""));
         assert!(matches!(parse(&["-V"]), Err(Early::Asked(text)) if text == VERSION));
         assert!(matches!(parse(&["check", "-h"]), Err(Early::Asked(text)) if text == CHECK_HELP));
     }

@@ -219,7 +219,7 @@ fn every_shell_offers_each_flag_and_command_and_no_other() {
             let mut expected = flags(name);
             assert!(expected.len() > 2, "{expected:?}");
             if name == "ctl" {
-                expected.extend(CTL_COMMANDS.map(|command| command.name.to_owned()));
+                expected.extend(CTL_COMMANDS.iter().map(|command| command.name.to_owned()));
             }
             if name == "store" {
                 expected.extend(STORE_COMMANDS.map(|(command, _)| command.to_owned()));

@@ -13,6 +13,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+#[path = "ctl/approval.rs"]
+mod approval;
 #[path = "sim/chance.rs"]
 mod chance;
 #[path = "ctl/files.rs"]

@@ -113,7 +113,8 @@ fn the_operators_manual_has_every_word_of_ctl() {
     let rows = first_column(&text, "| command | does | JSON");
     let word = |row: &str| row.trim_matches('`').split_whitespace().next().map(str::to_owned);
     let named: BTreeSet<_> = rows.into_iter().filter_map(word).collect();
-    assert_eq!(named, CTL_COMMANDS.map(|command| command.name.to_owned()).into());
+    let all = CTL_COMMANDS.iter().map(|command| command.name.to_owned());
+    assert_eq!(named, all.collect());
 }
 
 /// The events that the sources below `folder` log, at `levels`.
@@ -258,6 +259,8 @@ fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
     assert!(help.lines().all(|line| line.chars().count() <= 80));
 }
 
+/// Commands of the feature `accounts`, for which LuCI's pages have no room yet.
+const NOT_OF_RPCD: [&str; 2] = ["pending", "approve"];
 /// What OpenWrt's rpcd answers beside the commands of ctl.
 const OF_RPCD: [&str; 2] = ["export", "zones"];
 
@@ -284,7 +287,8 @@ fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
     let (read, write) = rights.split_once("\"write\"").unwrap();
     // A form with a flag is its method's argument of that name.
     let flagged = |command: &CtlCommand| command.arguments.contains("--");
-    for command in CTL_COMMANDS.iter().filter(|command| !flagged(command)) {
+    let shown = |command: &&CtlCommand| !NOT_OF_RPCD.contains(&command.name);
+    for command in CTL_COMMANDS.iter().filter(shown).filter(|command| !flagged(command)) {
         let values = values(command);
         let name = match (command.name, values.len()) {
             ("limits", 2) => "set_limit",

@@ -48,6 +48,12 @@ _hbb() {
             forget)
                 cmd="hbb_ctl_forget"
                 ;;
+            pending)
+                cmd="hbb_ctl_pending"
+                ;;
+            approve)
+                cmd="hbb_ctl_approve"
+                ;;
             ban)
                 cmd="hbb_ctl_ban"
                 ;;
@@ -108,7 +114,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -307,7 +313,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -445,7 +451,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions disconnect forget ban unban bans limits reload"
+            cmds="status peers sessions disconnect forget pending approve ban unban bans limits reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -474,6 +480,10 @@ _hbb() {
         hbb_ctl_disconnect)
             ;;
         hbb_ctl_forget)
+            ;;
+        hbb_ctl_pending)
+            ;;
+        hbb_ctl_approve)
             ;;
         hbb_ctl_ban)
             ;;

@@ -99,6 +99,7 @@ _hbb_serve() {
         '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
         '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
         '--rules[FILE that says who may connect to whom; rules.conf in the directory of --data if not given]'': :_files' \
+        '--private[let no device register that '\''hbb ctl approve'\'' did not let in]' \
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
@@ -180,6 +181,7 @@ _hbb_check() {
         '--role[what to run\: all, rendezvous (the ID server alone) or relay (all)]'': :(all rendezvous relay)' \
         '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
         '--rules[FILE that says who may connect to whom; rules.conf in the directory of --data if not given]'': :_files' \
+        '--private[let no device register that '\''hbb ctl approve'\'' did not let in]' \
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
@@ -220,6 +222,8 @@ _hbb_ctl() {
                 'sessions:who is relayed, with bytes and bytes per second'
                 'disconnect:end a relayed session'
                 'forget:delete a device; only it may have its id for a day'
+                'pending:with --private\: which devices wait to be approved'
+                'approve:let one in; its address, if several ask for the id'
                 'ban:shut out an id, an address or a network, for good'
                 'unban:admit it again'
                 'bans:who is shut out'
@@ -247,6 +251,12 @@ _hbb_ctl() {
                     ;;
                 (forget)
                     _hbb_ctl_forget
+                    ;;
+                (pending)
+                    _hbb_ctl_pending
+                    ;;
+                (approve)
+                    _hbb_ctl_approve
                     ;;
                 (ban)
                     _hbb_ctl_ban
@@ -301,6 +311,22 @@ _hbb_ctl_disconnect() {
 }
 
 _hbb_ctl_forget() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_pending() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_approve() {
     local context state state_descr line
     typeset -A opt_args
 

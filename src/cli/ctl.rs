@@ -54,13 +54,17 @@ pub struct CtlCommand {
 }
 
 /// All of them, in the order of the help.
-pub const CTL_COMMANDS: [CtlCommand; 12] = [
+pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("status", "", "what runs, how full it is, what was dropped"),
     command("peers", " [after=ID]...", "who is registered; also count=NUMBER, part=TEXT, key=old"),
     command("sessions", "", "who is relayed, with bytes and bytes per second"),
     command("disconnect", " NUMBER", "end a relayed session"),
     command("forget", " ID", "delete a device; only it may have its id for a day"),
     command("forget", " --free ID", "and give its id to the next device that asks for it"),
+    #[cfg(feature = "accounts")]
+    command("pending", "", "with --private: which devices wait to be approved"),
+    #[cfg(feature = "accounts")]
+    command("approve", " ID [ADDRESS]", "let one in; its address, if several ask for the id"),
     command("ban", " WHAT", "shut out an id, an address or a network, for good"),
     command("unban", " WHAT", "admit it again"),
     command("bans", "", "who is shut out"),
@@ -92,7 +96,8 @@ pub const NO_SUCH_COMMAND: &str = "There is no such command.";
 /// What to say to words that are none of them, of which this is the first.
 pub fn no_such_command(first: &str) -> String {
     let meant = meant(first, CTL_COMMANDS.iter().map(|command| command.name));
-    let usages = CTL_COMMANDS.map(|command| [command.name, command.arguments].concat());
+    let usages = CTL_COMMANDS.iter().map(|command| [command.name, command.arguments].concat());
+    let usages: Vec<_> = usages.collect();
     let space = if meant.is_empty() { "" } else { " " };
     [NO_SUCH_COMMAND, space, &meant, " Those there are: ", &usages.join(", "), "."].concat()
 }

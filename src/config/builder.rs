@@ -102,6 +102,8 @@ impl Builder {
             public: None,
             #[cfg(feature = "accounts")]
             rules: None,
+            #[cfg(feature = "accounts")]
+            private: false,
             limits: Limits::default(),
             quiet_start: false,
             relay_threads: 1,
@@ -151,6 +153,10 @@ impl Builder {
         }
         if let Some(file) = self.value("--key-file", &flags.key_file, not_empty, "a file") {
             self.config.key_file = Some(file.into());
+        }
+        #[cfg(feature = "accounts")]
+        {
+            self.config.private |= flags.private;
         }
         #[cfg(feature = "accounts")]
         if let Some(file) = self.value("--rules", &flags.rules, not_empty, "a file") {

@@ -96,6 +96,9 @@ pub struct Config {
     /// The file of rules, if it is not the one in `data`.
     #[cfg(feature = "accounts")]
     pub rules: Option<PathBuf>,
+    /// Devices that are not stored yet wait for an operator.
+    #[cfg(feature = "accounts")]
+    pub private: bool,
     /// Limits, each at most its ceiling.
     pub limits: Limits,
     /// Whether devices that were here at the stop are left alone after the start (C138).

@@ -12,6 +12,8 @@ use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::{PeerId, RelayToken};
 use hbb_core::base::rates::Rates;
 use hbb_core::relay::{SessionTerms, SourceLists};
+#[cfg(feature = "accounts")]
+use hbb_core::rendezvous::{Approval, WaitingRow};
 use hbb_core::rendezvous::{Occupancy, PeerQuery, PeerRow};
 
 use crate::atomic::AtomicU64;
@@ -224,6 +226,17 @@ pub enum RendezvousQuestion {
         /// The first that asks for the id and proves its address gets it.
         free: bool,
     },
+    /// Which devices wait to be approved.
+    #[cfg(feature = "accounts")]
+    Waiting,
+    /// Approve the one that waits for an id.
+    #[cfg(feature = "accounts")]
+    Approve {
+        /// The id it asked for.
+        id: PeerId,
+        /// Where it is, if several ask for that.
+        at: Option<IpAddr>,
+    },
 }
 
 /// What an operator asks of the relay.
@@ -248,6 +261,12 @@ pub enum Answer {
     Peers(Vec<PeerRow>),
     /// What became of one.
     Forgotten(Forgotten),
+    /// Devices that wait to be approved.
+    #[cfg(feature = "accounts")]
+    Waiting(Vec<WaitingRow>),
+    /// What became of one that waits; `Saving` if it is approved, on disk too.
+    #[cfg(feature = "accounts")]
+    Approved(Approval),
     /// Of the owner of the relay.
     RelayLoad(RelayLoad),
     /// Sessions that run.

@@ -39,6 +39,12 @@ pub fn rendezvous(event: &Event) {
             warn!("table-full table=peers limit={limit} help=--max-peers,--forget-after");
         }
         Event::PeerForgotten { id } => info!("peer-forgotten peer={id}"),
+        #[cfg(feature = "accounts")]
+        Event::PeerWaiting { id, from, proved } => {
+            info!("peer-waiting peer={id} from={}{}", from.ip(), unproved(*proved));
+        }
+        #[cfg(feature = "accounts")]
+        Event::PeerApproved { id } => info!("peer-approved peer={id}"),
         Event::PeerUnknown { id } => debug!("peer-unknown peer={id}"),
         Event::SaveFailed { id } => warn!("peer-not-saved peer={id}"),
         Event::Dropped { via: Via::Datagram(from), reason } => {

@@ -122,6 +122,8 @@ impl RunningSettings {
             policy: Policy {
                 #[cfg(feature = "accounts")]
                 rules: self.rules.clone(),
+                #[cfg(feature = "accounts")]
+                private: config.private,
                 ..policy(config, &self.keys, self.lists.bans.clone())
             },
             public: config.public.clone(),

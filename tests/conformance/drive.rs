@@ -294,7 +294,7 @@ impl Drive {
     }
 
     /// Does what the machine wants, in order; what the store answers comes last.
-    fn carry_out(&mut self, effects: &mut Effects) -> Deeds {
+    pub(crate) fn carry_out(&mut self, effects: &mut Effects) -> Deeds {
         let (mut deeds, mut saved) = (Deeds::default(), Vec::new());
         while let Some(effect) = effects.pop_front() {
             match effect {

@@ -34,6 +34,7 @@ mod nat_online_machine;
 mod newcomers_machine;
 mod phones;
 mod phones_machine;
+mod private_machine;
 mod proxies;
 mod punch;
 mod punch_echo_machine;

@@ -80,6 +80,9 @@ pub struct Occupancy {
     pub pushes: usize,
     /// Claims to phones that wait for them to speak up, at most `CHALLENGES_MAX` (C87).
     pub challenges: usize,
+    /// Devices that wait for an operator, at most `WAITING_MAX` (C185).
+    #[cfg(feature = "accounts")]
+    pub waiting: usize,
     /// Peers that moved of late, at most `FLAPS_MAX` (C120).
     pub flaps: usize,
     /// Sources in the fullest of the rate limits; bounded, oldest out (C20).
@@ -101,6 +104,8 @@ impl Rendezvous {
             known_askers: self.askers.len().0,
             pushes: self.askers.len().1,
             challenges: self.challenges.len(),
+            #[cfg(feature = "accounts")]
+            waiting: self.waiting.len(),
             flaps: self.flaps.len(),
             throttled: self.newcomers.remembered().max(self.online.remembered()),
         }
@@ -129,6 +134,8 @@ impl Rendezvous {
             self.challenges.bytes(),
             self.meetings.bytes(),
             self.newcomers.bytes(),
+            #[cfg(feature = "accounts")]
+            self.waiting.bytes(),
             self.online.bytes(),
             self.online_networks.bytes(),
             self.journal.as_ref().map_or(0, |journal| journal.bytes()),

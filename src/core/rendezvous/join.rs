@@ -1,7 +1,8 @@
-//! Ids that nobody has: who is let in, who is put off, and who makes room. C96, C97, C99, C122.
+//! Who is let in, who is put off, and who makes room: ids that nobody has, and connections that are
+//! to be kept. C96, C97, C99, C116, C122.
 
 use crate::base::address::Endpoint;
-use crate::base::conn::SaveRank;
+use crate::base::conn::{SaveRank, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{NEWCOMERS_PENDING_MAX, UNPROVED_PENDING_MAX};
 use crate::base::peer::{Change, PeerId, Record};
@@ -9,6 +10,7 @@ use crate::base::time::Time;
 use crate::wire::reply::Registered;
 use crate::wire::request::Registration;
 
+use super::newcomers::is_settled;
 use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
 use super::{Effect, Effects, Event, Rendezvous, push};
@@ -27,6 +29,42 @@ impl Rendezvous {
             None => id.is_well_formed(),
         };
         pays && !self.newcomers.has_ids(now, from)
+    }
+
+    pub(super) fn is_a_day_old(&self, now: Time, id: &PeerId) -> bool {
+        let peer = self.registry.peer(id);
+        peer.is_some_and(|peer| is_settled(peer.first_seen_secs, self.unix_secs(now)))
+    }
+
+    /// Whether peers are present on so many connections that no more may be kept: a quarter stays
+    /// free, half of it for those who only ask and half for devices a day old (C116).
+    pub(super) fn is_crowded(&self, now: Time, via: Via, known: Option<&PeerId>) -> bool {
+        let Via::Stream(conn) = via else { return false };
+        let settled = known.is_some_and(|id| self.is_a_day_old(now, id));
+        let eighths = if settled { 7 } else { 6 };
+        let kept =
+            self.connections.get(&conn).is_some_and(|connection| connection.registered.is_some());
+        !kept && self.registered_connections >= self.limits.connections * eighths / 8
+    }
+
+    /// Registers a device whose id nobody has; `entitled` if an operator keeps it for this one.
+    pub(super) fn register_unknown(
+        &mut self,
+        (contact, proved): (Contact, bool),
+        entitled: bool,
+        claim: Record,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        #[cfg(feature = "accounts")]
+        if self.policy.private {
+            self.wait_for_approval((contact, proved), claim, effects);
+            return Ok(());
+        }
+        match proved {
+            _ if entitled => self.register_new(contact, (claim, SaveRank::Known), effects),
+            true => self.register_new(contact, (claim, SaveRank::Proved), effects),
+            false => self.register_unproved(contact, claim, effects),
+        }
     }
 
     /// A new id of a proved source, or one of `Known` rank that is the device's to have.

@@ -10,6 +10,8 @@ mod join;
 mod newcomers;
 mod online;
 mod policy;
+#[cfg(feature = "accounts")]
+mod private;
 mod register;
 mod registry;
 mod rename;
@@ -47,6 +49,8 @@ use newcomers::Newcomers;
 use online::Reading;
 pub use policy::here::NamedHost;
 pub use policy::{LocalNetwork, Policy};
+#[cfg(feature = "accounts")]
+pub use private::{Approval, WaitingRow};
 use register::PendingSave;
 use registry::Registry;
 use registry::kept::Kept;
@@ -197,6 +201,9 @@ pub struct Rendezvous {
     /// What the console tells of the past, where there is one (C161).
     journal: Option<Box<Journal>>,
     newcomers: Newcomers,
+    /// Devices that wait for an operator.
+    #[cfg(feature = "accounts")]
+    waiting: private::Waiting,
     /// Ids whose presence was asked for, by source.
     online: Throttle,
     /// The same of sources of which nothing is known, by network and in all.
@@ -233,6 +240,8 @@ impl Rendezvous {
             flaps: Flaps::default(),
             journal: None,
             newcomers: Newcomers::new(seed),
+            #[cfg(feature = "accounts")]
+            waiting: private::Waiting::default(),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_networks: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,
@@ -267,6 +276,10 @@ impl Rendezvous {
         self.limits = limits;
         if policy.old_key.is_none() && self.policy.old_key.is_some() {
             self.registry.end_rotation();
+        }
+        #[cfg(feature = "accounts")]
+        if !policy.private {
+            self.waiting.clear();
         }
         let here = mem::take(&mut self.policy.here);
         self.policy = Policy { here, ..policy };

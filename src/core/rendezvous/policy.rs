@@ -41,6 +41,9 @@ pub struct Policy {
     /// Who may dial whom; None for everybody.
     #[cfg(feature = "accounts")]
     pub rules: Option<Arc<Rules>>,
+    /// Devices that are not stored yet wait for an operator (C185).
+    #[cfg(feature = "accounts")]
+    pub private: bool,
     /// Where this machine is, which no operator decided.
     pub here: Here,
 }

@@ -2,6 +2,9 @@
 //! A registration is acknowledged once it is durable. One that arrives on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
+#[cfg(feature = "accounts")]
+use alloc::boxed::Box;
+
 use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Via};
 use crate::base::counters::DropReason;
@@ -25,6 +28,9 @@ pub(super) enum PendingSave {
         id: PeerId,
         free: bool,
     },
+    /// An operator approved this device.
+    #[cfg(feature = "accounts")]
+    Approval(Box<Record>),
 }
 
 /// A registration that is answered once its record is durable.
@@ -186,11 +192,8 @@ impl Rendezvous {
         }
         let today = self.unix_secs(now);
         let Some(peer) = self.registry.peer_mut(&claim.id) else {
-            return match standing {
-                Standing::Entitled => self.register_new(contact, (claim, SaveRank::Known), effects),
-                _ if proved => self.register_new(contact, (claim, SaveRank::Proved), effects),
-                _ => self.register_unproved(contact, claim, effects),
-            };
+            let entitled = standing == Standing::Entitled;
+            return self.register_unknown((contact, proved), entitled, claim, effects);
         };
         // Who was asked to speak up may do so: a stranger can have that asked.
         if !asked && !peer.allow(now) {
@@ -323,6 +326,8 @@ impl Rendezvous {
             Some(PendingSave::Removal { id, free }) => {
                 self.forgotten(now, (id, free), outcome, effects);
             }
+            #[cfg(feature = "accounts")]
+            Some(PendingSave::Approval(record)) => self.approved(*record, outcome, effects),
             None => {}
         }
     }
@@ -428,22 +433,6 @@ impl Rendezvous {
         let id = self.connections.get_mut(&conn)?.registered.take()?;
         self.registered_connections = self.registered_connections.saturating_sub(1);
         Some(id)
-    }
-
-    fn is_a_day_old(&self, now: Time, id: &PeerId) -> bool {
-        let peer = self.registry.peer(id);
-        peer.is_some_and(|peer| is_settled(peer.first_seen_secs, self.unix_secs(now)))
-    }
-
-    /// Whether peers are present on so many connections that no more may be kept: a quarter stays
-    /// free, half of it for those who only ask and half for devices a day old (C116).
-    pub(super) fn is_crowded(&self, now: Time, via: Via, known: Option<&PeerId>) -> bool {
-        let Via::Stream(conn) = via else { return false };
-        let settled = known.is_some_and(|id| self.is_a_day_old(now, id));
-        let eighths = if settled { 7 } else { 6 };
-        let kept =
-            self.connections.get(&conn).is_some_and(|connection| connection.registered.is_some());
-        !kept && self.registered_connections >= self.limits.connections * eighths / 8
     }
 
     pub(super) fn too_frequent(

@@ -145,6 +145,9 @@ pub enum Registered {
     NotSupport,
     /// The store failed or the table is full; the client keeps its id and asks again.
     ServerError,
+    /// An operator has to approve the device; the client asks again every 30 s.
+    #[cfg(feature = "accounts")]
+    NotDeployed,
 }
 
 /// Failures of a punch this server gives.

@@ -7,6 +7,8 @@ use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
 use hbb_core::rendezvous::{PeerQuery, PeerRow};
 
+#[cfg(feature = "accounts")]
+use super::approval;
 use super::format::{Output, Value};
 use super::owners::{Owners, odd};
 use super::reply::OperatorReply;
@@ -101,6 +103,12 @@ pub(super) fn answer(
         ["disconnect", number] => done(&mut out, disconnect(number, owners)?),
         ["forget", id] => done(&mut out, forget(id, false, owners)?),
         ["forget", "--free", id] => done(&mut out, forget(id, true, owners)?),
+        #[cfg(feature = "accounts")]
+        ["pending"] => approval::list(&mut out, owners)?,
+        #[cfg(feature = "accounts")]
+        ["approve", id] => done(&mut out, approval::approve(id, None, owners)?),
+        #[cfg(feature = "accounts")]
+        ["approve", id, at] => done(&mut out, approval::approve(id, Some(at), owners)?),
         ["ban", what] => done(&mut out, &settings.ban(what, true)?),
         ["unban", what] => done(&mut out, &settings.ban(what, false)?),
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),

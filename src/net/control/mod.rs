@@ -5,6 +5,8 @@
 //! Checks: tests/ctl.rs.
 
 mod answer;
+#[cfg(feature = "accounts")]
+mod approval;
 pub mod console;
 mod format;
 mod holders;

@@ -19,6 +19,8 @@ use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
 use hbb_core::base::peer::PeerId;
+#[cfg(feature = "accounts")]
+use hbb_core::rendezvous::Approval;
 use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous, Vouched};
 use hbb_core::wire::message::{decode, encode};
 use hbb_core::wire::request::{Registration, Request};
@@ -63,7 +65,7 @@ pub(crate) struct Signalling {
     keep: Option<Keep>,
     surroundings: Surroundings,
     early: Early,
-    /// An operator who waits for a peer to be forgotten: they come one at a time.
+    /// An operator who waits for a peer to be forgotten, or approved: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
 }
@@ -347,6 +349,17 @@ impl Signalling {
                 self.machine.handle(now, Input::Forget { id, free }, &mut self.effects);
                 return;
             }
+            #[cfg(feature = "accounts")]
+            RendezvousQuestion::Waiting => Answer::Waiting(self.machine.waiting(now)),
+            #[cfg(feature = "accounts")]
+            RendezvousQuestion::Approve { id, at } => {
+                let approval = self.machine.approve(&id, at, &mut self.effects);
+                if approval == Approval::Saving {
+                    self.forgetting = Some((id, to));
+                    return;
+                }
+                Answer::Approved(approval)
+            }
         };
         let _ = to.try_send(answer);
     }
@@ -354,13 +367,15 @@ impl Signalling {
     /// Tells whoever waits for it what became of a peer that was to be forgotten.
     fn tell_operator(&mut self, event: &Event) {
         let (id, outcome) = match event {
-            Event::PeerForgotten { id } => (id, Forgotten::Durably),
-            Event::PeerUnknown { id } => (id, Forgotten::Unknown),
-            Event::SaveFailed { id } => (id, Forgotten::Failed),
+            Event::PeerForgotten { id } => (id, Answer::Forgotten(Forgotten::Durably)),
+            Event::PeerUnknown { id } => (id, Answer::Forgotten(Forgotten::Unknown)),
+            Event::SaveFailed { id } => (id, Answer::Forgotten(Forgotten::Failed)),
+            #[cfg(feature = "accounts")]
+            Event::PeerApproved { id } => (id, Answer::Approved(Approval::Saving)),
             _ => return,
         };
         if let Some((_, to)) = self.forgetting.take_if(|(waiting, _)| waiting == id) {
-            let _ = to.try_send(Answer::Forgotten(outcome));
+            let _ = to.try_send(outcome);
         }
     }
 

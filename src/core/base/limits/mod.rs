@@ -127,6 +127,15 @@ pub const SAVES_PENDING_MAX: usize = 1024;
 pub const LIST_ENTRIES_MAX: usize = 65_536;
 /// Longest file of such a list: room for a comment behind each entry.
 pub const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Devices that wait for an operator to approve them; one more takes the place of another.
+#[cfg(feature = "accounts")]
+pub const WAITING_MAX: usize = 256;
+/// Of those, how many of one network (an IPv4 /24, an IPv6 /48).
+#[cfg(feature = "accounts")]
+pub const WAITING_PER_NETWORK: usize = 64;
+/// And how many whose address may be forged.
+#[cfg(feature = "accounts")]
+pub const WAITING_UNPROVED: usize = 64;
 /// Rules in the file of `--rules`; a longer one is refused whole, as with the next four.
 #[cfg(feature = "accounts")]
 pub const RULES_MAX: usize = 1_024;

@@ -75,6 +75,22 @@ pub enum Event {
         /// The id that is free again.
         id: PeerId,
     },
+    /// A device waits for an operator, who was not told of it yet (C185).
+    #[cfg(feature = "accounts")]
+    PeerWaiting {
+        /// The id it asks for.
+        id: PeerId,
+        /// The address that asked.
+        from: Endpoint,
+        /// As for a new id.
+        proved: bool,
+    },
+    /// An operator approved a device, and it is durable (C186).
+    #[cfg(feature = "accounts")]
+    PeerApproved {
+        /// The device's id.
+        id: PeerId,
+    },
     /// An operator wants a peer forgotten that is not registered.
     PeerUnknown {
         /// The id the operator gave.

@@ -117,6 +117,8 @@ fn registered(outcome: Registered) -> proto::register_pk_response::Outcome {
         Registered::InvalidIdFormat => Outcome::InvalidIdFormat,
         Registered::NotSupport => Outcome::NotSupport,
         Registered::ServerError => Outcome::ServerError,
+        #[cfg(feature = "accounts")]
+        Registered::NotDeployed => Outcome::NotDeployed,
     }
 }
 

@@ -1,0 +1,63 @@
+//! Devices that wait for an operator: their list, and the word that lets one in. C185-C187.
+
+use std::net::IpAddr;
+
+use hbb_core::base::address::named_id;
+use hbb_core::rendezvous::Approval;
+
+use super::format::{Output, Value};
+use super::owners::{Owners, odd};
+use crate::net::message::{Answer, RendezvousQuestion};
+
+const COLUMNS: &[(&str, usize)] =
+    &[("id", 17), ("address", 24), ("proved", 7), ("waiting_secs", 13), ("seen_secs", 0)];
+
+const NOBODY: &str = "Nobody waits for that id; 'hbb ctl pending' lists who does.";
+const SEVERAL: &str = "Several devices wait for that id: name the address of yours too, as \
+                       'hbb ctl pending' shows it.";
+const FULL: &str = "As many devices are registered as may be: see --max-peers.";
+const APPROVED: &str = "The device is approved; it registers within half a minute.";
+const NOT_STORED: &str = "The store did not take the change; try again, and see the log if it \
+                          fails again.";
+
+/// Who waits.
+pub(super) fn list(out: &mut Output, owners: &Owners) -> Result<(), String> {
+    let Answer::Waiting(rows) = owners.ask_rendezvous(RendezvousQuestion::Waiting)? else {
+        return odd();
+    };
+    out.table("pending", COLUMNS);
+    for row in &rows {
+        out.row(&[
+            Value::Text(row.id.as_str()),
+            Value::Text(&row.from.to_string()),
+            Value::Flag(row.proved),
+            Value::Number(row.waiting_secs),
+            Value::Number(row.seen_secs),
+        ]);
+    }
+    out.end_table();
+    Ok(())
+}
+
+/// Lets one in.
+pub(super) fn approve(id: &str, at: Option<&str>, owners: &Owners) -> Result<&'static str, String> {
+    let id = named_id(id).ok_or(NOBODY)?;
+    let at = match at {
+        None => None,
+        Some(text) => {
+            // As the list shows it, or without the port.
+            let ip = text.parse::<std::net::SocketAddr>().map(|at| at.ip());
+            let ip = ip.or_else(|_| text.parse::<IpAddr>());
+            let wrong = |_| ["'", text, "': must be an address of 'hbb ctl pending'"].concat();
+            Some(ip.map_err(wrong)?)
+        }
+    };
+    match owners.ask_rendezvous(RendezvousQuestion::Approve { id, at })? {
+        Answer::Approved(Approval::Saving) => Ok(APPROVED),
+        Answer::Approved(Approval::Unknown) => Err(NOBODY.into()),
+        Answer::Approved(Approval::Several) => Err(SEVERAL.into()),
+        Answer::Approved(Approval::Full) => Err(FULL.into()),
+        Answer::Approved(Approval::Busy) | Answer::Forgotten(_) => Err(NOT_STORED.into()),
+        _ => odd(),
+    }
+}
