@@ -1,5 +1,5 @@
 //! Known devices behind one NAT after a restart, in namespaces: seconds until all are back. C95,
-//! C138, C147. The long form shows what a restart was before they were asked.
+//! C138, C147, C153. The long form shows what a restart was before they were asked.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "devices wait by the clock")]
@@ -19,6 +19,7 @@ mod say;
 
 use model::host::{Host, PATIENCE};
 use model::networks::{Nat, Networks, SERVER};
+use model::seal::Seal;
 use model::server::Server;
 use model::{wire, ws};
 use say::Body;
@@ -166,6 +167,103 @@ fn restarted(networks: &Networks, server: &mut Server, asked: bool) {
         };
         scope.spawn(run).join().unwrap();
     });
+}
+
+/// How a client comes that does not use UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Sealed,
+    WebSocket,
+}
+
+/// Registers over a connection, as protocol §4.1.5 has it, again and again until it is let in; the
+/// connection, and how many it took.
+fn come_back(
+    mode: Mode,
+    host: &Host,
+    number: usize,
+    main: SocketAddr,
+    key: &str,
+) -> (TcpStream, usize) {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let stream = match mode {
+            Mode::Sealed => sealed(host, number, main, key),
+            Mode::WebSocket => web(host, number, main),
+        };
+        match stream {
+            Ok(stream) => return (stream, tries),
+            Err(_) => thread::sleep(RETRY),
+        }
+    }
+}
+
+fn sealed(host: &Host, number: usize, main: SocketAddr, key: &str) -> io::Result<TcpStream> {
+    let mut stream = host.connect(0, main)?;
+    let mut seal = Seal::agree_if_offered(&mut stream, key)?;
+    wire::send(&mut stream, &seal.close(&say::register_pk(&id(number), DEVICE, &KEY)))?;
+    let told = seal.open(wire::receive(&mut stream)?);
+    is_let_in(&told).then_some(stream).ok_or_else(|| ErrorKind::Other.into())
+}
+
+fn web(host: &Host, number: usize, main: SocketAddr) -> io::Result<TcpStream> {
+    let at = SocketAddr::new(main.ip(), main.port() + 2);
+    let mut stream = host.connect(0, at)?;
+    ws::shake_hands_if_let_in(&mut stream, at, "/ws/id")?;
+    ws::send(&mut stream, &say::register_pk(&id(number), DEVICE, &KEY))?;
+    let told = ws::receive(&mut stream)?;
+    is_let_in(&told).then_some(stream).ok_or_else(|| ErrorKind::Other.into())
+}
+
+fn is_let_in(told: &[u8]) -> bool {
+    matches!(say::read(told), Body::RegisterPkResponse(answer) if answer.outcome == 0)
+}
+
+/// As after a restart, when all of an office find their connections gone. The time until all are
+/// back.
+fn time_until_back(networks: &Networks, server: &Server, mode: Mode, count: usize) -> Duration {
+    let (host, at, key) = (networks.host("a"), SocketAddr::new(SERVER, server.port), server.key());
+    let (host, key, start) = (&host, &key, Instant::now());
+    let back: Vec<_> = thread::scope(|scope| {
+        let come = |number| {
+            move || {
+                host.enter();
+                let (stream, tries) = come_back(mode, host, number, at, key);
+                (stream, tries, start.elapsed())
+            }
+        };
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(come(number))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let last = back.iter().map(|(_, _, took)| *took).max().unwrap();
+    let tries: usize = back.iter().map(|(_, tries, _)| tries).sum();
+    println!("{count} by {mode:?}: all are back after {last:?}, by {tries} connections");
+    last
+}
+
+#[test]
+fn c153_known_devices_on_connections_behind_one_nat_are_back_though_all_come_at_once() {
+    let networks = Networks::new("at-once", Nat::Symmetric);
+    let long = std::env::var_os("HBB_LONG").is_some();
+    let count = if long { DEVICES } else { DEVICES / 2 };
+    let modes = [Mode::Sealed, Mode::WebSocket].map(|mode| (server(&networks, &[]), mode));
+    let took = thread::scope(|scope| {
+        let run = |(server, mode)| {
+            let networks = &networks;
+            scope.spawn(move || time_until_back(networks, server, mode, count))
+        };
+        let threads = modes.each_ref().map(|(server, mode)| run((server, *mode)));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    // Ten sealed channels a second are opened for one address.
+    let most = Duration::from_millis(count as u64 * 100) + RETRY + SOON;
+    for ((server, mode), took) in modes.iter().zip(took) {
+        assert!(took < most, "{mode:?}: {took:?}");
+        let log = server.log();
+        let refused = format!("warn refused reason=connections-full from={OUTSIDE} help=");
+        assert!(log.contains(&refused) && log.matches("warn").count() == 1, "{log}");
+    }
 }
 
 /// A device that is present on a connection; every other one on a WebSocket.

@@ -205,7 +205,11 @@ fn c141_a_stranger_hides_no_other_network_s_warning() {
     within_10_s(&server, &["warn refused reason=wrong-key from=127.0.8."], 1);
     thread::sleep(Duration::from_millis(200));
     drop(leg("127.0.9.1", relay, "a token"));
-    within_10_s(&server, &["warn refused reason=wrong-key from=127.0.9.1 others="], 1);
+    within_10_s(
+        &server,
+        &["warn refused reason=wrong-key from=127.0.9.1 help='hbb export' others="],
+        1,
+    );
     within_10_s(&server, &["warn refused reason=wrong-key from=127.0.8."], 1);
 }
 

@@ -1,7 +1,7 @@
 //! A client's half of the sealed channel (protocol §4.8), with the primitives alone and none of
 //! the server's code. C26, C27, C60-C62.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crypto_secretbox::aead::{AeadInPlace as _, KeyInit as _};
@@ -24,7 +24,15 @@ pub(crate) struct Seal {
 impl Seal {
     /// Waits for the server's key, verifies it, answers with a boxed symmetric key.
     pub(crate) fn agree(stream: &mut (impl Read + Write), server_key: &str) -> Self {
-        let offer = wire::receive(stream).expect("the server offers its key");
+        Self::agree_if_offered(stream, server_key).expect("the server offers its key")
+    }
+
+    /// The same with a server that may have no room.
+    pub(crate) fn agree_if_offered(
+        stream: &mut (impl Read + Write),
+        server_key: &str,
+    ) -> io::Result<Self> {
+        let offer = wire::receive(stream)?;
         let offer = take!(&offer, KeyExchange).keys;
         assert_eq!((offer.len(), offer[0].len()), (1, 96));
         let public: [u8; 32] = super::initiator::signed(server_key, &offer[0]).try_into().unwrap();
@@ -38,8 +46,8 @@ impl Seal {
         let key = [9; 32];
         let boxed = enclose(&box_key.into(), 0, &key);
         let answer = KeyExchange { keys: vec![own.to_vec(), boxed] };
-        wire::send(stream, &say::payload(Body::KeyExchange(answer))).unwrap();
-        Self { key, sent: 0, received: 0 }
+        wire::send(stream, &say::payload(Body::KeyExchange(answer)))?;
+        Ok(Self { key, sent: 0, received: 0 })
     }
 
     /// The box to send for a payload; heartbeats go as they are.

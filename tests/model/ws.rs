@@ -21,15 +21,24 @@ const FRAGMENT_BYTES: usize = 50_000;
 
 /// Asks for the upgrade and checks the answer.
 pub(crate) fn shake_hands(stream: &mut (impl Read + Write), to: SocketAddr, path: &str) {
+    shake_hands_if_let_in(stream, to, path).expect("the server answers the handshake");
+}
+
+/// The same with a server that may have no room.
+pub(crate) fn shake_hands_if_let_in(
+    stream: &mut (impl Read + Write),
+    to: SocketAddr,
+    path: &str,
+) -> io::Result<()> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {to}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes())?;
     let (mut answer, mut byte) = (Vec::new(), [0]);
     // Not a byte more than the answer: a message may follow at once.
     while !answer.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).expect("the server answers the handshake");
+        stream.read_exact(&mut byte)?;
         answer.push(byte[0]);
     }
     let answer = String::from_utf8(answer).unwrap();
@@ -43,6 +52,7 @@ pub(crate) fn shake_hands(stream: &mut (impl Read + Write), to: SocketAddr, path
     assert!(header("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")));
     assert!(header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")));
     assert_eq!(header("Sec-WebSocket-Extensions"), None);
+    Ok(())
 }
 
 /// One binary message.

@@ -5,12 +5,13 @@
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    CALLS_OF_STRANGERS, CALLS_PER_NETWORK, CALLS_PER_SECOND, CALLS_PER_SOURCE,
-    EXCHANGES_OF_STRANGERS, EXCHANGES_PER_NETWORK, EXCHANGES_PER_SECOND, EXCHANGES_PER_SOURCE,
-    OFFER_REUSE_MS,
+    CALLS_OF_STRANGERS, CALLS_PER_NETWORK, CALLS_PER_SECOND, CALLS_PER_SOURCE, EXCHANGE_TURN_MS,
+    EXCHANGE_TURNS, EXCHANGES_OF_STRANGERS, EXCHANGES_PER_NETWORK, EXCHANGES_PER_SECOND,
+    EXCHANGES_PER_SOURCE, OFFER_REUSE_MS,
 };
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::{PerSecond, Shares, Time};
@@ -22,6 +23,7 @@ use hbb_core::wire::message::{decode, key_exchange_offer};
 use hbb_core::wire::request::{KeyExchange, Request};
 
 use crate::net::clock::Clock;
+use crate::net::reactor::Timer;
 
 /// Of the key exchanges, whose they are (C90).
 const SHARES: PerSecond = PerSecond {
@@ -138,18 +140,21 @@ impl Offers {
         self.declined.as_ref().is_some_and(|declined| declined.borrow_mut().take(now, ip))
     }
 
-    /// Opens the channel that `caller` asks for in answer to an offer.
+    /// Whether an exchange with `caller` may begin now; it counts then.
+    fn admits(&self, caller: Caller) -> bool {
+        let now = self.clock.now();
+        self.state.borrow_mut().exchanges.allow(now, caller.ip, caller.known)
+    }
+
+    /// Opens the channel that `caller`, who was admitted, asks for in answer to an offer.
     fn exchange(
         &self,
         number: u64,
         half: KeyExchange,
         caller: Caller,
     ) -> Result<Channel, DropReason> {
-        let (now, mut state) = (self.clock.now(), self.state.borrow_mut());
+        let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        if !state.exchanges.allow(now, caller.ip, caller.known) {
-            return Err(DropReason::Busy);
-        }
         let is_old = state.is_old(number);
         let old = state.old.iter_mut().flat_map(|old| &mut old.made);
         let made = state.made.iter_mut().chain(old).flatten().find(|made| made.number == number);
@@ -239,12 +244,35 @@ impl Secrecy {
         }
     }
 
-    /// The payload in clear; None if it was the client's half of the key exchange. Who sends it is
-    /// asked for then, and for a call of the API, alone.
+    /// Waits until an exchange may begin, if `payload` asks for one: all that are behind one address
+    /// may come at the same moment, and have their turns as its share allows (C90, C153).
     ///
     /// # Errors
-    /// Why the connection must end: a box or an exchange that is not what it should be (C63), came
-    /// before (C89) or too late, or too many exchanges at once (C90).
+    /// `Busy` if that would take too long.
+    pub(crate) async fn turn(
+        &self,
+        payload: &[u8],
+        caller: impl Fn() -> Caller,
+    ) -> Result<(), DropReason> {
+        let Self::Offered(_, offers) = self else { return Ok(()) };
+        if !matches!(decode(payload), Ok(Request::KeyExchange(_))) {
+            return Ok(());
+        }
+        for _ in 0..EXCHANGE_TURNS {
+            if offers.admits(caller()) {
+                return Ok(());
+            }
+            Timer::after(Duration::from_millis(EXCHANGE_TURN_MS)).await;
+        }
+        Err(DropReason::Busy)
+    }
+
+    /// The payload in clear; None if it was the client's half of the key exchange, whose turn it
+    /// is. Who sends it is asked for then, and for a call of the API, alone.
+    ///
+    /// # Errors
+    /// Why the connection must end: a box or an exchange that is not what it should be (C63), or
+    /// came before (C89) or too late.
     pub(crate) fn incoming(
         &mut self,
         payload: Vec<u8>,

@@ -185,6 +185,7 @@ impl Talk<'_> {
             return Ok(());
         }
         let caller = || Caller { ip: self.ip, known: self.place.is_known() };
+        self.secrecy.turn(&payload, caller).await?;
         let Some(payload) = self.secrecy.incoming(payload, caller)? else { return Ok(()) };
         let held = self.link.hold(payload.len())?;
         let message = ToRendezvous::Payload { conn: self.place.conn(), payload, held };

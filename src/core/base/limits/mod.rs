@@ -199,6 +199,11 @@ pub const EXCHANGES_PER_SOURCE: u16 = 10;
 pub const EXCHANGES_PER_NETWORK: u16 = 15;
 /// and for all of those.
 pub const EXCHANGES_OF_STRANGERS: u16 = 25;
+/// A client's half that comes when these are spent waits for its turn: looked for this often,
+pub const EXCHANGE_TURN_MS: u64 = 250;
+/// so many times, in which all connections of one address that nothing holds have theirs; then the
+/// connection is closed, and the client asks again (C153).
+pub const EXCHANGE_TURNS: u32 = 16;
 /// Exchanges in a second that led to a call of the HTTP API and count for none of the above
 /// (C129): where TCP P-2 is closed each client makes such a call for each of its heartbeats.
 pub const CALLS_PER_SECOND: u16 = 40;
