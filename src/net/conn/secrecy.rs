@@ -244,8 +244,8 @@ impl Secrecy {
         }
     }
 
-    /// Waits until an exchange may begin, if `payload` asks for one: all that are behind one address
-    /// may come at the same moment, and have their turns as its share allows (C90, C153).
+    /// Waits until an exchange may begin, if `payload` asks for one: all that are behind one
+    /// address may come at the same moment, and have turns as its share allows (C90, C153).
     ///
     /// # Errors
     /// `Busy` if that would take too long.
