@@ -85,7 +85,8 @@ impl Acceptor {
         }
         let origin = Origin { ip, exempt: self.gate.trusts(ip) };
         let place = Rc::new(self.pool.place(origin).await.ok_or(DropReason::ConnectionsFull)?);
-        let link = TravellingLink::new(stream, place.account(Purpose::HalfRead)).watch();
+        let account = place.account(Purpose::HalfRead, origin.exempt);
+        let link = TravellingLink::new(stream, account).watch();
         let mut link = link.map_err(|_| DropReason::Done)?;
         link.unnamed = self.gate.hides_clients(ip);
         let connection = Connection { link, from, place };

@@ -35,7 +35,7 @@ pub(crate) fn connect() -> (TcpStream, TravellingLink) {
     peer.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     let stream = listener.accept().unwrap().0;
     stream.set_nonblocking(true).unwrap();
-    (peer, TravellingLink::new(stream, ByteBudget::default().account(Purpose::HalfRead)))
+    (peer, TravellingLink::new(stream, ByteBudget::default().account(Purpose::HalfRead, None)))
 }
 
 /// A rate limit nobody can reach.

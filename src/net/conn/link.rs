@@ -5,7 +5,7 @@
 pub mod bytes;
 
 use std::io::{self, ErrorKind, Read as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +129,11 @@ impl Link {
         let here = header_len.and_then(|len| self.leftover.get(len..)).unwrap_or_default();
         let here = here.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
         before.iter().copied().chain(here).zip(ONLINE_QUERY_BEGIN).all(|(byte, tag)| byte == tag)
+    }
+
+    /// Its client is at `ip`, as a proxy told.
+    pub fn comes_from(&self, ip: IpAddr) {
+        self.held.comes_from(ip);
     }
 
     /// It may hold a long query from now on, out of the part that is kept for who is known.

@@ -136,9 +136,10 @@ impl Place {
         self.ip.get()
     }
 
-    /// What its connection holds, for a purpose, of the memory that all share.
-    pub(crate) fn account(&self, purpose: Purpose) -> Arc<Account> {
-        self.pool.0.bytes.account(purpose)
+    /// What its connection holds, for a purpose, of the memory that all share; as that of somebody
+    /// where it comes from, or `unnamed`, of a proxy that has not told.
+    pub(crate) fn account(&self, purpose: Purpose, unnamed: bool) -> Arc<Account> {
+        self.pool.0.bytes.account(purpose, (!unnamed).then_some(self.ip()))
     }
 
     /// Whether the connection comes from an address that is known.

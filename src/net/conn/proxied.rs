@@ -137,6 +137,8 @@ fn warn_of(connection: &Connection, missing: &str) {
 
 fn is_at(connection: &mut Connection, door: Door<'_>, at: Endpoint) -> Result<(), DropReason> {
     connection.from = at;
+    connection.link.comes_from(at.ip());
+    connection.link.unnamed = false;
     if door.refuses(at.ip()) {
         return Err(DropReason::Blocked);
     }

@@ -52,7 +52,7 @@ pub(crate) async fn serve(
     let Connection { link, from, place } = connection;
     let (conn, transport) = (place.conn(), link.transport());
     let (queue, outbox) = bounded(OUTBOX_MAX);
-    let held = Held::none(place.account(Purpose::Unread));
+    let held = Held::none(place.account(Purpose::Unread, link.unnamed));
     let outbox_in = Outbox { queue, held, asked: None };
     let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if rendezvous.inbox.send(opened).await.is_ok() {

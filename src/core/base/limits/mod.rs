@@ -51,20 +51,23 @@ pub const CONNECTION_BYTES_MAX: usize = FRAME_BYTES_MAX + 4 * 1024;
 /// Bytes that all of them may hold together beyond these on a small router, and anywhere at least:
 /// all connections at their worst at once add less than 4 MiB (C114).
 pub const SHARED_BYTES_MIN: usize = 2 * 1024 * 1024;
-/// What of that each purpose may take, in eighths, and what of it strangers may: messages of
+/// What of that each purpose may take, in sixteenths, and what of it strangers may: messages of
 /// signalling that are not whole, here. Whoever needs more is closed.
-pub const HALF_READ_EIGHTHS: [usize; 2] = [4, 1];
+pub const HALF_READ_PARTS: [usize; 2] = [8, 2];
 /// Messages of signalling that nobody reads. No client is sent long ones.
-pub const UNREAD_EIGHTHS: [usize; 2] = [1, 1];
+pub const UNREAD_PARTS: [usize; 2] = [2, 1];
+/// What of the strangers' part of these one address (IPv6: a /64) may take, in quarters, and one
+/// network (an IPv4 /24, an IPv6 /48); of an address that is a proxy's, no such part.
+pub const SOURCE_QUARTERS: [usize; 2] = [2, 3];
 /// Messages of sessions that came in fragments and go on as one frame, whose header must tell its
 /// length, are held until they are whole (C108). Other messages pass without being held.
-pub const GATHERED_EIGHTHS: [usize; 2] = [4, 2];
+pub const GATHERED_PARTS: [usize; 2] = [8, 4];
 /// Bytes of sessions whose receiver takes none; counted with those above. Without room a session
 /// reads no more than it can pass on.
-pub const STALLED_EIGHTHS: [usize; 2] = [3, 1];
+pub const STALLED_PARTS: [usize; 2] = [6, 2];
 /// What strangers, deaf devices and sessions leave at least for half-read messages of those who are
 /// known.
-const KNOWN_EIGHTHS_MIN: usize = 8 - HALF_READ_EIGHTHS[1] - UNREAD_EIGHTHS[0] - GATHERED_EIGHTHS[0];
+const KNOWN_PARTS_MIN: usize = 16 - HALF_READ_PARTS[1] - UNREAD_PARTS[0] - GATHERED_PARTS[0];
 /// What one direction of a session may hold of a message in fragments; a longer one ends the
 /// session (C108).
 pub const GATHERED_BYTES_MAX: usize = 768 * 1024;
@@ -292,9 +295,9 @@ const_assert!(Limits::SMALL_ROUTER.shared_bytes() == SHARED_BYTES_MIN);
 // A query of an address book among them, and room to read at its end.
 const_assert!(
     ONLINE_BYTES_MAX + CONNECTION_BYTES_MAX - FRAME_BYTES_MAX
-        <= SHARED_BYTES_MIN / 8 * KNOWN_EIGHTHS_MIN
+        <= SHARED_BYTES_MIN / 16 * KNOWN_PARTS_MIN
 );
-const_assert!(GATHERED_BYTES_MAX <= SHARED_BYTES_MIN / 8 * GATHERED_EIGHTHS[0]);
+const_assert!(GATHERED_BYTES_MAX <= SHARED_BYTES_MIN / 16 * GATHERED_PARTS[0]);
 const_assert!(EFFECTS_MAX <= INBOX_MAX);
 const_assert!(STREAM_BYTES_MIN <= CHUNK_BYTES && CHUNK_BYTES <= PIPE_BYTES);
 const_assert!(PUNCH_MS > ONLINE_MS);

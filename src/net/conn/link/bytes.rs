@@ -1,15 +1,18 @@
 //! Memory for what waits: bytes of a message that is not whole, messages that nobody took yet,
 //! bytes of a session whose receiver takes none. Each connection has a little of its own; beyond
 //! that all draw on one budget, of which each purpose has a share, and a part of that is kept for
-//! those who are known. C107, C108, C114.
+//! those who are known. Of what strangers have for signalling one address and one network have a
+//! part. C107, C108, C114.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hbb_core::base::address::{Network, canonical};
 use hbb_core::base::limits::{
-    CONNECTION_BYTES_MAX, FRAME_BYTES_MAX, GATHERED_EIGHTHS, HALF_READ_BYTES_FREE,
-    HALF_READ_EIGHTHS, ONLINE_BYTES_MAX, SHARED_BYTES_MIN, STALLED_EIGHTHS, UNREAD_BYTES_FREE,
-    UNREAD_EIGHTHS,
+    CONNECTION_BYTES_MAX, FRAME_BYTES_MAX, GATHERED_PARTS, HALF_READ_BYTES_FREE, HALF_READ_PARTS,
+    ONLINE_BYTES_MAX, SHARED_BYTES_MIN, SOURCE_QUARTERS, STALLED_PARTS, UNREAD_BYTES_FREE,
+    UNREAD_PARTS,
 };
 
 /// What a connection may hold beyond its own with a long query: that, and room to read at its end.
@@ -23,6 +26,17 @@ pub struct ByteBudget(Arc<Drawn>);
 struct Drawn {
     most: AtomicUsize,
     by_purpose: [AtomicUsize; 3],
+    /// The same of each address and network from where something is drawn, in order.
+    by_source: Mutex<Vec<(Source, usize)>>,
+}
+
+/// An index of [`Drawn::by_purpose`], and an address or network.
+type Source = (usize, Network);
+
+/// The address that `ip` counts as, and its network.
+fn networks(ip: IpAddr) -> [Network; 2] {
+    let bits = if canonical(ip).is_ipv4() { [32, 24] } else { [64, 48] };
+    bits.map(|bits| Network::around(ip, bits))
 }
 
 /// What memory is for.
@@ -42,10 +56,10 @@ impl Purpose {
     /// Where it is counted, sessions once, and what it and strangers may take.
     const fn of(self) -> (usize, [usize; 2]) {
         match self {
-            Self::HalfRead => (0, HALF_READ_EIGHTHS),
-            Self::Unread => (1, UNREAD_EIGHTHS),
-            Self::Gathered => (2, GATHERED_EIGHTHS),
-            Self::Stalled => (2, STALLED_EIGHTHS),
+            Self::HalfRead => (0, HALF_READ_PARTS),
+            Self::Unread => (1, UNREAD_PARTS),
+            Self::Gathered => (2, GATHERED_PARTS),
+            Self::Stalled => (2, STALLED_PARTS),
         }
     }
 
@@ -61,7 +75,8 @@ impl Purpose {
 impl Default for ByteBudget {
     fn default() -> Self {
         let by_purpose = [0; 3].map(AtomicUsize::new);
-        Self(Arc::new(Drawn { most: SHARED_BYTES_MIN.into(), by_purpose }))
+        let by_source = Mutex::default();
+        Self(Arc::new(Drawn { most: SHARED_BYTES_MIN.into(), by_purpose, by_source }))
     }
 }
 
@@ -71,10 +86,11 @@ impl ByteBudget {
         self.0.most.fetch_max(most, Ordering::Relaxed);
     }
 
-    /// An account of a connection that holds nothing yet for this purpose.
-    pub fn account(&self, purpose: Purpose) -> Arc<Account> {
-        let (held, long) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Arc::new(Account { budget: self.clone(), purpose, held, long })
+    /// An account of a connection that holds nothing yet for this purpose. It comes `from` there;
+    /// None for that of a proxy, behind which are many.
+    pub fn account(&self, purpose: Purpose, from: Option<IpAddr>) -> Arc<Account> {
+        let (held, long, from) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(from));
+        Arc::new(Account { budget: self.clone(), purpose, held, long, from })
     }
 
     /// How many bytes more may be drawn: what is left of the purpose's share, and of all. Sessions
@@ -83,7 +99,7 @@ impl ByteBudget {
         let drawn = self.0.by_purpose.each_ref().map(|drawn| drawn.load(Ordering::Relaxed));
         let (index, [share, of_strangers]) = purpose.of();
         let most = self.0.most.load(Ordering::Relaxed);
-        let share = most / 8 * if known { share } else { of_strangers };
+        let share = most / 16 * if known { share } else { of_strangers };
         let left = share.saturating_sub(drawn.get(index).copied().unwrap_or_default());
         left.min(most.saturating_sub(drawn.iter().sum()))
     }
@@ -96,6 +112,43 @@ impl ByteBudget {
             None => drawn.fetch_sub(before - now, Ordering::Relaxed),
         };
     }
+
+    /// Whether strangers at `from` may draw so many bytes more.
+    fn has_share(&self, purpose: Purpose, from: IpAddr, more: usize) -> bool {
+        let (index, [_, of_strangers]) = purpose.of();
+        let share = self.0.most.load(Ordering::Relaxed) / 16 * of_strangers;
+        let sources = lock(&self.0.by_source);
+        networks(from).into_iter().zip(SOURCE_QUARTERS).all(|(network, quarters)| {
+            let found = sources.binary_search_by_key(&(index, network), |it| it.0).ok();
+            let drawn = found.and_then(|at| sources.get(at)).map_or(0, |it| it.1);
+            drawn + more <= share / 4 * quarters
+        })
+    }
+
+    /// What is drawn from somewhere is so many bytes instead of so many.
+    fn redraw_from(&self, purpose: Purpose, from: IpAddr, (before, now): (usize, usize)) {
+        let mut sources = lock(&self.0.by_source);
+        for network in networks(from) {
+            let source = (purpose.of().0, network);
+            let found = sources.binary_search_by_key(&source, |it| it.0);
+            let at = found.unwrap_or_else(|at| {
+                sources.insert(at, (source, 0));
+                at
+            });
+            let Some((_, drawn)) = sources.get_mut(at) else { continue };
+            *drawn = (*drawn + now).saturating_sub(before);
+            if *drawn == 0 {
+                sources.remove(at);
+            }
+        }
+        if sources.is_empty() {
+            sources.shrink_to_fit();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What one connection holds for a purpose.
@@ -105,6 +158,8 @@ pub struct Account {
     held: AtomicUsize,
     /// It may hold a long query, as somebody who is known.
     long: AtomicBool,
+    /// Where its connection comes from.
+    from: Mutex<Option<IpAddr>>,
 }
 
 impl Account {
@@ -116,11 +171,17 @@ impl Account {
         let most = if long { QUERY_BYTES_MAX } else { CONNECTION_BYTES_MAX };
         let (before, after) = (self.beyond(held), self.beyond(all));
         // Only the thread of the machines draws; others give back.
+        let (known, more) = (known || long, after - before);
+        let has_share = || {
+            known
+                || (*lock(&self.from))
+                    .is_none_or(|it| self.budget.has_share(self.purpose, it, more))
+        };
         let fits = after <= most
-            && (after == before || after - before <= self.budget.room(self.purpose, known || long));
+            && (more == 0 || more <= self.budget.room(self.purpose, known) && has_share());
         if fits {
             self.held.fetch_add(bytes, Ordering::Relaxed);
-            self.budget.redraw(self.purpose, before, after);
+            self.redraw(before, after);
         }
         fits
     }
@@ -128,7 +189,27 @@ impl Account {
     fn give_back(&self, bytes: usize) {
         let held = self.held.fetch_sub(bytes, Ordering::Relaxed);
         let left = held.saturating_sub(bytes);
-        self.budget.redraw(self.purpose, self.beyond(held), self.beyond(left));
+        self.redraw(self.beyond(held), self.beyond(left));
+    }
+
+    fn redraw(&self, before: usize, now: usize) {
+        if before == now {
+            return;
+        }
+        self.budget.redraw(self.purpose, before, now);
+        if let Some(from) = *lock(&self.from) {
+            self.budget.redraw_from(self.purpose, from, (before, now));
+        }
+    }
+
+    /// A proxy told where its connection comes from.
+    fn comes_from(&self, ip: IpAddr) {
+        let drawn = self.beyond(self.held.load(Ordering::Relaxed));
+        let before = lock(&self.from).replace(ip);
+        if let Some(before) = before {
+            self.budget.redraw_from(self.purpose, before, (drawn, 0));
+        }
+        self.budget.redraw_from(self.purpose, ip, (0, drawn));
     }
 
     /// What of so many bytes is more than a connection's own.
@@ -147,6 +228,11 @@ impl Held {
     /// A part of `account`, of nothing yet.
     pub const fn none(account: Arc<Account>) -> Self {
         Self { account, bytes: 0 }
+    }
+
+    /// Its account is of somebody at `ip` from now on.
+    pub fn comes_from(&self, ip: IpAddr) {
+        self.account.comes_from(ip);
     }
 
     /// Its account is of somebody known, and may hold a long query from now on.
@@ -189,16 +275,16 @@ mod tests {
     use super::Purpose::{Gathered, HalfRead, Stalled, Unread};
     use super::*;
 
-    const EIGHTH: usize = SHARED_BYTES_MIN / 8;
+    const PART: usize = SHARED_BYTES_MIN / 16;
 
     fn part(budget: &ByteBudget, bytes: usize, known: bool) -> Option<Held> {
-        Held::none(budget.account(HalfRead)).another(bytes, known)
+        Held::none(budget.account(HalfRead, None)).another(bytes, known)
     }
 
     /// As many long messages as there is memory for, each of another connection.
     fn hold_all(budget: &ByteBudget, purpose: Purpose, known: bool) -> Vec<Held> {
         let whole = purpose.free() + CONNECTION_BYTES_MAX;
-        let part = || Held::none(budget.account(purpose)).another(whole, known);
+        let part = || Held::none(budget.account(purpose, None)).another(whole, known);
         core::iter::from_fn(part).collect()
     }
 
@@ -209,19 +295,47 @@ mod tests {
     #[test]
     fn c107_a_connection_has_a_little_when_all_is_drawn() {
         let budget = ByteBudget::default();
-        for (purpose, [known, strange]) in [(HalfRead, HALF_READ_EIGHTHS), (Unread, UNREAD_EIGHTHS)]
-        {
+        for (purpose, [known, strange]) in [(HalfRead, HALF_READ_PARTS), (Unread, UNREAD_PARTS)] {
             let strangers = hold_all(&budget, purpose, false);
-            assert_eq!(strangers.len(), strange * EIGHTH / CONNECTION_BYTES_MAX);
+            assert_eq!(strangers.len(), strange * PART / CONNECTION_BYTES_MAX);
             let familiar = hold_all(&budget, purpose, true);
             let all = familiar.len() + strangers.len();
-            assert_eq!(all, known * EIGHTH / CONNECTION_BYTES_MAX);
+            assert_eq!(all, known * PART / CONNECTION_BYTES_MAX);
             for known in [false, true] {
-                let account = Held::none(budget.account(purpose));
+                let account = Held::none(budget.account(purpose, None));
                 assert!(account.another(purpose.free(), known).is_some());
             }
         }
         assert_eq!(drawn(&budget), 0, "all is given back");
+    }
+
+    #[test]
+    fn c107_of_what_strangers_have_an_address_and_a_network_have_a_part() {
+        let budget = ByteBudget::default();
+        let mut held: Vec<Held> = Vec::new();
+        let mut holds = |from: &str, known: bool| {
+            let before = held.len();
+            for _ in 0..9 {
+                let account = budget.account(HalfRead, from.parse().ok());
+                let whole = HALF_READ_BYTES_FREE + CONNECTION_BYTES_MAX;
+                held.extend(Held::none(account).another(whole, known));
+            }
+            held.len() - before
+        };
+        // Of the three messages that strangers have room for.
+        assert_eq!([holds("192.0.2.1", false), holds("192.0.2.2", false)], [1, 1]);
+        assert_eq!([holds("192.0.2.3", false), holds("198.51.100.1", false)], [0, 1]);
+        assert_eq!(holds("192.0.2.3", true), 9, "who is known pays for no neighbour");
+        held.truncate(0);
+        let (six, same_48) = ("2001:db8:1:1::1", ["2001:db8:1:1::2", "2001:db8:1:2::1"]);
+        let mut moved = Held::none(budget.account(HalfRead, None));
+        assert!(moved.set(HALF_READ_BYTES_FREE + CONNECTION_BYTES_MAX, false));
+        moved.comes_from("192.0.2.1".parse().unwrap());
+        moved.comes_from(six.parse().unwrap());
+        let at = |ip: &str| budget.has_share(HalfRead, ip.parse().unwrap(), CONNECTION_BYTES_MAX);
+        assert_eq!((same_48.map(at), at("192.0.2.1")), ([false, true], true));
+        drop(moved);
+        assert!(at(six) && lock(&budget.0.by_source).is_empty() && drawn(&budget) == 0);
     }
 
     #[test]
@@ -243,11 +357,11 @@ mod tests {
         let budget = ByteBudget::default();
         let rooms =
             || [Gathered, Stalled].map(|for_| [true, false].map(|known| budget.room(for_, known)));
-        let shares = [GATHERED_EIGHTHS, STALLED_EIGHTHS].map(|share| share.map(|n| n * EIGHTH));
+        let shares = [GATHERED_PARTS, STALLED_PARTS].map(|share| share.map(|n| n * PART));
         assert_eq!(rooms(), shares);
-        budget.redraw(Stalled, 0, 3 * EIGHTH);
-        assert_eq!(rooms(), [[EIGHTH, 0], [0, 0]], "both are of sessions");
-        budget.redraw(Gathered, 3 * EIGHTH, 4 * EIGHTH);
+        budget.redraw(Stalled, 0, 6 * PART);
+        assert_eq!(rooms(), [[2 * PART, 0], [0, 0]], "both are of sessions");
+        budget.redraw(Gathered, 6 * PART, 8 * PART);
         let (unread, strangers) =
             (hold_all(&budget, Unread, true), hold_all(&budget, HalfRead, false));
         let known = hold_all(&budget, HalfRead, true);
@@ -255,17 +369,17 @@ mod tests {
         assert!(drawn(&budget) <= SHARED_BYTES_MIN);
         assert!(hold_all(&budget, HalfRead, true).is_empty(), "there is no more");
         drop((unread, strangers, known));
-        budget.redraw(Gathered, 4 * EIGHTH, 0);
+        budget.redraw(Gathered, 8 * PART, 0);
         assert_eq!(rooms(), shares);
         budget.grow(2 * SHARED_BYTES_MIN);
         budget.grow(SHARED_BYTES_MIN);
-        assert_eq!(budget.room(Gathered, true), 8 * EIGHTH, "it never shrinks");
+        assert_eq!(budget.room(Gathered, true), 16 * PART, "it never shrinks");
     }
 
     #[test]
     fn c136_who_is_known_may_hold_a_long_query_out_of_what_all_share() {
         let budget = ByteBudget::default();
-        let mut long = Held::none(budget.account(HalfRead));
+        let mut long = Held::none(budget.account(HalfRead, None));
         assert!(!long.set(ONLINE_BYTES_MAX, true));
         long.may_be_long();
         let all = HALF_READ_BYTES_FREE + QUERY_BYTES_MAX;
@@ -276,7 +390,7 @@ mod tests {
         drop(long);
         let mut held = Vec::new();
         loop {
-            let mut more = Held::none(budget.account(HalfRead));
+            let mut more = Held::none(budget.account(HalfRead, None));
             more.may_be_long();
             if !more.set(all, false) {
                 break;
