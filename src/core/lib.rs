@@ -16,6 +16,8 @@ extern crate std;
 pub mod accounts;
 pub mod base;
 pub mod identity;
+#[cfg(feature = "accounts")]
+pub mod journal;
 pub mod relay;
 pub mod rendezvous;
 #[cfg(feature = "accounts")]

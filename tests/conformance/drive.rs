@@ -9,6 +9,7 @@ use hbb_core::base::peer::{Change, Record, RelayToken};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::identity::ServerKey;
+use hbb_core::journal::Journal;
 use hbb_core::rendezvous::{Effect, Effects, Event, Input, Policy, Rendezvous};
 use hbb_core::wire::message::{decode, encode};
 
@@ -134,6 +135,8 @@ pub(crate) struct Drive {
     held: Vec<(Ticket, Change)>,
     /// Tokens that a relay was told to expect.
     pub(crate) met: Vec<RelayToken>,
+    /// Told of what asks come to.
+    pub(crate) journal: Journal,
 }
 
 impl Drive {
@@ -160,6 +163,7 @@ impl Drive {
             slots: 0,
             held: Vec::new(),
             met: Vec::new(),
+            journal: Journal::new(&limits, false, Seed(7, 11)),
         }
     }
 
@@ -184,6 +188,11 @@ impl Drive {
         }
         self.restart();
         here.into_iter().for_each(|(id, at)| self.machine.recall(id, at));
+    }
+
+    /// The time it is.
+    pub(crate) const fn now(&self) -> Time {
+        self.now
     }
 
     /// What a clean stop now is to store.
@@ -290,6 +299,9 @@ impl Drive {
     fn input(&mut self, input: Input<'_>) -> Deeds {
         let mut effects = Effects::new();
         self.machine.handle(self.now, input, &mut effects);
+        if let Some(step) = self.machine.take_step() {
+            self.journal.step(self.now, step);
+        }
         self.carry_out(&mut effects)
     }
 

@@ -21,6 +21,7 @@ mod flaps_machine;
 mod half_minute;
 mod ids;
 mod ids_machine;
+mod journal_machine;
 mod keep;
 mod keep_machine;
 mod keyless;

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/net/accept.rs"],
     &["src/net/control/"],
     &["src/net/relaying/", "src/net/signalling/"],
+    &["src/net/journal/"],
     &["src/net/session/", "src/net/store.rs", "src/net/health.rs", "src/net/process/"],
     &["src/net/report.rs", "src/net/recall.rs"],
     &["src/net/message.rs"],
@@ -30,6 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/log/", "src/file.rs", "src/atomic.rs"],
     &["src/core/lib.rs"],
     &["src/core/accounts/", "src/core/rendezvous/", "src/core/relay/"],
+    &["src/core/journal/"],
     &["src/core/rules/", "src/core/wire/", "src/core/identity/"],
     &["src/core/base/"],
 ];

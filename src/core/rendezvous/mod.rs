@@ -36,6 +36,8 @@ use crate::base::peer::{Change, PeerId, Record, RecordState, RelayToken};
 use crate::base::table::{Seed, Table};
 use crate::base::time::{RateWindow, Throttle, Time};
 use crate::identity::ServerKey;
+#[cfg(feature = "accounts")]
+use crate::journal::Step;
 use crate::wire::reply::Reply;
 use crate::wire::request::Request;
 
@@ -215,6 +217,9 @@ pub struct Rendezvous {
     reading_due: Time,
     nonces: Nonces,
     vouched: Option<Vouched>,
+    /// What became of the ask that came in last.
+    #[cfg(feature = "accounts")]
+    step: Option<Step>,
     turn: usize,
     epoch_secs: u64,
     counters: Counters,
@@ -249,6 +254,8 @@ impl Rendezvous {
             reading_due: Time::START,
             nonces: Nonces::new(seed),
             vouched: None,
+            #[cfg(feature = "accounts")]
+            step: None,
             turn: 0,
             epoch_secs: 0,
             counters: Counters::default(),

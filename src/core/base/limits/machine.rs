@@ -195,6 +195,21 @@ pub const CHANGES_UNPROVED: u16 = 16;
 pub const CHANGES_WINDOW_MS: u64 = 3_600_000;
 /// A device registered this long ago is not held to what new ones used up, in seconds: a day.
 pub const SETTLED_SECS: u64 = 24 * 3_600;
+/// Asks that further steps may belong to, as many of those that were refused, and sessions about to
+/// meet at our relay; the oldest is forgotten first (C188).
+#[cfg(feature = "accounts")]
+pub const ASKS_OPEN_MAX: usize = 512;
+/// An initiator that asks for the same target again within this time, though it was told a path,
+/// tries another way: clients try several at once.
+#[cfg(feature = "accounts")]
+pub const ASK_AGAIN_MS: u64 = 5_000;
+/// The same of one that was told no path yet, or asks for the relay: clients try a path for 18 s,
+/// then the relay three times.
+#[cfg(feature = "accounts")]
+pub const RELAY_ASK_AGAIN_MS: u64 = 60_000;
+/// Outcomes that are told of at once after one step; the rest is in the memory alone.
+#[cfg(feature = "accounts")]
+pub const CONNECTIONS_TOLD_MAX: usize = 64;
 
 // A turn leaves no byte of the answer half filled.
 const_assert!(ONLINE_IDS_PER_TURN.is_multiple_of(8));

@@ -287,6 +287,21 @@ pub const FILES_CEILING: usize = CONNECTIONS_CEILING
     + FILES_PER_THREAD * RELAY_THREADS_CEILING;
 /// Where nearly none may be open, so many connections and sessions are allowed all the same (C117).
 pub const FEWEST_PLACES: [usize; 2] = [8, 2];
+/// The file of the log of connections becomes the one before at this length (C191).
+#[cfg(feature = "accounts")]
+pub const CONNECTION_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Its lines are appended so long after the first of them that waits, or when there are
+#[cfg(feature = "accounts")]
+pub const CONNECTION_GROUP_MS: u64 = 300_000;
+/// so many bytes of them.
+#[cfg(feature = "accounts")]
+pub const CONNECTION_GROUP_BYTES: usize = 32 * 1024;
+/// Lines that wait for the thread that writes them; further ones are counted.
+#[cfg(feature = "accounts")]
+pub const CONNECTION_LINES_WAITING_MAX: usize = 256;
+/// Its stack.
+#[cfg(feature = "accounts")]
+pub const CONNECTION_STACK_BYTES: usize = 64 * 1024;
 
 const_assert!(RELAY_FRAME_BYTES_MAX <= FRAME_BYTES_MAX);
 // A tag and a length of one byte each stand before an id.
@@ -383,6 +398,13 @@ impl Limits {
             sessions: part(self.sessions, ratio, sessions),
             ..self
         }
+    }
+
+    /// Entries of the log of connections: a quarter of the devices, 256 at least and 8,192 at most,
+    /// of some 200 bytes each (C188).
+    #[cfg(feature = "accounts")]
+    pub fn connections_kept(&self) -> usize {
+        (self.peers / 4).clamp(256, 8_192)
     }
 
     /// `forget_after_days` in milliseconds; None if no peer is ever forgotten for another.

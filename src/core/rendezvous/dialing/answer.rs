@@ -16,6 +16,7 @@ use crate::wire::request::{Echo, Given, LocalAddr, PunchSent};
 
 use super::grants::Told;
 use super::punch::{Call, Dial, TargetTask, signer};
+use super::steps::Meeting;
 
 /// Another network than it registered from, out of which a device proved itself by a nonce (C83):
 /// it has several uplinks, or its provider gives each connection another address.
@@ -99,6 +100,7 @@ impl Rendezvous {
         let from = self.source(via)?;
         let call = self.answered(via, &sent.echo, (&sent.id, TargetTask::Punch))?;
         if self.withholds((call.conn, call.terms), false, effects) {
+            self.note_answered(sent.echo.endpoint, &call.target, Meeting::Denied);
             finish(via, effects);
             return Ok(());
         }
@@ -112,6 +114,7 @@ impl Rendezvous {
             upnp_port: sent.upnp_port,
             v6: sent.v6.filter(|_| call.task != TargetTask::ChooseRelay),
         };
+        self.note_answered(sent.echo.endpoint, &call.target, Meeting::Direct);
         reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
         finish(via, effects);
         Ok(())
@@ -127,6 +130,7 @@ impl Rendezvous {
         let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
         let call = self.answered(via, &local.echo, (&local.id, TargetTask::Local))?;
         if self.withholds((call.conn, call.terms), false, effects) {
+            self.note_answered(local.echo.endpoint, &call.target, Meeting::Denied);
             finish(via, effects);
             return Ok(());
         }
@@ -140,6 +144,7 @@ impl Rendezvous {
             upnp_port: 0,
             v6: local.v6.filter(|_| call.task != TargetTask::ChooseRelay),
         };
+        self.note_answered(local.echo.endpoint, &call.target, Meeting::Lan);
         reply(effects, Via::Stream(call.conn), Reply::PunchAnswer(Box::new(answer)));
         finish(via, effects);
         Ok(())

@@ -17,6 +17,7 @@ use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 use super::answer::finish;
 use super::askers::Asker;
 use super::punch::{Call, TargetTask};
+use super::steps::{Meeting, NoPath};
 use super::terms::Asks;
 use crate::rendezvous::policy::{Ends, is_same_relay};
 use crate::rendezvous::{Effect, Effects, Rendezvous, push, reply};
@@ -38,17 +39,22 @@ impl Rendezvous {
         let Via::Stream(conn) = via else { return Err(DropReason::Unexpected) };
         let from = self.connection(conn)?.from;
         let asks = Asks { via, from: from.ip(), target: &wish.target, relay: true };
-        let Some(terms) = self.terms(now, &asks, effects) else { return Ok(()) };
+        let Some(terms) = self.terms(now, &asks, effects) else {
+            self.note_refused((from, false), &wish.target, NoPath::Denied);
+            return Ok(());
+        };
         let [own, any] = self.grants_for(now, from.prefix(), &wish.target);
         let must_show = self.policy.access_key.is_some();
         if must_show && !any {
             self.counters.count(DropReason::NotGranted);
+            self.note_refused((from, false), &wish.target, NoPath::NotGranted);
             reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
             return Ok(());
         }
         let (id, contact) = match self.find_target(now, &wish.target, false) {
             Ok(found) => found,
             Err(failure) => {
+                self.note_refused((from, own), &wish.target, NoPath::Failure(failure));
                 let text = if failure == Failure::Offline { OFFLINE } else { NO_SUCH_ID };
                 reply(effects, via, Reply::RelayRefused(text));
                 return Ok(());
@@ -59,6 +65,7 @@ impl Rendezvous {
             Ok(instead) => instead,
             Err(reason) => {
                 self.counters.count(reason);
+                self.note_refused((from, own), &wish.target, NoPath::NotGranted);
                 let text = if own { NO_RELAY } else { ADDRESS_CHANGED };
                 reply(effects, via, Reply::RelayRefused(text));
                 return Ok(());
@@ -66,6 +73,7 @@ impl Rendezvous {
         };
         let asker = Asker { granted: own || !must_show, ..self.askers.of(from.ip()) };
         if !self.askers.allow(now, asker, &id) {
+            self.note_refused((from, own), &wish.target, NoPath::TooFrequent);
             if asker.granted {
                 return Err(DropReason::TooFrequent);
             }
@@ -82,6 +90,7 @@ impl Rendezvous {
             old_key: false,
             terms,
         };
+        self.note_asked((from, asker), (&id, contact.from.ip()), Some(&wish.token));
         let told = self.dial(now, from, call);
         let payload =
             forward_relay_request(wish.raw, &told, instead.as_deref(), terms.permissions());
@@ -142,6 +151,7 @@ impl Rendezvous {
         let task = if own_account { TargetTask::Punch } else { TargetTask::JoinRelay };
         let call = self.answered(via, &answer.echo, (&answer.id, task))?;
         if self.withholds((call.conn, call.terms), true, effects) {
+            self.note_answered(answer.echo.endpoint, &call.target, Meeting::Denied);
             finish(via, effects);
             return Ok(());
         }
@@ -152,7 +162,9 @@ impl Rendezvous {
         let relay = self.relay_to_tell(&answer.echo, &call, &answer.relay);
         let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
         reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
-        let ends = (self.source(via)?, answer.echo.endpoint.prefix());
+        let initiator = answer.echo.endpoint;
+        self.note_answered(initiator, &call.target, Meeting::Relay(&answer.token));
+        let ends = (self.source(via)?, initiator.prefix());
         self.meet(&answer.token, ends, &call.target, effects);
         finish(via, effects);
         Ok(())

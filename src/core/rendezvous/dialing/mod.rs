@@ -6,6 +6,7 @@ mod fallback;
 mod grants;
 mod meetings;
 mod punch;
+mod steps;
 #[cfg(feature = "accounts")]
 mod terms;
 #[cfg(not(feature = "accounts"))]

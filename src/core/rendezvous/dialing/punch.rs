@@ -16,6 +16,7 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{Failure, Punch, Reply};
 use crate::wire::request::{Given, PunchRequest};
 
+use super::steps::NoPath;
 use super::terms::{Asks, Terms};
 use crate::rendezvous::console::Dialled;
 use crate::rendezvous::policy::{Ends, Route};
@@ -91,14 +92,20 @@ impl Rendezvous {
         let (from, nearby) = (connection.from, connection.transport == Transport::Tcp);
         let Some(old_key) = self.policy.admits(&wish.access_key) else {
             self.refuse(now, via, DropReason::WrongKey, effects);
+            let why = NoPath::Failure(Failure::KeyMismatch);
+            self.note_refused((from, false), &wish.target, why);
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
             return Ok(());
         };
         let asks = Asks { via, from: from.ip(), target: &wish.target, relay: false };
-        let Some(terms) = self.terms(now, &asks, effects) else { return Ok(()) };
+        let Some(terms) = self.terms(now, &asks, effects) else {
+            self.note_refused((from, true), &wish.target, NoPath::Denied);
+            return Ok(());
+        };
         let (id, contact) = match self.find_target(now, &wish.target, old_key) {
             Ok(found) => found,
             Err(failure) => {
+                self.note_refused((from, true), &wish.target, NoPath::Failure(failure));
                 reply(effects, via, Reply::PunchRefused(failure));
                 return Ok(());
             }
@@ -109,10 +116,12 @@ impl Rendezvous {
             false => self.policy.route(ends, wish.nat, nearby),
         };
         if route == Route::Relay && self.bars_relay(now, (via, terms), effects) {
+            self.note_refused((from, true), &wish.target, NoPath::Denied);
             return Ok(());
         }
         let asker = self.askers.of(from.ip());
         if !self.askers.allow(now, asker, &id) {
+            self.note_refused((from, true), &wish.target, NoPath::TooFrequent);
             return Err(DropReason::TooFrequent);
         }
         if let Some(journal) = &mut self.journal {
@@ -130,6 +139,7 @@ impl Rendezvous {
         let turn = self.take_turn();
         let relay = self.policy.relay_for(ends, turn);
         let udp = wish.udp_port > 0 && matches!(route, Route::Punch(_));
+        self.note_asked((from, asker), (&id, contact.from.ip()), None);
         let task = TargetTask::for_route(route);
         let call = Call { conn, target: id, task, udp, old_key, terms };
         let told = self.dial(now, from, call);

@@ -1,0 +1,295 @@
+//! Who asked for whom, when, and what became of it: a bounded memory, told of steps and of sessions
+//! as they happen. It knows no message and no machine, and decides nothing. C188, C189, C190.
+
+mod entry;
+mod rings;
+
+use alloc::vec::Vec;
+use core::mem;
+
+use crate::base::address::{Endpoint, Network};
+use crate::base::limits::{
+    ASK_AGAIN_MS, ASKS_OPEN_MAX, CONNECTIONS_TOLD_MAX, Limits, RELAY_ASK_AGAIN_MS,
+};
+use crate::base::peer::{PeerId, RelayToken};
+use crate::base::table::{Seed, Table};
+use crate::base::time::Time;
+
+pub use entry::{Entry, Outcome, RelayedSession, SessionEnd, Step, StepKind};
+use rings::Rings;
+
+/// See the file's head.
+pub struct Journal {
+    seed: Seed,
+    rings: Rings,
+    /// Those whose session runs: nothing pushes them out.
+    running: Table<u64, Entry>,
+    /// By who asks whom, the entry that further steps belong to, and since when; by who asked
+    /// longest ago.
+    open: Table<u64, (u64, Time)>,
+    /// The same of those that were refused, which many may be.
+    refusals: Table<u64, (u64, Time)>,
+    /// By the hash of what both bring to a relay, the entry of the session to come.
+    meetings: Table<u64, (u64, Time)>,
+    last_number: u64,
+    /// What is to be told of at once; None if nobody wants to know.
+    told: Option<Vec<Entry>>,
+}
+
+/// Which entries are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Only those of a higher number.
+    pub after: u64,
+    /// Only those that somebody asked for since then.
+    pub since: Option<Time>,
+    /// Only those that ask for this id.
+    pub id: Option<PeerId>,
+    /// Only those of initiators in this network.
+    pub from: Option<Network>,
+    /// So many at most.
+    pub count: usize,
+}
+
+impl Journal {
+    /// An empty one; tables hash under `seed`. With `tells` each outcome is to be taken by
+    /// [`Self::take_told`].
+    pub fn new(limits: &Limits, tells: bool, seed: Seed) -> Self {
+        Self {
+            seed,
+            rings: Rings::new(limits.connections_kept(), seed),
+            running: Table::new(limits.sessions, seed),
+            open: Table::new(ASKS_OPEN_MAX, seed),
+            refusals: Table::new(ASKS_OPEN_MAX, seed),
+            meetings: Table::new(ASKS_OPEN_MAX, seed),
+            last_number: 0,
+            told: tells.then(Vec::new),
+        }
+    }
+
+    /// Entries held.
+    pub fn len(&self) -> usize {
+        self.rings.len() + self.running.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes in what happened to an ask.
+    pub fn step(&mut self, now: Time, step: Step) {
+        self.settle(now);
+        let Step { from, to, kind } = step;
+        let key = self.seed.hash(&(from.prefix(), to.as_ref()));
+        match kind {
+            StepKind::Asked { at, trusted, token } => {
+                let number = match self.open_for(now, key, token.is_some()) {
+                    Some(number) => number,
+                    None => self.add(now, Entry { trusted, ..blank(from, to) }),
+                };
+                self.note(key, (number, now));
+                self.change(number, |entry| {
+                    entry.last = now;
+                    entry.target_at = Some(at);
+                    entry.asks = entry.asks.saturating_add(1);
+                });
+                self.meet(now, number, token);
+            }
+            StepKind::Refused { outcome, trusted } => {
+                self.refused(now, key, Entry { trusted, outcome, ..blank(from, to) });
+            }
+            StepKind::Answered { outcome, token } => {
+                let Some((number, _)) = self.open.get(&key).copied() else { return };
+                self.become_known(number, outcome);
+                self.meet(now, number, token);
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] next has something to tell; None if nobody wants to know.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.told.as_ref()?;
+        self.open.oldest().map(|(_, (_, since))| since.after_ms(RELAY_ASK_AGAIN_MS))
+    }
+
+    /// Knows of asks that were not answered in time that they are not.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.settle(now);
+    }
+
+    /// Two legs that brought this token became a session at our relay; gives what it is to be
+    /// ended by. `trusted` if the token passed our signalling, or none does.
+    pub fn session_started(
+        &mut self,
+        now: Time,
+        token: &RelayToken,
+        ends: [Endpoint; 2],
+        trusted: bool,
+    ) -> u64 {
+        let [waited, came] = ends;
+        let asked = self.meetings.remove(&self.seed.hash(token));
+        let asked = asked.and_then(|(number, _)| self.rings.remove(number));
+        let mut entry = asked.unwrap_or_else(|| {
+            self.last_number += 1;
+            let target_at = Some(came.ip());
+            let (number, asks) = (self.last_number, 1);
+            Entry { number, at: now, last: now, target_at, asks, trusted, ..blank(waited, None) }
+        });
+        entry.outcome = Outcome::Relayed;
+        entry.session = Some(RelayedSession { since: now, end: None });
+        let number = entry.number;
+        // There are no more sessions than places, but while a limit is being lowered.
+        self.running.insert_evicting(number, entry);
+        number
+    }
+
+    /// A session is over.
+    pub fn session_ended(&mut self, number: u64, end: SessionEnd) {
+        let Some(mut entry) = self.running.remove(&number) else { return };
+        if let Some(session) = &mut entry.session {
+            session.end = Some(end);
+        }
+        self.tell(&entry);
+        self.rings.add(entry);
+    }
+
+    /// The entries that are wanted, the lowest numbers first.
+    pub fn read(&mut self, now: Time, wanted: &Wanted) -> Vec<Entry> {
+        self.settle(now);
+        let is_wanted = |entry: &&Entry| {
+            let Wanted { after, since, id, from, .. } = wanted;
+            entry.number > *after
+                && since.is_none_or(|since| entry.last >= since)
+                && (id.is_none() || entry.to == *id)
+                && from.is_none_or(|network| network.contains(entry.from.ip()))
+        };
+        let running = self.running.iter().map(|(_, entry)| entry);
+        let mut found: Vec<&Entry> = self.rings.iter().chain(running).filter(is_wanted).collect();
+        found.sort_unstable_by_key(|entry| entry.number);
+        found.into_iter().take(wanted.count).cloned().collect()
+    }
+
+    /// What became known since this was last called, at most [`CONNECTIONS_TOLD_MAX`].
+    pub fn take_told(&mut self) -> Vec<Entry> {
+        self.told.as_mut().map_or_else(Vec::new, mem::take)
+    }
+
+    /// The entry that one more ask belongs to: clients ask for a path several times, at once and
+    /// one after the other, then for the relay.
+    fn open_for(&mut self, now: Time, key: u64, relay: bool) -> Option<u64> {
+        let (number, _) = *self.open.get(&key)?;
+        let entry = self.rings.get_mut(number)?;
+        let within_ms = match entry.outcome {
+            Outcome::Waiting => RELAY_ASK_AGAIN_MS,
+            Outcome::Direct | Outcome::Lan | Outcome::Relay if relay => RELAY_ASK_AGAIN_MS,
+            Outcome::Direct | Outcome::Lan | Outcome::Relay => ASK_AGAIN_MS,
+            _ => return None,
+        };
+        let is_same = entry.session.is_none() && now.since_ms(entry.last) < within_ms;
+        is_same.then_some(number)
+    }
+
+    /// One more refusal within a while of its first adds no entry; one that follows upon a path
+    /// says what became of that.
+    fn refused(&mut self, now: Time, key: u64, refusal: Entry) {
+        let outcome = refusal.outcome;
+        let (open, before) = (self.open.get(&key).copied(), self.refusals.get(&key).copied());
+        let before = before.filter(|(_, since)| now.since_ms(*since) < RELAY_ASK_AGAIN_MS);
+        for (number, _) in [open, before].into_iter().flatten() {
+            if let Some(entry) = self.rings.get_mut(number)
+                && entry.session.is_none()
+                && (entry.outcome == outcome || !entry.outcome.is_refusal())
+            {
+                entry.last = now;
+                entry.asks = entry.asks.saturating_add(1);
+                return self.become_known(number, outcome);
+            }
+        }
+        let number = self.add(now, Entry { asks: 1, ..refusal });
+        self.refusals.insert_evicting(key, (number, now));
+        if let Some(entry) = self.rings.get_mut(number).cloned() {
+            self.tell(&entry);
+        }
+    }
+
+    fn add(&mut self, now: Time, entry: Entry) -> u64 {
+        self.last_number += 1;
+        let number = self.last_number;
+        self.rings.add(Entry { number, at: now, last: now, ..entry });
+        number
+    }
+
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.rings.get_mut(number) {
+            change(entry);
+        }
+    }
+
+    /// What further steps of the same two belong to.
+    fn note(&mut self, key: u64, open: (u64, Time)) {
+        if self.open.is_full()
+            && self.open.get(&key).is_none()
+            && let Some((_, (number, _))) = self.open.pop_oldest()
+        {
+            self.give_up(number);
+        }
+        self.open.insert_evicting(key, open);
+    }
+
+    fn meet(&mut self, now: Time, number: u64, token: Option<RelayToken>) {
+        if let Some(token) = token {
+            self.meetings.insert_evicting(self.seed.hash(&token), (number, now));
+        }
+    }
+
+    /// An outcome that tells more than the one before.
+    fn become_known(&mut self, number: u64, outcome: Outcome) {
+        let Some(entry) = self.rings.get_mut(number) else { return };
+        if entry.outcome == outcome || entry.session.is_some() {
+            return;
+        }
+        entry.outcome = outcome;
+        let entry = entry.clone();
+        self.tell(&entry);
+    }
+
+    /// Those who asked so long ago that nothing more belongs to it.
+    fn settle(&mut self, now: Time) {
+        while let Some((_, (number, since))) = self.open.oldest()
+            && now.since_ms(*since) >= RELAY_ASK_AGAIN_MS
+        {
+            let number = *number;
+            self.open.pop_oldest();
+            self.give_up(number);
+        }
+    }
+
+    fn give_up(&mut self, number: u64) {
+        if self.rings.get_mut(number).is_some_and(|entry| entry.outcome == Outcome::Waiting) {
+            self.become_known(number, Outcome::NoAnswer);
+        }
+    }
+
+    fn tell(&mut self, entry: &Entry) {
+        if let Some(told) = self.told.as_mut().filter(|told| told.len() < CONNECTIONS_TOLD_MAX) {
+            told.push(entry.clone());
+        }
+    }
+}
+
+/// An ask of which nothing is known yet.
+const fn blank(from: Endpoint, to: Option<PeerId>) -> Entry {
+    Entry {
+        number: 0,
+        at: Time::START,
+        last: Time::START,
+        from,
+        to,
+        target_at: None,
+        asks: 0,
+        trusted: false,
+        outcome: Outcome::Waiting,
+        session: None,
+    }
+}
