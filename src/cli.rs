@@ -238,6 +238,11 @@ pub struct ServeFlags {
     /// seconds before a session may be downgraded (1800)
     #[argh(option)]
     pub downgrade_start_check: Option<String>,
+    /// who asked for whom, for 'hbb ctl log': memory, off, log (log lines too) or a FILE too
+    /// (memory)
+    #[cfg(feature = "accounts")]
+    #[argh(option)]
+    pub connection_log: Option<String>,
     /// error, warn, info, debug or, in debug builds, trace (info)
     #[argh(option)]
     pub log_level: Option<String>,

@@ -42,6 +42,9 @@ _hbb() {
             sessions)
                 cmd="hbb_ctl_sessions"
                 ;;
+            log)
+                cmd="hbb_ctl_log"
+                ;;
             disconnect)
                 cmd="hbb_ctl_disconnect"
                 ;;
@@ -114,7 +117,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -237,6 +240,10 @@ _hbb() {
                     return 0
                     ;;
                 --downgrade-start-check)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --connection-log)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -313,7 +320,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -439,6 +446,10 @@ _hbb() {
                     COMPREPLY=()
                     return 0
                     ;;
+                --connection-log)
+                    COMPREPLY=()
+                    return 0
+                    ;;
                 --log-level)
                     COMPREPLY=( $(compgen -W "error warn info debug" -- "${cur}") )
                     return 0
@@ -451,7 +462,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions disconnect forget pending approve ban unban bans limits reload"
+            cmds="status peers sessions log disconnect forget pending approve ban unban bans limits reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -476,6 +487,8 @@ _hbb() {
         hbb_ctl_peers)
             ;;
         hbb_ctl_sessions)
+            ;;
+        hbb_ctl_log)
             ;;
         hbb_ctl_disconnect)
             ;;

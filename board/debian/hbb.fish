@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'at' 'bind' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -95,6 +95,7 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l single-bandwidth -r -d
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l limit-speed -r -d 'speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l downgrade-threshold -r -d 'part of --single-bandwidth; a session that uses more on average is downgraded (0.66)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l downgrade-start-check -r -d 'seconds before a session may be downgraded (1800)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l connection-log -r -d 'who asked for whom, for \'hbb ctl log\': memory, off, log (log lines too) or a FILE too (memory)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l log-level -x -a 'error warn info debug' -d 'error, warn, info, debug or, in debug builds, trace (info)'
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command keygen' -f -l data -x -a '(__fish_complete_path)' -d 'DIR to write to; the working directory if not given'
@@ -153,6 +154,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l single-bandwidth -r -d
 complete -c hbb -n '__fish_hbb_using_command check' -f -l limit-speed -r -d 'speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l downgrade-threshold -r -d 'part of --single-bandwidth; a session that uses more on average is downgraded (0.66)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l downgrade-start-check -r -d 'seconds before a session may be downgraded (1800)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l connection-log -r -d 'who asked for whom, for \'hbb ctl log\': memory, off, log (log lines too) or a FILE too (memory)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l log-level -x -a 'error warn info debug' -d 'error, warn, info, debug or, in debug builds, trace (info)'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket; if not given, that of --flags or --data, else the first that exists of /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory'
@@ -162,6 +164,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -l json -d 'answer in JSON,
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'status' -d 'what runs, how full it is, what was dropped'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT, key=old'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'sessions' -d 'who is relayed, with bytes and bytes per second'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'log' -d 'who asked for whom; also id=ID, from=NET, --csv, --lines'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a relayed session'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; only it may have its id for a day'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'pending' -d 'with --private: which devices wait to be approved'

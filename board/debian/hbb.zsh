@@ -115,6 +115,7 @@ _hbb_serve() {
         '--limit-speed[speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)]'': :' \
         '--downgrade-threshold[part of --single-bandwidth; a session that uses more on average is downgraded (0.66)]'': :' \
         '--downgrade-start-check[seconds before a session may be downgraded (1800)]'': :' \
+        '--connection-log[who asked for whom, for '\''hbb ctl log'\''\: memory, off, log (log lines too) or a FILE too (memory)]'': :' \
         '--log-level[error, warn, info, debug or, in debug builds, trace (info)]'': :(error warn info debug)' \
         && return 0
 }
@@ -197,6 +198,7 @@ _hbb_check() {
         '--limit-speed[speed of one session of a blacklisted address or after a downgrade, in Mb/s (32)]'': :' \
         '--downgrade-threshold[part of --single-bandwidth; a session that uses more on average is downgraded (0.66)]'': :' \
         '--downgrade-start-check[seconds before a session may be downgraded (1800)]'': :' \
+        '--connection-log[who asked for whom, for '\''hbb ctl log'\''\: memory, off, log (log lines too) or a FILE too (memory)]'': :' \
         '--log-level[error, warn, info, debug or, in debug builds, trace (info)]'': :(error warn info debug)' \
         && return 0
 }
@@ -220,6 +222,7 @@ _hbb_ctl() {
                 'status:what runs, how full it is, what was dropped'
                 'peers:who is registered; also count=NUMBER, part=TEXT, key=old'
                 'sessions:who is relayed, with bytes and bytes per second'
+                'log:who asked for whom; also id=ID, from=NET, --csv, --lines'
                 'disconnect:end a relayed session'
                 'forget:delete a device; only it may have its id for a day'
                 'pending:with --private\: which devices wait to be approved'
@@ -245,6 +248,9 @@ _hbb_ctl() {
                     ;;
                 (sessions)
                     _hbb_ctl_sessions
+                    ;;
+                (log)
+                    _hbb_ctl_log
                     ;;
                 (disconnect)
                     _hbb_ctl_disconnect
@@ -295,6 +301,14 @@ _hbb_ctl_peers() {
 }
 
 _hbb_ctl_sessions() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_log() {
     local context state state_descr line
     typeset -A opt_args
 

@@ -58,6 +58,8 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("status", "", "what runs, how full it is, what was dropped"),
     command("peers", " [after=ID]...", "who is registered; also count=NUMBER, part=TEXT, key=old"),
     command("sessions", "", "who is relayed, with bytes and bytes per second"),
+    #[cfg(feature = "accounts")]
+    command("log", " [since=TIME]...", "who asked for whom; also id=ID, from=NET, --csv, --lines"),
     command("disconnect", " NUMBER", "end a relayed session"),
     command("forget", " ID", "delete a device; only it may have its id for a day"),
     command("forget", " --free ID", "and give its id to the next device that asks for it"),
@@ -83,7 +85,7 @@ const USAGE_CHARS: usize = 21;
 /// What `hbb ctl --help` ends with.
 pub(super) fn help() -> String {
     let mut text = String::from("\nCommands:\n");
-    for CtlCommand { name, arguments, help } in CTL_COMMANDS {
+    for &CtlCommand { name, arguments, help } in CTL_COMMANDS {
         let blanks = USAGE_CHARS.saturating_sub(name.len() + arguments.len());
         text.push_str(&["  ", name, arguments, &" ".repeat(blanks), help, "\n"].concat());
     }

@@ -2,14 +2,18 @@
 //! signal ends it. Checks: tests/e2e.rs, tests/bad_input.rs.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
 use super::store::{self, STORE_FILE};
 use super::{backup, greeting, keygen, rotate};
+#[cfg(feature = "accounts")]
+use crate::config::ConnectionsTo;
 use crate::config::{Config, Role};
 use crate::log::{dated, init, show};
 use crate::net::clock::unix_secs;
+#[cfg(feature = "accounts")]
+use crate::net::journal::{Target, file::LogPath};
 use crate::net::process::confine::Confinement;
 use crate::net::process::crashes::Crashes;
 use crate::net::process::files::raise_limit;
@@ -30,9 +34,13 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     backup::finish(&config.data)?;
     let control_folder = config.control.parent().unwrap_or(Path::new("."));
-    let store = [config.data.join(STORE_FILE)];
+    let store = config.data.join(STORE_FILE);
     // Both before the first thread.
-    let confinement = Confinement::begin(&[&config.data, control_folder], &store);
+    let log_file = log_file(&config);
+    let log_folder = log_file.as_deref().and_then(Path::parent);
+    let folders: Vec<_> = [&*config.data, control_folder].into_iter().chain(log_folder).collect();
+    let files: Vec<_> = [store].into_iter().chain(log_file.clone()).collect();
+    let confinement = Confinement::begin(&folders, &files);
     let signals = Reloads::take().map_err(|cause| exit(ServeError::System(cause)))?;
     let crashes = Crashes::count(control_folder);
     let stopped = crashes.as_ref().is_some_and(|crashes| crashes.pause(&signals));
@@ -68,7 +76,11 @@ fn serve(
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
     let seed = seed()?;
+    #[cfg(feature = "accounts")]
+    let connections = connections(&config)?;
     let setup = Setup {
+        #[cfg(feature = "accounts")]
+        connections,
         listening,
         live,
         rendezvous,
@@ -87,6 +99,36 @@ fn serve(
         }
     };
     run_shell(setup, signals, &greet).map_err(exit)
+}
+
+/// The file of the log of connections, if there is one.
+fn log_file(config: &Config) -> Option<PathBuf> {
+    #[cfg(feature = "accounts")]
+    if let ConnectionsTo::File(path) = &config.connections_to {
+        return Some(path.clone());
+    }
+    let _ = config;
+    None
+}
+
+/// Where asks and sessions are noted; a file is one that can be written.
+#[cfg(feature = "accounts")]
+fn connections(config: &Config) -> Result<Target, Exit> {
+    Ok(match &config.connections_to {
+        ConnectionsTo::Nowhere => Target::Off,
+        ConnectionsTo::Memory => Target::Memory,
+        ConnectionsTo::Log => Target::Log,
+        ConnectionsTo::File(path) => {
+            let opened = LogPath::open(path).map_err(|cause| {
+                let path = path.display();
+                Exit::flags(format!(
+                    "--connection-log: cannot write {path}: {cause}; name a file in a directory \
+                     that the server's user may write"
+                ))
+            });
+            Target::File(opened?)
+        }
+    })
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Box<Relay>, Exit> {

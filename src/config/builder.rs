@@ -7,6 +7,8 @@ use core::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
+#[cfg(feature = "accounts")]
+use super::value::{ConnectionsTo, connections};
 use super::value::{
     LogLevel, bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, proxy_header,
     relays, role, small, socket, threads,
@@ -110,6 +112,8 @@ impl Builder {
             dscp: None,
             rates: Rates::default(),
             log_level: LogLevel::Info,
+            #[cfg(feature = "accounts")]
+            connections_to: ConnectionsTo::Memory,
             command_line: Box::new(command_line.clone()),
         };
         Self::again(config)
@@ -165,6 +169,17 @@ impl Builder {
         let levels = "error, warn, info, debug or trace";
         if let Some(level) = self.value("--log-level", &flags.log_level, log_level, levels) {
             self.config.log_level = level;
+        }
+        #[cfg(feature = "accounts")]
+        self.apply_accounts(flags);
+    }
+
+    /// What routers do without.
+    #[cfg(feature = "accounts")]
+    fn apply_accounts(&mut self, flags: &ServeFlags) {
+        let is = "off, memory, log or a file";
+        if let Some(to) = self.value("--connection-log", &flags.connection_log, connections, is) {
+            self.config.connections_to = to;
         }
     }
 

@@ -19,6 +19,8 @@ use hbb_core::base::rates::Rates;
 
 pub use doubts::{doubted_host, doubts, is_global};
 pub use ports::{PORT, PortService, Ports, Role, WEB_CLIENTS};
+#[cfg(feature = "accounts")]
+pub use value::ConnectionsTo;
 pub use value::{LogLevel, ProxyHeader, relays};
 use value::{in_hundredths, megabits};
 
@@ -111,6 +113,9 @@ pub struct Config {
     pub rates: Rates,
     /// What is logged.
     pub log_level: LogLevel,
+    /// Where it is kept who asked for whom.
+    #[cfg(feature = "accounts")]
+    pub connections_to: ConnectionsTo,
     command_line: Box<ServeFlags>,
 }
 
@@ -161,6 +166,8 @@ impl Config {
             ("--role", self.role != new.role),
             ("--key", self.key != new.key),
             ("--key-file", self.key_file != new.key_file),
+            #[cfg(feature = "accounts")]
+            ("--connection-log", self.connections_to != new.connections_to),
         ];
         fixed.into_iter().filter(|(_, changed)| *changed).map(|(flag, _)| flag).collect()
     }

@@ -2,6 +2,8 @@
 //! Checks: the refusals in `mod.rs`.
 
 use core::net::IpAddr;
+#[cfg(feature = "accounts")]
+use std::path::PathBuf;
 
 use super::ports::Role;
 use hbb_core::base::address::{Network, canonical, host_port};
@@ -116,6 +118,31 @@ pub(super) fn threads(text: &str) -> Option<usize> {
         return Some(cores.map_or(1, |cores| cores.get().min(RELAY_THREADS_CEILING)));
     }
     text.parse().ok().filter(|threads| (1..=RELAY_THREADS_CEILING).contains(threads))
+}
+
+/// Where an operator wants to have what asks and sessions came to.
+#[cfg(feature = "accounts")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionsTo {
+    /// Nowhere, not in memory either.
+    Nowhere,
+    /// In memory alone.
+    Memory,
+    /// There and among the log lines.
+    Log,
+    /// There and in this file.
+    File(PathBuf),
+}
+
+#[cfg(feature = "accounts")]
+pub(super) fn connections(text: &str) -> Option<ConnectionsTo> {
+    Some(match text {
+        "" => return None,
+        "off" => ConnectionsTo::Nowhere,
+        "memory" => ConnectionsTo::Memory,
+        "log" => ConnectionsTo::Log,
+        path => ConnectionsTo::File(path.into()),
+    })
 }
 
 pub(super) fn ip(text: &str) -> Option<IpAddr> {

@@ -11,6 +11,8 @@ use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::{PeerId, RelayToken};
 use hbb_core::base::rates::Rates;
+#[cfg(feature = "accounts")]
+use hbb_core::journal::{Entry, Wanted};
 use hbb_core::relay::{SessionTerms, SourceLists};
 #[cfg(feature = "accounts")]
 use hbb_core::rendezvous::{Approval, WaitingRow};
@@ -219,6 +221,9 @@ pub enum RendezvousQuestion {
     Peers(PeerQuery),
     /// Carry out a line that was typed into upstream's console.
     Typed(String),
+    /// Who asked for whom.
+    #[cfg(feature = "accounts")]
+    Log(Wanted),
     /// Forget a peer, and perhaps let another device have its id.
     Forget {
         /// The peer's id.
@@ -245,6 +250,9 @@ pub enum RelayQuestion {
     Load,
     /// Who is in a session.
     Sessions,
+    /// Who asked for whom, where no rendezvous is beside it.
+    #[cfg(feature = "accounts")]
+    Log(Wanted),
     /// End the session of this number.
     End(u64),
 }
@@ -273,6 +281,9 @@ pub enum Answer {
     Sessions(Vec<SessionRow>),
     /// Whether there was one to end.
     Ended(bool),
+    /// Who asked for whom.
+    #[cfg(feature = "accounts")]
+    Log(Vec<Entry>),
 }
 
 /// Where an answer goes.

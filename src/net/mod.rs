@@ -7,6 +7,8 @@ pub mod conn;
 pub mod control;
 pub(crate) mod health;
 pub(crate) mod interfaces;
+#[cfg(feature = "accounts")]
+pub(crate) mod journal;
 pub mod message;
 pub(crate) mod process;
 pub mod reactor;

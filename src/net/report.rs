@@ -1,6 +1,8 @@
 //! The words of log lines: `event key=value ...`. Operators grep and ban by them, so changing one
 //! is a release note. Keys and tokens are never among the values.
 
+#[cfg(feature = "accounts")]
+use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
 use log::{debug, info, warn};
@@ -8,9 +10,13 @@ use log::{debug, info, warn};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
+#[cfg(feature = "accounts")]
+use hbb_core::journal::Entry;
 use hbb_core::rendezvous::Event;
 
 use crate::config::{PortService, WEB_CLIENTS};
+#[cfg(feature = "accounts")]
+use crate::log::OPERATOR;
 use crate::net::message::SessionEnd;
 
 /// Words what the rendezvous reports.
@@ -126,4 +132,36 @@ pub fn session_started(waiting: Endpoint, joining: Endpoint) {
 pub fn session_ended(ended: &SessionEnd, from: IpAddr) {
     let SessionEnd { bytes, secs, reason } = ended;
     info!("relay-ended bytes={bytes} secs={secs} reason={} from={from}", reason.as_str());
+}
+
+/// What an ask came to, for who has the log of connections among these lines: all of them are
+/// written of those who are trusted, and so many a minute of others.
+#[cfg(feature = "accounts")]
+pub fn connection(entry: &Entry) {
+    let Entry { number, from, asks, outcome, .. } = entry;
+    let mut line = format!("outcome={} from={}", outcome.as_str(), from.ip());
+    let mut add = |name: &str, value: &dyn Display| {
+        // Writing to a string cannot fail.
+        let _ = write!(line, " {name}={value}");
+    };
+    if let Some(to) = &entry.to {
+        add("to", to);
+    }
+    if let Some(reason) = outcome.reason() {
+        add("reason", &reason.as_str());
+    }
+    if let Some(at) = &entry.target_at {
+        add("target-at", at);
+    }
+    if let Some(end) = entry.session.and_then(|session| session.end) {
+        add("secs", &end.secs);
+        add("bytes", &end.bytes);
+        add("end", &end.reason.as_str());
+    }
+    add("asks", asks);
+    add("number", number);
+    match entry.trusted {
+        true => info!(target: OPERATOR, "connection {line}"),
+        false => info!("connection {line}"),
+    }
 }

@@ -15,6 +15,8 @@ use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
 use hbb_core::base::address::Endpoint;
+#[cfg(feature = "accounts")]
+use hbb_core::base::limits::Limits;
 use hbb_core::base::limits::{INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX};
 use hbb_core::base::rates::Rates;
 use hbb_core::base::table::Seed;
@@ -35,6 +37,8 @@ use crate::net::control::{
     self, Controller, Holders, OrderBook, Orders, Owners, SettingsOwner, orders,
 };
 use crate::net::health::{self, Seen, ToWatch, WORDS_MAX};
+#[cfg(feature = "accounts")]
+use crate::net::journal::{self, ConnectionLog};
 use crate::net::message::{RelaySettings, ToRelay, ToRendezvous, Update};
 use crate::net::process::confine::Confinement;
 use crate::net::process::signal::{HeldSignals, Reloads};
@@ -46,7 +50,7 @@ use crate::net::report;
 use crate::net::session::{SessionSettings, Sessions};
 use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling, SignallingIo};
-use crate::net::store::StoreThread;
+use crate::net::store::{Account, StoreThread};
 use crate::net::tasks::executor::Executor;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
@@ -108,6 +112,9 @@ pub(crate) struct Setup {
     pub(crate) settings: RunningSettings,
     /// Where operators ask.
     pub(crate) control: PathBuf,
+    /// Where asks and sessions are noted.
+    #[cfg(feature = "accounts")]
+    pub(crate) connections: journal::Target,
     /// What was given up already, and is given up before strangers are served.
     pub(crate) confinement: Confinement,
 }
@@ -128,6 +135,12 @@ pub(crate) enum ServeError {
     System(io::Error),
 }
 
+impl From<io::Error> for ServeError {
+    fn from(cause: io::Error) -> Self {
+        Self::System(cause)
+    }
+}
+
 /// Opened sockets.
 struct Sockets {
     datagrams: Option<UdpSocket>,
@@ -140,13 +153,13 @@ struct Sockets {
 /// # Errors
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
 pub(crate) fn run(setup: Setup, signals: Reloads, opened: &dyn Fn()) -> Result<(), ServeError> {
-    let signals = signals.and_stops().map_err(ServeError::System)?;
+    let signals = signals.and_stops()?;
     let sockets = open(&setup)?;
     opened();
     let executor = Executor::default();
     let mut ended = Ok(());
     let serving = serve(setup, signals, sockets, executor.clone());
-    executor.run(pin!(async { ended = serving.await })).map_err(ServeError::System)?;
+    executor.run(pin!(async { ended = serving.await }))?;
     ended
 }
 
@@ -182,24 +195,22 @@ async fn serve(
     executor: Executor,
 ) -> Result<(), ServeError> {
     let Setup { listening, live, rendezvous, relay, sessions, settings, control, .. } = setup;
-    let (clock, gate) = (Clock::start(), Gate::default());
-    gate.set(GateRules::from(&live));
-    let pool = Pool::new(&live.limits, setup.seed, clock);
-    let shell = Shell { executor, pool, clock, gate, listening };
+    #[cfg_attr(not(feature = "accounts"), expect(unused_mut, reason = "it has no log"))]
+    let mut shell = Shell::new(&live, setup.seed, listening, executor);
+    #[cfg(feature = "accounts")]
+    shell.log_to(setup.connections, (&live.limits, setup.seed))?;
     // The control thread sends the next settings when these are obeyed.
     let ((live_in, live_out), (relay_in, relay_out)) = (bounded(1), bounded(1));
     let (seen_in, seen) = bounded(WORDS_MAX);
-    let watch = health::watch(clock, seen_in).map_err(ServeError::System)?;
+    let watch = health::watch(shell.clock, seen_in)?;
     let (expect, expected) = bounded(INBOX_MAX);
     let (mut stopped, mut servers) = (None, Servers::default());
     let records = rendezvous.as_ref().and_then(|part| part.store.reader());
     if let Some((part, socket)) = rendezvous.zip(sockets.datagrams) {
-        let datagrams = Datagrams::new(socket, live.limits.peers, setup.seed);
-        let datagrams = datagrams.map_err(ServeError::System)?;
+        let datagrams = Datagrams::new(socket, live.limits.peers, setup.seed)?;
         health::tell(&watch, &live);
         let watch = watch.clone();
-        let writes = Writes::new(live.limits.writes_a_day);
-        let inputs = SignallingInputs { datagrams, live: live_out, seen, watch, writes, expect };
+        let inputs = SignallingInputs { datagrams, live: live_out, seen, watch, expect };
         let (stored, handle) = shell.start_signalling(part, inputs)?;
         (stopped, servers.rendezvous) = (Some(stored), Some(handle));
     }
@@ -209,8 +220,8 @@ async fn serve(
         let beside = servers.rendezvous.as_ref().map(|handle| handle.inbox.clone());
         servers.relay = Some(shell.start_relay(machine, inputs, beside)?);
     }
-    let signals = signals.listen().map_err(ServeError::System)?;
-    let (orders, book) = orders().map_err(ServeError::System)?;
+    let signals = signals.listen()?;
+    let (orders, book) = orders()?;
     servers.console = listening.console.then(|| Rc::new(orders.clone()));
     shell.accept(sockets.listeners, &servers)?;
     let owners = servers.owners();
@@ -237,6 +248,8 @@ async fn serve(
     if let Some(stopped) = stopped {
         stopped.recv().await;
     }
+    #[cfg(feature = "accounts")]
+    shell.log.finish().await;
     Ok(())
 }
 
@@ -249,8 +262,6 @@ struct SignallingInputs {
     seen: Receiver<Seen>,
     /// Has other relays watched.
     watch: Sender<ToWatch>,
-    /// What the store may write.
-    writes: Writes,
     /// To the relay beside it; nobody reads it if there is none.
     expect: Sender<ToRelay>,
 }
@@ -289,28 +300,69 @@ struct Shell {
     clock: Clock,
     gate: Gate,
     listening: Listening,
+    /// What may be written.
+    account: Account,
+    #[cfg(feature = "accounts")]
+    log: ConnectionLog,
 }
 
 impl Shell {
+    fn new(live: &LiveSettings, seed: Seed, listening: Listening, executor: Executor) -> Self {
+        let (clock, gate) = (Clock::start(), Gate::default());
+        gate.set(GateRules::from(live));
+        Self {
+            pool: Pool::new(&live.limits, seed, clock),
+            account: Account::new(Writes::new(live.limits.writes_a_day), clock),
+            executor,
+            clock,
+            gate,
+            listening,
+            #[cfg(feature = "accounts")]
+            log: ConnectionLog::default(),
+        }
+    }
+
+    /// Begins the log of connections.
+    #[cfg(feature = "accounts")]
+    fn log_to(
+        &mut self,
+        target: journal::Target,
+        (limits, seed): (&Limits, Seed),
+    ) -> io::Result<()> {
+        self.log = journal::open(target, limits, (seed, self.clock), &self.account)?;
+        Ok(())
+    }
+
     /// Starts the owner of the rendezvous. In the end it stops the store, then closes the queue.
     fn start_signalling(
         &self,
         mut part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Receiver<()>, SignallingHandle), ServeError> {
-        let SignallingInputs { mut datagrams, live, seen, watch, writes, expect: relay } = inputs;
+        let SignallingInputs { mut datagrams, live, seen, watch, expect: relay } = inputs;
         if self.listening.role == Role::All {
             part.machine.relays_at(self.listening.ports.relay);
         }
         part.recalled.into_iter().for_each(|(at, own)| datagrams.note_recalled(at, own));
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
-        let store = StoreThread::start(part.store, saved_in, self.clock, writes);
-        let store = store.map_err(ServeError::System)?;
+        let store = StoreThread::start(part.store, saved_in, self.account.clone())?;
         let (clock, pool) = (self.clock, self.pool.clone());
         let (keep, bind) = (part.keep, self.listening.ip);
         let offers = self.offers(part.offering);
         let handle_offers = offers.clone();
-        let io = SignallingIo { datagrams, store, watch, relay, clock, pool, offers, keep, bind };
+        let io = SignallingIo {
+            datagrams,
+            store,
+            watch,
+            relay,
+            clock,
+            pool,
+            offers,
+            keep,
+            bind,
+            #[cfg(feature = "accounts")]
+            log: self.log.clone(),
+        };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle { inbox: inbox_in, offers: handle_offers };
@@ -340,10 +392,12 @@ impl Shell {
     ) -> Result<RelayHandle, ServeError> {
         let RelayInputs { setting, rates, live, expected } = inputs;
         let sessions =
-            Sessions::new(setting, &self.executor, self.clock, (rates, self.pool.bytes()));
-        let sessions = Rc::new(sessions.map_err(ServeError::System)?);
+            Sessions::new(setting, &self.executor, self.clock, (rates, self.pool.bytes()))?;
+        let sessions = Rc::new(sessions);
         let shared = (self.pool.clone(), self.clock);
         let mut relaying = Relaying::new(machine, Rc::clone(&sessions), shared, rendezvous);
+        #[cfg(feature = "accounts")]
+        relaying.log_to(self.log.clone());
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let (legs_in, legs) = bounded(INBOX_MAX);
         let queues = RelayQueues { legs, inbox, expected, live };
@@ -378,7 +432,7 @@ impl Shell {
     ) -> Result<(), ServeError> {
         for (service, listener) in listeners {
             let Some(entrance) = self.entrance(service, servers) else { continue };
-            let listener = Source::listening(listener).map_err(ServeError::System)?;
+            let listener = Source::listening(listener)?;
             let (executor, pool) = (self.executor.clone(), self.pool.clone());
             let acceptor = Acceptor { executor, pool, gate: self.gate.clone(), entrance };
             self.executor.spawn(Box::pin(acceptor.run(listener))).detach();
@@ -410,6 +464,6 @@ fn start_control(
             (None, None)
         }
     };
-    control::start(parts, listener, book).map_err(ServeError::System)?;
+    control::start(parts, listener, book)?;
     Ok(path)
 }

@@ -69,25 +69,51 @@ impl Shared {
     }
 }
 
+/// What may be written in a day, for the store and for who writes beside it.
+#[derive(Clone)]
+pub(crate) struct Account {
+    shared: Arc<Shared>,
+    clock: Clock,
+}
+
+impl Account {
+    /// One that nobody has written from.
+    pub(crate) fn new(writes: Writes, clock: Clock) -> Self {
+        let [commits, changes, failures] = [(); 3].map(|()| AtomicU64::new(0));
+        let writes = Mutex::new(writes);
+        Self { shared: Arc::new(Shared { commits, changes, failures, writes }), clock }
+    }
+
+    /// Takes out so many bytes; false, taking none, if what is left is for registrations.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn spend(&self, bytes: u64) -> bool {
+        let mut writes = self.shared.writes();
+        writes.pass(self.clock.now());
+        let allowed = writes.allow(SaveRank::Stranger);
+        if allowed {
+            writes.count(bytes);
+            writes.spend(bytes);
+        }
+        allowed
+    }
+}
+
 /// More changes wait than [`SAVES_PENDING_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueueFull;
 
 impl StoreThread {
-    /// Starts the thread; `saved` hears of every change. `writes` says how many bytes it may write.
+    /// Starts the thread; `saved` hears of every change. It writes what `account` allows.
     ///
     /// # Errors
     /// What the system says if it has no thread to give.
     pub(crate) fn start(
         store: Box<dyn Store>,
         saved: Sender<(Ticket, SaveOutcome)>,
-        clock: Clock,
-        writes: Writes,
+        account: Account,
     ) -> io::Result<Self> {
         let (changes, queue) = bounded(SAVES_PENDING_MAX);
-        let [commits, changes_done, failures] = [(); 3].map(|()| AtomicU64::new(0));
-        let writes = Mutex::new(writes);
-        let shared = Arc::new(Shared { commits, changes: changes_done, failures, writes });
+        let Account { shared, clock } = account;
         let (seen, told) = (store.written(), Arc::clone(&shared));
         let (waiting, ended) = (Vec::new(), None);
         let mut committer =
@@ -355,7 +381,8 @@ mod tests {
             let (told, seen) = mpsc::channel();
             let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
             let store = Slow { leave: allowed, seen: told, written: 0, cost };
-            let thread = StoreThread::start(Box::new(store), saved_in, Clock::start(), writes);
+            let account = Account::new(writes, Clock::start());
+            let thread = StoreThread::start(Box::new(store), saved_in, account);
             Self { thread: thread.unwrap(), leave, seen, saved, tickets: 0 }
         }
 

@@ -1,6 +1,9 @@
 //! The commands of the control socket and their answers. Names of members are a documented
 //! schema: they may be added to, not changed.
 
+#[cfg(feature = "accounts")]
+mod log;
+
 use hbb_core::base::address::{Bans, named_id};
 use hbb_core::base::conn::{Transport, Via};
 use hbb_core::base::limits::PEERS_PER_PAGE;
@@ -97,6 +100,8 @@ pub(super) fn answer(
     match *words {
         ["status"] => Status::gather(&settings.settings, owners, control.clock)?.show(&mut out),
         ["peers", ref wanted @ ..] => return peers(wanted, owners, reply),
+        #[cfg(feature = "accounts")]
+        ["log", ref wanted @ ..] => return log::log(wanted, (owners, control.clock), reply),
         ["sessions"] => sessions(&mut out, owners)?,
         ["bans"] => return bans(settings.settings.bans(), reply),
         ["limits"] => limits(&mut out, &settings.settings.limit_texts()),

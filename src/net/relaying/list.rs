@@ -23,6 +23,9 @@ pub(crate) struct NewSession {
     pub(crate) ends: [Endpoint; 2],
     /// The rules it runs under.
     pub(crate) terms: SessionTerms,
+    /// Its number in the log of connections.
+    #[cfg(feature = "accounts")]
+    pub(crate) logged: u64,
 }
 
 /// How a listed session is told from others, and what its bytes are counted in.
@@ -83,10 +86,8 @@ impl SessionList {
     }
 
     /// Removes the session of a leg that is gone before it began.
-    pub(crate) fn end_of(&mut self, conn: Conn) {
-        if let Some(number) = self.number_of(conn) {
-            self.end(number);
-        }
+    pub(crate) fn end_of(&mut self, conn: Conn) -> Option<RunningSession> {
+        self.number_of(conn).and_then(|number| self.end(number))
     }
 
     /// The number of the session that the machine knows by this handle.
@@ -133,6 +134,12 @@ impl RunningSession {
     /// The handle the relay machine knows it by.
     pub(crate) const fn conn(&self) -> Conn {
         self.session.conn
+    }
+
+    /// Its number in the log of connections.
+    #[cfg(feature = "accounts")]
+    pub(crate) const fn logged(&self) -> u64 {
+        self.session.logged
     }
 
     /// Bytes moved.
@@ -182,7 +189,13 @@ mod tests {
             .map(|end| Endpoint::from(end.parse::<std::net::SocketAddr>().unwrap()));
         let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false, known: true };
         let conn = Conn { slot: 1, generation: 0 };
-        let session = NewSession { conn, ends, terms };
+        let session = NewSession {
+            conn,
+            ends,
+            terms,
+            #[cfg(feature = "accounts")]
+            logged: 0,
+        };
         let Listed { number, traffic } = running.start(Time::START, session);
         traffic.add(4000);
         let rate = |running: &mut SessionList, ms| running.rows(Time::from_millis(ms))[0].rate;

@@ -9,20 +9,26 @@ use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::STREAMS_PER_TURN;
+#[cfg(feature = "accounts")]
+use hbb_core::base::peer::RelayToken;
 use hbb_core::base::time::Time;
 use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay};
 use hbb_core::wire::message::decode;
+#[cfg(feature = "accounts")]
+use hbb_core::wire::request::Request;
 
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::slots::SlotTable;
+#[cfg(feature = "accounts")]
+use crate::net::journal::ConnectionLog;
 use crate::net::message::{
     Answer, FromLeg, Paired, RelayLoad, RelayQuestion, RelaySettings, SessionEnd, ToLeg, ToRelay,
     ToRendezvous, Update,
 };
 use crate::net::reactor::{Timer, give_way};
-use crate::net::relaying::list::{Listed, NewSession, SessionList};
+use crate::net::relaying::list::{Listed, NewSession, RunningSession, SessionList};
 use crate::net::report;
 use crate::net::session::Sessions;
 use crate::net::tasks::queue::{Receiver, Sender};
@@ -43,6 +49,11 @@ pub(crate) struct Relaying {
     /// Those that are in no session.
     legs: SlotTable<LegEntry>,
     running: SessionList,
+    #[cfg(feature = "accounts")]
+    log: ConnectionLog,
+    /// What the leg brought whose first message is being handled.
+    #[cfg(feature = "accounts")]
+    token: Option<RelayToken>,
     /// Sessions to be ended since others need their place.
     evicted: Vec<u64>,
     /// When it was last looked which sessions move.
@@ -97,10 +108,20 @@ impl Relaying {
             clock,
             legs,
             running,
+            #[cfg(feature = "accounts")]
+            log: ConnectionLog::default(),
+            #[cfg(feature = "accounts")]
+            token: None,
             evicted,
             looked,
             counters,
         }
+    }
+
+    /// Notes sessions there.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn log_to(&mut self, log: ConnectionLog) {
+        self.log = log;
     }
 
     /// Runs until every queue into it is closed.
@@ -183,7 +204,9 @@ impl Relaying {
             }
             FromLeg::Closed { conn } => {
                 self.legs.remove(conn);
-                self.running.end_of(conn);
+                if let Some(session) = self.running.end_of(conn) {
+                    self.log_end(&session, DropReason::Done);
+                }
                 self.handle(Input::Closed { conn });
             }
             FromLeg::Refused(reason) => self.counters.count(reason),
@@ -196,6 +219,8 @@ impl Relaying {
             ToRelay::Ended { number, conn, end } => {
                 if let Some(session) = self.running.end(number) {
                     report::session_ended(&end, session.waited().ip());
+                    #[cfg(feature = "accounts")]
+                    self.log.ended(session.logged(), &end);
                 }
                 self.handle(Input::Closed { conn });
             }
@@ -208,6 +233,10 @@ impl Relaying {
     fn joined(&mut self, conn: Conn, payload: &[u8], link: Link) {
         match decode(payload) {
             Ok(request) if self.legs.get_mut(conn).is_some() => {
+                #[cfg(feature = "accounts")]
+                if let Request::RequestRelay(asked) = &request {
+                    self.token = asked.token.value().cloned();
+                }
                 let input = Input::Request { conn, request };
                 self.machine.handle(self.clock.now(), input, &mut self.effects);
                 self.carry_out(Some(link));
@@ -255,7 +284,13 @@ impl Relaying {
                     let entries = (self.legs.remove(waiting), self.legs.remove(joining));
                     if let ((Some(waits), Some(joins)), Some(link)) = (entries, joined.take()) {
                         let ends = [waits.from, joins.from];
-                        let session = NewSession { conn: waiting, ends, terms };
+                        let session = NewSession {
+                            conn: waiting,
+                            ends,
+                            terms,
+                            #[cfg(feature = "accounts")]
+                            logged: self.log_start(ends, terms.known),
+                        };
                         self.pair(&waits.outbox, link, session);
                     }
                 }
@@ -286,9 +321,29 @@ impl Relaying {
         report::session_started(waiting, joining);
         let Listed { number, traffic } = self.running.start(self.clock.now(), session);
         let paired = Paired { partner, terms, number, traffic };
-        if outbox.try_send(ToLeg::Pair(Box::new(paired))).is_err() {
-            self.running.end(number);
+        if outbox.try_send(ToLeg::Pair(Box::new(paired))).is_err()
+            && let Some(session) = self.running.end(number)
+        {
+            self.log_end(&session, DropReason::Done);
         }
+    }
+
+    /// Notes a session that starts, by what its legs brought.
+    #[cfg(feature = "accounts")]
+    fn log_start(&mut self, ends: [Endpoint; 2], known: bool) -> u64 {
+        let token = self.token.take();
+        token.map_or(0, |token| self.log.started(self.clock.now(), &token, ends, known))
+    }
+
+    /// Notes that a session is over of which no end was told.
+    fn log_end(&self, session: &RunningSession, reason: DropReason) {
+        #[cfg(feature = "accounts")]
+        {
+            let secs = session.secs(self.clock.now());
+            self.log.ended(session.logged(), &SessionEnd { bytes: session.bytes(), secs, reason });
+        }
+        #[cfg(not(feature = "accounts"))]
+        let _ = (session, reason);
     }
 
     async fn asked(&mut self, question: RelayQuestion) -> Answer {
@@ -300,6 +355,8 @@ impl Relaying {
                 Answer::RelayLoad(RelayLoad { running, waiting, bytes, dropped })
             }
             RelayQuestion::Sessions => Answer::Sessions(self.running.rows(self.clock.now())),
+            #[cfg(feature = "accounts")]
+            RelayQuestion::Log(wanted) => Answer::Log(self.log.read(&wanted)),
             RelayQuestion::End(number) => Answer::Ended(self.end(number).await),
         }
     }
@@ -327,6 +384,7 @@ impl Relaying {
         session.dismiss();
         self.sessions.end(number).await;
         report::session_ended(&SessionEnd { bytes, secs, reason }, session.waited().ip());
+        self.log_end(&session, reason);
         self.handle(Input::Closed { conn: session.conn() });
         true
     }

@@ -4,6 +4,7 @@
 pub(crate) mod conversation;
 mod early;
 mod idle_timer;
+mod operator;
 mod surroundings;
 
 use std::io;
@@ -13,15 +14,13 @@ use std::rc::Rc;
 use log::debug;
 use smol::future;
 
-use crate::config::relays;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
 use hbb_core::base::peer::PeerId;
-#[cfg(feature = "accounts")]
-use hbb_core::rendezvous::Approval;
-use hbb_core::rendezvous::{Effect, Effects, Event, Input, Rendezvous, Vouched};
+use hbb_core::base::time::Time;
+use hbb_core::rendezvous::{Effect, Effects, Input, Rendezvous, Vouched};
 use hbb_core::wire::message::{decode, encode};
 use hbb_core::wire::request::{Registration, Request};
 
@@ -31,10 +30,9 @@ use crate::net::conn::secrecy::Offers;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::{BUFFER_BYTES, Datagrams};
 use crate::net::health::{Seen, ToWatch};
-use crate::net::message::{
-    Answer, AnswerTo, Forgotten, Outbox, RendezvousLoad, RendezvousQuestion, ToConnection, ToRelay,
-    ToRendezvous, Update,
-};
+#[cfg(feature = "accounts")]
+use crate::net::journal::ConnectionLog;
+use crate::net::message::{Answer, AnswerTo, Outbox, ToConnection, ToRelay, ToRendezvous, Update};
 use crate::net::reactor::{Timer, give_way};
 use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::report;
@@ -65,6 +63,8 @@ pub(crate) struct Signalling {
     keep: Option<Keep>,
     surroundings: Surroundings,
     early: Early,
+    #[cfg(feature = "accounts")]
+    log: ConnectionLog,
     /// An operator who waits for a peer to be forgotten, or approved: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
@@ -86,6 +86,9 @@ pub(crate) struct SignallingIo {
     pub(crate) keep: Option<Keep>,
     /// The only address we listen on; None for all of them.
     pub(crate) bind: Option<IpAddr>,
+    /// Hears what asks come to.
+    #[cfg(feature = "accounts")]
+    pub(crate) log: ConnectionLog,
 }
 
 /// The queues into this task.
@@ -112,8 +115,12 @@ enum SignallingWake {
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Box<Rendezvous>, io: SignallingIo) -> Self {
-        let SignallingIo { datagrams, store, watch, relay, clock, pool, offers, keep, bind } = io;
+        let SignallingIo {
+            datagrams, store, watch, relay, clock, pool, offers, keep, bind, ..
+        } = io;
         Self {
+            #[cfg(feature = "accounts")]
+            log: io.log,
             machine,
             effects: Effects::new(),
             clock,
@@ -137,7 +144,8 @@ impl Signalling {
     pub(crate) async fn run(&mut self, queues: &Queues) {
         let mut due = Timer::default();
         loop {
-            let next = [self.machine.next_timeout(), self.early.due()].into_iter().flatten().min();
+            let due_next = [self.machine.next_timeout(), self.early.due(), self.log_due()];
+            let next = due_next.into_iter().flatten().min();
             due.set(next.and_then(|at| self.clock.instant(at)));
             let Some(wake) = self.wake(queues, &mut due).await else { return };
             self.machine.set_epoch_secs(self.clock.epoch_secs());
@@ -174,6 +182,14 @@ impl Signalling {
         store.ending_with(Ending { changes: machine.last_changes(now), whereabouts, keep })
     }
 
+    /// When the log of connections has something to tell that nobody asked for.
+    fn log_due(&self) -> Option<Time> {
+        #[cfg(feature = "accounts")]
+        return self.log.next_timeout();
+        #[cfg(not(feature = "accounts"))]
+        None
+    }
+
     async fn wake(&self, queues: &Queues, due: &mut Timer) -> Option<SignallingWake> {
         let datagram = async {
             self.datagrams.readable().await;
@@ -204,6 +220,10 @@ impl Signalling {
         while self.machine.next_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now, &mut self.effects);
             self.carry_out();
+        }
+        #[cfg(feature = "accounts")]
+        if self.log_due().is_some_and(|due| due <= now) {
+            self.log.handle_timeout(now);
         }
         let mut datagrams = 0..DATAGRAMS_PER_TURN;
         let more_datagrams = datagrams.all(|_| self.datagrams.is_readable() && self.datagram());
@@ -318,67 +338,6 @@ impl Signalling {
         }
     }
 
-    fn asked(&mut self, question: RendezvousQuestion, to: AnswerTo) {
-        let now = self.clock.now();
-        let answer = match question {
-            RendezvousQuestion::Load => {
-                let occupancy = self.machine.occupancy();
-                let online = self.machine.online_peers(now);
-                let kept = self.machine.kept_ids(now);
-                let dropped = [self.machine.counters().clone(), self.counters.clone()];
-                let (store, datagrams) = (self.store.counts(), self.datagrams.counts());
-                Answer::RendezvousLoad(RendezvousLoad {
-                    occupancy,
-                    online,
-                    kept,
-                    store,
-                    datagrams,
-                    dropped,
-                })
-            }
-            RendezvousQuestion::Typed(line) => {
-                let told = self.machine.console(now, &line, relays);
-                if let Some(relays) = told.relays {
-                    let _ = self.watch.force_send(ToWatch::Relays(relays));
-                }
-                Answer::Typed(told.text)
-            }
-            RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
-            RendezvousQuestion::Forget { id, free } => {
-                self.forgetting = Some((id.clone(), to));
-                self.machine.handle(now, Input::Forget { id, free }, &mut self.effects);
-                return;
-            }
-            #[cfg(feature = "accounts")]
-            RendezvousQuestion::Waiting => Answer::Waiting(self.machine.waiting(now)),
-            #[cfg(feature = "accounts")]
-            RendezvousQuestion::Approve { id, at } => {
-                let approval = self.machine.approve(&id, at, &mut self.effects);
-                if approval == Approval::Saving {
-                    self.forgetting = Some((id, to));
-                    return;
-                }
-                Answer::Approved(approval)
-            }
-        };
-        let _ = to.try_send(answer);
-    }
-
-    /// Tells whoever waits for it what became of a peer that was to be forgotten.
-    fn tell_operator(&mut self, event: &Event) {
-        let (id, outcome) = match event {
-            Event::PeerForgotten { id } => (id, Answer::Forgotten(Forgotten::Durably)),
-            Event::PeerUnknown { id } => (id, Answer::Forgotten(Forgotten::Unknown)),
-            Event::SaveFailed { id } => (id, Answer::Forgotten(Forgotten::Failed)),
-            #[cfg(feature = "accounts")]
-            Event::PeerApproved { id } => (id, Answer::Approved(Approval::Saving)),
-            _ => return,
-        };
-        if let Some((_, to)) = self.forgetting.take_if(|(waiting, _)| waiting == id) {
-            let _ = to.try_send(outcome);
-        }
-    }
-
     fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome) {
         let input = Input::Saved { ticket, outcome };
         self.machine.handle(self.clock.now(), input, &mut self.effects);
@@ -394,6 +353,10 @@ impl Signalling {
                 offers.showed(ip, old);
             }
             conn.into_iter().for_each(|conn| self.pool.tie(conn));
+        }
+        #[cfg(feature = "accounts")]
+        if let Some(step) = self.machine.take_step() {
+            self.log.step(self.clock.now(), step);
         }
         while let Some(effect) = self.effects.pop_front() {
             match effect {

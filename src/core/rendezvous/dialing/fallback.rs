@@ -82,14 +82,8 @@ impl Rendezvous {
             reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
             return Ok(());
         }
-        let call = Call {
-            conn,
-            target: id.clone(),
-            task: TargetTask::JoinRelay,
-            udp: false,
-            old_key: false,
-            terms,
-        };
+        let (task, target) = (TargetTask::JoinRelay, id.clone());
+        let call = Call { conn, target, task, udp: false, old_key: false, terms };
         self.note_asked((from, asker), (&id, contact.from.ip()), Some(&wish.token));
         let told = self.dial(now, from, call);
         let payload =

@@ -1,0 +1,188 @@
+//! The file of the log of connections, and the thread that writes it: lines are appended in groups,
+//! within what may be written in a day, and a file that has grown becomes the one before. C191.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use log::warn;
+use rustix::fs::OFlags;
+
+use hbb_core::base::limits::{
+    CONNECTION_FILE_BYTES_MAX, CONNECTION_GROUP_BYTES, CONNECTION_GROUP_MS,
+    CONNECTION_LINES_WAITING_MAX, CONNECTION_STACK_BYTES,
+};
+
+use super::line::lost_line;
+use crate::net::clock::Clock;
+use crate::net::store::Account;
+use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
+use crate::net::tasks::thread;
+
+/// Read by whoever is in the group of the server.
+const MODE: u32 = 0o640;
+/// What flash takes for whatever is appended: a block of the file and one of its folder.
+const BLOCK_BYTES: u64 = 4096;
+
+/// A file that lines may be appended to.
+#[derive(Clone, Debug)]
+pub(crate) struct LogPath(PathBuf);
+
+impl LogPath {
+    /// Follows links to what is there, and tries to open it for writing.
+    ///
+    /// # Errors
+    /// What the system says; `InvalidInput` for what is no file; `NotFound` for a link to nowhere.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let path = match fs::symlink_metadata(path) {
+            Ok(_) => fs::canonicalize(path)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => path.to_path_buf(),
+            Err(error) => return Err(error),
+        };
+        append_to(&path).map(|_| Self(path))
+    }
+
+    /// The file before: there is one.
+    fn before(&self) -> PathBuf {
+        let mut name = OsString::from(self.0.as_os_str());
+        name.push(".1");
+        name.into()
+    }
+
+    /// Appends lines, to a new file if they would make this one too long.
+    fn append(&self, text: &str) -> io::Result<()> {
+        let mut file = append_to(&self.0)?;
+        let length = file.metadata()?.len();
+        if length > 0 && length.saturating_add(text.len() as u64) > CONNECTION_FILE_BYTES_MAX {
+            fs::rename(&self.0, self.before())?;
+            file = append_to(&self.0)?;
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_data()
+    }
+}
+
+/// No link is followed any more, and no pipe waited for.
+fn append_to(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(MODE)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, "it is no file")),
+    }
+}
+
+/// The thread that writes. It ends when `lines` is closed, having written all.
+pub(crate) struct LogWriter {
+    /// Takes lines, each with its end.
+    pub(crate) lines: Sender<String>,
+    /// Closed when all is written.
+    pub(crate) done: Receiver<()>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// What the system says if it has no thread to give.
+pub(crate) fn start(path: LogPath, account: Account, clock: Clock) -> io::Result<LogWriter> {
+    let (lines, queue) = bounded(CONNECTION_LINES_WAITING_MAX);
+    let (running, done) = bounded(1);
+    let mut writing = Writing { path, queue, account, clock, lost: 0 };
+    let run = move || {
+        while let Some(text) = writing.gather() {
+            writing.write(&text);
+        }
+        drop(running);
+    };
+    thread::start("log", CONNECTION_STACK_BYTES, Box::new(run))?;
+    Ok(LogWriter { lines, done })
+}
+
+struct Writing {
+    path: LogPath,
+    queue: Receiver<String>,
+    account: Account,
+    clock: Clock,
+    /// Lines that could not be written since the last that were.
+    lost: usize,
+}
+
+impl Writing {
+    /// Waits for a line, then for more until it is time to write; None when there will be none.
+    fn gather(&mut self) -> Option<String> {
+        let mut text = self.queue.recv_blocking()?;
+        let until = self.clock.now().after_ms(CONNECTION_GROUP_MS);
+        while text.len() < CONNECTION_GROUP_BYTES {
+            let left = until.since_ms(self.clock.now());
+            match self.queue.recv_within(left) {
+                Ok(Some(line)) => text.push_str(&line),
+                Ok(None) | Err(Closed) => break,
+            }
+        }
+        Some(text)
+    }
+
+    fn write(&mut self, text: &str) {
+        let lines = text.lines().count();
+        let bytes = (text.len() as u64).div_ceil(BLOCK_BYTES).saturating_add(1) * BLOCK_BYTES;
+        if !self.account.spend(bytes) {
+            self.lost = self.lost.saturating_add(lines);
+            warn!("connection-log-full lines={lines} help=--writes-per-day");
+            return;
+        }
+        match self.path.append(&(lost_line(self.lost) + text)) {
+            Ok(()) => self.lost = 0,
+            Err(cause) => {
+                self.lost = self.lost.saturating_add(lines);
+                warn!("connection-log-failed cause='{cause}' lines={lines}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hbb_core::base::limits::WRITES_UNIT_BYTES;
+    use hbb_core::base::writes::Writes;
+
+    #[test]
+    fn c191_a_day_writes_no_more_than_is_left_for_it_and_what_is_lost_is_said() {
+        let clock = Clock::start();
+        let folder = std::env::temp_dir().join(format!("hbb-log-budget-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("log");
+        let _ = fs::remove_file(&path);
+        let account = Account::new(Writes::new(1), clock);
+        let (lines, queue) = bounded(CONNECTION_LINES_WAITING_MAX);
+        let shared = account.clone();
+        let mut writing =
+            Writing { path: LogPath::open(&path).unwrap(), queue, account, clock, lost: 0 };
+        let group = "x".repeat(CONNECTION_GROUP_BYTES - 1) + "\n";
+        for _ in 0..100 {
+            writing.write(&group);
+        }
+        let written = fs::metadata(&path).unwrap().len();
+        assert!((400_000..WRITES_UNIT_BYTES / 4 * 3).contains(&written), "{written}");
+        let lost = writing.lost;
+        assert_eq!(lost as u64, 100 - written / group.len() as u64);
+        // With more to write it goes on, and says what is missing.
+        writing.account = Account::new(Writes::new(8), clock);
+        lines.try_send("{}\n".into()).unwrap();
+        drop(lines);
+        let text = writing.gather().unwrap();
+        writing.write(&text);
+        assert_eq!(writing.gather(), None);
+        let all = fs::read_to_string(&path).unwrap();
+        assert!(all.ends_with(&format!("\n{{\"lost\":{lost}}}\n{{}}\n")));
+        assert!(!shared.spend(1), "the rest is for registrations");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

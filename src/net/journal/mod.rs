@@ -1,0 +1,180 @@
+//! The log of connections, which the owners of rendezvous and relay write into: in memory for
+//! `hbb ctl log`, and where an operator wants it as log lines or in a file. It decides nothing; the
+//! journal of the core does. C188 to C191; checks: tests/log.rs.
+
+pub(crate) mod file;
+mod line;
+
+use core::mem;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use hbb_core::base::address::Endpoint;
+use hbb_core::base::limits::Limits;
+use hbb_core::base::peer::RelayToken;
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
+use hbb_core::journal::{Entry, Journal, SessionEnd as JournalEnd, Step, Wanted};
+
+use crate::net::clock::Clock;
+use crate::net::message::SessionEnd;
+use crate::net::report;
+use crate::net::store::Account;
+use file::{LogPath, LogWriter};
+pub(crate) use line::json_line;
+use line::lost_line;
+
+/// Shared by the owners, which are on one thread.
+#[derive(Clone, Default)]
+pub(crate) struct ConnectionLog(Option<Rc<RefCell<Kept>>>);
+
+/// Where outcomes go as they become known.
+enum Told {
+    /// Nowhere: they are in memory.
+    Nobody,
+    /// Into the log.
+    Log,
+    /// To the thread that has a file for them, a line each.
+    File(LogWriter),
+}
+
+struct Kept {
+    journal: Journal,
+    told: Told,
+    clock: Clock,
+    /// Lines that the file's thread had no room for.
+    lost: usize,
+}
+
+/// Where an operator wants to have what asks and sessions came to.
+pub(crate) enum Target {
+    /// Nowhere, not in memory either.
+    Off,
+    /// In memory alone.
+    Memory,
+    /// There and among the log lines.
+    Log,
+    /// There and in a file.
+    File(LogPath),
+}
+
+/// The log for a target; a file has a thread of its own, which writes no more than `account`
+/// allows.
+///
+/// # Errors
+/// What the system says if it has no thread to give.
+pub(crate) fn open(
+    target: Target,
+    limits: &Limits,
+    (seed, clock): (Seed, Clock),
+    account: &Account,
+) -> io::Result<ConnectionLog> {
+    let told = match target {
+        Target::Off => return Ok(ConnectionLog::default()),
+        Target::Memory => Told::Nobody,
+        Target::Log => Told::Log,
+        Target::File(path) => Told::File(file::start(path, account.clone(), clock)?),
+    };
+    let journal = Journal::new(limits, !matches!(told, Told::Nobody), seed);
+    let kept = Kept { journal, told, clock, lost: 0 };
+    Ok(ConnectionLog(Some(Rc::new(RefCell::new(kept)))))
+}
+
+impl ConnectionLog {
+    /// Writes what is known, and tells of nothing any more.
+    pub(crate) async fn finish(&self) {
+        let mut told = Told::Nobody;
+        self.with(|kept| {
+            kept.journal.handle_timeout(kept.clock.now());
+            kept.tell();
+            told = mem::replace(&mut kept.told, Told::Nobody);
+        });
+        if let Told::File(LogWriter { lines, done }) = told {
+            drop(lines);
+            done.recv().await;
+        }
+    }
+
+    /// What happened to an ask.
+    pub(crate) fn step(&self, now: Time, step: Step) {
+        self.with(|kept| {
+            kept.journal.step(now, step);
+            kept.tell();
+        });
+    }
+
+    /// Two legs became a session: what it is to be ended by.
+    pub(crate) fn started(
+        &self,
+        now: Time,
+        token: &RelayToken,
+        ends: [Endpoint; 2],
+        known: bool,
+    ) -> u64 {
+        let mut number = 0;
+        self.with(|kept| number = kept.journal.session_started(now, token, ends, known));
+        number
+    }
+
+    /// A session is over.
+    pub(crate) fn ended(&self, number: u64, end: &SessionEnd) {
+        let &SessionEnd { bytes, secs, reason } = end;
+        self.with(|kept| {
+            kept.journal.session_ended(number, JournalEnd { secs, bytes, reason });
+            kept.tell();
+        });
+    }
+
+    /// The entries that are wanted, the lowest numbers first.
+    pub(crate) fn read(&self, wanted: &Wanted) -> Vec<Entry> {
+        let mut found = Vec::new();
+        self.with(|kept| {
+            found = kept.journal.read(kept.clock.now(), wanted);
+            kept.tell();
+        });
+        found
+    }
+
+    /// When [`Self::handle_timeout`] next has something to tell.
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        let kept = self.0.as_ref()?.try_borrow().ok()?;
+        kept.journal.next_timeout()
+    }
+
+    /// Tells of asks that nobody answered.
+    pub(crate) fn handle_timeout(&self, now: Time) {
+        self.with(|kept| {
+            kept.journal.handle_timeout(now);
+            kept.tell();
+        });
+    }
+
+    /// Nothing is borrowed for longer than `act` takes, which calls nobody else.
+    fn with(&self, act: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = &self.0
+            && let Ok(mut kept) = kept.try_borrow_mut()
+        {
+            act(&mut kept);
+        }
+    }
+}
+
+impl Kept {
+    fn tell(&mut self) {
+        if matches!(self.told, Told::Nobody) {
+            return;
+        }
+        for entry in self.journal.take_told() {
+            match &self.told {
+                Told::Nobody => {}
+                Told::Log => report::connection(&entry),
+                Told::File(LogWriter { lines, .. }) => {
+                    let line = json_line(&entry, self.clock.epoch_secs());
+                    let line = lost_line(self.lost) + &line;
+                    self.lost = if lines.try_send(line).is_ok() { 0 } else { self.lost + 1 };
+                }
+            }
+        }
+    }
+}
