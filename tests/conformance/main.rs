@@ -6,6 +6,7 @@
 
 mod amplification;
 mod answers_machine;
+mod books;
 mod both;
 mod bytes;
 mod calls;

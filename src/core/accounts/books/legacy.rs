@@ -13,25 +13,32 @@ use crate::base::limits::{BOOK_NAME_BYTES_MAX, BOOK_TAGS_MAX};
 /// Longest text that tells the colours of tags.
 const COLOURS_BYTES_MAX: usize = BOOK_TAGS_MAX * (BOOK_NAME_BYTES_MAX + 32);
 
+/// Adds JSON to a string of JSON.
+fn add(out: &mut String, json: &str) {
+    escape(out, json, false);
+}
+
 impl Books {
     /// The personal book in one text: JSON within a string of JSON.
-    pub(super) fn whole(&self, who: &Who<'_>) -> String {
+    pub(super) fn whole(&self, who: &Who<'_>) -> Result<String, Refusal> {
         let empty = Book::default();
         let book = self.own(who).unwrap_or(&empty);
         let mut out = String::from("{\"data\":\"");
-        let mut add = |json: &str| escape(&mut out, json, false);
-        add("{\"tags\":");
+        add(&mut out, "{\"tags\":");
         let mut names = Writer::default();
         names.open('[');
         book.tags.iter().for_each(|tag| names.text(&tag.name));
         names.close(']');
-        add(&names.into_text());
-        add(",\"peers\":[");
+        add(&mut out, &names.into_text());
+        add(&mut out, ",\"peers\":[");
         for (at, entry) in book.entries().iter().enumerate() {
             let mut shown = Writer::default();
             entry.show(&mut shown);
-            add(if at == 0 { "" } else { "," });
-            add(&shown.into_text());
+            add(&mut out, if at == 0 { "" } else { "," });
+            add(&mut out, &shown.into_text());
+            if out.len() > self.limits.whole_bytes {
+                return Err(Refusal::WholeTooLong);
+            }
         }
         // The colours are JSON within a string once more.
         let mut colours = Writer::default();
@@ -43,11 +50,11 @@ impl Books {
         colours.close('}');
         let mut last = Writer::default();
         last.text(&colours.into_text());
-        add("],\"tag_colors\":");
-        add(&last.into_text());
-        add("}");
+        add(&mut out, "],\"tag_colors\":");
+        add(&mut out, &last.into_text());
+        add(&mut out, "}");
         out.push_str("\"}");
-        out
+        Ok(out)
     }
 
     /// Takes the personal book as a client has it. What old clients do not know of a peer stays;

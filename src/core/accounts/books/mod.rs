@@ -71,6 +71,8 @@ pub enum Refusal {
     NotShared,
     /// A table has a column that no entry has.
     NoColumn,
+    /// A book is longer than a client that wants it whole may have it.
+    WholeTooLong,
     /// It would be more entries than a book may have.
     BookFull,
     /// It would be more bytes than a book or all of them may have.
@@ -99,6 +101,7 @@ impl Refusal {
             Self::Personal => "A personal address book is shared with nobody.",
             Self::NotShared => "The address book is not shared with them.",
             Self::NoColumn => "The first row must name columns: id, alias, tags, note and others.",
+            Self::WholeTooLong => "This address book is too large for this old client: update it.",
             Self::BookFull => "This address book is full.",
             Self::NoRoom => "There is no room for this in the server's address books.",
             Self::TooMany => "There are as many as there may be.",
@@ -109,7 +112,7 @@ impl Refusal {
         match self {
             Self::NoCall | Self::NoBook | Self::NoEntry | Self::NoTag => 404,
             Self::ReadOnly => 403,
-            Self::BodyTooLong | Self::EntryTooLong => 413,
+            Self::BodyTooLong | Self::EntryTooLong | Self::WholeTooLong => 413,
             Self::BookFull | Self::NoRoom | Self::TooMany => 413,
             _ => 400,
         }
@@ -163,7 +166,7 @@ impl Books {
     /// How long the body of a call may be; a longer one is refused.
     pub fn body_bytes_max(&self, method: Method, path: &str) -> usize {
         match (method, below(path)) {
-            (Method::Post, "") => self.limits.book_bytes,
+            (Method::Post, "") => self.limits.whole_bytes,
             _ => BOOK_CALL_BYTES_MAX,
         }
     }
@@ -192,7 +195,7 @@ impl Books {
         let path = below(call.path);
         let (what, last) = path.rsplit_once('/').unwrap_or(("", path));
         match (call.method, what, last) {
-            (Method::Get, "", "") => Ok(self.whole(who)),
+            (Method::Get, "", "") => self.whole(who),
             (Method::Post, "", "") => self.replace_whole(who, needed?, changes),
             (Method::Post, "", "personal") => self.personal(who, changes),
             (Method::Post, "", "settings") => Ok(self.settings()),

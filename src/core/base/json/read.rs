@@ -312,8 +312,11 @@ impl<'a> Scan<'a> {
 
 /// What stands between the quotes, which was checked.
 fn unescape(inner: &str) -> Cow<'_, str> {
-    let Some((plain, rest)) = inner.split_once('\\') else { return inner.into() };
-    let (mut text, mut rest) = (String::from(plain), rest);
+    if !inner.as_bytes().contains(&b'\\') {
+        return inner.into();
+    }
+    let (plain, mut rest) = inner.split_once('\\').unwrap_or((inner, ""));
+    let mut text = String::from(plain);
     loop {
         let mut chars = rest.chars();
         text.push(match chars.next() {

@@ -16,20 +16,17 @@ pub fn quote(text: &mut String, value: &str, ascii: bool) {
 
 /// Adds what [`quote`] does, without the quotes.
 pub fn escape(text: &mut String, value: &str, ascii: bool) {
-    let is_plain = |c: char| match c {
-        '"' | '\\' => false,
-        ' '..='~' => true,
-        _ => !ascii && (!is_invisible(c) || c > '\u{ffff}'),
-    };
     let mut rest = value;
     loop {
-        let end = rest.find(|c| !is_plain(c)).unwrap_or(rest.len());
+        let is_odd = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+        let end = rest.bytes().position(is_odd).unwrap_or(rest.len());
         let (plain, odd) = rest.split_at_checked(end).unwrap_or((rest, ""));
         text.push_str(plain);
         let mut odd = odd.chars();
         match odd.next() {
             None => break,
             Some(c @ ('"' | '\\')) => text.extend(['\\', c]),
+            Some(c) if !ascii && (!is_invisible(c) || c > '\u{ffff}') => text.push(c),
             Some(c) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     // Writing to a string cannot fail.

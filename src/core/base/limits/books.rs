@@ -30,30 +30,38 @@ pub const BOOK_PAGE_MAX: usize = 500;
 pub struct BookLimits {
     /// Entries of one book.
     pub entries: usize,
-    /// Bytes of one book, and of the call that replaces it whole.
+    /// Bytes of one book.
     pub book_bytes: usize,
     /// Bytes of all books together.
     pub all_bytes: usize,
+    /// Bytes of a whole book, as clients that know one book want and send it: 1,000 entries in the
+    /// memory of a connection. Clients that know several are not held to it.
+    pub whole_bytes: usize,
 }
 
 impl BookLimits {
     /// A small router's: five entries for each of its peers.
-    const SMALL_ROUTER: Self =
-        Self { entries: 5_120, book_bytes: 1024 * 1024, all_bytes: 2 * 1024 * 1024 };
+    const SMALL_ROUTER: Self = Self {
+        entries: 5_120,
+        book_bytes: 1536 * 1024,
+        all_bytes: 2 * 1024 * 1024,
+        whole_bytes: 256 * 1024,
+    };
 
     /// Those of a board with so many peers: a small router's, and in proportion from there on up to
-    /// sixteen times as much.
+    /// four times as much.
     pub const fn of(peers: usize) -> Self {
         let times = match peers / 1_024 {
             0 => 1,
-            times @ 1..16 => times,
-            _ => 16,
+            times @ 1..4 => times,
+            _ => 4,
         };
-        let Self { entries, book_bytes, all_bytes } = Self::SMALL_ROUTER;
+        let small = Self::SMALL_ROUTER;
         Self {
-            entries: entries * times,
-            book_bytes: book_bytes * times,
-            all_bytes: all_bytes * times,
+            entries: small.entries * times,
+            book_bytes: small.book_bytes * times,
+            all_bytes: small.all_bytes * times,
+            ..small
         }
     }
 }

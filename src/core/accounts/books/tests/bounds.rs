@@ -11,7 +11,8 @@ use crate::accounts::call::Method::{Get, Post, Put};
 use crate::base::limits::*;
 use crate::base::table::Seed;
 
-const SMALL: BookLimits = BookLimits { entries: 10, book_bytes: 4_000, all_bytes: 10_000 };
+const SMALL: BookLimits =
+    BookLimits { entries: 10, book_bytes: 4_000, all_bytes: 10_000, ..LIMITS };
 
 fn peer(id: usize) -> String {
     format!(r#"{{"id":"{id}"}}"#)
@@ -52,7 +53,7 @@ fn c178_a_book_takes_so_many_entries_by_every_way() {
         |count: usize| server.obey(&BookCommand::Import("alice".into(), csv(count), true));
     assert_eq!((import(10), import(11)), (Ok(BookTold::Imported(10)), Err(Refusal::BookFull)));
     // What is above a limit that was lowered stays, and may shrink.
-    server.books.set_limits(BookLimits { entries: 2, book_bytes: 1, all_bytes: 1 });
+    server.books.set_limits(BookLimits { entries: 2, book_bytes: 1, all_bytes: 1, ..SMALL });
     assert_eq!(server.refused("alice", Post, &add, &peer(10)), 413);
     server.done("alice", super::Delete, &format!("ab/peer/{guid}"), r#"["9","8"]"#);
     assert_eq!(server.refused("alice", Post, &add, &peer(8)), 413);
@@ -113,8 +114,8 @@ fn c178_a_call_an_entry_and_names_have_their_lengths() {
         413
     );
     let whole = |len: usize| [r#"{"data":"{}"}"#, &" ".repeat(len - 13)].concat();
-    server.done("alice", Post, "ab", &whole(LIMITS.book_bytes));
-    assert_eq!(server.refused("alice", Post, "ab", &whole(LIMITS.book_bytes + 1)), 413);
+    server.done("alice", Post, "ab", &whole(LIMITS.whole_bytes));
+    assert_eq!(server.refused("alice", Post, "ab", &whole(LIMITS.whole_bytes + 1)), 413);
 
     let id = |len: usize| format!(r#"{{"id":"{}"}}"#, "1".repeat(len));
     server.done("alice", Post, &add, &id(ENTRY_ID_BYTES_MAX));
@@ -188,7 +189,7 @@ fn c178_what_would_take_long_is_refused_before_it_does() {
         list
     };
     // A book of as many entries, tags and colours as its bytes allow.
-    let bytes = LIMITS.book_bytes / 2;
+    let bytes = LIMITS.whole_bytes / 2;
     let peers = (0..bytes / 16).map(peer).collect::<Vec<_>>().join(",");
     let books = [
         format!(r#"{{"peers":[{peers}]}}"#),
@@ -205,7 +206,7 @@ fn c178_what_would_take_long_is_refused_before_it_does() {
         body.member("data", &book);
         body.close('}');
         let body = body.into_text();
-        assert!(body.len() > LIMITS.book_bytes / 16 && body.len() <= LIMITS.book_bytes);
+        assert!(body.len() > LIMITS.whole_bytes / 16 && body.len() <= LIMITS.whole_bytes);
         assert_eq!(server.refused("alice", Post, "ab", &body), 413, "{}", &book[..40]);
     }
 }
@@ -283,4 +284,35 @@ fn c178_a_table_comes_back_as_it_was() {
     }
     let (_, whole) = server.call("alice", Get, "ab", "");
     assert!(whole.contains("Büro; 1") && whole.contains(r#"\"a\",\"b\""#), "{whole}");
+}
+
+#[test]
+fn c179_a_book_of_five_thousand_entries_is_one_change_and_an_edit_of_it_one_row() {
+    let csv: String = (0..5_000)
+        .map(|id| {
+            format!(
+                "{},Reception {id},office;floor 1,DESKTOP-{id},Windows,reception-{id}\n",
+                10_000 + id
+            )
+        })
+        .collect();
+    let csv = ["id,alias,tags,hostname,platform,username\n", &csv].concat();
+    let import = BookCommand::Import("alice".into(), csv, false);
+    let mut server = Server::new();
+    let guid = server.guid("alice");
+    assert_eq!(server.obey(&import), Ok(BookTold::Imported(5_000)));
+    assert_eq!(server.written, 5_000);
+    // A small router holds no message so long: an old client is told so.
+    assert_eq!(server.refused("alice", Get, "ab", ""), 413);
+    assert!(server.peers("alice", &guid).ends_with(r#""total":5000}"#));
+
+    let mut other = Server::with(BookLimits { whole_bytes: 4 << 20, ..LIMITS });
+    server.books.set_limits(BookLimits { whole_bytes: 4 << 20, ..LIMITS });
+    let (_, whole) = server.call("alice", Get, "ab", "");
+    other.done("alice", Post, "ab", &whole);
+    assert_eq!((other.written, whole.len() > 900_000), (5_001, true), "one change, with the book");
+    other.done("alice", Post, "ab", &whole.replacen("Reception 77", "Reception at 77", 1));
+    assert_eq!(other.written, 1);
+    let Ok(BookTold::Books(rows)) = other.obey(&BookCommand::List) else { panic!() };
+    assert!(rows[0].bytes < 1280 * 1024, "{}", rows[0].bytes);
 }
