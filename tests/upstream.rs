@@ -289,6 +289,8 @@ fn the_first_word_may_name_the_program() {
 fn what_is_wrong_is_named() {
     let folder = Folder::new("wrong");
     assert!(said(&folder.output("hbbs", &["-x"]), 2).contains("Unknown word '-x'"));
+    let nearly = said(&folder.output("hbbs", &["--relay-server=a"]), 2);
+    assert!(nearly.contains("Unknown word '--relay-server=a'. Did you mean relay-servers? See"));
     assert!(said(&folder.output("hbbr", &["-r", "a"]), 2).contains("Unknown word '-r'"));
     assert!(said(&folder.output("hbbs", &["-p"]), 2).contains("a value must follow"));
     assert!(said(&folder.output("hbbs", &["-p", "0"]), 2).contains("--port"));

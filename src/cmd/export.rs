@@ -9,7 +9,7 @@ use std::path::Path;
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 use qrcodegen::{QrCode, QrCodeEcc};
 
-use super::exit::{Exit, note, print};
+use super::exit::{Exit, note, print, say_at_terminal};
 use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
@@ -184,9 +184,11 @@ fn gather(flags: &ExportFlags) -> Result<Vec<Handout>, Exit> {
     let key = client_key(&config)?;
     let others = flags.host.iter().skip(1).map(String::as_str);
     let here = own_addresses();
+    // Whoever asks for one form may be a script, which takes all that is said for that.
+    let say = if flags.format.is_none() { note } else { say_at_terminal };
     for host in [host].into_iter().chain(others.clone()) {
         if let Some(why) = doubted_host(host, None, &here) {
-            note(&["--host ", host, ": ", why]);
+            say(&["--host ", host, ": ", why]);
         }
     }
     let handout = |host: &str| Handout {

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::words::{Program, WORDS, Word};
+use crate::cli::meant;
 use crate::file::read_text;
 
 /// The file of variables in the working directory.
@@ -96,12 +97,22 @@ impl Sources {
     }
 }
 
+fn unknown(program: Program, arg: &str) -> String {
+    let known = WORDS.iter().filter(|word| word.letter.is_some() && word.is_of(program));
+    let name = arg.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let mut meant = meant(name, known.map(|word| word.name));
+    if !meant.is_empty() {
+        meant.push(' ');
+    }
+    format!("Unknown word '{arg}'. {meant}See '{} --help'.", program.name())
+}
+
 /// `-k VALUE`, `-kVALUE`, `-k=VALUE`, `--key VALUE`, `--key=VALUE`.
 fn flags(program: Program, args: &[&str]) -> Result<Vec<Setting>, String> {
     let mut said: Vec<Setting> = Vec::new();
     let mut args = args.iter().copied();
     while let Some(arg) = args.next() {
-        let unknown = || format!("Unknown word '{arg}'. See '{} --help'.", program.name());
+        let unknown = || unknown(program, arg);
         let mut known = WORDS.iter().filter(|word| word.letter.is_some() && word.is_of(program));
         let (word, value) = if let Some(long) = arg.strip_prefix("--") {
             let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));

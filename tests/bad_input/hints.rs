@@ -83,10 +83,14 @@ fn hosts_that_no_client_finds_are_said_by_export() {
         ("rd.example.org", ""),
         ("192.0.2.7", ""),
     ] {
-        let printed = run(&folder, &["export", "--host", host, "--format", "json"]);
+        let script = run(&folder, &["export", "--host", host, "--format", "json"]);
+        let shown = String::from_utf8(script.stdout).unwrap();
+        assert!(shown.starts_with(&format!("{{\"host\":\"{host}\",")), "{shown}");
+        assert!(script.stderr.is_empty(), "a script takes that for the form");
+        let printed = run(&folder, &["export", "--host", host]);
         assert!(printed.status.success());
         let shown = String::from_utf8(printed.stdout).unwrap();
-        assert!(shown.starts_with(&format!("{{\"host\":\"{host}\",")), "{shown}");
+        assert!(shown.contains(&format!("ID server:     {host}\n")), "{shown}");
         let noted = String::from_utf8(printed.stderr).unwrap();
         let begin = format!("--host {host}: {said}");
         assert_eq!(noted.starts_with(&begin), !said.is_empty(), "{noted}");
