@@ -14,7 +14,7 @@ mod targets;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 9] = [
+const TARGETS: [(&str, Target); 10] = [
     ("address", targets::address),
     ("flags", targets::flags),
     ("frame", targets::frame),
