@@ -46,6 +46,11 @@ fn the_feed_package_and_the_ready_ones_are_the_same() {
 }
 
 #[test]
+fn upstreams_names_are_a_package_of_their_own() {
+    passes("openwrt/packages.py", "Compat");
+}
+
+#[test]
 fn the_feeds_rules_hold_line_by_line() {
     passes("openwrt/rules.py", "Makefile");
     passes("openwrt/rules.py", "Programs");

@@ -91,7 +91,7 @@ class Package(unittest.TestCase):
         listed = MADE["ipk/x86_64/Packages"].decode()
         self.assertIn("Filename: luci-app-hbb_0.1.0-r1_all.ipk\n"
                       f"Size: {len(ipk())}\n", listed)
-        _hbb, info, _german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        _hbb, _compat, info, _german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
         self.assertEqual((info[0], info[12]), (b"luci-app-hbb", len(apk())))
 
     def test_installing_it_tells_rpcd_and_empties_luci_s_cache(self):

@@ -31,6 +31,8 @@ MODES = {
     "usr/share/hbb-former": 0o755,
     "usr/share/hbb.sh": 0o644,
 }
+# Upstream's names, in a package of their own.
+COMPAT = {"hbbs", "hbbr", "rustdesk-utils"}
 
 
 def made():
@@ -74,12 +76,14 @@ class Recipe(unittest.TestCase):
             # From where it is in the feed.
             shutil.copy(ROOT / "openwrt/hbb/Makefile", folder / "net/hbb")
             (folder / "rules.mk").write_text(BUILDROOT)
-            make = [need("make", "make"), "-s", "-C", folder / "net/hbb", "install",
-                    f"TOPDIR={folder}", f"INCLUDE_DIR={folder}", f"PKG_BUILD_DIR={ROOT}",
-                    f"PKG_INSTALL_DIR={folder}", f"TO={folder}/to"]
+            make = [need("make", "make"), "-s", "-C", folder / "net/hbb", "install-hbb",
+                    "install-hbb-compat", f"TOPDIR={folder}", f"INCLUDE_DIR={folder}",
+                    f"PKG_BUILD_DIR={ROOT}", f"PKG_INSTALL_DIR={folder}", f"TO={folder}/to"]
             subprocess.run(make, check=True)
-            files = {str(path.relative_to(folder / "to")): path
-                     for path in (folder / "to").rglob("*") if path.is_file()}
+            self.assertEqual({path.name for path in (folder / "to/hbb-compat/usr/bin").iterdir()},
+                             COMPAT)
+            top = folder / "to/hbb"
+            files = {str(path.relative_to(top)): path for path in top.rglob("*") if path.is_file()}
             modes = {name: path.stat().st_mode & 0o777 for name, path in files.items()}
             self.assertEqual(modes, MODES)
             data = contents(contents(ipk())["data.tar.gz"])
@@ -101,7 +105,7 @@ INSTALL_BIN:=install -m0755
 INSTALL_DATA:=install -m0644
 INSTALL_CONF:=install -m0600
 define BuildPackage
-install: ; $$(call Package/hbb/install,$(TO))
+install-$(1): ; $$(call Package/$(1)/install,$(TO)/$(1))
 endef
 .ONESHELL:
 """
@@ -169,7 +173,7 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
         for name in ARCHITECTURES:
             text = MADE[f"ipk/{name}/Packages"]
             self.assertEqual(gzip.decompress(MADE[f"ipk/{name}/Packages.gz"]), text)
-            own, _app, _german, rest = text.decode().split("\n\n")
+            own, _compat, _app, _german, rest = text.decode().split("\n\n")
             fields = dict(line.split(": ", 1) for line in own.splitlines() if ": " in line)
             self.assertEqual(MADE[f"ipk/{name}/{fields['Filename']}"], ipk(name))
             self.assertEqual(fields["Size"], str(len(ipk(name))))
@@ -284,17 +288,35 @@ class Apk(unittest.TestCase):
         for name in ARCHITECTURES:
             adb = Adb(MADE[f"apk/{name}/packages.adb"])
             self.assertEqual(adb.schema, b"indx")
-            info, _app, _german = adb.root[1]
+            info, _compat, _app, _german = adb.root[1]
             self.assertEqual((info[0], info[4], info[12]), (b"hbb", name.encode(), len(apk(name))))
             self.assertEqual(info[2], hashlib.sha256(Adb(apk(name)).tree).digest())
 
     def test_the_index_tells_what_a_package_needs_and_stands_for(self):
-        info, app, german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        info, compat, app, german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
         self.assertEqual(info[14:], [None, [[b"hbb-any"]]])
         self.assertEqual(app[14:], [[[b"hbb"], [b"libc"], [b"luci-base"]],
                                     [[b"luci-app-hbb-any"]]])
+        self.assertEqual((compat[0], compat[4], compat[14]),
+                         (b"hbb-compat", b"noarch", [[b"hbb"], [b"libc"]]))
         self.assertEqual((german[0], german[4], german[14]),
                          (b"luci-i18n-hbb-de", b"noarch", [[b"libc"], [b"luci-app-hbb"]]))
+
+
+class Compat(unittest.TestCase):
+    def test_upstreams_names_start_hbb_as_their_program(self):
+        files = contents(contents(MADE["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"])["data.tar.gz"])
+        self.assertEqual({path for path, content in files.items() if content},
+                         {f"usr/bin/{name}" for name in COMPAT})
+        for name in COMPAT:
+            self.assertIn(f"usr/bin/{name}", installed(MADE["apk/x86_64/hbb-compat-0.1.0-r1.apk"]))
+        about = contents(contents(MADE["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"])["control.tar.gz"])
+        self.assertIn(b"\nDepends: hbb, libc\n", about["control"])
+        root = Scratch(self).install(app=True)
+        for name in COMPAT:
+            said = root.execute([f"/usr/bin/{name}", "--help"], "").stdout
+            self.assertIn(name, said)
+            self.assertIn("genkeypair" if name == "rustdesk-utils" else ".env:", said)
 
 
 class Scripts(unittest.TestCase):

@@ -107,7 +107,8 @@ class Makefile(unittest.TestCase):
         self.assertEqual(lines, ["include $(TOPDIR)/rules.mk", "include $(INCLUDE_DIR)/package.mk",
                                  "include ../../lang/rust/rust-package.mk",
                                  "$(eval $(call RustBinPackage,hbb))",
-                                 "$(eval $(call BuildPackage,hbb))"])
+                                 "$(eval $(call BuildPackage,hbb))",
+                                 "$(eval $(call BuildPackage,hbb-compat))"])
         at = MAKEFILE.index(lines[1])
         self.assertNotRegex(MAKEFILE[at:], r"(?m)^PKG_\w+:=", "set before package.mk reads it")
         self.assertEqual(variable("PKG_BUILD_DEPENDS"), "rust/host")
@@ -145,7 +146,7 @@ class Programs(unittest.TestCase):
     def test_every_program_tells_the_version(self):
         root = Scratch(self).install(app=True)
         made = packer()
-        recipes = [made.Recipe(MAKEFILE), *made.applications()]
+        recipes = [made.Recipe(MAKEFILE), *made.others()]
         files = [recipe.files(Path(os.environ["HBB_BIN"])) for recipe in recipes]
         programs = [path for one in files for path, entry in one.items()
                     if path.startswith(PROGRAM_FOLDERS) and entry.mode & 0o111]

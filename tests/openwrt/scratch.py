@@ -131,7 +131,7 @@ class Scratch:
         made = packer()
         files = made.Recipe(made.MAKEFILE.read_text()).files(Path(HBB))
         if app:
-            for one in made.applications():
+            for one in made.others():
                 files |= one.files(None)
         for path, entry in files.items():
             target = self.path / path
