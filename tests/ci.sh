@@ -24,7 +24,7 @@ setup() {
     debootstrap:debootstrap lintian:lintian mandoc:mandoc ufw:ufw \
     systemd-nspawn:systemd-container systemd-analyze:systemd yamllint:yamllint \
     zsh:zsh fish:fish nginx:nginx-light haproxy:haproxy caddy:caddy zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client \
-    signify-openbsd:signify-openbsd openssl:openssl; do
+    signify-openbsd:signify-openbsd openssl:openssl podman:podman crun:crun; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

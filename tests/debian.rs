@@ -46,3 +46,8 @@ fn a_release_is_whole_signed_and_billed() {
 fn the_container_names_what_is_there() {
     passes("debian/container.py", "Container");
 }
+
+#[test]
+fn the_container_runs_under_an_engine() {
+    passes("debian/container.py", "Engine");
+}

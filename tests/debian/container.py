@@ -1,5 +1,5 @@
-"""The container, for which no engine is here: its files are linted and held to what they name, and
-its program is started as an engine would."""
+"""The container: its files are linted and held to what they name, its program is started as an engine
+would, and an engine, Debian's podman, makes the image and runs it, as upstream's compose files too."""
 
 import json
 import os
@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
-from scratch import DIST, ROOT, TRIPLES, lint, loaded, need
+from scratch import DIST, PATIENCE, ROOT, TRIPLES, lint, loaded, need, run
 
 FOLDER = ROOT / "board/container"
 
@@ -86,6 +87,91 @@ class Container(unittest.TestCase):
         return subprocess.Popen(
             [need("unshare", "util-linux"), "--pid", "--fork", "--kill-child", "--net", "--ipc",
              *chroot], env={}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+# crun has no use for a machine with both kinds of cgroups, and none of either is needed here.
+ALONE = ["unshare", "--mount", "sh", "-c",
+         'umount -l /sys/fs/cgroup/unified 2>/dev/null; exec podman "$@"', "podman"]
+# What any machine allows; a health check is asked for here, not by systemd.
+ANYWHERE = ["--cgroups=disabled", "--no-healthcheck", "--network=none",
+            "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+# As the compose file has it.
+CONFINED = ["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"]
+
+
+class Engine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        need("podman", "podman")
+        need("crun", "crun")
+        cls.folder = Path(tempfile.mkdtemp(prefix="hbb-engine-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.podman("build", "--isolation=chroot", "--format=docker", "-t", "hbb",
+                   "--build-arg=TARGETARCH=amd64", "-f", FOLDER / "Dockerfile", ROOT)
+
+    def setUp(self):
+        self.data = Path(tempfile.mkdtemp(dir=self.folder))
+        os.chown(self.data, 65532, 65532)
+
+    @classmethod
+    def podman(cls, *words, check=True):
+        stores = [f"--root={cls.folder}/store", f"--runroot={cls.folder}/run"]
+        return run(*ALONE, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", *stores, *words,
+                   check=check)
+
+    def started(self, name, *words, variables=(), workdir=()):
+        """A container that serves; its first process, seen from here."""
+        sets = [f"--env={variable}" for variable in variables]
+        self.podman("run", "-d", f"--name={name}", *ANYWHERE, *CONFINED, *sets, *workdir,
+                    f"--volume={self.data}:/data", "hbb", *words)
+        self.addCleanup(self.podman, "rm", "-f", name)
+        end = time.monotonic() + PATIENCE
+        while "info ready" not in self.podman("logs", name):
+            self.assertLess(time.monotonic(), end, self.podman("logs", name))
+            time.sleep(0.1)
+        return self.podman("inspect", "--format={{.State.Pid}}", name).strip()
+
+    def typed(self, process, port, line):
+        """What a console in that container says."""
+        code = ("import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])));"
+                "s.sendall(sys.argv[2].encode() + b'\\n'); print(s.makefile().read(), end='')")
+        return run("nsenter", "-t", process, "-n", sys.executable, "-c", code, port, line)
+
+    def test_the_image_serves_as_the_compose_file_has_it(self):
+        process = self.started("hbb")
+        status = Path(f"/proc/{process}/status").read_text()
+        self.assertRegex(status, r"NSpid:\t\d+\t1\n")
+        self.assertRegex(status, r"Uid:\t65532\t")
+        self.assertRegex(status, r"CapEff:\t0+\n")
+        self.assertEqual((self.data / "id_ed25519").stat().st_mode & 0o777, 0o600)
+        health = self.podman("inspect", "--type=image", "--format={{json .HealthCheck}}", "hbb")
+        words = json.loads(health)["Test"]
+        self.assertEqual(words[0], "CMD")
+        self.assertIn("registered", self.podman("exec", "hbb", *words[1:]))
+        self.podman("stop", "-t", "5", "hbb")
+        self.assertEqual(self.podman("inspect", "--format={{.State.ExitCode}}", "hbb").strip(), "0")
+        self.assertIn("info stopping", self.podman("logs", "hbb"))
+
+    def test_upstreams_compose_files_go_on(self):
+        """Two services of one folder, by their words, variables and .env."""
+        (self.data / ".env").write_text("LIMIT_SPEED=4\nrelay-servers=of.env.example.org\n")
+        there = ["--workdir=/data"]
+        hbbs = self.started("hbbs", "hbbs", workdir=there, variables=[
+            "ALWAYS_USE_RELAY=Y", "ENCRYPTED_ONLY=1", "TEST_HBBS=no", "RUST_LOG=debug",
+            "RELAY_SERVERS=of.the.environment.example.org"])
+        key = (self.data / "id_ed25519.pub").read_text()
+        hbbr = self.started("hbbr", "hbbr", "-k", "_", workdir=there, variables=[
+            "PORT=21126", "TOTAL_BANDWIDTH=100", "SINGLE_BANDWIDTH=16", "LIMIT_SPEED=8",
+            "DOWNGRADE_THRESHOLD=0.5", "DOWNGRADE_START_CHECK=60"])
+        self.assertEqual((self.data / "id_ed25519.pub").read_text(), key)
+        self.assertIn("TEST_HBBS".lower().replace("_", "-"), self.podman("logs", "hbbs"))
+        self.assertEqual(self.typed(hbbs, 21115, "aur"), "ALWAYS_USE_RELAY: true\n")
+        self.assertEqual(self.typed(hbbs, 21115, "rs"), "of.env.example.org\n", "before variables")
+        for word, value in [("tb", "100Mb/s"), ("sb", "16Mb/s"), ("dt", "0.5"), ("t", "60s"),
+                            ("ls", "4Mb/s")]:
+            self.assertEqual(self.typed(hbbr, 21127, word), value + "\n", word)
+        for name in ["hbbs", "hbbr"]:
+            self.podman("stop", "-t", "5", name)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import json
 import sys
 import unittest
 
-from scratch import Copy, Machine, compat, package
+from scratch import Copy, Machine, compat, need, package, run
 
 PORT = "21116"
 # As the kernel's table of sockets has it.
@@ -69,6 +69,7 @@ Restart=always
 [Install]
 WantedBy=multi-user.target
 """
+UNITS = {"rustdesk-hbbs": "hbbs -r rd.example.org:21117 -k _", "rustdesk-hbbr": "hbbr -k _"}
 # The ports of upstream's two programs.
 THEIRS = {"tcp": {21115, 21116, 21117, 21118, 21119}, "udp": {21116}}
 
@@ -83,11 +84,10 @@ class Units(unittest.TestCase):
         machine("systemctl", "disable", "--now", "hbb")
         folder = "/var/lib/rustdesk-server"
         machine("mkdir", folder)
-        units = {"rustdesk-hbbs": "hbbs -r rd.example.org:21117 -k _", "rustdesk-hbbr": "hbbr -k _"}
-        for name, words in units.items():
+        for name, words in UNITS.items():
             machine.write(f"/etc/systemd/system/{name}.service", UNIT % words)
         machine("systemctl", "daemon-reload")
-        for name in units:
+        for name in UNITS:
             machine("systemctl", "enable", "--now", name)
             machine._until(f"{name} serves", lambda name=name: "info ready" in self.said(
                 machine, name))
@@ -96,14 +96,65 @@ class Units(unittest.TestCase):
         self.assertEqual(machine.stat(f"{folder}/id_ed25519"), "root root 600")
         for kind, ports in THEIRS.items():
             self.assertLessEqual(ports, self.bound(machine, kind))
-        machine("systemctl", "restart", *units)
-        for name in units:
+        machine("systemctl", "restart", *UNITS)
+        for name in UNITS:
             self.assertEqual(machine("systemctl", "is-active", name).strip(), "active")
         self.assertEqual(machine("cat", f"{folder}/id_ed25519.pub"), key)
-        machine("systemctl", "disable", "--now", *units)
+        self.sockets_are_named(machine)
+        self.guides_go_on(machine, folder, key)
+        machine("systemctl", "disable", "--now", *UNITS)
         self.assertEqual(self.bound(machine, "tcp") & THEIRS["tcp"], set())
         machine("dpkg", "--purge", "hbb-compat", "hbb")
         self.assertEqual(machine("cat", f"{folder}/id_ed25519.pub"), key, "no package's folder")
+
+    def sockets_are_named(self, machine):
+        """As `ss -ltnup` of guides shows them."""
+        shown = run(*machine._inside("-n"), need("ss", "iproute2"), "-ltnup")
+        for name, ports in {"hbbs": {21115, 21116, 21118}, "hbbr": {21117, 21119}}.items():
+            for port in ports:
+                self.assertRegex(shown, rf'tcp .*:{port} .*users:\(\("{name}"')
+        self.assertRegex(shown, r'udp .*:21116 .*users:\(\("hbbs"')
+
+    def guides_go_on(self, machine, folder, key):
+        """Backup of the folder, a new key by deleting the old or by another's pair, a user of its
+        own, and what is handed out."""
+        sh = lambda words: machine("sh", "-ec", f"cd {folder}; {words}")
+        pair = sh("cp -a . /srv/backup; mkdir /srv/pair; cd /srv/pair; hbbs -g; cat *.pub")
+        new = self.again(machine, folder, "rm id_ed25519 id_ed25519.pub")
+        self.assertNotEqual(new, key)
+        self.assertEqual(machine.stat(f"{folder}/id_ed25519"), "root root 600")
+        self.assertEqual(self.again(machine, folder, "cp /srv/pair/id_ed25519* ."),
+                         pair.splitlines()[-1])
+        back = "find -delete; cp -a /srv/backup/. ."
+        self.assertEqual(self.again(machine, folder, back), key)
+        # Upstream's would serve without any key where its user cannot read it.
+        machine("useradd", "--system", "rustdesk")
+        for name in UNITS:
+            machine.write(f"/etc/systemd/system/{name}.service.d/user.conf",
+                          "[Service]\nUser=rustdesk\nRestartSec=1\n")
+        machine("systemctl", "daemon-reload")
+        machine("systemctl", "restart", *UNITS)
+        for name in UNITS:
+            machine._until(f"{name} says why not", lambda name=name: "Permission denied" in
+                           self.said(machine, name))
+        self.assertEqual(self.bound(machine, "tcp") & THEIRS["tcp"], set())
+        self.assertEqual(self.again(machine, folder, "chown -R rustdesk: ."), key)
+        # A start leaves no server.conf: the name of the server is not among its words.
+        self.assertNotIn("server.conf", sh("ls"))
+        sh("hbb export --data . --host rd.example.org --write /srv/handout")
+        text = machine("cat", "/srv/handout/server.conf")
+        self.assertIn(f'key = "{key.strip()}"', text)
+        self.assertIn('custom-rendezvous-server = "rd.example.org"', text)
+
+    def again(self, machine, folder, words):
+        """Stops both units, does this in their folder, starts them; their public key then."""
+        machine("systemctl", "stop", *UNITS)
+        machine("sh", "-ec", f"cd {folder}; {words}")
+        machine("systemctl", "start", *UNITS)
+        for kind, ports in THEIRS.items():
+            machine._until("both serve", lambda kind=kind, ports=ports: ports <= self.bound(
+                machine, kind))
+        return machine("cat", f"{folder}/id_ed25519.pub")
 
     def said(self, machine, unit):
         return machine("journalctl", "-o", "cat", "--no-pager", "-u", unit)
