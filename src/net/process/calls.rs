@@ -6,9 +6,7 @@ use libc::c_long;
 use seccompiler::{apply_filter_all_threads, sock_filter};
 
 /// What the kernel calls the machine this is built for, where the numbers below are known good.
-const MACHINE: Option<u32> = if cfg!(target_endian = "big") {
-    None
-} else if cfg!(target_arch = "x86_64") {
+const MACHINE: Option<u32> = if cfg!(target_arch = "x86_64") {
     Some(0xc000_003e)
 } else if cfg!(target_arch = "aarch64") {
     Some(0xc000_00b7)

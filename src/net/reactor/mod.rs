@@ -221,8 +221,8 @@ impl Sources {
 /// Rounded up to whole milliseconds, as epoll_wait(2) has them.
 fn timespec(timeout: Duration) -> Timespec {
     let ms = timeout.as_nanos().div_ceil(1_000_000);
-    let ms = i64::try_from(ms).unwrap_or(i64::MAX).min(i64::from(i32::MAX));
-    Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000) * 1_000_000 }
+    let ms = u64::try_from(ms).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
+    Timespec::try_from(Duration::from_millis(ms)).unwrap_or_default()
 }
 
 #[cfg(test)]
