@@ -69,6 +69,9 @@ _hbb() {
             limits)
                 cmd="hbb_ctl_limits"
                 ;;
+            user)
+                cmd="hbb_ctl_user"
+                ;;
             reload)
                 cmd="hbb_ctl_reload"
                 ;;
@@ -117,7 +120,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --accounts --api --must-login --max-users --password-memory --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -184,6 +187,18 @@ _hbb() {
                     return 0
                     ;;
                 --rules)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-users)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --password-memory)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -320,7 +335,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --accounts --api --must-login --max-users --password-memory --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -387,6 +402,18 @@ _hbb() {
                     return 0
                     ;;
                 --rules)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --api)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --max-users)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --password-memory)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -462,7 +489,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions log disconnect forget pending approve ban unban bans limits reload"
+            cmds="status peers sessions log disconnect forget pending approve ban unban bans limits user reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -505,6 +532,8 @@ _hbb() {
         hbb_ctl_bans)
             ;;
         hbb_ctl_limits)
+            ;;
+        hbb_ctl_user)
             ;;
         hbb_ctl_reload)
             ;;

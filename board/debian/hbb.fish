@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'merge' 'new-peers-per-day' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'max-users' 'merge' 'new-peers-per-day' 'password-memory' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -80,6 +80,11 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l role -x -a 'all rendez
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l public -r -d 'HOST by which clients reach this machine: a name or an IP address'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l rules -x -a '(__fish_complete_path)' -d 'FILE that says who may connect to whom; rules.conf in the directory of --data if not given'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l private -d 'let no device register that \'hbb ctl approve\' did not let in'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l accounts -d 'serve what clients ask an API server for: users, logins, address books; see \'hbb ctl\''
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l api -r -d 'answer that by HTTP on [IP:]PORT too, such as 21114; if not given, sealed on --port alone'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l must-login -d 'let only users connect who are logged in; needs --accounts'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-users -r -d 'most users, 1 to 4096 (64)'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l password-memory -r -d 'memory that it takes to check a password, in MiB, 4 to 64 (7)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-peers -r -d 'most registered devices, 1 to 131072 (1024)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-connections -r -d 'most connections beside relayed sessions, 1 to 16384 (256)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-sessions -r -d 'most relayed sessions, 1 to 4096 (32)'
@@ -139,6 +144,11 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l role -x -a 'all rendez
 complete -c hbb -n '__fish_hbb_using_command check' -f -l public -r -d 'HOST by which clients reach this machine: a name or an IP address'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l rules -x -a '(__fish_complete_path)' -d 'FILE that says who may connect to whom; rules.conf in the directory of --data if not given'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l private -d 'let no device register that \'hbb ctl approve\' did not let in'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l accounts -d 'serve what clients ask an API server for: users, logins, address books; see \'hbb ctl\''
+complete -c hbb -n '__fish_hbb_using_command check' -f -l api -r -d 'answer that by HTTP on [IP:]PORT too, such as 21114; if not given, sealed on --port alone'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l must-login -d 'let only users connect who are logged in; needs --accounts'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l max-users -r -d 'most users, 1 to 4096 (64)'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l password-memory -r -d 'memory that it takes to check a password, in MiB, 4 to 64 (7)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-peers -r -d 'most registered devices, 1 to 131072 (1024)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-connections -r -d 'most connections beside relayed sessions, 1 to 16384 (256)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-sessions -r -d 'most relayed sessions, 1 to 4096 (32)'
@@ -173,6 +183,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'ban' -d 'shut out an id
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it again'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'limits' -d 'limits and speeds, named as the flags of \'hbb serve\''
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'user' -d 'who has an account, with --accounts'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'reload' -d 'read the flags file and the lists again, as SIGHUP does'
 complete -c hbb -n '__fish_hbb_using_command doctor' -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command doctor' -l key -r -d 'KEY that clients enter, as \'hbb export\' prints it'

@@ -100,6 +100,11 @@ _hbb_serve() {
         '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
         '--rules[FILE that says who may connect to whom; rules.conf in the directory of --data if not given]'': :_files' \
         '--private[let no device register that '\''hbb ctl approve'\'' did not let in]' \
+        '--accounts[serve what clients ask an API server for\: users, logins, address books; see '\''hbb ctl'\'']' \
+        '--api[answer that by HTTP on \[IP\:\]PORT too, such as 21114; if not given, sealed on --port alone]'': :' \
+        '--must-login[let only users connect who are logged in; needs --accounts]' \
+        '--max-users[most users, 1 to 4096 (64)]'': :' \
+        '--password-memory[memory that it takes to check a password, in MiB, 4 to 64 (7)]'': :' \
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
@@ -183,6 +188,11 @@ _hbb_check() {
         '--public[HOST by which clients reach this machine\: a name or an IP address]'': :' \
         '--rules[FILE that says who may connect to whom; rules.conf in the directory of --data if not given]'': :_files' \
         '--private[let no device register that '\''hbb ctl approve'\'' did not let in]' \
+        '--accounts[serve what clients ask an API server for\: users, logins, address books; see '\''hbb ctl'\'']' \
+        '--api[answer that by HTTP on \[IP\:\]PORT too, such as 21114; if not given, sealed on --port alone]'': :' \
+        '--must-login[let only users connect who are logged in; needs --accounts]' \
+        '--max-users[most users, 1 to 4096 (64)]'': :' \
+        '--password-memory[memory that it takes to check a password, in MiB, 4 to 64 (7)]'': :' \
         '--max-peers[most registered devices, 1 to 131072 (1024)]'': :' \
         '--max-connections[most connections beside relayed sessions, 1 to 16384 (256)]'': :' \
         '--max-sessions[most relayed sessions, 1 to 4096 (32)]'': :' \
@@ -231,6 +241,7 @@ _hbb_ctl() {
                 'unban:admit it again'
                 'bans:who is shut out'
                 'limits:limits and speeds, named as the flags of '\''hbb serve'\'''
+                'user:who has an account, with --accounts'
                 'reload:read the flags file and the lists again, as SIGHUP does'
             )
             if (( CURRENT == 1 )); then
@@ -275,6 +286,9 @@ _hbb_ctl() {
                     ;;
                 (limits)
                     _hbb_ctl_limits
+                    ;;
+                (user)
+                    _hbb_ctl_user
                     ;;
                 (reload)
                     _hbb_ctl_reload
@@ -373,6 +387,14 @@ _hbb_ctl_bans() {
 }
 
 _hbb_ctl_limits() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_user() {
     local context state state_descr line
     typeset -A opt_args
 

@@ -72,11 +72,35 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("bans", "", "who is shut out"),
     command("limits", "", "limits and speeds, named as the flags of 'hbb serve'"),
     command("limits", " NAME VALUE", "change one until the next reload or start"),
+    #[cfg(feature = "accounts")]
+    command("user", " list", "who has an account, with --accounts"),
+    #[cfg(feature = "accounts")]
+    command("user", " add NAME", "a new one; asks for the password, or reads it from stdin"),
+    #[cfg(feature = "accounts")]
+    command("user", " passwd NAME", "another password; the user is logged out everywhere"),
+    #[cfg(feature = "accounts")]
+    command("user", " set NAME FIELD", "display=, email=, note=TEXT, group=NAME, admin=yes or no"),
+    #[cfg(feature = "accounts")]
+    command("user", " disable NAME", "log out everywhere and let nobody log in"),
+    #[cfg(feature = "accounts")]
+    command("user", " enable NAME", "allow it again"),
+    #[cfg(feature = "accounts")]
+    command("user", " totp NAME on", "ask for codes too; prints what a telephone scans"),
+    #[cfg(feature = "accounts")]
+    command("user", " totp NAME off", "ask for none"),
+    #[cfg(feature = "accounts")]
+    command("user", " remove NAME", "no account any more"),
     command("reload", "", "read the flags file and the lists again, as SIGHUP does"),
 ];
 
 const fn command(name: &'static str, arguments: &'static str, help: &'static str) -> CtlCommand {
     CtlCommand { name, arguments, help }
+}
+
+/// Whether a password goes with these words, in a line of its own.
+#[cfg(feature = "accounts")]
+pub fn asks_password(words: &[&str]) -> bool {
+    matches!(words, ["user", "add" | "passwd", _])
 }
 
 /// Columns of a command and its arguments in help.

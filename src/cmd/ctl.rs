@@ -1,12 +1,21 @@
 //! `ctl`: asks the running server over its control socket and prints what it says.
 //! Must not know the commands: the server does. Checks: tests/ctl.rs.
 
+#[cfg(feature = "accounts")]
+use std::io::IsTerminal as _;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "accounts")]
+mod secret;
+
 use super::exit::{Exit, ExitReason, print};
+#[cfg(feature = "accounts")]
+use super::qr::qr_code;
+#[cfg(feature = "accounts")]
+use crate::cli::asks_password;
 use crate::cli::{CtlFlags, NO_SUCH_COMMAND, ServeFlags};
 use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
@@ -28,12 +37,21 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     if flags.words.is_empty() || asks_help || lines != 1 || line.len() > CONTROL_BYTES_MAX {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
     }
+    #[cfg(feature = "accounts")]
+    let line = match asks_password(&words(flags)) {
+        true => [&line, &secret::password()?, "\n"].concat(),
+        false => line,
+    };
     let path = path(flags)?;
     let mut server = connect(&path)?;
     let asked = server.write_all(line.as_bytes());
     let mut verdict = [0];
     asked.and_then(|()| server.read_exact(&mut verdict)).map_err(|cause| silent(&path, &cause))?;
     if verdict == [DONE] {
+        #[cfg(feature = "accounts")]
+        if matches!(words(flags)[..], ["user", "totp", _, "on"]) && !flags.json {
+            return show_scanned(&mut server, &path);
+        }
         return show(&mut server, &path);
     }
     let mut said = String::new();
@@ -46,6 +64,24 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
         return Err(Exit::new(reason, ""));
     }
     Err(Exit::new(reason, said))
+}
+
+#[cfg(feature = "accounts")]
+fn words(flags: &CtlFlags) -> Vec<&str> {
+    flags.words.iter().flat_map(|word| word.split_whitespace()).collect()
+}
+
+/// Prints an address, and that as a picture for a telephone.
+#[cfg(feature = "accounts")]
+fn show_scanned(server: &mut UnixStream, path: &Path) -> Result<(), Exit> {
+    let mut said = String::new();
+    server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
+    let address = said.split_whitespace().find(|word| word.starts_with("otpauth://"));
+    let picture = match address {
+        Some(address) => qr_code(address, io::stdout().is_terminal())?,
+        None => String::new(),
+    };
+    print(&(said + &picture))
 }
 
 /// Prints what comes as it comes: the list of peers may be long.

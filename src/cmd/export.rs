@@ -7,9 +7,9 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
-use qrcodegen::{QrCode, QrCodeEcc};
 
 use super::exit::{Exit, note, print, say_at_terminal};
+use super::qr::qr_code;
 use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
@@ -29,8 +29,6 @@ const MODE: u32 = 0o644;
 const FILE_NAME_CHARS_MAX: usize = 255;
 /// What Windows refuses in a file name, and the comma, which ends a part of ours.
 const NOT_IN_FILE_NAMES: [char; 10] = ['\\', '/', ':', '*', '?', '"', '<', '>', '|', ','];
-/// Light modules around a QR code. The standard says 4; 2 are enough on a screen.
-const QR_MARGIN: i32 = 2;
 
 /// What a client needs to know of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -351,30 +349,6 @@ fn explained(handouts: &[Handout]) -> Result<String, Exit> {
 pub fn config_string(json: &str) -> String {
     let text = Base64UrlSafeNoPadding::encode_to_string(json).unwrap_or_default();
     text.chars().rev().collect()
-}
-
-/// A QR code in half blocks, two rows a line. Light modules are drawn, as most terminals are dark;
-/// on a terminal the colours are set to make sure.
-fn qr_code(text: &str, colours: bool) -> Result<String, Exit> {
-    let code = QrCode::encode_binary(text.as_bytes(), QrCodeEcc::Low)
-        .map_err(|_| Exit::flags("This is too long for a QR code; use --format string"))?;
-    let (start, end) = if colours { ("\u{1b}[97;40m", "\u{1b}[0m\n") } else { ("", "\n") };
-    let edge = code.size() + QR_MARGIN;
-    let mut text = String::new();
-    for y in (-QR_MARGIN..edge).step_by(2) {
-        text.push_str(start);
-        for x in -QR_MARGIN..edge {
-            let (upper, lower) = (!code.get_module(x, y), !code.get_module(x, y + 1));
-            text.push(match (upper, lower && y + 1 < edge) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            });
-        }
-        text.push_str(end);
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod export;
 mod greeting;
 mod import;
 pub mod keygen;
+mod qr;
 mod rotate;
 #[cfg(feature = "accounts")]
 mod rules;

@@ -22,6 +22,10 @@ use crate::net::recall::{Keep, Whereabouts};
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
 use crate::settings::{self, LiveSettings, RunningSettings};
+#[cfg(feature = "accounts")]
+use crate::store::Store;
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::Accounts;
 use hbb_core::base::peer::{Record, RecordState};
 use hbb_core::base::table::Seed;
 use hbb_core::identity::KeyPolicy;
@@ -72,7 +76,14 @@ fn serve(
         Role::All | Role::Relay => Some(relay(&config, &keys, &live)?),
     };
     let (ip, role, console) = (config.bind, config.role, config.console);
-    let listening = Listening { ip, ports: config.ports, role, console };
+    let listening = Listening {
+        ip,
+        ports: config.ports,
+        role,
+        console,
+        #[cfg(feature = "accounts")]
+        api_ip: config.accounts.api_ip,
+    };
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
     let seed = seed()?;
@@ -184,7 +195,36 @@ fn rendezvous(
         }
         None => None,
     };
-    Ok(RendezvousPart { machine, store, offering, recalled, keep })
+    Ok(RendezvousPart {
+        #[cfg(feature = "accounts")]
+        accounts: accounts(config, store.as_mut())?,
+        #[cfg(feature = "accounts")]
+        must_login: config.accounts.must_login,
+        machine,
+        store,
+        offering,
+        recalled,
+        keep,
+    })
+}
+
+/// Everybody who has an account, if accounts are on.
+#[cfg(feature = "accounts")]
+fn accounts(config: &Config, store: &mut dyn Store) -> Result<Option<Box<Accounts>>, Exit> {
+    if !config.accounts.on {
+        return Ok(None);
+    }
+    let accounts = Accounts::new(config.accounts.limits, seed()?, keygen::entropy()?);
+    let (mut accounts, mut rows, mut left_out) = (Box::new(accounts), 0_usize, 0_usize);
+    let read = store.rows(&mut |key, value| {
+        *if accounts.load(key, Some(value)) { &mut rows } else { &mut left_out } += 1;
+    });
+    read.map_err(|error| store::exit(&config.data.join(STORE_FILE), error))?;
+    if left_out > 0 {
+        warn!("accounts-left-out rows={left_out}");
+    }
+    info!("accounts-loaded users={} rows={rows}", accounts.load_now().users);
+    Ok(Some(accounts))
 }
 
 fn seed() -> Result<Seed, Exit> {

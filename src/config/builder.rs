@@ -6,9 +6,11 @@ use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use std::path::PathBuf;
 
+#[cfg(feature = "accounts")]
+use super::AccountSettings;
 use super::ports::{PORT, PORT_MAX, PORT_MIN, Ports, RELAY_PORT_MAX, Role};
 #[cfg(feature = "accounts")]
-use super::value::{ConnectionsTo, connections};
+use super::value::{ConnectionsTo, api, connections};
 use super::value::{
     LogLevel, bandwidth, hundredths, ip, ipv4_network, log_level, not_empty, proxies, proxy_header,
     relays, role, small, socket, threads,
@@ -17,6 +19,8 @@ use super::{CONTROL_FILE, Config, FlagsFile, Lan, TrustedProxies};
 use crate::cli::{self, ServeFlags};
 use hbb_core::base::address::{Network, host, with_port};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
+#[cfg(feature = "accounts")]
+use hbb_core::base::limits::{PASSWORD_KIB_CEILING, PASSWORD_KIB_MIN, USERS_CEILING};
 use hbb_core::base::rates::Rates;
 
 impl Config {
@@ -106,6 +110,8 @@ impl Builder {
             rules: None,
             #[cfg(feature = "accounts")]
             private: false,
+            #[cfg(feature = "accounts")]
+            accounts: AccountSettings::default(),
             limits: Limits::default(),
             quiet_start: false,
             relay_threads: 1,
@@ -152,34 +158,17 @@ impl Builder {
         self.apply_limits(flags);
         self.apply_rates(flags);
         self.apply_threads(flags);
+        #[cfg(feature = "accounts")]
+        self.apply_accounts(flags);
         if let Some(text) = flags.key.as_deref() {
             self.config.key = Some(text.into());
         }
         if let Some(file) = self.value("--key-file", &flags.key_file, not_empty, "a file") {
             self.config.key_file = Some(file.into());
         }
-        #[cfg(feature = "accounts")]
-        {
-            self.config.private |= flags.private;
-        }
-        #[cfg(feature = "accounts")]
-        if let Some(file) = self.value("--rules", &flags.rules, not_empty, "a file") {
-            self.config.rules = Some(file.into());
-        }
         let levels = "error, warn, info, debug or trace";
         if let Some(level) = self.value("--log-level", &flags.log_level, log_level, levels) {
             self.config.log_level = level;
-        }
-        #[cfg(feature = "accounts")]
-        self.apply_accounts(flags);
-    }
-
-    /// What routers do without.
-    #[cfg(feature = "accounts")]
-    fn apply_accounts(&mut self, flags: &ServeFlags) {
-        let is = "off, memory, log or a file";
-        if let Some(to) = self.value("--connection-log", &flags.connection_log, connections, is) {
-            self.config.connections_to = to;
         }
     }
 
@@ -277,6 +266,56 @@ impl Builder {
         self.config.limits = limits;
     }
 
+    /// What routers do without.
+    #[cfg(feature = "accounts")]
+    fn apply_accounts(&mut self, flags: &ServeFlags) {
+        self.config.private |= flags.private;
+        if let Some(file) = self.value("--rules", &flags.rules, not_empty, "a file") {
+            self.config.rules = Some(file.into());
+        }
+        let is = "off, memory, log or a file";
+        if let Some(to) = self.value("--connection-log", &flags.connection_log, connections, is) {
+            self.config.connections_to = to;
+        }
+        self.config.accounts.on |= flags.accounts;
+        self.config.accounts.must_login |= flags.must_login;
+        let is = "[IP:]PORT, such as 21114 or 127.0.0.1:21114";
+        if let Some((ip, port)) = self.value("--api", &flags.api, api, is) {
+            (self.config.accounts.api_ip, self.config.ports.calls) = (ip, Some(port));
+        }
+        if let Some(users) = self.number("--max-users", &flags.max_users, 1..=USERS_CEILING) {
+            self.config.accounts.limits.users = users;
+        }
+        let (min, max) = (PASSWORD_KIB_MIN / 1024, PASSWORD_KIB_CEILING / 1024);
+        let bounds = usize::try_from(min).unwrap_or(1)..=usize::try_from(max).unwrap_or(1);
+        if let Some(mib) = self.number("--password-memory", &flags.password_memory, bounds) {
+            self.config.accounts.limits.password_kib = u32::from(small(mib)) * 1024;
+        }
+    }
+
+    /// What accounts need, and where they are asked for.
+    #[cfg(feature = "accounts")]
+    fn relate_accounts(&mut self) {
+        let AccountSettings { on, must_login, .. } = self.config.accounts;
+        let needs = [("--api", self.config.ports.calls.is_some()), ("--must-login", must_login)];
+        for (flag, _) in needs.into_iter().filter(|(_, is_set)| *is_set && !on) {
+            self.problem(&[flag, ": add --accounts, or leave it out"].concat());
+        }
+        if on && self.config.role == Role::Relay {
+            self.problem("--accounts: the ID server has them; leave it out of a relay alone");
+        }
+        if on {
+            // There is an API: where nobody listens, clients ask for it over --port, and where they
+            // were told that there is none, they would not (C170).
+            self.config.ports.api = false;
+        }
+        let Some(port) = self.config.ports.calls else { return };
+        let others = Ports { calls: None, ..self.config.ports }.tcp(self.config.role);
+        if others.into_iter().any(|(_, other)| other == port) {
+            self.problem(&format!("--api {port}: must differ from all other ports of this server"));
+        }
+    }
+
     fn apply_threads(&mut self, flags: &ServeFlags) {
         let is = "auto, or a whole number from 1 to 64";
         if let Some(threads) = self.value("--relay-threads", &flags.relay_threads, threads, is) {
@@ -318,6 +357,8 @@ impl Builder {
         let derived = Ports::new(self.config.ports.main);
         self.config.ports.relay = self.relay_port.unwrap_or(derived.relay);
         self.relate_lan();
+        #[cfg(feature = "accounts")]
+        self.relate_accounts();
         if !self.relate_ports() {
             return;
         }

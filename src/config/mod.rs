@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::ServeFlags;
 use hbb_core::base::address::Network;
+#[cfg(feature = "accounts")]
+use hbb_core::base::limits::AccountLimits;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::rates::Rates;
 
@@ -65,6 +67,20 @@ pub struct TrustedProxies {
     pub protocol: bool,
 }
 
+/// What is set of accounts.
+#[cfg(feature = "accounts")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Whether there are any.
+    pub on: bool,
+    /// The only address at which calls are answered by HTTP; None for where all else is.
+    pub api_ip: Option<IpAddr>,
+    /// Whether only users who are logged in may connect.
+    pub must_login: bool,
+    /// How many, and how dear their passwords are.
+    pub limits: AccountLimits,
+}
+
 /// All settings. Only `builder.rs` makes one, so every value is in its bounds.
 #[derive(Clone)]
 pub struct Config {
@@ -101,6 +117,9 @@ pub struct Config {
     /// Devices that are not stored yet wait for an operator.
     #[cfg(feature = "accounts")]
     pub private: bool,
+    /// Whether users have accounts, and what for.
+    #[cfg(feature = "accounts")]
+    pub accounts: AccountSettings,
     /// Limits, each at most its ceiling.
     pub limits: Limits,
     /// Whether devices that were here at the stop are left alone after the start (C138).
@@ -146,6 +165,10 @@ impl Config {
             ("limit-speed", megabits(rates.limited)),
             ("downgrade-threshold", in_hundredths(rates.downgrade_threshold)),
             ("downgrade-start-check", (rates.downgrade_after_ms / 1000).to_string()),
+            #[cfg(feature = "accounts")]
+            ("max-users", self.accounts.limits.users.to_string()),
+            #[cfg(feature = "accounts")]
+            ("password-memory", (self.accounts.limits.password_kib / 1024).to_string()),
         ]
     }
 
@@ -164,6 +187,13 @@ impl Config {
             ("--relay-threads", self.relay_threads != new.relay_threads),
             ("--dscp", self.dscp != new.dscp),
             ("--role", self.role != new.role),
+            #[cfg(feature = "accounts")]
+            ("--accounts", self.accounts.on != new.accounts.on),
+            #[cfg(feature = "accounts")]
+            (
+                "--api",
+                self.ports.calls != new.ports.calls || self.accounts.api_ip != new.accounts.api_ip,
+            ),
             ("--key", self.key != new.key),
             ("--key-file", self.key_file != new.key_file),
             #[cfg(feature = "accounts")]

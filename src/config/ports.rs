@@ -46,6 +46,9 @@ pub enum PortService {
     NatTest,
     /// P-2: whoever calls the HTTP API is told that there is none.
     NoApi,
+    /// `--api`: calls of the HTTP API.
+    #[cfg(feature = "accounts")]
+    Api,
     /// P+2: the ID server for browsers.
     SignallingWs,
     /// P+1, or `--relay-port`: the relay.
@@ -67,6 +70,9 @@ pub struct Ports {
     pub single: bool,
     /// Whether P-2 says that there is no API.
     pub api: bool,
+    /// Where calls of it are answered by HTTP, if anywhere.
+    #[cfg(feature = "accounts")]
+    pub calls: Option<u16>,
 }
 
 impl PortService {
@@ -80,6 +86,8 @@ impl PortService {
     pub const fn usual_holder(self, port: u16) -> &'static str {
         match (self, port) {
             (Self::NoApi, _) => "an API server",
+            #[cfg(feature = "accounts")]
+            (Self::Api, _) => "an API server",
             (_, 21_118) => "a RustDesk client on this machine, for direct access",
             _ => "another program",
         }
@@ -89,7 +97,14 @@ impl PortService {
 impl Ports {
     /// The ports that follow from P alone.
     pub const fn new(main: u16) -> Self {
-        Self { main, relay: relay_of(main), single: false, api: true }
+        Self {
+            main,
+            relay: relay_of(main),
+            single: false,
+            api: true,
+            #[cfg(feature = "accounts")]
+            calls: None,
+        }
     }
 
     /// The same with the relay on P and no other port.
@@ -104,10 +119,13 @@ impl Ports {
 
     /// The TCP ports of a role and what stands behind each.
     pub fn tcp(self, role: Role) -> Vec<(PortService, u16)> {
+        let mut ports = Vec::with_capacity(7);
+        #[cfg(feature = "accounts")]
+        ports.extend(self.calls.map(|port| (PortService::Api, port)));
         if self.single {
-            return vec![(PortService::Every, self.main)];
+            ports.push((PortService::Every, self.main));
+            return ports;
         }
-        let mut ports = Vec::with_capacity(6);
         if role != Role::Relay {
             ports.push((PortService::NatTest, self.main.saturating_sub(1)));
             ports.push((PortService::Signalling, self.main));

@@ -6,6 +6,8 @@ use core::net::IpAddr;
 use std::path::PathBuf;
 
 use super::ports::Role;
+#[cfg(feature = "accounts")]
+use hbb_core::base::address::split_port;
 use hbb_core::base::address::{Network, canonical, host_port};
 use hbb_core::base::limits::RELAY_THREADS_CEILING;
 use hbb_core::base::rates::MEGABIT;
@@ -68,6 +70,17 @@ pub(super) fn proxies(text: &str) -> Option<Vec<Network>> {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let list: Option<Vec<Network>> = names.map(Network::parse).collect();
     list.filter(|list| list.len() <= TRUSTED_PROXIES_MAX)
+}
+
+/// An address, if one is given, and a port.
+#[cfg(feature = "accounts")]
+pub(super) fn api(text: &str) -> Option<(Option<IpAddr>, u16)> {
+    let (host, port) = split_port(text);
+    let (ip, port) = match port {
+        Some(port) => (Some(ip(host)?), port),
+        None => (None, text),
+    };
+    Some((ip, port.parse().ok().filter(|port| *port > 0)?))
 }
 
 pub(super) fn ipv4_network(text: &str) -> Option<Network> {

@@ -32,6 +32,8 @@ use crate::net::message::{FromLeg, ToRendezvous};
 use crate::net::reactor::{Source, Timer, is_busy};
 use crate::net::relaying::{self, RelayHandle};
 use crate::net::report;
+#[cfg(feature = "accounts")]
+use crate::net::signalling::calls;
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
 use crate::net::tasks::executor::Executor;
 
@@ -111,6 +113,9 @@ pub(crate) enum Entrance {
     RelayWs(RelayHandle),
     /// P-2: each HTTP request is told that there is no API (C130).
     NoApi(SignallingHandle),
+    /// `--api`: calls of the API (C165).
+    #[cfg(feature = "accounts")]
+    Api(SignallingHandle),
     /// The only port: all of these but NAT tests' second port and the console.
     Single(SinglePort),
 }
@@ -128,6 +133,9 @@ enum Accepted {
     /// Its first message, if that was read already.
     Relay(RelayHandle, Option<Vec<u8>>),
     Console(Rc<Orders>, ConsoleOf),
+    /// A request of HTTP.
+    #[cfg(feature = "accounts")]
+    Call(SignallingHandle),
 }
 
 /// Serves a connection to its end, or until it must give way.
@@ -158,6 +166,11 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
         }
         Ok(Accepted::Relay(relay, first)) => relaying::serve(connection, first, relay).await,
         Ok(Accepted::Console(orders, of)) => console::serve(connection.link, &orders, of).await,
+        #[cfg(feature = "accounts")]
+        Ok(Accepted::Call(rendezvous)) => {
+            let reason = calls::serve(&mut connection, door, &rendezvous.inbox).await;
+            entrance.refuse(connection.place.ip(), reason).await;
+        }
         Err(reason) => entrance.refuse(connection.place.ip(), reason).await,
     }
 }
@@ -187,6 +200,8 @@ impl Entrance {
                 Some(orders) => Accepted::Console(orders, ConsoleOf::Relay),
                 None => Accepted::Relay(relay.clone(), None),
             }),
+            #[cfg(feature = "accounts")]
+            Self::Api(rendezvous) => Ok(Accepted::Call(rendezvous.clone())),
             Self::RelayWs(relay) => {
                 upgrade(connection, door).await?;
                 Ok(Accepted::Relay(relay.clone(), None))
@@ -201,16 +216,14 @@ impl Entrance {
     /// Has the owner count why a connection from `ip` ended before it was anything.
     async fn refuse(&self, ip: IpAddr, reason: DropReason) {
         report::refused(ip, reason);
-        match self {
-            Self::Signalling(rendezvous)
-            | Self::NatTest { rendezvous, .. }
-            | Self::SignallingWs(rendezvous)
-            | Self::NoApi(rendezvous)
-            | Self::Single(SinglePort { rendezvous, .. }) => {
-                let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
+        match self.rendezvous() {
+            None => {
+                if let Some(relay) = self.relay() {
+                    let _ = relay.legs.send(FromLeg::Refused(reason)).await;
+                }
             }
-            Self::Relay { relay, .. } | Self::RelayWs(relay) => {
-                let _ = relay.legs.send(FromLeg::Refused(reason)).await;
+            Some(rendezvous) => {
+                let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
             }
         }
     }
@@ -220,23 +233,42 @@ impl Entrance {
     async fn gone(&self, place: &Place) {
         let (conn, reason) = (place.conn(), DropReason::ConnectionsFull);
         report::refused(place.ip(), reason);
+        match self.rendezvous() {
+            Some(rendezvous) => {
+                let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
+            }
+            None => {
+                if let Some(relay) = self.relay() {
+                    let _ = relay.legs.send(FromLeg::Refused(reason)).await;
+                }
+            }
+        }
+        if let Some(relay) = self.relay() {
+            let _ = relay.legs.send(FromLeg::Closed { conn }).await;
+        }
+    }
+
+    /// The owner of signalling, if it is behind this port.
+    const fn rendezvous(&self) -> Option<&SignallingHandle> {
         match self {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
             | Self::SignallingWs(rendezvous)
             | Self::NoApi(rendezvous)
-            | Self::Single(SinglePort { rendezvous, .. }) => {
-                let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
-            }
-            Self::Relay { relay, .. } | Self::RelayWs(relay) => {
-                let _ = relay.legs.send(FromLeg::Refused(reason)).await;
-            }
+            | Self::Single(SinglePort { rendezvous, .. }) => Some(rendezvous),
+            #[cfg(feature = "accounts")]
+            Self::Api(rendezvous) => Some(rendezvous),
+            Self::Relay { .. } | Self::RelayWs(_) => None,
         }
-        if let Self::Relay { relay, .. }
-        | Self::RelayWs(relay)
-        | Self::Single(SinglePort { relay, .. }) = self
-        {
-            let _ = relay.legs.send(FromLeg::Closed { conn }).await;
+    }
+
+    /// That of the relay.
+    const fn relay(&self) -> Option<&RelayHandle> {
+        match self {
+            Self::Relay { relay, .. }
+            | Self::RelayWs(relay)
+            | Self::Single(SinglePort { relay, .. }) => Some(relay),
+            _ => None,
         }
     }
 
@@ -245,6 +277,8 @@ impl Entrance {
         let web = match self {
             Self::SignallingWs(_) | Self::RelayWs(_) | Self::Single(_) => Web::Sockets,
             Self::NoApi(_) => Web::Calls,
+            #[cfg(feature = "accounts")]
+            Self::Api(_) => Web::Calls,
             Self::Signalling(_) | Self::NatTest { .. } | Self::Relay { .. } => Web::Nothing,
         };
         Door { gate, only_relay, web }
@@ -269,6 +303,10 @@ impl SinglePort {
         };
         if !within(OFFER_DELAY_SHARED_MS, false, spoke).await {
             return Ok(signalling(Beginning::Silent));
+        }
+        #[cfg(feature = "accounts")]
+        if self.rendezvous.answers_calls && calls::begins(&mut connection.link).await? {
+            return Ok(Accepted::Call(self.rendezvous.clone()));
         }
         if begins_with_get(&mut connection.link).await? {
             // Its path tells nothing: clients name the ID server's wherever the port is the same.

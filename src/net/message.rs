@@ -5,6 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::call::{HttpCall, Source};
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::{self, AccountLoad, Command, Hashed, Told};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Transport};
 use hbb_core::base::counters::{Counters, DropReason};
@@ -45,6 +49,18 @@ pub enum ToRendezvous {
         payload: Vec<u8>,
         /// The memory they take.
         held: Held,
+    },
+    /// A call of the API.
+    #[cfg(feature = "accounts")]
+    Called {
+        /// The connection's handle.
+        conn: Conn,
+        /// The call.
+        call: Box<HttpCall>,
+        /// Where it came from.
+        source: Source,
+        /// Takes [`Answer::Called`].
+        to: AnswerTo,
     },
     /// A leg showed our relay the new key or the old one (C157).
     LegShowed {
@@ -242,6 +258,9 @@ pub enum RendezvousQuestion {
         /// Where it is, if several ask for that.
         at: Option<IpAddr>,
     },
+    /// Do something with accounts.
+    #[cfg(feature = "accounts")]
+    Accounts(Command),
 }
 
 /// What an operator asks of the relay.
@@ -284,6 +303,15 @@ pub enum Answer {
     /// Who asked for whom.
     #[cfg(feature = "accounts")]
     Log(Vec<Entry>),
+    /// What a call of the API is told.
+    #[cfg(feature = "accounts")]
+    Called(accounts::call::Answer),
+    /// What an operator of accounts is told.
+    #[cfg(feature = "accounts")]
+    Accounts(Told),
+    /// A password was hashed, or compared with a hash.
+    #[cfg(feature = "accounts")]
+    Hashed(Hashed),
 }
 
 /// Where an answer goes.
@@ -302,6 +330,9 @@ pub struct RendezvousLoad {
     pub store: StoreCounts,
     /// How the queue of datagrams did.
     pub datagrams: QueueCounts,
+    /// The accounts; None without.
+    #[cfg(feature = "accounts")]
+    pub accounts: Option<Box<AccountLoad>>,
     /// What was dropped, by the machine and by the shell.
     pub dropped: [Counters; 2],
 }

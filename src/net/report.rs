@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use log::{debug, info, warn};
 
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::AccountEvent;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
@@ -64,6 +66,20 @@ pub fn rendezvous(event: &Event) {
         Event::Dropped { via: Via::Stream(conn), reason } => {
             debug!("dropped slot={} reason={}", conn.slot, reason.as_str());
         }
+    }
+}
+
+/// Words what the accounts report. A name that no user has is not repeated.
+#[cfg(feature = "accounts")]
+pub fn account(event: &AccountEvent) {
+    match event {
+        AccountEvent::LoggedIn { user, from } => info!("user-logged-in user={user} from={from}"),
+        AccountEvent::LoginFailed { user, from } => {
+            let user = user.as_deref().unwrap_or("unknown");
+            warn!("login-failed from={from} user={user}");
+        }
+        AccountEvent::LoginsTooMany { from } => warn!("login-refused from={from}"),
+        AccountEvent::NotSaved => warn!("accounts-not-saved"),
     }
 }
 

@@ -14,6 +14,8 @@ use smol::future;
 use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
 use crate::store::Store;
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::Accounts;
 use hbb_core::base::address::Endpoint;
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::Limits;
@@ -48,6 +50,8 @@ use crate::net::recall::Keep;
 use crate::net::relaying::{RelayHandle, RelayQueues, Relaying};
 use crate::net::report;
 use crate::net::session::{SessionSettings, Sessions};
+#[cfg(feature = "accounts")]
+use crate::net::signalling::accounts::Accounting;
 use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling, SignallingIo};
 use crate::net::store::{Account, StoreThread};
@@ -65,6 +69,9 @@ pub(crate) struct Listening {
     pub(crate) role: Role,
     /// The console is on.
     pub(crate) console: bool,
+    /// The only address at which calls are answered by HTTP; None for `ip`.
+    #[cfg(feature = "accounts")]
+    pub(crate) api_ip: Option<IpAddr>,
 }
 
 /// The rendezvous to run and its store.
@@ -80,6 +87,12 @@ pub(crate) struct RendezvousPart {
     pub(crate) recalled: Vec<(Endpoint, IpAddr)>,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     pub(crate) keep: Option<Keep>,
+    /// Who has an account, if anybody has one.
+    #[cfg(feature = "accounts")]
+    pub(crate) accounts: Option<Box<Accounts>>,
+    /// Whether only users who are logged in may connect.
+    #[cfg(feature = "accounts")]
+    pub(crate) must_login: bool,
 }
 
 /// What offers of a sealed channel are made with.
@@ -169,7 +182,12 @@ fn open(setup: &Setup) -> Result<Sockets, ServeError> {
         socket::udp(ip, port).map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
     let mut without = Vec::new();
-    let tcp = |(service, port): (PortService, u16)| match socket::tcp(ip, port) {
+    let at = |service| match service {
+        #[cfg(feature = "accounts")]
+        PortService::Api => setup.listening.api_ip.or(ip),
+        _ => ip,
+    };
+    let tcp = |(service, port): (PortService, u16)| match socket::tcp(at(service), port) {
         Ok(listener) => Ok(Some((service, listener))),
         // Nearly all clients do without WebSockets, and all without being told of no API.
         Err(cause)
@@ -350,6 +368,8 @@ impl Shell {
         let (keep, bind) = (part.keep, self.listening.ip);
         let offers = self.offers(part.offering);
         let handle_offers = offers.clone();
+        #[cfg(feature = "accounts")]
+        let answers_calls = part.accounts.is_some();
         let io = SignallingIo {
             datagrams,
             store,
@@ -362,10 +382,17 @@ impl Shell {
             bind,
             #[cfg(feature = "accounts")]
             log: self.log.clone(),
+            #[cfg(feature = "accounts")]
+            accounts: Accounting::new(part.accounts, part.must_login, clock),
         };
         let mut signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        let handle = SignallingHandle { inbox: inbox_in, offers: handle_offers };
+        let handle = SignallingHandle {
+            inbox: inbox_in,
+            offers: handle_offers,
+            #[cfg(feature = "accounts")]
+            answers_calls,
+        };
         let queues = Queues { inbox, saved, live, seen };
         let (running, stopped) = bounded(1);
         let run = async move {
@@ -416,6 +443,8 @@ impl Shell {
             PortService::SignallingWs => Entrance::SignallingWs(rendezvous()?),
             PortService::Relay => Entrance::Relay { relay: relay()?, console },
             PortService::NoApi => Entrance::NoApi(rendezvous()?),
+            #[cfg(feature = "accounts")]
+            PortService::Api => Entrance::Api(rendezvous()?),
             PortService::RelayWs => Entrance::RelayWs(relay()?),
             PortService::Every => {
                 let (rendezvous, relay) = (rendezvous()?, relay()?);

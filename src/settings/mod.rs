@@ -23,6 +23,8 @@ use hbb_core::rules::Rules;
 use ::log::error;
 
 use crate::cli::ServeFlags;
+#[cfg(feature = "accounts")]
+use crate::config::AccountSettings;
 use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts, old_key_file};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
@@ -50,6 +52,9 @@ pub struct LiveSettings {
     pub rates: Rates,
     /// Addresses the relay singles out.
     pub lists: SourceLists,
+    /// How many users there may be, how dear passwords are, and who may connect.
+    #[cfg(feature = "accounts")]
+    pub accounts: AccountSettings,
     /// Whether they were read anew: what was typed into the console is over.
     pub reread: bool,
 }
@@ -130,6 +135,8 @@ impl RunningSettings {
             proxies: config.proxies.clone(),
             rates: config.rates,
             lists: self.lists.sources(),
+            #[cfg(feature = "accounts")]
+            accounts: config.accounts,
             reread: self.reread,
         }
     }

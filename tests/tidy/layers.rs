@@ -55,7 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["src/net/clock.rs", "src/net/conn/", "src/net/interfaces.rs", "src/net/process/"]),
     ("portable_atomic", &["src/atomic.rs"]),
     ("prost", &["src/core/wire/message/"]),
-    ("qrcodegen", &["src/cmd/export.rs"]),
+    ("qrcodegen", &["src/cmd/qr/"]),
     ("redb", &["src/store/redb.rs", "src/store/backend.rs", "src/store/tables.rs"]),
     ("rustix", &["src/cmd/", "src/file.rs", "src/log/", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),

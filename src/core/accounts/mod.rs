@@ -15,13 +15,14 @@ use core::net::IpAddr;
 
 use heapless::Deque;
 
-use crate::base::conn::{SaveOutcome, SaveRank, Ticket};
+use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket};
 use crate::base::limits::{ACCOUNT_EFFECTS_MAX, AccountLimits, SAVES_WAITING_MAX};
 use crate::base::rows::RowChange;
 use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
 use crate::identity::seal::Secrets;
 
+pub use access::attempts::LoginCounts;
 use access::attempts::Logins;
 use access::password::Cost;
 pub use access::password::{HashJob, Hashed};
@@ -33,8 +34,8 @@ use call::{Answer, Call, Changes, Who};
 
 /// What happens to the accounts.
 pub enum Input<'a> {
-    /// A call came; an answer under its number follows, at once or later.
-    Call(u64, Call<'a>),
+    /// A call came on a connection; an answer follows, at once or later.
+    Call(Conn, Call<'a>),
     /// An operator wants something; [`Effect::Told`] follows. They come one at a time.
     Asked(Command),
     /// The job that was handed out last is done.
@@ -45,8 +46,8 @@ pub enum Input<'a> {
 
 /// What the accounts want done.
 pub enum Effect {
-    /// Answer the call of this number.
-    Answer(u64, Answer),
+    /// Answer the call that came on this connection.
+    Answer(Conn, Answer),
     /// Answer the operator.
     Told(Told),
     /// Make rows durable, all of them or none, then give `Saved`.
@@ -93,6 +94,9 @@ pub enum AccountEvent {
 /// What one input led to, in order.
 pub type Effects = Deque<Effect, ACCOUNT_EFFECTS_MAX>;
 
+/// Where the numbers of its tickets begin, so that one store serves other machines as well.
+const TICKETS_BEGIN: u64 = 1 << 63;
+
 const NOT_STORED: &str = "The server could not store this. Try again.";
 const BUSY: &str = "The server is busy. Try again.";
 const CLOCK: &str = "The clock of the server is not set yet. Try again in a few minutes.";
@@ -102,7 +106,7 @@ const LOG_IN: &str = "This server connects only users who are logged in. Log in 
 
 /// Who waits for an answer, and the answer.
 enum Whom {
-    Call(u64, Answer),
+    Call(Conn, Answer),
     Operator(Told),
 }
 
@@ -110,6 +114,17 @@ enum Whom {
 struct Saving {
     whom: Whom,
     before: Vec<RowChange>,
+}
+
+/// How many there are, and what they did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountLoad {
+    /// Users.
+    pub users: usize,
+    /// Tokens that were given and not taken back.
+    pub tokens: usize,
+    /// Logins since start.
+    pub logins: LoginCounts,
 }
 
 /// The accounts machine.
@@ -136,7 +151,7 @@ impl Accounts {
             books: Books::new(limits.books, seed),
             secrets: Secrets::new(entropy),
             saving: Table::new(SAVES_WAITING_MAX, seed),
-            tickets: 0,
+            tickets: TICKETS_BEGIN,
             epoch_secs: 0,
             limits,
         }
@@ -152,6 +167,11 @@ impl Accounts {
         }
     }
 
+    /// Whether [`Effect::Save`] gave this ticket.
+    pub const fn gave(ticket: Ticket) -> bool {
+        ticket.0 > TICKETS_BEGIN
+    }
+
     /// Changes limits. Nothing is lost, also where one is lower than before.
     pub fn reconfigure(&mut self, limits: AccountLimits) {
         self.users.set_limit(limits.users);
@@ -164,13 +184,19 @@ impl Accounts {
         self.epoch_secs = epoch_secs;
     }
 
+    /// How many there are, and what they did.
+    pub fn load_now(&self) -> AccountLoad {
+        let (users, tokens) = (self.users.len(), self.tokens.len());
+        AccountLoad { users, tokens, logins: self.logins.counts }
+    }
+
     /// Takes one input; at most [`ACCOUNT_EFFECTS_MAX`] effects follow.
     pub fn handle(&mut self, now: Time, input: Input<'_>, effects: &mut Effects) {
         match input {
-            Input::Call(number, call) => {
+            Input::Call(conn, call) => {
                 let mut changes = Changes::default();
-                if let Some(answer) = self.route(now, (number, &call), &mut changes, effects) {
-                    let whom = Whom::Call(number, answer);
+                if let Some(answer) = self.route(now, (conn, &call), &mut changes, effects) {
+                    let whom = Whom::Call(conn, answer);
                     self.finish(whom, changes, SaveRank::Known, effects);
                 }
             }
@@ -242,9 +268,7 @@ fn tell(whom: Whom, instead: Option<&'static str>, effects: &mut Effects) {
     push(
         effects,
         match whom {
-            Whom::Call(number, answer) => {
-                Effect::Answer(number, instead.map_or(answer, Answer::error))
-            }
+            Whom::Call(conn, answer) => Effect::Answer(conn, instead.map_or(answer, Answer::error)),
             Whom::Operator(told) => {
                 Effect::Told(instead.map_or(told, |said| Told::Refused(said.into())))
             }

@@ -4,6 +4,7 @@
 use super::access::login;
 use super::call::{Answer, Call, Changes, Method};
 use super::{Accounts, CLOCK, Effects};
+use crate::base::conn::Conn;
 use crate::base::time::Time;
 
 /// The first word of calls of address books.
@@ -12,11 +13,11 @@ const BOOKS: &str = "ab";
 const BEGIN: &str = "/api/";
 
 impl Accounts {
-    /// The answer to the call of this number, with what changes; None if it comes later.
+    /// The answer to the call on this connection, with what changes; None if it comes later.
     pub(super) fn route(
         &mut self,
         now: Time,
-        (number, call): (u64, &Call<'_>),
+        (conn, call): (Conn, &Call<'_>),
         changes: &mut Changes,
         effects: &mut Effects,
     ) -> Option<Answer> {
@@ -25,7 +26,7 @@ impl Accounts {
             // A browser asks whether a page of another origin may; all may, who show a token.
             (Method::Options, _) => Answer::status(204),
             (Method::Get | Method::Head, "login-options") => Answer::json(b"[]".to_vec()),
-            (Method::Post, "login") => return self.log_in(now, (number, call), changes, effects),
+            (Method::Post, "login") => return self.log_in(now, (conn, call), changes, effects),
             _ if is_of_users(path) => self.route_user(now, path, call, changes),
             _ => Answer::status(404),
         })

@@ -223,6 +223,18 @@ pub struct Rendezvous {
     turn: usize,
     epoch_secs: u64,
     counters: Counters,
+    #[cfg(feature = "accounts")]
+    caller: Caller,
+}
+
+/// Who asks to connect, as the accounts have it.
+#[cfg(feature = "accounts")]
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The user who is logged in there.
+    pub user: Option<Box<str>>,
+    /// Why nobody may connect from there, in words for the person (C172).
+    pub barred: Option<&'static str>,
 }
 
 impl Rendezvous {
@@ -259,6 +271,8 @@ impl Rendezvous {
             turn: 0,
             epoch_secs: 0,
             counters: Counters::default(),
+            #[cfg(feature = "accounts")]
+            caller: Caller::default(),
             policy,
             limits,
             key,
@@ -300,6 +314,12 @@ impl Rendezvous {
     /// Sets the Unix time of [`Time::START`], in seconds; 0 while the clock is not set.
     pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
         self.epoch_secs = epoch_secs;
+    }
+
+    /// Says who asks with the next input.
+    #[cfg(feature = "accounts")]
+    pub fn set_caller(&mut self, caller: Caller) {
+        self.caller = caller;
     }
 
     /// Who proved something with the last input, told once.

@@ -76,7 +76,7 @@ async fn header(link: &mut Link) -> Result<Option<Client>, DropReason> {
 ///
 /// # Errors
 /// Why the connection must end.
-pub(super) fn take_word(
+pub(crate) fn take_word(
     connection: &mut Connection,
     door: Door<'_>,
     forwarded: &Forwarded,

@@ -307,6 +307,12 @@ impl Secrecy {
         }
     }
 
+    /// Whether nobody else reads what is said.
+    #[cfg(feature = "accounts")]
+    pub(crate) const fn is_sealed(&self) -> bool {
+        matches!(self, Self::Sealed(..))
+    }
+
     /// The payload as it goes out.
     pub(crate) fn outgoing(&mut self, payload: Vec<u8>) -> Vec<u8> {
         match self {

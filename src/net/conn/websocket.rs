@@ -51,16 +51,26 @@ pub(crate) async fn refuse_call(link: &mut Link) -> DropReason {
             Err(refusal @ Refusal::Malformed) => refusal.answer(),
             Ok(_) | Err(Refusal::NotWebSocket | Refusal::UpgradeLost) => NO_API,
         };
-        link.write(answer.as_bytes()).await?;
+        link.write(answer.as_bytes()).await
+    });
+    match refused.await {
+        Ok(()) => end_answered(link).await,
+        Err(reason) => reason,
+    }
+}
+
+/// Ends a connection whose answer is written; what is still on its way must not reset it before
+/// that is read. Gives why it ends.
+pub(crate) async fn end_answered(link: &mut Link) -> DropReason {
+    let ended = within(HANDSHAKE_MS, Err(DropReason::Idle), async {
         let _ = link.stream.socket().shutdown(Shutdown::Write);
-        // What is still on its way must not reset the connection before the answer is read.
         for _ in 0..BODY_READS_MAX {
             link.take_leftover();
             link.read_more().await?;
         }
         Ok(())
     });
-    refused.await.err().unwrap_or(DropReason::Done)
+    ended.await.err().unwrap_or(DropReason::Done)
 }
 
 /// Waits for a whole request.

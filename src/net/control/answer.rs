@@ -3,6 +3,8 @@
 
 #[cfg(feature = "accounts")]
 mod log;
+#[cfg(feature = "accounts")]
+mod users;
 
 use hbb_core::base::address::{Bans, named_id};
 use hbb_core::base::conn::{Transport, Via};
@@ -118,6 +120,12 @@ pub(super) fn answer(
         ["unban", what] => done(&mut out, &settings.ban(what, false)?),
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),
         ["reload"] => done(&mut out, &settings.reload()?),
+        #[cfg(feature = "accounts")]
+        ["user", ref words @ ..] => {
+            if let Some(said) = users::answer(words, &reply.secret, owners, &mut out)? {
+                done(&mut out, said);
+            }
+        }
         _ => return Err(no_such_command(first)),
     }
     out.end();

@@ -45,7 +45,11 @@ pub use reply::DONE;
 use reply::OperatorReply;
 pub use settings::SettingsOwner;
 
+#[cfg(feature = "accounts")]
+use crate::cli::asks_password;
 use crate::net::tasks::thread;
+#[cfg(feature = "accounts")]
+use hbb_core::base::limits::PASSWORD_BYTES_MAX;
 
 /// Owner and group.
 const MODE: u32 = 0o660;
@@ -180,9 +184,33 @@ fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> 
     let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
     let words: Vec<&str> = words.collect();
+    #[cfg(feature = "accounts")]
+    let secret = match asks_password(&words) {
+        true => second_line(&mut stream, line.clone())?,
+        false => String::new(),
+    };
     let mut reply = OperatorReply::new(stream, form);
+    #[cfg(feature = "accounts")]
+    {
+        reply.secret = secret;
+    }
     match answer(&words, control, &mut reply) {
         Ok(()) => Ok(()),
         Err(said) => reply.refuse(&said),
     }
+}
+
+/// The line behind that of a command, as far as it is there.
+#[cfg(feature = "accounts")]
+fn second_line(stream: &mut UnixStream, mut read: Vec<u8>) -> io::Result<String> {
+    let most = CONTROL_BYTES_MAX + PASSWORD_BYTES_MAX + 2;
+    while read.iter().filter(|byte| **byte == b'\n').count() < 2 && read.len() < most {
+        let mut buffer = [0; PASSWORD_BYTES_MAX];
+        match stream.read(&mut buffer)? {
+            0 => break,
+            len => read.extend_from_slice(buffer.get(..len).unwrap_or_default()),
+        }
+    }
+    let text = String::from_utf8_lossy(&read);
+    Ok(text.lines().nth(1).unwrap_or_default().into())
 }

@@ -19,11 +19,20 @@ pub(super) struct OperatorReply {
     /// What it is written as.
     pub(super) form: Form,
     begun: bool,
+    /// The password that came with it.
+    #[cfg(feature = "accounts")]
+    pub(super) secret: String,
 }
 
 impl OperatorReply {
     pub(super) const fn new(stream: UnixStream, form: Form) -> Self {
-        Self { stream, form, begun: false }
+        Self {
+            stream,
+            form,
+            begun: false,
+            #[cfg(feature = "accounts")]
+            secret: String::new(),
+        }
     }
 
     /// Whether the operator is the server's own user, or root; not one of its group.

@@ -109,6 +109,17 @@ impl Status {
             ("left", left.map_or(Value::Nothing, Value::Number)),
         ];
         out.group("store", &store);
+        #[cfg(feature = "accounts")]
+        if let Some(load) = &load.accounts {
+            let accounts = [
+                ("users", count(load.users)),
+                ("tokens", count(load.tokens)),
+                ("logins", Value::Number(load.logins.done)),
+                ("wrong", Value::Number(load.logins.wrong)),
+                ("refused", Value::Number(load.logins.refused)),
+            ];
+            out.group("accounts", &accounts);
+        }
     }
 
     fn show_relay(&self, load: &RelayLoad, out: &mut Output) {

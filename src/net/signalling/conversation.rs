@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use smol::future;
 
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::call::{Door, HttpCall};
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{HEALTH_CHECK_MS, LISTENS_MS, OUTBOX_MAX};
+
+#[cfg(feature = "accounts")]
+use hbb_core::wire::message::{http_answer, http_call};
 
 use crate::net::conn::link::Link;
 use crate::net::conn::link::bytes::{Held, Purpose};
@@ -19,6 +24,8 @@ use crate::net::conn::{Connection, payload};
 use crate::net::message::{Outbox, ToConnection, ToRendezvous};
 use crate::net::reactor::Timer;
 use crate::net::report;
+#[cfg(feature = "accounts")]
+use crate::net::signalling::calls;
 use crate::net::signalling::idle_timer::{Due, IdleTimer};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
@@ -29,6 +36,9 @@ pub(crate) struct SignallingHandle {
     pub(crate) inbox: Sender<ToRendezvous>,
     /// Makes offers of a sealed channel; None if there is no key to sign them with.
     pub(crate) offers: Option<Rc<Offers>>,
+    /// Whether calls of the API are answered.
+    #[cfg(feature = "accounts")]
+    pub(crate) answers_calls: bool,
 }
 
 /// How a connection begins, which tells whether it is made an offer of a sealed channel.
@@ -187,9 +197,26 @@ impl Talk<'_> {
         let caller = || Caller { ip: self.ip, known: self.place.is_known() };
         self.secrecy.turn(&payload, caller).await?;
         let Some(payload) = self.secrecy.incoming(payload, caller)? else { return Ok(()) };
+        #[cfg(feature = "accounts")]
+        if self.rendezvous.answers_calls
+            && self.secrecy.is_sealed()
+            && let Some(call) = http_call(&payload)
+        {
+            return self.call(call).await;
+        }
         let held = self.link.hold(payload.len())?;
         let message = ToRendezvous::Payload { conn: self.place.conn(), payload, held };
         self.rendezvous.inbox.send(message).await.map_err(|_| DropReason::Done)
+    }
+
+    /// Answers the one call of a connection (C165).
+    #[cfg(feature = "accounts")]
+    async fn call(&mut self, call: HttpCall) -> Result<(), DropReason> {
+        let (answer, held) =
+            calls::ask(&self.rendezvous.inbox, self.place, call, Door::Sealed).await?;
+        let answer = http_answer(answer.status, answer.content, answer.body);
+        self.send(answer, held).await?;
+        Err(DropReason::Done)
     }
 
     async fn due(&mut self, due: Due) -> Result<(), DropReason> {

@@ -1,6 +1,10 @@
 //! The task that owns the rendezvous: datagrams, streams, saves and timeouts go in, effects come
 //! out. It decides nothing; the machine does.
 
+#[cfg(feature = "accounts")]
+pub(crate) mod accounts;
+#[cfg(feature = "accounts")]
+pub(crate) mod calls;
 pub(crate) mod conversation;
 mod early;
 mod idle_timer;
@@ -14,6 +18,10 @@ use std::rc::Rc;
 use log::debug;
 use smol::future;
 
+#[cfg(feature = "accounts")]
+use accounts::Accounting;
+#[cfg(feature = "accounts")]
+use hbb_core::accounts::{Hashed, Input as AccountInput};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
@@ -68,6 +76,8 @@ pub(crate) struct Signalling {
     /// An operator who waits for a peer to be forgotten, or approved: they come one at a time.
     forgetting: Option<(PeerId, AnswerTo)>,
     counters: Counters,
+    #[cfg(feature = "accounts")]
+    accounts: Accounting,
 }
 
 /// What the machine acts through.
@@ -89,6 +99,9 @@ pub(crate) struct SignallingIo {
     /// Hears what asks come to.
     #[cfg(feature = "accounts")]
     pub(crate) log: ConnectionLog,
+    /// Who has an account.
+    #[cfg(feature = "accounts")]
+    pub(crate) accounts: Accounting,
 }
 
 /// The queues into this task.
@@ -109,6 +122,8 @@ enum SignallingWake {
     Saved((Ticket, SaveOutcome)),
     Live(Box<Update<LiveSettings>>),
     Seen(Seen),
+    #[cfg(feature = "accounts")]
+    Hashed(Hashed),
     Due,
 }
 
@@ -121,6 +136,8 @@ impl Signalling {
         Self {
             #[cfg(feature = "accounts")]
             log: io.log,
+            #[cfg(feature = "accounts")]
+            accounts: io.accounts,
             machine,
             effects: Effects::new(),
             clock,
@@ -153,6 +170,10 @@ impl Signalling {
                 SignallingWake::Datagram | SignallingWake::Due => {}
                 SignallingWake::Stream(message) => self.stream(message),
                 SignallingWake::Saved((ticket, outcome)) => self.saved(ticket, outcome),
+                #[cfg(feature = "accounts")]
+                SignallingWake::Hashed(hashed) => {
+                    self.accounts.handle(AccountInput::Hashed(hashed), &self.store);
+                }
                 SignallingWake::Live(live) => {
                     self.reconfigure(live.settings);
                     let _ = live.in_force.try_send(Answer::InForce);
@@ -197,6 +218,9 @@ impl Signalling {
         };
         let stream = async { queues.inbox.recv().await.map(SignallingWake::Stream) };
         let saved = async { queues.saved.recv().await.map(SignallingWake::Saved) };
+        #[cfg(feature = "accounts")]
+        let saved =
+            future::or(saved, async { Some(SignallingWake::Hashed(self.accounts.hashed().await)) });
         let live =
             async { queues.live.recv().await.map(|live| SignallingWake::Live(Box::new(live))) };
         let seen = async {
@@ -299,10 +323,16 @@ impl Signalling {
                 self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
             }
             ToRendezvous::Asked(question, to) => self.asked(question, to),
+            #[cfg(feature = "accounts")]
+            ToRendezvous::Called { conn, call, source, to } => {
+                self.accounts.call(conn, (&call, source), to, &self.store);
+            }
             ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {
                 Ok(request) => {
                     if matches!(request, Request::PunchHole(_) | Request::RequestRelay(_)) {
                         self.surroundings.look(now, &mut self.machine, &self.watch);
+                        #[cfg(feature = "accounts")]
+                        self.machine.set_caller(self.accounts.caller(&payload));
                     }
                     let input = Input::Request { via: Via::Stream(conn), request };
                     self.machine.handle(now, input, &mut self.effects);
@@ -331,6 +361,8 @@ impl Signalling {
             self.machine.keep_typed(&mut live.policy);
         }
         self.machine.reconfigure(live.limits, live.policy);
+        #[cfg(feature = "accounts")]
+        self.accounts.reconfigure(&live.accounts);
         while let Some(conn) = self.machine.banned_connection() {
             self.counters.count(DropReason::Blocked);
             self.hang_up(conn);
@@ -339,6 +371,10 @@ impl Signalling {
     }
 
     fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome) {
+        #[cfg(feature = "accounts")]
+        if self.accounts.saved(ticket, outcome, &self.store) {
+            return;
+        }
         let input = Input::Saved { ticket, outcome };
         self.machine.handle(self.clock.now(), input, &mut self.effects);
         self.carry_out();

@@ -21,6 +21,8 @@ impl Signalling {
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let (store, datagrams) = (self.store.counts(), self.datagrams.counts());
                 Answer::RendezvousLoad(RendezvousLoad {
+                    #[cfg(feature = "accounts")]
+                    accounts: self.accounts.load(),
                     occupancy,
                     online,
                     kept,
@@ -37,6 +39,10 @@ impl Signalling {
                 Answer::Typed(told.text)
             }
             RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
+            #[cfg(feature = "accounts")]
+            RendezvousQuestion::Accounts(command) => {
+                return self.accounts.asked(command, to, &self.store);
+            }
             #[cfg(feature = "accounts")]
             RendezvousQuestion::Log(wanted) => Answer::Log(self.log.read(&wanted)),
             RendezvousQuestion::Forget { id, free } => {

@@ -8,6 +8,7 @@ use super::password::HashJob;
 use super::tokens::TokenHash;
 use crate::accounts::call::Source;
 use crate::base::address::Prefix;
+use crate::base::conn::Conn;
 use crate::base::limits::{
     CODE_TRIES_MAX, HASHES_WAITING_MAX, LOGIN_CODE_MS, LOGIN_CODES_MAX, LOGIN_WINDOW_MS,
     LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_SOURCE, USERS_CEILING, WRONG_PER_USER,
@@ -32,7 +33,7 @@ pub(in crate::accounts) enum Then {
 #[derive(Clone, Debug)]
 pub(in crate::accounts) struct Attempt {
     /// Of the call, for its answer.
-    pub(in crate::accounts) number: u64,
+    pub(in crate::accounts) conn: Conn,
     pub(in crate::accounts) user: String,
     pub(in crate::accounts) device: String,
     pub(in crate::accounts) source: Source,
@@ -50,13 +51,13 @@ struct Code {
 
 /// How often there were logins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::accounts) struct LoginCounts {
+pub struct LoginCounts {
     /// That led to a token.
-    pub(in crate::accounts) done: u64,
+    pub done: u64,
     /// With a wrong password or code.
-    pub(in crate::accounts) wrong: u64,
+    pub wrong: u64,
     /// Refused unseen, as there were too many.
-    pub(in crate::accounts) refused: u64,
+    pub refused: u64,
 }
 
 /// Logins on their way.

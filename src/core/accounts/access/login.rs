@@ -11,7 +11,7 @@ use super::totp;
 use super::users::User;
 use crate::accounts::call::{Answer, Call, Changes, Source};
 use crate::accounts::{AccountEvent, Accounts, BUSY, CLOCK, Effect, Effects, Whom, push};
-use crate::base::conn::SaveRank;
+use crate::base::conn::{Conn, SaveRank};
 use crate::base::json::{Value, Writer};
 use crate::base::limits::{PASSWORD_BYTES_MAX, PEER_ID_BYTES_MAX};
 use crate::base::time::Time;
@@ -28,7 +28,7 @@ impl Accounts {
     pub(in crate::accounts) fn log_in(
         &mut self,
         now: Time,
-        (number, call): (u64, &Call<'_>),
+        (conn, call): (Conn, &Call<'_>),
         changes: &mut Changes,
         effects: &mut Effects,
     ) -> Option<Answer> {
@@ -56,7 +56,7 @@ impl Accounts {
         let nobody = Stored::of_nobody(self.cost(), [0; 32]);
         let stored = self.users.get(&name).map_or(nobody, |user| user.password.clone());
         let attempt = Attempt {
-            number,
+            conn,
             user: name.into(),
             device: device.into(),
             source: call.source,
@@ -77,7 +77,7 @@ impl Accounts {
             Some(Then::LogIn(attempt)) => {
                 let mut changes = Changes::default();
                 let answer = self.password_seen(now, &attempt, hashed, (&mut changes, effects));
-                let whom = Whom::Call(attempt.number, answer);
+                let whom = Whom::Call(attempt.conn, answer);
                 self.finish(whom, changes, SaveRank::Known, effects);
             }
             Some(Then::Password { name, is_new }) => {

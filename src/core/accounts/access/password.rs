@@ -16,17 +16,17 @@ const HASH_BYTES: usize = 32;
 
 /// What one hash takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
+pub(in crate::accounts) struct Cost {
     /// Memory, in KiB.
-    pub kib: u32,
+    pub(in crate::accounts) kib: u32,
     /// How often it is gone through: less of it, more often.
-    pub rounds: u32,
+    pub(in crate::accounts) rounds: u32,
 }
 
 impl Cost {
     /// So much memory, gone through as often as makes it as dear as 7 MiB five times: more than
     /// that is not needed, less would be too cheap.
-    pub const fn of_kib(kib: u32) -> Self {
+    pub(in crate::accounts) const fn of_kib(kib: u32) -> Self {
         let rounds = (5 * 7 * 1024_u32).div_ceil(kib);
         Self { kib, rounds: if rounds < 2 { 2 } else { rounds } }
     }
@@ -100,7 +100,7 @@ impl HashJob {
         Self { password, what: What::Compare(stored) }
     }
 
-    /// Does it: tenths of a second, and [`Cost::kib`] of memory.
+    /// Does it: tenths of a second, and the memory that was set.
     pub fn run(self) -> Hashed {
         let (cost, salt) = match &self.what {
             What::Make(cost, salt) => (*cost, *salt),

@@ -69,7 +69,6 @@ impl Tokens {
         Self { table: Table::new(TOKENS_MAX, seed) }
     }
 
-    #[cfg(test)]
     pub(in crate::accounts) fn len(&self) -> usize {
         self.table.len()
     }

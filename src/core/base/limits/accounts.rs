@@ -14,6 +14,14 @@ pub(crate) const USER_TEXT_BYTES_MAX: usize = 256;
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Most memory that the hash of a password may take, in KiB.
 pub const PASSWORD_KIB_CEILING: u32 = 64 * 1024;
+/// Least: below it argon2id is too cheap.
+pub const PASSWORD_KIB_MIN: u32 = 4 * 1024;
+/// Stack of the thread that hashes a password.
+pub const PASSWORD_STACK_BYTES: usize = 128 * 1024;
+/// Longest body of a call: an address book of 1,000 devices at once.
+pub const CALL_BYTES_MAX: usize = 256 * 1024;
+/// A call is answered within this time, or its connection closed; clients wait 12 to 36 s.
+pub const CALL_MS: u64 = 30_000;
 /// Most often that it is gone through.
 pub(crate) const PASSWORD_ROUNDS_MAX: u32 = 16;
 /// Passwords of clients that wait to be hashed, one at a time: a slow router takes a second for
@@ -51,6 +59,7 @@ pub(crate) const SAVES_WAITING_MAX: usize = 64;
 pub const ACCOUNT_EFFECTS_MAX: usize = 4;
 
 const_assert!(TOKENS_PER_USER <= TOKENS_MAX);
+const_assert!(CALL_BYTES_MAX <= super::ONLINE_BYTES_MAX);
 const_assert!(WRONG_PER_USER > 0);
 const_assert!(LOGINS_PER_SOURCE < LOGINS_OF_STRANGERS && LOGINS_OF_STRANGERS < LOGINS_IN_ALL);
 

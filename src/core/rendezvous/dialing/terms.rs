@@ -1,6 +1,6 @@
 //! On which terms an initiator may reach a target, by an operator's rules: the one place that asks
 //! them. They count when somebody asks; a session that runs goes on. Without the feature `accounts`
-//! there are none. C180-C182.
+//! there are none. C172, C180-C182.
 
 use alloc::boxed::Box;
 use core::net::IpAddr;
@@ -35,6 +35,11 @@ impl Rendezvous {
         asks: &Asks<'_>,
         effects: &mut Effects,
     ) -> Option<Terms> {
+        if let Some(said) = self.caller.barred {
+            self.refuse(now, asks.via, DropReason::Denied, effects);
+            reply(effects, asks.via, Reply::Denied { said: said.into(), relay: asks.relay });
+            return None;
+        }
         let (Some(rules), Some(id)) = (&self.policy.rules, asks.target.value()) else {
             return Some(Terms::default());
         };
@@ -62,7 +67,7 @@ impl Rendezvous {
         };
         let decision = rules.decide(&Dial {
             from: Some(from),
-            user: None,
+            user: self.caller.user.as_deref(),
             to: id,
             to_ip: self.registry.found(id).and_then(Peer::last_ip),
             at: At::Unix(self.unix_secs(now)),

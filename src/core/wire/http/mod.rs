@@ -161,6 +161,47 @@ fn only<'a>(headers: &'a [Header<'_>], name: &str) -> Option<&'a str> {
     named.next().is_none().then(|| value.trim())
 }
 
+/// The head of an answer with so long a body: any page may read it, as who asks shows a token and
+/// no cookie.
+pub fn response_head(status: u16, content: Content, body_bytes: usize) -> String {
+    use core::fmt::Write as _;
+
+    let mut head = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
+    if content != Content::Nothing {
+        let _ = write!(head, "Content-Type: {}\r\n", content.name());
+    }
+    let _ = write!(head, "Content-Length: {body_bytes}\r\n");
+    head.push_str(
+        "Connection: close\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n",
+    );
+    if status == 204 {
+        head.push_str(
+            "Access-Control-Allow-Headers: Authorization, Content-Type\r\n\
+             Access-Control-Allow-Methods: GET, POST, PUT, DELETE, OPTIONS\r\n\
+             Access-Control-Max-Age: 86400\r\n",
+        );
+    }
+    head.push_str("\r\n");
+    head
+}
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        429 => "Too Many Requests",
+        _ => "Error",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

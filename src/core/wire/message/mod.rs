@@ -5,6 +5,8 @@ pub mod client;
 mod decode;
 mod encode;
 mod forward;
+#[cfg(feature = "accounts")]
+mod http;
 
 use alloc::vec::Vec;
 
@@ -16,6 +18,8 @@ pub use encode::{encode, key_exchange_offer};
 pub(crate) use forward::{forward_relay_answer, forward_relay_request, id_pk};
 #[cfg(feature = "testing")]
 pub use forward::{forward_relay_answer, forward_relay_request, id_pk};
+#[cfg(feature = "accounts")]
+pub use http::{access_token, http_answer, http_call};
 
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub, reason = "made by prost")]
 #[path = "../../../../proto/rendezvous.rs"]

@@ -1,0 +1,69 @@
+//! A password from whoever runs `ctl`: asked for twice at a terminal, without showing it, else the
+//! first line of stdin. Never an argument: those are shown to all by `ps`, and kept by shells.
+//! C167; tests/api.
+
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use super::super::exit::Exit;
+use hbb_core::base::limits::PASSWORD_BYTES_MAX;
+
+/// Asks for a new password, or reads it.
+pub(super) fn password() -> Result<String, Exit> {
+    let unread = |cause| Exit::running(format!("Cannot read the password: {cause}"));
+    let password = match io::stdin().is_terminal() {
+        false => line().map_err(unread)?,
+        true => {
+            let [first, again] = ["Password: ", "Again: "].map(hidden);
+            let (first, again) = (first.map_err(unread)?, again.map_err(unread)?);
+            if first != again {
+                return Err(Exit::flags("These are two passwords. Nothing was changed."));
+            }
+            first
+        }
+    };
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(Exit::flags("The password: must be 8 to 256 bytes long."));
+    }
+    Ok(password)
+}
+
+fn line() -> io::Result<String> {
+    let mut line = String::new();
+    let limited = &mut io::Read::take(io::stdin().lock(), 2 * PASSWORD_BYTES_MAX as u64);
+    if limited.read_line(&mut line)? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    Ok(line.trim_end_matches(['\r', '\n']).into())
+}
+
+/// What is typed behind `prompt`, unseen.
+fn hidden(prompt: &str) -> io::Result<String> {
+    let _shown_again = Hidden::begin()?;
+    let mut out = io::stderr().lock();
+    out.write_all(prompt.as_bytes())?;
+    out.flush()?;
+    let typed = line();
+    out.write_all(b"\n")?;
+    typed
+}
+
+/// A terminal that shows nothing of what is typed; it does again when this is dropped.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Flush, &now)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
+}

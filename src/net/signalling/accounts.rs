@@ -1,0 +1,180 @@
+//! The accounts machine beside the rendezvous, in the same task: calls and operators' commands go
+//! in, answers, rows for the store and passwords to be hashed come out. It decides nothing.
+
+use smol::future;
+
+use hbb_core::accounts::call::{Call, HttpCall, Source};
+use hbb_core::accounts::{
+    AccountLoad, Accounts, Command, Effect, Effects, HashJob, Hashed, Input, Told,
+};
+use hbb_core::base::conn::{Conn, SaveOutcome, Ticket};
+use hbb_core::base::limits::PASSWORD_STACK_BYTES;
+use hbb_core::base::peer::Change;
+use hbb_core::base::time::Time;
+use hbb_core::rendezvous::Caller;
+use hbb_core::wire::message::access_token;
+
+use crate::config::AccountSettings;
+use crate::net::clock::Clock;
+use crate::net::conn::slots::SlotTable;
+use crate::net::message::{Answer, AnswerTo};
+use crate::net::report;
+use crate::net::store::{PendingChange, StoreThread};
+use crate::net::tasks::queue::{Receiver, Sender, bounded};
+use crate::net::tasks::thread;
+
+/// What operators are told where nobody has an account.
+const OFF: &str = "This server has no accounts: start it with --accounts.";
+
+/// The machine, if there are accounts, and who waits for what it says.
+pub(crate) struct Accounting {
+    /// Whether only users who are logged in may connect.
+    must_login: bool,
+    machine: Option<Box<Accounts>>,
+    effects: Effects,
+    clock: Clock,
+    waiting: SlotTable<AnswerTo>,
+    /// An operator who waits: they come one at a time.
+    operator: Option<AnswerTo>,
+    /// Hears of the one password that is being hashed.
+    hashed: (Sender<Answer>, Receiver<Answer>),
+}
+
+impl Accounting {
+    pub(crate) fn new(machine: Option<Box<Accounts>>, must_login: bool, clock: Clock) -> Self {
+        let (waiting, hashed) = (SlotTable::new(), bounded(1));
+        Self {
+            must_login,
+            machine,
+            effects: Effects::new(),
+            clock,
+            waiting,
+            operator: None,
+            hashed,
+        }
+    }
+
+    /// New settings.
+    pub(super) fn reconfigure(&mut self, settings: &AccountSettings) {
+        self.must_login = settings.must_login;
+        if let Some(machine) = &mut self.machine {
+            machine.reconfigure(settings.limits);
+        }
+    }
+
+    /// How many there are; None without accounts.
+    pub(super) fn load(&self) -> Option<Box<AccountLoad>> {
+        self.machine.as_ref().map(|machine| Box::new(machine.load_now()))
+    }
+
+    /// Who asks to connect with this payload (C172).
+    pub(super) fn caller(&mut self, payload: &[u8]) -> Caller {
+        let (now, epoch_secs) = (self.clock.now(), self.clock.epoch_secs());
+        let Some(machine) = &mut self.machine else { return Caller::default() };
+        machine.set_epoch_secs(epoch_secs);
+        match machine.who(now, access_token(payload).unwrap_or_default()) {
+            Ok(who) => Caller { user: Some(who.name.into()), barred: None },
+            Err(said) => Caller { user: None, barred: self.must_login.then_some(said) },
+        }
+    }
+
+    /// Waits for a password to be hashed.
+    pub(super) async fn hashed(&self) -> Hashed {
+        loop {
+            match self.hashed.1.recv().await {
+                Some(Answer::Hashed(hashed)) => return hashed,
+                Some(_) => {}
+                None => future::pending().await,
+            }
+        }
+    }
+
+    /// A call came.
+    pub(super) fn call(
+        &mut self,
+        conn: Conn,
+        (call, source): (&HttpCall, Source),
+        to: AnswerTo,
+        store: &StoreThread,
+    ) {
+        self.waiting.insert(conn, to);
+        self.handle(Input::Call(conn, Call::new(call, source)), store);
+    }
+
+    /// An operator wants something.
+    pub(super) fn asked(&mut self, command: Command, to: AnswerTo, store: &StoreThread) {
+        if self.machine.is_none() {
+            let _ = to.try_send(Answer::Accounts(Told::Refused(OFF.into())));
+            return;
+        }
+        self.operator = Some(to);
+        self.handle(Input::Asked(command), store);
+    }
+
+    /// The store is done; false if that was nothing of the accounts.
+    pub(super) fn saved(
+        &mut self,
+        ticket: Ticket,
+        outcome: SaveOutcome,
+        store: &StoreThread,
+    ) -> bool {
+        let is_ours = Accounts::gave(ticket);
+        if is_ours {
+            self.handle(Input::Saved(ticket, outcome), store);
+        }
+        is_ours
+    }
+
+    /// Something happened.
+    pub(super) fn handle(&mut self, input: Input<'_>, store: &StoreThread) {
+        let now = self.clock.now();
+        let Some(machine) = &mut self.machine else { return };
+        machine.set_epoch_secs(self.clock.epoch_secs());
+        machine.handle(now, input, &mut self.effects);
+        self.carry_out(now, store);
+    }
+
+    /// Does what the machine wants. A save that is refused, and a thread there is none for, come
+    /// back to it, whose effects are carried out too; those hold neither.
+    fn carry_out(&mut self, now: Time, store: &StoreThread) {
+        while let Some(effect) = self.effects.pop_front() {
+            let again = match effect {
+                Effect::Answer(conn, answer) => {
+                    if let Some(to) = self.waiting.remove(conn) {
+                        let _ = to.try_send(Answer::Called(answer));
+                    }
+                    None
+                }
+                Effect::Told(told) => {
+                    if let Some(to) = self.operator.take() {
+                        let _ = to.try_send(Answer::Accounts(told));
+                    }
+                    None
+                }
+                Effect::Save { ticket, rows, rank } => {
+                    let change = PendingChange { rank, ticket, change: Change::Rows(rows) };
+                    let refused = store.save(change).is_err();
+                    refused.then_some(Input::Saved(ticket, SaveOutcome::Failed))
+                }
+                Effect::Hash(job) => (!self.hash(job)).then_some(Input::Hashed(Hashed::Failed)),
+                Effect::Report(event) => {
+                    report::account(&event);
+                    None
+                }
+            };
+            if let (Some(input), Some(machine)) = (again, &mut self.machine) {
+                machine.handle(now, input, &mut self.effects);
+            }
+        }
+    }
+
+    /// Has a password hashed on a thread of its own; false if there is none to be had.
+    fn hash(&self, job: HashJob) -> bool {
+        let to = self.hashed.0.clone();
+        let run = move || {
+            // There is room: one is hashed at a time.
+            let _ = to.try_send(Answer::Hashed(job.run()));
+        };
+        thread::start("password", PASSWORD_STACK_BYTES, Box::new(run)).is_ok()
+    }
+}

@@ -1,0 +1,148 @@
+//! Calls of the HTTP API on their way to the accounts and back: over the sealed channel, or as a
+//! request of HTTP on a connection of their own. C165, C170.
+
+use std::rc::Rc;
+
+use hbb_core::accounts::call::{Answer as Called, Door as Way, HttpCall, Method, Source};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::limits::{
+    CALL_BYTES_MAX, CALL_MS, FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS,
+};
+use hbb_core::wire::handshake::Refusal;
+use hbb_core::wire::http::{self, Content, Head, head, response_head};
+
+use crate::net::conn::Connection;
+use crate::net::conn::gate::Door;
+use crate::net::conn::link::bytes::{Held, Purpose};
+use crate::net::conn::link::{Link, within};
+use crate::net::conn::pool::Place;
+use crate::net::conn::proxied::take_word;
+use crate::net::conn::websocket::end_answered;
+use crate::net::message::{Answer, ToRendezvous};
+use crate::net::tasks::queue::{Sender, bounded};
+
+const GO_ON: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Has a call answered; the memory of the answer comes with it.
+///
+/// # Errors
+/// Why the connection must end: there is no answer in time, or no memory for it.
+pub(crate) async fn ask(
+    inbox: &Sender<ToRendezvous>,
+    place: &Place,
+    call: HttpCall,
+    door: Way,
+) -> Result<(Called, Held), DropReason> {
+    let source = Source { ip: place.ip(), known: place.is_known(), door };
+    let (to, answered) = bounded(1);
+    let asked = ToRendezvous::Called { conn: place.conn(), call: Box::new(call), source, to };
+    inbox.send(asked).await.map_err(|_| DropReason::Done)?;
+    let answer = async { answered.recv().await.ok_or(DropReason::Done) };
+    let Answer::Called(answer) = within(CALL_MS, Err(DropReason::Idle), answer).await? else {
+        return Err(DropReason::Bug);
+    };
+    let held = Held::none(place.account(Purpose::Unread, false));
+    let held = held.another(answer.body.len(), place.is_familiar());
+    Ok((answer, held.ok_or(DropReason::MemoryFull)?))
+}
+
+/// Answers the one request of a connection; why it ends.
+pub(crate) async fn serve(
+    connection: &mut Connection,
+    door: Door<'_>,
+    inbox: &Sender<ToRendezvous>,
+) -> DropReason {
+    let served = async {
+        let place = Rc::clone(&connection.place);
+        let received = within(HANDSHAKE_MS, Err(DropReason::Idle), receive(connection, door));
+        let (call, held) = match received.await? {
+            Ok(received) => received,
+            Err(status) => {
+                let refused = response_head(status, Content::Nothing, 0);
+                connection.link.write(refused.as_bytes()).await?;
+                return Ok(());
+            }
+        };
+        let with_body = call.method != Method::Head;
+        let (Called { status, content, body }, _held) = ask(inbox, &place, call, Way::Http).await?;
+        drop(held);
+        let mut answer = response_head(status, content, body.len()).into_bytes();
+        if with_body {
+            answer.extend(body);
+        }
+        connection.link.write(&answer).await
+    };
+    match served.await {
+        Ok(()) => end_answered(&mut connection.link).await,
+        Err(reason) => reason,
+    }
+}
+
+/// Waits for a whole request, and gives it with the memory it takes; else the status that refuses
+/// it.
+async fn receive(
+    connection: &mut Connection,
+    door: Door<'_>,
+) -> Result<Result<(HttpCall, Held), u16>, DropReason> {
+    connection.link.unnamed = false;
+    let Some(Head { mut call, body_bytes, forwarded, waits, consumed, .. }) =
+        whole_head(&mut connection.link).await?
+    else {
+        return Ok(Err(400));
+    };
+    connection.link.leftover.drain(..consumed);
+    take_word(connection, door, &forwarded)?;
+    let known = connection.place.is_known();
+    let link = &mut connection.link;
+    link.familiar = connection.place.is_familiar();
+    let Some(bytes) = body_bytes else { return Ok(Err(411)) };
+    if bytes > if known { CALL_BYTES_MAX } else { FRAME_BYTES_MAX } {
+        return Ok(Err(413));
+    }
+    if bytes > FRAME_BYTES_MAX {
+        link.may_hold_query();
+    }
+    if waits && link.leftover.len() < bytes {
+        link.write(GO_ON.as_bytes()).await?;
+    }
+    while link.leftover.len() < bytes {
+        link.read_more().await?;
+    }
+    let mut body = link.take_leftover();
+    body.truncate(bytes);
+    let held = link.hold(body.len())?;
+    call.body = body;
+    Ok(Ok((call, held)))
+}
+
+/// Whether a connection of the single port is a call: no message begins so, and a request that
+/// opens a WebSocket is none.
+///
+/// # Errors
+/// As [`Link::read`], or `Oversized`.
+pub(crate) async fn begins(link: &mut Link) -> Result<bool, DropReason> {
+    loop {
+        match http::begins(&link.leftover) {
+            Some(false) => return Ok(false),
+            Some(true) => break,
+            None => link.read_more().await?,
+        }
+    }
+    Ok(whole_head(link).await?.is_some_and(|head| !head.is_opening))
+}
+
+/// Waits for the head of a request; None if it is none.
+async fn whole_head(link: &mut Link) -> Result<Option<Head>, DropReason> {
+    loop {
+        match head(&link.leftover) {
+            Ok(Some(head)) => return Ok(Some(head)),
+            Err(Refusal::Malformed | Refusal::NotWebSocket | Refusal::UpgradeLost) => {
+                return Ok(None);
+            }
+            Ok(None) if link.leftover.len() > HANDSHAKE_BYTES_MAX => {
+                return Err(DropReason::Oversized);
+            }
+            Ok(None) => link.read_more().await?,
+        }
+    }
+}

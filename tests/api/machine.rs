@@ -1,0 +1,363 @@
+//! The machine by itself: the test plays store, clock and the thread for passwords.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hbb_core::accounts::call::{Answer, Call, Door, HttpCall, Source};
+use hbb_core::accounts::{Accounts, Command, Effect, Effects, Hashed, Input, Told};
+use hbb_core::base::conn::{Conn, SaveOutcome};
+use hbb_core::base::json::Value;
+use hbb_core::base::limits::{AccountLimits, TOKEN_SECS};
+use hbb_core::base::rows::RowChange;
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
+
+use crate::client::login;
+
+/// Of a password "right" that nobody hashed: what tests do not look at.
+const NOW: u64 = 1_800_000_000;
+
+struct Drive {
+    accounts: Accounts,
+    now: Time,
+    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What the store says to the next rows.
+    outcome: SaveOutcome,
+    commits: usize,
+    /// Whether a password is with the thread.
+    hashing: bool,
+    answers: Vec<(Conn, Answer)>,
+    told: Vec<Told>,
+    calls: u32,
+}
+
+impl Drive {
+    fn new(limits: AccountLimits) -> Self {
+        let mut accounts = Accounts::new(limits, Seed(1, 2), [7; 32]);
+        accounts.set_epoch_secs(NOW);
+        Self {
+            accounts,
+            now: Time::START,
+            rows: BTreeMap::new(),
+            outcome: SaveOutcome::Durable,
+            commits: 0,
+            hashing: false,
+            answers: Vec::new(),
+            told: Vec::new(),
+            calls: 0,
+        }
+    }
+
+    fn with(users: &[&str]) -> Self {
+        let mut drive =
+            Self::new(AccountLimits { users: 64, password_kib: 4096, ..AccountLimits::default() });
+        for user in users {
+            drive.add(user);
+        }
+        drive
+    }
+
+    fn add(&mut self, user: &str) -> Told {
+        self.ask(Command::Add { name: user.to_owned(), password: "long enough".into() });
+        if self.hashing {
+            self.hashed(Hashed::Made(stored(user)));
+        }
+        self.told.pop().unwrap()
+    }
+
+    fn ask(&mut self, command: Command) {
+        self.give(Input::Asked(command));
+    }
+
+    fn hashed(&mut self, hashed: Hashed) {
+        assert!(std::mem::take(&mut self.hashing), "nothing is being hashed");
+        self.give(Input::Hashed(hashed));
+    }
+
+    /// Calls, and gives the handle it was called by.
+    fn call(&mut self, from: &str, known: bool, call: &HttpCall) -> Conn {
+        self.calls += 1;
+        let conn = Conn { slot: self.calls, generation: 1 };
+        let ip: IpAddr = from.parse().unwrap();
+        let source = Source { ip, known, door: Door::Http };
+        self.give(Input::Call(conn, Call::new(call, source)));
+        conn
+    }
+
+    fn post(&mut self, path: &str, token: Option<&str>, body: &str) -> Answer {
+        let shown = token.map(|token| format!("Bearer {token}"));
+        let call = HttpCall::new("POST", path, shown.as_deref(), body.as_bytes().to_vec());
+        let conn = self.call("192.0.2.1", true, &call);
+        self.answer(conn).expect("an answer at once")
+    }
+
+    fn answer(&mut self, conn: Conn) -> Option<Answer> {
+        let at = self.answers.iter().position(|(to, _)| *to == conn)?;
+        Some(self.answers.remove(at).1)
+    }
+
+    fn log_in(&mut self, from: &str, known: bool, body: &str) -> Conn {
+        let call = HttpCall::new("POST", "/api/login", None, body.as_bytes().to_vec());
+        self.call(from, known, &call)
+    }
+
+    /// Logs a user in with the right password; the token.
+    fn token(&mut self, user: &str) -> String {
+        let conn = self.log_in("192.0.2.1", true, &login(user, "right"));
+        self.hashed(Hashed::Fits(true));
+        text(&self.answer(conn).unwrap(), "access_token")
+    }
+
+    fn give(&mut self, input: Input<'_>) {
+        let mut effects = Effects::new();
+        self.accounts.handle(self.now, input, &mut effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Answer(conn, answer) => self.answers.push((conn, answer)),
+                Effect::Told(told) => self.told.push(told),
+                Effect::Hash(_) => {
+                    assert!(!self.hashing, "two passwords at a time");
+                    self.hashing = true;
+                }
+                Effect::Save { ticket, rows, .. } => {
+                    self.commits += 1;
+                    if self.outcome == SaveOutcome::Durable {
+                        rows.into_iter().for_each(|row| self.store(row));
+                    }
+                    self.accounts.handle(
+                        self.now,
+                        Input::Saved(ticket, self.outcome),
+                        &mut effects,
+                    );
+                }
+                Effect::Report(_) => {}
+            }
+        }
+    }
+
+    fn store(&mut self, row: RowChange) {
+        match row.value {
+            Some(value) => drop(self.rows.insert(row.key, value)),
+            None => drop(self.rows.remove(&row.key)),
+        }
+    }
+
+    /// As after a restart: a machine of the rows alone.
+    fn restarted(&self) -> Accounts {
+        let limits = AccountLimits { users: 64, password_kib: 4096, ..AccountLimits::default() };
+        let mut again = Accounts::new(limits, Seed(3, 4), [8; 32]);
+        again.set_epoch_secs(NOW);
+        for (key, value) in &self.rows {
+            assert!(again.load(key, Some(value)), "{key:?}");
+        }
+        again
+    }
+}
+
+/// A stored hash, as the thread makes it: of one version, 4 MiB, 9 rounds.
+fn stored(user: &str) -> Vec<u8> {
+    let salt = user.bytes().next().unwrap();
+    let (kib, rounds) = (4096_u32.to_le_bytes(), 9_u32.to_le_bytes());
+    [&[1][..], &kib, &rounds, &[salt; 16], &[salt; 32]].concat()
+}
+
+fn text(answer: &Answer, name: &str) -> String {
+    let body = std::str::from_utf8(&answer.body).unwrap();
+    let value = Value::parse(body).unwrap();
+    value.text_of(name).unwrap_or_else(|| panic!("no {name} in {body}")).into_owned()
+}
+
+fn error(answer: &Answer) -> String {
+    text(answer, "error")
+}
+
+#[test]
+fn c166_ten_thousand_wrong_passwords_lock_nobody_else_out() {
+    let mut drive = Drive::with(&["anna", "bert"]);
+    let mut hashed = 0;
+    for number in 0..10_000_u32 {
+        drive.now = Time::from_millis(u64::from(number) * 10);
+        let from = IpAddr::from((0xc000_0000 + number).to_be_bytes()).to_string();
+        // One address a hundred times, or each another.
+        let from = if number % 2 == 0 { "198.51.100.1" } else { &from };
+        let conn = drive.log_in(from, false, &login("anna", "wrong"));
+        if drive.hashing {
+            hashed += 1;
+            drive.hashed(Hashed::Fits(false));
+        }
+        let said = error(&drive.answer(conn).unwrap());
+        assert!(["Wrong credentials", TOO_MANY].contains(&&*said), "{said}");
+    }
+    // 100 s of them: two windows of strangers at most, and 20 for a user.
+    assert!((10..=60).contains(&hashed), "{hashed} were looked at");
+    let load = drive.accounts.load_now().logins;
+    assert_eq!((load.wrong, load.refused), (hashed, 10_000 - hashed));
+    // The user herself from where a device of hers is, and another one from anywhere known.
+    assert!(!drive.token("anna").is_empty() && !drive.token("bert").is_empty());
+    assert_eq!(drive.accounts.load_now().logins.done, 2);
+}
+
+const TOO_MANY: &str = "There were too many attempts. Try again in a few minutes.";
+
+#[test]
+fn c166_passwords_are_hashed_one_at_a_time_and_few_wait() {
+    let mut drive = Drive::with(&["anna"]);
+    let calls: Vec<_> = (0..20)
+        .map(|at| drive.log_in(&format!("192.0.2.{at}"), true, &login("anna", "x")))
+        .collect();
+    let at_once = calls.iter().filter(|conn| drive.answer(**conn).is_some()).count();
+    assert_eq!(at_once, 20 - 9, "one is hashed, eight wait");
+    // An operator is the next.
+    drive.ask(Command::Add { name: "bert".into(), password: "long enough".into() });
+    drive.hashed(Hashed::Fits(true));
+    drive.hashed(Hashed::Made(stored("bert")));
+    assert_eq!(drive.told, [Told::Done("The user was added.")]);
+    (0..8).for_each(|_| drive.hashed(Hashed::Fits(true)));
+    assert!(!drive.hashing);
+}
+
+#[test]
+fn c166_who_has_no_account_is_told_no_sooner() {
+    let mut drive = Drive::with(&["anna"]);
+    let conn = drive.log_in("192.0.2.1", true, &login("nobody", "x"));
+    assert!(drive.hashing && drive.answer(conn).is_none());
+    drive.hashed(Hashed::Fits(true));
+    assert_eq!(error(&drive.answer(conn).unwrap()), "Wrong credentials");
+    let conn = drive.log_in("192.0.2.1", true, &login("anna", "x"));
+    drive.hashed(Hashed::Failed);
+    assert!(error(&drive.answer(conn).unwrap()).contains("no memory"));
+    assert_eq!(drive.post("/api/login", None, "{").status, 400);
+    let long = login("anna", &"x".repeat(257));
+    assert_eq!(error(&drive.post("/api/login", None, &long)), "Wrong credentials");
+}
+
+#[test]
+fn c167_operators_are_told_what_they_may_not() {
+    let mut drive =
+        Drive::new(AccountLimits { users: 2, password_kib: 4096, ..AccountLimits::default() });
+    let refused = |told: Told, said: &str| match told {
+        Told::Refused(why) => assert!(why.contains(said), "{why}"),
+        told => panic!("{told:?}"),
+    };
+    assert_eq!(drive.add("anna"), Told::Done("The user was added."));
+    refused(drive.add("anna"), "already");
+    refused(drive.add("a b"), "must be a name");
+    drive.add("bert");
+    refused(drive.add("carl"), "--max-users");
+    drive.ask(Command::Add { name: "x".into(), password: "short".into() });
+    let told = |drive: &mut Drive, command| {
+        drive.ask(command);
+        drive.told.pop().unwrap()
+    };
+    drive.told.clear();
+    for field in ["admin=maybe", "colour=red", "group=a b", "note", &format!("note={:257}", "x")] {
+        refused(told(&mut drive, Command::Set("anna".into(), field.into())), "': must be");
+    }
+    refused(told(&mut drive, Command::Remove("carl".into())), "no such user");
+    assert_eq!(drive.accounts.load_now().users, 2);
+}
+
+#[test]
+fn c167_what_operators_change_holds_at_once_and_after_a_restart() {
+    let mut drive = Drive::with(&["anna", "bert"]);
+    let (anna, bert) = (drive.token("anna"), drive.token("bert"));
+    for field in ["display=Anna B.", "group=sales", "admin=yes", "email=a@b"] {
+        drive.ask(Command::Set("anna".into(), field.into()));
+    }
+    let again = drive.restarted();
+    let who = again.who(drive.now, &anna).unwrap();
+    assert_eq!((who.name, who.group, who.is_admin), ("anna", "sales", true));
+    drive.ask(Command::Disable("anna".into(), true));
+    assert!(drive.accounts.who(drive.now, &anna).is_err());
+    let conn = drive.log_in("192.0.2.1", true, &login("anna", "right"));
+    drive.hashed(Hashed::Fits(true));
+    assert_eq!(error(&drive.answer(conn).unwrap()), "This account is disabled.");
+    drive.ask(Command::Disable("anna".into(), false));
+    let anna = drive.token("anna");
+    drive.ask(Command::Password { name: "anna".into(), password: "another one".into() });
+    drive.hashed(Hashed::Made(stored("x")));
+    drive.ask(Command::Remove("bert".into()));
+    for gone in [&anna, &bert] {
+        assert!(drive.accounts.who(drive.now, gone).is_err());
+        assert!(drive.restarted().who(drive.now, gone).is_err());
+    }
+    drive.ask(Command::List);
+    let Some(Told::Users(rows)) = drive.told.pop() else { panic!() };
+    assert_eq!(rows.iter().map(|row| &*row.name).collect::<Vec<_>>(), ["anna"]);
+    assert_eq!((&*rows[0].display, rows[0].tokens), ("Anna B.", 0));
+}
+
+#[test]
+fn c168_tokens_end_and_the_oldest_give_way() {
+    let mut drive = Drive::with(&["anna"]);
+    let first = drive.token("anna");
+    assert_eq!(drive.accounts.load_now().tokens, 1);
+    // The same device has one.
+    let second = drive.token("anna");
+    assert!(drive.accounts.who(drive.now, &first).is_err());
+    let later = Time::from_millis(TOKEN_SECS * 1000);
+    assert!(drive.accounts.who(Time::from_millis((TOKEN_SECS - 1) * 1000), &second).is_ok());
+    assert!(drive.accounts.who(later, &second).is_err());
+    drive.accounts.set_epoch_secs(0);
+    assert!(drive.accounts.who(drive.now, &second).unwrap_err().contains("clock"));
+    let answer = drive.post("/api/currentUser", Some(&second), "{}");
+    assert_eq!(answer.status, 200, "who is told 401 logs out");
+    assert!(error(&answer).contains("clock"));
+    assert!(error(&drive.post("/api/login", None, &login("anna", "right"))).contains("clock"));
+}
+
+#[test]
+fn c165_what_is_not_stored_is_taken_back_and_told() {
+    let mut drive = Drive::with(&["anna"]);
+    let before = drive.rows.clone();
+    for outcome in [SaveOutcome::Failed, SaveOutcome::Postponed] {
+        drive.outcome = outcome;
+        let conn = drive.log_in("192.0.2.1", true, &login("anna", "right"));
+        drive.hashed(Hashed::Fits(true));
+        assert!(error(&drive.answer(conn).unwrap()).contains("could not store"));
+        assert!(matches!(drive.add("bert"), Told::Refused(_)));
+        drive.ask(Command::Remove("anna".into()));
+        assert!(matches!(drive.told.pop(), Some(Told::Refused(_))));
+        let load = drive.accounts.load_now();
+        assert_eq!((load.users, load.tokens), (1, 0));
+    }
+    assert_eq!(drive.rows, before);
+    drive.outcome = SaveOutcome::Durable;
+    let commits = drive.commits;
+    let token = drive.token("anna");
+    assert_eq!(drive.commits - commits, 1);
+    assert_eq!(drive.post("/api/logout", Some(&token), "{}"), Answer::empty());
+    assert_eq!(drive.restarted().load_now().tokens, 0);
+}
+
+#[test]
+fn c169_a_code_is_asked_for_behind_the_password() {
+    let mut drive = Drive::with(&["anna"]);
+    drive.ask(Command::Totp("anna".into(), true));
+    let Some(Told::Totp(uri)) = drive.told.pop() else { panic!() };
+    assert!(uri.starts_with("otpauth://totp/hbb:anna?secret="), "{uri}");
+    let conn = drive.log_in("192.0.2.1", true, &login("anna", "right"));
+    drive.hashed(Hashed::Fits(true));
+    let asked = drive.answer(conn).unwrap();
+    let kind = [text(&asked, "type"), text(&asked, "tfa_type")];
+    assert_eq!(kind, ["email_check", "tfa_check"]);
+    assert_eq!(drive.accounts.load_now().tokens, 0);
+    let second = |secret: &str, code: &str| {
+        format!(
+            r#"{{"username":"anna","verificationCode":"","tfaCode":"{code}","secret":"{secret}",
+            "type":"email_code","id":"1","uuid":"MTIz"}}"#
+        )
+    };
+    let secret = text(&asked, "secret");
+    for _ in 0..5 {
+        let answer = drive.post("/api/login", None, &second(&secret, "abcdef"));
+        assert!(error(&answer).contains("code is wrong"));
+    }
+    // It was tried often enough, and another secret was never given.
+    for secret in [&secret, "0"] {
+        let answer = drive.post("/api/login", None, &second(secret, "000000"));
+        assert!(error(&answer).contains("Log in again"));
+    }
+    drive.ask(Command::Totp("anna".into(), false));
+    assert!(!drive.token("anna").is_empty());
+}

@@ -1,0 +1,193 @@
+//! The API of accounts: a modelled client's calls by each door of the real server, and the pure
+//! machine at its bounds. C78, C80, C165-C174.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::string_slice)] // a test may panic, anywhere in it
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
+
+#[path = "../sim/chance.rs"]
+mod chance;
+mod client;
+mod machine;
+#[path = "../model/mod.rs"]
+mod model;
+#[path = "../conformance/say.rs"]
+mod say;
+
+use client::{Door, call, ctl, login, raw};
+use model::server::Server;
+use say::take;
+
+const PASSWORD: &str = "correct horse battery";
+/// Of a password that is checked fast.
+const FLAGS: &[&str] = &["--accounts", "--password-memory", "4"];
+
+fn with_anna(flags: &[&str]) -> Server {
+    let server = Server::start(&[FLAGS, flags].concat());
+    let said = ctl(&server, &["user", "add", "anna"], &format!("{PASSWORD}\n")).unwrap();
+    assert_eq!(said, "The user was added.\n");
+    server
+}
+
+/// What a client does from its start to its end (protocol §9.3).
+fn a_session(server: &Server, door: Door) {
+    let at = (server, door);
+    let options = call(at, ("GET", "/api/login-options"), None, "");
+    assert_eq!((options.status, &*options.body), (200, "[]"), "{door:?}");
+    let head = call(at, ("HEAD", "/api/login-options"), None, "");
+    assert_eq!(head.status, 200, "{door:?}");
+    let wrong = call(at, ("POST", "/api/login"), None, &login("anna", "wrong horse battery"));
+    assert_eq!((wrong.status, &*wrong.text("error")), (200, "Wrong credentials"), "{door:?}");
+    let answer = call(at, ("POST", "/api/login"), None, &login("anna", PASSWORD));
+    assert_eq!((answer.status, &*answer.text("type")), (200, "access_token"), "{door:?}");
+    assert!(answer.body.contains(r#""user":{"name":"anna","display_name":"","#), "{answer:?}");
+    let token = answer.text("access_token");
+    let who = r#"{"id":"123456789","uuid":"MTIz"}"#;
+    let user = call(at, ("POST", "/api/currentUser"), Some(&token), who);
+    assert_eq!((user.status, &*user.text("name")), (200, "anna"), "{door:?}");
+    assert!(user.body.contains(r#""status":1,"is_admin":false,"info":{}"#), "{user:?}");
+    assert_eq!(call(at, ("POST", "/api/currentUser"), None, who).status, 401, "{door:?}");
+    assert_eq!(call(at, ("GET", "/api/nothing"), Some(&token), "").status, 404, "{door:?}");
+    let out = call(at, ("POST", "/api/logout"), Some(&token), who);
+    assert_eq!((out.status, &*out.body), (200, ""), "{door:?}");
+    assert_eq!(call(at, ("POST", "/api/currentUser"), Some(&token), who).status, 401, "{door:?}");
+}
+
+#[test]
+fn c078_login_options_are_told_to_everybody() {
+    let server = with_anna(&[]);
+    let told = call((&server, Door::Sealed), ("GET", "/api/login-options"), Some("none"), "");
+    assert_eq!((told.status, &*told.body), (200, "[]"));
+}
+
+#[test]
+fn c080_a_client_s_calls_go_over_the_sealed_channel() {
+    let server = with_anna(&[]);
+    a_session(&server, Door::Sealed);
+    assert!(server.log().contains("info user-logged-in user=anna from=127.0.0.1"));
+    assert!(server.log().contains("warn login-failed from=127.0.0.1 user=anna"));
+}
+
+#[test]
+fn c170_a_client_s_calls_go_by_http_and_on_the_single_port() {
+    let port = model::server::free_ports();
+    let api = port.to_string();
+    let server = with_anna(&["--api", &api]);
+    let at = i32::from(port) - i32::from(server.port);
+    a_session(&server, Door::Http(at));
+    // A browser asks first whether a page of another origin may.
+    let may = raw(port, b"OPTIONS /api/login HTTP/1.1\r\nOrigin: https://x\r\n\r\n");
+    assert!(may.starts_with("HTTP/1.1 204 No Content\r\n"), "{may}");
+    assert!(may.contains("\r\nAccess-Control-Allow-Headers: Authorization, Content-Type\r\n"));
+    let single = with_anna(&["--single-port", "--public", "127.0.0.1"]);
+    a_session(&single, Door::Http(0));
+    a_session(&single, Door::Sealed);
+}
+
+/// Where nobody listens a client calls over P; a 404 would be its last word.
+#[test]
+fn c170_without_a_port_of_its_own_nobody_says_that_there_is_no_api() {
+    let server = with_anna(&[]);
+    let closed = std::net::TcpStream::connect(("127.0.0.1", server.port - 2));
+    assert!(closed.is_err());
+    let without = Server::start(&[]);
+    let told = raw(without.port - 2, b"GET /api/login-options HTTP/1.1\r\n\r\n");
+    assert!(told.starts_with("HTTP/1.1 404 "), "{told}");
+    let told = call((&without, Door::Sealed), ("GET", "/api/login-options"), None, "");
+    assert_eq!(told.status, 404);
+    assert!(ctl(&without, &["user", "list"], "").unwrap_err().contains("--accounts"));
+}
+
+const TARGET: &str = "987654321";
+const LOG_IN: &str = "This server connects only users who are logged in.";
+
+/// What a person reads who dials, and who asks for a relay.
+fn dialled(server: &Server, token: &str) -> [String; 2] {
+    let ask = |payload: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        model::wire::send(&mut stream, payload).unwrap();
+        model::wire::receive(&mut stream).unwrap()
+    };
+    let punch = say::punch(TARGET, |punch| {
+        punch.token = token.into();
+        punch.access_key = server.key();
+    });
+    let punch = take!(&ask(&punch), PunchHoleResponse);
+    let relay = say::proto::RequestRelay {
+        id: TARGET.into(),
+        uuid: "a-session".into(),
+        relay_server: "127.0.0.1".into(),
+        token: token.into(),
+        ..Default::default()
+    };
+    let relay = ask(&say::payload(say::Body::RequestRelay(relay)));
+    [punch.other_failure, take!(&relay, RelayResponse).refuse_reason]
+}
+
+#[test]
+fn c172_who_is_not_logged_in_reads_that_and_may_connect_once_logged_in() {
+    let server = with_anna(&["--must-login"]);
+    for token in ["", "no token"] {
+        let [punch, relay] = dialled(&server, token);
+        assert!(punch.starts_with(LOG_IN) && relay.starts_with(LOG_IN), "{punch:?} {relay:?}");
+    }
+    let answer =
+        call((&server, Door::Sealed), ("POST", "/api/login"), None, &login("anna", PASSWORD));
+    let [punch, relay] = dialled(&server, &answer.text("access_token"));
+    // Nobody is registered there, so that the dial was in vain; it was heard all the same.
+    assert_eq!((&*punch, &*relay), ("", "Your address changed, try again"));
+    ctl(&server, &["user", "disable", "anna"], "").unwrap();
+    let [punch, _] = dialled(&server, &answer.text("access_token"));
+    assert!(punch.starts_with(LOG_IN), "{punch:?}");
+    assert!(ctl(&server, &["status"], "").unwrap().contains("denied"));
+}
+
+/// Whoever takes the store away has no password and no token.
+#[test]
+fn c173_a_stolen_store_yields_neither_password_nor_token() {
+    let mut server = with_anna(&[]);
+    let answer =
+        call((&server, Door::Sealed), ("POST", "/api/login"), None, &login("anna", PASSWORD));
+    let token = answer.text("access_token");
+    let secret = say::unhex(&token);
+    assert_eq!(secret.len(), 32);
+    server.kill();
+    let store = std::fs::read(server.data().join("hbb.store")).unwrap();
+    let has = |part: &[u8]| store.windows(part.len()).any(|found| found == part);
+    assert!(has(b"anna") && has(b"123456789"), "it is there at all");
+    for part in [PASSWORD.as_bytes(), b"battery", token.as_bytes(), &token.as_bytes()[..16]] {
+        assert!(!has(part), "{:?}", String::from_utf8_lossy(part));
+    }
+    assert!(!has(&secret[..8]) && !has(&secret[24..]));
+    // It is good for the server all the same.
+    server.restart();
+    let user = call((&server, Door::Sealed), ("POST", "/api/currentUser"), Some(&token), "{}");
+    assert_eq!((user.status, &*user.text("name")), (200, "anna"));
+}
+
+#[test]
+fn c174_a_request_is_bounded_and_refused_with_its_status() {
+    let port = model::server::free_ports();
+    let server = with_anna(&["--api", &format!("127.0.0.1:{port}")]);
+    let status = |head: &str, body: &[u8]| {
+        let said = raw(port, &[head.as_bytes(), body].concat());
+        said.split(' ').nth(1).map(str::to_owned)
+    };
+    let post = |lines: &str| format!("POST /api/login HTTP/1.1\r\n{lines}\r\n");
+    assert_eq!(status("GET /\r\n\r\n", b"").as_deref(), Some("400"));
+    assert_eq!(status(&post("Transfer-Encoding: chunked\r\n"), b"").as_deref(), Some("411"));
+    let large = [b' '; 70_000];
+    assert_eq!(status(&post("Content-Length: 70000\r\n"), &large).as_deref(), Some("413"));
+    assert_eq!(status(&post("Content-Length: 9000000\r\n"), b"").as_deref(), Some("413"));
+    assert_eq!(status(&post("Content-Length: 3\r\n"), b"{x}").as_deref(), Some("400"));
+    let endless = format!("GET /{} HTTP/1.1\r\n", "x".repeat(10_000));
+    assert_eq!(raw(port, endless.as_bytes()), "", "closed without a word");
+    assert_eq!(call((&server, Door::Sealed), ("GET", "/"), None, "").status, 404);
+    // The password comes by stdin and within its bounds.
+    let add = |user: &str, line: &str| ctl(&server, &["user", "add", user], line).unwrap_err();
+    assert!(add("bert", "short\n").contains("8 to 256"));
+    assert!(add("bert", &"x".repeat(300)).contains("8 to 256"));
+    assert!(add("bert", "").contains("Cannot read the password"));
+    let typed = ctl(&server, &["user", "add", "bert", "long enough"], "");
+    assert!(typed.unwrap_err().contains("There is no such command"));
+}
