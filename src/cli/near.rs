@@ -23,9 +23,16 @@ pub(super) fn hint(said: &str, known: impl FnOnce() -> String) -> String {
             return ["A relay is named by its flag: --relay-servers ", word, "\n"].concat();
         }
         word => {
+            // As other programs have them: one dash, capitals, `_` between words.
+            let flag = word.trim_start_matches('-').to_ascii_lowercase().replace('_', "-");
+            let flag = if word.starts_with('-') && flag.len() > 1 {
+                ["--", &flag].concat()
+            } else {
+                word.into()
+            };
             let known = known();
             let words = known.lines().filter_map(|line| line.split_whitespace().next());
-            let meant = meant(word, words);
+            let meant = meant(&flag, words);
             return if meant.is_empty() { meant } else { meant + "\n" };
         }
     };
@@ -106,6 +113,18 @@ mod tests {
             assert_eq!(meant(word, known.into_iter()), said, "{word}");
         }
         assert_eq!(meant("serv", ["serve", "store"].into_iter()), "Did you mean serve?");
+    }
+
+    #[test]
+    fn flags_in_the_manner_of_other_programs_are_told_in_ours() {
+        for word in ["-relay-servers", "--RELAY-SERVERS", "--relay_servers", "-relayservers"] {
+            let said = ["Unrecognized argument: ", word, "\n"].concat();
+            let known = || "--relay-servers LIST\n--key\n".into();
+            assert_eq!(hint(&said, known), "Did you mean --relay-servers?\n", "{word}");
+        }
+        for said in ["Unrecognized argument: -x\n", "No value provided for option '--key'.\n", ""] {
+            assert_eq!(hint(said, || "--xyz\n--key\n".into()), "", "{said}");
+        }
     }
 
     #[test]

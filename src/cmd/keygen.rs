@@ -446,7 +446,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
              file from a backup."
         }
         ErrorKind::InvalidData => {
-            "It is no plain text: an editor may have saved it as UTF-16. Save it as UTF-8."
+            "It is no plain text. If an editor made UTF-16 of it, save it as UTF-8; else restore \
+             the key file from a backup."
         }
         ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
             "It is no key file. Restore that from a backup."

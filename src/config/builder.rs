@@ -415,10 +415,10 @@ impl Builder {
         numbers.sort_unstable();
         let twice = numbers.windows(2).any(|pair| matches!(pair, [one, other] if one == other));
         if twice {
-            self.problem(
-                "--relay-port: it and the second port above it must differ from the ID server's \
-                 ports: --port, the one below it and the second above it",
-            );
+            self.problem(&format!(
+                "--relay-port {relay}: it and the second port above it must differ from the ID \
+                 server's ports: --port, the one below it and the second above it"
+            ));
         }
         !twice
     }

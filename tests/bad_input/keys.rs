@@ -48,7 +48,10 @@ fn a_key_file_as_found_in_the_wild_is_read_or_named() {
     for (text, said) in [
         (openssh.as_bytes().to_vec(), "a key of OpenSSH"),
         (public.clone().into_bytes(), "a public key or a bare seed"),
-        (utf16(&secret), "Save it as UTF-8"),
+        (utf16(&secret), "If an editor made UTF-16 of it, save it as UTF-8"),
+        (vec![0x30, 0xfe, 0x02], "It is no plain text. "),
+        (secret.as_bytes()[..50].to_vec(), "it may be cut short"),
+        (b"<html>".to_vec(), "not base64 text"),
         (vec![b'A'; 20_000], "far too large"),
         (openssh_rsa().into_bytes(), "a key of OpenSSH"),
         (b"ecdsa-sha2-nistp256 AAAAE2VjZHNh me@here\n".to_vec(), "a key of OpenSSH"),

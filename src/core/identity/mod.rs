@@ -130,8 +130,11 @@ impl ServerKey {
             32 | 64 => in_hex,
             _ => match Base64NoPadding::decode(&mut bytes, text, Some(BLANKS)) {
                 Ok(decoded) => decoded.len(),
-                Err(ct_codecs::Error::Overflow) => return Err(KeyError::WrongLength),
-                Err(ct_codecs::Error::InvalidInput) => return Err(KeyError::NotBase64),
+                // Where a text is cut a few bits are left over, as if it were none.
+                Err(ct_codecs::Error::InvalidInput) if !text.bytes().all(is_base64) => {
+                    return Err(KeyError::NotBase64);
+                }
+                Err(_) => return Err(KeyError::WrongLength),
             },
         };
         match length {
@@ -236,6 +239,10 @@ impl KeyPolicy {
     }
 }
 
+const fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+}
+
 /// A character of a key as base64 has it; what only separates words is a blank.
 const fn plain(c: char) -> char {
     match c {
@@ -309,6 +316,12 @@ mod tests {
             assert_eq!(ServerKey::parse(foreign), Err(KeyError::Foreign));
         }
         assert_eq!(ServerKey::parse(SECRET.trim_end_matches("uA==")), Err(KeyError::WrongLength));
+        for cut in 40..86 {
+            let cut: String = SECRET.chars().take(cut).collect();
+            let why = ServerKey::parse(&cut).unwrap_err();
+            assert!(matches!(why, KeyError::WrongLength | KeyError::PublicKey), "{cut}: {why}");
+        }
+        assert_eq!(ServerKey::parse("<html>"), Err(KeyError::NotBase64));
         assert_eq!(ServerKey::parse(&SECRET.replace("==", "QAAA")), Err(KeyError::WrongLength));
         assert_eq!(ServerKey::parse(&SECRET.replace("AAEC", "BAEC")), Err(KeyError::PairDiffers));
         assert_eq!(ServerKey::parse(&encode(&[0; 64])), Err(KeyError::ZeroSeed));
