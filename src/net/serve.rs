@@ -361,7 +361,7 @@ impl Shell {
         if self.listening.role == Role::All {
             part.machine.relays_at(self.listening.ports.relay);
         }
-        part.recalled.into_iter().for_each(|(at, own)| datagrams.note_recalled(at, own));
+        part.recalled.into_iter().for_each(|(at, own)| datagrams.asked().note_recalled(at, own));
         let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.account.clone())?;
         let (clock, pool) = (self.clock, self.pool.clone());

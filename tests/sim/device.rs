@@ -6,6 +6,7 @@ use hbb_core::base::conn::Conn;
 use hbb_core::base::peer::PeerId;
 use hbb_core::wire::addr::{Mangled, demangle};
 
+use crate::addresses::own;
 use crate::chance::Chance;
 use crate::ledger::Author;
 use crate::say::{self, Body};
@@ -224,7 +225,10 @@ impl World {
             // Too late, or nearly so.
             let at = self.now + self.chance.between(35_000, 45_000);
             let author = Author::Device(number);
-            return self.queue.add(at, Event::ToServer { from: socket, payload, author });
+            return self.queue.add(
+                at,
+                Event::ToServer { from: socket, own: own(number as u64), payload, author },
+            );
         }
         for _ in 0..3 {
             self.datagram(socket, payload.clone(), Author::Device(number));

@@ -9,6 +9,7 @@ use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::{Limits, WRITES_UNIT_BYTES};
 use hbb_core::base::peer::PeerId;
 
+use crate::addresses::own;
 use crate::chance::Chance;
 use crate::device::RETRY_MS;
 use crate::flash::Flash;
@@ -123,6 +124,6 @@ impl World {
     fn queue_claim(&mut self, from: Endpoint, payload: &[u8]) {
         let at = self.now + 1_000 + self.chance.below(ROUND_MS - 2_000);
         let (payload, author) = (payload.to_vec(), Author::Stranger);
-        self.queue.add(at, Event::ToServer { from, payload, author });
+        self.queue.add(at, Event::ToServer { from, own: own(at), payload, author });
     }
 }

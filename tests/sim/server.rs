@@ -3,6 +3,7 @@
 //! effect passes the ledger.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
@@ -19,6 +20,7 @@ use hbb_core::rendezvous::{Effect, Effects, Input, Occupancy, Policy, Rendezvous
 use hbb_core::wire::message::{decode, encode};
 use hbb_core::wire::reply::Reply;
 
+use crate::addresses::Addresses;
 use crate::flash::Flash;
 use crate::ledger::{Author, Cause, Kind, Ledger};
 
@@ -69,6 +71,7 @@ pub(crate) struct Server {
     generation: u32,
     in_flight: VecDeque<Commit>,
     pub(crate) flash: Flash,
+    addresses: Addresses,
     before: (Occupancy, usize),
 }
 
@@ -79,6 +82,7 @@ impl Server {
         Self {
             before: (machine.occupancy(), machine.bytes()),
             flash: Flash::new(limits.writes_a_day),
+            addresses: Addresses::new(limits.peers),
             machine,
             limits,
             ledger: Ledger::new(key.clone(), policy, limits.forget_after_ms()),
@@ -118,6 +122,7 @@ impl Server {
         for record in self.durable.values() {
             assert!(self.machine.restore(record.clone()), "no room for stored {}", record.id);
         }
+        self.addresses.restart(limits.peers, &here);
         here.into_iter().for_each(|(id, at)| self.machine.recall(id, at));
         self.before = (self.machine.occupancy(), self.machine.bytes());
         self.flash.restart(limits.writes_a_day);
@@ -126,6 +131,7 @@ impl Server {
 
     pub(crate) fn reconfigure(&mut self, limits: Limits, policy: Policy) {
         self.machine.reconfigure(limits, policy.clone());
+        self.addresses.set_peers(limits.peers);
         self.limits = limits;
         self.ledger.policy = policy;
         self.ledger.forget_after_ms = limits.forget_after_ms();
@@ -182,6 +188,17 @@ impl Server {
         let mut deeds = self.handle(now, Input::Closed { conn }, &Cause::NONE);
         deeds.push(Deed::Closed { conn });
         deeds
+    }
+
+    /// A datagram comes in, at one of two addresses.
+    pub(crate) fn datagram(
+        &mut self,
+        now: u64,
+        (from, own): (Endpoint, IpAddr),
+        said: (Author, &[u8]),
+    ) -> Vec<Deed> {
+        self.addresses.heard(from, own, said.1);
+        self.receive(now, Via::Datagram(from), said)
     }
 
     /// Bytes come in. What is no message is dropped; a connection ends with it.
@@ -336,7 +353,10 @@ impl Server {
         }
         let payload = encode(reply);
         match via {
-            Via::Datagram(to) => Deed::Datagram { to, payload },
+            Via::Datagram(to) => {
+                self.addresses.sends(to, reply);
+                Deed::Datagram { to, payload }
+            }
             Via::Stream(conn) => {
                 assert!(self.is_open(conn), "a message for {conn:?}, which is closed");
                 Deed::Stream { conn, payload }

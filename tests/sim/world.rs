@@ -12,6 +12,7 @@ use hbb_core::base::table::Seed;
 use hbb_core::identity::ServerKey;
 use hbb_core::rendezvous::Policy;
 
+use crate::addresses::own;
 use crate::chance::Chance;
 use crate::denials::Says;
 use crate::device::{Device, RETRY_MS};
@@ -28,6 +29,8 @@ pub(crate) enum Event {
     /// A datagram arrives at the server.
     ToServer {
         from: Endpoint,
+        /// The server's address to which it was sent.
+        own: IpAddr,
         payload: Vec<u8>,
         author: Author,
     },
@@ -218,8 +221,8 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::ToServer { from, payload, author } => {
-                let deeds = self.server.receive(self.now, Via::Datagram(from), (author, &payload));
+            Event::ToServer { from, own, payload, author } => {
+                let deeds = self.server.datagram(self.now, (from, own), (author, &payload));
                 self.carry_out(deeds);
             }
             Event::ToPeer { to, payload } => self.datagram_for_device(to, &payload),
@@ -336,7 +339,12 @@ impl World {
     }
 
     pub(crate) fn datagram(&mut self, from: Endpoint, payload: Vec<u8>, author: Author) {
-        self.carry(|payload| Event::ToServer { from, payload, author }, payload);
+        // A device keeps to one address of the server's, strangers try both.
+        let own = own(match author {
+            Author::Device(number) => number as u64,
+            Author::Stranger => self.now,
+        });
+        self.carry(|payload| Event::ToServer { from, own, payload, author }, payload);
     }
 
     /// A new connection that says `payload` at once; None if the server takes no more.

@@ -1,6 +1,5 @@
-//! The UDP socket of port P. A router has several addresses, and a client hears only the one it
-//! asked: so it is noted at which address each device registers, and it is answered from there
-//! (C24). A send never waits, and neighbours that do not answer take no room from others (C113).
+//! The UDP socket of port P. Who asks is answered from the address that was asked (C24). A send
+//! never waits, and neighbours that do not answer take no room from others (C113).
 //! What waits is read together (C152). It is sent one by one: each goes from its own address, for
 //! which rustix has no word, and musl's sendmmsg makes a call for each where a pointer is 64 bits.
 
@@ -19,10 +18,10 @@ use nix::sys::socket::{
 };
 use rustix::net::sockopt::socket_recv_buffer_size;
 
-use hbb_core::base::address::{Endpoint, canonical};
+use hbb_core::base::address::{Asked, Endpoint, canonical};
 use hbb_core::base::limits::{
-    DATAGRAM_BYTES_MAX, DATAGRAMS_PER_READ, OWN_ADDRESSES_MAX, PRESSED_MS, PRESSED_SENDS_MAX,
-    PRESSED_WINDOW_MS, TARGETS_MAX,
+    DATAGRAM_BYTES_MAX, DATAGRAMS_PER_READ, PRESSED_MS, PRESSED_SENDS_MAX, PRESSED_WINDOW_MS,
+    TARGETS_MAX,
 };
 use hbb_core::base::table::{Seed, Table};
 use hbb_core::base::time::{RateWindow, Time};
@@ -48,15 +47,7 @@ pub(crate) struct Datagrams {
     read: Deque<Received, DATAGRAMS_PER_READ>,
     /// The last read found as many as it had room for.
     many: bool,
-    /// Where the last datagram came from, and which of our addresses it was sent to.
-    last: Option<(Endpoint, u8)>,
-    /// Our addresses that were asked, the usual one first: that of the first datagram.
-    own: Vec<IpAddr>,
-    /// Devices that register at another than the usual, by its place in `own`. Nobody else is
-    /// noted, so that no stranger pushes one out.
-    others: Table<Endpoint, u8>,
-    /// The same of those whose registration waits for the disk; the oldest is forgotten first.
-    waiting: Table<Endpoint, u8>,
+    asked: Asked,
     /// Of neighbours known by a link-local address: the interface, without which that is nothing,
     /// and where they knock.
     links: Table<Endpoint, (u32, IpAddr)>,
@@ -125,10 +116,7 @@ impl Datagrams {
             headers: headers(),
             read: Deque::new(),
             many: false,
-            last: None,
-            own: Vec::new(),
-            others: Table::new(peers, seed),
-            waiting: Table::new(TARGETS_MAX, seed),
+            asked: Asked::new(peers, seed),
             links: Table::new(TARGETS_MAX, seed),
             pressure: Pressure { until: Time::START, targets },
             overflowed: (0, 0),
@@ -158,17 +146,15 @@ impl Datagrams {
         }
         let received = self.read.pop_front().ok_or(io::ErrorKind::InvalidData)?;
         let from = Endpoint::from(received.from);
-        self.last = None;
+        let mut own = None;
         match (received.from, received.asked) {
             (SocketAddr::V6(addr), Some(asked)) if addr.scope_id() != 0 => {
                 self.links.insert_evicting(from, (addr.scope_id(), asked));
             }
             // Others need the interface of such an address, which the kernel finds by itself.
-            (_, Some(asked)) if !is_link_local(asked) => {
-                self.last = self.place_of(asked).map(|place| (from, place));
-            }
-            _ => {}
+            (_, asked) => own = asked.filter(|asked| !is_link_local(*asked)),
         }
+        self.asked.heard(from, own);
         Ok((received.at, from))
     }
 
@@ -223,58 +209,15 @@ impl Datagrams {
         QueueCounts { bytes, overflowed: self.overflowed.1 }
     }
 
-    /// The place of one of our addresses. A line that gets a new one every day fills them in a
-    /// month: then all are learnt anew.
-    fn place_of(&mut self, asked: IpAddr) -> Option<u8> {
-        let known = self.own.iter().position(|own| *own == asked);
-        let place = known.unwrap_or(self.own.len());
-        if known.is_none() {
-            if self.own.len() == OWN_ADDRESSES_MAX {
-                self.own.truncate(1);
-                while self.others.pop_oldest().is_some() {}
-                while self.waiting.pop_oldest().is_some() {}
-                return None;
-            }
-            self.own.push(asked);
-        }
-        u8::try_from(place).ok()
-    }
-
-    /// Where `peer` asked: of the datagram at hand, or while it waited.
-    fn asked_by(&self, peer: Endpoint) -> Option<u8> {
-        let last = self.last.filter(|(from, _)| *from == peer).map(|(_, place)| place);
-        last.or_else(|| self.waiting.get(&peer).copied())
-    }
-
-    /// Notes for a while where somebody asked whose answer may come later.
-    pub(crate) fn note_waiting(&mut self, peer: Endpoint) {
-        if let Some(place) = self.asked_by(peer).filter(|place| *place > 0) {
-            self.waiting.insert_evicting(peer, place);
-        }
-    }
-
-    /// Notes where a device is registered, so that what it is sent comes from there.
-    pub(crate) fn note_device(&mut self, peer: Endpoint) {
-        match self.asked_by(peer) {
-            Some(0) if !self.others.is_empty() => drop(self.others.remove(&peer)),
-            Some(place) if place > 0 => drop(self.others.insert_evicting(peer, place)),
-            _ => {}
-        }
+    /// At which of our addresses who asked.
+    pub(crate) const fn asked(&mut self) -> &mut Asked {
+        &mut self.asked
     }
 
     /// The address of ours at which a device is registered; None if that is not known, or is
     /// nothing without an interface.
     pub(crate) fn own_address(&self, peer: Endpoint) -> Option<IpAddr> {
-        let place = self.others.get(&peer).copied().unwrap_or(0);
-        let own = self.own.get(usize::from(place)).copied();
-        own.filter(|_| !is_link_local(peer.ip()))
-    }
-
-    /// Notes where a device was registered before the start.
-    pub(crate) fn note_recalled(&mut self, peer: Endpoint, own: IpAddr) {
-        if let Some(place) = self.place_of(own).filter(|place| *place > 0) {
-            self.others.insert_evicting(peer, place);
-        }
+        self.asked.registered_at(peer).filter(|_| !is_link_local(peer.ip()))
     }
 
     /// Sends one datagram, from the address its receiver knocked at, or drops it; never waits.
@@ -295,10 +238,7 @@ impl Datagrams {
     fn send_anyhow(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
         let from = match self.link(to) {
             Some((_, asked)) => Some(asked),
-            None => {
-                let place = self.asked_by(to).or_else(|| self.others.get(&to).copied());
-                self.own.get(usize::from(place.unwrap_or(0))).copied()
-            }
+            None => self.asked.answers_from(to),
         };
         match from.map(|from| self.send_from(payload, to, from)) {
             Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
@@ -398,7 +338,7 @@ mod tests {
         let (mut all, mut right) = (0, 0);
         while let Ok((at, from)) = datagrams.receive(buffer) {
             let said = Ipv4Addr::new(127, 0, 0, *buffer[at].last().unwrap());
-            let asked = datagrams.asked_by(from).map(|place| datagrams.own[usize::from(place)]);
+            let asked = datagrams.asked.answers_from(from);
             all += 1;
             right += usize::from(asked == Some(said.into()));
         }

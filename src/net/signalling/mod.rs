@@ -279,7 +279,7 @@ impl Signalling {
         }
         match decode(payload) {
             Ok(Request::RegisterPk(claim)) => {
-                self.datagrams.note_waiting(from);
+                self.datagrams.asked().note_waiting(from);
                 let now = self.clock.now();
                 let claim = match self.machine.lacks_proof(now, from, &claim) {
                     true => self.early.keep(now, (from, claim)),
@@ -354,6 +354,7 @@ impl Signalling {
     /// New limits and policy; whoever is shut out by it goes at once.
     fn reconfigure(&mut self, mut live: LiveSettings) {
         self.store.set_writes(live.limits.writes_a_day);
+        self.datagrams.asked().set_peers(live.limits.peers);
         if live.policy.old_key.is_none() {
             self.offers.iter().for_each(|offers| offers.end_rotation());
         }
@@ -399,7 +400,7 @@ impl Signalling {
                 Effect::Reply { via: Via::Datagram(to), reply } => {
                     let now = self.clock.now();
                     if reply.welcomes() {
-                        self.datagrams.note_device(to);
+                        self.datagrams.asked().note_device(to);
                     }
                     if self.datagrams.send(now, &encode(&reply), to).is_err() {
                         self.counters.count(DropReason::SendFailed);
