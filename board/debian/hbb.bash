@@ -57,6 +57,9 @@ _hbb() {
             approve)
                 cmd="hbb_ctl_approve"
                 ;;
+            invite)
+                cmd="hbb_ctl_invite"
+                ;;
             ban)
                 cmd="hbb_ctl_ban"
                 ;;
@@ -489,7 +492,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions log disconnect forget pending approve ban unban bans limits user reload"
+            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -524,6 +527,8 @@ _hbb() {
         hbb_ctl_pending)
             ;;
         hbb_ctl_approve)
+            ;;
+        hbb_ctl_invite)
             ;;
         hbb_ctl_ban)
             ;;

@@ -179,6 +179,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a r
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; only it may have its id for a day'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'pending' -d 'with --private: which devices wait to be approved'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'approve' -d 'let one in; its address, if several ask for the id'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'invite' -d 'a code that lets one device in, for \'rustdesk --deploy\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'ban' -d 'shut out an id, an address or a network, for good'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it again'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'

@@ -237,6 +237,7 @@ _hbb_ctl() {
                 'forget:delete a device; only it may have its id for a day'
                 'pending:with --private\: which devices wait to be approved'
                 'approve:let one in; its address, if several ask for the id'
+                'invite:a code that lets one device in, for '\''rustdesk --deploy'\'''
                 'ban:shut out an id, an address or a network, for good'
                 'unban:admit it again'
                 'bans:who is shut out'
@@ -274,6 +275,9 @@ _hbb_ctl() {
                     ;;
                 (approve)
                     _hbb_ctl_approve
+                    ;;
+                (invite)
+                    _hbb_ctl_invite
                     ;;
                 (ban)
                     _hbb_ctl_ban
@@ -355,6 +359,14 @@ _hbb_ctl_pending() {
 }
 
 _hbb_ctl_approve() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_invite() {
     local context state state_descr line
     typeset -A opt_args
 

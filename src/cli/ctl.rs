@@ -67,6 +67,8 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("pending", "", "with --private: which devices wait to be approved"),
     #[cfg(feature = "accounts")]
     command("approve", " ID [ADDRESS]", "let one in; its address, if several ask for the id"),
+    #[cfg(feature = "accounts")]
+    command("invite", " [HOURS]", "a code that lets one device in, for 'rustdesk --deploy'"),
     command("ban", " WHAT", "shut out an id, an address or a network, for good"),
     command("unban", " WHAT", "admit it again"),
     command("bans", "", "who is shut out"),

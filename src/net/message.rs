@@ -19,7 +19,7 @@ use hbb_core::base::rates::Rates;
 use hbb_core::journal::{Entry, Wanted};
 use hbb_core::relay::{SessionTerms, SourceLists};
 #[cfg(feature = "accounts")]
-use hbb_core::rendezvous::{Approval, WaitingRow};
+use hbb_core::rendezvous::{Approval, Invited, WaitingRow};
 use hbb_core::rendezvous::{Occupancy, PeerQuery, PeerRow};
 
 use crate::atomic::AtomicU64;
@@ -250,6 +250,9 @@ pub enum RendezvousQuestion {
     /// Which devices wait to be approved.
     #[cfg(feature = "accounts")]
     Waiting,
+    /// A code that lets one in within so many hours.
+    #[cfg(feature = "accounts")]
+    Invite(u16),
     /// Approve the one that waits for an id.
     #[cfg(feature = "accounts")]
     Approve {
@@ -294,6 +297,9 @@ pub enum Answer {
     /// What became of one that waits; `Saving` if it is approved, on disk too.
     #[cfg(feature = "accounts")]
     Approved(Approval),
+    /// A code, or why there is none.
+    #[cfg(feature = "accounts")]
+    Invited(Invited),
     /// Of the owner of the relay.
     RelayLoad(RelayLoad),
     /// Sessions that run.

@@ -1,11 +1,11 @@
-//! Approval, asked of the machine alone: C185, C186. What the binary is asked stands in
+//! Approval, asked of the machine alone: C185 to C187. What the binary is asked stands in
 //! tests/ctl/approval.rs.
 
 use hbb_core::base::conn::Via;
 use hbb_core::base::limits::{Limits, WAITING_MAX, WAITING_PER_NETWORK, WAITING_UNPROVED};
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::time::Time;
-use hbb_core::rendezvous::{Approval, Effects, Event, Policy};
+use hbb_core::rendezvous::{Approval, Deployed, Deployment, Effects, Event, Invited, Policy};
 
 use crate::drive::{A_AT, B1, B1_AT, DEVICE, Deeds, Drive, KEY, Store, at};
 use crate::say::{self, hex, take};
@@ -174,4 +174,78 @@ fn c186_an_approval_that_is_not_stored_is_none() {
     let deeds = drive.datagram(A_AT, &say::register_pk("234567890", DEVICE, &KEY));
     assert_eq!(hex(deeds.datagram_to(A_AT)), NOT_DEPLOYED);
     assert_eq!(approve(&mut drive, "234567890", None).0, Approval::Full);
+}
+
+/// What a device says that is deployed; `uuid` and `pk` as clients write them.
+fn body(id: &str) -> String {
+    let (uuid, pk) = (base64(DEVICE), base64(&KEY));
+    format!(r#"{{"id":"{id}","uuid":"{uuid}","pk":"{pk}"}}"#)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use ct_codecs::{Base64, Encoder as _};
+    Base64::encode_to_string(bytes).unwrap()
+}
+
+fn deploy(drive: &mut Drive, code: &str, is_admin: bool, body: &str) -> Deployed {
+    let mut effects = Effects::new();
+    let from = at(B1_AT).ip();
+    let wish = Deployment { from, code, is_admin, body: body.as_bytes() };
+    let deployed = drive.machine.deploy(Time::START, &wish, &mut effects);
+    drive.carry_out(&mut effects).silent();
+    deployed
+}
+
+fn invite(drive: &mut Drive) -> String {
+    match drive.machine.invite(Time::START, 1) {
+        Invited::Code(code) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn c187_a_code_lets_one_device_in_and_no_second() {
+    let mut drive = private();
+    let code = invite(&mut drive);
+    assert_eq!(deploy(&mut drive, "aaaa-aaaa-aaaa-aaaa", false, &body(B1)), Deployed::WrongCode);
+    let id = PeerId::new(B1).unwrap();
+    assert_eq!(deploy(&mut drive, &code, false, &body(B1)), Deployed::Saving(id));
+    assert_eq!(claim(&mut drive, B1_AT, B1), OK);
+    assert_eq!(deploy(&mut drive, &code, false, &body("234567890")), Deployed::WrongCode);
+    // An administrator's token does as well, as often as it likes.
+    let id = PeerId::new("234567890").unwrap();
+    assert_eq!(deploy(&mut drive, "", true, &body("234567890")), Deployed::Saving(id));
+    assert_eq!(deploy(&mut drive, "", true, &body("234567890")), Deployed::Known);
+    drive.restart();
+    assert_eq!(claim(&mut drive, B1_AT, "234567890"), OK);
+}
+
+#[test]
+fn c187_a_code_takes_no_id_of_another_and_what_makes_no_sense_leaves_it() {
+    let mut drive = private();
+    let code = invite(&mut drive);
+    deploy(&mut drive, "", true, &body(B1));
+    let other = body(B1).replace(&base64(&KEY), &base64(&[9; 32]));
+    assert_eq!(deploy(&mut drive, &code, false, &other), Deployed::IdTaken);
+    drive.forget(B1);
+    assert_eq!(deploy(&mut drive, &code, false, &other), Deployed::IdTaken, "kept for a day");
+    let key = base64(&KEY);
+    for bad in [
+        "",
+        "{}",
+        "[1]",
+        "{\"id\":1}",
+        &body("12345"),
+        &body("a b c d e f"),
+        &body("234567890").replace(&key, ""),
+        &body("234567890").replace(&key, key.split_at(4).1),
+        &body("234567890").replace(&base64(DEVICE), "?"),
+        &body("234567890").replace(&base64(DEVICE), &"A".repeat(400)),
+    ] {
+        assert_eq!(deploy(&mut drive, &code, false, bad), Deployed::InvalidInput, "{bad}");
+    }
+    assert!(matches!(deploy(&mut drive, &code, false, &body(B1)), Deployed::Saving(_)));
+    drive.machine.reconfigure(Limits::default(), Policy::default());
+    assert_eq!(drive.machine.invite(Time::START, 1), Invited::NotEnabled);
+    assert_eq!(deploy(&mut drive, &code, true, &body(B1)), Deployed::NotEnabled);
 }

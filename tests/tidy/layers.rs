@@ -74,6 +74,7 @@ const CODECS: &[&str] = &[
     "src/core/accounts/access/tokens.rs",
     "src/cmd/",
     "src/core/identity/",
+    "src/core/rendezvous/private/deploy.rs",
     "src/core/wire/handshake.rs",
     "src/store/lines.rs",
 ];

@@ -52,7 +52,7 @@ use online::Reading;
 pub use policy::here::NamedHost;
 pub use policy::{LocalNetwork, Policy};
 #[cfg(feature = "accounts")]
-pub use private::{Approval, WaitingRow};
+pub use private::{Approval, Deployed, Deployment, Invited, WaitingRow};
 use register::PendingSave;
 use registry::Registry;
 use registry::kept::Kept;
@@ -206,6 +206,9 @@ pub struct Rendezvous {
     /// Devices that wait for an operator.
     #[cfg(feature = "accounts")]
     waiting: private::Waiting,
+    /// Codes by which others are let in.
+    #[cfg(feature = "accounts")]
+    invites: private::Invites,
     /// Ids whose presence was asked for, by source.
     online: Throttle,
     /// The same of sources of which nothing is known, by network and in all.
@@ -259,6 +262,8 @@ impl Rendezvous {
             newcomers: Newcomers::new(seed),
             #[cfg(feature = "accounts")]
             waiting: private::Waiting::default(),
+            #[cfg(feature = "accounts")]
+            invites: private::Invites::default(),
             online: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_networks: Throttle::new(ONLINE_WINDOW_MS, seed),
             online_strangers: RateWindow::EMPTY,
@@ -301,6 +306,7 @@ impl Rendezvous {
         #[cfg(feature = "accounts")]
         if !policy.private {
             self.waiting.clear();
+            self.invites.clear();
         }
         let here = mem::take(&mut self.policy.here);
         self.policy = Policy { here, ..policy };

@@ -113,6 +113,10 @@ pub(super) fn answer(
         #[cfg(feature = "accounts")]
         ["pending"] => approval::list(&mut out, owners)?,
         #[cfg(feature = "accounts")]
+        ["invite"] => approval::invite(&mut out, "24", owners)?,
+        #[cfg(feature = "accounts")]
+        ["invite", hours] => approval::invite(&mut out, hours, owners)?,
+        #[cfg(feature = "accounts")]
         ["approve", id] => done(&mut out, approval::approve(id, None, owners)?),
         #[cfg(feature = "accounts")]
         ["approve", id, at] => done(&mut out, approval::approve(id, Some(at), owners)?),

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use hbb_core::base::address::named_id;
-use hbb_core::rendezvous::Approval;
+use hbb_core::base::limits::INVITE_HOURS_MAX;
+use hbb_core::rendezvous::{Approval, Invited};
 
 use super::format::{Output, Value};
 use super::owners::{Owners, odd};
@@ -16,6 +17,8 @@ const NOBODY: &str = "Nobody waits for that id; 'hbb ctl pending' lists who does
 const SEVERAL: &str = "Several devices wait for that id: name the address of yours too, as \
                        'hbb ctl pending' shows it.";
 const FULL: &str = "As many devices are registered as may be: see --max-peers.";
+const NOT_PRIVATE: &str = "Every device may register here: codes are for --private.";
+const TOO_MANY: &str = "As many codes as may be are good; they end by themselves.";
 const APPROVED: &str = "The device is approved; it registers within half a minute.";
 const NOT_STORED: &str = "The store did not take the change; try again, and see the log if it \
                           fails again.";
@@ -36,6 +39,21 @@ pub(super) fn list(out: &mut Output, owners: &Owners) -> Result<(), String> {
         ]);
     }
     out.end_table();
+    Ok(())
+}
+
+/// A code for one that nobody sees wait.
+pub(super) fn invite(out: &mut Output, hours: &str, owners: &Owners) -> Result<(), String> {
+    let good = hours.parse().ok().filter(|hours| (1..=INVITE_HOURS_MAX).contains(hours));
+    let wrong = || format!("'{hours}': must be a number of hours from 1 to {INVITE_HOURS_MAX}");
+    let hours = good.ok_or_else(wrong)?;
+    match owners.ask_rendezvous(RendezvousQuestion::Invite(hours))? {
+        Answer::Invited(Invited::Code(code)) => out.field("code", Value::Text(&code)),
+        Answer::Invited(Invited::NotEnabled) => return Err(NOT_PRIVATE.into()),
+        Answer::Invited(Invited::Full) => return Err(TOO_MANY.into()),
+        _ => return odd(),
+    }
+    out.field("hours", Value::Number(hours.into()));
     Ok(())
 }
 

@@ -78,6 +78,17 @@ impl Accounting {
         }
     }
 
+    /// Whether anybody may have an account.
+    pub(super) const fn are_on(&self) -> bool {
+        self.machine.is_some()
+    }
+
+    /// Whether a token is an administrator's.
+    pub(super) fn is_admin(&self, token: &str) -> bool {
+        let who = self.machine.as_ref().map(|machine| machine.who(self.clock.now(), token));
+        who.is_some_and(|who| who.is_ok_and(|who| who.is_admin))
+    }
+
     /// Waits for a password to be hashed.
     pub(super) async fn hashed(&self) -> Hashed {
         loop {

@@ -6,6 +6,8 @@ pub(crate) mod accounts;
 #[cfg(feature = "accounts")]
 pub(crate) mod calls;
 pub(crate) mod conversation;
+#[cfg(feature = "accounts")]
+mod deploy;
 mod early;
 mod idle_timer;
 mod operator;
@@ -78,6 +80,9 @@ pub(crate) struct Signalling {
     counters: Counters,
     #[cfg(feature = "accounts")]
     accounts: Accounting,
+    /// Devices that show a code, and wait for the store.
+    #[cfg(feature = "accounts")]
+    deploying: deploy::Waiting,
 }
 
 /// What the machine acts through.
@@ -138,6 +143,8 @@ impl Signalling {
             log: io.log,
             #[cfg(feature = "accounts")]
             accounts: io.accounts,
+            #[cfg(feature = "accounts")]
+            deploying: deploy::Waiting::new(),
             machine,
             effects: Effects::new(),
             clock,
@@ -325,7 +332,9 @@ impl Signalling {
             ToRendezvous::Asked(question, to) => self.asked(question, to),
             #[cfg(feature = "accounts")]
             ToRendezvous::Called { conn, call, source, to } => {
-                self.accounts.call(conn, (&call, source), to, &self.store);
+                if let Some(to) = self.deploys(&call, source, to) {
+                    self.accounts.call(conn, (&call, source), to, &self.store);
+                }
             }
             ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {
                 Ok(request) => {
@@ -432,6 +441,8 @@ impl Signalling {
                 }
                 Effect::Report(event) => {
                     self.tell_operator(&event);
+                    #[cfg(feature = "accounts")]
+                    self.tell_deployed(&event);
                     report::rendezvous(&event);
                 }
             }

@@ -53,6 +53,8 @@ impl Signalling {
             #[cfg(feature = "accounts")]
             RendezvousQuestion::Waiting => Answer::Waiting(self.machine.waiting(now)),
             #[cfg(feature = "accounts")]
+            RendezvousQuestion::Invite(hours) => Answer::Invited(self.machine.invite(now, hours)),
+            #[cfg(feature = "accounts")]
             RendezvousQuestion::Approve { id, at } => {
                 let approval = self.machine.approve(&id, at, &mut self.effects);
                 if approval == Approval::Saving {

@@ -139,6 +139,15 @@ pub const WAITING_PER_NETWORK: usize = 64;
 /// And how many whose address may be forged.
 #[cfg(feature = "accounts")]
 pub const WAITING_UNPROVED: usize = 64;
+/// Codes of `hbb ctl invite` that are good at a time; there are no more then.
+#[cfg(feature = "accounts")]
+pub const INVITES_MAX: usize = 64;
+/// Devices that show one and wait for the store; one more is told to try again.
+#[cfg(feature = "accounts")]
+pub const DEPLOYS_WAITING_MAX: usize = 16;
+/// For how long one may be good, in hours.
+#[cfg(feature = "accounts")]
+pub const INVITE_HOURS_MAX: u16 = 168;
 /// Rules in the file of `--rules`; a longer one is refused whole, as with the next four.
 #[cfg(feature = "accounts")]
 pub const RULES_MAX: usize = 1_024;

@@ -2,6 +2,8 @@
 //! is approved, so that nothing else need be kept; who waits is in memory alone, and asks again by
 //! itself every 30 s. C185-C187.
 
+mod deploy;
+mod invites;
 mod waiting;
 
 use alloc::boxed::Box;
@@ -19,6 +21,8 @@ use super::register::{PendingSave, answer};
 use super::registry::Contact;
 use super::{Effect, Effects, Event, Rendezvous, push};
 
+pub use deploy::{Deployed, Deployment, Invited};
+pub(super) use invites::Invites;
 use waiting::Waiter;
 pub(super) use waiting::Waiting;
 
