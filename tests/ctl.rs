@@ -453,7 +453,9 @@ fn every_command_of_the_list_is_known() {
     let server = Server::start(&[]);
     for command in CTL_COMMANDS {
         let values = command.arguments.split_whitespace().filter(|word| !word.contains('='));
-        let value = |word: &'static str| if word.starts_with("--") { word } else { "7" };
+        // Capitals stand for a value.
+        let is_value = |word: &str| word.trim_start_matches('[').starts_with(char::is_uppercase);
+        let value = |word: &'static str| if is_value(word) { "7" } else { word };
         let words: Vec<&str> = std::iter::once(command.name).chain(values.map(value)).collect();
         let said = ctl(&server, &words).unwrap_or_else(|said| said);
         assert!(!said.contains("no such command"), "{words:?}: {said}");

@@ -17,7 +17,7 @@ use crate::config::{Config, doubted_host};
 use crate::file::{open_file, replace};
 use crate::net::interfaces::own_addresses;
 use crate::settings;
-use crate::store::{TITLE, is_forgotten};
+use crate::store::{TITLE, is_forgotten, is_row};
 use hbb_core::base::address::{host, host_port};
 use hbb_core::base::json::quote;
 use hbb_core::identity::KeyChoice;
@@ -136,7 +136,11 @@ fn print_peers(flags: &ExportFlags) -> Result<(), Exit> {
     let config = settings::read(&named).map_err(Exit::flags)?;
     let (mut out, mut gone) = (BufWriter::new(io::stdout().lock()), false);
     let mut put = |line: &str| {
-        let written = if is_forgotten(line) { Ok(()) } else { out.write_all(line.as_bytes()) };
+        let written = if is_forgotten(line) || is_row(line) {
+            Ok(())
+        } else {
+            out.write_all(line.as_bytes())
+        };
         written.and_then(|()| if line.is_empty() { out.flush() } else { Ok(()) }).map_err(|cause| {
             gone = cause.kind() == ErrorKind::BrokenPipe;
             Exit::running(format!("Cannot write the output: {cause}"))

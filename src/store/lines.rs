@@ -10,6 +10,8 @@ use ct_codecs::{Decoder as _, Encoder as _, Hex};
 
 use super::Error;
 use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
+#[cfg(feature = "accounts")]
+use hbb_core::base::rows::RowChange;
 use hbb_core::base::time::Utc;
 
 /// What stands above them.
@@ -31,6 +33,28 @@ pub fn line(record: &Record) -> String {
         RecordState::Forgotten(secs) => [FORGOTTEN, &moment(secs)].concat(),
     };
     [record.id.as_str(), " ", &device, " ", &key, " ", &seen, " ", &state, "\n"].concat()
+}
+
+/// The line of a row that belongs to no device, with its end: two words where a device has five.
+#[cfg(feature = "accounts")]
+pub fn row_line(key: &[u8], value: &[u8]) -> String {
+    let [key, value] = [key, value].map(|it| Hex::encode_to_string(it).unwrap_or_default());
+    let value = if value.is_empty() { "-" } else { &value };
+    [&key, " ", value, "\n"].concat()
+}
+
+/// Whether a line is one of those.
+pub fn is_row(line: &str) -> bool {
+    line.split_whitespace().count() == 2
+}
+
+/// Reads such a line; None for another.
+#[cfg(feature = "accounts")]
+pub fn parse_row(line: &str) -> Option<RowChange> {
+    let (key, value) = line.trim().split_once(' ')?;
+    let value = if value == "-" { Vec::new() } else { hex(value)? };
+    let key = hex(key).filter(|key| !key.is_empty())?;
+    Some(RowChange { key, value: Some(value) })
 }
 
 /// Whether the device of that line was forgotten.
@@ -103,5 +127,12 @@ mod tests {
         }
         assert_eq!(parse(TITLE), Ok(None));
         assert_eq!(parse("123456789 00"), Err(Error::Damaged));
+        for (key, value) in [(&b"ua"[..], &b""[..]), (b"t\0", b"\xff\0")] {
+            let row = RowChange { key: key.into(), value: Some(value.into()) };
+            assert_eq!(parse_row(&row_line(key, value)), Some(row));
+        }
+        for bad in ["", "75", "75 x", " 75", "- 75", "75 7", "75 75 75"] {
+            assert_eq!(parse_row(bad), None, "{bad}");
+        }
     }
 }

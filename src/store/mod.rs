@@ -18,7 +18,9 @@ use std::path::Path;
 
 use hbb_core::base::peer::{Change, Record};
 
-pub use lines::{TITLE, hex, is_forgotten, line, parse};
+pub use lines::{TITLE, hex, is_forgotten, is_row, line, parse};
+#[cfg(feature = "accounts")]
+pub use lines::{parse_row, row_line};
 pub use salvage::{Salvaged, salvage};
 
 /// Keeps records. Everything is loaded at start, nothing is read afterwards.

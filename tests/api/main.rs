@@ -191,3 +191,41 @@ fn c174_a_request_is_bounded_and_refused_with_its_status() {
     let typed = ctl(&server, &["user", "add", "bert", "long enough"], "");
     assert!(typed.unwrap_err().contains("There is no such command"));
 }
+
+/// Taken while the server runs, and once more of what was restored, by nobody's help.
+#[test]
+fn c173_a_backup_takes_users_and_logins_along() {
+    let server = with_anna(&[]);
+    let at = (&server, Door::Sealed);
+    let token =
+        call(at, ("POST", "/api/login"), None, &login("anna", PASSWORD)).text("access_token");
+    let hbb = |words: &[&str]| {
+        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_hbb")).args(words).output();
+        let ended = ended.unwrap();
+        assert!(ended.status.success(), "{words:?}: {ended:?}");
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let data = server.data().to_str().unwrap();
+    let (first, second) = (format!("{data}/first"), format!("{data}/second"));
+    let said = hbb(&["backup", &first, "--data", data]);
+    assert!(said.contains("0 devices, and the accounts."), "{said}");
+    let backup = std::fs::read_to_string(&first).unwrap();
+    assert!(backup.contains("\n@accounts\n|") && !backup.contains(PASSWORD));
+    assert!(!backup.contains(&token));
+    let new = Server::start(FLAGS);
+    let (port, at) = (new.port, new.data().to_str().unwrap().to_owned());
+    let mut new = new;
+    new.kill();
+    hbb(&["restore", &first, "--data", &at, "--force"]);
+    hbb(&["backup", &second, "--data", &at]);
+    let undated = |text: &str| text.lines().skip(2).collect::<Vec<_>>().join("\n");
+    let (one, other) = (undated(&backup), std::fs::read_to_string(&second).unwrap());
+    let sum = |text: &str| text.rfind("@sha1").unwrap();
+    assert_eq!(one[..sum(&one)], undated(&other)[..sum(&undated(&other))]);
+    new.restart();
+    assert_eq!(new.port, port);
+    let user = call((&new, Door::Sealed), ("POST", "/api/currentUser"), Some(&token), "{}");
+    assert_eq!((user.status, &*user.text("name")), (200, "anna"));
+    // A list of devices is one of devices.
+    assert_eq!(hbb(&["export", "--peers", "--data", &at]).lines().count(), 1);
+}

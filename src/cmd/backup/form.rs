@@ -1,6 +1,7 @@
 //! A backup as lines: its version, then under the name of each file its lines behind a mark, under
-//! the last name the devices, in the end how many of these there are and the SHA-1 of all above,
-//! as `head -n -1 FILE | sha1sum` prints it. It finds damage; it proves nobody's hand.
+//! the last names the devices and the rows of accounts, in the end how many of these there are and
+//! the SHA-1 of all above, as `head -n -1 FILE | sha1sum` prints it. It finds damage; it proves
+//! nobody's hand.
 
 use core::fmt;
 use std::io::{self, BufRead, Read as _, Write};
@@ -9,9 +10,13 @@ use sha1_smol::Sha1;
 
 use super::super::exit::Exit;
 use super::unwritten;
-use crate::store::{is_forgotten, parse};
+#[cfg(feature = "accounts")]
+use crate::store::parse_row;
+use crate::store::{is_forgotten, is_row, parse};
 use hbb_core::base::limits::LIST_BYTES_MAX;
 use hbb_core::base::peer::{Record, RecordState};
+#[cfg(feature = "accounts")]
+use hbb_core::base::rows::RowChange;
 
 /// The files that may be in it, in this order: all but the last are of the server's directory.
 pub(super) const FILES: [&str; 8] = [
@@ -41,6 +46,7 @@ const NAME: char = '@';
 /// What begins a line of it.
 const CONTENT: char = '|';
 const PEERS: &str = "peers";
+const ACCOUNTS: &str = "accounts";
 const COUNT: &str = "@end ";
 const SUM: &str = "@sha1 ";
 /// A list may be one long line.
@@ -53,6 +59,8 @@ pub(super) struct Counts {
     files: [bool; FILES.len()],
     pub(super) registered: usize,
     pub(super) forgotten: usize,
+    /// Rows that belong to no device.
+    rows: usize,
 }
 
 impl fmt::Display for Counts {
@@ -63,6 +71,9 @@ impl fmt::Display for Counts {
         write!(out, "{} devices", self.registered)?;
         if self.forgotten > 0 {
             write!(out, " and {} that were forgotten", self.forgotten)?;
+        }
+        if self.rows > 0 {
+            out.write_str(", and the accounts")?;
         }
         Ok(())
     }
@@ -75,7 +86,7 @@ impl Counts {
     }
 
     const fn all(&self) -> usize {
-        self.registered + self.forgotten
+        self.registered + self.forgotten + self.rows
     }
 
     /// Whether the file of this number is there.
@@ -125,9 +136,16 @@ impl<'a> Writer<'a> {
         self.put(&["@", PEERS, "\n"])
     }
 
-    /// A device's line, with its end.
+    /// A device's line, with its end; behind the last of them, that of a row.
     pub(super) fn peer(&mut self, line: &str) -> Result<(), Exit> {
-        self.counts.add(is_forgotten(line));
+        if is_row(line) {
+            if self.counts.rows == 0 {
+                self.put(&["@", ACCOUNTS, "\n"])?;
+            }
+            self.counts.rows += 1;
+        } else {
+            self.counts.add(is_forgotten(line));
+        }
         self.put(&["|", line])
     }
 
@@ -148,6 +166,9 @@ pub(super) enum Item<'a> {
     Line(&'a str),
     /// A device.
     Peer(Record),
+    /// A row that belongs to none.
+    #[cfg(feature = "accounts")]
+    Row(RowChange),
 }
 
 /// Where reading is.
@@ -156,6 +177,8 @@ enum Place {
     Begin,
     File,
     Peers,
+    #[cfg(feature = "accounts")]
+    Rows,
     End,
 }
 
@@ -201,6 +224,15 @@ struct Reader {
 }
 
 impl Reader {
+    /// Whether it may end here.
+    fn is_last(&self) -> bool {
+        #[cfg(feature = "accounts")]
+        if self.place == Place::Rows {
+            return true;
+        }
+        self.place == Place::Peers
+    }
+
     /// Takes a line; it is not as it should be, or `each` has its reasons.
     fn take(
         &mut self,
@@ -215,16 +247,31 @@ impl Reader {
                     self.counts.add(matches!(record.state, RecordState::Forgotten(_)));
                     Item::Peer(record)
                 }
+                #[cfg(feature = "accounts")]
+                Place::Rows => {
+                    self.counts.rows += 1;
+                    Item::Row(parse_row(content).ok_or(None)?)
+                }
                 Place::Begin | Place::End => return Err(None),
             };
             return each(item).map_err(Some);
         }
         if let Some(count) = line.strip_prefix(COUNT) {
-            let is_right = self.place == Place::Peers && count == self.counts.all().to_string();
+            let is_right = self.is_last() && count == self.counts.all().to_string();
             self.place = Place::End;
             return if is_right { Ok(()) } else { Err(None) };
         }
         match line.strip_prefix(NAME) {
+            #[cfg(feature = "accounts")]
+            Some(ACCOUNTS) if self.place == Place::Peers => {
+                self.place = Place::Rows;
+                Ok(())
+            }
+            #[cfg(not(feature = "accounts"))]
+            Some(ACCOUNTS) if self.place == Place::Peers => Err(Some(Exit::unusable(
+                "This backup holds accounts, which this hbb does not have: restore it with one \
+                 that does, such as OpenWrt's hbb-full. Nothing was changed.",
+            ))),
             Some(PEERS) if matches!(self.place, Place::Begin | Place::File) => {
                 self.place = Place::Peers;
                 Ok(())

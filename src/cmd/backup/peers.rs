@@ -13,8 +13,8 @@ use crate::net::control::{DONE, LIST_END, LIST_KEY, LIST_WORD};
 use crate::store as stores;
 
 /// Gives the line of each device, of those that an operator forgot, too, to `each`, all of one
-/// moment. None if there is no store and so no server that has one; else the public key of the
-/// server that was asked, if one was and it has one.
+/// moment; then those of rows that belong to none. None if there is no store and so no server that
+/// has one; else the public key of the server that was asked, if one was and it has one.
 pub(in crate::cmd) fn each(
     config: &Config,
     each: &mut dyn FnMut(&str) -> Result<(), Exit>,
@@ -35,6 +35,14 @@ pub(in crate::cmd) fn each(
             given.is_ok()
         };
         reader.read(&mut one).map_err(unusable)?;
+        #[cfg(feature = "accounts")]
+        if given.is_ok() {
+            let mut one = |key: &[u8], value: &[u8]| {
+                given = each(&stores::row_line(key, value));
+                given.is_ok()
+            };
+            reader.read_rows(&mut one).map_err(unusable)?;
+        }
     }
     given.map(|()| Some(None))
 }

@@ -17,7 +17,7 @@ use crate::net::control::is_left_behind;
 use crate::settings;
 use crate::store::{self as stores, Store};
 use hbb_core::base::limits::BATCH_MAX;
-use hbb_core::base::peer::{Change, Record};
+use hbb_core::base::peer::Change;
 use hbb_core::identity::ServerKey;
 
 /// The folder while it is being filled.
@@ -121,6 +121,8 @@ fn pass(from: &mut dyn BufRead, mut to: Option<&mut Staging>) -> Result<(Counts,
                 text.push_str(&[line, "\n"].concat());
             }
             Item::Peer(_) => {}
+            #[cfg(feature = "accounts")]
+            Item::Row(_) => {}
         }
         match &mut to {
             Some(to) => to.take(item).map_err(|error| unmade(&to.data, &error)),
@@ -180,13 +182,15 @@ impl Staging {
                     self.begun = true;
                 }
             }
-            Item::Peer(record) => self.put(record)?,
+            Item::Peer(record) => self.put(Change::Put(record))?,
+            #[cfg(feature = "accounts")]
+            Item::Row(row) => self.put(Change::Rows(vec![row]))?,
         }
         Ok(())
     }
 
-    fn put(&mut self, record: Record) -> Result<(), stores::Error> {
-        self.batch.push(Change::Put(record));
+    fn put(&mut self, change: Change) -> Result<(), stores::Error> {
+        self.batch.push(change);
         if self.batch.len() == BATCH_MAX { self.commit() } else { Ok(()) }
     }
 

@@ -22,6 +22,8 @@ use super::status::Status;
 use crate::cli::{CTL_COMMANDS, no_such_command};
 use crate::net::clock::Clock;
 use crate::net::message::{Answer, Forgotten, RelayQuestion, RendezvousQuestion};
+#[cfg(feature = "accounts")]
+use crate::store::row_line;
 use crate::store::{Reader, line};
 
 const PEER_COLUMNS: &[(&str, usize)] = &[
@@ -294,6 +296,18 @@ fn records(control: &Controller, reply: &mut OperatorReply) -> Result<(), String
                 is_heard = reply.write(&core::mem::take(&mut text)).is_ok();
             }
             is_heard
+        })
+    });
+    #[cfg(feature = "accounts")]
+    let read = read.and_then(|()| {
+        control.records.as_ref().filter(|_| is_heard).map_or(Ok(()), |reader| {
+            reader.read_rows(&mut |key, value| {
+                text.push_str(&row_line(key, value));
+                if text.len() >= PART_BYTES {
+                    is_heard = reply.write(&core::mem::take(&mut text)).is_ok();
+                }
+                is_heard
+            })
         })
     });
     read.map_err(|error| format!("Cannot read the store: {error}"))?;
