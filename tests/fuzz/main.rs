@@ -14,8 +14,9 @@ mod targets;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 10] = [
+const TARGETS: [(&str, Target); 11] = [
     ("address", targets::address),
+    ("calls", targets::calls),
     ("flags", targets::flags),
     ("frame", targets::frame),
     ("handshake", targets::handshake),

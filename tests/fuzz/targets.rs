@@ -6,17 +6,23 @@
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
 use hbb::sqlite::{Bytes, Database};
+use hbb_core::accounts::call::{Call, Door, Source};
+use hbb_core::accounts::{Accounts, Effect, Effects, Hashed, Input as AccountInput};
 use hbb_core::base::conn::Transport::{Tcp, WebSocket};
+use hbb_core::base::conn::{Conn, SaveOutcome};
 use hbb_core::base::json::{Value, Writer};
-use hbb_core::base::limits::{FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
+use hbb_core::base::limits::{AccountLimits, FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
 use hbb_core::base::peer::PeerId;
+use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
 use hbb_core::identity::KeyChoice;
 use hbb_core::rules::{At, Dial, Rules};
 use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::frame::split;
 use hbb_core::wire::handshake;
-use hbb_core::wire::message::{decode, forward_relay_answer, forward_relay_request};
+use hbb_core::wire::http::{self, Head};
+use hbb_core::wire::message::{decode, forward_relay_answer, forward_relay_request, http_call};
 use hbb_core::wire::proxied;
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::websocket::Assembly;
@@ -99,6 +105,48 @@ pub fn handshake(bytes: &[u8]) {
     assert!(opening.consumed <= bytes.len() && opening.answer.ends_with("\r\n\r\n"));
     // Nothing of the request is repeated in the answer but through a hash.
     assert_eq!(opening.answer.lines().count(), 5, "{}", opening.answer);
+}
+
+/// Requests of HTTP, one behind the other, each with its body as far as it is told; or a payload
+/// that carries one. The accounts answer each, once, and log nobody in.
+pub fn calls(bytes: &[u8]) {
+    let carried = http_call(bytes).into_iter();
+    let mut rest = bytes;
+    let sent = core::iter::from_fn(|| {
+        let Head { mut call, body_bytes, consumed, .. } = http::head(rest).ok()??;
+        assert!((1..=rest.len()).contains(&consumed));
+        let body = rest[consumed..].iter().copied().take(body_bytes.unwrap_or_default());
+        call.body = body.collect();
+        rest = &rest[consumed + call.body.len()..];
+        Some(call)
+    });
+    let calls: Vec<_> = carried.chain(sent).take(64).collect();
+    let mut accounts = Accounts::new(AccountLimits::default(), Seed(1, 2), [3; 32]);
+    accounts.set_epoch_secs(1_800_000_000);
+    for (call, slot) in calls.iter().zip(0..) {
+        let conn = Conn { slot, generation: 0 };
+        let source = Source { ip: [192, 0, 2, 1].into(), known: true, door: Door::Http };
+        let (mut effects, mut answers) = (Effects::new(), 0);
+        let input = AccountInput::Call(conn, Call::new(call, source));
+        accounts.handle(Time::START, input, &mut effects);
+        while let Some(effect) = effects.pop_front() {
+            let again = match effect {
+                Effect::Answer(to, answer) => {
+                    assert!(to == conn && [200, 204, 400, 401, 404].contains(&answer.status));
+                    answers += 1;
+                    None
+                }
+                Effect::Hash(_) => Some(AccountInput::Hashed(Hashed::Fits(true))),
+                Effect::Save { ticket, .. } => {
+                    Some(AccountInput::Saved(ticket, SaveOutcome::Durable))
+                }
+                _ => None,
+            };
+            again.into_iter().for_each(|it| accounts.handle(Time::START, it, &mut effects));
+        }
+        assert_eq!(answers, 1, "{call:?}");
+    }
+    assert_eq!(accounts.load_now().tokens, 0, "nobody has an account");
 }
 
 /// A payload; what passes through must be a message again, without what was taken out.
