@@ -7,6 +7,7 @@ but for how well they are compressed; tests/openwrt/reference.py compares. Knows
 """
 
 import hashlib
+import stat
 import struct
 
 import deflate
@@ -14,8 +15,9 @@ import deflate
 BLOCK_ADB, BLOCK_SIGNATURE, BLOCK_DATA = 0, 1, 2
 INT, INT_32, INT_64, BLOB_8, BLOB_16, BLOB_32, OBJECT = 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xE
 NULL = 0
+PRIORITY = "provider-priority"
 INFO = ["name", "version", "hashes", "description", "arch", "license", "origin", "maintainer",
-        "url", "repo-commit", "build-time", "installed-size", "file-size", "provider-priority"]
+        "url", "repo-commit", "build-time", "installed-size", "file-size", PRIORITY]
 RELATIONS = ["depends", "provides"]
 SCRIPTS = ["trigger", "pre-install", "post-install", "pre-deinstall", "post-deinstall",
            "pre-upgrade", "post-upgrade"]
@@ -89,15 +91,22 @@ def container(schema, tree, blocks, sign):
 
 
 def _info(tree, info):
-    """The words of a package's facts, as far as they are texts, and of the lists of RELATIONS."""
-    words = [tree.blob(info.get(name, "")) for name in INFO]
+    """The words of a package's facts that are known, and of the lists of RELATIONS."""
+    words = [tree.blob(info.get(name, "")) for name in INFO if name != PRIORITY]
+    words.append(tree.int(info[PRIORITY]) if info.get(PRIORITY) else NULL)
     return words + [_names(tree, info.get(name, [])) for name in RELATIONS]
 
 
 def _names(tree, names):
-    """A list of packages without versions: written as given, listed sorted and once."""
-    words = {name: tree.object([tree.blob(name)]) for name in names}
+    """A list of packages, some as NAME=VERSION: written as given, listed sorted and once."""
+    words = {}
+    for name in names:
+        words[_bare(name)] = tree.object(tree.blob(part) for part in name.split("="))
     return tree.object(words[name] for name in sorted(words))
+
+
+def _bare(name):
+    return name.split("=")[0]
 
 
 def _acl(tree, mode):
@@ -105,11 +114,14 @@ def _acl(tree, mode):
 
 
 def _file(tree, name, entry, mtime):
-    digest = hashlib.sha256(entry.content).digest()
-    words = {1: tree.blob(name), 5: tree.blob(digest), 4: tree.int(mtime)}
-    words[3] = tree.int(len(entry.content))
-    words[2] = _acl(tree, entry.mode)
-    return tree.object(words[field] for field in range(1, 6))
+    words = {1: tree.blob(name), 5: NULL, 6: NULL}
+    if stat.S_ISLNK(entry.mode):
+        words[6] = tree.blob(struct.pack("<H", stat.S_IFLNK) + entry.content)
+    else:
+        words[5] = tree.blob(hashlib.sha256(entry.content).digest())
+    words |= {4: tree.int(mtime), 3: tree.int(len(entry.content))}
+    words[2] = _acl(tree, stat.S_IMODE(entry.mode))
+    return tree.object(words[field] for field in range(1, 7))
 
 
 def _folder(tree, path, files, mtime):
@@ -124,7 +136,8 @@ def _tree_of(folders, info, scripts, mtime):
     tree = Tree()
     texts = _info(tree, info)
     paths = [_folder(tree, path, files, mtime) for path, files in folders]
-    size = sum(len(entry.content) for _, files in folders for _, entry in files) or 1
+    size = sum(len(entry.content) for _, files in folders for _, entry in files
+               if not stat.S_ISLNK(entry.mode)) or 1
     texts[INFO.index("installed-size")] = tree.int(size)
     identity = tree.blob(bytes(IDENTITY_BYTES), once=False)
     texts[INFO.index("hashes")] = identity
@@ -141,15 +154,15 @@ def package(info, files, scripts, mtime, sign=None):
     """A package: its bytes, and its facts as an index tells them.
 
     info is texts by the names of INFO, and lists of names by those of RELATIONS; files has entries
-    with content and mode by path, without a leading slash; scripts has texts by the names of
-    SCRIPTS. A package of no bytes counts as one byte, as apk counts it. sign is as in container.
+    with content and mode by path, without a leading slash, of links the content is what they point
+    to; scripts has texts by the names of SCRIPTS. A package of no bytes counts as one byte, as apk counts it. sign is as in container.
     """
     folders = _folders(files)
     tree, identity, size = _tree_of(folders, info, scripts, mtime)
     blocks = []
     for at, (_, members) in enumerate(folders, 1):
         for number, (_, entry) in enumerate(members, 1):
-            if entry.content:
+            if entry.content and not stat.S_ISLNK(entry.mode):
                 blocks.append(block(BLOCK_DATA, struct.pack("<II", at, number) + entry.content))
     raw = container(b"pckg", tree, blocks, sign)
     digest = hashlib.sha256(tree.data).digest()
@@ -187,7 +200,7 @@ def index(all_facts, description, sign=None):
 def _listed(tree, facts):
     """The words of a package's own facts. apk copies all of them, the identity too, though it
     then puts the package's hash in that place."""
-    relations = {name: sorted(facts["info"].get(name, [])) for name in RELATIONS}
+    relations = {name: sorted(facts["info"].get(name, []), key=_bare) for name in RELATIONS}
     words = _info(tree, facts["info"] | relations | {"hashes": facts["identity"]})
     words[INFO.index("installed-size")] = tree.int(facts["installed-size"])
     return words

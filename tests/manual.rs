@@ -267,19 +267,22 @@ const OF_RPCD: [&str; 2] = ["export", "zones"];
 
 #[test]
 fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
-    let script = page("openwrt/luci-app-hbb/root/usr/libexec/rpcd/hbb");
-    let methods = script.split_once("<<-'EOF'\n").unwrap().1.split_once("\tEOF\n").unwrap().0;
-    let methods: String = methods.split_whitespace().collect();
-    // {"status":{},"peers":{"after":"str",...},...}
+    let script = page("openwrt/luci-app-hbb/root/usr/share/rpcd/ucode/hbb.uc");
+    let methods = script.split_once("\nreturn { hbb: {\n").unwrap().1;
+    // A method begins after one tab; its arguments stand behind 'args', or are those of 'about'.
     let mut offered = BTreeMap::new();
-    for method in methods.trim_start_matches('{').split("},").filter(|text| !text.is_empty()) {
-        let (name, words) = method.split_once(":{").unwrap();
-        let words =
-            words.trim_end_matches('}').split(',').filter_map(|word| word.split('"').nth(1));
-        offered.insert(
-            name.trim_matches('"').to_owned(),
-            words.map(str::to_owned).collect::<Vec<_>>(),
-        );
+    for method in methods.replace("\n\t\t", " ").lines().filter(|line| line.starts_with('\t')) {
+        let (name, rest) = method.trim().split_once(": ").unwrap_or(("", ""));
+        let args =
+            rest.split_once("args: { ").map_or("", |(_, rest)| rest.split('}').next().unwrap());
+        let args = if rest.starts_with("about(") { "what: ''" } else { args };
+        let words = args.split(", ").filter_map(|word| word.split_once(':'));
+        if !name.is_empty() {
+            offered.insert(
+                name.to_owned(),
+                words.map(|(word, _)| word.to_owned()).collect::<Vec<_>>(),
+            );
+        }
     }
     for name in OF_RPCD {
         assert!(offered.remove(name).is_some(), "{name}: {methods}");

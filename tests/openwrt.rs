@@ -51,6 +51,11 @@ fn upstreams_names_are_a_package_of_their_own() {
 }
 
 #[test]
+fn the_full_package_takes_the_place_of_the_routers() {
+    passes("openwrt/packages.py", "Variants");
+}
+
+#[test]
 fn the_feeds_rules_hold_line_by_line() {
     passes("openwrt/rules.py", "Makefile");
     passes("openwrt/rules.py", "Programs");

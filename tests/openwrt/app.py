@@ -11,7 +11,7 @@ import sys
 import unittest
 
 from packages import BUILDROOT, EPOCH, MADE, Adb, contents, installed, members
-from scratch import HBB, HERE, ROOT, Scratch, need
+from scratch import HBB, HERE, PLUGIN, ROOT, Scratch, need
 
 sys.path[:0] = [str(HERE / "luci"), str(ROOT / "openwrt")]
 import lmo  # noqa: E402 (beside openwrt/package)
@@ -24,9 +24,9 @@ MENU = FOLDER / "root/usr/share/luci/menu.d/luci-app-hbb.json"
 ACL = FOLDER / "root/usr/share/rpcd/acl.d/luci-app-hbb.json"
 BYTES_MAX = 12 << 10
 FILES = {
-    "usr/libexec/rpcd/hbb": 0o755,
     "usr/share/luci/menu.d/luci-app-hbb.json": 0o644,
     "usr/share/rpcd/acl.d/luci-app-hbb.json": 0o644,
+    PLUGIN: 0o644,
     "www/luci-static/resources/tools/hbb.js": 0o644,
     **{f"www/luci-static/resources/view/hbb/{view}.js": 0o644
        for view in ["log", "peers", "sessions", "settings", "status"]},
@@ -159,18 +159,16 @@ told:
 
 
 class Plugin(unittest.TestCase):
-    """Under busybox; jshn is a stub of ours."""
+    """In a stub of rpcd and ucode; what it runs is real, under busybox."""
 
     def setUp(self):
         self.root = Scratch(self).install(app=True)
 
     def call(self, method, **arguments):
-        return json.loads(self.root.call_plugin(method, json.dumps(arguments, ensure_ascii=False)))
+        return json.loads(self.root.call_plugin(method, said=json.dumps(arguments)))
 
     def methods(self):
-        listed = self.root.execute(["/usr/libexec/rpcd/hbb", "list"], "").stdout
-        self.assertLess(len(listed), 1024, "rpcd of old reads no more")
-        return json.loads(listed)
+        return json.loads(self.root.call_plugin())
 
     def test_answers_are_those_of_hbb(self):
         server = Server(self, HBB, self.root)
@@ -331,7 +329,7 @@ class Plugin(unittest.TestCase):
         server = Server(self, HBB, self.root)
         secret = self.root.read("etc/hbb/id_ed25519").strip()
         self.assertGreater(len(secret), 80)
-        told = [self.root.call_plugin(method, "{}") for method in group["read"]["ubus"]["hbb"]]
+        told = [self.root.call_plugin(method, said="{}") for method in group["read"]["ubus"]["hbb"]]
         self.assertNotIn(secret, "".join(told))
         server.stop()
 
@@ -385,7 +383,7 @@ class Translations(unittest.TestCase):
 
     def test_what_the_server_says_is_as_it_says_it(self):
         sources = "".join((ROOT / path).read_text() for path in [
-            "openwrt/luci-app-hbb/root/usr/libexec/rpcd/hbb", "src/net/control/owners.rs",
+            f"openwrt/luci-app-hbb/root/{PLUGIN}", "src/net/control/owners.rs",
             "src/net/control/answer.rs", "src/config/doubts.rs"])
         said = re.sub(r"\\\n\s*", "", sources).replace(" (--role)", "").replace("{port}", "%s")
         told = [text for text, places in texts().items() if "daemon.js" in places]

@@ -1,9 +1,11 @@
 """The packages: how they are laid out, what they say of themselves, what their scripts do."""
 
+import functools
 import gzip
 import hashlib
 import os
 import shutil
+import stat
 import struct
 import subprocess
 import sys
@@ -18,7 +20,9 @@ from scratch import (EPOCH, FIREWALL, HBB, PROGRAM, ROOT, Scratch, contents, mem
                      run_packer)
 
 PACKER = packer()
-RECIPE = PACKER.Recipe((ROOT / "openwrt/hbb/Makefile").read_text())
+RECIPE_OF = {name: PACKER.Recipe((ROOT / "openwrt/hbb/Makefile").read_text(), name)
+             for name in PACKER.PACKAGES}
+RECIPE = RECIPE_OF["hbb"]
 MODES = {
     "etc/capabilities/hbb.json": 0o644,
     "etc/config/hbb": 0o600,
@@ -31,14 +35,15 @@ MODES = {
     "usr/share/hbb-former": 0o755,
     "usr/share/hbb.sh": 0o644,
 }
-# Upstream's names, in a package of their own.
-COMPAT = {"hbbs", "hbbr", "rustdesk-utils"}
 
 
-def made():
+FULL_PROGRAM = PROGRAM + b" with all its parts"
+
+
+def made(*words, full=None):
     """Packages and lists of all architectures by path, of a program that is a few bytes."""
     with tempfile.TemporaryDirectory() as dist:
-        ended = run_packer(dist, PROGRAM)
+        ended = run_packer(dist, PROGRAM, *words, full=full)
         if ended.returncode:
             raise AssertionError(ended.stderr)
         top = Path(dist) / "openwrt"
@@ -49,6 +54,13 @@ def made():
 MADE = made()
 ARCHITECTURES = ["aarch64_cortex-a53", "aarch64_generic", "arm_cortex-a7_neon-vfpv4",
                  "arm_cortex-a9_vfpv3-d16", "x86_64"]
+
+
+
+
+@functools.cache
+def full_made():
+    return made("x86_64", full=FULL_PROGRAM)
 
 
 def ipk(architecture="x86_64"):
@@ -76,19 +88,24 @@ class Recipe(unittest.TestCase):
             # From where it is in the feed.
             shutil.copy(ROOT / "openwrt/hbb/Makefile", folder / "net/hbb")
             (folder / "rules.mk").write_text(BUILDROOT)
-            make = [need("make", "make"), "-s", "-C", folder / "net/hbb", "install-hbb",
-                    "install-hbb-compat", f"TOPDIR={folder}", f"INCLUDE_DIR={folder}",
-                    f"PKG_BUILD_DIR={ROOT}", f"PKG_INSTALL_DIR={folder}", f"TO={folder}/to"]
+            make = [need("make", "make"), "-s", "-C", folder / "net/hbb", "install",
+                    f"TOPDIR={folder}", f"INCLUDE_DIR={folder}", f"PKG_BUILD_DIR={ROOT}",
+                    f"PKG_INSTALL_DIR={folder}", f"TO={folder}/to"]
             subprocess.run(make, check=True)
-            self.assertEqual({path.name for path in (folder / "to/hbb-compat/usr/bin").iterdir()},
-                             COMPAT)
-            top = folder / "to/hbb"
-            files = {str(path.relative_to(top)): path for path in top.rglob("*") if path.is_file()}
-            modes = {name: path.stat().st_mode & 0o777 for name, path in files.items()}
-            self.assertEqual(modes, MODES)
-            data = contents(contents(ipk())["data.tar.gz"])
-            for name, path in files.items():
-                self.assertEqual(path.read_bytes(), data[name], name)
+            self.same(folder / "to/hbb", MODES, ipk())
+            self.same(folder / "to/hbb-full", MODES, ipk())
+            links = {path.name: str(path.readlink())
+                     for path in (folder / "to/hbb-compat/usr/bin").iterdir()}
+            self.assertEqual(links, dict.fromkeys(["hbbr", "hbbs", "rustdesk-utils"], "hbb"))
+
+    def same(self, folder, modes, package):
+        files = {str(path.relative_to(folder)): path
+                 for path in folder.rglob("*") if path.is_file()}
+        self.assertEqual({name: path.stat().st_mode & 0o777 for name, path in files.items()},
+                         modes)
+        data = contents(contents(package)["data.tar.gz"])
+        for name, path in files.items():
+            self.assertEqual(path.read_bytes(), data[name], name)
 
     def test_the_feeds_own_test_passes(self):
         env = os.environ | {"PATH": f"{Path(HBB).resolve().parent}:{os.environ['PATH']}"}
@@ -104,7 +121,9 @@ INSTALL_DIR:=install -d -m0755
 INSTALL_BIN:=install -m0755
 INSTALL_DATA:=install -m0644
 INSTALL_CONF:=install -m0600
+LN:=ln -sf
 define BuildPackage
+install: install-$(1)
 install-$(1): ; $$(call Package/$(1)/install,$(TO)/$(1))
 endef
 .ONESHELL:
@@ -187,6 +206,14 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
             self.assertRegex(ended.stderr, r"^hbb_0.1.0-r1_x86_64.ipk: [\d,]+ bytes over")
             self.assertFalse((Path(dist) / "openwrt").exists())
 
+    def test_full_packages_and_those_of_more_architectures_have_limits_of_their_own(self):
+        for device, full, kib in [("x86_64", False, 608), ("i386_pentium4", False, 704),
+                                  ("mips_24kc", False, 800), ("mipsel_24kc", False, 800),
+                                  ("x86_64", True, 704)]:
+            PACKER.fits("one", bytes(kib << 10), device, full)
+            with self.assertRaisesRegex(SystemExit, f"one: 1 bytes over .* {kib << 10:,}$"):
+                PACKER.fits("one", bytes((kib << 10) + 1), device, full)
+
     def test_more_architectures_are_made_when_named(self):
         built = (ROOT / "cross/triples").read_text()
         for name, triple in PACKER.MORE_TRIPLES.items():
@@ -199,6 +226,85 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
 
     def test_the_same_input_gives_the_same_bytes(self):
         self.assertEqual(made(), MADE)
+
+
+def fields_of(package):
+    control = contents(contents(package)["control.tar.gz"])["control"].decode()
+    return dict(line.split(": ", 1) for line in control.splitlines() if line[0] != " ")
+
+
+class Variants(unittest.TestCase):
+    """hbb-full in place of hbb."""
+
+    def full(self, kind="ipk"):
+        return full_made()["ipk/x86_64/hbb-full_0.1.0-r1_x86_64.ipk" if kind == "ipk"
+                           else "apk/x86_64/hbb-full-0.1.0-r1.apk"]
+
+    def test_the_full_one_is_made_if_its_program_is_there_or_it_is_named(self):
+        self.assertFalse([name for name in MADE if "full" in name])
+        self.assertEqual({name for name in full_made() if "full" in name},
+                         {"ipk/x86_64/hbb-full_0.1.0-r1_x86_64.ipk",
+                          "apk/x86_64/hbb-full-0.1.0-r1.apk"})
+        with tempfile.TemporaryDirectory() as dist:
+            ended = run_packer(dist, PROGRAM, "hbb-full", "x86_64")
+            self.assertEqual(ended.returncode, 1)
+            self.assertRegex(ended.stderr, "full/x86_64-unknown-linux-musl/hbb is missing: "
+                             ".* cross/build --full ")
+
+    def test_the_full_one_differs_in_its_program_alone(self):
+        own, full = (contents(contents(one)["data.tar.gz"]) for one in [ipk(), self.full()])
+        self.assertEqual((own.pop("usr/bin/hbb"), full.pop("usr/bin/hbb")), (PROGRAM, FULL_PROGRAM))
+        self.assertEqual(own, full)
+        own, full = (contents(contents(one)["control.tar.gz"]) for one in [ipk(), self.full()])
+        self.assertNotEqual(own.pop("control"), full.pop("control"))
+        self.assertEqual(own, full)
+        files = installed(self.full("apk"))
+        self.assertIn("lib/apk/packages/hbb-full.conffiles", files)
+        self.assertEqual({path for path in files if "/apk/" not in path}, set(MODES))
+
+    def test_the_full_one_stands_for_the_other_and_is_not_installed_beside_it(self):
+        fields = fields_of(self.full())
+        want = {"Package": "hbb-full", "Provides": "hbb", "Source": "openwrt/hbb",
+                "SourceName": "hbb", "Require-User": "hbb:hbb"}
+        self.assertLessEqual(want.items(), fields.items())
+        # opkg refuses it for the files of both. Of a conflict that it once saw opkg keeps hbb in
+        # mind, and refuses each later version of this one.
+        self.assertNotIn("Conflicts", fields)
+        # Of a name with a version apk installs one alone; hbb is taken where either would do.
+        info = Adb(self.full("apk")).root[0]
+        self.assertEqual(info[13:], [None, None, [[b"hbb", b"0.1.0-r1"], [b"hbb-full-any"]]])
+        self.assertFalse({"Provides", "Conflicts"} & set(fields_of(ipk())))
+
+
+class Compat(unittest.TestCase):
+    """Upstream's names, beside hbb or hbb-full."""
+
+    def test_it_has_links_alone_and_fits_any_architecture(self):
+        links = {f"usr/bin/{name}": "hbb" for name in ["hbbr", "hbbs", "rustdesk-utils"]}
+        package = MADE["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"]
+        data = members(contents(package)["data.tar.gz"])
+        self.assertEqual({info.name[2:]: info.linkname for info, _ in data if not info.isdir()},
+                         links)
+        self.assertTrue(all(info.issym() or info.isdir() for info, _ in data))
+        self.assertEqual({(info.uid, info.gid) for info, _ in data}, {(0, 0)})
+        want = {"Package": "hbb-compat", "Architecture": "all", "Depends": "hbb, libc",
+                "Conflicts": "rustdesk-server", "Installed-Size": "0"}
+        self.assertLessEqual(want.items(), fields_of(package).items())
+        adb = Adb(MADE["apk/x86_64/hbb-compat-0.1.0-r1.apk"])
+        self.assertEqual(adb.root[0][4], b"noarch")
+        made = {name.decode(): target for folder, _, *more in adb.root[1] if folder == b"usr/bin"
+                for name, _acl, _size, _mtime, _hash, target in more[0]}
+        link = struct.pack("<H", stat.S_IFLNK) + b"hbb"
+        self.assertEqual(made, {path.rpartition("/")[2]: link for path in links})
+
+    def test_under_those_names_the_program_is_what_they_were(self):
+        root = Scratch(self).install(compat=True)
+        for name, word in [("hbbs", "--relay-servers"), ("hbbr", "--port"),
+                           ("rustdesk-utils", "genkeypair")]:
+            ended = root.execute([f"/usr/bin/{name}", "--help"], "")
+            self.assertIn(word, ended.stdout + ended.stderr, name)
+            ended = root.execute([f"/usr/bin/{name}", "--version"], "")
+            self.assertIn(RECIPE.variable("PKG_VERSION"), ended.stdout + ended.stderr, name)
 
 
 class Adb:
@@ -294,29 +400,13 @@ class Apk(unittest.TestCase):
 
     def test_the_index_tells_what_a_package_needs_and_stands_for(self):
         info, compat, app, german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
-        self.assertEqual(info[14:], [None, [[b"hbb-any"]]])
+        # The variant to take of several has a priority.
+        self.assertEqual(info[13:], [100, None, [[b"hbb-any"]]])
+        self.assertEqual(compat[14:], [[[b"hbb"], [b"libc"]], [[b"hbb-compat-any"]]])
         self.assertEqual(app[14:], [[[b"hbb"], [b"libc"], [b"luci-base"]],
                                     [[b"luci-app-hbb-any"]]])
-        self.assertEqual((compat[0], compat[4], compat[14]),
-                         (b"hbb-compat", b"noarch", [[b"hbb"], [b"libc"]]))
         self.assertEqual((german[0], german[4], german[14]),
                          (b"luci-i18n-hbb-de", b"noarch", [[b"libc"], [b"luci-app-hbb"]]))
-
-
-class Compat(unittest.TestCase):
-    def test_upstreams_names_start_hbb_as_their_program(self):
-        files = contents(contents(MADE["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"])["data.tar.gz"])
-        self.assertEqual({path for path, content in files.items() if content},
-                         {f"usr/bin/{name}" for name in COMPAT})
-        for name in COMPAT:
-            self.assertIn(f"usr/bin/{name}", installed(MADE["apk/x86_64/hbb-compat-0.1.0-r1.apk"]))
-        about = contents(contents(MADE["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"])["control.tar.gz"])
-        self.assertIn(b"\nDepends: hbb, libc\n", about["control"])
-        root = Scratch(self).install(app=True)
-        for name in COMPAT:
-            said = root.execute([f"/usr/bin/{name}", "--help"], "").stdout
-            self.assertIn(name, said)
-            self.assertIn("genkeypair" if name == "rustdesk-utils" else ".env:", said)
 
 
 class Scripts(unittest.TestCase):
@@ -445,7 +535,7 @@ class Style(unittest.TestCase):
         about = contents(contents(ipk())["control.tar.gz"])
         scripts = {name: about[name].decode() for name in about if name.startswith("p")}
         scripts |= PACKER.apk_scripts(RECIPE)
-        app = PACKER.App((PACKER.APP / "Makefile").read_text())
+        app = PACKER.applications()[0]
         for part in ["postinst", "postrm"]:
             scripts[f"app's {part}"] = app.script(part)
         for path in [*(ROOT / "openwrt").rglob("*"), *(ROOT / "tests/openwrt/stubs").iterdir()]:

@@ -8,6 +8,7 @@ reference.py remake APK    writes them anew by the program APK, as root (or unde
 """
 
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -84,8 +85,24 @@ APP = Case(
         "post-deinstall": "#!/bin/sh\nexit 0\n",
     },
 )
+# A variant that has the name of another too, and links.
+FULL = Case(
+    info={
+        "name": "daemon-full",
+        "version": "1.2.3-r4",
+        "arch": "aarch64_cortex-a53",
+        "provides": ["daemon-full-any", "daemon=1.2.3-r4"],
+        "provider-priority": 100,
+    },
+    files={
+        "usr/bin/daemon": data("\x7fELF", 0o755),
+        "usr/bin/daemon-old": Entry(b"daemon", stat.S_IFLNK | 0o777),
+        "usr/bin/older": Entry(b"/usr/bin/daemon", stat.S_IFLNK | 0o777),
+    },
+    scripts={},
+)
 BARE = Case(info={"name": "bare", "version": "1", "arch": "noarch"}, files={}, scripts={})
-CASES = [DAEMON, APP, BARE]
+CASES = [DAEMON, APP, FULL, BARE]
 
 
 def file_name(case):
@@ -127,8 +144,11 @@ def lay_out(folder, case):
     top.mkdir(parents=True)
     for path, entry in case.files.items():
         (top / path).parent.mkdir(parents=True, exist_ok=True)
-        (top / path).write_bytes(entry.content)
-        (top / path).chmod(entry.mode)
+        if stat.S_ISLNK(entry.mode):
+            (top / path).symlink_to(entry.content.decode())
+        else:
+            (top / path).write_bytes(entry.content)
+            (top / path).chmod(entry.mode)
     arguments = ["--files", str(top)]
     for name, value in case.info.items():
         value = " ".join(value) if isinstance(value, list) else value

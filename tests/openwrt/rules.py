@@ -15,7 +15,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
-from scratch import ROOT, Scratch, packer
+from scratch import ROOT, Scratch, need, packer
 
 SPDX = {"MIT", "Apache-2.0"}
 PROGRAM_FOLDERS = ("bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/libexec/")
@@ -107,7 +107,9 @@ class Makefile(unittest.TestCase):
         self.assertEqual(lines, ["include $(TOPDIR)/rules.mk", "include $(INCLUDE_DIR)/package.mk",
                                  "include ../../lang/rust/rust-package.mk",
                                  "$(eval $(call RustBinPackage,hbb))",
+                                 "$(eval $(call RustBinPackage,hbb-full))",
                                  "$(eval $(call BuildPackage,hbb))",
+                                 "$(eval $(call BuildPackage,hbb-full))",
                                  "$(eval $(call BuildPackage,hbb-compat))"])
         at = MAKEFILE.index(lines[1])
         self.assertNotRegex(MAKEFILE[at:], r"(?m)^PKG_\w+:=", "set before package.mk reads it")
@@ -124,33 +126,64 @@ class Makefile(unittest.TestCase):
             self.assertNotIn("\r", text)
             self.assertIsNone(re.search(r"[ \t]$", text, re.M))
             self.assertIn("SPDX-License-Identifier", text)
-        for part, start in [("hbb", r"  [A-Z]+:="), ("hbb/description", r"  \S"),
-                            ("hbb/install", r"\t\$\("), ("hbb/conffiles", r"/\S+$")]:
+        parts = [("hbb/install", r"\t\$\("), ("hbb-compat/install", r"\t\$\("),
+                 ("hbb/conffiles", r"/\S+$")]
+        for name in packer().PACKAGES:
+            parts += [(name, r"  [A-Z_]+:="), (f"{name}/description", r"  \S")]
+        for part, start in parts:
             for line in block(part).splitlines():
                 self.assertRegex(line, f"^{start}", part)
         for part in ["hbb/postinst", "hbb/prerm"]:
             self.assertTrue(block(part).startswith("#!/bin/sh\n"), part)
 
     def test_metadata_and_conffiles(self):
-        fields = dict(re.findall(r"^  (\w+):=(.*)$", block("hbb"), re.M))
-        self.assertEqual(fields["SECTION"], "net")
-        self.assertEqual(fields["CATEGORY"], "Network")
-        self.assertEqual(fields["URL"], CRATE["repository"])
-        self.assertTrue(fields["DEPENDS"].startswith("$(RUST_ARCH_DEPENDS)"))
-        self.assertLessEqual(len(fields["TITLE"]), 60)
+        for name in packer().PACKAGES:
+            fields = self.fields(name)
+            self.assertEqual(fields["SECTION"], "net")
+            self.assertEqual(fields["CATEGORY"], "Network")
+            self.assertEqual(fields["URL"], CRATE["repository"])
+            self.assertLessEqual(len(fields["TITLE"]), 60)
+            # What is compiled names the machines that Rust has; the rest fits all.
+            self.assertEqual(fields["DEPENDS"].startswith("$(RUST_ARCH_DEPENDS)"),
+                             fields.get("PKGARCH") != "all")
         config = re.findall(r"\$\(INSTALL_CONF\) \S+ \$\(1\)(\S+)", block("hbb/install"))
         self.assertEqual(block("hbb/conffiles").split(), config)
 
 
+    def fields(self, name):
+        return dict(re.findall(r"^  (\w+):=(.*)$", block(name), re.M))
+
+    def test_of_two_variants_one_is_the_default_and_the_other_stands_for_it(self):
+        hbb, full, compat = (self.fields(name) for name in packer().PACKAGES)
+        self.assertEqual((hbb["VARIANT"], hbb["DEFAULT_VARIANT"]), ("router", "1"))
+        self.assertEqual((full["VARIANT"], full["PROVIDES"]), ("full", "hbb"))
+        self.assertFalse({"DEFAULT_VARIANT", "CONFLICTS"} & set(full))
+        self.assertEqual((compat["DEPENDS"], compat["PKGARCH"]), ("+hbb", "all"))
+        # Both are the same files, and the router's is built without features.
+        for part in ["conffiles", "install", "postinst", "prerm"]:
+            self.assertIn(f"\nPackage/hbb-full/{part} = $(Package/hbb/{part})\n", MAKEFILE)
+        self.assertEqual(self.cargo(BUILD_VARIANT="router"), "--no-default-features")
+        self.assertEqual(self.cargo(BUILD_VARIANT="full"), "")
+
+    def cargo(self, **variables):
+        """What make hands to cargo beside what the feed's rules do."""
+        (line,) = re.findall(r"^Build/Compile=.*$", MAKEFILE, re.M)
+        text = f"Build/Compile/Cargo=$(2)\n{line}\nall: ; @echo '$(Build/Compile)'\n"
+        words = [f"{name}={value}" for name, value in variables.items()]
+        return subprocess.check_output([need("make", "make"), "-sf", "-", *words], input=text,
+                                       text=True).strip()
+
+
 class Programs(unittest.TestCase):
     def test_every_program_tells_the_version(self):
-        root = Scratch(self).install(app=True)
+        root = Scratch(self).install(app=True, compat=True)
         made = packer()
-        recipes = [made.Recipe(MAKEFILE), *made.others()]
+        recipes = [*(made.Recipe(MAKEFILE, name) for name in made.PACKAGES), *made.applications()]
         files = [recipe.files(Path(os.environ["HBB_BIN"])) for recipe in recipes]
         programs = [path for one in files for path, entry in one.items()
                     if path.startswith(PROGRAM_FOLDERS) and entry.mode & 0o111]
-        self.assertLessEqual({"usr/bin/hbb", "usr/libexec/rpcd/hbb"}, set(programs))
+        self.assertLessEqual({"usr/bin/hbb", "usr/bin/hbbs", "usr/bin/rustdesk-utils"},
+                             set(programs))
         for path in programs:
             said = (root.execute([f"/{path}", flag], "") for flag in VERSION_FLAGS)
             self.assertTrue(any(CRATE["version"] in ended.stdout + ended.stderr for ended in said),

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FILES = ROOT / "openwrt/files"
 EPOCH = "1700000000"
+PLUGIN = "usr/share/rpcd/ucode/hbb.uc"
 PROGRAM = b"\x7fELF stands for hbb" * 100
 
 
@@ -47,12 +49,13 @@ def packer():
     return module
 
 
-def run_packer(dist, program, *architectures, **environment):
-    """openwrt/package with the same program for all triples."""
+def run_packer(dist, program, *architectures, full=None, **environment):
+    """openwrt/package with the same program for all triples, and one for those of hbb-full."""
     for triple in [*packer().TRIPLES.values(), *packer().MORE_TRIPLES.values()]:
-        folder = Path(dist) / triple
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "hbb").write_bytes(program)
+        for folder, content in [(Path(dist) / triple, program), (Path(dist) / "full" / triple, full)]:
+            if content:
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / "hbb").write_bytes(content)
     env = os.environ | {"HBB_DIST": dist, "SOURCE_DATE_EPOCH": EPOCH} | environment
     return subprocess.run([ROOT / "openwrt/package", *architectures], env=env, text=True,
                           capture_output=True, check=False)
@@ -126,18 +129,25 @@ class Scratch:
                      "stubs/chown", "etc/init.d/firewall"]:
             (self.path / path).chmod(0o755)
 
-    def install(self, app=False):
-        """Our files where the packages have them, those of the LuCI app too if it is wanted."""
+    def install(self, app=False, compat=False):
+        """Our files where the packages have them, those of the LuCI app and of hbb-compat too if
+        they are wanted."""
         made = packer()
-        files = made.Recipe(made.MAKEFILE.read_text()).files(Path(HBB))
+        names = ["hbb", "hbb-compat"] if compat else ["hbb"]
+        files = {}
+        for name in names:
+            files |= made.Recipe(made.MAKEFILE.read_text(), name).files(Path(HBB))
         if app:
-            for one in made.others():
+            for one in made.applications():
                 files |= one.files(None)
         for path, entry in files.items():
             target = self.path / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(entry.content)
-            target.chmod(entry.mode)
+            if stat.S_ISLNK(entry.mode):
+                target.symlink_to(entry.content.decode())
+            else:
+                target.write_bytes(entry.content)
+                target.chmod(entry.mode)
         self._program(HBB, "usr/bin/hbb")
         return self
 
@@ -161,11 +171,12 @@ class Scratch:
         return subprocess.run(command, env=env, input=said, capture_output=True, text=True,
                               timeout=60, check=False)
 
-    def call_plugin(self, method, arguments):
-        """What rpcd would be answered."""
-        plugin = ["/usr/libexec/rpcd/hbb", "call", method]
-        ended = self.execute(plugin, arguments)
-        assert (ended.returncode, ended.stderr) == (0, ""), (method, ended)
+    def call_plugin(self, *words, said=""):
+        """What rpcd answers of our plugin, or of a method of it; arguments are said as JSON."""
+        command = [need("node", "nodejs"), HERE / "stubs/rpcd.js", self.path, PLUGIN, *words]
+        ended = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60,
+                               check=False)
+        assert (ended.returncode, ended.stderr) == (0, ""), (words, ended)
         return ended.stdout
 
     def calls(self, program):

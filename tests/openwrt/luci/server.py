@@ -226,7 +226,7 @@ class Router:
 
     def plugin(self, method, args):
         self.asked[method] += 1
-        return json.loads(self.root.call_plugin(method, json.dumps(args, ensure_ascii=False)))
+        return json.loads(self.root.call_plugin(method, said=json.dumps(args)))
 
 
 class Http(http.server.BaseHTTPRequestHandler):
