@@ -263,7 +263,7 @@ fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
 /// Commands of the feature `accounts`, for which LuCI's pages have no room yet.
 const NOT_OF_RPCD: [&str; 5] = ["pending", "approve", "invite", "log", "user"];
 /// What OpenWrt's rpcd answers beside the commands of ctl.
-const OF_RPCD: [&str; 2] = ["export", "zones"];
+const OF_RPCD: [&str; 3] = ["export", "zones", "wake"];
 
 #[test]
 fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {

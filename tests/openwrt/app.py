@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 from packages import BUILDROOT, EPOCH, MADE, Adb, contents, installed, members
@@ -257,6 +258,34 @@ class Plugin(unittest.TestCase):
         self.assertEqual(self.call("peers")["peers"], [])
         self.assertFalse((self.root.path / "tmp/owned").exists())
 
+    def test_a_device_of_the_lan_that_is_away_is_woken(self):
+        server = Server(self, HBB, self.root)
+        server.register("111111111").close()
+        here = server.register("222222222")
+        away = self.eventually_away("111111111")
+        self.assertNotIn("wake", away, "nothing is there that wakes")
+        self.root.write("usr/bin/etherwake", '#!/bin/sh\necho "$*" >>/tmp/woken\n')
+        (self.root.path / "usr/bin/etherwake").chmod(0o755)
+        self.root.write("proc/net/arp", "IP address HW type Flags HW address Mask Device\n"
+                        "127.0.0.1  0x1  0x0  00:00:00:00:00:00  *  br-lan\n")
+        self.assertNotIn("wake", self.eventually_away("111111111"), "no neighbour")
+        self.root.write("tmp/dhcp.leases", "1700000000 02:00:5e:10:00:07 127.0.0.1 desk 01:02\n")
+        peers = {peer["id"]: peer.get("wake") for peer in self.call("peers")["peers"]}
+        self.assertEqual(peers, {"111111111": True, "222222222": None})
+        self.assertEqual(self.call("wake", address=away["address"]), {"done": "02:00:5e:10:00:07"})
+        self.assertEqual(self.root.read("tmp/woken"), "-b -i br-lan 02:00:5e:10:00:07\n")
+        for bad in ["", "192.0.2.1:5", "-x", "desk", "`id`"]:
+            self.assertEqual("error" in self.call("wake", address=bad), bad != "desk", bad)
+        here.close()
+
+    def eventually_away(self, name):
+        for _ in range(100):
+            (found,) = self.call("peers", part=name)["peers"]
+            if not found["online"]:
+                return found
+            time.sleep(0.1)
+        raise AssertionError("it is still here")
+
     def test_a_server_that_does_not_run_is_told(self):
         self.root.run("uci set hbb.server.enabled=0; uci commit hbb")
         self.root.write("var/etc/hbb.refused", 'refused: "a"\nand b\n')
@@ -308,7 +337,7 @@ class Plugin(unittest.TestCase):
         group, settings = json.loads(ACL.read_text()).values()
         read, write = group["read"]["ubus"]["hbb"], group["write"]["ubus"]["hbb"]
         self.assertEqual(sorted(read + write), sorted(self.methods()))
-        changes = ["disconnect", "forget", "ban", "unban", "set_limit", "reload"]
+        changes = ["disconnect", "forget", "ban", "unban", "set_limit", "reload", "wake"]
         self.assertEqual(write, changes)
         self.assertEqual(settings["read"], {"uci": ["hbb"]})
         self.assertEqual(settings["write"], {"uci": ["hbb"]})

@@ -265,6 +265,19 @@ class Views(unittest.TestCase):
         return (f"[...document.querySelectorAll('{table} tr')].find(r => "
                 f"r.innerText.includes({text!r}))")
 
+    def test_a_device_that_is_away_is_woken(self):
+        self.hbb.register("111111111").close()
+        self.write_waker()
+        self.until(lambda: not self.hbb.ctl("peers")["peers"][0]["online"])
+        self.open("peers")
+        self.press("Wake", "111111111")
+        self.until(lambda: "02:00:5e:10:00:07" in self.root.read("tmp/woken"))
+
+    def write_waker(self):
+        self.root.write("usr/bin/etherwake", '#!/bin/sh\necho "$*" >>/tmp/woken\n')
+        (self.root.path / "usr/bin/etherwake").chmod(0o755)
+        self.root.write("tmp/dhcp.leases", "1700000000 02:00:5e:10:00:07 127.0.0.1 desk 01:02\n")
+
     def test_devices_are_sorted_and_told_how_long_ago(self):
         kept = self.hbb.register("555555555")
         for name in ["30", "4000000001", "1234567"]:
@@ -367,7 +380,8 @@ class Views(unittest.TestCase):
         self.browser.run("document.querySelector('[id=\"cbid.hbb.server.mdns\"] "
                          "input[type=checkbox]').click()")
         self.press("Save")
-        self.until(lambda: "rd.example.org" in str(self.router.uci.calls))
+        self.until(lambda: all(word in str(self.router.uci.calls)
+                               for word in ["rd.example.org", "4001"]))
         said = {name: args for name, args in self.router.uci.calls if
                 args.get("section") == "server"}
         self.assertLessEqual({"public": "rd.example.org", "port": "4000", "mdns": "0"}.items(),

@@ -82,13 +82,14 @@ return view.extend({
 		const texts = this.texts(peer), id = peer.id, bans = this.found[1].bans;
 		const banned = bans.find((what) => what == id || what == 'id=' + id);
 		const cells = COLUMNS.map((column) => texts[column[0]]), kept = this.rows[id];
-		const made = JSON.stringify([ cells, peer.online, banned ]);
+		const made = JSON.stringify([ cells, peer.online, banned, peer.wake ]);
 		if (kept && kept.made == made)
 			return kept.node;
 		const nodes = cells.map((text, at) => at ? [ text || '' ] : [
 			hbb.dot(peer.online ? '#2a2' : '#999'), ' ', E('strong', {}, [ E('bdi', {}, [ id ]) ]),
 			banned ? E('em', { style: 'color:#d33' }, [ ' ', _('banned') ]) : '' ]);
-		nodes.push([ hbb.button(_('Forget'), 'remove', () => this.forget(id)), ' ', banned
+		nodes.push([ peer.wake ? hbb.button(_('Wake'), 'apply',
+			() => this.act('wake', { address: peer.address })) : '', ' ', hbb.button(_('Forget'), 'remove', () => this.forget(id)), ' ', banned
 			? hbb.button(_('Lift ban'), 'positive', () => this.act('unban', { what: banned }))
 			: hbb.button(_('Ban'), 'negative', () => this.ban(id)) ]);
 		this.rows[id] = { made: made, node: hbb.row(titles, nodes) };

@@ -11,6 +11,7 @@ const ubus = require('ubus').connect();
 
 const HBB = '/usr/bin/hbb';
 const FLAGS = '/var/etc/hbb/flags';
+const WAKER = '/usr/bin/etherwake';
 const STOPPED = { error: 'hbb is not running' };
 
 // 'answer' makes the reply of what the program said.
@@ -77,6 +78,29 @@ function status(request) {
 	});
 }
 
+// Addresses of network cards by those of their devices: of neighbours, and of those with a lease.
+function cards() {
+	const found = {};
+	map(split((fs.readfile('/tmp/dhcp.leases') ?? '') + (fs.readfile('/proc/net/arp') ?? ''), '\n'),
+		(line) => {
+			const card = match(line, /([0-9a-f][0-9a-f]:)+[0-9a-f][0-9a-f]/);
+			if (card && card[0] != '00:00:00:00:00:00')
+				map(split(line, ' '), (word) => { found[word] = card[0]; });
+		});
+	return found;
+}
+
+function card_of(all, address) {
+	return all[split(address ?? '', ':')[0]];
+}
+
+function wake(request) {
+	const card = card_of(cards(), request.args.address);
+	return card ? run(request, WAKER, [ '-b', '-i', uci.cursor().get('network', 'lan', 'device') ??
+		'br-lan', card ], (text, ended) => ended.code ? refused('wake') : { done: card })
+		: refused('address');
+}
+
 function peers(request) {
 	const words = [ 'peers' ];
 	map([ 'after', 'count', 'part' ], (name) => {
@@ -84,7 +108,15 @@ function peers(request) {
 		if (value != null && value != '')
 			push(words, name + '=' + value);
 	});
-	return length(filter(words, fits)) == length(words) ? ctl(request, words) : refused('part');
+	return length(filter(words, fits)) < length(words) ? refused('part')
+		: ctl(request, words, (said) => {
+			const all = fs.access(WAKER) ? cards() : {};
+			map(said?.peers ?? [], (peer) => {
+				if (!peer.online && card_of(all, peer.address))
+					peer.wake = true;
+			});
+			return said ?? STOPPED;
+		});
 }
 
 function export_for_clients(request) {
@@ -139,6 +171,7 @@ return { hbb: {
 	reload: plain('reload'),
 	zones: { call: zones },
 	export: { args: { format: '', host: '' }, call: export_for_clients },
+	wake: { args: { address: '' }, call: wake },
 	ban: about('ban'),
 	unban: about('unban'),
 	disconnect: {
