@@ -423,6 +423,19 @@ class Init(unittest.TestCase):
         ours = "|".join(re.findall(r"^FIXED_NAMES=(?:'|\"\$FIXED_NAMES\|)(.*)['\"]$", script, re.M))
         self.assertEqual(sorted(ours.split("|")), sorted(re.findall(r'"--([a-z-]+)"', named)))
 
+    def test_what_the_full_program_has_more_is_set_in_a_section_of_its_own(self):
+        self.act("start")
+        self.assertNotIn("--accounts", self.root.read("var/etc/hbb/flags"))
+        self.root.write("etc/config/hbb", "config server 'server'\n\nconfig accounts 'accounts'\n"
+                        "\toption accounts '1'\n\toption api '21114'\n\toption must_login '0'\n"
+                        "\toption max_users '9'\n")
+        self.act("reload")
+        flags = self.root.read("var/etc/hbb/flags").splitlines()
+        self.assertLessEqual({"--accounts", "--api=21114", "--max-users=9"}, set(flags))
+        self.assertNotIn("--must-login", flags)
+        fixed = self.root.read("var/etc/hbb/fixed").splitlines()
+        self.assertLessEqual({"--accounts", "--api=21114"}, set(fixed))
+
     def test_reload_after_another_port_lets_procd_restart_it(self):
         pid = self.running()
         before = self.root.read(FIXED)
