@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,15 @@ impl Drop for Running {
     }
 }
 
+/// What the console at a port says.
+fn typed(port: u16, line: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
 fn is_open(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
@@ -150,12 +160,15 @@ fn flags_come_before_the_file_that_before_dot_env_and_that_before_the_environmen
         .unwrap();
     fs::write(folder.0.join("hbbs.ini"), format!("; port = 9\nPORT = {port}\nkey=ini\n")).unwrap();
     let args = ["--config=hbbs.ini", "-kflag"];
-    let environment = [("PORT", "7"), ("TEST_HBBS", "no"), ("RUST_LOG", "debug")];
+    let environment =
+        [("PORT", "7"), ("TEST_HBBS", "no"), ("RUST_LOG", "debug"), ("always_use_relay", "Y")];
     let hbbs = folder.serve("hbbs", &args, &environment);
     assert!(is_open(port), "of the file, not of the environment");
     let said = hbbs.said();
     assert!(said.contains("hbbs: variable test-hbbs: it never tests itself"), "{said}");
     assert!(said.contains(" flag"), "the key of the flag: {said}");
+    assert_eq!(typed(port - 1, "aur"), "ALWAYS_USE_RELAY: true\n", "by a name in small letters");
+    assert_eq!(typed(port - 1, "rs"), "from.env\n");
 }
 
 #[test]

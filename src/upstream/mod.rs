@@ -96,7 +96,7 @@ impl Program {
             flags.set(flag, value);
         }
         for setting in sources.settings() {
-            apply(&mut flags, &setting, note);
+            apply(&mut flags, setting, note);
         }
         if flags.given("--mask").is_some() && flags.given("--local-ip").is_none() {
             flags.0.retain(|(name, _)| *name != "--mask");

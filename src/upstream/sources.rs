@@ -44,8 +44,8 @@ impl Sources {
             Err(error) => return Err(format!("Cannot read {DOT_ENV}: {error}")),
         }
         for word in WORDS.iter().filter(|word| word.has_value && word.is_of(program)) {
-            let upper = word.name.to_ascii_uppercase();
-            let names = [upper.replace('-', "_"), upper, word.name.into()];
+            let (upper, lower) = (word.name.to_ascii_uppercase(), word.name.replace('-', "_"));
+            let names = [word.variable(), upper, lower, word.name.into()];
             if let Some(value) = names.iter().find_map(|name| variable(name)) {
                 sources.add(word, value, "variable");
             }
@@ -65,10 +65,11 @@ impl Sources {
     }
 
     /// What was said, in the order in which it is obeyed.
-    pub(super) fn settings(mut self) -> impl Iterator<Item = Setting> {
-        self.said
-            .sort_by_key(|setting| WORDS.iter().position(|word| core::ptr::eq(word, setting.word)));
-        self.said.into_iter()
+    pub(super) fn settings(&self) -> impl Iterator<Item = &Setting> {
+        let said = |word: &'static Word| {
+            self.said.iter().filter(move |setting| core::ptr::eq(setting.word, word))
+        };
+        WORDS.iter().flat_map(said)
     }
 
     fn add(&mut self, word: &'static Word, value: String, place: &'static str) {
