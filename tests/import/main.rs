@@ -127,6 +127,13 @@ fn fifty_thousand_devices_arrive() {
     assert!(succeeded(&told).contains("50000 new devices, 0 known here"));
     assert!(succeeded(&told).contains("--max-peers of at least 50000"));
     assert!(folder.peers() == expected);
+    // Again, from lines and where all are known already, in 20 MB of memory.
+    fs::write(folder.at("lines"), folder.peers()).unwrap();
+    let mut bounded = Command::new("sh");
+    bounded.args(["-c", "ulimit -d 20480; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_hbb")]);
+    let words = ["import", "--merge", "replace", "--data"];
+    let output = bounded.args(words).arg(&folder.0).arg(folder.at("lines")).output().unwrap();
+    assert!(succeeded(&output).contains("50000 known here already"), "{output:?}");
 }
 
 #[test]

@@ -5,9 +5,8 @@
 mod found;
 mod json;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use found::{Found, LeftOut};
@@ -19,7 +18,7 @@ use crate::file::{draft_of, open_file, sync_folder};
 use crate::sqlite::{self, Bytes, Database, Value};
 use crate::store as stores;
 use hbb_core::base::limits::{BATCH_MAX, Limits, PEERS_CEILING};
-use hbb_core::base::peer::{Change, PeerId, Record};
+use hbb_core::base::peer::{Change, Record};
 
 /// Longest text: a full table's rows have some 300 bytes each.
 const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -34,7 +33,8 @@ const COLUMNS: [&str; 5] = ["id", "uuid", "pk", "created_at", "info"];
 /// What a file holds for us.
 #[derive(Default)]
 struct Read {
-    records: BTreeMap<PeerId, Record>,
+    /// By id once all is read, each once.
+    records: Vec<Record>,
     left_out: LeftOut,
     is_cut_short: bool,
     is_database: bool,
@@ -44,11 +44,7 @@ impl Read {
     /// Takes what was found of one device; fails when there are more than a server ever has.
     fn take(&mut self, found: Result<Record, found::Lack>) -> Result<(), Exit> {
         match found {
-            Ok(record) => {
-                if self.records.insert(record.id.clone(), record).is_some() {
-                    self.left_out.twice += 1;
-                }
-            }
+            Ok(record) => self.records.push(record),
             Err(lack) => self.left_out.count(lack),
         }
         if self.records.len() > PEERS_CEILING {
@@ -61,6 +57,22 @@ impl Read {
     }
 }
 
+impl Read {
+    /// Puts them in order; of several of one id the last counts.
+    fn order(&mut self) {
+        self.records.sort_by(|one, other| one.id.cmp(&other.id));
+        let before = self.records.len();
+        self.records.dedup_by(|later, kept| {
+            let is_same = later.id == kept.id;
+            if is_same {
+                core::mem::swap(later, kept);
+            }
+            is_same
+        });
+        self.left_out.twice = before - self.records.len();
+    }
+}
+
 /// `hbb import`.
 pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let replace = match flags.merge.as_deref() {
@@ -70,30 +82,15 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
             return Err(Exit::flags(format!("--merge '{other}': must be keep or replace")));
         }
     };
-    let read = read(flags.file.as_deref())?;
+    let mut read = read(flags.file.as_deref())?;
+    read.order();
     let path = Path::new(flags.data.as_deref().unwrap_or(".")).join(STORE_FILE);
-    let mut here = Here::open(&path)?;
-    let before = here.records.len();
-    let (mut new, mut same, mut other) = (0_usize, 0_usize, 0_usize);
+    let merge = Merge { here: open(&path)?, found: read.records, replace };
+    let counts = merge.counts().map_err(|error| store::exit(&path, error))?;
+    let Counts { before, new, same, other } = counts;
     let (left_out, is_cut_short) = (read.left_out, read.is_cut_short);
     let marker = (read.is_database && !flags.dry_run).then(|| path.with_file_name(IMPORTED_FILE));
-    for (id, record) in read.records {
-        match here.records.get(&id) {
-            None => new += 1,
-            Some(own) if own.device == record.device && own.key == record.key => {
-                same += 1;
-                continue;
-            }
-            Some(_) => {
-                other += 1;
-                if !replace {
-                    continue;
-                }
-            }
-        }
-        here.records.insert(id, record);
-    }
-    let (all, file) = (here.records.len(), flags.file.as_deref().unwrap_or("stdin"));
+    let (all, file) = (before + new, flags.file.as_deref().unwrap_or("stdin"));
     let fate = if replace { "replaced" } else { "kept as they are here; --merge replace" };
     let mut text = format!(
         "From {file}: {new} new devices, {same} known here already, {other} known here as other \
@@ -110,7 +107,7 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     if flags.dry_run {
         return print(&(text + "Nothing was written: this was a dry run.\n"));
     }
-    here.replace(&path)?;
+    merge.replace_store(&path)?;
     note_import(marker.as_deref());
     text += &format!("{} has {all} devices now, {before} before.", path.display());
     if all > Limits::default().peers {
@@ -124,28 +121,85 @@ fn note_import(marker: Option<&Path>) {
     drop(marker.map(File::create_new));
 }
 
-/// The store that is there, held so that no server starts meanwhile, and what is in it.
-struct Here {
-    store: Option<Box<dyn stores::Store>>,
-    records: BTreeMap<PeerId, Record>,
+/// The store that is there, held so that no server starts meanwhile; None if there is none.
+fn open(path: &Path) -> Result<Option<Box<dyn stores::Store>>, Exit> {
+    if matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    store::open(path).map(Some).map_err(|error| store::exit(path, error))
 }
 
-impl Here {
-    fn open(path: &Path) -> Result<Self, Exit> {
-        let mut here = Self { store: None, records: BTreeMap::new() };
-        if matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound) {
-            return Ok(here);
-        }
-        let unusable = |error| store::exit(path, error);
-        let mut opened = store::open(path).map_err(unusable)?;
-        let mut keep = |record: Record| drop(here.records.insert(record.id.clone(), record));
-        opened.load(&mut keep).map_err(unusable)?;
-        here.store = Some(opened);
-        Ok(here)
+/// How a device of the file, or of the store, stands to the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is in the store alone.
+    Kept,
+    New,
+    Same,
+    Other,
+}
+
+#[derive(Default)]
+struct Counts {
+    before: usize,
+    new: usize,
+    same: usize,
+    other: usize,
+}
+
+/// What was found and what is there, which is read as needed: a router has no room for both.
+struct Merge {
+    here: Option<Box<dyn stores::Store>>,
+    found: Vec<Record>,
+    replace: bool,
+}
+
+impl Merge {
+    fn counts(&self) -> Result<Counts, stores::Error> {
+        let mut counts = Counts::default();
+        self.each(&mut |standing, _| {
+            counts.before += usize::from(standing != Standing::New);
+            match standing {
+                Standing::Kept => {}
+                Standing::New => counts.new += 1,
+                Standing::Same => counts.same += 1,
+                Standing::Other => counts.other += 1,
+            }
+            Ok(())
+        })?;
+        Ok(counts)
+    }
+
+    /// Gives all there will be, in the order of ids, which the store has too.
+    fn each(
+        &self,
+        each: &mut dyn FnMut(Standing, &Record) -> Result<(), stores::Error>,
+    ) -> Result<(), stores::Error> {
+        let (mut found, mut given) = (self.found.iter().peekable(), Ok(()));
+        let reader = self.here.as_ref().and_then(|store| store.reader());
+        let mut own = |own: Record| {
+            while given.is_ok()
+                && let Some(new) = found.next_if(|found| found.id < own.id)
+            {
+                given = each(Standing::New, new);
+            }
+            let (standing, kept) = match found.next_if(|found| found.id == own.id) {
+                None => (Standing::Kept, &own),
+                Some(it) if it.device == own.device && it.key == own.key => (Standing::Same, &own),
+                Some(it) => (Standing::Other, if self.replace { it } else { &own }),
+            };
+            if given.is_ok() {
+                given = each(standing, kept);
+            }
+            given.is_ok()
+        };
+        reader.map_or(Ok(()), |reader| reader.read(&mut own))?;
+        given?;
+        found.try_for_each(|new| each(Standing::New, new))
     }
 
     /// Writes all to a new file and puts it in the place of the old one, which gets another name.
-    fn replace(self, path: &Path) -> Result<(), Exit> {
+    fn replace_store(mut self, path: &Path) -> Result<(), Exit> {
         let draft = draft_of(path);
         let _ = fs::remove_file(&draft);
         let written = self.write(&draft).and_then(|()| {
@@ -162,11 +216,20 @@ impl Here {
         })
     }
 
-    fn write(mut self, draft: &Path) -> Result<(), stores::Error> {
+    fn write(&mut self, draft: &Path) -> Result<(), stores::Error> {
         let mut made = stores::open(draft)?;
-        let puts: Vec<_> = self.records.into_values().map(Change::Put).collect();
-        puts.chunks(BATCH_MAX).try_for_each(|batch| made.commit(batch))?;
-        let whereabouts = self.store.as_mut().map(|store| store.whereabouts());
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        self.each(&mut |_, record| {
+            batch.push(Change::Put(record.clone()));
+            if batch.len() < BATCH_MAX {
+                return Ok(());
+            }
+            let written = made.commit(&batch);
+            batch.clear();
+            written
+        })?;
+        made.commit(&batch)?;
+        let whereabouts = self.here.as_mut().map(|store| store.whereabouts());
         made.finish(&[], &whereabouts.transpose()?.unwrap_or_default())
     }
 }
@@ -270,33 +333,38 @@ fn progress(devices: usize, pages: u32, of: u32) {
     }
 }
 
-/// JSON or lines, told apart by how they begin.
+/// JSON or lines, told apart by how they begin. Lines are not held: a full table's are 18 MB.
 fn text(from: &mut dyn io::Read) -> Result<Read, Exit> {
-    let mut text = String::new();
     let failed = |why: &str| {
         Exit::flags(format!(
             "Cannot read this: {why}. Give db_v2.sqlite3, JSON of its table, or lines of 'hbb \
              export --peers'. Nothing was written."
         ))
     };
-    from.take(TEXT_BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(|error| failed(&error.to_string()))?;
-    let mut read = Read::default();
-    let start = text.trim_start_matches('\u{feff}').trim_start();
-    if start.starts_with('[') {
-        json::rows(start, &mut |found| read.take(found.record())).map_err(|why| match why {
-            json::Stop::At(byte) => failed(&format!("its JSON is wrong at byte {byte}")),
-            json::Stop::Exit(exit) => exit,
-        })?;
-        return Ok(read);
-    }
-    for (number, line) in (1..).zip(start.lines()) {
-        match stores::parse(line) {
-            Ok(None) => {}
-            Ok(Some(record)) => read.take(Ok(record))?,
-            Err(_) => return Err(failed(&format!("line {number} is not as it should be"))),
+    let unread = |error: io::Error| failed(&error.to_string());
+    let mut from = BufReader::new(from.take(TEXT_BYTES_MAX));
+    let (mut read, mut text, mut number) = (Read::default(), String::new(), 0_u32);
+    while from.read_line(&mut text).map_err(unread)? > 0 {
+        let line = text.trim_start_matches('\u{feff}').trim();
+        if number == 0 && line.starts_with('[') {
+            from.read_to_string(&mut text).map_err(unread)?;
+            let rows = text.trim_start_matches('\u{feff}').trim_start();
+            json::rows(rows, &mut |found| read.take(found.record())).map_err(|why| match why {
+                json::Stop::At(byte) => failed(&format!("its JSON is wrong at byte {byte}")),
+                json::Stop::Exit(exit) => exit,
+            })?;
+        } else if number > 0 || !line.is_empty() {
+            number += 1;
+            match stores::parse(line) {
+                Ok(None) => {}
+                Ok(Some(record)) => read.take(Ok(record))?,
+                Err(_) => return Err(failed(&format!("line {number} is not as it should be"))),
+            }
         }
+        text.clear();
     }
-    Ok(read)
+    match from.get_ref().limit() {
+        0 => Err(failed("it is far too long")),
+        _ => Ok(read),
+    }
 }
