@@ -123,7 +123,7 @@ _hbb() {
             esac
             ;;
         hbb_serve)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --accounts --api --must-login --max-users --password-memory --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --accounts --api --web --must-login --max-users --password-memory --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -194,6 +194,10 @@ _hbb() {
                     return 0
                     ;;
                 --api)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --web)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -338,7 +342,7 @@ _hbb() {
             esac
             ;;
         hbb_check)
-            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --accounts --api --must-login --max-users --password-memory --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
+            opts="--help --data --flags --control --user --bind --port --relay-port --single-port --no-api-port --console --trusted-proxies --proxy-header --proxy-protocol --relay-servers --key --key-file --mask --local-ip --always-use-relay --role --public --rules --private --accounts --api --web --must-login --max-users --password-memory --max-peers --max-connections --max-sessions --registrations-per-minute --new-peers-per-day --forget-after --writes-per-day --quiet-start --relay-threads --dscp --total-bandwidth --single-bandwidth --limit-speed --downgrade-threshold --downgrade-start-check --connection-log --log-level"
             case "${prev}" in
                 --data)
                     COMPREPLY=()
@@ -409,6 +413,10 @@ _hbb() {
                     return 0
                     ;;
                 --api)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --web)
                     COMPREPLY=()
                     return 0
                     ;;

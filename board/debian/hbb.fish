@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'max-users' 'merge' 'new-peers-per-day' 'password-memory' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'write' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'max-users' 'merge' 'new-peers-per-day' 'password-memory' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'web' 'write' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -82,6 +82,7 @@ complete -c hbb -n '__fish_hbb_using_command serve' -f -l rules -x -a '(__fish_c
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l private -d 'let no device register that \'hbb ctl approve\' did not let in'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l accounts -d 'serve what clients ask an API server for: users, logins, address books; see \'hbb ctl\''
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l api -r -d 'answer that by HTTP on [IP:]PORT too, such as 21114; if not given, sealed on --port alone'
+complete -c hbb -n '__fish_hbb_using_command serve' -f -l web -r -d 'a page for administrators on [IP:]PORT, such as 8114; without IP for private addresses alone'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l must-login -d 'let only users connect who are logged in; needs --accounts'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l max-users -r -d 'most users, 1 to 4096 (64)'
 complete -c hbb -n '__fish_hbb_using_command serve' -f -l password-memory -r -d 'memory that it takes to check a password, in MiB, 4 to 64 (7)'
@@ -146,6 +147,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l rules -x -a '(__fish_c
 complete -c hbb -n '__fish_hbb_using_command check' -f -l private -d 'let no device register that \'hbb ctl approve\' did not let in'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l accounts -d 'serve what clients ask an API server for: users, logins, address books; see \'hbb ctl\''
 complete -c hbb -n '__fish_hbb_using_command check' -f -l api -r -d 'answer that by HTTP on [IP:]PORT too, such as 21114; if not given, sealed on --port alone'
+complete -c hbb -n '__fish_hbb_using_command check' -f -l web -r -d 'a page for administrators on [IP:]PORT, such as 8114; without IP for private addresses alone'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l must-login -d 'let only users connect who are logged in; needs --accounts'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l max-users -r -d 'most users, 1 to 4096 (64)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l password-memory -r -d 'memory that it takes to check a password, in MiB, 4 to 64 (7)'

@@ -102,6 +102,7 @@ _hbb_serve() {
         '--private[let no device register that '\''hbb ctl approve'\'' did not let in]' \
         '--accounts[serve what clients ask an API server for\: users, logins, address books; see '\''hbb ctl'\'']' \
         '--api[answer that by HTTP on \[IP\:\]PORT too, such as 21114; if not given, sealed on --port alone]'': :' \
+        '--web[a page for administrators on \[IP\:\]PORT, such as 8114; without IP for private addresses alone]'': :' \
         '--must-login[let only users connect who are logged in; needs --accounts]' \
         '--max-users[most users, 1 to 4096 (64)]'': :' \
         '--password-memory[memory that it takes to check a password, in MiB, 4 to 64 (7)]'': :' \
@@ -190,6 +191,7 @@ _hbb_check() {
         '--private[let no device register that '\''hbb ctl approve'\'' did not let in]' \
         '--accounts[serve what clients ask an API server for\: users, logins, address books; see '\''hbb ctl'\'']' \
         '--api[answer that by HTTP on \[IP\:\]PORT too, such as 21114; if not given, sealed on --port alone]'': :' \
+        '--web[a page for administrators on \[IP\:\]PORT, such as 8114; without IP for private addresses alone]'': :' \
         '--must-login[let only users connect who are logged in; needs --accounts]' \
         '--max-users[most users, 1 to 4096 (64)]'': :' \
         '--password-memory[memory that it takes to check a password, in MiB, 4 to 64 (7)]'': :' \

@@ -116,6 +116,10 @@ pub struct ServeFlags {
     #[cfg(feature = "accounts")]
     #[argh(option)]
     pub api: Option<String>,
+    /// a page for administrators on [IP:]PORT, such as 8114; without IP for private addresses alone
+    #[cfg(feature = "web")]
+    #[argh(option)]
+    pub web: Option<String>,
     /// let only users connect who are logged in; needs --accounts
     #[cfg(feature = "accounts")]
     #[argh(switch)]

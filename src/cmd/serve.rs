@@ -83,6 +83,8 @@ fn serve(
         console,
         #[cfg(feature = "accounts")]
         api_ip: config.accounts.api_ip,
+        #[cfg(feature = "web")]
+        web_ip: config.accounts.web_ip,
     };
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();

@@ -283,6 +283,10 @@ impl Builder {
         if let Some((ip, port)) = self.value("--api", &flags.api, api, is) {
             (self.config.accounts.api_ip, self.config.ports.calls) = (ip, Some(port));
         }
+        #[cfg(feature = "web")]
+        if let Some((ip, port)) = self.value("--web", &flags.web, api, is) {
+            (self.config.accounts.web_ip, self.config.ports.web) = (ip, Some(port));
+        }
         if let Some(users) = self.number("--max-users", &flags.max_users, 1..=USERS_CEILING) {
             self.config.accounts.limits.users = users;
         }
@@ -297,7 +301,12 @@ impl Builder {
     #[cfg(feature = "accounts")]
     fn relate_accounts(&mut self) {
         let AccountSettings { on, must_login, .. } = self.config.accounts;
-        let needs = [("--api", self.config.ports.calls.is_some()), ("--must-login", must_login)];
+        let needs = [
+            ("--api", self.config.ports.calls.is_some()),
+            #[cfg(feature = "web")]
+            ("--web", self.config.ports.web.is_some()),
+            ("--must-login", must_login),
+        ];
         for (flag, _) in needs.into_iter().filter(|(_, is_set)| *is_set && !on) {
             self.problem(&[flag, ": add --accounts, or leave it out"].concat());
         }
@@ -309,10 +318,18 @@ impl Builder {
             // were told that there is none, they would not (C170).
             self.config.ports.api = false;
         }
-        let Some(port) = self.config.ports.calls else { return };
-        let others = Ports { calls: None, ..self.config.ports }.tcp(self.config.role);
-        if others.into_iter().any(|(_, other)| other == port) {
-            self.problem(&format!("--api {port}: must differ from all other ports of this server"));
+        let ports = self.config.ports;
+        let more = [
+            ("--api", ports.calls, Ports { calls: None, ..ports }),
+            #[cfg(feature = "web")]
+            ("--web", ports.web, Ports { web: None, ..ports }),
+        ];
+        for (flag, port, others) in more {
+            let Some(port) = port else { continue };
+            if others.tcp(self.config.role).into_iter().any(|(_, other)| other == port) {
+                let other = "must differ from all other ports of this server";
+                self.problem(&format!("{flag} {port}: {other}"));
+            }
         }
     }
 

@@ -75,6 +75,9 @@ pub struct AccountSettings {
     pub on: bool,
     /// The only address at which calls are answered by HTTP; None for where all else is.
     pub api_ip: Option<IpAddr>,
+    /// The only address at which operators find their page; None for where all else is.
+    #[cfg(feature = "web")]
+    pub web_ip: Option<IpAddr>,
     /// Whether only users who are logged in may connect.
     pub must_login: bool,
     /// How many, and how dear their passwords are.
@@ -189,6 +192,11 @@ impl Config {
             ("--role", self.role != new.role),
             #[cfg(feature = "accounts")]
             ("--accounts", self.accounts.on != new.accounts.on),
+            #[cfg(feature = "web")]
+            (
+                "--web",
+                self.ports.web != new.ports.web || self.accounts.web_ip != new.accounts.web_ip,
+            ),
             #[cfg(feature = "accounts")]
             (
                 "--api",

@@ -49,6 +49,9 @@ pub enum PortService {
     /// `--api`: calls of the HTTP API.
     #[cfg(feature = "accounts")]
     Api,
+    /// `--web`: the page for operators.
+    #[cfg(feature = "web")]
+    Web,
     /// P+2: the ID server for browsers.
     SignallingWs,
     /// P+1, or `--relay-port`: the relay.
@@ -73,6 +76,9 @@ pub struct Ports {
     /// Where calls of it are answered by HTTP, if anywhere.
     #[cfg(feature = "accounts")]
     pub calls: Option<u16>,
+    /// Where operators find their page, if anywhere.
+    #[cfg(feature = "web")]
+    pub web: Option<u16>,
 }
 
 impl PortService {
@@ -104,6 +110,8 @@ impl Ports {
             api: true,
             #[cfg(feature = "accounts")]
             calls: None,
+            #[cfg(feature = "web")]
+            web: None,
         }
     }
 
@@ -122,6 +130,8 @@ impl Ports {
         let mut ports = Vec::with_capacity(7);
         #[cfg(feature = "accounts")]
         ports.extend(self.calls.map(|port| (PortService::Api, port)));
+        #[cfg(feature = "web")]
+        ports.extend(self.web.map(|port| (PortService::Web, port)));
         if self.single {
             ports.push((PortService::Every, self.main));
             return ports;

@@ -36,6 +36,8 @@ use crate::net::report;
 use crate::net::signalling::calls;
 use crate::net::signalling::conversation::{self, Beginning, SignallingHandle};
 use crate::net::tasks::executor::Executor;
+#[cfg(feature = "web")]
+use crate::net::web::{self, WebHandle};
 
 /// How every HTTP request for a WebSocket begins. As the header of a frame it announces 129 MiB.
 const GET: &[u8] = b"GET ";
@@ -116,6 +118,9 @@ pub(crate) enum Entrance {
     /// `--api`: calls of the API (C165).
     #[cfg(feature = "accounts")]
     Api(SignallingHandle),
+    /// `--web`: the page for operators (C195).
+    #[cfg(feature = "web")]
+    Web(WebHandle),
     /// The only port: all of these but NAT tests' second port and the console.
     Single(SinglePort),
 }
@@ -136,6 +141,9 @@ enum Accepted {
     /// A request of HTTP.
     #[cfg(feature = "accounts")]
     Call(SignallingHandle),
+    /// A browser.
+    #[cfg(feature = "web")]
+    Web(WebHandle),
 }
 
 /// Serves a connection to its end, or until it must give way.
@@ -171,6 +179,11 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
             let reason = calls::serve(&mut connection, door, &rendezvous.inbox).await;
             entrance.refuse(connection.place.ip(), reason).await;
         }
+        #[cfg(feature = "web")]
+        Ok(Accepted::Web(page)) => {
+            let reason = web::serve(&mut connection, door, &page).await;
+            entrance.refuse(connection.place.ip(), reason).await;
+        }
         Err(reason) => entrance.refuse(connection.place.ip(), reason).await,
     }
 }
@@ -202,6 +215,8 @@ impl Entrance {
             }),
             #[cfg(feature = "accounts")]
             Self::Api(rendezvous) => Ok(Accepted::Call(rendezvous.clone())),
+            #[cfg(feature = "web")]
+            Self::Web(page) => Ok(Accepted::Web(page.clone())),
             Self::RelayWs(relay) => {
                 upgrade(connection, door).await?;
                 Ok(Accepted::Relay(relay.clone(), None))
@@ -258,6 +273,8 @@ impl Entrance {
             | Self::Single(SinglePort { rendezvous, .. }) => Some(rendezvous),
             #[cfg(feature = "accounts")]
             Self::Api(rendezvous) => Some(rendezvous),
+            #[cfg(feature = "web")]
+            Self::Web(page) => Some(&page.rendezvous),
             Self::Relay { .. } | Self::RelayWs(_) => None,
         }
     }
@@ -279,6 +296,8 @@ impl Entrance {
             Self::NoApi(_) => Web::Calls,
             #[cfg(feature = "accounts")]
             Self::Api(_) => Web::Calls,
+            #[cfg(feature = "web")]
+            Self::Web(_) => Web::Calls,
             Self::Signalling(_) | Self::NatTest { .. } | Self::Relay { .. } => Web::Nothing,
         };
         Door { gate, only_relay, web }

@@ -20,3 +20,5 @@ pub mod session;
 pub(crate) mod signalling;
 pub(crate) mod store;
 pub mod tasks;
+#[cfg(feature = "web")]
+mod web;

@@ -42,7 +42,7 @@ pub(crate) use orders::ConsoleOf;
 pub use orders::{OrderBook, Orders, orders};
 pub use owners::Owners;
 pub use reply::DONE;
-use reply::OperatorReply;
+use reply::{OperatorReply, To};
 pub use settings::SettingsOwner;
 
 #[cfg(feature = "accounts")]
@@ -152,6 +152,11 @@ fn work(
                 drop(control.settings.reload());
             }
             while let Some(typed) = orders.typed() {
+                #[cfg(feature = "web")]
+                if let ConsoleOf::Page = typed.of {
+                    let _ = typed.answer.try_send(for_page(&typed.line, &mut control));
+                    continue;
+                }
                 let said = console::carry_out(&typed, &mut control);
                 let _ = typed.answer.try_send(said);
             }
@@ -189,7 +194,7 @@ fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> 
         true => second_line(&mut stream, line.clone())?,
         false => String::new(),
     };
-    let mut reply = OperatorReply::new(stream, form);
+    let mut reply = OperatorReply::new(To::Socket(stream), form);
     #[cfg(feature = "accounts")]
     {
         reply.secret = secret;
@@ -198,6 +203,21 @@ fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> 
         Ok(()) => Ok(()),
         Err(said) => reply.refuse(&said),
     }
+}
+
+/// The same for the page of operators, which sends a command and perhaps a password, a line each.
+#[cfg(feature = "web")]
+fn for_page(lines: &str, control: &mut Controller) -> String {
+    let (line, secret) = lines.split_once('\n').unwrap_or((lines, ""));
+    let mut words = line.split_whitespace();
+    let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
+    let words: Vec<&str> = words.collect();
+    let mut reply = OperatorReply::new(To::Page(Vec::new()), form);
+    reply.secret = secret.trim_end_matches('\n').into();
+    if let Err(said) = answer(&words, control, &mut reply) {
+        let _ = reply.refuse(&said);
+    }
+    reply.into_text()
 }
 
 /// The line behind that of a command, as far as it is there.

@@ -36,6 +36,9 @@ pub(crate) enum ConsoleOf {
     Rendezvous,
     /// On the relay's port.
     Relay,
+    /// None: the page of operators, whose lines are those of `hbb ctl`.
+    #[cfg(feature = "web")]
+    Page,
 }
 
 /// A line typed into one.
@@ -71,6 +74,13 @@ impl Orders {
         }
         self.ring(LINE);
         told.recv().await.unwrap_or_default()
+    }
+
+    /// Has lines carried out as if `hbb ctl` had sent them; what is said to them, nothing if the
+    /// control thread is gone.
+    #[cfg(feature = "web")]
+    pub(crate) async fn command(&self, lines: String) -> String {
+        self.typed(ConsoleOf::Page, lines).await
     }
 
     fn ring(&self, what: u64) {

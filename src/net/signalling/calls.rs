@@ -54,8 +54,7 @@ pub(crate) async fn serve(
 ) -> DropReason {
     let served = async {
         let place = Rc::clone(&connection.place);
-        let received = within(HANDSHAKE_MS, Err(DropReason::Idle), receive(connection, door));
-        let (call, held) = match received.await? {
+        let (call, held) = match received(connection, door).await? {
             Ok(received) => received,
             Err(status) => {
                 let refused = response_head(status, Content::Nothing, 0);
@@ -76,6 +75,17 @@ pub(crate) async fn serve(
         Ok(()) => end_answered(&mut connection.link).await,
         Err(reason) => reason,
     }
+}
+
+/// The one request of a connection and the memory it takes, or the status that refuses it.
+///
+/// # Errors
+/// Why the connection must end.
+pub(crate) async fn received(
+    connection: &mut Connection,
+    door: Door<'_>,
+) -> Result<Result<(HttpCall, Held), u16>, DropReason> {
+    within(HANDSHAKE_MS, Err(DropReason::Idle), receive(connection, door)).await
 }
 
 /// Waits for a whole request, and gives it with the memory it takes; else the status that refuses

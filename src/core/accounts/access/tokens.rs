@@ -174,6 +174,8 @@ pub(in crate::accounts) fn hash(secret: &[u8]) -> TokenHash {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::string_slice)]
+
     use super::*;
 
     const NOW: u64 = 1_800_000_000;

@@ -80,3 +80,6 @@ impl Default for AccountLimits {
         Self { users: 64, password_kib: 7 * 1024, books: BookLimits::of(0) }
     }
 }
+
+/// Longest answer to a command that the page of operators is given.
+pub const PAGE_ANSWER_BYTES_MAX: usize = 256 * 1024;

@@ -1,6 +1,9 @@
 //! Calls of the HTTP API as values, and answers as bytes (RFC 9112). Pure over bytes; it must not
 //! know what a path means. Checks: C165, the tests below, tests/fuzz.
 
+#[cfg(feature = "web")]
+pub mod browser;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -75,6 +78,9 @@ pub struct HttpCall {
     pub token: Option<String>,
     /// What was sent along.
     pub body: Vec<u8>,
+    /// What a browser says of itself.
+    #[cfg(feature = "web")]
+    pub browser: browser::Browser,
 }
 
 impl HttpCall {
@@ -84,7 +90,14 @@ impl HttpCall {
             let (scheme, token) = value.trim().split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().into())
         });
-        Self { method: Method::parse(method), target: target.into(), token, body }
+        Self {
+            method: Method::parse(method),
+            target: target.into(),
+            token,
+            body,
+            #[cfg(feature = "web")]
+            browser: browser::Browser::default(),
+        }
     }
 }
 
@@ -130,8 +143,14 @@ pub fn head(buffer: &[u8]) -> Result<Option<Head>, Refusal> {
     let is_opening = matches!(opening(&request, consumed), Ok(_) | Err(Refusal::UpgradeLost));
     let headers = &*request.headers;
     let authorization = only(headers, "authorization");
+    #[cfg_attr(not(feature = "web"), expect(unused_mut))]
+    let mut call = HttpCall::new(method, target, authorization, Vec::new());
+    #[cfg(feature = "web")]
+    {
+        call.browser = browser::Browser::of(headers);
+    }
     Ok(Some(Head {
-        call: HttpCall::new(method, target, authorization, Vec::new()),
+        call,
         body_bytes: body_bytes(headers),
         forwarded: Forwarded::of(headers),
         is_opening,
@@ -191,6 +210,8 @@ const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         204 => "No Content",
+        #[cfg(feature = "web")]
+        303 => "See Other",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -204,6 +225,8 @@ const fn reason(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::string_slice)]
+
     use super::*;
 
     fn read(text: &str) -> Result<Option<Head>, Refusal> {

@@ -40,6 +40,8 @@ pub(in crate::net::control) fn carry_out(typed: &Typed, control: &mut Controller
     let said = match typed.of {
         ConsoleOf::Rendezvous => rendezvous(&typed.line, control),
         ConsoleOf::Relay => relay(&typed.line, control),
+        #[cfg(feature = "web")]
+        ConsoleOf::Page => None,
     };
     said.unwrap_or_default()
 }

@@ -1,8 +1,11 @@
 //! Puts the shell together: opens every socket first, then runs both owners, the accept loops
 //! and the signal handler on one executor until a signal says stop.
 
+mod ports;
+
+#[cfg(feature = "accounts")]
 use std::io;
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::rc::Rc;
@@ -10,6 +13,9 @@ use std::sync::Arc;
 
 use log::{info, warn};
 use smol::future;
+
+pub(crate) use ports::{Listening, ServeError};
+use ports::{Sockets, open};
 
 use crate::config::{PortService, Ports, Role};
 use crate::settings::{LiveSettings, RunningSettings};
@@ -33,7 +39,6 @@ use crate::net::clock::Clock;
 use crate::net::conn::gate::{Gate, GateRules};
 use crate::net::conn::pool::Pool;
 use crate::net::conn::secrecy::Offers;
-use crate::net::conn::socket;
 use crate::net::conn::udp::Datagrams;
 use crate::net::control::{
     self, Controller, Holders, OrderBook, Orders, Owners, SettingsOwner, orders,
@@ -48,7 +53,6 @@ use crate::net::process::supervisor::Supervisor;
 use crate::net::reactor::Source;
 use crate::net::recall::Keep;
 use crate::net::relaying::{RelayHandle, RelayQueues, Relaying};
-use crate::net::report;
 use crate::net::session::{SessionSettings, Sessions};
 #[cfg(feature = "accounts")]
 use crate::net::signalling::accounts::Accounting;
@@ -57,22 +61,8 @@ use crate::net::signalling::{Queues, Signalling, SignallingIo};
 use crate::net::store::{Account, StoreThread};
 use crate::net::tasks::executor::Executor;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
-
-/// Where to listen, and for what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listening {
-    /// One local address, or None for all of them.
-    pub(crate) ip: Option<IpAddr>,
-    /// P and what is counted from it.
-    pub(crate) ports: Ports,
-    /// Which of them to open.
-    pub(crate) role: Role,
-    /// The console is on.
-    pub(crate) console: bool,
-    /// The only address at which calls are answered by HTTP; None for `ip`.
-    #[cfg(feature = "accounts")]
-    pub(crate) api_ip: Option<IpAddr>,
-}
+#[cfg(feature = "web")]
+use crate::net::web::WebHandle;
 
 /// The rendezvous to run and its store.
 pub(crate) struct RendezvousPart {
@@ -132,34 +122,6 @@ pub(crate) struct Setup {
     pub(crate) confinement: Confinement,
 }
 
-/// Why the shell could not start or had to stop.
-#[derive(Debug)]
-pub(crate) enum ServeError {
-    /// A port could not be opened.
-    Port {
-        /// `TCP` or `UDP`.
-        protocol: &'static str,
-        /// As `--port` or `--relay-port` gave it, or counted from there.
-        port: u16,
-        /// What the kernel said.
-        cause: io::Error,
-    },
-    /// Signals could not be taken over, or the store thread not started.
-    System(io::Error),
-}
-
-impl From<io::Error> for ServeError {
-    fn from(cause: io::Error) -> Self {
-        Self::System(cause)
-    }
-}
-
-/// Opened sockets.
-struct Sockets {
-    datagrams: Option<UdpSocket>,
-    listeners: Vec<(PortService, TcpListener)>,
-}
-
 /// Serves until SIGTERM or SIGINT; registrations on their way are durable on return. `opened` is
 /// called as soon as all ports are ours.
 ///
@@ -167,43 +129,13 @@ struct Sockets {
 /// [`ServeError`] if a socket cannot be opened; nothing was served then.
 pub(crate) fn run(setup: Setup, signals: Reloads, opened: &dyn Fn()) -> Result<(), ServeError> {
     let signals = signals.and_stops()?;
-    let sockets = open(&setup)?;
+    let sockets = open(&setup.listening)?;
     opened();
     let executor = Executor::default();
     let mut ended = Ok(());
     let serving = serve(setup, signals, sockets, executor.clone());
     executor.run(pin!(async { ended = serving.await }))?;
     ended
-}
-
-fn open(setup: &Setup) -> Result<Sockets, ServeError> {
-    let Listening { ip, ports, role, .. } = setup.listening;
-    let udp = |port| {
-        socket::udp(ip, port).map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
-    };
-    let mut without = Vec::new();
-    let at = |service| match service {
-        #[cfg(feature = "accounts")]
-        PortService::Api => setup.listening.api_ip.or(ip),
-        _ => ip,
-    };
-    let tcp = |(service, port): (PortService, u16)| match socket::tcp(at(service), port) {
-        Ok(listener) => Ok(Some((service, listener))),
-        // Nearly all clients do without WebSockets, and all without being told of no API.
-        Err(cause)
-            if service.is_optional()
-                && (cause.kind() == io::ErrorKind::AddrInUse || service == PortService::NoApi) =>
-        {
-            without.push((service, port));
-            Ok(None)
-        }
-        Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
-    };
-    let datagrams = ports.udp(role).map(udp).transpose()?;
-    let listeners = ports.tcp(role).into_iter().map(tcp).filter_map(Result::transpose);
-    let listeners = listeners.collect::<Result<_, _>>()?;
-    report::ports_taken(&without);
-    Ok(Sockets { datagrams, listeners })
 }
 
 async fn serve(
@@ -240,7 +172,7 @@ async fn serve(
     }
     let signals = signals.listen()?;
     let (orders, book) = orders()?;
-    servers.console = listening.console.then(|| Rc::new(orders.clone()));
+    servers.take(&orders, listening.console);
     shell.accept(sockets.listeners, &servers)?;
     let owners = servers.owners();
     let supervisor = Arc::new(Supervisor::find());
@@ -300,9 +232,21 @@ struct Servers {
     relay: Option<RelayHandle>,
     /// Where lines typed into a console go, if there is one.
     console: Option<Rc<Orders>>,
+    /// Where the page of operators has its commands carried out.
+    #[cfg(feature = "web")]
+    orders: Option<Orders>,
 }
 
 impl Servers {
+    /// Where what operators type goes; `console`: also what is typed into consoles.
+    fn take(&mut self, orders: &Orders, console: bool) {
+        self.console = console.then(|| Rc::new(orders.clone()));
+        #[cfg(feature = "web")]
+        {
+            self.orders = Some(orders.clone());
+        }
+    }
+
     fn owners(self) -> Owners {
         Owners {
             rendezvous: self.rendezvous.map(|handle| handle.inbox),
@@ -445,6 +389,12 @@ impl Shell {
             PortService::NoApi => Entrance::NoApi(rendezvous()?),
             #[cfg(feature = "accounts")]
             PortService::Api => Entrance::Api(rendezvous()?),
+            #[cfg(feature = "web")]
+            PortService::Web => Entrance::Web(WebHandle {
+                rendezvous: rendezvous()?,
+                orders: servers.orders.clone()?,
+                at_home_alone: self.listening.web_ip.is_none(),
+            }),
             PortService::RelayWs => Entrance::RelayWs(relay()?),
             PortService::Every => {
                 let (rendezvous, relay) = (rendezvous()?, relay()?);

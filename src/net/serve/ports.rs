@@ -1,0 +1,91 @@
+//! Where a server listens, and the sockets it opens there before anything else.
+
+use std::io;
+use std::net::{IpAddr, TcpListener, UdpSocket};
+
+use crate::config::{PortService, Ports, Role};
+use crate::net::conn::socket;
+use crate::net::report;
+
+/// Where to listen, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listening {
+    /// One local address, or None for all of them.
+    pub(crate) ip: Option<IpAddr>,
+    /// P and what is counted from it.
+    pub(crate) ports: Ports,
+    /// Which of them to open.
+    pub(crate) role: Role,
+    /// The console is on.
+    pub(crate) console: bool,
+    /// The only address at which calls are answered by HTTP; None for `ip`.
+    #[cfg(feature = "accounts")]
+    pub(crate) api_ip: Option<IpAddr>,
+    /// The only address at which operators find their page; None for `ip`, and for those at home.
+    #[cfg(feature = "web")]
+    pub(crate) web_ip: Option<IpAddr>,
+}
+
+/// Why the shell could not start or had to stop.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// A port could not be opened.
+    Port {
+        /// `TCP` or `UDP`.
+        protocol: &'static str,
+        /// As `--port` or `--relay-port` gave it, or counted from there.
+        port: u16,
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// Signals could not be taken over, or the store thread not started.
+    System(io::Error),
+}
+
+impl From<io::Error> for ServeError {
+    fn from(cause: io::Error) -> Self {
+        Self::System(cause)
+    }
+}
+
+/// Opened sockets.
+pub(super) struct Sockets {
+    pub(super) datagrams: Option<UdpSocket>,
+    pub(super) listeners: Vec<(PortService, TcpListener)>,
+}
+
+/// Opens every socket, or none.
+///
+/// # Errors
+/// [`ServeError::Port`]
+pub(super) fn open(listening: &Listening) -> Result<Sockets, ServeError> {
+    let Listening { ip, ports, role, .. } = *listening;
+    let udp = |port| {
+        socket::udp(ip, port).map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
+    };
+    let mut without = Vec::new();
+    let at = |service| match service {
+        #[cfg(feature = "accounts")]
+        PortService::Api => listening.api_ip.or(ip),
+        #[cfg(feature = "web")]
+        PortService::Web => listening.web_ip.or(ip),
+        _ => ip,
+    };
+    let tcp = |(service, port): (PortService, u16)| match socket::tcp(at(service), port) {
+        Ok(listener) => Ok(Some((service, listener))),
+        // Nearly all clients do without WebSockets, and all without being told of no API.
+        Err(cause)
+            if service.is_optional()
+                && (cause.kind() == io::ErrorKind::AddrInUse || service == PortService::NoApi) =>
+        {
+            without.push((service, port));
+            Ok(None)
+        }
+        Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
+    };
+    let datagrams = ports.udp(role).map(udp).transpose()?;
+    let listeners = ports.tcp(role).into_iter().map(tcp).filter_map(Result::transpose);
+    let listeners = listeners.collect::<Result<_, _>>()?;
+    report::ports_taken(&without);
+    Ok(Sockets { datagrams, listeners })
+}

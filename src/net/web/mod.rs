@@ -1,0 +1,253 @@
+//! `--web`: the page for operators, in a browser. It shows what `hbb ctl` says and does what that
+//! does, for administrators who are signed in; the files are in `page/`. Whoever is not at home is
+//! not served, unless the operator named an address. C195-C198; tests/web.
+
+use std::net::IpAddr;
+
+use hbb_core::accounts::call::{Door as Way, HttpCall, Method};
+use hbb_core::base::counters::DropReason;
+use hbb_core::base::json::{Value, Writer};
+use hbb_core::base::limits::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, PASSWORD_BYTES_MAX};
+use hbb_core::wire::http::browser::{Page, escaped, field};
+
+use crate::net::conn::Connection;
+use crate::net::conn::gate::Door;
+use crate::net::conn::link::bytes::{Held, Purpose};
+use crate::net::conn::pool::Place;
+use crate::net::conn::websocket::end_answered;
+use crate::net::control::Orders;
+use crate::net::signalling::calls;
+use crate::net::signalling::conversation::SignallingHandle;
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const SIGN_IN: &str = include_str!("page/sign-in.html");
+const SHELL: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
+/// What stands in the files for what is only known now.
+const ERROR: &str = "ERROR";
+const STATUS: &str = "STATUS";
+
+const NO_ADMIN: &str = "Only administrators may sign in here.";
+const CODE: &str = "Enter the code of your second factor, too.";
+const ODD: &str = "The server is busy. Try again.";
+
+/// Whom the page is made of.
+#[derive(Clone)]
+pub(crate) struct WebHandle {
+    /// Has the accounts.
+    pub(crate) rendezvous: SignallingHandle,
+    /// Carries commands out.
+    pub(crate) orders: Orders,
+    /// Whether only those are served who come from a private address or this machine.
+    pub(crate) at_home_alone: bool,
+}
+
+/// Answers the one request of a connection; why it ends.
+pub(crate) async fn serve(
+    connection: &mut Connection,
+    door: Door<'_>,
+    web: &WebHandle,
+) -> DropReason {
+    match answered(connection, door, web).await {
+        Ok(()) => end_answered(&mut connection.link).await,
+        Err(reason) => reason,
+    }
+}
+
+async fn answered(
+    connection: &mut Connection,
+    door: Door<'_>,
+    web: &WebHandle,
+) -> Result<(), DropReason> {
+    let page = match calls::received(connection, door).await? {
+        _ if web.at_home_alone && !is_at_home(connection.place.ip()) => plain(403),
+        Ok((call, held)) if call.body.len() <= CONTROL_BYTES_MAX + PASSWORD_BYTES_MAX => {
+            let visit = Visit { web, place: &connection.place };
+            let page = visit.page(call).await?;
+            drop(held);
+            page
+        }
+        Ok(_) => plain(413),
+        Err(status) => plain(status),
+    };
+    let _held = held(connection, page.body.len())?;
+    connection.link.write(&page.into_bytes()).await
+}
+
+fn held(connection: &Connection, bytes: usize) -> Result<Held, DropReason> {
+    let place = &connection.place;
+    let held = Held::none(place.account(Purpose::Unread, connection.link.unnamed));
+    held.another(bytes, place.is_familiar()).ok_or(DropReason::MemoryFull)
+}
+
+/// One request, and who asks.
+struct Visit<'a> {
+    web: &'a WebHandle,
+    place: &'a Place,
+}
+
+impl Visit<'_> {
+    async fn page(&self, call: HttpCall) -> Result<Page, DropReason> {
+        if call.method == Method::Post && call.browser.is_foreign {
+            return Ok(plain(403));
+        }
+        let path = call.target.split('?').next().unwrap_or_default();
+        match (call.method, path) {
+            (Method::Get | Method::Head, "/page.css") => Ok(file("text/css", STYLE)),
+            (Method::Get | Method::Head, "/page.js") => Ok(file("text/javascript", SCRIPT)),
+            (Method::Get | Method::Head, "/") => self.front(&call).await,
+            (Method::Post, "/sign-in") => self.sign_in(&call.body).await,
+            (Method::Post, "/sign-out") => self.sign_out(call).await,
+            (Method::Post, "/ctl") => self.command(&call).await,
+            _ => Ok(plain(404)),
+        }
+    }
+
+    /// The page, with the state of the server for browsers without scripts; or who are you.
+    async fn front(&self, call: &HttpCall) -> Result<Page, DropReason> {
+        if !self.is_admin(call).await? {
+            return Ok(sign_in_page(200, ""));
+        }
+        let (_, status) = split(self.web.orders.command("text status\n".into()).await);
+        let status = ["<pre>", &escaped(&status), "</pre>"].concat();
+        Ok(file(HTML, &SHELL.replace(STATUS, &status)))
+    }
+
+    /// What a command says, for our own script alone.
+    async fn command(&self, call: &HttpCall) -> Result<Page, DropReason> {
+        if !call.browser.is_script || !self.is_admin(call).await? {
+            return Ok(plain(401));
+        }
+        let body = core::str::from_utf8(&call.body).ok();
+        let line = body.and_then(|text| Value::parse(text).ok()).and_then(|value| line(value));
+        let Some(line) = line else { return Ok(plain(400)) };
+        let (_, said) = split(self.web.orders.command(line).await);
+        Ok(file(JSON, &said))
+    }
+
+    async fn sign_in(&self, form: &[u8]) -> Result<Page, DropReason> {
+        let [name, password, code] = ["name", "password", "code"].map(|name| field(form, name));
+        let mut login = Writer::default();
+        login.open('{');
+        for (member, text) in [("username", &*name), ("password", &password), ("id", "web")] {
+            login.member(member, text);
+        }
+        login.close('}');
+        let mut said = self.ask("/api/login", login.into_text(), None).await?;
+        if let Some(secret) = text_of(&said, "secret") {
+            if code.is_empty() {
+                return Ok(sign_in_page(401, CODE));
+            }
+            let mut second = Writer::default();
+            second.open('{');
+            let members = [("type", "email_code"), ("secret", &secret), ("tfaCode", &code)];
+            members.into_iter().for_each(|(member, text)| second.member(member, text));
+            second.close('}');
+            said = self.ask("/api/login", second.into_text(), None).await?;
+        }
+        let Some(token) = text_of(&said, "access_token") else {
+            return Ok(sign_in_page(401, text_of(&said, "error").as_deref().unwrap_or(ODD)));
+        };
+        let is_admin =
+            Value::parse(&said).ok().and_then(|said| said.get("user")).is_some_and(admin);
+        if !is_admin {
+            self.ask("/api/logout", String::new(), Some(token)).await?;
+            return Ok(sign_in_page(403, NO_ADMIN));
+        }
+        Ok(Page { session: Some(token), ..plain(303) })
+    }
+
+    async fn sign_out(&self, call: HttpCall) -> Result<Page, DropReason> {
+        if call.browser.token.is_some() {
+            self.ask("/api/logout", String::new(), call.browser.token).await?;
+        }
+        Ok(Page { session: Some(String::new()), ..plain(303) })
+    }
+
+    /// Whether the cookie is an administrator's.
+    async fn is_admin(&self, call: &HttpCall) -> Result<bool, DropReason> {
+        let Some(token) = call.browser.token.clone() else { return Ok(false) };
+        let said = self.ask("/api/currentUser", "{}".into(), Some(token)).await?;
+        Ok(Value::parse(&said).is_ok_and(admin))
+    }
+
+    /// What the accounts say to a call; empty if that is no text.
+    async fn ask(
+        &self,
+        path: &str,
+        body: String,
+        token: Option<String>,
+    ) -> Result<String, DropReason> {
+        let mut call = HttpCall::new("POST", path, None, body.into_bytes());
+        call.token = token;
+        let (answer, _held) =
+            calls::ask(&self.web.rendezvous.inbox, self.place, call, Way::Http).await?;
+        Ok(String::from_utf8(answer.body).unwrap_or_default())
+    }
+}
+
+/// A private address, as networks behind a router have, or this machine's own.
+fn is_at_home(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local(),
+    }
+}
+
+fn admin(user: Value<'_>) -> bool {
+    user.get("is_admin").and_then(Value::flag) == Some(true)
+}
+
+fn text_of(json: &str, name: &str) -> Option<String> {
+    Some(Value::parse(json).ok()?.text_of(name)?.into_owned())
+}
+
+/// The line of a command for the control thread, of an array of its words; a last word that is an
+/// object brings what stands on a line of its own, a password.
+fn line(words: Value<'_>) -> Option<String> {
+    let (mut line, mut secret) = (String::from("json"), String::new());
+    for item in words.items() {
+        if let Some(text) = item.text_of("secret") {
+            secret = text.into_owned();
+            continue;
+        }
+        line.push(' ');
+        line.push_str(&item.text()?);
+    }
+    let fits = line.len() < CONTROL_BYTES_MAX && secret.len() <= PASSWORD_BYTES_MAX;
+    let is_line = |text: &str| !text.contains(['\n', '\r']);
+    (fits && is_line(&line) && is_line(&secret)).then(|| [&line, "\n", &secret, "\n"].concat())
+}
+
+/// Whether a command was carried out, and what was said.
+fn split(said: String) -> (bool, String) {
+    let mut letters = said.chars();
+    let done = letters.next() == Some('+');
+    (done, letters.as_str().into())
+}
+
+fn sign_in_page(status: u16, error: &str) -> Page {
+    Page { status, ..file(HTML, &SIGN_IN.replace(ERROR, &escaped(error))) }
+}
+
+fn file(kind: &'static str, text: &str) -> Page {
+    Page { status: 200, kind, session: None, body: text.as_bytes().to_vec() }
+}
+
+fn plain(status: u16) -> Page {
+    let text = match status {
+        401 => "Sign in first.",
+        403 => {
+            "This page is for private addresses. To have it elsewhere, or behind a proxy, start \
+             hbb with --web IP:PORT."
+        }
+        404 => "There is no such page.",
+        _ => "",
+    };
+    Page { status, ..file("text/plain; charset=utf-8", text) }
+}
+
+/// One frame of memory is enough for whatever the page asks.
+const _: () = assert!(CONTROL_BYTES_MAX + PASSWORD_BYTES_MAX <= FRAME_BYTES_MAX);
