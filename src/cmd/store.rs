@@ -19,7 +19,7 @@ use crate::cli::StoreFlags;
 use crate::net::process::child;
 use crate::store::{self, Error, Salvaged, Store};
 use hbb_core::base::limits::BATCH_MAX;
-use hbb_core::base::peer::{Change, Record};
+use hbb_core::base::peer::Change;
 
 /// The store's file name in the data directory.
 pub(super) const STORE_FILE: &str = "hbb.store";
@@ -82,15 +82,21 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
         )));
     }
     let salvaged = store::salvage(path).map_err(|error| exit(path, error))?;
-    let Salvaged { records, loose, unclear, lost_pages } = salvaged;
+    #[cfg(feature = "accounts")]
+    let rows = salvaged.rows;
+    let Salvaged { records, loose, unclear, lost_pages, .. } = salvaged;
     let (from, into, count) = (path.display(), to.display(), records.len());
-    if records.is_empty() {
+    let changes = records.into_iter().map(Change::Put);
+    #[cfg(feature = "accounts")]
+    let changes = changes.chain(rows.into_iter().map(|row| Change::Rows(vec![row])));
+    let changes: Vec<_> = changes.collect();
+    if changes.is_empty() {
         return Err(Exit::unusable(format!(
             "Nothing can be read from {from}. Restore it from a backup, or move it away; every \
              device then registers again. It was not changed."
         )));
     }
-    write(&to, records).map_err(|error| {
+    write(&to, &changes).map_err(|error| {
         // Half of what could be saved would pass for all of it.
         drop(fs::remove_file(&to));
         Exit::flags(format!("Cannot write {into}: {error}. Name another file with --to."))
@@ -105,10 +111,9 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
     ))
 }
 
-fn write(to: &Path, records: Vec<Record>) -> Result<(), Error> {
+fn write(to: &Path, changes: &[Change]) -> Result<(), Error> {
     let mut made = store::open(to)?;
-    let puts: Vec<_> = records.into_iter().map(Change::Put).collect();
-    puts.chunks(BATCH_MAX).try_for_each(|batch| made.commit(batch))
+    changes.chunks(BATCH_MAX).try_for_each(|batch| made.commit(batch))
 }
 
 /// Opens the store for a server, or makes it; one that is there is judged first.

@@ -8,7 +8,11 @@ use super::Error;
 use super::pages::{Pages, branch, leaf, u64_at};
 use super::record::decode;
 use super::redb::{FORMAT, PEERS_NAME, open_to_read};
+#[cfg(feature = "accounts")]
+use super::tables::ROWS_NAME;
 use hbb_core::base::peer::Record;
+#[cfg(feature = "accounts")]
+use hbb_core::base::rows::RowChange;
 
 /// Branches above a leaf; a tree of a million devices has three.
 const DEPTH_MAX: u32 = 16;
@@ -26,6 +30,10 @@ pub struct Salvaged {
     pub loose: usize,
     /// Ids left out, for what is left of them contradicts itself.
     pub unclear: usize,
+    /// Of rows that belong to no device, what the newest tree leads to: an older one may hold
+    /// logins that were ended since.
+    #[cfg(feature = "accounts")]
+    pub rows: Vec<RowChange>,
     /// Pages that the newest tree leads to and that hold nothing of it; 0 if it is whole.
     pub lost_pages: usize,
 }
@@ -38,7 +46,15 @@ pub fn salvage(path: &Path) -> Result<Salvaged, Error> {
     let file = open_to_read(path)?;
     let bytes = file.metadata()?.len();
     let pages = Pages::new(&file, bytes);
-    let mut search = Search { pages, found: Vec::new(), most: FOUND_MIN, left: 0, lost_pages: 0 };
+    let mut search = Search {
+        pages,
+        found: Vec::new(),
+        #[cfg(feature = "accounts")]
+        rows: Vec::new(),
+        most: FOUND_MIN,
+        left: 0,
+        lost_pages: 0,
+    };
     search.trees();
     Ok(search.end())
 }
@@ -67,6 +83,8 @@ struct Search<'a> {
     pages: Pages<'a>,
     /// In the order it was found, behind what was settled already.
     found: Vec<Found>,
+    #[cfg(feature = "accounts")]
+    rows: Vec<RowChange>,
     /// How much may be in it before it is settled again.
     most: usize,
     /// Pages that may be read before a tree is taken for one that runs in a circle.
@@ -80,6 +98,10 @@ impl Search<'_> {
         let mut lost_of_newest = None;
         for root in self.pages.roots.clone() {
             (self.left, self.lost_pages) = (self.pages.count(), 0);
+            #[cfg(feature = "accounts")]
+            if lost_of_newest.is_none() {
+                self.rows_below(root);
+            }
             self.table(root);
             lost_of_newest = lost_of_newest.or(Some(self.lost_pages));
             if self.lost_pages == 0 {
@@ -103,11 +125,38 @@ impl Search<'_> {
     fn table(&mut self, root: u64) {
         let page = self.pages.named(root);
         let tables = page.as_deref().and_then(leaf).unwrap_or_default();
-        let ours = tables.iter().find(|(name, _)| *name == PEERS_NAME.as_bytes());
-        match ours.map(|(_, value)| (value.get(HAS_ROOT_AT), u64_at(value, ROOT_AT))) {
+        match below(&tables, PEERS_NAME) {
             Some((Some(0), _)) => {}
             Some((Some(_), Some(root))) => self.tree(root, DEPTH_MAX),
             _ => self.lost_pages += 1,
+        }
+    }
+
+    #[cfg(feature = "accounts")]
+    fn rows_below(&mut self, root: u64) {
+        let page = self.pages.named(root);
+        let tables = page.as_deref().and_then(leaf).unwrap_or_default();
+        if let Some((Some(1..), Some(root))) = below(&tables, ROWS_NAME) {
+            self.row_tree(root, DEPTH_MAX);
+        }
+    }
+
+    #[cfg(feature = "accounts")]
+    fn row_tree(&mut self, name: u64, depth: u32) {
+        let page = self.pages.named(name).filter(|_| depth > 0 && self.left > 0);
+        self.left = self.left.saturating_sub(1);
+        let page = page.as_deref().unwrap_or_default();
+        if let Some(below) = branch(page) {
+            return below.into_iter().for_each(|name| self.row_tree(name, depth.saturating_sub(1)));
+        }
+        match leaf(page) {
+            Some(entries) => {
+                self.rows.extend(entries.into_iter().map(|(key, value)| RowChange {
+                    key: key.to_vec(),
+                    value: Some(value.to_vec()),
+                }))
+            }
+            None => self.lost_pages += 1,
         }
     }
 
@@ -157,7 +206,12 @@ impl Search<'_> {
 
     fn end(mut self) -> Salvaged {
         self.settle();
-        let mut salvaged = Salvaged { lost_pages: self.lost_pages, ..Salvaged::default() };
+        let mut salvaged = Salvaged {
+            lost_pages: self.lost_pages,
+            #[cfg(feature = "accounts")]
+            rows: self.rows,
+            ..Salvaged::default()
+        };
         for Found { record, rank } in self.found {
             match rank {
                 Rank::Unclear => salvaged.unclear += 1,
@@ -169,6 +223,12 @@ impl Search<'_> {
         }
         salvaged
     }
+}
+
+/// Whether a table of this name has a root, and which; None if there is no such table.
+fn below<'a>(tables: &[(&[u8], &'a [u8])], wanted: &str) -> Option<(Option<&'a u8>, Option<u64>)> {
+    let ours = tables.iter().find(|(name, _)| *name == wanted.as_bytes());
+    ours.map(|(_, value)| (value.get(HAS_ROOT_AT), u64_at(value, ROOT_AT)))
 }
 
 /// A leaf of ours holds records alone, and the format's version; of another table, or half

@@ -32,7 +32,10 @@ pub(super) fn whereabouts(transaction: &ReadTransaction) -> Result<String, Error
 }
 
 #[cfg(feature = "accounts")]
-const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(ROWS_NAME);
+/// The name of the table of rows.
+#[cfg(feature = "accounts")]
+pub(super) const ROWS_NAME: &str = "accounts";
 
 /// What a batch changes of them, in the order of their keys, as for devices.
 #[cfg(feature = "accounts")]

@@ -159,7 +159,12 @@ fn c173_a_stolen_store_yields_neither_password_nor_token() {
         assert!(!has(part), "{:?}", String::from_utf8_lossy(part));
     }
     assert!(!has(&secret[..8]) && !has(&secret[24..]));
-    // It is good for the server all the same.
+    // It is good for the server all the same, and in what is salvaged of the store.
+    let data = server.data().to_owned();
+    let mut salvage = std::process::Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let ended = salvage.args(["store", "salvage", "--data"]).arg(&data).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    std::fs::rename(data.join("hbb.store.salvaged"), data.join("hbb.store")).unwrap();
     server.restart();
     let user = call((&server, Door::Sealed), ("POST", "/api/currentUser"), Some(&token), "{}");
     assert_eq!((user.status, &*user.text("name")), (200, "anna"));

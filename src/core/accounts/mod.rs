@@ -230,10 +230,10 @@ impl Accounts {
 
     /// Answers at once if nothing changed, else when that is durable.
     fn finish(&mut self, whom: Whom, changes: Changes, rank: SaveRank, effects: &mut Effects) {
-        let Changes { rows, before } = changes;
-        if rows.is_empty() {
+        if changes.is_empty() {
             return tell(whom, None, effects);
         }
+        let Changes { rows, before } = changes;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         if self.saving.is_full() {
