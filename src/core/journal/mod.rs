@@ -170,7 +170,7 @@ impl Journal {
         found.into_iter().take(wanted.count).cloned().collect()
     }
 
-    /// What became known since this was last called, at most [`CONNECTIONS_TOLD_MAX`].
+    /// What became known since this was last called, at most `CONNECTIONS_TOLD_MAX`.
     pub fn take_told(&mut self) -> Vec<Entry> {
         self.told.as_mut().map_or_else(Vec::new, mem::take)
     }
