@@ -177,7 +177,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'status' -d 'what runs, 
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT, key=old'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'sessions' -d 'who is relayed, with bytes and bytes per second'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'log' -d 'who asked for whom; also id=ID, from=NET, --csv, --lines'
-complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a relayed session'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'disconnect' -d 'end a relayed session, or all of a device by its ID'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'forget' -d 'delete a device; only it may have its id for a day'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'pending' -d 'with --private: which devices wait to be approved'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'approve' -d 'let one in; its address, if several ask for the id'

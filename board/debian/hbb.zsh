@@ -235,7 +235,7 @@ _hbb_ctl() {
                 'peers:who is registered; also count=NUMBER, part=TEXT, key=old'
                 'sessions:who is relayed, with bytes and bytes per second'
                 'log:who asked for whom; also id=ID, from=NET, --csv, --lines'
-                'disconnect:end a relayed session'
+                'disconnect:end a relayed session, or all of a device by its ID'
                 'forget:delete a device; only it may have its id for a day'
                 'pending:with --private\: which devices wait to be approved'
                 'approve:let one in; its address, if several ask for the id'

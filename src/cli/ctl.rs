@@ -60,7 +60,7 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("sessions", "", "who is relayed, with bytes and bytes per second"),
     #[cfg(feature = "accounts")]
     command("log", " [since=TIME]...", "who asked for whom; also id=ID, from=NET, --csv, --lines"),
-    command("disconnect", " NUMBER", "end a relayed session"),
+    command("disconnect", " NUMBER", DISCONNECT),
     command("forget", " ID", "delete a device; only it may have its id for a day"),
     command("forget", " --free ID", "and give its id to the next device that asks for it"),
     #[cfg(feature = "accounts")]
@@ -94,6 +94,12 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("user", " remove NAME", "no account any more"),
     command("reload", "", "read the flags file and the lists again, as SIGHUP does"),
 ];
+
+const DISCONNECT: &str = if cfg!(feature = "accounts") {
+    "end a relayed session, or all of a device by its ID"
+} else {
+    "end a relayed session"
+};
 
 const fn command(name: &'static str, arguments: &'static str, help: &'static str) -> CtlCommand {
     CtlCommand { name, arguments, help }

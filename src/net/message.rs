@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "accounts")]
 use hbb_core::accounts::call::{HttpCall, Source};
 #[cfg(feature = "accounts")]
+use hbb_core::accounts::devices::DeviceRow;
+#[cfg(feature = "accounts")]
 use hbb_core::accounts::{self, AccountLoad, Command, Hashed, Told};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Transport};
@@ -240,6 +242,12 @@ pub enum RendezvousQuestion {
     /// Who asked for whom.
     #[cfg(feature = "accounts")]
     Log(Wanted),
+    /// What these told of themselves.
+    #[cfg(feature = "accounts")]
+    Devices(Vec<PeerId>),
+    /// Have everybody leave this device.
+    #[cfg(feature = "accounts")]
+    EndConnections(PeerId),
     /// Forget a peer, and perhaps let another device have its id.
     Forget {
         /// The peer's id.
@@ -275,6 +283,9 @@ pub enum RelayQuestion {
     /// Who asked for whom, where no rendezvous is beside it.
     #[cfg(feature = "accounts")]
     Log(Wanted),
+    /// End those that were asked for under this id.
+    #[cfg(feature = "accounts")]
+    EndOf(PeerId),
     /// End the session of this number.
     End(u64),
 }
@@ -309,6 +320,9 @@ pub enum Answer {
     /// Who asked for whom.
     #[cfg(feature = "accounts")]
     Log(Vec<Entry>),
+    /// What devices told of themselves; None without accounts.
+    #[cfg(feature = "accounts")]
+    Devices(Option<Vec<Option<DeviceRow>>>),
     /// What a call of the API is told.
     #[cfg(feature = "accounts")]
     Called(accounts::call::Answer),

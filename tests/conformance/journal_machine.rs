@@ -6,7 +6,9 @@ use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::RelayToken;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
-use hbb_core::journal::{Entry, Journal, Outcome, SessionEnd, Step, StepKind, Wanted};
+use hbb_core::journal::{
+    Audit, AuditKind, Entry, Journal, Outcome, SessionEnd, Step, StepKind, Wanted,
+};
 
 use crate::drive::{A_AT, B1, B1_AT, Drive, at, server_key};
 use crate::say::{self, take};
@@ -256,4 +258,40 @@ fn c190_pages_follow_each_other_and_what_is_told_is_told_once() {
     let told = journal.take_told();
     assert_eq!((told.len(), told[0].outcome), (15, Outcome::NoAnswer));
     assert!(journal.take_told().is_empty() && journal.next_timeout().is_none());
+}
+
+#[test]
+fn c194_what_a_target_reports_is_joined_with_the_ask_it_belongs_to() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    direct(&mut drive, "192.0.2.9:40001");
+    direct(&mut drive, A_AT);
+    let (now, b1) = (drive.now(), hbb_core::base::peer::PeerId::new(B1).unwrap());
+    let report = |drive: &mut Drive, ms: u64, conn, kind| {
+        drive.journal.report(now.after_ms(ms), &b1, Audit { conn, kind });
+    };
+    report(&mut drive, 0, 7, AuditKind::Began(Some(at("192.0.2.9:1").ip())));
+    let id = hbb_core::base::peer::PeerId::new("987654321");
+    let peer = AuditKind::Peer { id: id.clone(), name: "Otto".into(), session: "remote" };
+    report(&mut drive, 100, 7, peer);
+    report(&mut drive, 200, 7, AuditKind::Files);
+    report(&mut drive, 61_000, 7, AuditKind::Closed);
+    // The same number, after it was closed, is another connection.
+    report(&mut drive, 62_000, 7, AuditKind::Began(None));
+    report(&mut drive, 63_000, 9, AuditKind::Alarm(1));
+    let all = entries(&mut drive);
+    assert_eq!(all.len(), 3);
+    let first = all[0].report.as_ref().unwrap();
+    assert_eq!((&first.by, &*first.name, first.files), (&id, "Otto", 1));
+    assert_eq!((all[0].secs(), all[1].secs()), (Some(61), None));
+    assert_eq!(all[1].report.as_ref().unwrap().conn, 7);
+    // Nobody asked for that one here.
+    assert_eq!((all[2].outcome, all[2].trusted), (Outcome::Reported, false));
+    assert_eq!(all[2].report.as_ref().unwrap().alarm, Some(1));
+    // A device that reports without end has the room of strangers.
+    for conn in 100..2_000 {
+        report(&mut drive, 64_000, conn, AuditKind::Began(Some([10, 1, 1, 1].into())));
+    }
+    let numbers: Vec<_> = entries(&mut drive).iter().map(|entry| entry.number).collect();
+    assert_eq!((numbers.len(), &numbers[..2]), (64, &[1, 2][..]));
 }

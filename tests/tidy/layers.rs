@@ -73,6 +73,7 @@ const CRATES: &[(&str, &[&str])] = &[
 ];
 const CODECS: &[&str] = &[
     "src/core/accounts/access/tokens.rs",
+    "src/core/accounts/devices/calls.rs",
     "src/cmd/",
     "src/core/identity/",
     "src/core/rendezvous/private/deploy.rs",

@@ -6,6 +6,7 @@ mod access;
 mod admin;
 pub mod books;
 pub mod call;
+pub mod devices;
 mod router;
 mod row;
 
@@ -17,10 +18,12 @@ use heapless::Deque;
 
 use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket};
 use crate::base::limits::{ACCOUNT_EFFECTS_MAX, AccountLimits, SAVES_WAITING_MAX};
+use crate::base::peer::PeerId;
 use crate::base::rows::RowChange;
 use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
 use crate::identity::seal::Secrets;
+use crate::journal::Audit;
 
 pub use access::attempts::LoginCounts;
 use access::attempts::Logins;
@@ -31,6 +34,7 @@ use access::users::{USER_KEY, Users};
 pub use admin::{Command, Told, UserRow};
 use books::{BOOK_KEY, Books};
 use call::{Answer, Call, Changes, Who};
+use devices::{DEVICE_KEY, DeviceRow, Devices};
 
 /// What happens to the accounts.
 pub enum Input<'a> {
@@ -108,6 +112,8 @@ const LOG_IN: &str = "This server connects only users who are logged in. Log in 
 enum Whom {
     Call(Conn, Answer),
     Operator(Told),
+    /// What devices told.
+    Nobody,
 }
 
 /// What waits for the store.
@@ -134,6 +140,9 @@ pub struct Accounts {
     tokens: Tokens,
     logins: Logins,
     books: Books,
+    devices: Devices,
+    /// The device that the next call is of, which proved itself.
+    device: Option<PeerId>,
     secrets: Secrets,
     saving: Table<Ticket, Saving>,
     tickets: u64,
@@ -149,6 +158,8 @@ impl Accounts {
             tokens: Tokens::new(seed),
             logins: Logins::new(seed),
             books: Books::new(limits.books, seed),
+            devices: Devices::new(seed),
+            device: None,
             secrets: Secrets::new(entropy),
             saving: Table::new(SAVES_WAITING_MAX, seed),
             tickets: TICKETS_BEGIN,
@@ -163,6 +174,7 @@ impl Accounts {
             Some((&USER_KEY, name)) => self.users.load(name, value),
             Some((&TOKEN_KEY, hash)) => self.tokens.load(hash, value),
             Some((&BOOK_KEY, book)) => self.books.load(book, value),
+            Some((&DEVICE_KEY, id)) => self.devices.load(id, value),
             _ => false,
         }
     }
@@ -204,8 +216,49 @@ impl Accounts {
             Input::Hashed(hashed) => self.hashed(now, &hashed, effects),
             Input::Saved(ticket, outcome) => self.saved(ticket, outcome, effects),
         }
+        self.save_devices(now, effects);
         if let Some(job) = self.logins.next() {
             push(effects, Effect::Hash(job));
+        }
+    }
+
+    /// The next call is of this device, which proved itself.
+    pub fn set_device(&mut self, device: Option<PeerId>) {
+        self.device = device;
+    }
+
+    /// What a device reported with the last input, told once.
+    pub fn take_audit(&mut self) -> Option<(PeerId, Audit)> {
+        self.devices.take_audit()
+    }
+
+    /// What devices told of themselves.
+    pub fn device(&self, id: &PeerId) -> Option<DeviceRow> {
+        self.devices.row(id)
+    }
+
+    /// An operator wants everybody off a device; false if nobody is known to be connected to it.
+    pub fn end_connections(&mut self, now: Time, id: &PeerId) -> bool {
+        self.devices.end_connections(now, id)
+    }
+
+    /// An operator had a device forgotten.
+    pub fn forget_device(&mut self, id: &PeerId) {
+        self.devices.forget(id);
+    }
+
+    fn save_devices(&mut self, now: Time, effects: &mut Effects) {
+        // A password to be hashed may follow.
+        if self.saving.is_full() || effects.len() + 2 > ACCOUNT_EFFECTS_MAX {
+            return;
+        }
+        let rows = self.devices.rows(now);
+        if !rows.is_empty() {
+            self.tickets += 1;
+            let ticket = Ticket(self.tickets);
+            let _ = self.saving.insert(ticket, Saving { whom: Whom::Nobody, before: Vec::new() });
+            // Of no account that anybody waits for: it is put off first.
+            push(effects, Effect::Save { ticket, rows, rank: SaveRank::Stranger });
         }
     }
 
@@ -247,6 +300,9 @@ impl Accounts {
 
     fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome, effects: &mut Effects) {
         let Some(Saving { whom, before }) = self.saving.remove(&ticket) else { return };
+        if matches!(whom, Whom::Nobody) {
+            return self.devices.stored(outcome == SaveOutcome::Durable);
+        }
         if outcome == SaveOutcome::Durable {
             return tell(whom, None, effects);
         }
@@ -272,6 +328,7 @@ fn tell(whom: Whom, instead: Option<&'static str>, effects: &mut Effects) {
             Whom::Operator(told) => {
                 Effect::Told(instead.map_or(told, |said| Told::Refused(said.into())))
             }
+            Whom::Nobody => return,
         },
     );
 }

@@ -1,10 +1,14 @@
 //! Which path is whose. Each part of the accounts has its own calls here and nowhere else
 //! (protocol §9). C165.
 
+use alloc::string::String;
+
 use super::access::login;
 use super::call::{Answer, Call, Changes, Method};
+use super::devices::Sight;
 use super::{Accounts, CLOCK, Effects};
 use crate::base::conn::Conn;
+use crate::base::json::Value;
 use crate::base::time::Time;
 
 /// The first word of calls of address books.
@@ -22,6 +26,13 @@ impl Accounts {
         effects: &mut Effects,
     ) -> Option<Answer> {
         let Some(path) = call.path.strip_prefix(BEGIN) else { return Some(Answer::status(404)) };
+        let device = self.device.take();
+        if let Some(answer) = self.devices.call(now, call, device.as_ref()) {
+            return Some(answer);
+        }
+        if let Some((id, user)) = device.as_ref().zip(self.user_on_device(now, path, call)) {
+            self.devices.note_login(id, &user);
+        }
         Some(match (call.method, path) {
             // A browser asks whether a page of another origin may; all may, who show a token.
             (Method::Options, _) => Answer::status(204),
@@ -30,6 +41,16 @@ impl Accounts {
             _ if is_of_users(path) => self.route_user(now, path, call, changes),
             _ => Answer::status(404),
         })
+    }
+
+    /// The user of whom a call says that it comes from that user's device: who logs in, or shows a
+    /// good token.
+    fn user_on_device(&self, now: Time, path: &str, call: &Call<'_>) -> Option<String> {
+        if path != "login" {
+            return self.who(now, call.token?).ok().map(|who| who.name.into());
+        }
+        let said = core::str::from_utf8(call.body).ok()?;
+        Value::parse(said).ok()?.text_of("username").map(String::from)
     }
 
     /// The same for what only users may ask.
@@ -42,7 +63,7 @@ impl Accounts {
     ) -> Answer {
         let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
         let shown = call.token.unwrap_or_default();
-        let Self { users, tokens, books, .. } = self;
+        let Self { users, tokens, books, devices, .. } = self;
         let who = tokens.get(shown, now_secs).and_then(|token| users.who(&token.user));
         let Some(who) = who else { return Answer::status(401) };
         match (call.method, path) {
@@ -55,6 +76,10 @@ impl Accounts {
                 Answer::empty()
             }
             _ if first(path) == BOOKS => books.call(&who, call, changes),
+            (Method::Get, _) => {
+                let sight = Sight { who, users, tokens };
+                devices.list(path, call, sight).unwrap_or_else(|| Answer::status(404))
+            }
             _ => Answer::status(404),
         }
     }
@@ -62,7 +87,7 @@ impl Accounts {
 
 /// Whether a call of this path must show a token.
 fn is_of_users(path: &str) -> bool {
-    matches!(first(path), "currentUser" | "logout" | BOOKS)
+    matches!(first(path), "currentUser" | "logout" | "users" | "peers" | "device-group" | BOOKS)
 }
 
 fn first(path: &str) -> &str {

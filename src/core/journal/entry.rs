@@ -1,5 +1,6 @@
 //! One ask of an initiator for a target as it is remembered, and the steps that such an ask takes.
 
+use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use static_assertions::const_assert;
@@ -65,6 +66,8 @@ pub enum Outcome {
     NoAnswer,
     /// The target is not here.
     Offline,
+    /// The target reports it, and nobody asked for it here: by its address, for one.
+    Reported,
     /// Nobody registered this id.
     UnknownId,
     /// The initiator was sent away.
@@ -82,6 +85,7 @@ impl Outcome {
             Self::Relayed => "relayed",
             Self::NoAnswer => "no-answer",
             Self::Offline => "offline",
+            Self::Reported => "reported",
             Self::UnknownId => "unknown-id",
             Self::Refused(_) => "refused",
         }
@@ -124,9 +128,48 @@ pub struct Entry {
     pub outcome: Outcome,
     /// Its session at our relay.
     pub session: Option<RelayedSession>,
+    /// What the target says of it.
+    pub report: Option<Box<Report>>,
 }
 
-const_assert!(size_of::<Entry>() <= 208);
+const_assert!(size_of::<Entry>() <= 216);
+
+impl Entry {
+    /// Seconds that the session lasted, if it is known and over.
+    pub fn secs(&self) -> Option<u64> {
+        let relayed = self.session.and_then(|session| session.end).map(|end| end.secs);
+        relayed.or_else(|| self.report.as_ref()?.secs)
+    }
+}
+
+/// What a target says of who is connected to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The connection, as the target counts them.
+    pub conn: i64,
+    /// Who is there, by their own account.
+    pub by: Option<PeerId>,
+    /// Their name; may be empty.
+    pub name: Box<str>,
+    /// What for; empty while that is not known.
+    pub session: &'static str,
+    /// When it began.
+    pub since: Time,
+    /// Seconds it lasted; None while it runs.
+    pub secs: Option<u64>,
+    /// How often files went over it.
+    pub files: u16,
+    /// The last alarm, by its number.
+    pub alarm: Option<i64>,
+}
+
+impl Report {
+    /// Of a connection that begins.
+    pub(super) fn new(conn: i64, since: Time) -> Self {
+        let (by, name, session) = (None, Box::default(), "");
+        Self { conn, by, name, session, since, secs: None, files: 0, alarm: None }
+    }
+}
 
 /// A session at our relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Who asked for whom, when, and what became of it: a bounded memory, told of steps and of sessions
 //! as they happen. It knows no message and no machine, and decides nothing. C188, C189, C190.
 
+mod audit;
 mod entry;
 mod rings;
 
@@ -15,7 +16,8 @@ use crate::base::peer::{PeerId, RelayToken};
 use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
 
-pub use entry::{Entry, Outcome, RelayedSession, SessionEnd, Step, StepKind};
+pub use audit::{Audit, AuditKind};
+pub use entry::{Entry, Outcome, RelayedSession, Report, SessionEnd, Step, StepKind};
 use rings::Rings;
 
 /// See the file's head.
@@ -142,6 +144,12 @@ impl Journal {
         // There are no more sessions than places, but while a limit is being lowered.
         self.running.insert_evicting(number, entry);
         number
+    }
+
+    /// The numbers of sessions that run and were asked for under this id.
+    pub fn running_of(&self, id: &PeerId) -> Vec<u64> {
+        let own = self.running.iter().filter(|(_, entry)| entry.to.as_ref() == Some(id));
+        own.map(|(number, _)| *number).collect()
     }
 
     /// A session is over.
@@ -291,5 +299,6 @@ const fn blank(from: Endpoint, to: Option<PeerId>) -> Entry {
         trusted: false,
         outcome: Outcome::Waiting,
         session: None,
+        report: None,
     }
 }

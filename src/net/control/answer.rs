@@ -2,6 +2,8 @@
 //! schema: they may be added to, not changed.
 
 #[cfg(feature = "accounts")]
+mod devices;
+#[cfg(feature = "accounts")]
 mod log;
 #[cfg(feature = "accounts")]
 mod users;
@@ -141,12 +143,15 @@ pub(super) fn answer(
 }
 
 fn disconnect(number: &str, owners: &Owners) -> Result<&'static str, String> {
-    let number = number.parse().map_err(|_| NO_SESSION)?;
-    match owners.ask_relay(RelayQuestion::End(number))? {
-        Answer::Ended(true) => Ok("The session was ended."),
-        Answer::Ended(false) => Err(NO_SESSION.into()),
-        _ => odd(),
+    let asked = number.parse().map(|number| owners.ask_relay(RelayQuestion::End(number)));
+    if matches!(asked, Ok(Ok(Answer::Ended(true)))) {
+        return Ok("The session was ended.");
     }
+    #[cfg(feature = "accounts")]
+    if devices::disconnect(number, owners)? {
+        return Ok("The sessions of the device end within seconds.");
+    }
+    Err(asked.ok().and_then(Result::err).unwrap_or_else(|| NO_SESSION.into()))
 }
 
 fn forget(id: &str, free: bool, owners: &Owners) -> Result<&'static str, String> {
@@ -164,7 +169,7 @@ fn forget(id: &str, free: bool, owners: &Owners) -> Result<&'static str, String>
 fn peers(words: &[&str], owners: &Owners, reply: &mut OperatorReply) -> Result<(), String> {
     let (mut wanted, mut left) = query(words)?;
     let mut out = Output::new(reply.form);
-    out.table("peers", PEER_COLUMNS);
+    out.table("peers", columns(owners)?);
     loop {
         // One more than is shown tells whether there are more.
         wanted.count = left.min(PEERS_PER_PAGE).saturating_add(1);
@@ -172,7 +177,15 @@ fn peers(words: &[&str], owners: &Owners, reply: &mut OperatorReply) -> Result<(
         let Answer::Peers(mut page) = asked else { return odd() };
         let more = page.len() == wanted.count;
         page.truncate(wanted.count - 1);
-        page.iter().for_each(|peer| peer_row(&mut out, peer));
+        #[cfg(feature = "accounts")]
+        let told = devices::of(owners, &page)?.unwrap_or_default();
+        for (at, peer) in page.iter().enumerate() {
+            #[cfg(feature = "accounts")]
+            let more = devices::values(told.get(at).and_then(Option::as_ref));
+            #[cfg(not(feature = "accounts"))]
+            let (more, _) = ([], at);
+            peer_row(&mut out, peer, &more);
+        }
         left -= page.len();
         wanted.after = page.last().map(|last| last.id.clone()).or(wanted.after);
         let last = !more || left == 0;
@@ -223,7 +236,17 @@ fn next(out: &mut Output, after: Option<&PeerId>) {
     }
 }
 
-fn peer_row(out: &mut Output, peer: &PeerRow) {
+/// What there is to tell of each: more where there are accounts.
+fn columns(owners: &Owners) -> Result<&'static [(&'static str, usize)], String> {
+    #[cfg(feature = "accounts")]
+    if devices::of(owners, &[])?.is_some() {
+        return Ok(devices::COLUMNS);
+    }
+    let _ = owners;
+    Ok(PEER_COLUMNS)
+}
+
+fn peer_row(out: &mut Output, peer: &PeerRow, more: &[Value<'_>]) {
     let number = |number: Option<u64>| number.map_or(Value::Nothing, Value::Number);
     let transport = match (peer.via, peer.transport) {
         (Some(Via::Datagram(_)), _) => Some("udp"),
@@ -232,7 +255,7 @@ fn peer_row(out: &mut Output, peer: &PeerRow) {
         (_, None) => None,
     };
     let [address, also_at] = [peer.at, peer.also_at].map(|at| at.map(|at| at.to_string()));
-    out.row(&[
+    let values = [
         Value::Text(peer.id.as_str()),
         Value::Flag(peer.online_secs.is_some()),
         transport.map_or(Value::Nothing, Value::Text),
@@ -242,7 +265,8 @@ fn peer_row(out: &mut Output, peer: &PeerRow) {
         number(Some(peer.first_seen_secs).filter(|secs| *secs > 0)),
         peer.shows_old.map_or(Value::Nothing, |old| Value::Text(if old { "old" } else { "new" })),
         also_at.as_deref().map_or(Value::Nothing, Value::Text),
-    ]);
+    ];
+    out.row(&[&values, more].concat());
 }
 
 fn sessions(out: &mut Output, owners: &Owners) -> Result<(), String> {

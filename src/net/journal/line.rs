@@ -21,9 +21,16 @@ pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
     number(&mut out, "asks", Some(entry.asks.into()));
     text(&mut out, "outcome", Some(entry.outcome.as_str()));
     text(&mut out, "reason", entry.outcome.reason().map(|reason| reason.as_str()));
-    number(&mut out, "secs", end.map(|end| end.secs));
+    number(&mut out, "secs", entry.secs());
     number(&mut out, "bytes", end.map(|end| end.bytes));
     text(&mut out, "end", end.map(|end| end.reason.as_str()));
+    if let Some(report) = &entry.report {
+        text(&mut out, "by", report.by.as_ref().map(|by| by.as_str()));
+        text(&mut out, "by_name", Some(&report.name));
+        text(&mut out, "use", Some(report.session));
+        number(&mut out, "files", Some(report.files.into()));
+        number(&mut out, "alarm", report.alarm.and_then(|alarm| alarm.try_into().ok()));
+    }
     out.close('}');
     out.into_text() + "\n"
 }

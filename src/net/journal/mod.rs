@@ -12,10 +12,10 @@ use std::rc::Rc;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::Limits;
-use hbb_core::base::peer::RelayToken;
+use hbb_core::base::peer::{PeerId, RelayToken};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
-use hbb_core::journal::{Entry, Journal, SessionEnd as JournalEnd, Step, Wanted};
+use hbb_core::journal::{Audit, Entry, Journal, SessionEnd as JournalEnd, Step, Wanted};
 
 use crate::net::clock::Clock;
 use crate::net::message::SessionEnd;
@@ -124,6 +124,21 @@ impl ConnectionLog {
             kept.journal.session_ended(number, JournalEnd { secs, bytes, reason });
             kept.tell();
         });
+    }
+
+    /// A target that proved itself reports.
+    pub(crate) fn report(&self, now: Time, target: &PeerId, audit: Audit) {
+        self.with(|kept| {
+            kept.journal.report(now, target, audit);
+            kept.tell();
+        });
+    }
+
+    /// What the sessions that run and were asked for under this id are to be ended by.
+    pub(crate) fn running_of(&self, id: &PeerId) -> Vec<u64> {
+        let mut found = Vec::new();
+        self.with(|kept| found = kept.journal.running_of(id));
+        found
     }
 
     /// The entries that are wanted, the lowest numbers first.

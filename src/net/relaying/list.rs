@@ -112,6 +112,14 @@ impl SessionList {
         found.map(|(number, _)| number).collect()
     }
 
+    /// The numbers of those that are these entries of the log of connections.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn logged(&self, logged: &[u64]) -> Vec<u64> {
+        let all = self.sessions.iter();
+        let found = all.filter(|(_, running)| logged.contains(&running.logged()));
+        found.map(|(number, _)| number).collect()
+    }
+
     /// All of them, as an operator sees them.
     pub(crate) fn rows(&mut self, now: Time) -> Vec<SessionRow> {
         self.sessions.iter_mut().map(|(number, running)| running.row(number, now)).collect()

@@ -357,6 +357,15 @@ impl Relaying {
             RelayQuestion::Sessions => Answer::Sessions(self.running.rows(self.clock.now())),
             #[cfg(feature = "accounts")]
             RelayQuestion::Log(wanted) => Answer::Log(self.log.read(&wanted)),
+            #[cfg(feature = "accounts")]
+            RelayQuestion::EndOf(id) => {
+                let logged = self.log.running_of(&id);
+                let mut ended = false;
+                for number in self.running.logged(&logged) {
+                    ended |= self.end(number).await;
+                }
+                Answer::Ended(ended)
+            }
             RelayQuestion::End(number) => Answer::Ended(self.end(number).await),
         }
     }

@@ -3,13 +3,13 @@
 
 use smol::future;
 
-use hbb_core::accounts::call::{Call, HttpCall, Source};
+use hbb_core::accounts::call::Call;
 use hbb_core::accounts::{
     AccountLoad, Accounts, Command, Effect, Effects, HashJob, Hashed, Input, Told,
 };
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket};
 use hbb_core::base::limits::PASSWORD_STACK_BYTES;
-use hbb_core::base::peer::Change;
+use hbb_core::base::peer::{Change, PeerId};
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::Caller;
 use hbb_core::wire::message::access_token;
@@ -100,16 +100,24 @@ impl Accounting {
         }
     }
 
-    /// A call came.
+    /// A call came; with the device that proved itself by it, if one did.
     pub(super) fn call(
         &mut self,
         conn: Conn,
-        (call, source): (&HttpCall, Source),
+        (call, device): (Call<'_>, Option<PeerId>),
         to: AnswerTo,
         store: &StoreThread,
     ) {
         self.waiting.insert(conn, to);
-        self.handle(Input::Call(conn, Call::new(call, source)), store);
+        if let Some(machine) = &mut self.machine {
+            machine.set_device(device);
+        }
+        self.handle(Input::Call(conn, call), store);
+    }
+
+    /// The machine, if there are accounts.
+    pub(super) fn machine(&mut self) -> Option<&mut Accounts> {
+        self.machine.as_deref_mut()
     }
 
     /// An operator wants something.

@@ -8,6 +8,8 @@ pub(crate) mod calls;
 pub(crate) mod conversation;
 #[cfg(feature = "accounts")]
 mod deploy;
+#[cfg(feature = "accounts")]
+mod devices;
 mod early;
 mod idle_timer;
 mod operator;
@@ -333,7 +335,7 @@ impl Signalling {
             #[cfg(feature = "accounts")]
             ToRendezvous::Called { conn, call, source, to } => {
                 if let Some(to) = self.deploys(&call, source, to) {
-                    self.accounts.call(conn, (&call, source), to, &self.store);
+                    self.called(conn, (&call, source), to);
                 }
             }
             ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {

@@ -51,6 +51,10 @@ impl Signalling {
                 return;
             }
             #[cfg(feature = "accounts")]
+            RendezvousQuestion::Devices(ids) => self.devices(&ids),
+            #[cfg(feature = "accounts")]
+            RendezvousQuestion::EndConnections(id) => self.end_connections(&id),
+            #[cfg(feature = "accounts")]
             RendezvousQuestion::Waiting => Answer::Waiting(self.machine.waiting(now)),
             #[cfg(feature = "accounts")]
             RendezvousQuestion::Invite(hours) => Answer::Invited(self.machine.invite(now, hours)),
@@ -77,6 +81,10 @@ impl Signalling {
             Event::PeerApproved { id } => (id, Answer::Approved(Approval::Saving)),
             _ => return,
         };
+        #[cfg(feature = "accounts")]
+        if let Event::PeerForgotten { id } = event {
+            self.forget_device(id);
+        }
         if let Some((_, to)) = self.forgetting.take_if(|(waiting, _)| waiting == id) {
             let _ = to.try_send(outcome);
         }

@@ -78,6 +78,11 @@ impl Tokens {
         self.table.iter().filter(|(_, token)| token.user == user).count()
     }
 
+    /// Whether a user has one on a device.
+    pub(in crate::accounts) fn has(&self, user: &str, device: &str) -> bool {
+        self.table.iter().any(|(_, token)| token.user == user && token.device == device)
+    }
+
     /// The token that is shown, if it was given and is good still.
     pub(in crate::accounts) fn get(&self, shown: &str, now_secs: u64) -> Option<&Token> {
         self.table.get(&hash(shown.as_bytes())).filter(|token| token.until_secs > now_secs)

@@ -55,6 +55,22 @@ pub const TOKENS_MAX: usize = 1_024;
 pub const TOKEN_SECS: u64 = 90 * 24 * 3_600;
 /// Calls that wait for the store; one more is told to try again.
 pub(crate) const SAVES_WAITING_MAX: usize = 64;
+/// Devices of which it is known what they tell of themselves; the one that was silent longest gives
+/// way: some 350 bytes each (C193).
+pub(crate) const DEVICES_MAX: usize = 2_048;
+/// Longest of the texts it tells.
+pub(crate) const DEVICE_TEXT_BYTES_MAX: usize = 64;
+/// Connections to one that are known.
+pub(crate) const DEVICE_CONNS_MAX: usize = 32;
+/// What changed is stored so long after the start at the earliest,
+pub(crate) const DEVICES_SETTLE_MS: u64 = 600_000;
+/// and then no more often than this.
+pub(crate) const DEVICES_SAVE_MS: u64 = 3_600_000;
+/// Rows of devices in one commit; the rest an hour later.
+pub(crate) const DEVICE_ROWS_PER_SAVE: usize = 512;
+/// How long an operator's wish to end the connections of a device waits for its next word: with
+/// anybody connected it speaks every three seconds.
+pub(crate) const DEVICE_END_MS: u64 = 30_000;
 /// Most effects one input of the accounts may have.
 pub const ACCOUNT_EFFECTS_MAX: usize = 4;
 

@@ -207,6 +207,9 @@ pub const ASK_AGAIN_MS: u64 = 5_000;
 /// then the relay three times.
 #[cfg(feature = "accounts")]
 pub const RELAY_ASK_AGAIN_MS: u64 = 60_000;
+/// A connection that a target reports belongs to the last ask for it, if that is no older.
+#[cfg(feature = "accounts")]
+pub const REPORT_JOINS_MS: u64 = 120_000;
 /// Outcomes that are told of at once after one step; the rest is in the memory alone.
 #[cfg(feature = "accounts")]
 pub const CONNECTIONS_TOLD_MAX: usize = 64;

@@ -75,7 +75,7 @@ impl Rendezvous {
     }
 
     /// Whether `network` is where a device is registered, or out of which it proved itself.
-    fn is_of(&self, id: &PeerId, network: Prefix) -> bool {
+    pub(super) fn is_of(&self, id: &PeerId, network: Prefix) -> bool {
         let Some(peer) = self.registry.found(id) else { return false };
         peer.last().is_some_and(|contact| contact.from.prefix() == network)
             || self.elsewhere.get(id).is_some_and(|at| at.key == peer.key && at.network == network)

@@ -1,11 +1,15 @@
 //! What an ask comes to, told to whoever keeps the log of connections; without that, to nobody.
-//! C188.
+//! And whether who reports is a device of ours. C188, C192.
 
 use core::net::IpAddr;
 
 use crate::base::address::Endpoint;
 #[cfg(feature = "accounts")]
+use crate::base::address::Prefix;
+#[cfg(feature = "accounts")]
 use crate::base::counters::DropReason;
+#[cfg(feature = "accounts")]
+use crate::base::peer::DeviceId;
 use crate::base::peer::{PeerId, RelayToken};
 #[cfg(feature = "accounts")]
 use crate::journal::{Outcome, Step, StepKind};
@@ -41,6 +45,13 @@ impl Rendezvous {
     /// The last step of an ask, told once.
     pub const fn take_step(&mut self) -> Option<Step> {
         self.step.take()
+    }
+
+    /// Whether a call comes from a registered device: it knows what that proves itself by, and is
+    /// where that is (C192).
+    pub fn is_device(&self, id: &PeerId, device: &DeviceId, from: IpAddr) -> bool {
+        let peer = self.registry.found(id).filter(|_| !self.policy.bans.has_id(id));
+        peer.is_some_and(|peer| peer.device == *device) && self.is_of(id, Prefix::of(from))
     }
 
     /// A target is told, which is at `at`; with what both will bring to the relay, if the initiator

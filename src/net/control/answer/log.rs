@@ -26,7 +26,12 @@ const COLUMNS: &[(&str, usize)] = &[
     ("reason", 14),
     ("secs", 7),
     ("bytes", 13),
-    ("end", 0),
+    ("end", 11),
+    ("by", 17),
+    ("by_name", 16),
+    ("use", 9),
+    ("files", 6),
+    ("alarm", 0),
 ];
 /// What may begin the value of a cell that a program for tables takes for a formula.
 const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -138,6 +143,11 @@ fn unix_secs(time: Time, epoch_secs: u64) -> Option<u64> {
     (epoch_secs > 0).then(|| epoch_secs.saturating_add(time.as_millis() / 1000))
 }
 
+/// A text of others, if there is one.
+fn said(text: &str) -> Value<'_> {
+    if text.is_empty() { Value::Nothing } else { Value::Text(text) }
+}
+
 fn row(out: &mut Output, entry: &Entry, epoch_secs: u64) {
     let [at, last] = [entry.at, entry.last].map(|time| unix_secs(time, epoch_secs));
     let texts = [at, last].map(|secs| secs.map(|unix_secs| Utc { unix_secs }.to_string()));
@@ -150,6 +160,8 @@ fn row(out: &mut Output, entry: &Entry, epoch_secs: u64) {
     let from = entry.from.to_string();
     let target_at = entry.target_at.map(|at| at.to_string());
     let end = entry.session.and_then(|session| session.end);
+    let report = entry.report.as_deref();
+    let by = report.and_then(|report| report.by.as_ref());
     let text = |text: Option<&'static str>| text.map_or(Value::Nothing, Value::Text);
     out.row(&[
         Value::Number(entry.number),
@@ -161,15 +173,21 @@ fn row(out: &mut Output, entry: &Entry, epoch_secs: u64) {
         Value::Number(entry.asks.into()),
         Value::Text(entry.outcome.as_str()),
         text(entry.outcome.reason().map(|reason| reason.as_str())),
-        number(end.map(|end| end.secs)),
+        number(entry.secs()),
         number(end.map(|end| end.bytes)),
         text(end.map(|end| end.reason.as_str())),
+        by.map_or(Value::Nothing, |by| Value::Text(by.as_str())),
+        said(report.map_or("", |report| &report.name)),
+        said(report.map_or("", |report| report.session)),
+        number(report.map(|report| report.files.into())),
+        number(report.and_then(|report| report.alarm?.try_into().ok())),
     ]);
 }
 
 fn csv(text: &mut String, entry: &Entry, epoch_secs: u64) {
     let time = |time| unix_secs(time, epoch_secs).map(|unix_secs| Utc { unix_secs }.to_string());
     let end = entry.session.and_then(|session| session.end);
+    let report = entry.report.as_deref();
     let cells = [
         Some(entry.number.to_string()),
         time(entry.at),
@@ -180,9 +198,14 @@ fn csv(text: &mut String, entry: &Entry, epoch_secs: u64) {
         Some(entry.asks.to_string()),
         Some(entry.outcome.as_str().into()),
         entry.outcome.reason().map(|reason| reason.as_str().into()),
-        end.map(|end| end.secs.to_string()),
+        entry.secs().map(|secs| secs.to_string()),
         end.map(|end| end.bytes.to_string()),
         end.map(|end| end.reason.as_str().into()),
+        report.and_then(|report| Some(report.by.as_ref()?.as_str().into())),
+        report.map(|report| report.name.to_string()),
+        report.map(|report| report.session.into()),
+        report.map(|report| report.files.to_string()),
+        report.and_then(|report| Some(report.alarm?.to_string())),
     ];
     let cells = cells.map(|cell| cell.map_or_else(String::new, |cell| csv_cell(&cell)));
     text.push_str(&(cells.join(",") + "\r\n"));

@@ -1,0 +1,40 @@
+//! Reads what a target reports of those who are connected to it (protocol §9.2). C194.
+
+use super::cut;
+use crate::base::json::Value;
+use crate::base::peer::PeerId;
+use crate::journal::{Audit, AuditKind};
+
+/// The report in a call of this path; None for one that says nothing.
+pub(super) fn read(path: &str, said: Value<'_>) -> Option<Audit> {
+    let number = |name| said.get(name).and_then(Value::number);
+    let conn = number("conn_id").unwrap_or_default();
+    let kind = match path.rsplit('/').next()? {
+        "file" => AuditKind::Files,
+        "alarm" => AuditKind::Alarm(number("typ")?),
+        _ => match said.text_of("action").as_deref() {
+            Some("new") => AuditKind::Began(said.text_of("ip").and_then(|ip| ip.parse().ok())),
+            Some("close") => AuditKind::Closed,
+            _ => {
+                let mut peer = said.get("peer")?.items();
+                let id = peer.next().and_then(Value::text);
+                let name = peer.next().and_then(Value::text).unwrap_or_default();
+                let session = session(number("type").unwrap_or_default());
+                let id = id.and_then(|id| PeerId::new(&id));
+                AuditKind::Peer { id, name: cut(&name), session }
+            }
+        },
+    };
+    Some(Audit { conn, kind })
+}
+
+/// What a session is for, by its number.
+const fn session(number: i64) -> &'static str {
+    match number {
+        1 => "file",
+        2 => "forward",
+        3 => "camera",
+        4 => "terminal",
+        _ => "remote",
+    }
+}

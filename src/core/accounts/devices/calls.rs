@@ -1,0 +1,140 @@
+//! The calls of devices (protocol §9.2), which show no token: a device proves itself by its id, its
+//! uuid and where it is. Whoever does not is answered as if all were well, to no effect. C192.
+
+use alloc::vec::Vec;
+
+use ct_codecs::{Base64, Decoder as _};
+
+use super::{Device, DeviceInfo, Devices, audit, cut};
+use crate::accounts::call::{Answer, Call, Method};
+use crate::base::json::{Value, Writer};
+use crate::base::limits::{DEVICE_CONNS_MAX, DEVICE_ID_BYTES_MAX};
+use crate::base::peer::{DeviceId, PeerId};
+use crate::base::time::Time;
+
+/// What a device without a place among ours is told: it comes again in two minutes.
+const NOT_NOW: &str = "{}";
+const UPDATED: &str = "SYSINFO_UPDATED";
+
+/// Who a call says it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The device's id.
+    pub id: PeerId,
+    /// What it proves itself by.
+    pub device: DeviceId,
+}
+
+/// The kinds of calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Heartbeat,
+    SysInfo,
+    Audit,
+    /// Of users, who say on which device they are.
+    User,
+}
+
+impl Kind {
+    fn of(method: Method, path: &str) -> Option<Self> {
+        if method != Method::Post {
+            return None;
+        }
+        Some(match path {
+            "/api/heartbeat" => Self::Heartbeat,
+            "/api/sysinfo" => Self::SysInfo,
+            "/api/audit/conn" | "/api/audit/file" | "/api/audit/alarm" => Self::Audit,
+            "/api/login" | "/api/currentUser" => Self::User,
+            _ => return None,
+        })
+    }
+}
+
+/// From which device this call says it comes, if such calls say so.
+pub fn claim(call: &Call<'_>) -> Option<Claim> {
+    Kind::of(call.method, call.path)?;
+    let said = json(call)?;
+    let id = PeerId::new(&said.text_of("id")?)?;
+    let mut bytes = [0; DEVICE_ID_BYTES_MAX];
+    let uuid = Base64::decode(&mut bytes, said.text_of("uuid")?.as_bytes(), None).ok()?;
+    Some(Claim { id, device: DeviceId::new(uuid)? })
+}
+
+fn json<'a>(call: &Call<'a>) -> Option<Value<'a>> {
+    Value::parse(core::str::from_utf8(call.body).ok()?).ok()
+}
+
+impl Devices {
+    /// The answer to a call of `device`, which proved itself, or of somebody who did not; None if
+    /// it is no call of devices.
+    pub(in crate::accounts) fn call(
+        &mut self,
+        now: Time,
+        call: &Call<'_>,
+        device: Option<&PeerId>,
+    ) -> Option<Answer> {
+        let kind = Kind::of(call.method, call.path).filter(|kind| *kind != Kind::User)?;
+        let proved = device.zip(json(call));
+        Some(match (kind, proved) {
+            (Kind::Heartbeat, Some((id, said))) => self.heartbeat(now, id, said),
+            (Kind::SysInfo, Some((id, said))) => {
+                self.sysinfo(id, said);
+                Answer::text(UPDATED)
+            }
+            (Kind::Audit, Some((id, said))) => {
+                if let Some(audit) = audit::read(call.path, said) {
+                    self.audit = Some((id.clone(), audit));
+                }
+                Answer::empty()
+            }
+            (Kind::Heartbeat | Kind::SysInfo, None) => Answer::json(NOT_NOW.into()),
+            (Kind::Audit | Kind::User, _) => Answer::empty(),
+        })
+    }
+
+    fn heartbeat(&mut self, now: Time, id: &PeerId, said: Value<'_>) -> Answer {
+        let conns = said.get("conns").into_iter().flat_map(Value::items);
+        let conns: Vec<i64> = conns.filter_map(Value::number).take(DEVICE_CONNS_MAX).collect();
+        let (mut ends, mut is_told) = (Vec::new(), true);
+        self.heard(id, |device: &mut Device| {
+            device.conns = conns;
+            is_told = device.is_told;
+            // Once a heartbeat told of it they are ended, or new ones that nobody meant.
+            if device.ends.take().is_some_and(|until| now <= until) {
+                ends.clone_from(&device.conns);
+            }
+        });
+        let mut answer = Writer::default();
+        answer.open('{');
+        if !is_told {
+            answer.name("sysinfo");
+            answer.flag(true);
+        }
+        if !ends.is_empty() {
+            answer.name("disconnect");
+            answer.open('[');
+            ends.into_iter().for_each(|conn| answer.number(conn));
+            answer.close(']');
+        }
+        answer.close('}');
+        Answer::json(answer.into_text().into_bytes())
+    }
+
+    fn sysinfo(&mut self, id: &PeerId, said: Value<'_>) {
+        let text = |name| cut(&said.text_of(name).unwrap_or_default());
+        let info = DeviceInfo {
+            name: text("hostname"),
+            system: text("os"),
+            user: text("username"),
+            version: text("version"),
+            group: text("preset-device-group-name"),
+            login: Default::default(),
+        };
+        self.heard(id, |device| {
+            let info = DeviceInfo { login: device.info.login.clone(), ..info };
+            device.is_changed |= device.info != info;
+            device.is_told = true;
+            device.info = info;
+        });
+    }
+}

@@ -1,0 +1,230 @@
+//! What devices tell of themselves, who is connected to them, and which of that is stored: what
+//! changed, once an hour at most. Only a device that proved itself is heard; who that is, whoever
+//! gives the call says. C192, C193.
+
+mod audit;
+mod calls;
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+
+use super::row::{RowWriter, fields};
+use crate::base::limits::{
+    DEVICE_END_MS, DEVICE_ROWS_PER_SAVE, DEVICE_TEXT_BYTES_MAX, DEVICES_MAX, DEVICES_SAVE_MS,
+    DEVICES_SETTLE_MS,
+};
+use crate::base::peer::PeerId;
+use crate::base::rows::RowChange;
+use crate::base::table::{Seed, Table};
+use crate::base::time::Time;
+use crate::journal::Audit;
+
+pub use calls::{Claim, claim};
+pub(super) use lists::Sight;
+
+/// What the keys of devices begin with.
+pub(super) const DEVICE_KEY: u8 = b'd';
+
+/// What a device tells of itself; each text is of so many bytes at most, and may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Its name in its network.
+    pub name: Box<str>,
+    /// Its system: `Linux / Debian 13`.
+    pub system: Box<str>,
+    /// Who sits there.
+    pub user: Box<str>,
+    /// The client's version.
+    pub version: Box<str>,
+    /// The group that its installer was given.
+    pub group: Box<str>,
+    /// The user who logged in there last.
+    pub login: Box<str>,
+}
+
+/// A device as an operator sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// What it told.
+    pub info: DeviceInfo,
+    /// How many are connected to it, by its last word.
+    pub connections: usize,
+}
+
+#[derive(Default)]
+struct Device {
+    info: DeviceInfo,
+    /// Whether it told anything since the start, or before.
+    is_told: bool,
+    /// Whether the store has something else.
+    is_changed: bool,
+    /// The connections to it, as it counts them.
+    conns: Vec<i64>,
+    /// An operator wants them ended; until then.
+    ends: Option<Time>,
+}
+
+/// All of them, the one that was silent longest first.
+pub(super) struct Devices {
+    table: Table<PeerId, Device>,
+    /// Rows of those that gave way or were forgotten.
+    gone: Vec<PeerId>,
+    /// What is on its way to the store.
+    saving: Vec<PeerId>,
+    /// When the store was last given something.
+    saved: Option<Time>,
+    /// What a device reported last, for the log of connections.
+    audit: Option<(PeerId, Audit)>,
+}
+
+impl Devices {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            table: Table::new(DEVICES_MAX, seed),
+            gone: Vec::new(),
+            saving: Vec::new(),
+            saved: None,
+            audit: None,
+        }
+    }
+
+    /// Takes in a row at the start; false for one that says nothing.
+    pub(super) fn load(&mut self, id: &[u8], value: Option<&[u8]>) -> bool {
+        let id = core::str::from_utf8(id).ok().and_then(PeerId::new);
+        let (Some(id), Some(row)) = (id, value) else { return false };
+        let mut info = DeviceInfo::default();
+        for (number, contents) in fields(row) {
+            let text = cut(core::str::from_utf8(contents).unwrap_or_default());
+            match number {
+                1 => info.name = text,
+                2 => info.system = text,
+                3 => info.user = text,
+                4 => info.version = text,
+                5 => info.group = text,
+                6 => info.login = text,
+                _ => {}
+            }
+        }
+        let device = Device { info, is_told: true, ..Device::default() };
+        self.table.insert(id, device).is_ok()
+    }
+
+    /// A device that an operator had forgotten.
+    pub(super) fn forget(&mut self, id: &PeerId) {
+        if self.table.remove(id).is_some() {
+            self.gone.push(id.clone());
+        }
+    }
+
+    /// An operator wants everybody off this device: it is told with its next word. False if
+    /// nobody is known to be connected to it.
+    pub(super) fn end_connections(&mut self, now: Time, id: &PeerId) -> bool {
+        let Some(device) = self.table.get_mut(id).filter(|it| !it.conns.is_empty()) else {
+            return false;
+        };
+        device.ends = Some(now.after_ms(DEVICE_END_MS));
+        true
+    }
+
+    /// What is known of a device.
+    pub(super) fn row(&self, id: &PeerId) -> Option<DeviceRow> {
+        let device = self.table.get(id)?;
+        Some(DeviceRow { info: device.info.clone(), connections: device.conns.len() })
+    }
+
+    /// Somebody logs in there, or is logged in.
+    pub(super) fn note_login(&mut self, id: &PeerId, user: &str) {
+        self.heard(id, |device| {
+            device.is_changed |= *device.info.login != *user;
+            device.info.login = cut(user);
+        });
+    }
+
+    pub(super) fn take_audit(&mut self) -> Option<(PeerId, Audit)> {
+        self.audit.take()
+    }
+
+    /// Takes in the word of a device, which is the newest now.
+    fn heard(&mut self, id: &PeerId, change: impl FnOnce(&mut Device)) {
+        let mut device = self.table.remove(id).unwrap_or_default();
+        change(&mut device);
+        if let Some(gone) = self.table.insert_evicting(id.clone(), device)
+            && self.gone.len() < DEVICES_MAX
+        {
+            self.gone.push(gone);
+        }
+    }
+
+    /// What is to be stored now, if it is time: an hour after the last time, and a while after the
+    /// first word.
+    pub(super) fn rows(&mut self, now: Time) -> Vec<RowChange> {
+        let due = match self.saved {
+            None => Time::START.after_ms(DEVICES_SETTLE_MS),
+            Some(saved) => saved.after_ms(DEVICES_SAVE_MS),
+        };
+        if now < due || !self.saving.is_empty() {
+            return Vec::new();
+        }
+        let changed = self.table.iter().filter(|(_, device)| device.is_changed);
+        let changed: Vec<_> =
+            changed.take(DEVICE_ROWS_PER_SAVE).map(|(id, _)| id.clone()).collect();
+        let mut rows: Vec<_> = mem::take(&mut self.gone)
+            .into_iter()
+            .filter(|id| self.table.get(id).is_none())
+            .map(|id| RowChange { key: key(&id), value: None })
+            .collect();
+        for id in &changed {
+            if let Some(device) = self.table.get_mut(id) {
+                device.is_changed = false;
+                rows.push(RowChange { key: key(id), value: Some(device.info.row()) });
+            }
+        }
+        if !rows.is_empty() {
+            self.saved = Some(now);
+            self.saving = changed;
+        }
+        rows
+    }
+
+    /// The store is done with them: what it did not take is tried again an hour later.
+    pub(super) fn stored(&mut self, is_durable: bool) {
+        for id in mem::take(&mut self.saving) {
+            if let Some(device) = self.table.get_mut(&id).filter(|_| !is_durable) {
+                device.is_changed = true;
+            }
+        }
+    }
+}
+
+impl DeviceInfo {
+    fn row(&self) -> Vec<u8> {
+        let mut row = RowWriter::new();
+        let Self { name, system, user, version, group, login } = self;
+        let texts = [name, system, user, version, group, login];
+        for (number, text) in (1..).zip(texts) {
+            row.field(number, text.as_bytes());
+        }
+        row.end()
+    }
+}
+
+fn key(id: &PeerId) -> Vec<u8> {
+    [&[DEVICE_KEY], id.as_str().as_bytes()].concat()
+}
+
+/// As much of a text as is kept, without what nobody sees.
+fn cut(text: &str) -> Box<str> {
+    let mut kept = String::new();
+    for c in text.chars().filter(|c| !crate::base::text::is_invisible(*c)) {
+        if kept.len() + c.len_utf8() > DEVICE_TEXT_BYTES_MAX {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.into()
+}

@@ -1,0 +1,106 @@
+//! What a target says of those who are connected to it, joined with what was asked here. It is the
+//! target's word, and of who is there theirs. C194.
+
+use alloc::boxed::Box;
+use core::net::IpAddr;
+
+use super::entry::{Entry, Outcome, Report};
+use super::{Journal, blank};
+use crate::base::address::Endpoint;
+use crate::base::limits::REPORT_JOINS_MS;
+use crate::base::peer::PeerId;
+use crate::base::time::Time;
+
+/// One report of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The connection, as the target counts them.
+    pub conn: i64,
+    /// What happened to it.
+    pub kind: AuditKind,
+}
+
+/// What a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditKind {
+    /// It began, from this address.
+    Began(Option<IpAddr>),
+    /// Who is there, by their own account.
+    Peer {
+        /// Their id.
+        id: Option<PeerId>,
+        /// Their name, at most 64 bytes.
+        name: Box<str>,
+        /// What for: `remote`, `file`, `forward`, `camera`, `terminal`.
+        session: &'static str,
+    },
+    /// It ended.
+    Closed,
+    /// Files went over it.
+    Files,
+    /// An alarm, by the number that clients have for it.
+    Alarm(i64),
+}
+
+impl Journal {
+    /// A target that proved itself reports. What belongs to no ask is an entry of its own, among
+    /// those of strangers.
+    pub fn report(&mut self, now: Time, target: &PeerId, audit: Audit) {
+        self.settle(now);
+        let Audit { conn, kind } = audit;
+        let from = match kind {
+            AuditKind::Began(from) => from,
+            _ => None,
+        };
+        let is_new = matches!(kind, AuditKind::Began(_));
+        let number = self.reported(now, target, (conn, from, is_new));
+        let Some(entry) = self.entry_mut(number) else { return };
+        let report = entry.report.get_or_insert_with(|| Box::new(Report::new(conn, now)));
+        match kind {
+            AuditKind::Began(_) => {}
+            AuditKind::Peer { id, name, session } => {
+                (report.by, report.name, report.session) = (id, name, session);
+            }
+            AuditKind::Closed => report.secs = Some(now.since_ms(report.since) / 1000),
+            AuditKind::Files => report.files = report.files.saturating_add(1),
+            AuditKind::Alarm(number) => report.alarm = Some(number),
+        }
+        let is_over = report.secs.is_some();
+        let told = (is_over && entry.session.is_none()).then(|| entry.clone());
+        told.iter().for_each(|entry| self.tell(entry));
+    }
+
+    /// The entry that a report belongs to: that of the same connection, which has not ended, or of
+    /// one that begins the newest ask for this target, from there if it is known from where.
+    fn reported(
+        &mut self,
+        now: Time,
+        target: &PeerId,
+        (conn, from, is_new): (i64, Option<IpAddr>, bool),
+    ) -> u64 {
+        let all = self.rings.iter().chain(self.running.iter().map(|(_, entry)| entry));
+        let own = all.filter(|entry| entry.to.as_ref() == Some(target));
+        let is_open = |report: &Report| report.conn == conn && report.secs.is_none();
+        let fits = |entry: &&Entry| match &entry.report {
+            Some(report) => !is_new && is_open(report),
+            None => {
+                !entry.outcome.is_refusal() && is_new && now.since_ms(entry.last) < REPORT_JOINS_MS
+            }
+        };
+        // Through a relay the target sees the relay.
+        let rank = |entry: &&Entry| (from == Some(entry.from.ip()), entry.number);
+        if let Some(found) = own.filter(fits).max_by_key(rank) {
+            return found.number;
+        }
+        let from = Endpoint::new(from.unwrap_or(IpAddr::from([0; 4])), 0);
+        let blank = blank(from, Some(target.clone()));
+        self.add(now, Entry { outcome: Outcome::Reported, asks: 0, ..blank })
+    }
+
+    fn entry_mut(&mut self, number: u64) -> Option<&mut Entry> {
+        match self.running.get(&number).is_some() {
+            true => self.running.get_mut(&number),
+            false => self.rings.get_mut(number),
+        }
+    }
+}

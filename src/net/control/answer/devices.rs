@@ -1,0 +1,75 @@
+//! What devices told of themselves, beside what is known of all peers, and an end to whoever is
+//! connected to one. C193.
+
+use hbb_core::accounts::devices::DeviceRow;
+use hbb_core::base::address::named_id;
+use hbb_core::rendezvous::PeerRow;
+
+use crate::net::control::format::Value;
+use crate::net::control::owners::{Owners, odd};
+use crate::net::message::{Answer, RelayQuestion, RendezvousQuestion};
+
+/// Columns of peers where there are accounts.
+pub(super) const COLUMNS: &[(&str, usize)] = &[
+    ("id", 17),
+    ("online", 7),
+    ("transport", 10),
+    ("address", 24),
+    ("online_secs", 12),
+    ("seen_secs", 10),
+    ("first_seen", 11),
+    ("key", 8),
+    ("also_at", 9),
+    ("name", 20),
+    ("system", 24),
+    ("user", 16),
+    ("version", 9),
+    ("connections", 12),
+    ("group", 12),
+    ("login", 0),
+];
+
+/// What these told; None where there are no accounts.
+pub(super) fn of(
+    owners: &Owners,
+    page: &[PeerRow],
+) -> Result<Option<Vec<Option<DeviceRow>>>, String> {
+    let ids = page.iter().map(|peer| peer.id.clone()).collect();
+    let Answer::Devices(told) = owners.ask_rendezvous(RendezvousQuestion::Devices(ids))? else {
+        return odd();
+    };
+    Ok(told)
+}
+
+/// The values behind those of all peers.
+pub(super) fn values(told: Option<&DeviceRow>) -> [Value<'_>; 7] {
+    let Some(DeviceRow { info, connections }) = told else { return [Value::Nothing; 7] };
+    [
+        text(&info.name),
+        text(&info.system),
+        text(&info.user),
+        text(&info.version),
+        Value::Number(u64::try_from(*connections).unwrap_or(u64::MAX)),
+        text(&info.group),
+        text(&info.login),
+    ]
+}
+
+fn text(text: &str) -> Value<'_> {
+    if text.is_empty() { Value::Nothing } else { Value::Text(text) }
+}
+
+/// Ends all sessions of a device: those at our relay at once, others with its next word.
+pub(super) fn disconnect(id: &str, owners: &Owners) -> Result<bool, String> {
+    let Some(id) = named_id(id) else { return Ok(false) };
+    let mut ended = false;
+    if owners.relay.is_some() {
+        let answer = owners.ask_relay(RelayQuestion::EndOf(id.clone()))?;
+        ended |= matches!(answer, Answer::Ended(true));
+    }
+    if owners.rendezvous.is_some() {
+        let answer = owners.ask_rendezvous(RendezvousQuestion::EndConnections(id))?;
+        ended |= matches!(answer, Answer::Ended(true));
+    }
+    Ok(ended)
+}

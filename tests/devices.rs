@@ -1,0 +1,163 @@
+//! What devices tell of themselves, over the doors of the real server: `hbb ctl peers`, the log of
+//! connections, the tab of accessible devices, and an end to a direct session. C192 to C194.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::string_slice)] // a test may panic, anywhere in it
+#![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
+
+#[path = "sim/chance.rs"]
+mod chance;
+#[path = "api/client.rs"]
+mod client;
+mod model;
+#[path = "conformance/say.rs"]
+mod say;
+
+use std::net::SocketAddr;
+
+use client::{Door, Told, call, ctl, login};
+use model::host::Host;
+use model::server::Server;
+use model::target::Target;
+use model::wire::send;
+
+const PASSWORD: &str = "correct horse battery";
+const ID: &str = "123456789";
+
+fn server() -> Server {
+    with(&[])
+}
+
+fn with(flags: &[&str]) -> Server {
+    let server = Server::start(&[&["--accounts", "--password-memory", "4"], flags].concat());
+    for name in ["anna", "otto"] {
+        ctl(&server, &["user", "add", name], &format!("{PASSWORD}\n")).unwrap();
+    }
+    server
+}
+
+/// A device at 127.0.0.1, where calls come from.
+fn register(server: &Server, id: &str) -> (Target, String) {
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let target = Target::register(&Host::local("127.0.0.1"), at, id, &server.key());
+    // "a device", by which modelled targets prove themselves.
+    (target, "YSBkZXZpY2U=".into())
+}
+
+fn tell(server: &Server, path: &str, body: &str) -> Told {
+    let told = call((server, Door::Sealed), ("POST", path), None, body);
+    assert_eq!(told.status, 200, "{path} {body}");
+    told
+}
+
+fn peers(server: &Server) -> String {
+    ctl(server, &["--json", "peers"], "").unwrap()
+}
+
+#[test]
+fn c192_a_device_is_heard_where_it_is_and_nobody_else_is() {
+    let server = server();
+    let (_target, uuid) = register(&server, ID);
+    let info = |uuid: &str, name: &str| {
+        format!(
+            r#"{{"id":"{ID}","uuid":"{uuid}","version":"1.4.9","os":"Linux / Debian",
+            "hostname":"{name}","username":"root"}}"#
+        )
+    };
+    let beat = |uuid: &str| format!(r#"{{"id":"{ID}","uuid":"{uuid}","ver":1004090}}"#);
+    assert_eq!(tell(&server, "/api/heartbeat", &beat(&uuid)).body, r#"{"sysinfo":true}"#);
+    assert_eq!(tell(&server, "/api/sysinfo", &info(&uuid, "desk")).body, "SYSINFO_UPDATED");
+    assert_eq!(tell(&server, "/api/heartbeat", &beat(&uuid)).body, "{}");
+    let told = [
+        r#""name":"desk","system":"Linux / Debian","user":"root","#,
+        r#""version":"1.4.9","connections":0"#,
+    ]
+    .concat();
+    let told = told.as_str();
+    assert!(peers(&server).contains(told), "{}", peers(&server));
+    // Who has another uuid changes nothing, and nor does an id that nobody registered.
+    let other = "YW5vdGhlciBkZXZpY2U=";
+    assert_eq!(tell(&server, "/api/sysinfo", &info(other, "evil")).body, "{}");
+    assert_eq!(tell(&server, "/api/heartbeat", &beat(other)).body, "{}");
+    let unknown = info(&uuid, "evil").replace(ID, "987654321");
+    assert_eq!(tell(&server, "/api/sysinfo", &unknown).body, "{}");
+    assert_eq!(tell(&server, "/api/audit/conn", "{}").body, "");
+    assert!(peers(&server).contains(told) && !peers(&server).contains("evil"));
+    let text = ctl(&server, &["peers"], "").unwrap();
+    assert!(text.contains(" desk ") && text.contains(" connections "), "{text}");
+}
+
+#[test]
+fn c193_a_direct_session_ends_with_the_next_heartbeat_and_the_log_knows_of_it() {
+    let server = server();
+    let (target, uuid) = register(&server, ID);
+    let mut stream =
+        Host::local("127.0.0.1").connect(0, ([127, 0, 0, 1], server.port).into()).unwrap();
+    send(&mut stream, &say::punch(ID, |wish| wish.access_key = server.key())).unwrap();
+    let audit = |rest: &str| {
+        let body = format!(r#"{{"id":"{ID}","uuid":"{uuid}","conn_id":7,{rest}}}"#);
+        assert_eq!(tell(&server, "/api/audit/conn", &body).body, "");
+    };
+    audit(r#""action":"new","ip":"127.0.0.1""#);
+    audit(r#""peer":["987654321","Otto"],"type":0"#);
+    let beat = format!(r#"{{"id":"{ID}","uuid":"{uuid}","conns":[7]}}"#);
+    assert_eq!(tell(&server, "/api/heartbeat", &beat).body, r#"{"sysinfo":true}"#);
+    assert!(peers(&server).contains(r#""connections":1"#));
+    let said = ctl(&server, &["disconnect", ID], "").unwrap();
+    assert!(said.contains("end within seconds"), "{said}");
+    assert_eq!(tell(&server, "/api/heartbeat", &beat).body, r#"{"sysinfo":true,"disconnect":[7]}"#);
+    audit(r#""action":"close""#);
+    let log = ctl(&server, &["log", "--lines"], "").unwrap();
+    assert!(!log.contains(r#""secs":null"#), "it is over: {log}");
+    assert!(log.contains(r#""by":"987654321","by_name":"Otto","use":"remote""#), "{log}");
+    assert_eq!(log.lines().count(), 1, "joined with the ask: {log}");
+    let said = ctl(&server, &["disconnect", "987654321"], "").unwrap_err();
+    assert!(said.contains("No session"), "{said}");
+    drop(target);
+}
+
+#[test]
+fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
+    let port = model::server::free_ports();
+    let server = with(&["--api", &port.to_string()]);
+    let (_target, uuid) = register(&server, ID);
+    let (_other, other_uuid) = register(&server, "234567890");
+    for (id, uuid, group) in [(ID, &uuid, ""), ("234567890", &other_uuid, "office")] {
+        let body = format!(
+            r#"{{"id":"{id}","uuid":"{uuid}","os":"Windows / 11","hostname":"h{id}",
+            "preset-device-group-name":"{group}"}}"#
+        );
+        assert_eq!(tell(&server, "/api/sysinfo", &body).body, "SYSINFO_UPDATED");
+    }
+    let door = (&server, Door::Http(i32::from(port) - i32::from(server.port)));
+    let log_in = |name: &str| {
+        let body = login(name, PASSWORD);
+        call(door, ("POST", "/api/login"), None, &body).text("access_token")
+    };
+    let (anna, otto) = (log_in("anna"), log_in("otto"));
+    // As a client does that is logged in. By HTTP this machine is a proxy that names no client.
+    let who = format!(r#"{{"id":"{ID}","uuid":"{uuid}"}}"#);
+    let sealed = (&server, Door::Sealed);
+    assert_eq!(call(sealed, ("POST", "/api/currentUser"), Some(&anna), &who).status, 200);
+    let list = |token: &str, path: &str| {
+        let path = format!("/api/{path}?current=1&pageSize=100&accessible=&status=1");
+        call(door, ("GET", &path), Some(token), "").body
+    };
+    let peers = list(&anna, "peers");
+    let own = format!(r#""id":"{ID}","info":{{"username":"","os":"Windows / 11""#);
+    assert!(peers.contains(&own), "{peers}");
+    assert!(peers.ends_with(r#""total":1}"#) && peers.contains(r#""user":"anna""#), "{peers}");
+    assert!(list(&otto, "peers").ends_with(r#""total":0}"#), "otto is logged in nowhere");
+    assert!(list(&otto, "users").contains(r#""name":"otto""#));
+    assert!(!list(&otto, "users").contains("anna"));
+    // A group of users sees what its members have, and the devices that were put into it.
+    for name in ["anna", "otto"] {
+        ctl(&server, &["user", "set", name, "group=office"], "").unwrap();
+    }
+    assert!(list(&otto, "users").ends_with(r#""total":2}"#));
+    assert!(list(&otto, "peers").ends_with(r#""total":2}"#));
+    let groups = list(&otto, "device-group/accessible");
+    assert_eq!(groups, r#"{"data":[{"name":"office"}],"total":1}"#);
+    assert_eq!(call(door, ("GET", "/api/peers"), None, "").status, 401);
+    assert!(list("none", "users").is_empty());
+}
