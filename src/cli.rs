@@ -23,9 +23,9 @@ use argh::{EarlyExit, FromArgs};
 pub use backup::{BackupFlags, RestoreFlags};
 #[cfg(feature = "testing")]
 pub use ctl::CtlCommand;
-#[cfg(feature = "accounts")]
-pub use ctl::asks_password;
 pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
+#[cfg(feature = "accounts")]
+pub use ctl::{asks_entries, asks_password};
 pub use doctor::DoctorFlags;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};

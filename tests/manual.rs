@@ -100,8 +100,9 @@ fn the_operators_manual_names_no_flag_that_is_not_there() {
         };
         let named: Vec<_> = words.filter(|word| word.starts_with("--")).map(flag).collect();
         assert!(named.len() > 5, "{path}: {named:?}");
-        let foreign = ["--with", "--allow-untrusted", "--help", "--free", "--csv", "--lines"]
-            .map(str::to_owned);
+        let foreign =
+            ["--with", "--allow-untrusted", "--help", "--free", "--csv", "--lines", "--replace"]
+                .map(str::to_owned);
         for flag in named.iter().filter(|flag| !foreign.contains(flag)) {
             assert!(all.contains(flag), "{path} names {flag}, which no command has");
         }
@@ -261,7 +262,7 @@ fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
 }
 
 /// Commands of the feature `accounts`, for which LuCI's pages have no room yet.
-const NOT_OF_RPCD: [&str; 5] = ["pending", "approve", "invite", "log", "user"];
+const NOT_OF_RPCD: [&str; 6] = ["pending", "approve", "invite", "log", "user", "book"];
 /// What OpenWrt's rpcd answers beside the commands of ctl.
 const OF_RPCD: [&str; 3] = ["export", "zones", "wake"];
 

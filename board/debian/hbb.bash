@@ -75,6 +75,9 @@ _hbb() {
             user)
                 cmd="hbb_ctl_user"
                 ;;
+            book)
+                cmd="hbb_ctl_book"
+                ;;
             reload)
                 cmd="hbb_ctl_reload"
                 ;;
@@ -500,7 +503,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user reload"
+            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user book reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -547,6 +550,8 @@ _hbb() {
         hbb_ctl_limits)
             ;;
         hbb_ctl_user)
+            ;;
+        hbb_ctl_book)
             ;;
         hbb_ctl_reload)
             ;;

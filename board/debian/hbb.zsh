@@ -245,6 +245,7 @@ _hbb_ctl() {
                 'bans:who is shut out'
                 'limits:limits and speeds, named as the flags of '\''hbb serve'\'''
                 'user:who has an account, with --accounts'
+                'book:address books, with --accounts'
                 'reload:read the flags file and the lists again, as SIGHUP does'
             )
             if (( CURRENT == 1 )); then
@@ -295,6 +296,9 @@ _hbb_ctl() {
                     ;;
                 (user)
                     _hbb_ctl_user
+                    ;;
+                (book)
+                    _hbb_ctl_book
                     ;;
                 (reload)
                     _hbb_ctl_reload
@@ -409,6 +413,14 @@ _hbb_ctl_limits() {
 }
 
 _hbb_ctl_user() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_book() {
     local context state state_descr line
     typeset -A opt_args
 

@@ -92,6 +92,24 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("user", " totp NAME off", "ask for none"),
     #[cfg(feature = "accounts")]
     command("user", " remove NAME", "no account any more"),
+    #[cfg(feature = "accounts")]
+    command("book", " list", "address books, with --accounts"),
+    #[cfg(feature = "accounts")]
+    command("book", " add BOOK", "a new one: OWNER/NAME, or OWNER for the personal one"),
+    #[cfg(feature = "accounts")]
+    command("book", " share BOOK WHO RULE", "read, write or full, for a user or @GROUP"),
+    #[cfg(feature = "accounts")]
+    command("book", " unshare BOOK WHO", "nothing any more"),
+    #[cfg(feature = "accounts")]
+    command("book", " note BOOK TEXT", "what they read who see it"),
+    #[cfg(feature = "accounts")]
+    command("book", " export BOOK", "its entries as a table (CSV), with --json as JSON"),
+    #[cfg(feature = "accounts")]
+    command("book", " import BOOK", "add those on stdin, in either form"),
+    #[cfg(feature = "accounts")]
+    command("book", " import --replace BOOK", "put them in the place of all it has"),
+    #[cfg(feature = "accounts")]
+    command("book", " remove BOOK", "with all that is in it"),
     command("reload", "", "read the flags file and the lists again, as SIGHUP does"),
 ];
 
@@ -111,6 +129,12 @@ pub fn asks_password(words: &[&str]) -> bool {
     matches!(words, ["user", "add" | "passwd", _])
 }
 
+/// Whether entries of an address book go with these words, from behind their line to the end.
+#[cfg(feature = "accounts")]
+pub fn asks_entries(words: &[&str]) -> bool {
+    matches!(words, ["book", "import", ..])
+}
+
 /// Columns of a command and its arguments in help.
 const USAGE_CHARS: usize = 21;
 
@@ -118,7 +142,7 @@ const USAGE_CHARS: usize = 21;
 pub(super) fn help() -> String {
     let mut text = String::from("\nCommands:\n");
     for &CtlCommand { name, arguments, help } in CTL_COMMANDS {
-        let blanks = USAGE_CHARS.saturating_sub(name.len() + arguments.len());
+        let blanks = USAGE_CHARS.saturating_sub(name.len() + arguments.len()).max(1);
         text.push_str(&["  ", name, arguments, &" ".repeat(blanks), help, "\n"].concat());
     }
     text

@@ -4,19 +4,23 @@
 #[cfg(feature = "accounts")]
 use std::io::IsTerminal as _;
 use std::io::{self, ErrorKind, Read as _, Write as _};
+#[cfg(feature = "accounts")]
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[cfg(feature = "accounts")]
+mod entries;
 #[cfg(feature = "accounts")]
 mod secret;
 
 use super::exit::{Exit, ExitReason, print};
 #[cfg(feature = "accounts")]
 use super::qr::qr_code;
-#[cfg(feature = "accounts")]
-use crate::cli::asks_password;
 use crate::cli::{CtlFlags, NO_SUCH_COMMAND, ServeFlags};
+#[cfg(feature = "accounts")]
+use crate::cli::{asks_entries, asks_password};
 use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
 use crate::settings;
@@ -38,13 +42,19 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
     }
     #[cfg(feature = "accounts")]
-    let line = match asks_password(&words(flags)) {
-        true => [&line, &secret::password()?, "\n"].concat(),
-        false => line,
+    let line = match words(flags) {
+        words if asks_password(&words) => [&line, &secret::password()?, "\n"].concat(),
+        words if asks_entries(&words) => [line, entries::entries()?].concat(),
+        _ => line,
     };
     let path = path(flags)?;
     let mut server = connect(&path)?;
     let asked = server.write_all(line.as_bytes());
+    #[cfg(feature = "accounts")]
+    let asked = match asks_entries(&words(flags)) {
+        true => asked.and_then(|()| server.shutdown(Shutdown::Write)),
+        false => asked,
+    };
     let mut verdict = [0];
     asked.and_then(|()| server.read_exact(&mut verdict)).map_err(|cause| silent(&path, &cause))?;
     if verdict == [DONE] {

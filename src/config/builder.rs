@@ -18,9 +18,9 @@ use super::value::{
 use super::{CONTROL_FILE, Config, FlagsFile, Lan, TrustedProxies};
 use crate::cli::{self, ServeFlags};
 use hbb_core::base::address::{Network, host, with_port};
-use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 #[cfg(feature = "accounts")]
-use hbb_core::base::limits::{PASSWORD_KIB_CEILING, PASSWORD_KIB_MIN, USERS_CEILING};
+use hbb_core::base::limits::{BookLimits, PASSWORD_KIB_CEILING, PASSWORD_KIB_MIN, USERS_CEILING};
+use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 use hbb_core::base::rates::Rates;
 
 impl Config {
@@ -300,6 +300,7 @@ impl Builder {
     /// What accounts need, and where they are asked for.
     #[cfg(feature = "accounts")]
     fn relate_accounts(&mut self) {
+        self.config.accounts.limits.books = BookLimits::of(self.config.limits.peers);
         let AccountSettings { on, must_login, .. } = self.config.accounts;
         let needs = [
             ("--api", self.config.ports.calls.is_some()),

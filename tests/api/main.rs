@@ -5,6 +5,7 @@
 #![allow(clippy::string_slice)] // a test may panic, anywhere in it
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
 
+mod books;
 #[path = "../sim/chance.rs"]
 mod chance;
 mod client;

@@ -2,6 +2,8 @@
 //! schema: they may be added to, not changed.
 
 #[cfg(feature = "accounts")]
+mod books;
+#[cfg(feature = "accounts")]
 mod devices;
 #[cfg(feature = "accounts")]
 mod log;
@@ -130,8 +132,14 @@ pub(super) fn answer(
         ["reload"] => done(&mut out, &settings.reload()?),
         #[cfg(feature = "accounts")]
         ["user", ref words @ ..] => {
-            if let Some(said) = users::answer(words, &reply.secret, owners, &mut out)? {
+            if let Some(said) = users::answer(words, &reply.brought, owners, &mut out)? {
                 done(&mut out, said);
+            }
+        }
+        #[cfg(feature = "accounts")]
+        ["book", ref words @ ..] => {
+            if let Some(said) = books::answer(words, &reply.brought, owners, &mut out)? {
+                done(&mut out, &said);
             }
         }
         _ => return Err(no_such_command(first)),

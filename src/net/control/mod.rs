@@ -46,10 +46,12 @@ use reply::{OperatorReply, To};
 pub use settings::SettingsOwner;
 
 #[cfg(feature = "accounts")]
-use crate::cli::asks_password;
+use crate::cli::{asks_entries, asks_password};
+#[cfg(feature = "accounts")]
+use crate::net::clock::Clock;
 use crate::net::tasks::thread;
 #[cfg(feature = "accounts")]
-use hbb_core::base::limits::PASSWORD_BYTES_MAX;
+use hbb_core::base::limits::{BOOK_IMPORT_BYTES_MAX, CONTROL_BRING_MS, PASSWORD_BYTES_MAX};
 
 /// Owner and group.
 const MODE: u32 = 0o660;
@@ -190,14 +192,15 @@ fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> 
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
     let words: Vec<&str> = words.collect();
     #[cfg(feature = "accounts")]
-    let secret = match asks_password(&words) {
-        true => second_line(&mut stream, line.clone())?,
-        false => String::new(),
+    let brought = match words {
+        ref words if asks_password(words) => second_line(&mut stream, line.clone())?,
+        ref words if asks_entries(words) => all_behind(&mut stream, line.clone(), control.clock)?,
+        _ => String::new(),
     };
     let mut reply = OperatorReply::new(To::Socket(stream), form);
     #[cfg(feature = "accounts")]
     {
-        reply.secret = secret;
+        reply.brought = brought;
     }
     match answer(&words, control, &mut reply) {
         Ok(()) => Ok(()),
@@ -213,7 +216,7 @@ fn for_page(lines: &str, control: &mut Controller) -> String {
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
     let words: Vec<&str> = words.collect();
     let mut reply = OperatorReply::new(To::Page(Vec::new()), form);
-    reply.secret = secret.trim_end_matches('\n').into();
+    reply.brought = secret.trim_end_matches('\n').into();
     if let Err(said) = answer(&words, control, &mut reply) {
         let _ = reply.refuse(&said);
     }
@@ -233,4 +236,24 @@ fn second_line(stream: &mut UnixStream, mut read: Vec<u8>) -> io::Result<String>
     }
     let text = String::from_utf8_lossy(&read);
     Ok(text.lines().nth(1).unwrap_or_default().into())
+}
+
+/// All behind the line of a command, to its end. Whoever brings more than is taken, or no text, or
+/// is slow, is not heard.
+#[cfg(feature = "accounts")]
+fn all_behind(stream: &mut UnixStream, mut read: Vec<u8>, clock: Clock) -> io::Result<String> {
+    let until = clock.now().after_ms(CONTROL_BRING_MS);
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            len => read.extend_from_slice(buffer.get(..len).unwrap_or_default()),
+        }
+        if read.len() > CONTROL_BYTES_MAX + BOOK_IMPORT_BYTES_MAX || clock.now() > until {
+            return Err(ErrorKind::InvalidData.into());
+        }
+    }
+    let line = read.iter().position(|byte| *byte == b'\n').map_or(read.len(), |at| at + 1);
+    read.drain(..line);
+    String::from_utf8(read).map_err(|_| ErrorKind::InvalidData.into())
 }

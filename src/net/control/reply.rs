@@ -32,9 +32,9 @@ pub(super) struct OperatorReply {
     /// What it is written as.
     pub(super) form: Form,
     begun: bool,
-    /// The password that came with it.
+    /// What came with the command: a password, or entries of an address book.
     #[cfg(feature = "accounts")]
-    pub(super) secret: String,
+    pub(super) brought: String,
 }
 
 impl OperatorReply {
@@ -44,7 +44,7 @@ impl OperatorReply {
             form,
             begun: false,
             #[cfg(feature = "accounts")]
-            secret: String::new(),
+            brought: String::new(),
         }
     }
 

@@ -19,8 +19,8 @@ fn add(out: &mut String, json: &str) {
 }
 
 impl Books {
-    /// The personal book in one text: JSON within a string of JSON.
-    pub(super) fn whole(&self, who: &Who<'_>) -> Result<String, Refusal> {
+    /// The personal book in one text of about `bytes_max`: JSON within a string of JSON.
+    pub(super) fn whole(&self, who: &Who<'_>, bytes_max: usize) -> Result<String, Refusal> {
         let empty = Book::default();
         let book = self.own(who).unwrap_or(&empty);
         let mut out = String::from("{\"data\":\"");
@@ -36,7 +36,7 @@ impl Books {
             entry.show(&mut shown);
             add(&mut out, if at == 0 { "" } else { "," });
             add(&mut out, &shown.into_text());
-            if out.len() > self.limits.whole_bytes {
+            if out.len() > bytes_max {
                 return Err(Refusal::WholeTooLong);
             }
         }

@@ -23,7 +23,7 @@ use entry::Entry;
 
 use super::call::{Answer, Call, Changes, Method, Who};
 use crate::base::json::Value;
-use crate::base::limits::{BOOK_CALL_BYTES_MAX, BOOKS_MAX, BookLimits};
+use crate::base::limits::{BOOK_CALL_BYTES_MAX, BOOKS_MAX, BookLimits, WHOLE_BYTES_OF_STRANGERS};
 use crate::base::table::Seed;
 
 /// What the keys of rows begin with; then comes the guid, and for an entry a slash and its id.
@@ -195,7 +195,10 @@ impl Books {
         let path = below(call.path);
         let (what, last) = path.rsplit_once('/').unwrap_or(("", path));
         match (call.method, what, last) {
-            (Method::Get, "", "") => self.whole(who),
+            (Method::Get, "", "") => {
+                let most = if call.source.known { usize::MAX } else { WHOLE_BYTES_OF_STRANGERS };
+                self.whole(who, most.min(self.limits.whole_bytes))
+            }
             (Method::Post, "", "") => self.replace_whole(who, needed?, changes),
             (Method::Post, "", "personal") => self.personal(who, changes),
             (Method::Post, "", "settings") => Ok(self.settings()),

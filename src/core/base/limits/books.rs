@@ -22,8 +22,13 @@ pub const ENTRY_BYTES_MAX: usize = 2 * 1024;
 pub const ENTRY_BYTES_FIXED: usize = 48;
 /// Longest body of a call that is about some entries or tags: of a few hundred ids.
 pub const BOOK_CALL_BYTES_MAX: usize = 16 * 1024;
+/// Longest text of entries that an operator gives at once.
+pub const BOOK_IMPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Entries in one answer. Clients ask for 100.
 pub const BOOK_PAGE_MAX: usize = 500;
+
+/// A whole book for a client where no device of ours is: a frame of a connection.
+pub const WHOLE_BYTES_OF_STRANGERS: usize = 56 * 1024;
 
 /// What address books may take; [`BookLimits::of`] gives each board its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,4 +72,5 @@ impl BookLimits {
 }
 
 const_assert!(ENTRY_ID_BYTES_MAX + BOOK_NAME_BYTES_MAX < ENTRY_BYTES_MAX);
+const_assert!(WHOLE_BYTES_OF_STRANGERS < super::FRAME_BYTES_MAX);
 const_assert!(ENTRY_BYTES_MAX < BOOK_CALL_BYTES_MAX);

@@ -174,6 +174,9 @@ pub const CONSOLE_BYTES_MAX: usize = 1024;
 pub const CONTROL_BYTES_MAX: usize = 512;
 /// Whoever opens the control socket says what to do within this time: the next one waits so long.
 pub const CONTROL_READ_MS: u64 = 1_000;
+/// What belongs to a command of an operator is there within this time.
+#[cfg(feature = "accounts")]
+pub const CONTROL_BRING_MS: u64 = 10_000;
 /// Stack of the control thread: the buffers of a line and of a page of a list, a flags file read.
 pub const CONTROL_STACK_BYTES: usize = 128 * 1024;
 /// Peers listed before others get their turn.

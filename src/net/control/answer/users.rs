@@ -19,18 +19,18 @@ const COLUMNS: &[(&str, usize)] = &[
     ("note", 0),
 ];
 
-/// Carries out what stands behind `user`; `secret` is the line behind that. Gives what to say,
+/// Carries out what stands behind `user`; `brought` is the line behind that. Gives what to say,
 /// where nothing was written.
 ///
 /// # Errors
 /// What to tell the operator if it was not carried out.
 pub(super) fn answer(
     words: &[&str],
-    secret: &str,
+    brought: &str,
     owners: &Owners,
     out: &mut Output,
 ) -> Result<Option<&'static str>, String> {
-    let command = command(words, secret).ok_or_else(|| no_such_command("user"))?;
+    let command = command(words, brought).ok_or_else(|| no_such_command("user"))?;
     let asked = owners.ask_rendezvous(RendezvousQuestion::Accounts(command))?;
     let Answer::Accounts(told) = asked else { return odd() };
     match told {
@@ -47,12 +47,12 @@ pub(super) fn answer(
     Ok(None)
 }
 
-fn command(words: &[&str], secret: &str) -> Option<Command> {
+fn command(words: &[&str], brought: &str) -> Option<Command> {
     let name = |name: &str| String::from(name);
     Some(match *words {
         ["list"] => Command::List,
-        ["add", user] => Command::Add { name: user.into(), password: secret.into() },
-        ["passwd", user] => Command::Password { name: user.into(), password: secret.into() },
+        ["add", user] => Command::Add { name: user.into(), password: brought.into() },
+        ["passwd", user] => Command::Password { name: user.into(), password: brought.into() },
         ["remove", user] => Command::Remove(name(user)),
         ["disable", user] => Command::Disable(name(user), true),
         ["enable", user] => Command::Disable(name(user), false),

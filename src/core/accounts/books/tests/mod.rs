@@ -68,7 +68,7 @@ impl Server {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = format!("/api/{path}");
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let source = Source { ip, known: false, door: Door::Sealed };
+        let source = Source { ip, known: true, door: Door::Sealed };
         let body = body.as_bytes();
         let call = Call { method, path: &path, query, token: None, body, source };
         let (user, group) = user.split_once('@').unwrap_or((user, ""));
