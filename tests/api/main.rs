@@ -235,3 +235,25 @@ fn c173_a_backup_takes_users_and_logins_along() {
     // A list of devices is one of devices.
     assert_eq!(hbb(&["export", "--peers", "--data", &at]).lines().count(), 1);
 }
+
+/// A proxy on this machine is believed, as for WebSockets: who guesses is counted by where he is.
+#[test]
+fn c170_behind_a_proxy_a_client_is_where_its_header_says() {
+    let port = model::server::free_ports();
+    let mut server = with_anna(&["--api", &format!("127.0.0.1:{port}")]);
+    let body = login("anna", "wrong horse battery");
+    let ask = |from: &str| {
+        let head = format!(
+            "POST /api/login HTTP/1.1\r\nX-Real-IP: {from}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        raw(port, &[head.as_bytes(), body.as_bytes()].concat())
+    };
+    for _ in 0..10 {
+        assert!(ask("198.51.100.7").contains("Wrong credentials"));
+    }
+    assert!(ask("198.51.100.7").contains("too many attempts"));
+    assert!(ask("198.51.100.8").contains("Wrong credentials"));
+    server.wait_log("warn login-failed from=198.51.100.7 user=anna");
+    server.wait_log("warn login-refused from=198.51.100.7");
+}
