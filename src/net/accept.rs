@@ -62,7 +62,8 @@ impl Acceptor {
                         listener.drained();
                     }
                     if let Err(reason) = self.admit(stream, from.into()).await {
-                        self.entrance.refuse(Endpoint::from(from).ip(), reason).await;
+                        let ip = Endpoint::from(from).ip();
+                        self.entrance.refuse((ip, reason), &self.gate).await;
                     }
                 }
                 Err(cause) if cause.kind() == ErrorKind::WouldBlock => listener.drained(),
@@ -177,14 +178,14 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
         #[cfg(feature = "accounts")]
         Ok(Accepted::Call(rendezvous)) => {
             let reason = calls::serve(&mut connection, door, &rendezvous.inbox).await;
-            entrance.refuse(connection.place.ip(), reason).await;
+            entrance.refuse((connection.place.ip(), reason), gate).await;
         }
         #[cfg(feature = "web")]
         Ok(Accepted::Web(page)) => {
             let reason = web::serve(&mut connection, door, &page).await;
-            entrance.refuse(connection.place.ip(), reason).await;
+            entrance.refuse((connection.place.ip(), reason), gate).await;
         }
-        Err(reason) => entrance.refuse(connection.place.ip(), reason).await,
+        Err(reason) => entrance.refuse((connection.place.ip(), reason), gate).await,
     }
 }
 
@@ -228,8 +229,9 @@ impl Entrance {
         }
     }
 
-    /// Has the owner count why a connection from `ip` ended before it was anything.
-    async fn refuse(&self, ip: IpAddr, reason: DropReason) {
+    /// Has the owner count why a connection from `ip` ended before it was anything. It was complete
+    /// all the same, which a proxy's says of nobody.
+    async fn refuse(&self, (ip, reason): (IpAddr, DropReason), gate: &Gate) {
         report::refused(ip, reason);
         match self.rendezvous() {
             None => {
@@ -238,7 +240,9 @@ impl Entrance {
                 }
             }
             Some(rendezvous) => {
-                let _ = rendezvous.inbox.send(ToRendezvous::Refused(reason)).await;
+                let is_proof = reason != DropReason::Blocked && !gate.trusts(ip);
+                let proves = is_proof.then_some(ip);
+                let _ = rendezvous.inbox.send(ToRendezvous::Refused { reason, proves }).await;
             }
         }
     }

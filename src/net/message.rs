@@ -75,8 +75,13 @@ pub enum ToRendezvous {
     },
     /// An operator asks.
     Asked(RendezvousQuestion, AnswerTo),
-    /// A connection ended before it was known what it is; why.
-    Refused(DropReason),
+    /// A connection ended before it was known what it is.
+    Refused {
+        /// Why.
+        reason: DropReason,
+        /// Where it came from, if it proves that somebody is there (C96).
+        proves: Option<IpAddr>,
+    },
     /// A connection is gone.
     Closed {
         /// Its handle, free for another from now on.

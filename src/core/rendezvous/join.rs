@@ -1,6 +1,8 @@
 //! Who is let in, who is put off, and who makes room: ids that nobody has, and connections that are
 //! to be kept. C96, C97, C99, C116, C122.
 
+use core::net::IpAddr;
+
 use crate::base::address::Endpoint;
 use crate::base::conn::{SaveRank, Via};
 use crate::base::counters::DropReason;
@@ -16,6 +18,11 @@ use super::registry::Contact;
 use super::{Effect, Effects, Event, Rendezvous, push};
 
 impl Rendezvous {
+    /// A connection from there was complete, and never opened (C96).
+    pub fn proved(&mut self, now: Time, ip: IpAddr) {
+        self.newcomers.connected(now, Endpoint::new(ip, 0));
+    }
+
     /// Whether a claim in a datagram is to a new id or of a new key, and a connection from there
     /// would be worth something to it (C96).
     pub fn lacks_proof(&self, now: Time, from: Endpoint, claim: &Registration) -> bool {

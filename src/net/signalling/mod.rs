@@ -325,7 +325,10 @@ impl Signalling {
                 let input = Input::LegShowed { token, from, old };
                 self.machine.handle(now, input, &mut self.effects);
             }
-            ToRendezvous::Refused(reason) => self.counters.count(reason),
+            ToRendezvous::Refused { reason, proves } => {
+                self.counters.count(reason);
+                proves.into_iter().for_each(|ip| self.machine.proved(now, ip));
+            }
             ToRendezvous::Closed { conn, reason } => {
                 self.counters.count(reason);
                 self.hang_up(conn);
