@@ -32,7 +32,7 @@ use files::Files;
 use lists::Lists;
 pub use lists::{BANNED_FILE, RelayList};
 #[cfg(feature = "accounts")]
-pub use rules::{RULES_FILE, RulesFile};
+pub use rules::RulesFile;
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;

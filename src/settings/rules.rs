@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::file::read_text;
 
 /// The rules in the data directory, if no other file is named.
-pub const RULES_FILE: &str = "rules.conf";
+const RULES_FILE: &str = "rules.conf";
 
 /// The rules with their text.
 pub struct RulesFile {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hbb_core::base::conn::Conn;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::Limits;
-use hbb_core::rendezvous::Policy;
+use hbb_core::rendezvous::{Caller, Policy};
 use hbb_core::rules::{CLOCK_NOT_SET, DENIED, DIRECT_ONLY, RELAY_ONLY, Rules};
 
 use crate::drive::{A_AT, B1, B1_AT, Drive, server_key};
@@ -106,6 +106,20 @@ fn c180_who_asks_is_known_by_address_and_by_the_devices_that_are_there() {
     assert_eq!(refused_relay(&mut drive, A_AT), DENIED);
     drive.wait(30_000);
     assert_eq!(refused(&mut drive, "198.51.100.99:40001"), DENIED, "C1 is away");
+}
+
+#[test]
+fn c180_a_user_is_who_is_logged_in_where_it_asks() {
+    let mut drive = with("group staff = user:anna\nallow from=group:staff,user:otto\ndeny");
+    for (user, may) in [(Some("anna"), true), (Some("otto"), true), (Some("ann"), false)] {
+        drive.machine.set_caller(Caller { user: user.map(Box::from), barred: None });
+        match may {
+            true => assert!(asks(&mut drive, A_AT), "{user:?}"),
+            false => assert_eq!(refused(&mut drive, A_AT), DENIED, "{user:?}"),
+        }
+    }
+    drive.machine.set_caller(Caller::default());
+    assert_eq!(refused_relay(&mut drive, A_AT), DENIED);
 }
 
 #[test]
