@@ -7,15 +7,17 @@ use hbb::cli;
 use hbb::config::{Config, FlagsFile};
 use hbb::sqlite::{Bytes, Database};
 use hbb_core::accounts::call::{Call, Door, Source};
+use hbb_core::accounts::devices::claim;
 use hbb_core::accounts::{Accounts, Effect, Effects, Hashed, Input as AccountInput};
 use hbb_core::base::conn::Transport::{Tcp, WebSocket};
 use hbb_core::base::conn::{Conn, SaveOutcome};
 use hbb_core::base::json::{Value, Writer};
-use hbb_core::base::limits::{AccountLimits, FRAME_BYTES_MAX, RELAY_FRAME_BYTES_MAX};
+use hbb_core::base::limits::{AccountLimits, FRAME_BYTES_MAX, Limits, RELAY_FRAME_BYTES_MAX};
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 use hbb_core::identity::KeyChoice;
+use hbb_core::journal::Journal;
 use hbb_core::rules::{At, Dial, Rules};
 use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::convert::Converter;
@@ -123,12 +125,20 @@ pub fn calls(bytes: &[u8]) {
     let calls: Vec<_> = carried.chain(sent).take(64).collect();
     let mut accounts = Accounts::new(AccountLimits::default(), Seed(1, 2), [3; 32]);
     accounts.set_epoch_secs(1_800_000_000);
+    let mut journal = Journal::new(&Limits::default(), true, Seed(1, 2));
     for (call, slot) in calls.iter().zip(0..) {
         let conn = Conn { slot, generation: 0 };
+        // Each an hour later, so that what devices tell is stored.
+        let now = Time::from_millis(u64::from(slot) * 3_600_000);
         let source = Source { ip: [192, 0, 2, 1].into(), known: true, door: Door::Http };
         let (mut effects, mut answers) = (Effects::new(), 0);
-        let input = AccountInput::Call(conn, Call::new(call, source));
-        accounts.handle(Time::START, input, &mut effects);
+        let call = Call::new(call, source);
+        // As if each device proved itself by what it says.
+        accounts.set_device(claim(&call).map(|claim| claim.id));
+        accounts.handle(now, AccountInput::Call(conn, call), &mut effects);
+        if let Some((id, audit)) = accounts.take_audit() {
+            journal.report(now, &id, audit);
+        }
         while let Some(effect) = effects.pop_front() {
             let again = match effect {
                 Effect::Answer(to, answer) => {
@@ -142,9 +152,9 @@ pub fn calls(bytes: &[u8]) {
                 }
                 _ => None,
             };
-            again.into_iter().for_each(|it| accounts.handle(Time::START, it, &mut effects));
+            again.into_iter().for_each(|it| accounts.handle(now, it, &mut effects));
         }
-        assert_eq!(answers, 1, "{call:?}");
+        assert_eq!(answers, 1);
     }
     assert_eq!(accounts.load_now().tokens, 0, "nobody has an account");
 }
