@@ -256,6 +256,18 @@ mod tests {
             ("--relay-port 21116", "--single-port"),
             ("--relay-port 21114\n--public h", "must differ"),
             ("--relay-port 443", "add --public HOST"),
+            #[cfg(feature = "accounts")]
+            ("--api 21114", "--api: add --accounts"),
+            #[cfg(feature = "accounts")]
+            ("--must-login", "--must-login: add --accounts"),
+            #[cfg(feature = "accounts")]
+            ("--accounts\n--api 127.0.0.1:21116", "--api 21116: must differ"),
+            #[cfg(feature = "accounts")]
+            ("--accounts\n--role relay", "--accounts: the ID server has them"),
+            #[cfg(feature = "accounts")]
+            ("--accounts\n--api 0", "--api '0': must be [IP:]PORT"),
+            #[cfg(feature = "accounts")]
+            ("--password-memory 3", "must be a whole number from 4 to 64"),
         ] {
             assert!(problems(text).concat().contains(said), "{text}");
         }
