@@ -6,6 +6,7 @@
 
 mod backup;
 mod ctl;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod import;
 mod keys;
@@ -26,6 +27,7 @@ pub use ctl::CtlCommand;
 pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
 #[cfg(feature = "accounts")]
 pub use ctl::{asks_entries, asks_password};
+#[cfg(feature = "doctor")]
 pub use doctor::DoctorFlags;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
@@ -78,6 +80,7 @@ pub enum Command {
     /// Query and control the running server.
     Ctl(CtlFlags),
     /// Try a server from another machine, as clients would.
+    #[cfg(feature = "doctor")]
     Doctor(DoctorFlags),
     /// Take over the devices of another server.
     Import(ImportFlags),
@@ -104,6 +107,7 @@ impl ArgsInfo for Command {
             of::<ExportFlags>(),
             of::<CheckFlags>(),
             of::<CtlFlags>(),
+            #[cfg(feature = "doctor")]
             of::<DoctorFlags>(),
             of::<ImportFlags>(),
             of::<StoreFlags>(),
@@ -122,6 +126,9 @@ pub fn flags_of_all() -> argh::CommandInfoWithArgs {
     Top::get_args_info()
 }
 
+#[cfg(not(feature = "doctor"))]
+const COMMANDS: &str = "serve\nkeygen\nexport\ncheck\nctl\nimport\nstore\nbackup\nrestore";
+#[cfg(feature = "doctor")]
 const COMMANDS: &str = "serve\nkeygen\nexport\ncheck\nctl\ndoctor\nimport\nstore\nbackup\nrestore";
 
 /// Why there is no command to run.

@@ -4,6 +4,7 @@
 mod backup;
 mod check;
 mod ctl;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod exit;
 pub mod export;
@@ -40,6 +41,7 @@ pub fn run(command: Command) -> Result<(), Exit> {
             check::run(&flags.0)
         }
         Command::Ctl(flags) => ctl::run(&flags),
+        #[cfg(feature = "doctor")]
         Command::Doctor(flags) => doctor::run(&flags),
         Command::Import(flags) => import::run(&flags),
         Command::Store(flags) => store::run(&flags),

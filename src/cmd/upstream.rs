@@ -72,6 +72,7 @@ fn keys(args: &[&str]) -> Result<(), Exit> {
             Ok(_) => Err(Exit::running("The secret key belongs to another public key")),
             Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
         },
+        // In a program without it this says that there is no such command.
         ["doctor", ..] => match cli::parse(args) {
             Ok(command) => super::run(command),
             Err(Early::Asked(text)) => print(&text),
