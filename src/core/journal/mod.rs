@@ -70,11 +70,13 @@ impl Journal {
     }
 
     /// Entries held.
+    #[cfg(feature = "testing")]
     pub fn len(&self) -> usize {
         self.rings.len() + self.running.len()
     }
 
     /// Whether there are none.
+    #[cfg(feature = "testing")]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

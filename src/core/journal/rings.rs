@@ -32,6 +32,7 @@ impl Rings {
     }
 
     /// Entries held.
+    #[cfg(feature = "testing")]
     pub(super) fn len(&self) -> usize {
         self.0.iter().map(|ring| ring.entries.len()).sum()
     }
