@@ -4,6 +4,8 @@ LuCI's own classes are a stub (luci/runtime) unless HBB_LUCI names a checkout of
 HBB_PICTURES, a folder, each view leaves a picture there in the width of a desk and of a phone.
 """
 
+import base64
+import json
 import os
 import re
 import signal
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 from scratch import HBB, HERE, Scratch, need
@@ -265,6 +268,28 @@ class Views(unittest.TestCase):
         return (f"[...document.querySelectorAll('{table} tr')].find(r => "
                 f"r.innerText.includes({text!r}))")
 
+    def test_devices_are_shown_by_what_they_tell_of_themselves(self):
+        """With accounts, as in hbb-full: name, system and user."""
+        self.hbb.stop()
+        flags, api = self.root.path / "flags", self.hbb.port + 4
+        flags.write_text(f"{flags.read_text()}--accounts\n--api={api}\n"
+                         "--trusted-proxies=127.0.0.2\n")
+        self.hbb.start()
+        kept = [self.hbb.register(name) for name in ["111111111", "222222222"]]
+        told = {"id": "111111111", "uuid": base64.b64encode(b"views").decode(), "version": "1.4.9",
+                "os": "Linux / Debian", "hostname": "desk", "username": "anna"}
+        asked = urllib.request.Request(f"http://127.0.0.1:{api}/api/sysinfo",
+                                       json.dumps(told).encode())
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            self.assertEqual(answer.read(), b"SYSINFO_UPDATED")
+        self.open("peers")
+        self.browser.wait(f"{self.row('111111111')}.innerText.includes('desk, Linux / Debian, anna')")
+        self.browser.run("(function(f) { f.value = 'DESK'; f.dispatchEvent(new Event('input')); })"
+                         "(document.getElementById('hbb-part'))")
+        self.shows("222222222", False)
+        self.shows("111111111")
+        [device.close() for device in kept]
+
     def test_a_device_that_is_away_is_woken(self):
         self.hbb.register("111111111").close()
         self.write_waker()
@@ -290,7 +315,7 @@ class Views(unittest.TestCase):
         self.assertEqual(self.browser.run(shown), order)
         self.browser.run("document.querySelector('#hbb-peers th').click()")
         self.assertEqual(self.browser.run(shown), order[::-1])
-        self.browser.run("document.querySelectorAll('#hbb-peers th')[2].click()")
+        self.browser.run("document.querySelectorAll('#hbb-peers th')[3].click()")
         self.assertEqual(self.browser.run(shown)[0], "555555555")
         self.shows("online for less than a minute")
         self.shows("less than a minute ago")

@@ -12,6 +12,7 @@ const MOST = 1000;
 // By what is sorted, and how it is called.
 const COLUMNS = [
 	[ 'id', _('ID') ],
+	[ 'name', _('Name') ],
 	[ 'address', _('Address') ],
 	[ 'seen', _('Last seen') ],
 	[ 'first_seen', _('First seen') ]
@@ -68,6 +69,7 @@ return view.extend({
 	texts(peer) {
 		const ago = (secs) => secs == null ? '-' : _('%s ago').format(hbb.span(secs));
 		return {
+			name: [ peer.name, peer.system, peer.user ].filter((one) => one).join(', '),
 			id: peer.id,
 			address: peer.online ? '%s (%s)%s'.format(peer.address, peer.transport,
 				peer.also_at ? ' + ' + peer.also_at : '') : '-',
@@ -113,7 +115,7 @@ return view.extend({
 		const all = this.found[0].peers, part = this.field.value.trim().toLowerCase();
 		const titles = COLUMNS.map((column) => column[1] +
 			(column[0] == this.sort ? (this.down ? ' ▼' : ' ▲') : '')).concat('');
-		const shown = all.filter((peer) => (peer.id + ' ' + peer.address).toLowerCase().includes(part))
+		const shown = all.filter((peer) => [ peer.id, peer.address, peer.name ].join().toLowerCase().includes(part))
 			.sort((one, other) => this.compare(one, other));
 		const table = hbb.table('hbb-peers', titles, shown.map((peer) =>
 			this.peerRow(peer, titles)), _('No such devices'));
