@@ -172,6 +172,17 @@ fn c191_what_is_no_file_and_a_link_to_nowhere_are_refused_and_a_link_is_followed
         assert_eq!(ended.status.code(), Some(2), "{bad:?}: {said}");
         assert!(said.contains("--connection-log: cannot write"), "{bad:?}: {said}");
     }
+    // Nor is what the server lives on a place for lines, by whatever name.
+    let secret = fs::read(folder.join("id_ed25519")).unwrap();
+    symlink(folder.join("id_ed25519"), folder.join("alias")).unwrap();
+    for ours in ["hbb.store", "alias", "id_ed25519", "banned.txt", "rules.conf"] {
+        let ended =
+            serve(&["--data", folder.to_str().unwrap(), "--connection-log"], &folder.join(ours));
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(2), "{ours}: {said}");
+        assert!(said.contains("itself needs"), "{ours}: {said}");
+    }
+    assert_eq!(fs::read(folder.join("id_ed25519")).unwrap(), secret);
     let elsewhere = tempfolder("elsewhere");
     let real = elsewhere.join("real.jsonl");
     fs::write(&real, "").unwrap();

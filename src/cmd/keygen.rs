@@ -96,6 +96,9 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
         KeyChoice::Word(word) if is_path(&word) => return Err(key_is_path()),
         KeyChoice::Word(word) if is_cut_secret(config, &word) => return Err(key_is_cut()),
         KeyChoice::Word(word) if alone => return Ok(shown_to_relay(&word)),
+        KeyChoice::Files { .. } if alone && read_for(config)?.is_none() => {
+            warn!("relay-key-made help='--key, with the public key of the ID server'");
+        }
         KeyChoice::Word(_) => warn!("key-unsigned flag=--key sessions=unencrypted"),
         _ => {}
     }

@@ -1,6 +1,8 @@
 //! `serve`: loads key and peers, says what to type into the client, and runs the shell until a
 //! signal ends it. Checks: tests/e2e.rs, tests/bad_input.rs.
 
+#[cfg(feature = "accounts")]
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -132,6 +134,12 @@ fn connections(config: &Config) -> Result<Target, Exit> {
         ConnectionsTo::Memory => Target::Memory,
         ConnectionsTo::Log => Target::Log,
         ConnectionsTo::File(path) => {
+            if is_ours(path, &config.data) {
+                let path = path.display();
+                return Err(Exit::flags(format!(
+                    "--connection-log: {path} is a file that the server itself needs; name another"
+                )));
+            }
             let opened = LogPath::open(path).map_err(|cause| {
                 let path = path.display();
                 Exit::flags(format!(
@@ -142,6 +150,19 @@ fn connections(config: &Config) -> Result<Target, Exit> {
             Target::File(opened?)
         }
     })
+}
+
+/// Whether `path` is, by whatever name, the store, a key, a list or the rules: lines in it, or
+/// another file in its place, would be its end.
+#[cfg(feature = "accounts")]
+fn is_ours(path: &Path, data: &Path) -> bool {
+    let real = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok();
+        fs::canonicalize(path).ok().or_else(|| Some(parent?.join(path.file_name()?)))
+    };
+    let ours = super::backup::FILES.into_iter().chain([STORE_FILE]);
+    ours.map(|name| data.join(name)).any(|ours| real(&ours) == real(path))
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Box<Relay>, Exit> {

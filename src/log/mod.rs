@@ -264,7 +264,7 @@ fn is_end(rest: &[u8]) -> bool {
     let Some((b' ', name)) = rest.split_first() else { return rest.is_empty() };
     let is_name = |byte: &u8| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_');
     let length = name.iter().take_while(|byte| is_name(byte)).count();
-    length > 0 && name.get(length) == Some(&b'=')
+    name == repeats::UNPROVED || (length > 0 && name.get(length) == Some(&b'='))
 }
 
 impl fmt::Write for Line {
@@ -307,6 +307,7 @@ mod tests {
             ("a peer=o'neill cause='x'", "a peer=o'neill cause='x'"),
             ("a cause='", "a cause='"),
             ("a cause=''", "a cause=''"),
+            ("a help='b, c' unproved", "a help='b, c' unproved"),
         ] {
             let mut line = Line::new();
             line.add(format_args!("{said}"));

@@ -33,7 +33,7 @@ const SOURCES: [&[u8]; 4] = [b"from=", b"at=", b"waiting=", b"what="];
 const SOURCES_MAX: usize = 64;
 /// What a line says whose source may be forged. Such lines are an event of their own: they take
 /// none from sources that are real.
-const UNPROVED: &[u8] = b"unproved";
+pub(super) const UNPROVED: &[u8] = b"unproved";
 
 /// What tells a line from others, by hashes: equal words give equal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

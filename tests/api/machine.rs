@@ -197,6 +197,40 @@ fn c166_ten_thousand_wrong_passwords_lock_nobody_else_out() {
     assert_eq!(drive.accounts.load_now().logins.done, 2);
 }
 
+#[test]
+fn c166_who_has_the_key_locks_no_user_out_at_home() {
+    let mut drive = Drive::with(&["anna"]);
+    drive.token("anna");
+    for address in 0..100_u32 {
+        for _ in 0..10 {
+            let from = format!("203.0.{address}.7");
+            let conn = drive.log_in(&from, true, &login("anna", "wrong"));
+            if drive.hashing {
+                drive.hashed(Hashed::Fits(false));
+            }
+            drive.answer(conn).unwrap();
+        }
+    }
+    assert!(!drive.token("anna").is_empty());
+}
+
+#[test]
+fn c166_one_network_does_not_take_what_all_strangers_have() {
+    let mut drive = Drive::with(&["anna"]);
+    let mut hashed = 0;
+    for address in 1..=9 {
+        for _ in 0..10 {
+            let conn = drive.log_in(&format!("203.0.113.{address}"), false, &login("x", "wrong"));
+            if drive.hashing {
+                hashed += 1;
+                drive.hashed(Hashed::Fits(false));
+            }
+            drive.answer(conn).unwrap();
+        }
+    }
+    assert_eq!(hashed, 20);
+}
+
 const TOO_MANY: &str = "There were too many attempts. Try again in a few minutes.";
 
 #[test]

@@ -19,7 +19,7 @@ use hbb_core::base::peer::{Record, RecordState};
 use hbb_core::base::rows::RowChange;
 
 /// The files that may be in it, in this order: all but the last are of the server's directory.
-pub(super) const FILES: [&str; 8] = [
+pub(in crate::cmd) const FILES: [&str; 8] = [
     "id_ed25519",
     "id_ed25519.pub",
     "banned.txt",

@@ -8,7 +8,6 @@ use super::call::{Answer, Call, Changes, Method};
 use super::devices::Sight;
 use super::{Accounts, CLOCK, Effects};
 use crate::base::conn::Conn;
-use crate::base::json::Value;
 use crate::base::time::Time;
 
 /// The first word of calls of address books.
@@ -30,8 +29,11 @@ impl Accounts {
         if let Some(answer) = self.devices.call(now, call, device.as_ref()) {
             return Some(answer);
         }
-        if let Some((id, user)) = device.as_ref().zip(self.user_on_device(now, path, call)) {
-            self.devices.note_login(id, &user);
+        if let Some(user) = self.user_of(now, call) {
+            self.logins.note_home(&user, call.source.ip);
+            if let Some(id) = &device {
+                self.devices.note_login(id, &user);
+            }
         }
         Some(match (call.method, path) {
             // A browser asks whether a page of another origin may; all may, who show a token.
@@ -43,17 +45,12 @@ impl Accounts {
         })
     }
 
-    /// The user of whom a call says that it comes from that user's device: who logs in, or shows a
-    /// good token.
-    fn user_on_device(&self, now: Time, path: &str, call: &Call<'_>) -> Option<String> {
-        if path != "login" {
-            return self.who(now, call.token?).ok().map(|who| who.name.into());
-        }
-        let said = core::str::from_utf8(call.body).ok()?;
-        Value::parse(said).ok()?.text_of("username").map(String::from)
+    /// The user whose good token a call shows.
+    fn user_of(&self, now: Time, call: &Call<'_>) -> Option<String> {
+        self.who(now, call.token?).ok().map(|who| who.name.into())
     }
 
-    /// The same for what only users may ask.
+    /// The answer to what only users may ask.
     fn route_user(
         &mut self,
         now: Time,

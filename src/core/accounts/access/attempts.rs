@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use core::net::IpAddr;
 
 use super::password::HashJob;
 use super::tokens::TokenHash;
@@ -11,11 +12,14 @@ use crate::base::address::Prefix;
 use crate::base::conn::Conn;
 use crate::base::limits::{
     CODE_TRIES_MAX, HASHES_WAITING_MAX, LOGIN_CODE_MS, LOGIN_CODES_MAX, LOGIN_WINDOW_MS,
-    LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_SOURCE, USERS_CEILING, WRONG_PER_USER,
-    WRONG_WINDOW_MS,
+    LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_NETWORK, LOGINS_PER_SOURCE, USERS_CEILING,
+    WRONG_PER_USER, WRONG_WINDOW_MS,
 };
 use crate::base::table::{Seed, Table};
 use crate::base::time::{RateWindow, Throttle, Time};
+
+/// Addresses of a user that are remembered, in memory alone.
+const HOMES_MAX: usize = 4;
 
 /// What a hash is for.
 pub(in crate::accounts) enum Then {
@@ -63,10 +67,15 @@ pub struct LoginCounts {
 /// Logins on their way.
 pub(in crate::accounts) struct Logins {
     sources: Throttle,
+    networks: Throttle,
     strangers: RateWindow,
     all: RateWindow,
-    /// Wrong passwords of a user, from where nothing is known and from elsewhere.
-    wrong: Table<String, [RateWindow; 2]>,
+    /// Wrong passwords of a user, from where nothing is known, from where somebody is, and from
+    /// where the user was logged in.
+    wrong: Table<String, [RateWindow; 3]>,
+    /// Where a user was logged in last, the newest first: whoever dials with the key is known, too,
+    /// and must not lock a user out there.
+    homes: Table<String, [Option<Prefix>; HOMES_MAX]>,
     waiting: VecDeque<(HashJob, Then)>,
     running: Option<Then>,
     codes: Table<TokenHash, Code>,
@@ -77,9 +86,11 @@ impl Logins {
     pub(in crate::accounts) fn new(seed: Seed) -> Self {
         Self {
             sources: Throttle::new(LOGIN_WINDOW_MS, seed),
+            networks: Throttle::new(LOGIN_WINDOW_MS, seed),
             strangers: RateWindow::EMPTY,
             all: RateWindow::EMPTY,
             wrong: Table::new(USERS_CEILING, seed),
+            homes: Table::new(USERS_CEILING, seed),
             waiting: VecDeque::new(),
             running: None,
             codes: Table::new(LOGIN_CODES_MAX, seed),
@@ -89,11 +100,15 @@ impl Logins {
 
     /// Counts one more attempt; false if it goes no further.
     pub(in crate::accounts) fn admit(&mut self, now: Time, source: Source, user: &str) -> bool {
+        let network = Prefix::of_network(source.ip);
         let allowed = !self.is_full()
             && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
             && self.window(now, source, user, 0)
-            && (source.known || self.strangers.allow(now, LOGIN_WINDOW_MS, LOGINS_OF_STRANGERS))
-            && self.all.allow(now, LOGIN_WINDOW_MS, LOGINS_IN_ALL);
+            && (self.is_home(user, source.ip)
+                || (self.networks.allow(now, network, LOGINS_PER_NETWORK)
+                    && (source.known
+                        || self.strangers.allow(now, LOGIN_WINDOW_MS, LOGINS_OF_STRANGERS))
+                    && self.all.allow(now, LOGIN_WINDOW_MS, LOGINS_IN_ALL)));
         self.counts.refused += u64::from(!allowed);
         allowed
     }
@@ -106,11 +121,40 @@ impl Logins {
         }
     }
 
+    /// A user is logged in there.
+    pub(in crate::accounts) fn note_home(&mut self, user: &str, ip: IpAddr) {
+        let (user, here) = (String::from(user), Some(Prefix::of(ip)));
+        let mut homes = self.homes.get(&user).copied().unwrap_or_default();
+        if homes.first() == Some(&here) {
+            return;
+        }
+        let at = homes.iter().position(|home| *home == here).unwrap_or(HOMES_MAX - 1);
+        if let Some(moved) = homes.get_mut(..=at) {
+            moved.rotate_right(1);
+        }
+        if let Some(first) = homes.first_mut() {
+            *first = here;
+        }
+        self.homes.insert_evicting(user, homes);
+    }
+
+    fn is_home(&self, user: &str, ip: IpAddr) -> bool {
+        self.homes
+            .get(&String::from(user))
+            .is_some_and(|homes| homes.contains(&Some(Prefix::of(ip))))
+    }
+
     /// Counts so many more wrong ones; whether there were fewer than too many.
     fn window(&mut self, now: Time, source: Source, user: &str, more: u16) -> bool {
+        let home = self.is_home(user, source.ip);
         let user = String::from(user);
-        let mut windows = self.wrong.get(&user).copied().unwrap_or([RateWindow::EMPTY; 2]);
-        let window = if source.known { &mut windows[1] } else { &mut windows[0] };
+        let mut windows = self.wrong.get(&user).copied().unwrap_or([RateWindow::EMPTY; 3]);
+        let [stranger, known, at_home] = &mut windows;
+        let window = match (home, source.known) {
+            (true, _) => at_home,
+            (false, true) => known,
+            (false, false) => stranger,
+        };
         let most = WRONG_PER_USER - 1 + more;
         let allowed = window.allow_many(now, WRONG_WINDOW_MS, most, more);
         if more > 0 {

@@ -177,6 +177,7 @@ impl Accounts {
         let secret = self.secrets.draw();
         let token = self.tokens.give((name, device), secret, now_secs, changes);
         self.logins.counts.done += 1;
+        self.logins.note_home(name, source.ip);
         let event = AccountEvent::LoggedIn { user: name.into(), from: source.ip };
         push(effects, Effect::Report(event));
         let mut json = Writer::default();

@@ -30,6 +30,8 @@ pub(crate) const HASHES_WAITING_MAX: usize = 8;
 /// Logins from one source (IPv4 address or IPv6 /64) within [`LOGIN_WINDOW_MS`]; further ones are
 /// refused unseen.
 pub(crate) const LOGINS_PER_SOURCE: u16 = 10;
+/// Of a network (IPv4 /24, IPv6 /48).
+pub(crate) const LOGINS_PER_NETWORK: u16 = 20;
 /// Of all addresses where no device of ours is.
 pub(crate) const LOGINS_OF_STRANGERS: u16 = 30;
 /// Of all.
@@ -77,6 +79,7 @@ pub const ACCOUNT_EFFECTS_MAX: usize = 4;
 const_assert!(TOKENS_PER_USER <= TOKENS_MAX);
 const_assert!(CALL_BYTES_MAX <= super::ONLINE_BYTES_MAX);
 const_assert!(WRONG_PER_USER > 0);
+const_assert!(LOGINS_PER_SOURCE < LOGINS_PER_NETWORK && LOGINS_PER_NETWORK < LOGINS_OF_STRANGERS);
 const_assert!(LOGINS_PER_SOURCE < LOGINS_OF_STRANGERS && LOGINS_OF_STRANGERS < LOGINS_IN_ALL);
 
 /// Settings of the accounts.

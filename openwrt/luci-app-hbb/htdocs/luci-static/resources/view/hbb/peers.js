@@ -69,7 +69,7 @@ return view.extend({
 	texts(peer) {
 		const ago = (secs) => secs == null ? '-' : _('%s ago').format(hbb.span(secs));
 		return {
-			name: [ peer.name, peer.system, peer.user ].filter((one) => one).join(', '),
+			name: [ peer.name, peer.system, peer.user ].filter(Boolean).join(', '),
 			id: peer.id,
 			address: peer.online ? '%s (%s)%s'.format(peer.address, peer.transport,
 				peer.also_at ? ' + ' + peer.also_at : '') : '-',
@@ -102,10 +102,10 @@ return view.extend({
 	compare(one, other) {
 		const sort = this.sort;
 		const of = (peer) => sort == 'seen' ? (peer.online ? -1 / (1 + peer.online_secs)
-			: peer.seen_secs == null ? Infinity : peer.seen_secs) : peer[sort] || '';
+			: peer.seen_secs ?? Infinity) : peer[sort] || '';
 		const first = of(one), second = of(other);
 		const order = typeof first == 'number' ? first - second
-			: String(first).localeCompare(String(second), undefined, { numeric: true });
+			: (first + '').localeCompare(second, undefined, { numeric: true });
 		return this.down ? -order : order;
 	},
 
