@@ -52,6 +52,13 @@ def contents(architecture, part):
             for info, content in parts(architecture, part) if info.isfile()}
 
 
+def written(word):
+    """Whether one of the files that the program is made of has this word."""
+    files = (path for folder in ("src", "proto") for path in (ROOT / folder).rglob("*"))
+    return any(re.search(rf"\b{re.escape(word)}\b", path.read_text(errors="replace"))
+               for path in files if path.is_file())
+
+
 class Contents(unittest.TestCase):
     def test_the_control_file_is_of_the_crate_and_the_machine(self):
         for name in ARCHITECTURES:
@@ -121,9 +128,9 @@ class Checkers(unittest.TestCase):
         said = run(need("lintian", "lintian"), "--allow-root", "--pedantic", "--display-info",
                    "--show-overrides", compat(), *map(package, ARCHITECTURES)).splitlines()
         tags = [line for line in said if re.match("[EWIP]: ", line)]
-        # Bytes of machine code that happen to be letters, which no text of ours mixes so.
+        # The compiler lays texts and machine code side by side: only a word we wrote counts.
         tags = [line for line in tags
-                if not re.search(r"spelling-error-in-binary \w*[a-z][A-Z]", line)]
+                if "spelling-error-in-binary" not in line or written(line.split()[3])]
         self.assertEqual(tags, [])
         lines = (ROOT / "board/debian/lintian-overrides").read_text().splitlines()
         self.assertTrue(lines[0].startswith("# "))
