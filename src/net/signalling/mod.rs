@@ -445,10 +445,11 @@ impl Signalling {
                     let _ = self.relay.try_send(ToRelay::Expected { token, from });
                 }
                 Effect::Report(event) => {
+                    // Who is told of it finds it in the log.
+                    report::rendezvous(&event);
                     self.tell_operator(&event);
                     #[cfg(feature = "accounts")]
                     self.tell_deployed(&event);
-                    report::rendezvous(&event);
                 }
             }
         }
