@@ -22,6 +22,7 @@ mod model;
 mod say;
 
 use chance::Chance;
+use model::host::again;
 use model::server::Server;
 use say::Body;
 
@@ -141,7 +142,7 @@ fn register(port: u16, prefix: &str, done: &AtomicUsize, stop: &AtomicBool) {
             }
             socket.send(&say::register_pk(&id, b"device", &[7; 32])).unwrap();
             let mut buffer = [0; 100];
-            let Ok(length) = socket.recv(&mut buffer) else { continue };
+            let Ok(length) = again(|| socket.recv(&mut buffer)) else { continue };
             let answer = say::read(&buffer[..length]);
             if matches!(answer, Body::RegisterPkResponse(answer) if answer.outcome == 0) {
                 break;

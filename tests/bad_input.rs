@@ -21,7 +21,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::Host;
+use model::host::{Host, again};
 use model::server::{Server, command, free_ports};
 use model::wire::{receive, send};
 use say::take;
@@ -405,7 +405,7 @@ fn register_until(port: u16, first: u32, outcome: i32, most: u32) -> Option<u32>
         host.prove(server);
         let wish = say::register_pk(&id(*number), &[7; 64], &[9; 32]);
         socket.send_to(&wish, ("127.0.0.1", port)).unwrap();
-        let len = socket.recv(&mut buffer).expect("every registration is answered");
+        let len = again(|| socket.recv(&mut buffer)).expect("every registration is answered");
         take!(&buffer[..len], RegisterPkResponse).outcome == outcome
     })
 }

@@ -30,7 +30,7 @@ mod say;
 mod socket;
 
 use hbb::cli::CTL_COMMANDS;
-use model::host::{Host, PATIENCE};
+use model::host::{Host, PATIENCE, again};
 use model::line::Line;
 use model::link::Link;
 use model::server::Server;
@@ -87,7 +87,7 @@ fn relayed(server: &Server, token: &str, hosts: [&str; 2]) -> [TcpStream; 2] {
 /// Whether the other side ended this connection within a while.
 fn is_over(leg: &TcpStream) -> bool {
     let mut reader = leg;
-    match reader.read(&mut [0]) {
+    match again(|| reader.read(&mut [0])) {
         Ok(0) => true,
         Ok(_) => false,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,

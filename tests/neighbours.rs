@@ -20,7 +20,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::Host;
+use model::host::{Host, again};
 use model::server::Server;
 
 /// RegisterPeer of an unknown device is answered with this.
@@ -95,7 +95,7 @@ fn is_answered(socket: &UdpSocket, at: SocketAddr) -> bool {
     socket.send(&say::register_peer("123456789")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     let mut answer = [0; 64];
-    socket.recv(&mut answer).is_ok_and(|len| say::hex(&answer[..len]) == SEND_KEY)
+    again(|| socket.recv(&mut answer)).is_ok_and(|len| say::hex(&answer[..len]) == SEND_KEY)
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn c113_what_the_kernel_has_no_room_for_is_counted() {
     }
     server.signal(Signal::CONT);
     socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    let answered = std::iter::from_fn(|| socket.recv(&mut [0; 64]).ok()).count();
+    let answered = std::iter::from_fn(|| again(|| socket.recv(&mut [0; 64])).ok()).count();
     let other = cable.socket("e0", "10.9.3.2");
     assert!(is_answered(&other, at));
     let text = status(&server);

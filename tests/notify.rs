@@ -24,6 +24,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
+use model::host::again;
 use model::server::Server;
 
 /// Where a supervisor listens; its folder goes with it.
@@ -72,7 +73,7 @@ impl Drop for Supervisor {
 fn heard(socket: &UnixDatagram, patience: Duration) -> Option<String> {
     let mut buffer = [0; 512];
     socket.set_read_timeout(Some(patience)).unwrap();
-    let count = socket.recv(&mut buffer).ok()?;
+    let count = again(|| socket.recv(&mut buffer)).ok()?;
     Some(String::from_utf8(buffer[..count].to_vec()).unwrap())
 }
 

@@ -20,7 +20,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::Host;
+use model::host::{Host, again};
 use model::server::Server;
 use model::wire::{demangle, receive, send};
 use model::ws;
@@ -255,7 +255,7 @@ fn asked_for_web_socket(net: &Ethernet, proxy: &str, path: &str) -> (String, Tcp
     );
     stream.write_all(request.as_bytes()).unwrap();
     let (mut answer, mut byte) = (Vec::new(), [0]);
-    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+    while !answer.ends_with(b"\r\n\r\n") && again(|| stream.read(&mut byte)).unwrap() == 1 {
         answer.push(byte[0]);
     }
     let text = String::from_utf8(answer).unwrap();

@@ -17,7 +17,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::{Host, PATIENCE};
+use model::host::{Host, PATIENCE, again};
 use model::networks::{Nat, Networks, SERVER};
 use model::seal::Seal;
 use model::server::Server;
@@ -59,7 +59,7 @@ impl Device {
             let _ = self.socket.send(&say::register_peer(&self.id));
         }
         let mut buffer = [0; 100];
-        while let Ok(length) = self.socket.recv(&mut buffer) {
+        while let Ok(length) = again(|| self.socket.recv(&mut buffer)) {
             self.next = now + INTERVAL;
             match say::read(&buffer[..length]) {
                 Body::RegisterPeerResponse(answer) if answer.request_pk => {
@@ -293,7 +293,7 @@ impl Connected {
     /// Whether the server still holds it.
     fn is_here(&self) -> bool {
         self.0.set_nonblocking(true).unwrap();
-        let found = self.0.peek(&mut [0]);
+        let found = again(|| self.0.peek(&mut [0]));
         found.as_ref().is_ok_and(|length| *length > 0)
             || found.is_err_and(|error: io::Error| error.kind() == ErrorKind::WouldBlock)
     }

@@ -16,7 +16,7 @@ mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::Host;
+use model::host::{Host, again};
 use model::initiator::{Asks, Initiator, Tries};
 use model::server::Server;
 use model::target::{Habit, Target};
@@ -168,7 +168,7 @@ fn passes([near, far]: &[TcpStream; 2]) {
 /// Whether the server ended it.
 fn is_over(leg: &TcpStream) -> bool {
     leg.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let ended = (&*leg).read(&mut [0]);
+    let ended = again(|| (&*leg).read(&mut [0]));
     !matches!(&ended, Ok(1)) && !ended.is_err_and(|it| it.kind() == std::io::ErrorKind::WouldBlock)
 }
 

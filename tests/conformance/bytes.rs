@@ -14,6 +14,7 @@ use crate::half_minute::Watch;
 use crate::loopback::{
     A_IP, B_IP, B1, Caller, DEVICE, Device, KEY, main_port, nat_port, relay_port,
 };
+use crate::model::host::again;
 use crate::model::server::Server;
 use crate::model::wire;
 use crate::relay_socket::first;
@@ -173,7 +174,7 @@ fn halves(server: &Server) -> Vec<TcpStream> {
 
 pub(crate) fn is_open(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
-    let read = (&mut &*stream).read(&mut [0; 512]);
+    let read = again(|| (&mut &*stream).read(&mut [0; 512]));
     read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 

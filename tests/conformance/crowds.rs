@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::half_minute::Watch;
 use crate::loopback::{B1, Caller, DEVICE, KEY, main_port, nat_port};
-use crate::model::host::Host;
+use crate::model::host::{Host, again};
 use crate::model::server::Server;
 use crate::relay_socket::{first, is_pair};
 use crate::say::{self, take, unhex};
@@ -44,7 +44,7 @@ fn open(callers: &mut [Caller]) -> usize {
     let is_open = |caller: &&mut Caller| {
         caller.0.set_nonblocking(true).unwrap();
         loop {
-            match (&caller.0).read(&mut [0; 512]) {
+            match again(|| (&caller.0).read(&mut [0; 512])) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use crate::model::host::Host;
+use crate::model::host::{Host, again};
 use crate::model::initiator::verify;
 use crate::model::server::Server;
 use crate::model::wire;
@@ -89,7 +89,7 @@ impl Device {
     #[track_caller]
     pub(crate) fn next(&self) -> Vec<u8> {
         let mut buffer = [0; 2000];
-        let len = self.0.recv(&mut buffer).expect("a datagram comes");
+        let len = again(|| self.0.recv(&mut buffer)).expect("a datagram comes");
         buffer[..len].to_vec()
     }
 
@@ -169,7 +169,7 @@ impl Caller {
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
         loop {
-            match self.0.read(&mut buffer) {
+            match again(|| self.0.read(&mut buffer)) {
                 Ok(0) => return bytes,
                 Ok(len) => bytes.extend_from_slice(&buffer[..len]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return bytes,

@@ -21,6 +21,7 @@ use hbb_core::base::limits::DIRECTION_BYTES_FREE;
 use hbb_core::wire::websocket::Assembly;
 
 use crate::chance::Chance;
+use crate::model::host::again;
 use crate::model::{wire, ws};
 use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, unlimited};
 use crate::relay_stream::fill;
@@ -113,7 +114,7 @@ fn stream([from, to]: [Transport; 2], megabytes: usize) -> (Vec<u8>, Vec<u8>) {
 fn until_end(peer: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     let (mut got, mut buffer) = (Vec::new(), vec![0; 50_000]);
     loop {
-        match peer.read(&mut buffer) {
+        match again(|| peer.read(&mut buffer)) {
             Ok(0) => return (got, None),
             Ok(len) => got.extend_from_slice(&buffer[..len]),
             Err(error) => return (got, Some(error.kind())),

@@ -20,6 +20,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use smol::LocalExecutor;
 
 use crate::chance::Chance;
+use crate::model::host::again;
 use crate::relay_pump::{
     NEVER_MS, connect, receive_all, reset, send_in_pieces, session, unlimited,
 };
@@ -218,7 +219,7 @@ fn c070_a_break_comes_after_all_that_was_passed_on() {
     // What the relay had of it arrives, slowly taken or not, then the break.
     let (mut got, mut buffer) = (Vec::new(), vec![0; 50_000]);
     let end = loop {
-        match b.read(&mut buffer) {
+        match again(|| b.read(&mut buffer)) {
             Ok(0) => break None,
             Ok(len) => got.extend_from_slice(&buffer[..len]),
             Err(error) => break Some(error.kind()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::host::PATIENCE;
+use super::host::{PATIENCE, again};
 
 const SEGMENT_BYTES: usize = 1200;
 const WINDOW: usize = 40;
@@ -36,11 +36,11 @@ pub(crate) fn call(socket: UdpSocket, patience: Duration) -> Option<UnixStream> 
 /// Whether what comes next is more than the empty datagrams that open NATs, which are taken.
 pub(crate) fn is_called(socket: &UdpSocket) -> bool {
     let mut buffer = [0; 8];
-    while let Ok((len, _)) = socket.peek_from(&mut buffer) {
+    while let Ok((len, _)) = again(|| socket.peek_from(&mut buffer)) {
         if len > 0 {
             return true;
         }
-        let _ = socket.recv(&mut buffer);
+        let _ = again(|| socket.recv(&mut buffer));
     }
     false
 }
@@ -89,7 +89,7 @@ impl Carrier {
                 self.send_again(socket);
                 sent = Instant::now();
             }
-            while let Ok(len @ 8..) = socket.recv(&mut buffer) {
+            while let Ok(len @ 8..) = again(|| socket.recv(&mut buffer)) {
                 heard = Instant::now();
                 if self.take(socket, &buffer[..len], &mut stream) {
                     break;

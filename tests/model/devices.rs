@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hbb_core::base::peer::{PeerKey, Record};
 
-use super::host::Host;
+use super::host::{Host, again};
 use super::wire::{receive, send};
 use crate::say::{self, Body, take};
 
@@ -102,7 +102,7 @@ impl Device {
 fn ask(socket: &UdpSocket, id: &str, key: [u8; 32]) -> Option<i32> {
     socket.send(&say::register_pk(id, DEVICE, &key)).ok()?;
     let mut buffer = [0; 100];
-    let len = socket.recv(&mut buffer).ok()?;
+    let len = again(|| socket.recv(&mut buffer)).ok()?;
     Some(take!(&buffer[..len], RegisterPkResponse).outcome)
 }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::datagrams;
+use super::host::again;
 use super::line::Line;
 use super::link::{Link, Stream};
 use super::wire::mangle;
@@ -100,7 +101,7 @@ impl Bell {
         let called = datagrams::is_called(&self.socket);
         if called {
             // From now on nobody else is heard.
-            let (_, from) = self.socket.peek_from(&mut [0; 8]).unwrap();
+            let (_, from) = again(|| self.socket.peek_from(&mut [0; 8])).unwrap();
             assert_eq!(from, self.initiator, "called from elsewhere");
             self.socket.connect(from).unwrap();
         }

@@ -1,7 +1,7 @@
 //! A place clients run at: an address, perhaps in a network namespace of its own.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -138,6 +138,17 @@ impl Host {
         sockopt::set_socket_reuseport(&socket, true)?;
         bind(&socket, &SocketAddr::new(self.ip, port))?;
         Ok(socket)
+    }
+}
+
+/// Calls again what the kernel breaks off: where there is a time to wait it may, without a signal
+/// that anybody sees.
+pub(crate) fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            called => return called,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use ed25519_compact::{PublicKey, Signature};
 use prost::Message as _;
 
 use super::datagrams;
-use super::host::Host;
+use super::host::{Host, again};
 use super::link::{Link, Stream};
 use super::target::relay_at;
 use super::wire::{demangle, mangle};
@@ -154,7 +154,7 @@ impl Initiator {
         assert_eq!(first, second);
         let mut buffer = [0; 64];
         let ports = [(); 2].map(|()| {
-            let (len, from) = socket.recv_from(&mut buffer).expect("the server answers");
+            let (len, from) = again(|| socket.recv_from(&mut buffer)).expect("the server answers");
             assert_eq!(from, self.server);
             take!(&buffer[..len], TestNatResponse).port
         });

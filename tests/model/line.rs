@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::host::Host;
+use super::host::{Host, again};
 use super::link::Link;
 
 /// Where the server's pushes arrive.
@@ -42,7 +42,7 @@ impl Line {
                 Self::Datagrams(socket) => {
                     let mut buffer = [0; 1500];
                     socket.set_read_timeout(Some(left)).unwrap();
-                    let len = socket.recv(&mut buffer).ok()?;
+                    let len = again(|| socket.recv(&mut buffer)).ok()?;
                     return Some(buffer[..len].to_vec());
                 }
                 Self::Connection(link) => {

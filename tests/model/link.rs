@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::host::{Host, PATIENCE};
+use super::host::{Host, PATIENCE, again};
 use super::seal::Seal;
 use super::{wire, ws};
 
@@ -90,7 +90,7 @@ impl Link {
     /// Whether something comes within this time: the end counts, and nothing of it is taken.
     pub(crate) fn is_ready(&self, within: Duration) -> bool {
         self.set_patience(within);
-        let ready = self.tcp_stream().peek(&mut [0]).is_ok();
+        let ready = again(|| self.tcp_stream().peek(&mut [0])).is_ok();
         self.set_patience(PATIENCE);
         ready
     }

@@ -4,6 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
+use super::host::again;
 use super::link::Link;
 use crate::chance::Chance;
 
@@ -36,7 +37,7 @@ fn receive_all(mut stream: TcpStream, total: usize, seed: u64) {
     let mut received = 0;
     loop {
         let at = received % PATTERN_BYTES;
-        let len = stream.read(&mut buffer[..PATTERN_BYTES - at]).unwrap();
+        let len = again(|| stream.read(&mut buffer[..PATTERN_BYTES - at])).unwrap();
         if len == 0 {
             break;
         }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::thread;
 
-use crate::model::host::{Host, PATIENCE};
+use crate::model::host::{Host, PATIENCE, again};
 use crate::model::wire::{receive, send};
 use crate::say::{self, take};
 
@@ -81,7 +81,7 @@ pub(crate) fn key(id: &str) -> Vec<u8> {
 fn ask(socket: &UdpSocket, payload: &[u8]) -> Vec<u8> {
     let mut buffer = [0; 1500];
     socket.send(payload).unwrap();
-    let len = socket.recv(&mut buffer).expect("the server answers");
+    let len = again(|| socket.recv(&mut buffer)).expect("the server answers");
     buffer[..len].to_vec()
 }
 

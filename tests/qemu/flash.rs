@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use crate::board::{Board, ERASE_BYTES, FLASH_AT, FLASH_BYTES};
 use crate::crowd::key;
 use crate::model::devices::assert_known;
-use crate::model::host::{Host, PATIENCE};
+use crate::model::host::{Host, PATIENCE, again};
 use crate::power::{Disk, FLAGS, is_long};
 use crate::say::{self, take};
 use crate::service::Service;
@@ -101,7 +101,7 @@ impl Client {
     fn register(&self, id: &str) -> i32 {
         self.socket.send(&say::register_pk(id, b"a device", &key(id))).unwrap();
         let mut buffer = [0; 100];
-        let len = self.socket.recv(&mut buffer).expect("the server answers");
+        let len = again(|| self.socket.recv(&mut buffer)).expect("the server answers");
         take!(&buffer[..len], RegisterPkResponse).outcome
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 
 use crate::crowd;
-use crate::model::host::{Host, PATIENCE};
+use crate::model::host::{Host, PATIENCE, again};
 use crate::model::initiator::{Asks, Initiator, Path, Tries, verify};
 use crate::model::link::Link;
 use crate::model::session::{Load, converse, exchange};
@@ -107,7 +107,7 @@ pub(crate) fn punch(scene: &Scene) {
     let mut initiator = Link::tcp(&host(), scene.initiator);
     initiator.send(&say::punch(ID, |wish| wish.access_key = scene.key.clone())).unwrap();
     let mut buffer = [0; 1500];
-    let len = target.recv(&mut buffer).expect("the target is told");
+    let len = again(|| target.recv(&mut buffer)).expect("the target is told");
     let hole = take!(&buffer[..len], PunchHole);
     let seen = SocketAddr::from(([10, 0, 3, 2], initiator.local_addr().port()));
     assert_eq!(demangle(&hole.socket_addr), seen);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::model::host::Host;
+use crate::model::host::{Host, again};
 use crate::model::initiator::nat_type;
 use crate::model::server::Server;
 use crate::model::target::Target;
@@ -53,7 +53,7 @@ fn flood(host: &Host, server: SocketAddr, over: &AtomicBool) -> (u64, u64) {
     // What was delivered before is answered by then.
     socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let mut answered = 0;
-    while socket.recv(&mut [0; 100]).is_ok() {
+    while again(|| socket.recv(&mut [0; 100])).is_ok() {
         answered += 1;
     }
     (sent, answered + dropped(socket.local_addr().unwrap().port()))

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::chance::Chance;
-use crate::model::host::Host;
+use crate::model::host::{Host, again};
 use crate::model::wire;
 use crate::say::proto::{HealthCheck, KeyExchange, RequestRelay};
 use crate::say::{self, Body};
@@ -84,7 +84,7 @@ impl Held {
 
 fn is_open(stream: &TcpStream) -> bool {
     let mut byte = [0];
-    match stream.peek(&mut byte) {
+    match again(|| stream.peek(&mut byte)) {
         Ok(len) => len > 0,
         Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
@@ -288,7 +288,7 @@ impl Stranger {
             let Some(stream) = &mut caller else { continue };
             let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
             let said = wire::send(stream, &wish);
-            let end = matches!(stream.read(&mut [0; 2048]), Ok(0));
+            let end = matches!(again(|| stream.read(&mut [0; 2048])), Ok(0));
             if said.is_err() || end {
                 caller = None;
             }
