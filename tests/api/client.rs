@@ -1,7 +1,7 @@
 //! A client's calls, by each of the three doors.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ pub(crate) enum Door {
     Sealed,
     /// By HTTP to this port above P, or below.
     Http(i32),
+    /// By HTTP to this port, at another address of the server than where a proxy would be.
+    #[allow(dead_code, reason = "each test binary uses a part")]
+    Afar(IpAddr, u16),
 }
 
 /// What a call was told.
@@ -49,19 +52,22 @@ pub(crate) fn call(
         Door::Sealed => sealed(server, (method, path), token, body),
         Door::Http(at) => {
             let port = u16::try_from(i32::from(server.port) + at).unwrap();
-            http(port, (method, path), token, body)
+            http((LOCALHOST, port).into(), (method, path), token, body)
         }
+        Door::Afar(ip, port) => http((ip, port).into(), (method, path), token, body),
     }
 }
 
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn connect(to: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     stream
 }
 
 fn sealed(server: &Server, what: (&str, &str), token: Option<&str>, body: &str) -> Told {
-    let mut stream = connect(server.port);
+    let mut stream = connect((LOCALHOST, server.port).into());
     let mut seal = Seal::agree(&mut stream, &server.key());
     let header = |name: &str, value: String| HeaderEntry { name: name.into(), value };
     let mut headers = vec![header("Content-Type", "application/json".into())];
@@ -78,14 +84,14 @@ fn sealed(server: &Server, what: (&str, &str), token: Option<&str>, body: &str) 
     Told { status: answer.status.try_into().unwrap(), body }
 }
 
-fn http(port: u16, (method, path): (&str, &str), token: Option<&str>, body: &str) -> Told {
+fn http(to: SocketAddr, (method, path): (&str, &str), token: Option<&str>, body: &str) -> Told {
     let shown = token.map_or_else(String::new, |it| format!("Authorization: Bearer {it}\r\n"));
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAccept: */*\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nAccept: */*\r\n\
          Content-Type: application/json\r\n{shown}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let said = raw(port, request.as_bytes());
+    let said = exchange(to, request.as_bytes());
     let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {said:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(head.contains("\r\nAccess-Control-Allow-Origin: *"), "{head}");
@@ -98,7 +104,11 @@ fn http(port: u16, (method, path): (&str, &str), token: Option<&str>, body: &str
 
 /// What these bytes get, up to the end.
 pub(crate) fn raw(port: u16, bytes: &[u8]) -> String {
-    let mut stream = connect(port);
+    exchange((LOCALHOST, port).into(), bytes)
+}
+
+fn exchange(to: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = connect(to);
     stream.write_all(bytes).unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).unwrap();

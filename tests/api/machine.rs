@@ -17,22 +17,25 @@ use crate::client::login;
 /// Of a password "right" that nobody hashed: what tests do not look at.
 const NOW: u64 = 1_800_000_000;
 
-struct Drive {
-    accounts: Accounts,
-    now: Time,
+pub(crate) struct Drive {
+    pub(crate) accounts: Accounts,
+    pub(crate) now: Time,
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What the store says to the next rows.
     outcome: SaveOutcome,
+    /// The store is slow: what it is given waits.
+    pub(crate) holds: bool,
+    held: Vec<Effect>,
     commits: usize,
     /// Whether a password is with the thread.
-    hashing: bool,
+    pub(crate) hashing: bool,
     answers: Vec<(Conn, Answer)>,
-    told: Vec<Told>,
+    pub(crate) told: Vec<Told>,
     calls: u32,
 }
 
 impl Drive {
-    fn new(limits: AccountLimits) -> Self {
+    pub(crate) fn new(limits: AccountLimits) -> Self {
         let mut accounts = Accounts::new(limits, Seed(1, 2), [7; 32]);
         accounts.set_epoch_secs(NOW);
         Self {
@@ -40,6 +43,8 @@ impl Drive {
             now: Time::START,
             rows: BTreeMap::new(),
             outcome: SaveOutcome::Durable,
+            holds: false,
+            held: Vec::new(),
             commits: 0,
             hashing: false,
             answers: Vec::new(),
@@ -57,7 +62,7 @@ impl Drive {
         drive
     }
 
-    fn add(&mut self, user: &str) -> Told {
+    pub(crate) fn add(&mut self, user: &str) -> Told {
         self.ask(Command::Add { name: user.to_owned(), password: "long enough".into() });
         if self.hashing {
             self.hashed(Hashed::Made(stored(user)));
@@ -65,17 +70,17 @@ impl Drive {
         self.told.pop().unwrap()
     }
 
-    fn ask(&mut self, command: Command) {
+    pub(crate) fn ask(&mut self, command: Command) {
         self.give(Input::Asked(command));
     }
 
-    fn hashed(&mut self, hashed: Hashed) {
+    pub(crate) fn hashed(&mut self, hashed: Hashed) {
         assert!(std::mem::take(&mut self.hashing), "nothing is being hashed");
         self.give(Input::Hashed(hashed));
     }
 
     /// Calls, and gives the handle it was called by.
-    fn call(&mut self, from: &str, known: bool, call: &HttpCall) -> Conn {
+    pub(crate) fn call(&mut self, from: &str, known: bool, call: &HttpCall) -> Conn {
         self.calls += 1;
         let conn = Conn { slot: self.calls, generation: 1 };
         let ip: IpAddr = from.parse().unwrap();
@@ -84,25 +89,25 @@ impl Drive {
         conn
     }
 
-    fn post(&mut self, path: &str, token: Option<&str>, body: &str) -> Answer {
+    pub(crate) fn post(&mut self, path: &str, token: Option<&str>, body: &str) -> Answer {
         let shown = token.map(|token| format!("Bearer {token}"));
         let call = HttpCall::new("POST", path, shown.as_deref(), body.as_bytes().to_vec());
         let conn = self.call("192.0.2.1", true, &call);
         self.answer(conn).expect("an answer at once")
     }
 
-    fn answer(&mut self, conn: Conn) -> Option<Answer> {
+    pub(crate) fn answer(&mut self, conn: Conn) -> Option<Answer> {
         let at = self.answers.iter().position(|(to, _)| *to == conn)?;
         Some(self.answers.remove(at).1)
     }
 
-    fn log_in(&mut self, from: &str, known: bool, body: &str) -> Conn {
+    pub(crate) fn log_in(&mut self, from: &str, known: bool, body: &str) -> Conn {
         let call = HttpCall::new("POST", "/api/login", None, body.as_bytes().to_vec());
         self.call(from, known, &call)
     }
 
     /// Logs a user in with the right password; the token.
-    fn token(&mut self, user: &str) -> String {
+    pub(crate) fn token(&mut self, user: &str) -> String {
         let conn = self.log_in("192.0.2.1", true, &login(user, "right"));
         self.hashed(Hashed::Fits(true));
         text(&self.answer(conn).unwrap(), "access_token")
@@ -119,6 +124,7 @@ impl Drive {
                     assert!(!self.hashing, "two passwords at a time");
                     self.hashing = true;
                 }
+                held @ Effect::Save { .. } if self.holds => self.held.push(held),
                 Effect::Save { ticket, rows, .. } => {
                     self.commits += 1;
                     if self.outcome == SaveOutcome::Durable {
@@ -132,6 +138,16 @@ impl Drive {
                 }
                 Effect::Report(_) => {}
             }
+        }
+    }
+
+    /// What waits is stored.
+    pub(crate) fn release(&mut self) {
+        self.holds = false;
+        for held in std::mem::take(&mut self.held) {
+            let Effect::Save { ticket, rows, .. } = held else { continue };
+            rows.into_iter().for_each(|row| self.store(row));
+            self.give(Input::Saved(ticket, SaveOutcome::Durable));
         }
     }
 
@@ -161,13 +177,13 @@ fn stored(user: &str) -> Vec<u8> {
     [&[1][..], &kib, &rounds, &[salt; 16], &[salt; 32]].concat()
 }
 
-fn text(answer: &Answer, name: &str) -> String {
+pub(crate) fn text(answer: &Answer, name: &str) -> String {
     let body = std::str::from_utf8(&answer.body).unwrap();
     let value = Value::parse(body).unwrap();
     value.text_of(name).unwrap_or_else(|| panic!("no {name} in {body}")).into_owned()
 }
 
-fn error(answer: &Answer) -> String {
+pub(crate) fn error(answer: &Answer) -> String {
     text(answer, "error")
 }
 

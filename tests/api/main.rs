@@ -6,9 +6,12 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
 
 mod books;
+mod bounds;
 #[path = "../sim/chance.rs"]
 mod chance;
 mod client;
+mod day;
+mod logins;
 mod machine;
 #[path = "../model/mod.rs"]
 mod model;
@@ -22,6 +25,10 @@ use say::take;
 const PASSWORD: &str = "correct horse battery";
 /// Of a password that is checked fast.
 const FLAGS: &[&str] = &["--accounts", "--password-memory", "4"];
+
+fn is_long() -> bool {
+    std::env::var_os("HBB_LONG").is_some()
+}
 
 fn with_anna(flags: &[&str]) -> Server {
     let server = Server::start(&[FLAGS, flags].concat());

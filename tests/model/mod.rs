@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and read HBB_BIN")]
 
+pub(crate) mod clock;
 pub(crate) mod datagrams;
 pub(crate) mod devices;
 pub(crate) mod doors;
@@ -12,6 +13,7 @@ pub(crate) mod initiator;
 pub(crate) mod line;
 pub(crate) mod link;
 pub(crate) mod networks;
+pub(crate) mod place;
 pub(crate) mod seal;
 pub(crate) mod server;
 pub(crate) mod session;

@@ -79,8 +79,12 @@ impl Server {
     /// Everything it wrote to stdout and stderr, without the time that lines in a file begin with.
     pub(crate) fn log(&self) -> String {
         let text = fs::read_to_string(self.data.join("log")).unwrap();
+        // The clock may not be set.
+        let is_date = |text: &str| {
+            (text.starts_with("20") || text.starts_with("1970-")) && text.ends_with(' ')
+        };
         let undated = |line: &str| match line.split_at_checked(20) {
-            Some((date, rest)) if date.starts_with("20") && date.ends_with(' ') => rest.to_owned(),
+            Some((date, rest)) if is_date(date) => rest.to_owned(),
             _ => line.to_owned(),
         };
         text.split_inclusive('\n').map(undated).collect()

@@ -7,7 +7,6 @@
 #![allow(clippy::print_stdout, reason = "what was measured")]
 
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +24,7 @@ use load::{Sources, Stranger};
 use model::host::Host;
 use model::initiator::{Asks, Initiator, Tries, nat_type};
 use model::link::Link;
+use model::place::Place;
 use model::server::Server;
 use model::target::{Habit, Target};
 
@@ -57,45 +57,13 @@ fn is_long() -> bool {
     std::env::var_os("HBB_LONG").is_some()
 }
 
-/// A network namespace with everybody in it, removed when dropped.
-struct Place(String);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let place = Self(format!("hbb-stranger-{name}-{}", std::process::id()));
-        ip(&format!("netns add {}", place.0));
-        place.ip("link set lo up");
-        for address in [SERVER, HONEST[0], HONEST[1], SERVER_V6] {
-            place.ip(&format!("addr add {address} dev lo"));
-        }
-        for network in [NEWCOMERS, STRANGE[0]] {
-            place.ip(&format!("route add local {network} dev lo"));
-        }
-        // Who has a network needs no address of it on an interface.
-        ip(&format!("netns exec {} sysctl -qw net.ipv6.ip_nonlocal_bind=1", place.0));
-        place.ip(&format!("-6 route add local {} dev lo", STRANGE[1]));
-        place
+/// Everybody is in it.
+fn place(name: &str) -> Place {
+    let place = Place::new(&format!("stranger-{name}"), &[SERVER, HONEST[0], HONEST[1], SERVER_V6]);
+    for network in [NEWCOMERS, STRANGE[0], STRANGE[1]] {
+        place.own(network);
     }
-
-    fn ip(&self, words: &str) {
-        ip(&format!("-n {} {words}", self.0));
-    }
-
-    fn host(&self, address: &str) -> Host {
-        Host::inside(&self.0, address)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
-
-fn ip(words: &str) {
-    let status = Command::new("ip").args(words.split(' ')).status();
-    let status = status.expect("the program ip is needed: install the package iproute2");
-    assert!(status.success(), "ip {words} failed; it needs root");
+    place
 }
 
 /// What the kernel says of a process.
@@ -188,9 +156,8 @@ impl<'a> Served<'a> {
 
 /// The load from `sources` against a server of default settings, and others meanwhile.
 fn wear_down(name: &'static str, sources: Sources) {
-    let place = Place::new(name);
-    let run = ["ip", "netns", "exec", &place.0];
-    let server = Server::start_behind(&run, &[]);
+    let place = place(name);
+    let server = Server::start_behind(&place.prefix(), &[]);
     let key = server.key();
     let main = SocketAddr::new(SERVER.parse().unwrap(), server.port);
     place.host(HONEST[0]).enter();

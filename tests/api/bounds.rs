@@ -1,0 +1,157 @@
+//! Bounds of the accounts machine that no other test reaches, each at its limit: what comes then is
+//! told so, and what is there stays. C165, C167, C169, C178, C193.
+
+use hbb_core::accounts::call::HttpCall;
+use hbb_core::accounts::{Command, Hashed, Told};
+use hbb_core::base::conn::Conn;
+use hbb_core::base::json::Value;
+use hbb_core::base::limits::AccountLimits;
+use hbb_core::base::peer::PeerId;
+use hbb_core::base::time::Time;
+
+use crate::client::login;
+use crate::machine::{Drive, error, text};
+
+/// Logins of a minute that a known address may have; then it is another minute.
+fn many(users: usize) -> Drive {
+    Drive::new(AccountLimits { users, password_kib: 4096, ..AccountLimits::default() })
+}
+
+fn with_code(drive: &mut Drive, secret: &str) -> String {
+    let body = format!(r#"{{"tfaCode":"000000","secret":"{secret}","type":"email_code"}}"#);
+    error(&drive.post("/api/login", None, &body))
+}
+
+#[test]
+fn c169_of_sixty_five_logins_that_wait_for_a_code_the_oldest_gave_way() {
+    let mut drive = many(1);
+    drive.add("anna");
+    drive.ask(Command::Totp("anna".into(), true));
+    // Faster than they end: each of them waits for five minutes.
+    let began = drive.now;
+    let mut secrets = Vec::new();
+    for address in 0..13 {
+        for _ in 0..5 {
+            let conn = drive.log_in(&format!("192.0.2{address}.1"), true, &login("anna", "right"));
+            if drive.hashing {
+                drive.hashed(Hashed::Fits(true));
+            }
+            secrets.push(text(&drive.answer(conn).unwrap(), "secret"));
+        }
+        if address % 4 == 3 {
+            drive.now = drive.now.after_ms(61_000);
+        }
+    }
+    assert_eq!(secrets.len(), 65);
+    drive.now = began.after_ms(290_000);
+    assert!(with_code(&mut drive, &secrets[0]).contains("Log in again"), "it gave way");
+    assert!(with_code(&mut drive, &secrets[1]).contains("code is wrong"), "it waits");
+    drive.now = began.after_ms(300_000);
+    assert!(with_code(&mut drive, &secrets[1]).contains("Log in again"), "it is over");
+    assert!(with_code(&mut drive, &secrets[64]).contains("code is wrong"), "it came later");
+}
+
+#[test]
+fn c165_sixty_four_changes_wait_for_the_store_and_one_more_is_told_to_try_again() {
+    let mut drive = many(65);
+    let tokens: Vec<String> = (0..65)
+        .map(|number| {
+            let name = format!("user{number}");
+            assert_eq!(drive.add(&name), Told::Done("The user was added."));
+            drive.now = drive.now.after_ms(61_000);
+            drive.token(&name)
+        })
+        .collect();
+    drive.holds = true;
+    let calls: Vec<Conn> = tokens
+        .iter()
+        .map(|token| {
+            let shown = format!("Bearer {token}");
+            let call = HttpCall::new("POST", "/api/ab/personal", Some(&shown), Vec::new());
+            drive.call("192.0.2.1", true, &call)
+        })
+        .collect();
+    let refused = drive.answer(calls[64]).expect("an answer at once");
+    assert!(error(&refused).contains("busy"));
+    assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_none()), "they wait");
+    drive.release();
+    assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_some_and(|it| it.status == 200)));
+    // Nothing is left of the one that was refused.
+    assert_eq!(drive.post("/api/ab/personal", Some(&tokens[64]), "").status, 200);
+}
+
+#[test]
+fn c167_as_many_users_as_a_small_router_has_and_no_more() {
+    let mut drive = many(AccountLimits::default().users);
+    for number in 0..64 {
+        assert_eq!(drive.add(&format!("user{number}")), Told::Done("The user was added."));
+    }
+    assert!(matches!(drive.add("user64"), Told::Refused(said) if said.contains("--max-users")));
+    drive.told.clear();
+    drive.ask(Command::Remove("user0".into()));
+    drive.told.clear();
+    let long = "x".repeat(64);
+    assert!(matches!(drive.add(&format!("{long}x")), Told::Refused(_)), "65 letters");
+    drive.told.clear();
+    assert_eq!(drive.add(&long), Told::Done("The user was added."));
+}
+
+#[test]
+fn c168_a_user_has_sixteen_logins_and_the_first_gives_way() {
+    let mut drive = many(1);
+    drive.add("anna");
+    let tokens: Vec<String> = (0..17)
+        .map(|number| {
+            drive.now = drive.now.after_ms(61_000);
+            let body = login("anna", "right").replace("123456789", &format!("1234567{number:02}"));
+            let conn = drive.log_in("192.0.2.1", true, &body);
+            drive.hashed(Hashed::Fits(true));
+            text(&drive.answer(conn).unwrap(), "access_token")
+        })
+        .collect();
+    let good =
+        |drive: &Drive, number: usize| drive.accounts.who(drive.now, &tokens[number]).is_ok();
+    assert!(!good(&drive, 0) && (1..17).all(|number| good(&drive, number)));
+    assert_eq!(drive.accounts.load_now().tokens, 16);
+}
+
+#[test]
+fn c178_a_page_has_five_hundred_entries_whatever_is_asked_for() {
+    let mut drive = many(1);
+    drive.add("anna");
+    let token = drive.token("anna");
+    let guid = text(&drive.post("/api/ab/personal", Some(&token), ""), "guid");
+    let peers: Vec<String> = (0..600).map(|id| format!(r#"{{\"id\":\"{id}\"}}"#)).collect();
+    let whole = format!(r#"{{"data":"{{\"tags\":[],\"peers\":[{}]}}"}}"#, peers.join(","));
+    assert_eq!(drive.post("/api/ab", Some(&token), &whole).status, 200);
+    for (page, count) in [(1, 500), (2, 100), (3, 0)] {
+        let path = format!("/api/ab/peers?current={page}&pageSize=99999&ab={guid}");
+        let answer = drive.post(&path, Some(&token), "");
+        let body = str::from_utf8(&answer.body).unwrap();
+        let said = Value::parse(body).unwrap();
+        assert_eq!(said.get("data").unwrap().items().count(), count);
+        assert_eq!(said.get("total").and_then(Value::number), Some(600));
+    }
+}
+
+#[test]
+fn c193_of_a_device_with_many_connections_thirty_two_are_known() {
+    let mut drive = many(1);
+    let id = PeerId::new("123456789").unwrap();
+    let conns: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+    let beat = format!(r#"{{"id":"123456789","uuid":"MTIz","conns":[{}]}}"#, conns.join(","));
+    drive.accounts.set_device(Some(id.clone()));
+    assert_eq!(drive.post("/api/heartbeat", None, &beat).status, 200);
+    assert_eq!(drive.accounts.device(&id).unwrap().connections, 32);
+    assert!(drive.accounts.end_connections(drive.now, &id));
+    drive.accounts.set_device(Some(id.clone()));
+    let told = drive.post("/api/heartbeat", None, &beat);
+    let said = Value::parse(str::from_utf8(&told.body).unwrap()).unwrap();
+    assert_eq!(said.get("disconnect").unwrap().items().count(), 32);
+    // The wish is over when it was not asked for in time.
+    assert!(drive.accounts.end_connections(drive.now, &id));
+    drive.now = Time::from_millis(drive.now.as_millis() + 30_001);
+    drive.accounts.set_device(Some(id));
+    let told = drive.post("/api/heartbeat", None, &beat);
+    assert!(!str::from_utf8(&told.body).unwrap().contains("disconnect"));
+}
