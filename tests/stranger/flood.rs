@@ -78,8 +78,8 @@ fn run(place: &Place, server: SocketAddr, lasts: Duration) -> [u64; 3] {
 #[test]
 fn a_flood_of_datagrams_is_answered_and_survived() {
     let (runs, secs) = if is_long() { (20, 30) } else { (1, 5) };
-    let place = Place::new("flood");
-    let server = Server::start_behind(&["ip", "netns", "exec", &place.0], &[]);
+    let place = crate::place("flood");
+    let server = Server::start_behind(&place.prefix(), &[]);
     let (key, rss) = (server.key(), rss_kib(&server));
     let main = SocketAddr::new(SERVER.parse().unwrap(), server.port);
     let honest = place.host(HONEST[0]);

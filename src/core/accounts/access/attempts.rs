@@ -101,7 +101,7 @@ impl Logins {
     /// Counts one more attempt; false if it goes no further.
     pub(in crate::accounts) fn admit(&mut self, now: Time, source: Source, user: &str) -> bool {
         let network = Prefix::of_network(source.ip);
-        let allowed = !self.is_full()
+        let allowed = self.waiting.len() < self.places(source, user)
             && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
             && self.window(now, source, user, 0)
             && (self.is_home(user, source.ip)
@@ -163,15 +163,24 @@ impl Logins {
         allowed
     }
 
-    fn is_full(&self) -> bool {
-        self.waiting.len() >= HASHES_WAITING_MAX
+    /// How many may wait before one more of this kind is refused: strangers leave half of the
+    /// places to others, and who is known a quarter to users at home.
+    fn places(&self, source: Source, user: &str) -> usize {
+        let quarters = match (self.is_home(user, source.ip), source.known) {
+            (true, _) => 4,
+            (false, true) => 3,
+            (false, false) => 2,
+        };
+        HASHES_WAITING_MAX * quarters / 4
     }
 
-    /// Has a password hashed when it is its turn; an operator's is the next.
+    /// Has a password hashed when it is its turn; an operator's is the next, and a user's at home.
     pub(in crate::accounts) fn hash(&mut self, job: HashJob, then: Then) {
-        match then {
-            Then::LogIn(_) => self.waiting.push_back((job, then)),
-            Then::Password { .. } => self.waiting.push_front((job, then)),
+        match &then {
+            Then::LogIn(who) if !self.is_home(&who.user, who.source.ip) => {
+                self.waiting.push_back((job, then));
+            }
+            _ => self.waiting.push_front((job, then)),
         }
     }
 

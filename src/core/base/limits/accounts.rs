@@ -25,7 +25,8 @@ pub const CALL_MS: u64 = 30_000;
 /// Most often that it is gone through.
 pub(crate) const PASSWORD_ROUNDS_MAX: u32 = 16;
 /// Passwords of clients that wait to be hashed, one at a time: a slow router takes a second for
-/// each, and clients wait 12 s. One more is refused at once.
+/// each, and clients wait 12 s. One more is refused at once: strangers fill half of the places, and
+/// the known three quarters.
 pub(crate) const HASHES_WAITING_MAX: usize = 8;
 /// Logins from one source (IPv4 address or IPv6 /64) within [`LOGIN_WINDOW_MS`]; further ones are
 /// refused unseen.
