@@ -54,12 +54,15 @@ class Recipe:
         return found.group(1) if found else ""
 
     def block(self, part=""):
-        """What is defined, or what is said to be the same as another package's."""
+        """What is defined, or what is said to be the same as another package's; what that installs
+        may be the first of it."""
         name = f"Package/{self.name}/{part}" if part else f"Package/{self.name}"
         same = re.search(rf"^{re.escape(name)} = \$\((\S+)\)$", self.text, re.M)
         name = re.escape(same.group(1) if same else name)
         found = re.search(rf"^define {name}\n(.*?)^endef$", self.text, re.M | re.S)
-        return found.group(1).replace("$$", "$") if found else ""
+        text = found.group(1).replace("$$", "$") if found else ""
+        called = re.compile(r"^\$\(call Package/(\S+)/install,\$\(1\)\)\n", re.M)
+        return called.sub(lambda one: Recipe(self.text, one.group(1)).block("install"), text)
 
     def architecture(self, device, all_):
         """What a package for a device calls its own; all_ is the word for any."""

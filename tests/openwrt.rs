@@ -98,6 +98,11 @@ fn the_init_script_tells_procd_what_it_should() {
 }
 
 #[test]
+fn what_hbb_full_has_more_is_set_judged_and_kept() {
+    passes("openwrt/full.py", "Full");
+}
+
+#[test]
 fn a_server_that_crashes_again_and_again_waits_longer() {
     passes("openwrt/crashes.py", "Crashes");
 }

@@ -47,8 +47,24 @@ remember_data() { # DIR
 	fi
 }
 
+# Which is missing if it is set in the configuration.
+has_key() { # DIR
+	[ -e "$1/id_ed25519" ]
+}
+
 has_data() { # DIR
-	[ -e "$1/id_ed25519" ] || [ -e "$1/hbb.store" ]
+	has_key "$1" || [ -e "$1/hbb.store" ]
+}
+
+# What a power cut left of a move has no key, which comes last; who copied the key alone wants the
+# devices too.
+is_whole() { # DIR LAST
+	if has_key "$1"; then
+		[ -e "$1/hbb.store" ] || [ ! -e "$2/hbb.store" ] ||
+			! cmp -s "$2/id_ed25519" "$1/id_ed25519"
+	else
+		has_data "$1" && ! has_key "$2"
+	fi
 }
 
 # Sets moved_from if what is in the directory of the last start must come along first: another key
@@ -57,8 +73,11 @@ find_data() { # DIR
 	local last
 	moved_from=
 	last="$(last_data)"
-	[ "$last" != "$1" ] && ! has_data "$1" || return 0
-	if has_data "$last"; then
+	[ "$last" != "$1" ] || return 0
+	if is_whole "$1" "$last"; then
+		! has_key "$last" || cmp -s "$last/id_ed25519" "$1/id_ed25519" ||
+			say warn "data: $1 has another key than $last had; clients need it, or: set data back"
+	elif has_data "$last"; then
 		moved_from="$last"
 	elif [ -e "$DATA_PLACE" ] && [ ! -d "$last" ]; then
 		say err "data $1 has no key, and $last, which had it, is not there; bring it back, or \
@@ -67,15 +86,19 @@ for a new key: rm $DATA_PLACE"
 	fi
 }
 
-# Nothing may have the store open. What is a link was not put there by us.
+# Nothing may have the store open. What is a link was not put there by us. Each is whole or not
+# there, and the key is the last, so that after a power cut it begins anew.
 move_data() { # FROM TO
 	local file name copied=''
-	for file in "$1"/id_ed25519 "$1"/id_ed25519.pub "$1"/hbb.store "$1"/*.txt; do
-		if [ -L "$file" ] || [ ! -f "$file" ]; then continue; fi
+	for file in "$1"/*.txt "$1"/rules.conf "$1"/connections.log* "$1"/id_ed25519.* "$1"/hbb.store \
+		"$1"/id_ed25519; do
 		name="${file##*/}"
-		copied="$copied $name"
-		cp -p "$file" "$2/$name" 2>/dev/null && cmp -s "$file" "$2/$name" && continue
-		for name in $copied; do rm -f "$2/$name"; done
+		case "$name" in *.new) continue ;; esac
+		if [ -L "$file" ] || [ ! -f "$file" ]; then continue; fi
+		[ "$name" != id_ed25519 ] || sync
+		cp -p "$file" "$2/$name.new" 2>/dev/null && cmp -s "$file" "$2/$name.new" &&
+			mv "$2/$name.new" "$2/$name" && copied="$copied $name" && continue
+		for name in $copied "$name.new"; do rm -f "$2/$name"; done
 		say err "data: there is no room in $2 for what is in $1, or it cannot be written to"
 		return 1
 	done
@@ -113,8 +136,8 @@ data_is_ours() { # DIR
 	for entry in "$1"/* "$1"/.[!.]*; do
 		[ -e "$entry" ] || continue
 		case "${entry##*/}" in
-		id_ed25519* | hbb.store* | .hbb-check) ;;
-		banned.txt* | blacklist.txt | blocklist.txt | rules.conf) ;;
+		id_ed25519* | hbb.store* | hbb.restore* | .hbb-check) ;;
+		banned.txt* | blacklist.txt* | blocklist.txt* | rules.conf* | connections.log*) ;;
 		*)
 			say err "data $1 holds other things, such as ${entry##*/}; name an empty directory"
 			return 1

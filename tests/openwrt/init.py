@@ -1,5 +1,6 @@
 """What the init script would tell procd, for configurations as shipped, edited and wrong."""
 
+import json
 import re
 import tomllib
 import unittest
@@ -70,7 +71,9 @@ def rule(protocol, *ports):
 RULES = [rule("tcp", "21115", "21116", "21118", "21117", "21119"), rule("udp", "21116")]
 
 
-class Init(unittest.TestCase):
+class Acts(unittest.TestCase):
+    """Puts lines into the configuration and has the script act."""
+
     def setUp(self):
         self.root = Scratch(self).install()
 
@@ -115,6 +118,8 @@ class Init(unittest.TestCase):
             self.assertIn(word, said + "\n".join(self.root.log()))
         self.assertTrue(sent["triggers"], "a later change is heard")
 
+
+class Init(Acts):
     def test_the_shipped_configuration_starts_it(self):
         code, said, sent = self.act("start")
         self.assertEqual((code, said), (0, ""))
@@ -150,6 +155,7 @@ class Init(unittest.TestCase):
             ("max_connections", "option max_connections '6'"),
             ("registrations_per_minute", "option registrations_per_minute '8'"),
             ("writes_per_day", "option writes_per_day '3'"),
+            ("forget_after", "option forget_after '90'"),
             ("new_peers_per_day", "option new_peers_per_day '9'\n\toption console '1'"),
             ("threads", "option threads 'auto'"), ("dscp", "option dscp '34'"),
             ("total_bandwidth", "option total_bandwidth '0.5'"),
@@ -170,7 +176,7 @@ class Init(unittest.TestCase):
             "--mask=192.168.1.1/24", "--local-ip=192.168.1.1", "--bind=192.168.1.1",
             "--relay-port=4443", "--relay-threads=auto", "--dscp=34", "--relay-servers=a.example:1,b.example", "--max-peers=5",
             "--max-connections=6", "--max-sessions=7", "--registrations-per-minute=8",
-            "--new-peers-per-day=9", "--writes-per-day=3", "--total-bandwidth=0.5", "--single-bandwidth=0.4",
+            "--new-peers-per-day=9", "--forget-after=90", "--writes-per-day=3", "--total-bandwidth=0.5", "--single-bandwidth=0.4",
             "--limit-speed=0.3", "--downgrade-threshold=0.5", "--downgrade-start-check=60"])
 
     def test_disabled_it_opens_no_instance_and_no_port(self):
@@ -243,7 +249,8 @@ class Init(unittest.TestCase):
 
     def test_what_a_power_cut_leaves_is_its_own(self):
         self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")
-        for draft in ["id_ed25519.new", "hbb.store.new", "banned.txt.new"]:
+        for draft in ["id_ed25519.new", "hbb.store.new", "banned.txt.new", "hbb.restore.new",
+                      "blocklist.txt.new"]:
             self.root.write(f"etc/hbb/{draft}", "")
         self.assertIn("hbb", self.act("start")[2]["instances"])
 
@@ -260,14 +267,16 @@ class Init(unittest.TestCase):
 
     def test_other_data_takes_key_and_store_along(self):
         self.root.run("mkdir /etc/hbb /mnt && hbb keygen --data /etc/hbb")
-        self.root.write("etc/hbb/banned.txt", "123456789\n")
+        more = {"banned.txt": "123456789\n", "rules.conf": "deny to=123456789\n"}
+        for name, text in more.items():
+            self.root.write(f"etc/hbb/{name}", text)
         key, pid = self.key("etc/hbb"), self.running()
         for line in ["option data '/srv/hbb'", "option data '/srv/two'", "option data '/etc/hbb'"]:
             was, now = self.root.read("etc/hbb.data").strip() or "/etc/hbb", line.split("'")[1]
             self.put("data", line)
             self.assertEqual(self.act("reload")[0], 0)
             self.assertEqual(self.key(now[1:]), key)
-            self.assertEqual(self.root.read(f"{now}/banned.txt"[1:]), "123456789\n")
+            self.assertEqual({name: self.root.read(f"{now}/{name}"[1:]) for name in more}, more)
             self.assertEqual(list((self.root.path / was[1:]).iterdir()), [], "nothing is left twice")
             self.assertIn(f"--data={now}", self.flags())
             self.assertNotEqual(self.held()["pid"], pid, "it was ended before")
@@ -296,6 +305,37 @@ class Init(unittest.TestCase):
         self.assertIn("--data=/etc/hbb", self.flags())
         self.assertTrue(self.key("etc/hbb"))
         self.assertEqual((self.held()["running"], self.root.read("tmp/left")), (True, ""))
+
+    def test_a_move_that_was_cut_short_is_made_anew(self):
+        device = {"id": "123456789", "uuid": "61", "pk": "07" * 32, "created_at": None}
+        self.root.write("tmp/devices", json.dumps([device]))
+        self.root.run("mkdir -p /etc/hbb /srv/hbb; echo 7 >/etc/hbb/banned.txt; hbb keygen --data "
+                      "/etc/hbb; hbb import --data /etc/hbb /tmp/devices; "
+                      "echo half >/srv/hbb/hbb.store.new")
+        self.put("data", "option data '/srv/hbb'")
+        key = self.key("etc/hbb")
+        # The devices were there already, but not the key, which is the last; or the owner copied
+        # that alone.
+        for there in ["hbb.store", "id_ed25519"]:
+            with self.subTest(there):
+                self.root.run(f"cp /etc/hbb/{there} /srv/hbb")
+                self.act("start")
+                self.assertEqual((self.key("srv/hbb"), self.root.read("srv/hbb/banned.txt")),
+                                 (key, "7\n"))
+                self.assertTrue((self.root.path / "srv/hbb/hbb.store").exists())
+                self.assertFalse((self.root.path / "etc/hbb/id_ed25519").exists())
+            self.act("stop")
+            self.root.run("mv /srv/hbb/* /etc/hbb; rm /etc/hbb.data")
+
+    def test_another_key_where_data_leads_is_told_of(self):
+        self.root.run("mkdir -p /etc/hbb /srv/hbb; for of in etc srv; do "
+                      "hbb keygen --data /$of/hbb; done")
+        self.put("data", "option data '/srv/hbb'")
+        for _ in range(2):
+            self.act("start")
+        told = [line for line in self.root.log() if "another key" in line]
+        self.assertEqual(told, ["warn data: /srv/hbb has another key than /etc/hbb had; clients need "
+                                "it, or: set data back"])
 
     def test_keys_of_another_server_are_taken_over(self):
         self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")
@@ -422,19 +462,6 @@ class Init(unittest.TestCase):
         script = (ROOT / "openwrt/files/hbb.init").read_text()
         ours = "|".join(re.findall(r"^FIXED_NAMES=(?:'|\"\$FIXED_NAMES\|)(.*)['\"]$", script, re.M))
         self.assertEqual(sorted(ours.split("|")), sorted(re.findall(r'"--([a-z-]+)"', named)))
-
-    def test_what_the_full_program_has_more_is_set_in_a_section_of_its_own(self):
-        self.act("start")
-        self.assertNotIn("--accounts", self.root.read("var/etc/hbb/flags"))
-        self.root.write("etc/config/hbb", "config server 'server'\n\nconfig accounts 'accounts'\n"
-                        "\toption accounts '1'\n\toption api '21114'\n\toption must_login '0'\n"
-                        "\toption max_users '9'\n")
-        self.act("reload")
-        flags = self.root.read("var/etc/hbb/flags").splitlines()
-        self.assertLessEqual({"--accounts", "--api=21114", "--max-users=9"}, set(flags))
-        self.assertNotIn("--must-login", flags)
-        fixed = self.root.read("var/etc/hbb/fixed").splitlines()
-        self.assertLessEqual({"--accounts", "--api=21114"}, set(fixed))
 
     def test_reload_after_another_port_lets_procd_restart_it(self):
         pid = self.running()

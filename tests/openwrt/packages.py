@@ -35,9 +35,9 @@ MODES = {
     "usr/share/hbb-former": 0o755,
     "usr/share/hbb.sh": 0o644,
 }
-
-
+FULL_MODES = MODES | {"usr/share/hbb-full.sh": 0o644}
 FULL_PROGRAM = PROGRAM + b" with all its parts"
+FULL_IPK = "ipk/x86_64/hbb-full_0.1.0-r1_x86_64.ipk"
 
 
 def made(*words, full=None):
@@ -93,7 +93,8 @@ class Recipe(unittest.TestCase):
                     f"PKG_INSTALL_DIR={folder}", f"TO={folder}/to"]
             subprocess.run(make, check=True)
             self.same(folder / "to/hbb", MODES, ipk())
-            self.same(folder / "to/hbb-full", MODES, ipk())
+            (folder / "to/hbb-full/usr/bin/hbb").write_bytes(FULL_PROGRAM)
+            self.same(folder / "to/hbb-full", FULL_MODES, full_made()[FULL_IPK])
             links = {path.name: str(path.readlink())
                      for path in (folder / "to/hbb-compat/usr/bin").iterdir()}
             self.assertEqual(links, dict.fromkeys(["hbbr", "hbbs", "rustdesk-utils"], "hbb"))
@@ -251,16 +252,17 @@ class Variants(unittest.TestCase):
             self.assertRegex(ended.stderr, "full/x86_64-unknown-linux-musl/hbb is missing: "
                              ".* cross/build --full ")
 
-    def test_the_full_one_differs_in_its_program_alone(self):
+    def test_the_full_one_differs_in_its_program_and_its_section(self):
         own, full = (contents(contents(one)["data.tar.gz"]) for one in [ipk(), self.full()])
         self.assertEqual((own.pop("usr/bin/hbb"), full.pop("usr/bin/hbb")), (PROGRAM, FULL_PROGRAM))
+        self.assertIn(b"full_flags", full.pop("usr/share/hbb-full.sh"))
         self.assertEqual(own, full)
         own, full = (contents(contents(one)["control.tar.gz"]) for one in [ipk(), self.full()])
         self.assertNotEqual(own.pop("control"), full.pop("control"))
         self.assertEqual(own, full)
         files = installed(self.full("apk"))
         self.assertIn("lib/apk/packages/hbb-full.conffiles", files)
-        self.assertEqual({path for path in files if "/apk/" not in path}, set(MODES))
+        self.assertEqual({path for path in files if "/apk/" not in path}, set(FULL_MODES))
 
     def test_the_full_one_stands_for_the_other_and_is_not_installed_beside_it(self):
         fields = fields_of(self.full())

@@ -159,8 +159,9 @@ class Makefile(unittest.TestCase):
         self.assertEqual((full["VARIANT"], full["PROVIDES"]), ("full", "hbb"))
         self.assertFalse({"DEFAULT_VARIANT", "CONFLICTS"} & set(full))
         self.assertEqual((compat["DEPENDS"], compat["PKGARCH"]), ("+hbb", "all"))
-        # Both are the same files, and the router's is built without features.
-        for part in ["conffiles", "install", "postinst", "prerm"]:
+        # The same files and one more, and the router's is built without features.
+        self.assertIn("\ndefine Package/hbb-full/install\n$(call Package/hbb/install,$(1))\n", MAKEFILE)
+        for part in ["conffiles", "postinst", "prerm"]:
             self.assertIn(f"\nPackage/hbb-full/{part} = $(Package/hbb/{part})\n", MAKEFILE)
         self.assertEqual(self.cargo(BUILD_VARIANT="router"), "--no-default-features")
         self.assertEqual(self.cargo(BUILD_VARIANT="full"), "")

@@ -129,11 +129,11 @@ class Scratch:
                      "stubs/chown", "etc/init.d/firewall"]:
             (self.path / path).chmod(0o755)
 
-    def install(self, app=False, compat=False):
+    def install(self, app=False, compat=False, full=False):
         """Our files where the packages have them, those of the LuCI app and of hbb-compat too if
-        they are wanted."""
+        they are wanted, or of hbb-full in place of hbb."""
         made = packer()
-        names = ["hbb", "hbb-compat"] if compat else ["hbb"]
+        names = ["hbb-full" if full else "hbb", *(["hbb-compat"] if compat else [])]
         files = {}
         for name in names:
             files |= made.Recipe(made.MAKEFILE.read_text(), name).files(Path(HBB))
