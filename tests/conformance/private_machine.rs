@@ -1,6 +1,7 @@
 //! Approval, asked of the machine alone: C185 to C187. What the binary is asked stands in
 //! tests/ctl/approval.rs.
 
+use hbb_core::base::address::{Banned, Bans};
 use hbb_core::base::conn::Via;
 use hbb_core::base::limits::{Limits, WAITING_MAX, WAITING_PER_NETWORK, WAITING_UNPROVED};
 use hbb_core::base::peer::PeerId;
@@ -153,6 +154,27 @@ fn c186_of_two_that_ask_for_one_id_the_operator_names_one() {
     let deeds = drive.datagram(A_AT, &say::register_pk(B1, b"thief", &[9; 32]));
     assert_eq!(hex(deeds.datagram_to(A_AT)), "8201020802");
     assert_eq!(claim(&mut drive, B1_AT, B1), OK);
+}
+
+#[test]
+fn c186_who_is_banned_waits_no_more() {
+    let mut drive = private();
+    for (from, id) in [(B1_AT, B1), (A_AT, "234567890"), (B1_AT, "345678901")] {
+        assert_eq!(claim(&mut drive, from, id), NOT_DEPLOYED);
+    }
+    let mut bans = Bans::default();
+    for (banned, left) in [
+        ("id=123456789", &["234567890 198.51.100.7", "345678901 203.0.113.9"][..]),
+        ("198.51.100.0/24", &["345678901 203.0.113.9"]),
+    ] {
+        bans.add(Banned::parse(banned).unwrap());
+        let policy = Policy { private: true, bans: bans.clone(), ..Policy::default() };
+        drive.machine.reconfigure(Limits::default(), policy);
+        assert_eq!(waiting(&drive), left, "{banned}");
+    }
+    assert_eq!(approve(&mut drive, B1, None).0, Approval::Unknown);
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &KEY));
+    assert_eq!(drive.machine.occupancy().waiting, 1, "it asks for nothing");
 }
 
 #[test]

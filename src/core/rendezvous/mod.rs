@@ -310,6 +310,8 @@ impl Rendezvous {
         }
         let here = mem::take(&mut self.policy.here);
         self.policy = Policy { here, ..policy };
+        #[cfg(feature = "accounts")]
+        self.waiting.leave_out(&self.policy.bans);
     }
 
     /// Changes which relays are handed out: the reachable ones of the operator's list.

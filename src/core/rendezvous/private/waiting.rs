@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use crate::base::address::{Endpoint, Prefix};
+use crate::base::address::{Bans, Endpoint, Prefix};
 use crate::base::limits::{WAITING_MAX, WAITING_PER_NETWORK, WAITING_UNPROVED};
 use crate::base::peer::{PeerId, Record};
 use crate::base::time::Time;
@@ -76,6 +76,11 @@ impl Waiting {
             self.0.remove(gone);
         }
         self.0.push(new);
+    }
+
+    /// Who is banned waits no more, as nothing that it asks is heard.
+    pub(in crate::rendezvous) fn leave_out(&mut self, bans: &Bans) {
+        self.0.retain(|it| !bans.has_id(&it.record.id) && !bans.has_ip(it.from.ip()));
     }
 
     /// Nobody waits for this id any more.
