@@ -14,7 +14,7 @@ use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
 #[cfg(feature = "accounts")]
 use hbb_core::journal::Entry;
-use hbb_core::rendezvous::Event;
+use hbb_core::rendezvous::{Event, RateLimit};
 
 use crate::config::{PortService, WEB_CLIENTS};
 #[cfg(feature = "accounts")]
@@ -58,9 +58,9 @@ pub fn rendezvous(event: &Event) {
         Event::Dropped { via: Via::Datagram(from), reason } => {
             debug!("dropped from={from} reason={}", reason.as_str());
         }
-        Event::Refused { from, proved, reason } => {
+        Event::Refused { from, proved, reason, limit } => {
             debug!("dropped from={from} reason={}", reason.as_str());
-            let (name, help) = (reason.as_str(), remedy(*reason));
+            let (name, help) = (reason.as_str(), remedy(*reason, *limit));
             warn!("refused reason={name} from={}{help}{}", from.ip(), unproved(*proved));
         }
         Event::Dropped { via: Via::Stream(conn), reason } => {
@@ -112,15 +112,20 @@ pub fn ports_taken(taken: &[(PortService, u16)]) {
 /// Somebody was sent away; a warning if that is for what an operator can change.
 pub fn refused(from: IpAddr, reason: DropReason) {
     if reason.is_refusal() {
-        warn!("refused reason={} from={from}{}", reason.as_str(), remedy(reason));
+        warn!("refused reason={} from={from}{}", reason.as_str(), remedy(reason, RateLimit::Fixed));
     }
 }
 
 /// What an operator may change, should it be somebody who belongs here.
-const fn remedy(reason: DropReason) -> &'static str {
+const fn remedy(reason: DropReason, limit: RateLimit) -> &'static str {
     match reason {
         DropReason::WrongKey => " help='hbb export'",
-        DropReason::TooFrequent => " help='--registrations-per-minute, for who registers'",
+        DropReason::TooFrequent => match limit {
+            RateLimit::Registrations => " help=--registrations-per-minute",
+            RateLimit::Newcomers => " help=--new-peers-per-day",
+            RateLimit::Unproved => " help='no setting, let TCP through too'",
+            RateLimit::Fixed => " help='no setting, who asked tries again'",
+        },
         DropReason::ConnectionsFull => " help=--max-connections",
         DropReason::SessionsFull => " help=--max-sessions",
         _ => "",

@@ -36,7 +36,7 @@ fn warned(server: &Server, reason: &str, from: &str) {
     let found = lines(server, &line, 1);
     let help = match reason {
         "wrong-key" => " help='hbb export'",
-        "too-frequent" => " help='--registrations-per-minute, for who registers'",
+        "too-frequent" => " help=--registrations-per-minute",
         "connections-full" => " help=--max-connections",
         "sessions-full" => " help=--max-sessions",
         _ => "",
@@ -141,6 +141,35 @@ fn c119_rates_connections_legs_and_sessions_that_are_full_are_warned_of() {
     let log = server.log();
     let warnings = log.lines().filter(|line| line.starts_with("warn refused ")).count();
     assert_eq!(warnings, 4, "{log}");
+}
+
+/// The flag that set it, if one did: who asks for many ids is not helped by registrations.
+#[test]
+fn c119_too_frequent_names_the_limit_that_was_reached() {
+    let flags = ["--registrations-per-minute", "3", "--new-peers-per-day", "1"];
+    let server = Server::start(&[&["--key="], &flags[..]].concat());
+    let register = |device: &Device, id: &str| {
+        say::hex(&device.ask(&say::register_pk(id, b"a device", &[1; 32])))
+    };
+    let device = Device::at("127.8.1.1", &server);
+    device.prove(&server);
+    assert_eq!(register(&device, "111111111"), "820100");
+    assert_eq!(register(&device, "222222222"), "8201020804");
+    let ids: Vec<_> = (0..257).map(|it| format!("{}", 300_000_000 + it)).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let mut asker = Caller::from("127.8.2.1", main_port(&server));
+    asker.say(&say::online(&ids));
+    asker.is_closed();
+    for it in 0..33 {
+        register(&Device::at(&format!("127.9.{it}.1"), &server), &format!("{}", 400_000_000 + it));
+    }
+    let expected = [
+        "from=127.8.1.1 help=--new-peers-per-day",
+        "from=127.8.2.1 help='no setting, who asked tries again'",
+        "from=127.9.32.1 help='no setting, let TCP through too' unproved",
+    ];
+    let expected = expected.map(|end| ["warn refused reason=too-frequent ", end].concat());
+    assert_eq!(lines(&server, "warn refused ", 3), expected);
 }
 
 #[test]

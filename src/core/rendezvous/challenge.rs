@@ -12,7 +12,7 @@ use crate::wire::reply::{Registered, Reply};
 
 use super::register::answer;
 use super::registry::Contact;
-use super::{Effects, Rendezvous, reply};
+use super::{Effects, RateLimit, Rendezvous, reply};
 
 /// A claim that waits for the peer to speak up where it is.
 pub(super) struct Challenge {
@@ -51,7 +51,9 @@ impl Rendezvous {
         let Some(here) = here.filter(|_| free) else {
             return match claim.via() {
                 Via::Datagram(_) => Err(DropReason::TooFrequent),
-                via @ Via::Stream(_) => self.too_frequent(claim.seen, via, effects),
+                via @ Via::Stream(_) => {
+                    self.too_frequent(claim.seen, via, RateLimit::Fixed, effects)
+                }
             };
         };
         let challenge = Challenge { claim, key, asked: here.via(), answered: false };

@@ -15,7 +15,7 @@ use crate::wire::request::Registration;
 use super::newcomers::is_settled;
 use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
-use super::{Effect, Effects, Event, Rendezvous, push};
+use super::{Effect, Effects, Event, RateLimit, Rendezvous, push};
 
 impl Rendezvous {
     /// A connection from there was complete, and never opened (C96).
@@ -87,7 +87,7 @@ impl Rendezvous {
                 return Err(DropReason::Busy);
             }
             if !self.newcomers.may_join(now, from, self.limits.newcomers_per_source) {
-                return self.too_frequent(now, via, effects);
+                return self.too_frequent(now, via, RateLimit::Newcomers, effects);
             }
         }
         if self.registry.is_full_with(self.saving.len()) {
@@ -122,7 +122,7 @@ impl Rendezvous {
             return self.save(PendingRegistration { record, contact, change }, rank, effects);
         }
         self.registry.put_provisional(record, contact);
-        self.too_frequent(contact.seen, contact.via(), effects)
+        self.too_frequent(contact.seen, contact.via(), RateLimit::Unproved, effects)
     }
 
     /// Makes room by forgetting the peer that has been away longest, if that is as long as the

@@ -46,7 +46,7 @@ use challenge::Challenge;
 use console::Journal;
 use dialing::{Askers, Dial, Elsewhere, Grants, Meetings};
 use events::Flaps;
-pub use events::{Event, Held};
+pub use events::{Event, Held, RateLimit};
 use newcomers::Newcomers;
 use online::Reading;
 pub use policy::here::NamedHost;
@@ -420,20 +420,7 @@ impl Rendezvous {
         }
     }
 
-    /// Counts and reports what went no further.
-    fn refuse(&mut self, now: Time, via: Via, reason: DropReason, effects: &mut Effects) {
-        self.counters.count(reason);
-        let event = match self.source(via) {
-            Ok(from) if reason.is_refusal() => {
-                let proved = matches!(via, Via::Stream(_)) || self.newcomers.is_proved(now, from);
-                Event::Refused { from, proved, reason }
-            }
-            _ => Event::Dropped { via, reason },
-        };
-        push(effects, Effect::Report(event));
-    }
-
-    /// The same for a message, whose connection is closed.
+    /// Counts and reports a message that went no further; its connection is closed.
     fn drop(&mut self, now: Time, via: Via, reason: DropReason, effects: &mut Effects) {
         self.refuse(now, via, reason, effects);
         if let Via::Stream(conn) = via {

@@ -17,7 +17,9 @@ use crate::wire::request::{Given, Registration};
 use super::newcomers::{Changer, is_settled};
 use super::registry::Contact;
 use super::registry::kept::Right;
-use super::{Effect, Effects, Event, Held, OpenConnection, Rendezvous, Vouched, push, reply};
+use super::{
+    Effect, Effects, Event, Held, OpenConnection, RateLimit, Rendezvous, Vouched, push, reply,
+};
 
 /// A change on its way to disk that somebody waits for.
 #[expect(clippy::large_enum_variant, reason = "nearly all are registrations")]
@@ -173,7 +175,7 @@ impl Rendezvous {
         let limit = self.limits.registrations_per_source;
         let is_counted = !matches!(standing, Standing::Known | Standing::Entitled);
         if is_counted && !self.newcomers.may_ask(now, from, proved, limit) {
-            return self.too_frequent(now, via, effects);
+            return self.too_frequent(now, via, RateLimit::Registrations, effects);
         }
         let known = (standing == Standing::Known).then_some(&claim.id);
         if self.is_crowded(now, via, known) {
@@ -197,7 +199,7 @@ impl Rendezvous {
         };
         // Who was asked to speak up may do so: a stranger can have that asked.
         if !asked && !peer.allow(now) {
-            return self.too_frequent(now, via, effects);
+            return self.too_frequent(now, via, RateLimit::Fixed, effects);
         }
         if standing == Standing::Known {
             self.arrive_known(&claim.id, contact, effects);
@@ -207,7 +209,7 @@ impl Rendezvous {
         let record = Record { first_seen_secs: peer.first_seen_secs, ..claim };
         let changer = Changer { from, proved, settled };
         if !self.newcomers.may_change(now, changer) {
-            return self.too_frequent(now, via, effects);
+            return self.too_frequent(now, via, RateLimit::Fixed, effects);
         }
         let rank = self.newcomers.change_rank(now, changer);
         self.registry.touch(&record.id);
@@ -439,9 +441,10 @@ impl Rendezvous {
         &mut self,
         now: Time,
         via: Via,
+        limit: RateLimit,
         effects: &mut Effects,
     ) -> Result<(), DropReason> {
-        self.refuse(now, via, DropReason::TooFrequent, effects);
+        self.refuse_by(now, via, (DropReason::TooFrequent, limit), effects);
         answer(effects, via, Registered::TooFrequent);
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::newcomers::{Changer, is_settled};
 use super::register::{PendingRegistration, RecordChange, answer};
 use super::registry::Contact;
 use super::registry::kept::Right;
-use super::{Effects, Rendezvous};
+use super::{Effects, RateLimit, Rendezvous};
 
 impl Rendezvous {
     /// Moves the record of `request.old_id` to `request.id`.
@@ -24,7 +24,7 @@ impl Rendezvous {
         let (Contact { from, seen: now, .. }, via) = (contact, contact.via());
         let limit = self.limits.registrations_per_source;
         if !self.newcomers.may_ask(now, from, true, limit) {
-            return self.too_frequent(now, via, effects);
+            return self.too_frequent(now, via, RateLimit::Registrations, effects);
         }
         let banned = |id: &Given<PeerId>| id.value().is_some_and(|id| self.policy.bans.has_id(id));
         if banned(&request.id) || banned(&request.old_id) {
@@ -55,13 +55,13 @@ impl Rendezvous {
             return Ok(());
         }
         if self.saving.get(&id).is_some() || self.saving.get(old).is_some() {
-            return self.too_frequent(now, via, effects);
+            return self.too_frequent(now, via, RateLimit::Fixed, effects);
         }
         let first_seen_secs = peer.first_seen_secs;
         let settled = is_settled(first_seen_secs, self.unix_secs(now));
         let changer = Changer { from, proved: true, settled };
         if !self.newcomers.may_change(now, changer) {
-            return self.too_frequent(now, via, effects);
+            return self.too_frequent(now, via, RateLimit::Fixed, effects);
         }
         let state = RecordState::Registered(peer.last_ip());
         let record = Record { id, device, key: peer.key, first_seen_secs, state };

@@ -6,6 +6,9 @@ use crate::base::address::Endpoint;
 use crate::base::conn::Via;
 use crate::base::counters::DropReason;
 use crate::base::peer::PeerId;
+use crate::base::time::Time;
+
+use super::{Effect, Effects, Rendezvous, push};
 
 pub(super) use flaps::Flaps;
 
@@ -116,7 +119,54 @@ pub enum Event {
         proved: bool,
         /// Why; counted as well.
         reason: DropReason,
+        /// What is behind `TooFrequent`.
+        limit: RateLimit,
     },
+}
+
+impl Rendezvous {
+    /// Counts and reports what went no further.
+    pub(super) fn refuse(
+        &mut self,
+        now: Time,
+        via: Via,
+        reason: DropReason,
+        effects: &mut Effects,
+    ) {
+        self.refuse_by(now, via, (reason, RateLimit::Fixed), effects);
+    }
+
+    /// The same, with the limit that was reached.
+    pub(super) fn refuse_by(
+        &mut self,
+        now: Time,
+        via: Via,
+        (reason, limit): (DropReason, RateLimit),
+        effects: &mut Effects,
+    ) {
+        self.counters.count(reason);
+        let event = match self.source(via) {
+            Ok(from) if reason.is_refusal() => {
+                let proved = matches!(via, Via::Stream(_)) || self.newcomers.is_proved(now, from);
+                Event::Refused { from, proved, reason, limit }
+            }
+            _ => Event::Dropped { via, reason },
+        };
+        push(effects, Effect::Report(event));
+    }
+}
+
+/// How often something may be asked for, as far as an operator can change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// `Limits::registrations_per_source` (C20).
+    Registrations,
+    /// `Limits::newcomers_per_source` (C98).
+    Newcomers,
+    /// That of new ids of which UDP alone tells where they come from (C97): a connection lifts it.
+    Unproved,
+    /// A constant.
+    Fixed,
 }
 
 /// Why a claim waits for an operator.
