@@ -240,3 +240,33 @@ fn c085_a_relay_told_stays_good_when_asked_again() {
     drive.stream(conn, &say::punch(B1, |_| ())).datagram_to(B1_AT);
     assert_eq!(relay_told(&mut drive, A_AT, "relay.example:21117"), "relay.example:21117");
 }
+
+/// Our address in the LAN that a target left is none where it is now.
+#[test]
+fn c125_a_target_that_moved_is_told_our_relay_as_it_finds_it_now() {
+    const IN_LAN: &str = "10.1.0.7:50000";
+    let public_relay = Some("rd.example".into());
+    let mut drive = Drive::new(Limits::default(), Policy { public_relay, ..Policy::default() });
+    drive.machine.relays_at(21_117);
+    drive.machine.set_interfaces(&[("10.1.0.1".parse().unwrap(), 24)], None);
+    drive.enroll(B1, IN_LAN);
+    let conn = drive.connect(A_AT);
+    let deeds = drive.stream(conn, &say::punch(B1, |_| ()));
+    let echo = take!(deeds.datagram_to(IN_LAN), PunchHole).socket_addr;
+    let sent = say::punch_sent(B1, &echo, |sent| sent.relay_server = "10.1.0.1".into());
+    let answer = take!(one_shot(&mut drive, &sent).stream_to(conn), PunchHoleResponse);
+    assert_eq!(answer.relay_server, "rd.example");
+    drive.hang_up(conn);
+    let told = |drive: &mut Drive, at: &str, from: &str, named: &str| {
+        let conn = drive.connect(from);
+        let wish = say::request_relay(B1, |wish| wish.relay_server = named.into());
+        let push = take!(drive.stream(conn, &wish).datagram_to(at), RequestRelay);
+        drive.hang_up(conn);
+        push.relay_server
+    };
+    assert_eq!(told(&mut drive, IN_LAN, A_AT, "rd.example"), "10.1.0.1");
+    drive.enroll(B1, B1_AT);
+    assert_eq!(told(&mut drive, B1_AT, A_AT, "rd.example"), "rd.example");
+    drive.enroll(B1, IN_LAN);
+    assert_eq!(told(&mut drive, IN_LAN, A_AT, "rd.example"), "10.1.0.1");
+}

@@ -176,7 +176,9 @@ impl Rendezvous {
         let at = (echo.endpoint.ip(), self.is_web(call.conn));
         let instead = self.policy.relay_instead(at, chosen, turn);
         let told = instead.as_deref().unwrap_or(chosen).into();
-        let relay = Told { told, chosen: chosen.into() };
+        let found = self.registry.found(&call.target).and_then(|peer| peer.last());
+        let target = found.map(|contact| contact.from.prefix());
+        let relay = Told { told, chosen: chosen.into(), target };
         self.grants.tell(echo.endpoint.prefix(), &call.target, relay);
         instead
     }

@@ -16,6 +16,7 @@ use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
 use super::answer::finish;
 use super::askers::Asker;
+use super::grants::Told;
 use super::punch::{Call, TargetTask};
 use super::steps::{Meeting, NoPath};
 use super::terms::Asks;
@@ -117,7 +118,7 @@ impl Rendezvous {
         named: &str,
     ) -> Result<Option<String>, DropReason> {
         let relay = self.grants.relay(now, Prefix::of(ends.initiator), target);
-        let chosen = relay.map(|relay| String::from(&*relay.chosen));
+        let chosen = relay.map(|relay| self.as_chosen(ends, relay));
         if relay.is_some_and(|relay| is_same_relay(&relay.told, named)) {
             return Ok(chosen.filter(|chosen| !is_same_relay(chosen, named)));
         }
@@ -126,10 +127,18 @@ impl Rendezvous {
         }
         let turn = self.take_turn();
         let ours = || self.policy.own_relay(ends, turn);
-        let of_any = || self.grants.relay_of_any(now, target).map(String::from);
+        let of_any = || Some(self.as_chosen(ends, self.grants.relay_of_any(now, target)?));
         let here = || self.policy.relay_here(ends.target);
         let instead = chosen.or_else(ours).or_else(of_any).or_else(here);
         instead.map(Some).ok_or(DropReason::NotGranted)
+    }
+
+    /// What the target calls a relay that was told for it: as it named that, unless it moved since
+    /// and finds it elsewhere now (C125).
+    fn as_chosen(&self, ends: Ends, relay: &Told) -> String {
+        let moved = relay.target != Some(Prefix::of(ends.target));
+        let now = moved.then(|| self.policy.relay_of_target(ends, &relay.chosen)).flatten();
+        now.unwrap_or_else(|| String::from(&*relay.chosen))
     }
 
     /// The target comes to the relay: on its own account, telling its id (C56), or because the

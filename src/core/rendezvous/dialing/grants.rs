@@ -31,6 +31,8 @@ pub(super) struct Told {
     pub(super) told: Box<str>,
     /// What its target calls the same one: in another network it may have another address (C125).
     pub(super) chosen: Box<str>,
+    /// Where the target was then; None if it was gone.
+    pub(super) target: Option<Prefix>,
 }
 
 /// How many grants are held of the sources and of the networks in each class, and of strangers: as
@@ -174,12 +176,9 @@ impl Grants {
         self.all_for(now, target).next().is_some()
     }
 
-    /// The relay of the target's last session of a short while ago, as the target named it.
-    pub(super) fn relay_of_any(&self, now: Time, target: &PeerId) -> Option<&str> {
-        self.all_for(now, target)
-            .filter_map(|grant| grant.relay.as_ref())
-            .last()
-            .map(|it| &*it.chosen)
+    /// The relay of the target's last session of a short while ago.
+    pub(super) fn relay_of_any(&self, now: Time, target: &PeerId) -> Option<&Told> {
+        self.all_for(now, target).filter_map(|grant| grant.relay.as_ref()).last()
     }
 
     /// The fresh grants for a target, whoever has them, the newest last.
