@@ -97,6 +97,24 @@ fn c118_a_target_with_the_key_of_last_year_keeps_no_initiator_waiting() {
     }
 }
 
+/// Nobody tells it which tokens to expect.
+#[test]
+fn c118_a_relay_alone_keeps_nobody_waiting_behind_a_leg_that_it_refused() {
+    let server = Server::start(&["--role", "relay", "--key", "the key"]);
+    let leg = |ip: &str, key: &str| {
+        let mut leg = Caller::from(ip, relay_port(&server));
+        leg.say_raw(&first(TOKEN, |wish| wish.access_key = key.into()));
+        leg
+    };
+    leg(B_IP, "the key of last year").is_closed();
+    let start = Instant::now();
+    leg(A_IP, "the key").is_closed();
+    assert!(start.elapsed() < Duration::from_secs(5), "it waited {:?}", start.elapsed());
+    let lines = lines(&server, "info relay-key-differs ", 1);
+    assert!(lines[0].starts_with(&format!("info relay-key-differs waiting={A_IP} help=")));
+    warned(&server, "wrong-key", B_IP);
+}
+
 /// Time for a leg to be read and parked, as nothing tells when it is.
 fn waiting_is_parked() {
     thread::sleep(Duration::from_millis(300));

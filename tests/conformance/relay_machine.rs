@@ -32,8 +32,16 @@ impl Legs {
 
     /// A relay beside a rendezvous.
     pub(crate) fn beside_rendezvous(limits: Limits) -> Self {
-        let Self { machine, now, slots } = Self::new(limits, None);
-        Self { machine: machine.beside_rendezvous(), now, slots }
+        Self::new(limits, None).beside()
+    }
+
+    /// The same, with the key that legs must show.
+    fn enforcing_beside_rendezvous(key: &str) -> Self {
+        Self::new(Limits::default(), Some(key)).beside()
+    }
+
+    fn beside(self) -> Self {
+        Self { machine: self.machine.beside_rendezvous(), ..self }
     }
 
     /// Somebody at `from` had this token passed on; the leg that waited under it.
@@ -124,12 +132,18 @@ pub(crate) fn paired(waiting: Conn, joining: Conn) -> Effect {
     Effect::Pair { waiting, joining, terms }
 }
 
+/// The same of a token that passed no signalling.
+fn met(waiting: Conn, joining: Conn) -> Effect {
+    let terms = SessionTerms { conn_type: ConnType::Interactive, limited: false, known: false };
+    Effect::Pair { waiting, joining, terms }
+}
+
 pub(crate) const A: &str = "198.51.100.7:40001";
 pub(crate) const B: &str = "203.0.113.9:50002";
 
 #[test]
 fn c118_a_leg_refused_for_its_key_ends_the_wait_of_its_partner() {
-    let mut legs = Legs::new(Limits::default(), Some("the key"));
+    let mut legs = Legs::enforcing_beside_rendezvous("the key");
     let ask = |legs: &mut Legs, token: &str, key: &str| {
         let conn = legs.connect(A);
         (conn, legs.request(conn, &wish(token, key, 0)))
@@ -148,15 +162,34 @@ fn c118_a_leg_refused_for_its_key_ends_the_wait_of_its_partner() {
     assert_eq!(did, [], "the first waits yet");
     assert_eq!(legs.request(late, &wish("u", "the key", 0)), [closed(late, PartnerRefused)]);
     let (conn, did) = ask(&mut legs, "other", "the key");
-    assert_eq!(did, [paired(other, conn)]);
+    assert_eq!(did, [met(other, conn)]);
     legs.wait(TOKEN_KNOWN_MS);
     let (conn, did) = ask(&mut legs, "u", "the key");
     assert_eq!(did, [Effect::Park { conn, known: false }]);
 }
 
 #[test]
-fn c118_strangers_without_the_key_end_no_wait_but_of_the_tokens_they_name() {
+fn c118_at_a_relay_alone_a_leg_that_comes_behind_a_refused_one_does_not_wait() {
     let mut legs = Legs::new(Limits::default(), Some("the key"));
+    let mut ask = |from: &str, token: &str, key: &str| {
+        let conn = legs.connect(from);
+        (conn, legs.request(conn, &wish(token, key, 0)))
+    };
+    let (refused, did) = ask(A, "t", "a key");
+    assert_eq!(did, [closed(refused, WrongKey)]);
+    // One stranger with many tokens makes nobody forget those of others.
+    for n in 0..2 * TOKENS_REFUSED_MAX {
+        ask("198.51.100.99:1", &format!("guess {n}"), "");
+    }
+    let (late, did) = ask(B, "t", "the key");
+    assert_eq!(did, [closed(late, PartnerRefused)]);
+    let (conn, did) = ask(B, "another", "the key");
+    assert_eq!(did, [Effect::Park { conn, known: false }]);
+}
+
+#[test]
+fn c118_strangers_without_the_key_end_no_wait_but_of_the_tokens_they_name() {
+    let mut legs = Legs::enforcing_beside_rendezvous("the key");
     let waiting = legs.connect(A);
     assert_eq!(
         legs.request(waiting, &wish("t", "the key", 0)),
@@ -168,7 +201,7 @@ fn c118_strangers_without_the_key_end_no_wait_but_of_the_tokens_they_name() {
         assert_eq!(did, [closed(conn, WrongKey)]);
     }
     let conn = legs.connect(B);
-    assert_eq!(legs.request(conn, &wish("t", "the key", 0)), [paired(waiting, conn)]);
+    assert_eq!(legs.request(conn, &wish("t", "the key", 0)), [met(waiting, conn)]);
     let conn = legs.connect(B);
     assert_eq!(
         legs.request(conn, &wish("guess 9", "the key", 0)),

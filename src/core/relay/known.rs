@@ -1,7 +1,7 @@
 //! Tokens that passed our signalling: a leg that brings one of them was sent here by us. It must
 //! not know legs. C106.
 
-use crate::base::address::Endpoint;
+use crate::base::address::{Endpoint, Prefix};
 use crate::base::limits::{
     TOKEN_KNOWN_MS, TOKENS_KNOWN_MAX, TOKENS_PER_ADDRESS, TOKENS_PER_NETWORK,
 };
@@ -51,13 +51,17 @@ impl KnownTokens {
     /// Remembers a token that somebody at `from` had passed on; false if there were too many from
     /// there, so that nobody pushes out those of others.
     pub(super) fn add(&mut self, now: Time, token: &RelayToken, from: Endpoint) -> bool {
-        let source = from.prefix();
-        let allowed = self.addresses.allow(now, source, TOKENS_PER_ADDRESS)
-            && self.networks.allow(now, source.network(), TOKENS_PER_NETWORK);
+        let allowed = self.may_add(now, from.prefix());
         if allowed {
             self.tokens.add(now, token);
         }
         allowed
+    }
+
+    /// Counts one more token of a source; false if there were too many.
+    pub(super) fn may_add(&mut self, now: Time, source: Prefix) -> bool {
+        self.addresses.allow(now, source, TOKENS_PER_ADDRESS)
+            && self.networks.allow(now, source.network(), TOKENS_PER_NETWORK)
     }
 
     /// Whether a token passed within [`TOKEN_KNOWN_MS`].

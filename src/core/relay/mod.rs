@@ -238,7 +238,8 @@ impl Relay {
         let shown = Some(asked.access_key.as_str());
         let old = self.old_key.is_some() && self.old_key.as_deref() == shown;
         if !old && self.access_key.is_some() && self.access_key.as_deref() != shown {
-            let waiting = asked.token.value().and_then(|token| self.pairing.refuse(now, token));
+            let token = asked.token.value();
+            let waiting = token.and_then(|token| self.pairing.refuse(now, conn, token));
             if let Some(conn) = waiting {
                 self.push(effects, Effect::Close { conn, reason: DropReason::PartnerRefused });
             }

@@ -225,15 +225,21 @@ impl Pairing {
     }
 
     /// A leg that brought this token was refused: whoever waits under it is forgotten and given
-    /// back (C118). Where our signalling told us the token, who comes under it is not to wait.
-    pub(super) fn refuse(&mut self, now: Time, token: &RelayToken) -> Option<Conn> {
-        let waiting = self.parked.get(token).map(|parked| parked.conn);
-        match waiting {
-            Some(conn) => drop(self.unpark(conn)),
-            None if self.known.has(now, token) => self.refused.add(now, token),
-            None => {}
+    /// back (C118). Who comes under it later is not to wait, where our signalling told us the token
+    /// or nobody tells us any: then so many of each source and network count.
+    pub(super) fn refuse(&mut self, now: Time, conn: Conn, token: &RelayToken) -> Option<Conn> {
+        if let Some(waiting) = self.parked.get(token).map(|parked| parked.conn) {
+            self.unpark(waiting);
+            return Some(waiting);
         }
-        waiting
+        let counts = self.known.has(now, token) || {
+            let fresh = self.fresh.get(&conn).filter(|_| self.alone);
+            fresh.is_some_and(|fresh| self.known.may_add(now, fresh.source))
+        };
+        if counts {
+            self.refused.add(now, token);
+        }
+        None
     }
 
     /// Parks a leg in the place of the one that must give way to it, if there is no other.

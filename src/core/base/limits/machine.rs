@@ -150,10 +150,12 @@ pub const KNOWN_PER_PLACE: usize = 4;
 pub const TOKEN_KNOWN_MS: u64 = 60_000;
 /// Such tokens remembered; the oldest is forgotten first.
 pub const TOKENS_KNOWN_MAX: usize = 1024;
-/// Tokens remembered that passed our signalling and came first on a leg refused for its key (C118);
-/// the oldest is forgotten first, and a leg that comes under it waits in vain.
+/// Tokens remembered that came first on a leg refused for its key, where they passed our signalling
+/// or there is none (C118); the oldest is forgotten first, and a leg that comes under it waits in
+/// vain.
 pub const TOKENS_REFUSED_MAX: usize = 256;
-/// Tokens one address may have passed on within [`TOKEN_KNOWN_MS`], and one network.
+/// Tokens one address may have passed on within [`TOKEN_KNOWN_MS`], and one network; to a relay
+/// alone, tokens of legs refused for their key.
 pub const TOKENS_PER_ADDRESS: u16 = 64;
 /// See [`TOKENS_PER_ADDRESS`].
 pub const TOKENS_PER_NETWORK: u16 = 256;
