@@ -29,6 +29,7 @@ pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
 pub use ctl::{asks_entries, asks_password};
 #[cfg(feature = "doctor")]
 pub use doctor::DoctorFlags;
+use hbb_core::identity::is_quote;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
 use near::hint;
@@ -156,9 +157,10 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
     let line = line.trim();
     if !line.starts_with("--") {
         let word = line.split([' ', '=']).next().unwrap_or(line);
-        let hint = hint(&["Unrecognized argument: ", word].concat(), String::new);
+        let hint = hint(&["Unrecognized argument: ", word].concat(), || known("serve"));
         return Err(match hint.trim_end() {
             "" => "a line must start with a flag, such as --port 21116".into(),
+            hint if hint.ends_with('?') => [word, ": ", hint].concat(),
             hint => hint.trim_end_matches('.').into(),
         });
     }
@@ -166,7 +168,7 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
         Some((name, value)) => (name, Some(value.trim())),
         None => (line, None),
     };
-    if value.is_some_and(|value| value.starts_with(['"', '\'']) || value.contains(" #")) {
+    if value.is_some_and(|value| value.starts_with(is_quote) || value.contains(" #")) {
         return Err([name, ": leave out quotes, and give a comment a line of its own"].concat());
     }
     let outcome = match value {
@@ -227,6 +229,9 @@ mod tests {
             ("port 21116", "must start with a flag"),
             ("-r rd.example.org", "-r is --relay-servers here"),
             ("-k=_", "-k is --key here"),
+            ("-rrd.example.org", "-r is --relay-servers here"),
+            ("\u{2014}key _", "\u{2014}key: Did you mean --key?"),
+            ("--key \u{201c}_\u{201d}", "--key: leave out quotes"),
             ("rd.example.org:21117", "by its flag: --relay-servers rd.example.org:21117"),
             ("--prot 21116", "Unrecognized argument: --prot. Did you mean --port?"),
             ("--relay-server=h", "Did you mean --relay-servers?"),

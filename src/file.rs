@@ -8,17 +8,30 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// Reads a text file of at most `max` bytes.
+/// Reads a text file of at most `max` bytes, in UTF-8, or in UTF-16 behind its mark.
 ///
 /// # Errors
-/// As of [`open_file`]; `FileTooLarge` for a longer one, `InvalidData` for what is not UTF-8.
+/// As of [`open_file`]; `FileTooLarge` for a longer one, `InvalidData` for what is no such text.
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
-    let mut text = String::new();
-    let length = open_file(path)?.take(max + 1).read_to_string(&mut text)?;
-    if u64::try_from(length).is_ok_and(|length| length <= max) {
-        return Ok(text);
+    let mut bytes = Vec::new();
+    let length = open_file(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    if !u64::try_from(length).is_ok_and(|length| length <= max) {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"));
     }
-    Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"))
+    let text = from_utf16(&bytes).or_else(|| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// What Windows' shell and editors write as Unicode.
+fn from_utf16(bytes: &[u8]) -> Option<String> {
+    let (mark, text) = bytes.split_first_chunk()?;
+    let read = match mark {
+        [0xff, 0xfe] => u16::from_le_bytes,
+        [0xfe, 0xff] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units: Vec<u16> = text.as_chunks().0.iter().map(|unit| read(*unit)).collect();
+    String::from_utf16(&units).ok()
 }
 
 /// Opens a file, or a folder, for reading: who opens a pipe waits for somebody who writes to it.
@@ -41,8 +54,14 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 
 /// The name of a file while it is being written.
 pub fn draft_of(path: &Path) -> PathBuf {
+    beside(path, "new")
+}
+
+/// The name of a file with an end behind all of it.
+pub fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".new");
+    name.push(".");
+    name.push(end);
     name.into()
 }
 
@@ -82,5 +101,16 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
         // Some file systems know no such thing for a directory.
         Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_put_behind_the_whole_name() {
+        let path = Path::new("a.b/id_ed25519.pub");
+        assert_eq!(beside(path, "2026"), Path::new("a.b/id_ed25519.pub.2026"));
     }
 }

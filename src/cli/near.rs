@@ -1,6 +1,8 @@
 //! What was meant by a word that is none of ours: a flag or command of almost that name, or one
 //! that upstream's programs take. Checks: below; tests/cli.rs.
 
+use hbb_core::identity::unquoted;
+
 /// How many letters may be others, or too many, or left out.
 const LETTERS_MAX: usize = 2;
 /// Letters of a beginning that stands for a word.
@@ -14,29 +16,42 @@ pub(super) fn hint(said: &str, known: impl FnOnce() -> String) -> String {
     let Some(word) = said.trim_end().strip_prefix("Unrecognized argument: ") else {
         return String::new();
     };
-    let flag = match word {
-        "-r" => "--relay-servers",
-        "-k" => "--key",
-        "-p" => "--port",
-        "-m" => "--mask",
-        word if !word.starts_with('-') && word.contains(['.', ':']) => {
-            return ["A relay is named by its flag: --relay-servers ", word, "\n"].concat();
-        }
-        word => {
-            // As other programs have them: one dash, capitals, `_` between words.
-            let flag = word.trim_start_matches('-').to_ascii_lowercase().replace('_', "-");
-            let flag = if word.starts_with('-') && flag.len() > 1 {
-                ["--", &flag].concat()
-            } else {
-                word.into()
-            };
-            let known = known();
-            let words = known.lines().filter_map(|line| line.split_whitespace().next());
-            let meant = meant(&flag, words);
-            return if meant.is_empty() { meant } else { meant + "\n" };
-        }
-    };
-    [word, " is ", flag, " here.\n"].concat()
+    let bare = unquoted(word);
+    let name = bare.trim_start_matches(is_dash);
+    let is_flag = name.len() < bare.len();
+    if !is_flag && bare.contains(['.', ':']) {
+        return ["A relay is named by its flag: --relay-servers ", bare, "\n"].concat();
+    }
+    if let Some(flag) = of_letter(name).filter(|_| is_flag && name.len() == 1) {
+        return [word, " is ", flag, " here.\n"].concat();
+    }
+    // As other programs have them: one dash, capitals, `_` between words.
+    let spelled = name.split('=').next().unwrap_or(name).to_ascii_lowercase().replace('_', "-");
+    let flag = if is_flag && !spelled.is_empty() { ["--", &spelled].concat() } else { bare.into() };
+    let known = known();
+    let meant = meant(&flag, known.lines().filter_map(|line| line.split_whitespace().next()));
+    match of_letter(name).filter(|_| is_flag && !bare.starts_with("--")) {
+        _ if !meant.is_empty() => meant + "\n",
+        // With its value behind it.
+        Some(flag) => [word.get(..2).unwrap_or(word), " is ", flag, " here.\n"].concat(),
+        None => meant,
+    }
+}
+
+/// What upstream's programs call so, by its first letter.
+fn of_letter(name: &str) -> Option<&'static str> {
+    Some(match name.bytes().next()? {
+        b'r' => "--relay-servers",
+        b'k' => "--key",
+        b'p' => "--port",
+        b'm' => "--mask",
+        _ => return None,
+    })
+}
+
+/// A dash, or what pages and word processors make of one or of two.
+const fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 
 /// `Did you mean ...?` with those of `known` that are nearest to `word`; empty if none is near.
@@ -66,7 +81,10 @@ fn distance(word: &str, one: &str) -> Option<usize> {
         return None;
     }
     let is_begin = word.len() >= BEGIN_MIN && one.starts_with(word);
-    let far = if is_begin { 1 } else { edits(word.as_bytes(), one.as_bytes()) };
+    let far = match is_begin {
+        true => usize::from(word.len() < one.len()),
+        false => edits(word.as_bytes(), one.as_bytes()),
+    };
     (far < word.len()).then_some(far)
 }
 
@@ -97,6 +115,7 @@ mod tests {
             ("--relay-server", "Did you mean --relay-servers?"),
             ("--relay", "Did you mean --relay-servers, --relay-port?"),
             ("--prot", "Did you mean --port?"),
+            ("--key", "Did you mean --key?"),
             ("--pubic", "Did you mean --public?"),
             ("--keyfile", "Did you mean --key-file?"),
             ("--kee", "Did you mean --key?"),
@@ -121,6 +140,25 @@ mod tests {
             let said = ["Unrecognized argument: ", word, "\n"].concat();
             let known = || "--relay-servers LIST\n--key\n".into();
             assert_eq!(hint(&said, known), "Did you mean --relay-servers?\n", "{word}");
+        }
+        for (word, hinted) in [
+            ("\u{2014}key", "Did you mean --key?\n"),
+            ("\u{2013}key=abc.def", "Did you mean --key?\n"),
+            ("\u{2014}relay-servers=rd.example.org", "Did you mean --relay-servers?\n"),
+            ("\u{201c}--key\u{201d}", "Did you mean --key?\n"),
+            ("\u{2014}r", "\u{2014}r is --relay-servers here.\n"),
+            ("-rrd.example.org", "-r is --relay-servers here.\n"),
+            ("-r=rd.example.org", "-r is --relay-servers here.\n"),
+            ("-k_", "-k is --key here.\n"),
+            ("-x1.2", ""),
+            ("\u{2014}", ""),
+            (
+                "\u{201c}rd.example.org\u{201d}",
+                "A relay is named by its flag: --relay-servers rd.example.org\n",
+            ),
+        ] {
+            let said = ["Unrecognized argument: ", word, "\n"].concat();
+            assert_eq!(hint(&said, || "--relay-servers LIST\n--key\n".into()), hinted, "{word}");
         }
         for said in ["Unrecognized argument: -x\n", "No value provided for option '--key'.\n", ""] {
             assert_eq!(hint(said, || "--xyz\n--key\n".into()), "", "{said}");

@@ -209,6 +209,10 @@ fn check_key_files(config: &Config, report: &mut Report) {
                 Ok(()) if config.role == Role::Relay && config.key.is_none() => {
                     report.exit(&keygen::relay_without_key());
                 }
+                Ok(()) if config.role == Role::Relay => report.doubt(
+                    "--key: 'hbb serve' will make a key that no client shows a relay; give the ID \
+                     server's public key ('hbb export' prints it there)",
+                ),
                 Ok(()) => report.fine("no key files yet, 'hbb serve' makes them"),
             };
         }

@@ -13,9 +13,11 @@ use std::time::Duration;
 use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
-use crate::file::{draft_of, open_file, publish, read_text};
+use crate::file::{beside, draft_of, open_file, publish, read_text};
 use hbb_core::base::time::Utc;
-use hbb_core::identity::{KeyChoice, KeyError, KeyPolicy, ServerKey, public_key};
+use hbb_core::identity::{
+    KEY_CHARS, KeyChoice, KeyError, KeyPolicy, ServerKey, public_key, unquoted,
+};
 use log::warn;
 
 pub(super) use crate::config::SECRET_FILE;
@@ -30,9 +32,10 @@ const PUBLIC_MODE: u32 = 0o644;
 const SECRET_BYTES: u64 = 64;
 /// Half of one.
 const SEED_BYTES: u64 = 32;
-/// Characters of a key and of a pair, without padding.
-const KEY_CHARS: usize = 43;
+/// Characters of a pair, without padding.
 const SECRET_CHARS: usize = 86;
+/// Characters of a public key that tell it from others.
+const SHOWN_CHARS: usize = 8;
 /// A key file has 88 bytes; one of another program, which is named as that, fits as well.
 pub(super) const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 /// Every other public key holds a `/`, so this many with one in all of them do not happen.
@@ -125,15 +128,25 @@ pub(super) fn refuse_two(config: &Config, choice: &KeyChoice) -> Result<(), Exit
 fn load(file: &Path) -> Result<ServerKey, Exit> {
     let key = read(file)?.ok_or_else(|| missing(file))?;
     warn_if_open(file);
-    if read_public(file).is_some_and(|text| text != key.public_text()) {
-        warn!("key-public-differs file={} now=kept", public_path(file).display());
+    if let Some(text) = read_public(file).filter(|text| *text != key.public_text()) {
+        warn_of_public(file, (&text, &key), "kept");
     }
     Ok(key)
 }
 
+/// Tells the key that clients may have been given from the right one by how each begins. Of what is
+/// no public key nothing is told.
+fn warn_of_public(secret: &Path, (found, key): (&str, &ServerKey), now: &str) {
+    let start = |text: String| text.chars().take(SHOWN_CHARS).collect::<String>();
+    let whole = bare(found) + "=";
+    let holds = if public_key(&whole).is_some() { start(whole) } else { "no-key".into() };
+    let (file, key) = (public_path(secret), start(key.public_text()));
+    warn!("key-public-differs file={} holds={holds} key={key} now={now}", file.display());
+}
+
 /// The file of the public key, beside that of the secret one.
 pub(super) fn public_path(secret: &Path) -> PathBuf {
-    dated(secret, "pub")
+    beside(secret, "pub")
 }
 
 /// Whether `word` is the public half of the key in the file that is ours, as people copy it: in
@@ -169,8 +182,7 @@ pub(super) fn is_cut_secret(config: &Config, word: &str) -> bool {
 
 /// Without what is around it, in the letters of plain base64.
 fn bare(text: &str) -> String {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '='));
-    text.replace('-', "+").replace('_', "/")
+    unquoted(text).trim_matches('=').replace('-', "+").replace('_', "/")
 }
 
 /// Whether somebody gave the key's file where its text is meant.
@@ -378,12 +390,13 @@ pub(super) fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
 
 /// People copy the public key from its file, so it must be that of the secret.
 fn repair_public(dir: &Path, key: &ServerKey) {
-    let path = dir.join(PUBLIC_FILE);
-    if read_public(&dir.join(SECRET_FILE)).is_some_and(|text| text == key.public_text()) {
+    let (path, secret) = (dir.join(PUBLIC_FILE), dir.join(SECRET_FILE));
+    let found = read_public(&secret);
+    if found.as_deref() == Some(&key.public_text()) {
         return;
     }
     if exists(&path) {
-        warn!("key-public-differs file={} now=rewritten", path.display());
+        warn_of_public(&secret, (&found.unwrap_or_default(), key), "rewritten");
     }
     if let Err(error) = write_public(dir, key) {
         warn!("key-public-unwritable file={} cause='{error}'", path.display());
@@ -411,20 +424,13 @@ pub(super) fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
         1 => date.clone(),
         _ => format!("{date}-{turn}"),
     });
-    let is_free = |date: &String| !exists(&dated(secret, date)) && !exists(&dated(public, date));
+    let is_free = |date: &String| !exists(&beside(secret, date)) && !exists(&beside(public, date));
     let Some(date) = names.find(is_free) else { return Err(ErrorKind::AlreadyExists.into()) };
     // The public file first: a secret alone is a whole key, a public key alone is refused.
     for path in [public, secret].into_iter().filter(|path| exists(path)) {
-        fs::rename(path, dated(path, &date))?;
+        fs::rename(path, beside(path, &date))?;
     }
     Ok(())
-}
-
-fn dated(path: &Path, date: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(date);
-    name.into()
 }
 
 /// Whether anything has this name, be it a link that leads nowhere.
@@ -448,10 +454,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
             "It holds 32 bytes and no text: a public key or half of a secret one. Restore the key \
              file from a backup."
         }
-        ErrorKind::InvalidData => {
-            "It is no plain text. If an editor made UTF-16 of it, save it as UTF-8; else restore \
-             the key file from a backup."
-        }
+        ErrorKind::InvalidData => "It is no plain text. Restore the key file from a backup.",
         ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
             "It is no key file. Restore that from a backup."
         }
@@ -483,12 +486,6 @@ pub(super) fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_put_behind_the_whole_name() {
-        let path = Path::new("a.b/id_ed25519.pub");
-        assert_eq!(dated(path, "2026"), Path::new("a.b/id_ed25519.pub.2026"));
-    }
 
     #[test]
     fn generated_keys_fit_file_names_and_differ() {

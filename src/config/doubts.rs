@@ -3,8 +3,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Config, PORT, Ports, Role};
+use super::{Config, Lan, PORT, Ports, Role};
 use hbb_core::base::address::{split_port, with_port};
+use hbb_core::identity::{KEY_CHARS, KeyChoice, unquoted};
 
 /// What is to be doubted about `config`, a sentence each; `here` are this machine's addresses.
 pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
@@ -16,31 +17,37 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
         let port = config.ports.relay;
         if is_ours(relay, config, here) && port_of_relay(relay) != Some(port) {
             found.push(format!(
-                "--relay-servers {relay}: this machine's relay listens on {port}; any other port \
-                 must be forwarded to it"
+                "--relay-servers {relay}: the relay of this machine listens on {port}; any other \
+                 port must be forwarded to it"
             ));
         } else if !config.ports.single && port_of_relay(relay) == Some(config.ports.main) {
             let port = PORT + 1;
             found.push(format!(
-                "--relay-servers {relay}: that is the port of the ID server; give the relay's own, \
-                 {port} unless it was told another"
+                "--relay-servers {relay}: that is the port of the ID server; give that of the \
+                 relay, {port} unless it was told another"
             ));
         }
     }
     if let Some(public) = config.public.as_deref() {
-        let why = doubted_host(public, None, here);
+        let why = doubted_host(public, None, &[]);
         found.extend(why.map(|why| format!("--public {public}: {why}")));
     }
     if let Some(bind) = config.bind.filter(IpAddr::is_loopback) {
         found.push(format!("--bind {bind}: only this machine reaches that; leave the flag out"));
     }
-    if let Some(lan) = config.lan.filter(|lan| !lan.network.contains(lan.local_ip)) {
-        found.push(format!("--local-ip {}: it is not in the network of --mask", lan.local_ip));
+    if let Some(why) = config.lan.and_then(|lan| doubted_in_lan(lan, here)) {
+        found.push(why);
+    }
+    if config.key.as_deref().is_some_and(is_quoted) {
+        found.push(
+            "--key: the quotes around it would be part of what clients must enter; leave them out"
+                .into(),
+        );
     }
     if trusts_everybody(config) {
         found.push(
             "--trusted-proxies: so large a part of the internet is no proxy of yours, and any \
-             client in it may say that it is somebody else; name the proxies' own addresses"
+             client in it may say that it is somebody else; name the addresses of the proxies"
                 .into(),
         );
     }
@@ -48,6 +55,28 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
         found.push("--relay-servers is for the ID server, a relay alone tells nobody".into());
     }
     found
+}
+
+/// Why the relay of this machine will hardly be found in the LAN.
+fn doubted_in_lan(lan: Lan, here: &[IpAddr]) -> Option<String> {
+    let why = match lan.local_ip {
+        ip if !lan.network.contains(ip) => "it is not in the network of --mask",
+        ip if !here.is_empty() && !here.contains(&ip) => {
+            "no interface of this machine has it; right only if its ports are forwarded here, as \
+             to a container"
+        }
+        _ => return None,
+    };
+    Some(format!("--local-ip {}: {why}", lan.local_ip))
+}
+
+/// Whether `--key` is a word in quotes, as one gets it where nothing takes them off; those around a
+/// key do no harm.
+fn is_quoted(key: &str) -> bool {
+    let bare = unquoted(key);
+    bare.len() < key.len()
+        && bare.len() < KEY_CHARS
+        && matches!(KeyChoice::parse(Some(key)), Ok(KeyChoice::Word(_)))
 }
 
 /// Whether two addresses that have nothing in common are both those of trusted proxies.
@@ -90,26 +119,40 @@ pub fn doubted_host(name: &str, public: Option<&str>, here: &[IpAddr]) -> Option
     const NOWHERE: &str = "no client connects to such an address";
     let (host, _) = split_port(name);
     let Ok(ip) = host.parse::<IpAddr>() else {
-        return match host {
+        // Names may end in the dot of the root.
+        return match host.strip_suffix('.').unwrap_or(host) {
             part if part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => Some(NOWHERE),
-            own if own.eq_ignore_ascii_case("localhost") => Some(OWN),
+            own if is_own_name(own) => Some(OWN),
             bare if !bare.contains('.') => Some(
                 "a name without a dot is known to this machine or its containers alone, unless \
-                 your clients' name server knows it",
+                 the name server of your clients knows it",
             ),
             _ => None,
         };
     };
     let is_for_all = |name: &str| name.parse::<IpAddr>().is_err() || is_global(name);
+    // Without --public clients outside find this server at such an address.
+    let same = |one: &IpAddr, ip: IpAddr| one.is_ipv4() == ip.is_ipv4();
+    let is_outside = |ip| {
+        public.is_none() && here.iter().any(|own| same(own, ip) && is_global(&own.to_string()))
+    };
     match ip {
         ip if ip.is_loopback() || ip.is_unspecified() => Some(OWN),
         ip if is_nowhere(ip) => Some(NOWHERE),
         ip if here.contains(&ip) => None,
-        ip if !is_global(&ip.to_string()) && public.is_some_and(is_for_all) => {
-            Some("a private address, which clients outside reach only if it is this machine's")
+        ip if !is_global(&ip.to_string()) && (public.is_some_and(is_for_all) || is_outside(ip)) => {
+            Some("a private address, which clients outside reach only if this machine has it")
         }
         _ => None,
     }
+}
+
+/// Whether each machine calls itself so: RFC 6761, and the hosts file of Debian.
+fn is_own_name(host: &str) -> bool {
+    const NAMES: [&str; 4] =
+        ["localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"];
+    let host = host.to_ascii_lowercase();
+    NAMES.contains(&&*host) || host.ends_with(".localhost")
 }
 
 /// Whether an address is that of no machine, or of one on a link that it does not name.
@@ -155,10 +198,14 @@ mod tests {
         for (flags, said) in [
             ("--relay-servers localhost", "on its own machine"),
             ("--relay-servers LocalHost:21117", "on its own machine"),
+            ("--relay-servers localhost.", "on its own machine"),
+            ("--relay-servers ip6-localhost:21117", "on its own machine"),
+            ("--relay-servers relay.localhost", "on its own machine"),
             ("--relay-servers 127.0.0.1:21117", "on its own machine"),
             ("--relay-servers 0.0.0.0", "on its own machine"),
             ("--relay-servers [::1]:21117", "on its own machine"),
             ("--relay-servers hbbr", "without a dot"),
+            ("--relay-servers hbbr.", "without a dot"),
             ("--relay-servers 224.0.0.1", "no client connects"),
             ("--relay-servers 255.255.255.255", "no client connects"),
             ("--relay-servers 169.254.3.4:21117", "no client connects"),
@@ -166,16 +213,25 @@ mod tests {
             ("--public 1.2", "--public 1.2: no client connects"),
             ("--bind 127.0.0.1", "only this machine"),
             ("--mask 192.168.1.0/24\n--local-ip 10.0.0.1", "--local-ip 10.0.0.1: it is not in"),
-            ("--relay-servers rd.example.org:21116", "port of the ID server; give the relay's own"),
-            ("--relay-servers 198.51.100.7:21119", "relay listens on 21117"),
-            ("--relay-servers 198.51.100.7:21116", "relay listens on 21117"),
-            ("--relay-servers 198.51.100.7\n--port 9000", "relay listens on 9001"),
-            ("--relay-servers 198.51.100.7:21117\n--single-port", "relay listens on 21116"),
-            ("--relay-servers [2001:db8::7]:80", "relay listens on 21117"),
+            (
+                "--relay-servers rd.example.org:21116",
+                "port of the ID server; give that of the relay",
+            ),
+            ("--relay-servers 198.51.100.7:21119", "relay of this machine listens on 21117"),
+            ("--relay-servers 198.51.100.7:21116", "relay of this machine listens on 21117"),
+            ("--relay-servers 198.51.100.7\n--port 9000", "machine listens on 9001"),
+            ("--relay-servers 198.51.100.7:21117\n--single-port", "machine listens on 21116"),
+            ("--relay-servers [2001:db8::7]:80", "relay of this machine listens on 21117"),
             (
                 "--public rd.example.org\n--relay-servers RD.example.org:443",
-                "relay listens on 21117",
+                "relay of this machine listens on 21117",
             ),
+            (
+                "--mask 192.168.1.0/24\n--local-ip 192.168.1.7",
+                "--local-ip 192.168.1.7: no interface",
+            ),
+            ("--relay-servers 192.168.1.5", "a private address"),
+            ("--relay-servers [fd00::5]:21117", "a private address"),
             ("--public localhost", "--public localhost: each client"),
             ("--public localhost\n--relay-port 443", "--public localhost: each client"),
             ("--public hbb\n--single-port", "--public hbb: a name without a dot"),
@@ -189,10 +245,12 @@ mod tests {
             let found = doubts(&config(flags), &HERE);
             assert_eq!(found.len(), 1, "{flags}: {found:?}");
             assert!(found[0].contains(said), "{flags}: {found:?}");
+            // In the log it stands in quotes, and quotes within them become others.
+            assert!(!found[0].contains('\''), "{flags}: {found:?}");
         }
         for flags in [
             "--relay-servers rd.example.org,203.0.113.1:21117,[2001:db8::1]:443",
-            "--relay-servers 192.168.1.5",
+            "--relay-servers 192.168.1.1",
             "--relay-servers 192.168.1.1\n--public rd.example.org",
             "--mask 192.168.1.0/24\n--local-ip 192.168.1.1",
             "--relay-servers 192.168.1.5\n--public 192.168.1.5",
@@ -205,6 +263,26 @@ mod tests {
             "",
         ] {
             assert_eq!(doubts(&config(flags), &HERE), [""; 0], "{flags}");
+        }
+        for (key, is_doubted) in [
+            ("\"\"", true),
+            ("'a word'", true),
+            ("\u{201c}a word\u{201d}", true),
+            ("'_'", false),
+            ("\" -\"", false),
+            ("\"A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\"", false),
+            ("a word", false),
+            ("", false),
+        ] {
+            let found = doubts(&Config { key: Some(key.into()), ..config("") }, &HERE);
+            assert_eq!(found.len(), usize::from(is_doubted), "{key}: {found:?}");
+            assert!(found.iter().all(|it| it.starts_with("--key: the quotes")), "{found:?}");
+        }
+        // Where nobody comes from outside, or it is not known where this machine is.
+        let flags = "--relay-servers 192.168.1.5\n--mask 10.0.0.0/8\n--local-ip 10.0.0.1";
+        for here in [&HERE[1..2], &[]] {
+            let found = doubts(&config(flags), here);
+            assert_eq!(found.len(), usize::from(!here.is_empty()), "{found:?}");
         }
     }
 }

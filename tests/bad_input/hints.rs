@@ -45,6 +45,67 @@ fn a_word_that_is_nearly_one_of_ours_is_told_which() {
     refused(&asked(&["limits", "max-peer", "9"]), 1, &["Did you mean max-peers?"]);
 }
 
+/// As pages and word processors make of two dashes and of quotes, or without its blank.
+#[test]
+fn a_flag_that_was_pasted_is_told() {
+    let folder = Folder::new("pasted");
+    for (words, said) in [
+        (&["serve", "\u{2014}key", "_"][..], "Did you mean --key?"),
+        (&["serve", "\u{2013}relay-servers=rd.example.org"], "Did you mean --relay-servers?"),
+        (&["serve", "-rrd.example.org"], "-r is --relay-servers here"),
+        (&["check", "-p21116"], "-p is --port here"),
+    ] {
+        refused(&run(&folder, words), 2, &["Unrecognized argument: ", said]);
+    }
+    for (line, said) in [
+        ("\u{2014}key _", "\u{2014}key: Did you mean --key?"),
+        ("--relay-servers \u{201c}rd.example.org\u{201d}", "--relay-servers: leave out quotes"),
+    ] {
+        fs::write(folder.file("flags"), line).unwrap();
+        let flags = ["--flags", folder.file("flags").to_str().unwrap()].map(str::to_owned);
+        let flags = flags.each_ref().map(String::as_str);
+        refused(&serve(&folder.0, &flags), 2, &[&format!("flags line 1: {said}")]);
+    }
+}
+
+/// Where nothing takes the quotes off, as in a list of a compose file.
+#[test]
+fn quotes_that_came_with_the_key_are_no_part_of_it_or_doubted() {
+    for key in ["'_'", "\" _\"", "\u{201c}-\u{201d}"] {
+        let server = Server::start(&["--key", key]);
+        assert!(!server.log().contains("key-unsigned"), "{key}: {}", server.log());
+        assert!(server.data().join("id_ed25519").exists(), "{key}");
+    }
+    let folder = Folder::new("quoted");
+    for (key, doubted) in [("'_'", false), ("\"\"", true), ("'a word'", true)] {
+        let said = checked(&folder, &["--key", key]);
+        let doubt = "doubt    --key: the quotes around it would be part of what clients must enter";
+        assert_eq!(said.contains(doubt), doubted, "{key}: {said}");
+    }
+    let mut server = Server::start(&["--key", "\"\""]);
+    server.wait_log("warn setting-doubtful count=1 help='hbb check' cause='--key: the quotes");
+}
+
+#[test]
+fn a_relay_alone_that_would_make_its_key_is_doubted() {
+    let folder = Folder::new("relay-key");
+    let said = checked(&folder, &["--role", "relay", "--key", "_"]);
+    assert!(said.contains("doubt    --key: 'hbb serve' will make a key that no client"), "{said}");
+    assert!(!said.contains("no key files yet"), "{said}");
+    let said = checked(&folder, &["--role", "relay", "--key", "a word"]);
+    assert!(said.contains("ok       key of --key") && !said.contains("--key: 'hbb"), "{said}");
+}
+
+/// The address of a machine that ports are forwarded from would be another's.
+#[test]
+fn an_address_of_the_lan_that_no_interface_has_is_doubted() {
+    let folder = Folder::new("local-ip");
+    let local_ip = |ip: &str| checked(&folder, &["--mask", "127.0.0.0/8", "--local-ip", ip]);
+    let said = local_ip("127.0.0.9");
+    assert!(said.contains("doubt    --local-ip 127.0.0.9: no interface of this machine"), "{said}");
+    assert!(!local_ip("127.0.0.1").contains("--local-ip 127"));
+}
+
 #[test]
 fn a_relay_on_the_port_of_the_id_server_is_named_by_its_own_flag() {
     let folder = Folder::new("two-on-one");

@@ -41,15 +41,10 @@ fn a_key_file_as_found_in_the_wild_is_read_or_named() {
     let (file, secret) = (folder.file("id_ed25519"), fs::read_to_string(folder.file("id_ed25519")));
     let secret = secret.unwrap();
     let public = fs::read_to_string(folder.file("id_ed25519.pub")).unwrap();
-    let utf16 = |text: &str| -> Vec<u8> {
-        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
-        units.flat_map(u16::to_le_bytes).collect()
-    };
     let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n";
     for (text, said) in [
         (openssh.as_bytes().to_vec(), "a key of OpenSSH"),
         (public.clone().into_bytes(), "a public key or a bare seed"),
-        (utf16(&secret), "If an editor made UTF-16 of it, save it as UTF-8"),
         (vec![0x30, 0xfe, 0x02], "It is no plain text. "),
         (secret.as_bytes()[..50].to_vec(), "it may be cut short"),
         (b"<html>".to_vec(), "not base64 text"),
@@ -162,10 +157,15 @@ fn a_key_file_that_cannot_be_meant_is_named_and_kept() {
     let checked = |flags: &[&str]| command(&[]).arg("check").args(flags).output().unwrap();
     let told = String::from_utf8(checked(&[&named, "--key", "a word"]).stdout).unwrap();
     assert!(told.contains(&format!("problem  --key-file: {two}")), "{told}");
-    fs::write(folder.file("id_ed25519.pub"), "other").unwrap();
-    let server = Server::start(&[&named]);
-    assert!(server.log().contains("key-public-differs"), "{}", server.log());
-    assert_eq!(fs::read_to_string(folder.file("id_ed25519.pub")).unwrap(), "other");
+    let (public, other) = (fs::read_to_string(folder.file("id_ed25519.pub")).unwrap(), PUBLIC);
+    for (text, holds) in [("other", "no-key"), (other, "A6EHv/PO"), (&secret, "no-key")] {
+        fs::write(folder.file("id_ed25519.pub"), text).unwrap();
+        let server = Server::start(&[&named]);
+        let line = format!("holds={holds} key={} now=kept", &public[..8]);
+        assert!(server.log().contains("warn key-public-differs file="), "{}", server.log());
+        assert!(server.log().contains(&line), "{line}: {}", server.log());
+        assert_eq!(fs::read_to_string(folder.file("id_ed25519.pub")).unwrap(), text);
+    }
     let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n";
     fs::write(folder.file("id_ed25519"), openssh).unwrap();
     refused(&serve(&data.0, &[&named]), 3, &["a key of OpenSSH", "It was not changed"]);
@@ -176,6 +176,29 @@ fn a_key_file_that_cannot_be_meant_is_named_and_kept() {
     refused(&serve(&data.0, &[&named]), 3, &["It is a folder", "a container"]);
     assert_eq!(data.contents().len(), 0, "a key was made");
     refused(&serve(&data.0, &["--key-file="]), 2, &["--key-file '': must be a file"]);
+}
+
+/// As PowerShell and editors of Windows write them.
+#[test]
+fn files_in_utf16_are_read() {
+    let (folder, data) = (Folder::used("utf16"), Folder::new("utf16-data"));
+    let public = fs::read_to_string(folder.file("id_ed25519.pub")).unwrap();
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let utf16 = |text: &str| -> Vec<u8> {
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            units.flat_map(bytes).collect()
+        };
+        let file = |name: &str, text: &str| {
+            fs::write(data.file(name), utf16(text)).unwrap();
+            data.file(name).to_str().unwrap().to_owned()
+        };
+        let secret = fs::read_to_string(folder.file("id_ed25519")).unwrap();
+        let key = file("key", &format!("{secret}\r\n"));
+        let flags = file("flags", &format!("# größer\r\n--key-file {key}\r\n"));
+        let server = Server::start(&["--flags", &flags]);
+        let shown = format!("Key           {public}");
+        assert!(server.log().contains(&shown), "{}", server.log());
+    }
 }
 
 #[test]

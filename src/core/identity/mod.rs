@@ -19,6 +19,8 @@ use rotation::OldKey;
 
 /// Bytes of a pair's text: base64 of 64 bytes, padded.
 const SECRET_TEXT_BYTES: usize = 88;
+/// Characters of a public key's text without its padding.
+pub const KEY_CHARS: usize = 43;
 /// What separates the lines of a wrapped text.
 const BLANKS: &[u8] = b" \t\r\n";
 /// How the keys of other programs begin, `-` read as `+`.
@@ -198,10 +200,14 @@ impl KeyChoice {
     /// Only a 64-byte secret whose halves disagree is an error: any other text is a word to demand.
     pub fn parse(text: Option<&str>) -> Result<Self, KeyError> {
         let text = match text {
-            None | Some("-" | "_") => return Ok(Self::Files { enforce: true }),
+            None => return Ok(Self::Files { enforce: true }),
             Some("") => return Ok(Self::Files { enforce: false }),
             Some(text) => text,
         };
+        // In quotes, too, where nothing took them off: no client could enter those.
+        if matches!(unquoted(text), "-" | "_") {
+            return Ok(Self::Files { enforce: true });
+        }
         match ServerKey::parse(text) {
             Ok(key) => Ok(Self::Secret(key)),
             Err(broken @ (KeyError::PairDiffers | KeyError::ZeroSeed | KeyError::Foreign)) => {
@@ -248,9 +254,20 @@ const fn plain(c: char) -> char {
     match c {
         '-' => '+',
         '_' => '/',
-        '=' | ':' | ',' | '"' | '\'' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' => ' ',
+        '=' | ':' | ',' => ' ',
+        c if is_quote(c) => ' ',
         c => c,
     }
+}
+
+/// Whether it is a quote, as keyboards or word processors have it.
+pub const fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}')
+}
+
+/// A text without quotes and blanks around it.
+pub fn unquoted(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_quote(c))
 }
 
 /// The public key that clients enter, of its text; None of any other word.
