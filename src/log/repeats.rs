@@ -1,9 +1,9 @@
 //! How often an event is written: its first lines within a minute, of which one network has a
 //! share; the rest is counted, apart for the network that is named and for all others. Whoever may
 //! send us datagrams could else fill a disk, or hide what another does. It must not know any event:
-//! a line's first word is its name, to which a `reason=` right behind it belongs; the last word
-//! `from=`, `at=`, `waiting=` or `what=` is its source, and `unproved` says that this may be
-//! forged. C111, C119, C123, C141.
+//! a line's first word is its name, to which a `reason=` right behind it belongs, and a `header=`;
+//! the last word `from=`, `at=`, `waiting=`, `proxy=` or `what=` is its source, and `unproved` says
+//! that this may be forged. C103, C111, C119, C123, C141.
 
 use core::mem;
 use core::net::IpAddr;
@@ -28,7 +28,7 @@ const DEBUG_FACTOR: u32 = 20;
 /// Events that are counted; one more takes the place of the oldest. There are fewer.
 const EVENTS_MAX: usize = 64;
 /// What a source is named by.
-const SOURCES: [&[u8]; 4] = [b"from=", b"at=", b"waiting=", b"what="];
+const SOURCES: [&[u8]; 5] = [b"from=", b"at=", b"waiting=", b"proxy=", b"what="];
 /// Pairs of event and source that are counted, as above.
 const SOURCES_MAX: usize = 64;
 /// What a line says whose source may be forged. Such lines are an event of their own: they take
@@ -38,7 +38,8 @@ pub(super) const UNPROVED: &[u8] = b"unproved";
 /// What tells a line from others, by hashes: equal words give equal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spelling {
-    /// Its first word, the second if that is its reason, and whether its source is proved.
+    /// Its first word, the second if that is its reason, a header that it is about, and whether its
+    /// source is proved.
     event: u64,
     /// That and who is named as its source; the event itself if nobody is.
     source: u64,
@@ -49,9 +50,13 @@ impl Spelling {
     pub(super) fn of<'l>(line: &'l [u8]) -> Self {
         let mut words = line.split(|byte| *byte == b' ');
         let mut event = hash(NOTHING, words.next().unwrap_or_default());
-        // One event for many reasons, which it names first: each counts for itself.
+        // One event for many reasons, which it names first: each counts for itself. So does each
+        // thing that one is about.
         if let Some(reason) = words.clone().next().filter(|word| word.starts_with(b"reason=")) {
             event = hash(event, reason);
+        }
+        for word in words.clone().filter(|word| word.starts_with(b"header=")) {
+            event = hash(event, word);
         }
         if words.clone().next_back() == Some(UNPROVED) {
             event = hash(event, UNPROVED);
@@ -269,6 +274,20 @@ mod tests {
         // A reason that stands elsewhere is a value like any other.
         assert_eq!(warning("held peer=1 reason=a", 1_000), Some((0, 0)));
         assert_eq!(warning("held peer=1 reason=b", 1_000), None);
+    }
+
+    #[test]
+    fn c103_each_header_that_a_proxy_lost_counts_for_itself() {
+        let mut repeats = Repeats::default();
+        let mut warning = |line, now| warning(&mut repeats, line, now);
+        assert_eq!(warning("missing proxy=10.0.0.1 header=upgrade", 1_000), Some((0, 0)));
+        assert_eq!(warning("missing proxy=10.0.0.1 header=upgrade", 1_001), None);
+        assert_eq!(warning("missing proxy=10.0.0.1 header=x-real-ip help=a", 1_002), Some((0, 0)));
+        // Nor does one proxy, or who passes for one, hide what is wrong with another.
+        assert_eq!(warning("missing proxy=10.9.0.1 header=upgrade", 1_003), Some((0, 1)));
+        assert_eq!(warning("not-trusted proxy=192.0.2.1 help='a b'", 1_004), Some((0, 0)));
+        assert_eq!(warning("not-trusted proxy=10.0.0.1 help='a b'", 1_005), Some((0, 0)));
+        assert_eq!(warning("missing proxy=10.0.0.1 header=upgrade", 1_060), Some((1, 0)));
     }
 
     #[test]
