@@ -8,7 +8,7 @@ use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{
-    ONLINE_IDS_MAX, ONLINE_IDS_OF_NETWORK_MAX, ONLINE_IDS_OF_STRANGER_MAX,
+    ONLINE_IDS_MAX, ONLINE_IDS_OF_KNOWN_MAX, ONLINE_IDS_OF_NETWORK_MAX, ONLINE_IDS_OF_STRANGER_MAX,
     ONLINE_IDS_OF_STRANGERS_MAX, ONLINE_IDS_PER_TURN, ONLINE_TURN_MS, ONLINE_WINDOW_MS,
 };
 use crate::base::time::Time;
@@ -112,10 +112,11 @@ impl Rendezvous {
     fn may_ask(&mut self, now: Time, from: Endpoint, query: OnlineQuery<'_>) -> bool {
         let Ok(count) = u16::try_from(query.count()) else { return false };
         let known = self.is_at(now, from, query) || self.dialled(now, from);
-        let limit = if known { ONLINE_IDS_MAX } else { ONLINE_IDS_OF_STRANGER_MAX };
+        let limit = if known { ONLINE_IDS_OF_KNOWN_MAX } else { ONLINE_IDS_OF_STRANGER_MAX };
         let (source, in_all) = (from.prefix(), ONLINE_IDS_OF_STRANGERS_MAX);
         let (network, of_network) = (source.network(), ONLINE_IDS_OF_NETWORK_MAX);
-        self.online.allow_many(now, source, limit, count)
+        count <= ONLINE_IDS_MAX
+            && self.online.allow_many(now, source, limit, count)
             && (known
                 || self.online_networks.allow_many(now, network, of_network, count)
                     && self.online_strangers.allow_many(now, ONLINE_WINDOW_MS, in_all, count))

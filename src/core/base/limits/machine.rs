@@ -21,10 +21,13 @@ pub const RELAY_TOKEN_BYTES_MAX: usize = 64;
 pub const ONLINE_IDS_PER_TURN: usize = 512;
 /// See [`ONLINE_IDS_PER_TURN`]: 20,000 ids take 40 ms.
 pub const ONLINE_TURN_MS: u64 = 1;
-/// Ids that one address (IPv4 address or IPv6 /64) may ask the presence of within
-/// [`ONLINE_WINDOW_MS`] if a device of ours is there or it dialled a short while ago: an address
-/// book. A query with more is not answered, and its connection closed (C112).
+/// Ids of one online query: an address book. One with more is not answered, and its connection
+/// closed (C112).
 pub const ONLINE_IDS_MAX: u16 = 20_000;
+/// Ids that one address (IPv4 address or IPv6 /64) may ask the presence of within
+/// [`ONLINE_WINDOW_MS`] if a device of ours is there or it dialled a short while ago: the books of
+/// three behind one NAT. All ids of nine digits take it a day.
+pub const ONLINE_IDS_OF_KNOWN_MAX: u16 = 3 * ONLINE_IDS_MAX;
 /// The same for other addresses. All ids of nine digits take one of them half a year.
 pub const ONLINE_IDS_OF_STRANGER_MAX: u16 = 256;
 /// The same for other addresses of one network (an IPv4 /24, an IPv6 /48),
