@@ -5,10 +5,11 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock")]
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -182,54 +183,100 @@ fn a_repeated_warning_is_left_out_wherever_it_goes() {
     }
 }
 
-/// What a server says whose stdout is a file and whose stderr a pipe, or the other way round.
-fn files_and_pipes(out_to_file: bool) -> (String, String) {
-    let folder = std::env::temp_dir().join(format!("hbb-dated-{}-{out_to_file}", process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("file");
+/// What stands before the server's command, for it to be process 1, or to be started by that.
+const AS_INIT: [&str; 4] = ["unshare", "--pid", "--fork", "--kill-child"];
+const BY_INIT: [&str; 8] =
+    ["unshare", "--pid", "--fork", "--kill-child", "sh", "-c", "\"$@\" & wait", "sh"];
+
+/// A command that serves in a folder of its own, behind such words.
+fn serving(prefix: &[&str], folder: &Path) -> Command {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut server = Command::new(env!("CARGO_BIN_EXE_hbb"));
-    server.args(["serve", "--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"]);
-    server.args(["--port", &port.to_string()]).current_dir(&folder);
-    let to_file = Stdio::from(File::create(&file).unwrap());
-    match out_to_file {
-        true => server.stdout(to_file).stderr(Stdio::piped()),
-        false => server.stdout(Stdio::piped()).stderr(to_file),
-    };
-    let mut child = server.spawn().unwrap();
-    within(|| folder.join("hbb.sock").exists().then_some(())).expect("a server that runs");
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    let (mut out, mut err) = (String::new(), String::new());
-    child.stdout.take().map(|mut pipe| pipe.read_to_string(&mut out).unwrap());
-    child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut err).unwrap());
-    child.wait().unwrap();
-    let said = fs::read_to_string(&file).unwrap();
-    fs::remove_dir_all(&folder).unwrap();
-    (said, out + &err)
+    let words = [prefix, &[env!("CARGO_BIN_EXE_hbb")]].concat();
+    let mut server = Command::new(words[0]);
+    server.args(&words[1..]).args(["serve", "--bind", "127.0.0.1", "--public", "127.0.0.1"]);
+    server.args(["--single-port", "--port", &port.to_string()]).current_dir(folder);
+    server.stdin(Stdio::null());
+    server
 }
 
-/// OpenRC and nohup give a server files; procd, systemd and Docker pipes and sockets, and each of
-/// those notes by itself when a line came.
+/// The first line that has this in it.
+#[track_caller]
+fn line_of(text: impl Read, part: &str) -> String {
+    let mut lines = BufReader::new(text).lines().map_while(Result::ok);
+    lines.find(|line| line.contains(part)).unwrap_or_else(|| panic!("no {part}"))
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("hbb-{name}-{}", process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// OpenRC and nohup give a server files.
 #[test]
-fn lines_in_a_file_are_dated_and_those_in_a_pipe_are_not() {
-    let line = |text: &str, part: &str| {
-        text.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{text}")).to_owned()
-    };
-    for (out_to_file, [in_file, in_pipe]) in
-        [(true, ["info ready ", "warn setting-"]), (false, ["warn setting-", "info ready "])]
-    {
-        let (file, pipe) = files_and_pipes(out_to_file);
-        let dated = line(&file, in_file);
-        let (date, rest) = dated.split_at(20);
-        assert!(date.starts_with("20") && date.contains(':'), "{dated}");
-        assert!(rest.starts_with(in_file), "{dated}");
+fn all_lines_in_a_file_are_dated() {
+    let folder = scratch("dated");
+    for prefix in [&[][..], &AS_INIT] {
+        let file = folder.join("file");
+        let to_file = File::create(&file).unwrap();
+        let mut server = serving(prefix, &folder);
+        let mut child =
+            server.stderr(to_file.try_clone().unwrap()).stdout(to_file).spawn().unwrap();
+        let said = || fs::read_to_string(&file).unwrap();
+        let shown = within(|| said().contains("info ready port=").then_some(()));
+        assert!(shown.is_some(), "{}", said());
+        child.kill().unwrap();
+        child.wait().unwrap();
         // What is no event carries it too.
-        let undated = file.lines().find(|line| !line.starts_with("20") || line.len() < 20);
-        assert_eq!(undated, None);
-        let told = line(if out_to_file { &file } else { &pipe }, "  Key  ");
-        assert_eq!(told.starts_with("20"), out_to_file, "{told}");
-        assert!(line(&pipe, in_pipe).starts_with(in_pipe), "{pipe}");
+        let undated =
+            |line: &str| !line.starts_with("20") || line.as_bytes().get(19) != Some(&b' ');
+        assert_eq!(said().lines().find(|line| undated(line)), None, "{}", said());
+        for part in [" info ready ", " warn setting-", "   Key  "] {
+            assert!(said().contains(part), "{part}");
+        }
+        // The next finds its port and folder free.
+        fs::remove_file(&file).unwrap();
     }
+    drop(fs::remove_dir_all(&folder));
+}
+
+/// Docker, and procd with a jail or without, note by themselves when a line came; cron, a shell's
+/// pipe and whoever else is not known to.
+#[test]
+fn lines_in_a_pipe_are_dated_unless_who_gave_it_is_known_to_do_that() {
+    for (prefix, dated) in [(&[][..], true), (&AS_INIT, false), (&BY_INIT, false)] {
+        let folder = scratch(&format!("piped-{}", prefix.len()));
+        let mut server = serving(prefix, &folder);
+        let mut child = server.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let lines = [line_of(err, "warn setting-"), line_of(out, "  Key  ")];
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(fs::remove_dir_all(&folder));
+        assert_eq!(lines.each_ref().map(|it| it.starts_with("20")), [dated; 2], "{lines:?}");
+    }
+}
+
+/// systemd says in a variable which socket leads to the journal.
+#[test]
+fn lines_for_the_journal_are_not_dated() {
+    let folder = scratch("journal");
+    for (named, dated) in [(true, false), (false, true)] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let numbers = rustix::fs::fstat(&theirs).unwrap();
+        let inode = numbers.st_ino + u64::from(!named);
+        let mut child = serving(&[], &folder)
+            .env("JOURNAL_STREAM", format!("{}:{inode}", numbers.st_dev))
+            .stdout(OwnedFd::from(theirs.try_clone().unwrap()))
+            .stderr(OwnedFd::from(theirs))
+            .spawn()
+            .unwrap();
+        let line = line_of(ours, "  Key  ");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(line.starts_with("20"), dated, "{line}");
+    }
+    drop(fs::remove_dir_all(&folder));
 }
 
 #[test]
@@ -348,35 +395,21 @@ fn c149_a_terminal_that_stands_still_stops_nothing() {
     }
 }
 
+/// In a container, too.
 #[test]
 fn lines_for_a_pipe_that_somebody_typed_carry_the_time() {
-    for (typed, dated) in [(true, true), (false, false)] {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let screen = openpt(flags).unwrap();
-        grantpt(&screen).and_then(|()| unlockpt(&screen)).unwrap();
-        let folder = std::env::temp_dir().join(format!("hbb-pipe-{}-{typed}", process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let stdin = match typed {
-            true => ioctl_tiocgptpeer(&screen, flags).unwrap().into(),
-            false => Stdio::null(),
-        };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hbb"))
-            .args(["serve", "--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"])
-            .args(["--port", &port.to_string()])
-            .current_dir(&folder)
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let line = lines.into_iter().find(|line| line.contains("info ready port=")).unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(line.starts_with("20"), dated, "{line}");
-    }
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let screen = openpt(flags).unwrap();
+    grantpt(&screen).and_then(|()| unlockpt(&screen)).unwrap();
+    let folder = scratch("typed");
+    let mut server = serving(&AS_INIT, &folder);
+    server.stdin(ioctl_tiocgptpeer(&screen, flags).unwrap()).stderr(Stdio::null());
+    let mut child = server.stdout(Stdio::piped()).spawn().unwrap();
+    let line = line_of(child.stdout.take().unwrap(), "info ready port=");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(fs::remove_dir_all(&folder));
+    assert!(line.starts_with("20"), "{line}");
 }
 
 /// A name server may be silent for seconds.

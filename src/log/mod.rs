@@ -1,8 +1,8 @@
 //! Where log lines go: `level event key=value ...`, info and below to stdout, warn and error to
 //! stderr, because procd takes a line's priority from the stream. Started by hand at a terminal,
-//! simple_logger writes them there. Lines carry the time wherever nobody adds it: at a terminal and
-//! in a plain file (`nohup`, OpenRC), but in a pipe or socket (procd, systemd, Docker) only if
-//! somebody at a terminal put it there (`hbb serve | tee log`).
+//! simple_logger writes them there. Lines carry the time wherever nobody is known to add it: not
+//! in a pipe or socket of systemd's journal, of procd or of a container, but in any other (cron,
+//! `nohup`, `hbb serve | cat`), in a file (OpenRC) and at a terminal.
 //! What strangers can cause is written so often a minute and no more, the next line counting those
 //! left out (`repeats.rs`); what an operator did ([`OPERATOR`]) and errors always are. A line that
 //! cannot be written is dropped: a closed pipe or terminal or a full disk must not end a server,
@@ -18,6 +18,8 @@ use core::fmt::{self, Write as _};
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::parent_id;
+use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,7 +31,7 @@ use rustix::io::Errno;
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
 use repeats::{LeftOut, Repeats, Spelling};
-use terminal::{Terminal, is_plain_file};
+use terminal::{Terminal, is_of_journal, is_plain_file};
 
 /// Longest line; the rest of a longer one is cut.
 const LINE_BYTES_MAX: usize = 1024;
@@ -60,13 +62,23 @@ pub fn init(level: LevelFilter, now: fn() -> u64) {
     }
 }
 
-/// Whether nobody else adds the time to what is written there: who does gives no terminal to read
-/// from, and no file.
+/// Whether nobody is known to add the time to what is written there: who does gives no terminal to
+/// read from, and no file.
 fn is_undated(stream: &impl AsFd) -> bool {
-    io::stdout().is_terminal() || io::stdin().is_terminal() || is_plain_file(stream)
+    io::stdout().is_terminal()
+        || io::stdin().is_terminal()
+        || is_plain_file(stream)
+        || !(is_of_init() || is_of_journal(stream))
 }
 
-/// Text for stdout, which carries the time in each line wherever log lines do.
+/// Whether process 1 started us, as procd and systemd are and what starts a container's program, or
+/// we are that, in a container or in a jail of procd's.
+fn is_of_init() -> bool {
+    process::id() == 1 || parent_id() == 1
+}
+
+/// Text for stdout, which carries the time in each line wherever log lines do. Not for once the
+/// list of system calls is in force.
 pub fn dated(text: &str, now: u64) -> String {
     let for_person = io::stdout().is_terminal() && io::stderr().is_terminal();
     if for_person || !is_undated(&io::stdout()) {

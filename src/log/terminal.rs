@@ -6,13 +6,14 @@
 //! added there: simple_logger takes them from a crate under the MPL, which also reads the
 //! environment. Must not know any event. Checks: tests/terminal.rs.
 
+use std::env::var_os;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use ::log::{Level, Log as _, Record};
-use rustix::fs::{FileType, OFlags, fstat};
+use rustix::fs::{FileType, OFlags, Stat, fstat};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
@@ -77,6 +78,19 @@ impl Terminal {
 /// Whether a stream leads to a file, where nobody notes when a line came.
 pub(super) fn is_plain_file(stream: &impl AsFd) -> bool {
     fstat(stream).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file())
+}
+
+/// Whether a stream leads to systemd's journal: the variable has the numbers of what leads there,
+/// of stderr if that and stdout are two.
+pub(super) fn is_of_journal(stream: &impl AsFd) -> bool {
+    let Some(named) = var_os("JOURNAL_STREAM") else { return false };
+    let is_named = |stream: BorrowedFd<'_>| {
+        let numbers = fstat(stream).map(|found| format!("{}:{}", found.st_dev, found.st_ino));
+        numbers.is_ok_and(|numbers| *named == *numbers)
+    };
+    let is_socket = |found: Stat| FileType::from_raw_mode(found.st_mode).is_socket();
+    fstat(stream).is_ok_and(is_socket)
+        && (is_named(stream.as_fd()) || is_named(io::stderr().as_fd()))
 }
 
 const fn colour(level: Level) -> &'static [u8] {
