@@ -276,6 +276,19 @@ fn lines_for_the_journal_are_not_dated() {
         child.wait().unwrap();
         assert_eq!(line.starts_with("20"), dated, "{line}");
     }
+    // As the script of the card does, whose pipe leads to syslog.
+    for (named, dated) in [("3", false), ("0", true)] {
+        let script = format!(
+            "run() {{ exec 3>&1; JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/{named}); \
+             exec 3>&-; export JOURNAL_STREAM; exec \"$@\"; }}; (run \"$@\" 2>&1 | cat; true) & wait"
+        );
+        let prefix = [&AS_INIT[..], &["sh", "-c", &script, "sh"]].concat();
+        let mut child = serving(&prefix, &folder).stdout(Stdio::piped()).spawn().unwrap();
+        let line = line_of(child.stdout.take().unwrap(), "  Key  ");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(line.starts_with("20"), dated, "{line}");
+    }
     drop(fs::remove_dir_all(&folder));
 }
 

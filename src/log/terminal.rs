@@ -80,8 +80,8 @@ pub(super) fn is_plain_file(stream: &impl AsFd) -> bool {
     fstat(stream).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file())
 }
 
-/// Whether a stream leads to systemd's journal: the variable has the numbers of what leads there,
-/// of stderr if that and stdout are two.
+/// Whether a stream leads to systemd's journal, or to who says so in the same manner: the variable
+/// has the numbers of what leads there, of stderr if that and stdout are two sockets.
 pub(super) fn is_of_journal(stream: &impl AsFd) -> bool {
     let Some(named) = var_os("JOURNAL_STREAM") else { return false };
     let is_named = |stream: BorrowedFd<'_>| {
@@ -89,8 +89,7 @@ pub(super) fn is_of_journal(stream: &impl AsFd) -> bool {
         numbers.is_ok_and(|numbers| *named == *numbers)
     };
     let is_socket = |found: Stat| FileType::from_raw_mode(found.st_mode).is_socket();
-    fstat(stream).is_ok_and(is_socket)
-        && (is_named(stream.as_fd()) || is_named(io::stderr().as_fd()))
+    is_named(stream.as_fd()) || fstat(stream).is_ok_and(is_socket) && is_named(io::stderr().as_fd())
 }
 
 const fn colour(level: Level) -> &'static [u8] {
