@@ -280,7 +280,8 @@ fn lines_for_the_journal_are_not_dated() {
     for (named, dated) in [("3", false), ("0", true)] {
         let script = format!(
             "run() {{ exec 3>&1; JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/{named}); \
-             exec 3>&-; export JOURNAL_STREAM; exec \"$@\"; }}; (run \"$@\" 2>&1 | cat; true) & wait"
+             exec 3>&-; export JOURNAL_STREAM; exec \"$@\"; }}; \
+             (run \"$@\" 2>&1 | cat; true) & wait"
         );
         let prefix = [&AS_INIT[..], &["sh", "-c", &script, "sh"]].concat();
         let mut child = serving(&prefix, &folder).stdout(Stdio::piped()).spawn().unwrap();
