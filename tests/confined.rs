@@ -16,8 +16,14 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+#[cfg(feature = "web")]
+#[path = "confined/accounts.rs"]
+mod accounts;
 #[path = "sim/chance.rs"]
 mod chance;
+#[cfg(feature = "web")]
+#[path = "api/client.rs"]
+mod client;
 mod model;
 #[path = "conformance/say.rs"]
 mod say;
@@ -151,7 +157,7 @@ fn looking_up_names_makes_the_calls_of_the_list_alone() {
 }
 
 /// Serves under strace while `uses` runs, and finds no call refused; what was called meanwhile.
-fn calls_are_listed(flags: &[&str], uses: fn(&mut Server)) -> String {
+fn calls_are_listed(flags: &[&str], uses: impl FnOnce(&mut Server)) -> String {
     let folder = Folder::new(flags[0]);
     let trace = folder.0.join("trace");
     let strace = ["strace", "-D", "-f", "-qq", "-e", "signal=none", "-o", trace.to_str().unwrap()];

@@ -14,6 +14,7 @@ use crate::say::{self, hex, take};
 /// RegisterPkResponse NOT_DEPLOYED.
 const NOT_DEPLOYED: &str = "8201020808";
 const OK: &str = "820100";
+const OK_AND_KEPT: &str = "820102102d";
 
 fn private() -> Drive {
     Drive::new(Limits::default(), Policy { private: true, ..Policy::default() })
@@ -154,6 +155,46 @@ fn c186_of_two_that_ask_for_one_id_the_operator_names_one() {
     let deeds = drive.datagram(A_AT, &say::register_pk(B1, b"thief", &[9; 32]));
     assert_eq!(hex(deeds.datagram_to(A_AT)), "8201020802");
     assert_eq!(claim(&mut drive, B1_AT, B1), OK);
+}
+
+/// Another device took it by a change of its id while it was waited for.
+#[test]
+fn c186_an_id_that_somebody_has_by_now_is_given_to_nobody() {
+    let mut drive = private();
+    for (from, id, key) in [(B1_AT, B1, KEY), (A_AT, "chosen-1", [9; 32])] {
+        let deeds = drive.datagram(from, &say::register_pk(id, DEVICE, &key));
+        assert_eq!(hex(deeds.datagram_to(from)), NOT_DEPLOYED);
+    }
+    assert_eq!(approve(&mut drive, B1, None).0, Approval::Saving);
+    assert_eq!(claim(&mut drive, B1_AT, B1), OK);
+    let conn = drive.connect(B1_AT);
+    let deeds = drive.stream(conn, &say::change_id(B1, "chosen-1", DEVICE));
+    assert_eq!(hex(deeds.stream_to(conn)), OK_AND_KEPT);
+    assert_eq!(approve(&mut drive, "chosen-1", None).0, Approval::Unknown);
+    assert!(waiting(&drive).is_empty());
+    assert_eq!(claim(&mut drive, B1_AT, "chosen-1"), OK, "it has its id still");
+}
+
+/// Who could be dialled before it was stored cannot once approval is asked for.
+#[test]
+fn c185_who_was_not_stored_when_approval_began_cannot_be_dialled() {
+    let mut drive = Drive::open();
+    let mut newcomers = Vec::new();
+    for number in 0..400 {
+        let (from, id) = (format!("198.51.100.{}:4000", number % 250), format!("9{number:08}"));
+        let deeds = drive.datagram(&from, &say::register_pk(&id, DEVICE, &KEY));
+        if hex(deeds.datagram_to(&from)) != OK {
+            newcomers.push((from, id));
+        }
+    }
+    let (from, id) = newcomers.last().expect("one that is not stored");
+    assert!(drive.machine.occupancy().provisional > 0);
+    let conn = drive.connect(A_AT);
+    take!(drive.stream(conn, &say::punch(id, |_| ())).only_to(Via::Datagram(at(from))), PunchHole);
+    drive.machine.reconfigure(Limits::default(), Policy { private: true, ..Policy::default() });
+    let conn = drive.connect(A_AT);
+    let answer = drive.stream(conn, &say::punch(id, |_| ()));
+    assert_eq!(hex(answer.stream_to(conn)), "5a00", "nobody has that id");
 }
 
 #[test]

@@ -100,6 +100,14 @@ impl Target {
         assert!(!take!(&answer, RegisterPeerResponse).request_pk);
     }
 
+    /// What a device that registers `id` for the first time is answered.
+    pub(crate) fn outcome(host: &Host, server: SocketAddr, id: &str) -> i32 {
+        let line = Line::datagrams(host, server);
+        line.send(&say::register_pk(id, b"a device", &own_pair(id).pk[..]));
+        let answer = line.next(PATIENCE).expect("the server answers");
+        take!(&answer, RegisterPkResponse).outcome
+    }
+
     /// "I am still here"; RegisterPk, if that is asked for.
     pub(crate) fn keep(&self) {
         let answer = self.ask(&say::register_peer(&self.id));

@@ -27,6 +27,8 @@ pub(crate) struct Cause {
 impl Cause {
     /// Time passed.
     pub(crate) const DUE: Self = Self { kind: Kind::Due, ..Self::NONE };
+    /// An operator let a device in.
+    pub(crate) const APPROVED: Self = Self { kind: Kind::Approved, ..Self::NONE };
     /// Nothing anybody could answer.
     pub(crate) const NONE: Self =
         Self { author: Author::Stranger, via: None, from: None, kind: Kind::Other };
@@ -50,6 +52,8 @@ pub(crate) enum Kind {
     HealthCheck,
     /// Time passed.
     Due,
+    /// An operator let a device in.
+    Approved,
     Other,
 }
 

@@ -10,13 +10,14 @@ use std::net::IpAddr;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Ticket, Via};
-use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, ONLINE_MS, PUNCH_MS};
+use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, GRANT_MS, PUNCH_MS};
 use hbb_core::base::peer::{Change, PeerId, PeerKey, Record};
 use hbb_core::identity::ServerKey;
 use hbb_core::rendezvous::Policy;
 use hbb_core::wire::message::{encode, id_pk};
 use hbb_core::wire::reply::{Failure, Registered, Reply};
 
+use crate::approval::Approvals;
 use crate::asks::{Ask, Told};
 pub(crate) use crate::cause::{Author, Cause, Kind};
 use crate::claims::{Claim, Claims, is_public};
@@ -57,6 +58,8 @@ pub(crate) struct Ledger {
     told: Told,
     /// What an operator's rules say.
     pub(crate) denials: Denials,
+    /// Whom an operator let in.
+    pub(crate) approvals: Approvals,
     /// Whether the input at hand had somebody forgotten.
     made_room: bool,
     pub(crate) answers: u64,
@@ -86,6 +89,7 @@ impl Ledger {
             own: BTreeSet::new(),
             told: Told::default(),
             denials: Denials::default(),
+            approvals: Approvals::default(),
             made_room: false,
             answers: 0,
             acks: 0,
@@ -129,6 +133,7 @@ impl Ledger {
         self.proven.clear();
         self.claims.clear();
         self.saves.clear();
+        self.approvals.clear();
         self.asks.clear();
         self.grants.clear();
         self.own.clear();
@@ -158,8 +163,12 @@ impl Ledger {
     pub(crate) fn saving(&mut self, ticket: Ticket, change: &Change, cause: &Cause) {
         let (record, renamed) = match change {
             Change::Put(record) => {
-                assert!(matches!(cause.kind, Kind::RegisterPk(_)), "a save out of {cause:?}");
                 assert!(record.id.is_well_formed(), "{} registered", record.id);
+                self.joins(ticket, record, cause);
+                if matches!(cause.kind, Kind::Approved) {
+                    return;
+                }
+                assert!(matches!(cause.kind, Kind::RegisterPk(_)), "a save out of {cause:?}");
                 (record.clone(), None)
             }
             Change::Rename { from, to } => {
@@ -222,7 +231,10 @@ impl Ledger {
     pub(crate) fn sends(&mut self, cause: &Cause, via: Via, reply: &Reply) -> Option<Record> {
         let mut acknowledged = None;
         let mut asks = self.asks.values().filter(|ask| via == Via::Stream(ask.conn));
-        self.denials.judge(cause, asks.next().map(|ask| (&ask.target, ask.asked)), reply);
+        self.approvals.judge(cause, reply);
+        if !self.approvals.bars() {
+            self.denials.judge(cause, asks.next().map(|ask| (&ask.target, ask.asked)), reply);
+        }
         match reply {
             Reply::RegisterPeer { request_pk } => match &cause.kind {
                 Kind::RegisterPk(record) => self.challenges(cause, record, via),
@@ -235,6 +247,7 @@ impl Ledger {
             Reply::RegisterPk { outcome: Registered::ServerError, .. } => self.has_no_room(cause),
             Reply::RegisterPk { outcome: Registered::UuidMismatch, .. } => self.mismatches(cause),
             Reply::RegisterPk { outcome: Registered::TooFrequent, .. } => self.postpones(cause),
+            Reply::RegisterPk { outcome: Registered::NotDeployed, .. } => self.waits(cause),
             Reply::PunchRefused(failure) => self.refuses(cause, *failure),
             Reply::PunchAnswer(answer) => {
                 let pk = answer.signed_key.clone().unwrap_or_default();
@@ -378,24 +391,6 @@ impl Ledger {
         }
     }
 
-    /// Initiators that may still be answered.
-    pub(crate) fn asking(&self) -> usize {
-        self.asks.values().filter(|ask| self.now - ask.asked <= PUNCH_MS).count()
-    }
-
-    /// When the peer that was seen last goes offline, on the machine's clock.
-    pub(crate) fn next_offline(&self) -> Option<u64> {
-        self.presence.values().map(|here| here.seen + ONLINE_MS).max()
-    }
-
-    /// Whether the model says that `id` is present.
-    pub(crate) fn is_present(&self, id: &PeerId) -> bool {
-        self.presence.get(id).is_some_and(|here| match here.via {
-            Via::Datagram(_) => self.now - here.seen < ONLINE_MS,
-            Via::Stream(_) => !here.left,
-        })
-    }
-
     fn refuses(&self, cause: &Cause, failure: Failure) {
         let Kind::Punch(target, good_key) = &cause.kind else { panic!("refused {cause:?}") };
         assert_eq!(failure == Failure::KeyMismatch, !good_key, "{cause:?}");
@@ -423,6 +418,7 @@ impl Ledger {
             panic!("a push out of {cause:?}")
         };
         let target = target.clone();
+        self.is_let_in(&target);
         let initiator = cause.from.unwrap();
         self.told.push(self.now, initiator.ip(), &target);
         let grant = (initiator.ip(), target.clone());

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod addresses;
+mod approval;
 mod asks;
 mod cause;
 mod chance;
@@ -29,9 +30,11 @@ mod stream;
 mod world;
 
 use flood::{run_crowded, run_flooded};
-use run::{Summary, run, run_awake};
+use run::{Summary, run, run_awake, run_closed};
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 170;
+/// Of those in which devices wait for an operator.
+const CLOSED_SEEDS: u64 = 30;
 
 #[allow(clippy::disallowed_methods, reason = "a switch for people, in a test only")]
 fn number_of(variable: &str) -> Option<u64> {
@@ -99,6 +102,22 @@ fn sixty_days_hold_under_every_seed() {
         }
     };
     println!("{total:?}");
+}
+
+#[test]
+fn c185_sixty_days_hold_where_devices_wait_for_an_operator() {
+    let seeds = match number_of("HBB_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number_of("HBB_SIM_SEEDS").unwrap_or(CLOSED_SEEDS),
+    };
+    let (count, mut total) = (seeds.end - seeds.start, Summary::default());
+    for seed in seeds {
+        let _naming = Naming(seed);
+        total.add(&run_closed(seed));
+    }
+    println!("{total:?}");
+    let parts = [total.approved, total.acks, total.sessions, total.dials, total.barred];
+    assert!(count == 1 || parts.iter().all(|part| *part >= count), "little happened: {total:?}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! What may be said to those who get no place: new ids for which there is no room, claims that are
-//! to come again, and mismatches.
+//! Who is here and who is known, and what may be said to those who get no place: new ids for which
+//! there is no room, claims that are to come again, and mismatches.
 
 use hbb_core::base::conn::Via;
-use hbb_core::base::peer::PeerId;
+use hbb_core::base::limits::{ONLINE_MS, PUNCH_MS};
+use hbb_core::base::peer::{PeerId, Record};
 
 use super::Ledger;
 use crate::cause::{Cause, Kind};
+use crate::kept::Acked;
 
 impl Ledger {
     /// A new id is refused for want of room: then nobody may be forgotten.
@@ -49,7 +51,7 @@ impl Ledger {
 
     /// Whether an id that nobody has may be dialled for what was claimed of it.
     pub(crate) fn may_be_dialled(&self, id: &PeerId) -> bool {
-        !self.acked.contains_key(id) && self.postponed.contains(id)
+        !self.acked.contains_key(id) && self.postponed.contains(id) && !self.policy.private
     }
 
     /// Whether a peer is here, or was too short a while ago to make room for another.
@@ -58,5 +60,30 @@ impl Ledger {
         let seen = seen.max(self.changed.get(id).copied().unwrap_or(0));
         let away = self.forget_after_ms.is_some_and(|absent| self.now - seen >= absent);
         self.is_present(id) || !away
+    }
+
+    /// What an operator let in is durable; the device is not here by that.
+    pub(crate) fn comes_to_be_known(&mut self, record: Record) {
+        let Record { id, device, key, .. } = record;
+        self.changed.insert(id.clone(), self.now);
+        self.acked.insert(id, Acked { device, key });
+    }
+
+    /// Initiators that may still be answered.
+    pub(crate) fn asking(&self) -> usize {
+        self.asks.values().filter(|ask| self.now - ask.asked <= PUNCH_MS).count()
+    }
+
+    /// When the peer that was seen last goes offline, on the machine's clock.
+    pub(crate) fn next_offline(&self) -> Option<u64> {
+        self.presence.values().map(|here| here.seen + ONLINE_MS).max()
+    }
+
+    /// Whether the model says that `id` is present.
+    pub(crate) fn is_present(&self, id: &PeerId) -> bool {
+        self.presence.get(id).is_some_and(|here| match here.via {
+            Via::Datagram(_) => self.now - here.seen < ONLINE_MS,
+            Via::Stream(_) => !here.left,
+        })
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct Summary {
     pub(crate) dials: u64,
     /// What an operator's rules refused.
     pub(crate) refused: u64,
+    /// Devices that an operator let in, and dials of people who were not logged in.
+    pub(crate) approved: u64,
+    pub(crate) barred: u64,
 }
 
 impl Summary {
@@ -39,12 +42,25 @@ impl Summary {
         self.restarts += other.restarts;
         self.dials += other.dials;
         self.refused += other.refused;
+        self.approved += other.approved;
+        self.barred += other.barred;
     }
 }
 
 /// Sixty days under one seed; panics where something does not hold.
 pub(crate) fn run(seed: u64) -> Summary {
+    sixty_days(World::new(seed))
+}
+
+/// The same, where devices wait for an operator and people must log in, now and then.
+pub(crate) fn run_closed(seed: u64) -> Summary {
     let mut world = World::new(seed);
+    world.closes = true;
+    world.close(seed.is_multiple_of(2), false);
+    sixty_days(world)
+}
+
+fn sixty_days(mut world: World) -> Summary {
     let mut dials = 0;
     while world.now < RUN_MS {
         world.busy_window();
@@ -69,6 +85,8 @@ pub(crate) fn run(seed: u64) -> Summary {
         restarts: u64::from(world.server.epoch),
         dials,
         refused: world.server.ledger.denials.refused,
+        approved: world.server.ledger.approvals.done,
+        barred: world.server.ledger.approvals.barred_dials,
     }
 }
 
@@ -120,6 +138,9 @@ impl World {
         if self.chance.one_in(3) {
             self.add_act(length, Act::Reconfigure);
         }
+        if self.closes {
+            self.queue.add(self.now + length / 2, Event::Act(Act::Approve));
+        }
         self.run_until(self.now + length);
     }
 
@@ -132,11 +153,16 @@ impl World {
     fn calm_window(&mut self) -> u64 {
         self.weather = Weather::CALM;
         self.rule(None);
+        let private = self.server.ledger.policy.private;
+        self.close(private, false);
         // What is still on its way through the storm and the store arrives, then throttles and
         // idle limits pass.
         self.run_until(self.store_free.max(self.now));
         self.run_until(self.now + THROTTLED_MS.max(IDLE_MS));
         self.run_until(self.now + INTERVAL_MS + RETRY_MS + 1000);
+        if private {
+            self.everybody_is_let_in();
+        }
         self.everybody_is_present();
         // Whoever is here speaks up in time.
         self.poses_as_phones();
@@ -147,6 +173,13 @@ impl World {
             dials += self.dial_in_calm(device);
         }
         dials
+    }
+
+    /// Whoever waits is let in, and is no longer told to wait.
+    fn everybody_is_let_in(&mut self) {
+        self.operator_approves();
+        self.run_until(self.store_free.max(self.now) + 1000);
+        self.run_until(self.now + INTERVAL_MS + RETRY_MS + 1000);
     }
 
     /// Who is on and was ever acknowledged as what it is now.

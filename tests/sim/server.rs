@@ -10,7 +10,7 @@ use hbb_core::base::conn::{Conn, SaveOutcome, SaveRank, Ticket, Transport, Via};
 use hbb_core::base::limits::{
     CHALLENGES_MAX, CONSOLE_DIALS_MAX, CONSOLE_SEEN_MAX, EFFECTS_MAX, ELSEWHERE_MAX, FLAPS_MAX,
     GRANTS_MAX, KNOWN_ASKERS_MAX, Limits, PROVISIONAL_MAX, PUSHES_MAX, SAVES_PENDING_MAX,
-    THROTTLED_MAX,
+    THROTTLED_MAX, WAITING_MAX,
 };
 use hbb_core::base::peer::{Change, PeerId, Record, RelayToken};
 use hbb_core::base::table::Seed;
@@ -221,7 +221,10 @@ impl Server {
                 let kind = Kind::of(&request, &self.ledger.policy);
                 let cause = Cause { author, via: Some(via), from: Some(from), kind };
                 self.ledger.hears(&cause);
-                self.handle(now, Input::Request { via, request }, &cause)
+                self.set_author(author);
+                let deeds = self.handle(now, Input::Request { via, request }, &cause);
+                self.ledger.approvals.nobody_asks();
+                deeds
             }
             (Err(_), Via::Stream(conn)) => self.hang_up(now, conn),
             (Err(_), Via::Datagram(_)) => Vec::new(),
@@ -263,6 +266,9 @@ impl Server {
         }
         let cause = Cause { from, kind: Kind::Saved(ticket), ..Cause::NONE };
         let deeds = self.handle(now, Input::Saved { ticket, outcome }, &cause);
+        if self.ledger.let_in(ticket, durable) {
+            return deeds;
+        }
         if let Some(Via::Stream(conn)) = via
             && durable
             && !self.is_open(conn)
@@ -317,7 +323,7 @@ impl Server {
         self.carry_out(now, effects, cause)
     }
 
-    fn carry_out(&mut self, now: u64, mut effects: Effects, cause: &Cause) -> Vec<Deed> {
+    pub(crate) fn carry_out(&mut self, now: u64, mut effects: Effects, cause: &Cause) -> Vec<Deed> {
         assert!(effects.len() <= EFFECTS_MAX);
         let mut deeds = Vec::new();
         while let Some(effect) = effects.pop_front() {
@@ -384,7 +390,7 @@ impl Server {
         assert!(now.flaps <= FLAPS_MAX, "{now:?}");
         assert!(now.throttled <= THROTTLED_MAX && now.elsewhere <= ELSEWHERE_MAX, "{now:?}");
         assert!(now.pushes <= PUSHES_MAX && now.known_askers <= KNOWN_ASKERS_MAX, "{now:?}");
-        assert!(now.challenges <= CHALLENGES_MAX, "{now:?}");
+        assert!(now.challenges <= CHALLENGES_MAX && now.waiting <= WAITING_MAX, "{now:?}");
         let [seen, dials] = self.machine.journal();
         assert!(seen <= CONSOLE_SEEN_MAX && dials <= CONSOLE_DIALS_MAX, "{seen}, {dials}");
         assert_eq!(now.connections, self.callers.len());

@@ -99,6 +99,8 @@ pub(crate) enum Act {
     Census,
     Restart,
     Reconfigure,
+    /// An operator lets devices in.
+    Approve,
 }
 
 /// How bad the network and the store are.
@@ -149,6 +151,8 @@ pub(crate) struct World {
     heard: BTreeMap<u32, u64>,
     pub(crate) store_free: u64,
     pub(crate) events: u64,
+    /// Whether there are hours in which devices wait for an operator, and people must log in.
+    pub(crate) closes: bool,
 }
 
 impl World {
@@ -177,6 +181,7 @@ impl World {
             heard: BTreeMap::new(),
             store_free: 0,
             events: 0,
+            closes: false,
             chance,
         };
         for number in 0..count {
@@ -277,7 +282,11 @@ impl World {
                 self.server.reconfigure(Limits { peers, ..limits }, policy);
                 self.legs.reconfigure(limits);
                 self.rules_change();
+                if self.closes {
+                    self.close(self.now / 16 % 3 > 0, self.now / 64 % 3 == 0);
+                }
             }
+            Act::Approve => self.operator_approves(),
         }
     }
 
@@ -299,7 +308,7 @@ impl World {
         self.server.reconfigure(self.server.limits, policy);
     }
 
-    fn carry_out(&mut self, deeds: Vec<Deed>) {
+    pub(crate) fn carry_out(&mut self, deeds: Vec<Deed>) {
         for deed in deeds {
             match deed {
                 Deed::Datagram { to, payload } => {

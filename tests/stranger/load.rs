@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::chance::Chance;
+use crate::doors::Doors;
 use crate::model::host::{Host, again};
 use crate::model::wire;
 use crate::say::proto::{HealthCheck, KeyExchange, RequestRelay};
@@ -29,10 +30,10 @@ pub(crate) enum Sources {
 /// Connections of a kind that it holds at once.
 const HELD_MAX: usize = 150;
 /// Of connections that are refused, not all at once are tried again.
-const CONNECT: Duration = Duration::from_millis(500);
+pub(crate) const CONNECT: Duration = Duration::from_millis(500);
 
 /// What it did, by the name of what wears down.
-const DEEDS: [&str; 9] = [
+const DEEDS: [&str; 13] = [
     "silent",
     "dribbled",
     "kept",
@@ -42,7 +43,13 @@ const DEEDS: [&str; 9] = [
     "exchanges",
     "pushes",
     "queries",
+    "guesses",
+    "requests",
+    "pages",
+    "calls",
 ];
+/// The last of these are for a server that has accounts.
+const WITHOUT_ACCOUNTS: usize = 9;
 
 /// The stranger.
 pub(crate) struct Stranger {
@@ -50,6 +57,7 @@ pub(crate) struct Stranger {
     server: SocketAddr,
     sources: Sources,
     key: String,
+    pub(crate) doors: Option<Doors>,
     over: AtomicBool,
     done: [AtomicU64; DEEDS.len()],
 }
@@ -64,21 +72,25 @@ impl fmt::Display for Stranger {
 }
 
 /// Connections that are held, the oldest first.
-struct Held(VecDeque<TcpStream>);
+pub(crate) struct Held(VecDeque<TcpStream>);
 
 impl Held {
-    const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self(VecDeque::new())
     }
 
     /// Lets go of those that the server closed, and of the oldest when there are too many.
-    fn add(&mut self, stream: TcpStream) {
+    pub(crate) fn add(&mut self, stream: TcpStream) {
         stream.set_nonblocking(true).unwrap();
         self.0.retain(is_open);
         self.0.push_back(stream);
         if self.0.len() > HELD_MAX {
             self.0.pop_front();
         }
+    }
+
+    pub(crate) fn each(&self, act: impl FnMut(&TcpStream)) {
+        self.0.iter().for_each(act);
     }
 }
 
@@ -91,8 +103,22 @@ fn is_open(stream: &TcpStream) -> bool {
 }
 
 impl Stranger {
-    pub(crate) fn new(host: Host, server: SocketAddr, (sources, key): (Sources, String)) -> Self {
-        Self { host, server, sources, key, over: AtomicBool::new(false), done: Default::default() }
+    pub(crate) fn new(
+        host: Host,
+        server: SocketAddr,
+        (sources, key): (Sources, String),
+        doors: Option<Doors>,
+    ) -> Self {
+        let (over, done) = (AtomicBool::new(false), Default::default());
+        Self { host, server, sources, key, doors, over, done }
+    }
+
+    pub(crate) const fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     pub(crate) fn stop(&self) {
@@ -111,7 +137,12 @@ impl Stranger {
             Self::exchange,
             Self::pushes,
             Self::query,
+            Self::guess,
+            Self::dribble_requests,
+            Self::page,
+            Self::call_sealed,
         ];
+        let count = if self.doors.is_some() { DEEDS.len() } else { WITHOUT_ACCOUNTS };
         let begin = |(number, deed): (usize, fn(&Self, usize))| {
             let stranger = Arc::clone(self);
             thread::spawn(move || {
@@ -119,16 +150,16 @@ impl Stranger {
                 deed(&stranger, number);
             })
         };
-        deeds.into_iter().enumerate().map(begin).collect()
+        deeds.into_iter().enumerate().take(count).map(begin).collect()
     }
 
     /// Whether to go on, at most once each `pace`.
-    fn goes_on(&self, pace: Duration) -> bool {
+    pub(crate) fn goes_on(&self, pace: Duration) -> bool {
         thread::sleep(pace);
         !self.over.load(Ordering::Relaxed)
     }
 
-    fn count(&self, number: usize) {
+    pub(crate) fn count(&self, number: usize) {
         self.done[number].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -158,8 +189,12 @@ impl Stranger {
     /// A connection to the port so much above P.
     fn connect(&self, chance: &mut Chance, above: i32) -> Option<TcpStream> {
         let port = u16::try_from(i32::from(self.server.port()) + above).unwrap();
+        self.connect_to(chance, SocketAddr::new(self.server.ip(), port))
+    }
+
+    pub(crate) fn connect_to(&self, chance: &mut Chance, to: SocketAddr) -> Option<TcpStream> {
         let from = self.host.at(self.address(chance));
-        from.connect_within(CONNECT, 0, SocketAddr::new(self.server.ip(), port)).ok()
+        from.connect_within(CONNECT, 0, to).ok()
     }
 
     fn datagram(&self, chance: &mut Chance, payload: &[u8]) {

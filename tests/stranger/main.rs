@@ -1,6 +1,7 @@
 //! One stranger does at the same time all that wears a server down, for half a minute, or for ten
-//! with `HBB_LONG=1`: from one address, from an IPv6 /48, with forged addresses. Meanwhile others
-//! are served as if nobody were there; memory and what is written stay where they were.
+//! with `HBB_LONG=1`: from one address, from an IPv6 /48, with forged addresses; and against a
+//! server with accounts and all that belongs to them. Meanwhile others are served as if nobody were
+//! there; memory and what is written stay where they were.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
@@ -11,8 +12,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "web")]
+mod accounts;
 #[path = "../sim/chance.rs"]
 mod chance;
+mod doors;
 mod flood;
 mod load;
 #[path = "../model/mod.rs"]
@@ -20,6 +24,7 @@ mod model;
 #[path = "../conformance/say.rs"]
 mod say;
 
+use doors::{Caller, Doors};
 use load::{Sources, Stranger};
 use model::host::Host;
 use model::initiator::{Asks, Initiator, Tries, nat_type};
@@ -44,6 +49,10 @@ const SHARED: u32 = 3;
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
 /// What a small router may write in a day.
 const WRITTEN_BYTES_MAX: u64 = 8 * 1000 * 1000;
+/// Of the hash of a password: as little as there is.
+const PASSWORD_KIB: u64 = 4 * 1024;
+/// RegisterPkResponse, where devices wait for an operator.
+const NOT_DEPLOYED: i32 = 8;
 const PAUSE: Duration = Duration::from_secs(2);
 /// Somebody new comes so often, each from a network of its own: one commit for each, of which a day
 /// has some 340.
@@ -92,15 +101,27 @@ struct Served<'a> {
     place: &'a Place,
     server: SocketAddr,
     key: String,
-    longest: [(&'static str, Duration); 4],
+    longest: [(&'static str, Duration); 7],
+    /// With accounts: where they are, and who approves a device.
+    accounts: Option<Accounts<'a>>,
     /// Who came last, when, and how many did.
     newest: Option<(Target, Instant)>,
     new: u16,
 }
 
+/// What a server with accounts has besides.
+#[derive(Clone, Copy)]
+struct Accounts<'a> {
+    doors: Doors,
+    /// Lets a device in that waits at this address.
+    approve: &'a dyn Fn(&str, &str),
+    new_every: Duration,
+}
+
 impl<'a> Served<'a> {
     fn new(place: &'a Place, server: SocketAddr, key: String) -> Self {
-        Self { place, server, key, longest: Default::default(), newest: None, new: 0 }
+        let longest = Default::default();
+        Self { place, server, key, longest, accounts: None, newest: None, new: 0 }
     }
 
     fn timed<T>(&mut self, number: usize, what: &'static str, act: impl FnOnce() -> T) -> T {
@@ -113,13 +134,22 @@ impl<'a> Served<'a> {
 
     /// Lets somebody new come if it is time.
     fn welcome(&mut self) {
-        if self.newest.as_ref().is_some_and(|(_, came)| came.elapsed() < NEW_EVERY) {
+        let every = self.accounts.map_or(NEW_EVERY, |accounts| accounts.new_every);
+        if self.newest.as_ref().is_some_and(|(_, came)| came.elapsed() < every) {
             return;
         }
         self.new += 1;
-        let at = self.place.host(&address_of(self.new));
+        let (address, approve) = (address_of(self.new), self.accounts.map(|it| it.approve));
+        let at = self.place.host(&address);
         let (server, key, id) = (self.server, self.key.clone(), format!("honest-{}", self.new));
-        let target = self.timed(1, "new id", || Target::register(&at, server, &id, &key));
+        let target = self.timed(1, "new id", || {
+            if let Some(approve) = approve {
+                at.prove(server);
+                assert_eq!(Target::outcome(&at, server, &id), NOT_DEPLOYED);
+                approve(&id, &address);
+            }
+            Target::register(&at, server, &id, &key)
+        });
         self.newest = Some((target, Instant::now()));
     }
 
@@ -151,6 +181,21 @@ impl<'a> Served<'a> {
         });
         self.newest = Some((target, came));
         self.timed(3, "sealed channel", || drop(Link::sealed(&at, server, &key)));
+        self.at_doors(&at);
+    }
+
+    /// A user at home and a device that is known, where there are accounts.
+    fn at_doors(&mut self, at: &Host) {
+        let Some(Accounts { doors, .. }) = self.accounts else { return };
+        let to = |port| SocketAddr::new(self.server.ip(), port);
+        let caller = Caller { host: at.clone(), to: to(doors.api) };
+        let page = Caller { host: at.clone(), to: to(doors.web) };
+        let host = self.place.host(&address_of(self.new));
+        let device = Caller { host, to: to(doors.api) };
+        let id = format!("honest-{}", self.new);
+        self.timed(4, "login", || caller.log_in());
+        self.timed(5, "heartbeat", || device.beat(&id));
+        self.timed(6, "page", || page.open_page());
     }
 }
 
@@ -158,30 +203,40 @@ impl<'a> Served<'a> {
 fn wear_down(name: &'static str, sources: Sources) {
     let place = place(name);
     let server = Server::start_behind(&place.prefix(), &[]);
-    let key = server.key();
     let main = SocketAddr::new(SERVER.parse().unwrap(), server.port);
     place.host(HONEST[0]).enter();
-    let mut served = Served::new(&place, main, key.clone());
+    let served = Served::new(&place, main, server.key());
+    wear((name, sources, load_lasts()), &server, served);
+}
+
+/// The same for so long, while they are served; they may grow by so much.
+fn wear(
+    (name, sources, lasts): (&'static str, Sources, Duration),
+    server: &Server,
+    mut served: Served<'_>,
+) {
+    let (place, key) = (served.place, server.key());
     served.round();
-    let (rss, written) = (rss_kib(&server), written_bytes(&server));
+    let (rss, written) = (rss_kib(server), written_bytes(server));
     let towards: IpAddr =
         if sources == Sources::Ipv6 { SERVER_V6 } else { SERVER }.parse().unwrap();
     let stranger = Arc::new(Stranger::new(
         place.host(HONEST[0]),
         SocketAddr::new(towards, server.port),
-        (sources, key.clone()),
+        (sources, key),
+        served.accounts.map(|accounts| accounts.doors),
     ));
     let threads = stranger.begin();
     let (begin, mut most, mut rounds) = (Instant::now(), rss, 0);
-    while begin.elapsed() < load_lasts() {
+    while begin.elapsed() < lasts {
         thread::sleep(PAUSE);
         rounds += 1;
         served.round();
-        most = most.max(rss_kib(&server));
+        most = most.max(rss_kib(server));
     }
     stranger.stop();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    let (grown, written) = (most.saturating_sub(rss), written_bytes(&server) - written);
+    let (grown, written) = (most.saturating_sub(rss), written_bytes(server) - written);
     println!(
         "{name}: {rounds} rounds, {} newcomers, at longest {:?}; {grown} KiB more, {written} bytes \
          written",
@@ -193,7 +248,9 @@ fn wear_down(name: &'static str, sources: Sources) {
         let most = SERVED_WITHIN * if is_long() { 1 } else { SHARED };
         assert!(longest <= most, "{name}: a {what} took {longest:?}");
     }
-    assert!(grown <= GROWTH_KIB_MAX, "{name}: {grown} KiB more");
+    // The hash of a password has its memory beside that.
+    let allowed = GROWTH_KIB_MAX + served.accounts.map_or(0, |_| PASSWORD_KIB);
+    assert!(grown <= allowed, "{name}: {grown} KiB more");
     assert!(written <= WRITTEN_BYTES_MAX, "{name}: {written} bytes written");
 }
 

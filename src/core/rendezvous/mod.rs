@@ -304,6 +304,8 @@ impl Rendezvous {
             self.registry.end_rotation();
         }
         #[cfg(feature = "accounts")]
+        self.registry.set_private(policy.private);
+        #[cfg(feature = "accounts")]
         if !policy.private {
             self.waiting.clear();
             self.invites.clear();

@@ -206,6 +206,9 @@ pub(super) struct Registry {
     /// Those that can be dialled though nothing of them is stored (C97).
     provisional: Table<PeerId, Peer>,
     provisional_signatures: RateWindow,
+    /// None of these can any more: an operator must let them in first (C185).
+    #[cfg(feature = "accounts")]
+    private: bool,
     /// Those under the old one of two server keys.
     old_signatures: OldSignatures,
 }
@@ -218,6 +221,8 @@ impl Registry {
             recalls: Recalls::default(),
             provisional: Table::new(PROVISIONAL_MAX, seed),
             provisional_signatures: RateWindow::EMPTY,
+            #[cfg(feature = "accounts")]
+            private: false,
             old_signatures: OldSignatures::new(limit, seed),
         }
     }
@@ -254,7 +259,18 @@ impl Registry {
 
     /// A peer that can be dialled if it is here: registered or provisional.
     pub(super) fn found(&self, id: &PeerId) -> Option<&Peer> {
-        self.peers.get(id).or_else(|| self.provisional.get(id))
+        let stored = self.peers.get(id);
+        #[cfg(feature = "accounts")]
+        if self.private {
+            return stored;
+        }
+        stored.or_else(|| self.provisional.get(id))
+    }
+
+    /// Whether those alone can be dialled who are stored.
+    #[cfg(feature = "accounts")]
+    pub(super) fn set_private(&mut self, private: bool) {
+        self.private = private;
     }
 
     pub(super) fn provisional_len(&self) -> usize {

@@ -96,6 +96,10 @@ impl Rendezvous {
 
     /// An operator approves the device that waits for an id, at an address if several do (C186).
     pub fn approve(&mut self, id: &PeerId, at: Option<IpAddr>, effects: &mut Effects) -> Approval {
+        // By a change of its id another device may have it by now.
+        if self.registry.peer(id).is_some() {
+            self.waiting.remove(id);
+        }
         let fits = |it: &&Waiter| it.record.id == *id && at.is_none_or(|at| it.from.ip() == at);
         let mut found = self.waiting.iter().filter(fits);
         let Some(waiter) = found.next() else { return Approval::Unknown };
