@@ -13,6 +13,7 @@ import lmo
 ROOT = Path(__file__).resolve().parent.parent
 MAKEFILE = ROOT / "openwrt/hbb/Makefile"
 APP = ROOT / "openwrt/luci-app-hbb"
+FULL_APP = ROOT / "openwrt/luci-app-hbb-full"
 LANGUAGES = {"de": "Deutsch (German)"}      # as luci.mk names them
 LINK = stat.S_IFLNK | 0o777    # such an entry's content is what it points to
 MODES = {"INSTALL_BIN": 0o755, "INSTALL_DATA": 0o644, "INSTALL_CONF": 0o600, "LN": LINK}
@@ -87,21 +88,27 @@ class Recipe:
 
 
 class App(Recipe):
-    """The LuCI app's Makefile, and where luci.mk installs an app's files."""
+    """A LuCI app's Makefile, and where luci.mk installs an app's files."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        super().__init__((folder / "Makefile").read_text())
 
     def describe(self):
         self.section, self.user, self.url = "luci", "", ""
         self.description = self.variable("LUCI_DESCRIPTION")
         wanted = self.variable("LUCI_DEPENDS").replace("+", "").split()
         self.depends, self.any = sorted(["libc", *wanted]), True
+        # There is no use for it where that is not made.
+        self.full = "hbb-full" in wanted
 
     def files(self, _program):
         entries = {}
         for folder, place in [("root", ""), ("htdocs", "www/")]:
-            for path in sorted((APP / folder).rglob("*")):
+            for path in sorted((self.folder / folder).rglob("*")):
                 if path.is_file():
                     runs = path.stat().st_mode & 0o100
-                    name = f"{place}{path.relative_to(APP / folder)}"
+                    name = f"{place}{path.relative_to(self.folder / folder)}"
                     content = bare(path.suffix, path.read_text()).encode()
                     entries[name] = Entry(content, 0o755 if runs else 0o644)
         return entries
@@ -132,11 +139,12 @@ def bare(suffix, text):
 class Translation(App):
     """The package luci.mk makes of a folder of po/: a catalogue, and the language's name."""
 
-    def __init__(self, text, language):
-        super().__init__(text)
+    def __init__(self, folder, language):
+        super().__init__(folder)
         self.language = language
         title = self.name
-        self.name = f"luci-i18n-hbb-{language}"
+        self.domain = title.removeprefix("luci-app-")
+        self.name = f"luci-i18n-{self.domain}-{language}"
         self.description = f"Translation for {title} - {LANGUAGES[language]}"
         self.depends = sorted(["libc", title])
 
@@ -147,17 +155,20 @@ class Translation(App):
         return ""
 
     def files(self, _program):
-        po = (APP / f"po/{self.language}/hbb.po").read_text()
+        po = (self.folder / f"po/{self.language}/{self.domain}.po").read_text()
         known = f"luci.languages.{self.language}='{LANGUAGES[self.language]}'"
         script = f"uci set {known}; uci commit luci\n"
         return {
             f"etc/uci-defaults/{self.name}": Entry(script.encode(), 0o644),
-            f"usr/lib/lua/luci/i18n/hbb.{self.language}.lmo": Entry(lmo.from_po(po), 0o644),
+            f"usr/lib/lua/luci/i18n/{self.domain}.{self.language}.lmo": Entry(lmo.from_po(po), 0o644),
         }
 
 
 def applications():
-    """The LuCI app, and it in each language that po/ has."""
-    text = (APP / "Makefile").read_text()
-    languages = sorted(path.name for path in (APP / "po").iterdir() if path.name in LANGUAGES)
-    return [App(text)] + [Translation(text, language) for language in languages]
+    """The LuCI apps, and each in the languages that its po/ has."""
+    made = []
+    for folder in [APP, FULL_APP]:
+        made.append(App(folder))
+        languages = sorted(path.name for path in (folder / "po").iterdir() if path.name in LANGUAGES)
+        made += [Translation(folder, language) for language in languages]
+    return made

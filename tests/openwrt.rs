@@ -143,3 +143,10 @@ fn every_button_of_luci_works_in_a_browser() {
     make_stores();
     passes("openwrt/views.py", "Views");
 }
+
+#[test]
+fn the_luci_app_of_hbb_full_approves_devices_and_shows_the_log() {
+    for tests in ["Package", "Plugin", "Translations", "Views"] {
+        passes("openwrt/full_app.py", tests);
+    }
+}

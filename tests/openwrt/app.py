@@ -1,7 +1,7 @@
 """The LuCI app without a browser: its package, the rpcd plugin before the real server, rights,
 menu and translations.
 
-app.py --template prints what po/templates/hbb.pot has to be.
+app.py --template prints what po/templates/hbb.pot has to be; full_app.py does so for hbb-full's.
 """
 
 import json
@@ -369,18 +369,19 @@ class Plugin(unittest.TestCase):
         self.assertEqual(sorted(views), sorted(there))
 
 
-def texts():
+def texts(folder=FOLDER):
     """What is shown of views, menu and rights, with the files it is in."""
     found = {}
     string = r"'(?:[^'\\]|\\.)*'"
-    for path in [*sorted(VIEWS.rglob("*.js")), DAEMON]:
+    for path in [*sorted((folder / "htdocs").rglob("*.js")), folder / "daemon.js"]:
         for match in re.finditer(rf"\b_\(({string}(?:\s*\+\s*{string})*)\)", path.read_text()):
             parts = re.findall(string, match.group(1))
             text = "".join(part[1:-1].replace("\\'", "'") for part in parts)
-            found.setdefault(text, set()).add(str(path.relative_to(FOLDER)))
-    for path, name in [(MENU, "title"), (ACL, "description")]:
+            found.setdefault(text, set()).add(str(path.relative_to(folder)))
+    for part, name in [("luci/menu.d", "title"), ("rpcd/acl.d", "description")]:
+        path = folder / f"root/usr/share/{part}/{folder.name}.json"
         for entry in json.loads(path.read_text()).values():
-            found.setdefault(entry[name], set()).add(str(path.relative_to(FOLDER)))
+            found.setdefault(entry[name], set()).add(str(path.relative_to(folder)))
     return found
 
 
@@ -389,9 +390,9 @@ KNOWN = {b"a": 291415938, b"Up": 945874295, b"Log": 4006376445, "Ger\u00e4te".en
          "f\u00fcr".encode(): 1982330644, b"Devices": 335594471, "na\u00ef".encode(): 56990155}
 
 
-def template():
+def template(folder=FOLDER):
     blocks = ['msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n']
-    for text, places in sorted(texts().items()):
+    for text, places in sorted(texts(folder).items()):
         lines = "".join(f"#: {place}\n" for place in sorted(places))
         blocks.append(f"{lines}msgid {json.dumps(text, ensure_ascii=False)}\nmsgstr \"\"\n")
     return "\n".join(blocks)

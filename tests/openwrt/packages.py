@@ -37,6 +37,7 @@ MODES = {
 }
 FULL_MODES = MODES | {"usr/share/hbb-full.sh": 0o644}
 FULL_PROGRAM = PROGRAM + b" with all its parts"
+FULL_PAGES = ["app-hbb-full", "i18n-hbb-full-de"]
 FULL_IPK = "ipk/x86_64/hbb-full_0.1.0-r1_x86_64.ipk"
 
 
@@ -244,8 +245,9 @@ class Variants(unittest.TestCase):
     def test_the_full_one_is_made_if_its_program_is_there_or_it_is_named(self):
         self.assertFalse([name for name in MADE if "full" in name])
         self.assertEqual({name for name in full_made() if "full" in name},
-                         {"ipk/x86_64/hbb-full_0.1.0-r1_x86_64.ipk",
-                          "apk/x86_64/hbb-full-0.1.0-r1.apk"})
+                         {FULL_IPK, "apk/x86_64/hbb-full-0.1.0-r1.apk",
+                          *(f"ipk/x86_64/luci-{name}_0.1.0-r1_all.ipk" for name in FULL_PAGES),
+                          *(f"apk/x86_64/luci-{name}-0.1.0-r1.apk" for name in FULL_PAGES)})
         with tempfile.TemporaryDirectory() as dist:
             ended = run_packer(dist, PROGRAM, "hbb-full", "x86_64")
             self.assertEqual(ended.returncode, 1)

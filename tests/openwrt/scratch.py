@@ -139,7 +139,7 @@ class Scratch:
             files |= made.Recipe(made.MAKEFILE.read_text(), name).files(Path(HBB))
         if app:
             for one in made.applications():
-                files |= one.files(None)
+                files |= one.files(None) if full or not one.full else {}
         for path, entry in files.items():
             target = self.path / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -171,9 +171,10 @@ class Scratch:
         return subprocess.run(command, env=env, input=said, capture_output=True, text=True,
                               timeout=60, check=False)
 
-    def call_plugin(self, *words, said=""):
-        """What rpcd answers of our plugin, or of a method of it; arguments are said as JSON."""
-        command = [need("node", "nodejs"), HERE / "stubs/rpcd.js", self.path, PLUGIN, *words]
+    def call_plugin(self, *words, said="", name="hbb"):
+        """What rpcd answers of a plugin of ours, or of a method of it; arguments are said as JSON."""
+        plugin = PLUGIN.replace("hbb.uc", f"{name}.uc")
+        command = [need("node", "nodejs"), HERE / "stubs/rpcd.js", self.path, plugin, *words]
         ended = subprocess.run(command, input=said, capture_output=True, text=True, timeout=60,
                                check=False)
         assert (ended.returncode, ended.stderr) == (0, ""), (words, ended)

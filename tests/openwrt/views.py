@@ -20,7 +20,7 @@ from scratch import HBB, HERE, Scratch, need
 
 sys.path.insert(0, str(HERE / "luci"))
 from browser import Browser  # noqa: E402
-from devices import HOSTILE, Server, is_over  # noqa: E402
+from devices import HOSTILE, SECONDS, Server, is_over  # noqa: E402
 from server import Router  # noqa: E402
 
 CHROMIUM = need("chromium", "chromium")
@@ -35,11 +35,15 @@ VIEWS = {"limits": "settings"}
 NETWORKS = "config interface 'loopback'\n\nconfig interface 'lan'\n\nconfig interface 'wan'\n"
 
 
-class Views(unittest.TestCase):
+class Pages(unittest.TestCase):
+    """A browser before one router, whose server has these flags more."""
+
+    FULL, FLAGS = False, ""
+
     def setUp(self):
-        self.root = Scratch(self).install(app=True)
+        self.root = Scratch(self).install(app=True, full=self.FULL)
         self.root.write("etc/config/network", NETWORKS)
-        self.hbb = Server(self, HBB, self.root)
+        self.hbb = Server(self, HBB, self.root, self.FLAGS)
         self.browser = Browser(self, CHROMIUM)
         self.router = self.login("write")
 
@@ -73,6 +77,23 @@ class Views(unittest.TestCase):
                          "['input', 'change', 'blur']) f.dispatchEvent(new Event(kind)); })"
                          f"(document.getElementById({field!r}))")
 
+    def until(self, happens):
+        for _ in range(200):
+            if happens():
+                return
+            time.sleep(0.05)
+        self.fail(self.text())
+
+    def looks_right(self, name, width):
+        self.assertEqual(self.browser.errors, [], name)
+        if LUCI:
+            wide = "document.documentElement.scrollWidth"
+            self.assertLessEqual(self.browser.run(wide), width, name)
+        if "HBB_PICTURES" in os.environ:
+            self.browser.picture(Path(os.environ["HBB_PICTURES"]) / f"{name}.png")
+
+
+class Views(Pages):
     def test_status_shows_what_clients_need_and_copies_it(self):
         self.open("status")
         text = self.text()
@@ -226,13 +247,6 @@ class Views(unittest.TestCase):
         read = subprocess.check_output([ZBARIMG, "-q", "--raw", picture], text=True)
         self.assertIn("127.0.0.1", read)
         self.assertIn(self.hbb.key(), read)
-
-    def until(self, happens):
-        for _ in range(200):
-            if happens():
-                return
-            time.sleep(0.05)
-        self.fail(self.text())
 
     def test_devices_are_found_forgotten_banned_and_let_in_again(self):
         kept = [self.hbb.register(name) for name in ["111111111", "222222222", "333333333"]]
@@ -526,14 +540,6 @@ class Views(unittest.TestCase):
         """LuCI shows one tab at a time; the stub all."""
         self.browser.run("[...document.querySelectorAll('.cbi-tabmenu a')].filter(a => "
                          f"a.innerText.trim() == {title!r}).forEach(a => a.click())")
-
-    def looks_right(self, name, width):
-        self.assertEqual(self.browser.errors, [], name)
-        if LUCI:
-            wide = "document.documentElement.scrollWidth"
-            self.assertLessEqual(self.browser.run(wide), width, name)
-        if "HBB_PICTURES" in os.environ:
-            self.browser.picture(Path(os.environ["HBB_PICTURES"]) / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A stub of uhttpd and rpcd, not OpenWrt's: serves LuCI's files, and the ubus calls of its pages.
 
-Calls of the object hbb run the real plugin in a scratch root, with the arguments rpcd gives it;
-rights are those of the real acl.d file. The object uci works on the scratch root's files; the
+Calls of the objects hbb and hbb-full run the real plugins in a scratch root, with the arguments
+rpcd gives them; rights are those of the real acl.d files. The object uci works on the scratch root's files; the
 init script does what the test says. Texts are translated by the catalogue of the package.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 APP = HERE.parent.parent.parent / "openwrt/luci-app-hbb"
+FULL_APP = APP.with_name("luci-app-hbb-full")
 sys.path.append(str(APP.parent))
 import lmo  # noqa: E402 (beside openwrt/package)
 
@@ -134,9 +135,11 @@ class Router:
         self.language, self.dark = language, False
         self.uci = Uci(root)
         self.lock = threading.Lock()
-        acl = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-hbb.json").read_text())
+        # Which of the apps are there.
+        self.apps = [app for app in [APP, FULL_APP]
+                     if (root.path / f"usr/share/rpcd/acl.d/{app.name}.json").exists()]
         kinds = ["read", "write"] if rights == "write" else ["read"]
-        self.groups = [group[kind] for group in acl.values() for kind in kinds]
+        self.groups = [group[kind] for group in self.acl() for kind in kinds]
         self.name, self.log = "127.0.0.1", []
         self.asked = collections.Counter()      # calls of the object hbb, by method
         # What 'file exec' of the init script does: gives its exit code and stderr.
@@ -151,6 +154,11 @@ class Router:
 
         self.server = Web((host, 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def acl(self):
+        """All groups of rights."""
+        files = [app / f"root/usr/share/rpcd/acl.d/{app.name}.json" for app in self.apps]
+        return [group for file in files for group in json.loads(file.read_text()).values()]
 
     def close(self):
         self.server.shutdown()
@@ -179,7 +187,7 @@ class Router:
         return ("window.TR=" + json.dumps(texts)).encode()
 
     def file(self, path):
-        for folder in [APP / "htdocs", *self.folders]:
+        for folder in [*(app / "htdocs" for app in self.apps), *self.folders]:
             if (folder / path).is_file():
                 return (folder / path).read_bytes()
         return None
@@ -190,8 +198,7 @@ class Router:
             if method in ("changes", "apply", "confirm", "revert") or args["config"] == "luci":
                 return True
             read = method == "get"
-            acl = json.loads((APP / "root/usr/share/rpcd/acl.d/luci-app-hbb.json").read_text())
-            granted = [group["read" if read else "write"] for group in acl.values()]
+            granted = [group["read" if read else "write"] for group in self.acl()]
             return any(args["config"] in group.get("uci", []) for group in granted
                        if group in self.groups)
         return any(method in group.get("ubus", {}).get(name, []) for group in self.groups)
@@ -216,7 +223,7 @@ class Router:
                 return [0, {"log": self.log}]
             if name == "file":
                 return self.executed(args["command"], args["params"])
-            return [0, self.plugin(method, args)]
+            return [0, self.plugin(name, method, args)]
 
     def executed(self, program, words):
         if not self.may_run(" ".join([program, *words])):
@@ -224,9 +231,9 @@ class Router:
         code, said = self.service(words[0])
         return [0, {"code": code, "stderr": said}]
 
-    def plugin(self, method, args):
+    def plugin(self, name, method, args):
         self.asked[method] += 1
-        return json.loads(self.root.call_plugin(method, said=json.dumps(args)))
+        return json.loads(self.root.call_plugin(method, said=json.dumps(args), name=name))
 
 
 class Http(http.server.BaseHTTPRequestHandler):

@@ -129,8 +129,8 @@ function reply(answer) {
 const context = vm.createContext({ bytes: (text) => Buffer.from(String(text)).toString('latin1') });
 vm.runInContext('{' + PRELUDE + '}', context);
 const source = '(function(require) {' + files.readFileSync(place(plugin), 'utf8') + '\n})';
-const { hbb } = vm.runInContext(source, context, { filename: plugin })((name) =>
-	({ fs: fs, uci: uci, ubus: ubus })[name]);
+const [ hbb ] = Object.values(vm.runInContext(source, context, { filename: plugin })((name) =>
+	({ fs: fs, uci: uci, ubus: ubus })[name]));
 
 if (!method) {
 	reply(Object.fromEntries(Object.entries(hbb).map(([ name, one ]) => [ name,

@@ -51,11 +51,11 @@ const NAMES = {
 return baseclass.extend({
 	names: NAMES,
 
-	// Calls a method of the ubus object; what it refuses is an Error.
-	ask(method, args) {
+	// Calls a method of the ubus object, hbb if no other; what it refuses is an Error.
+	ask(method, args, object) {
 		const names = Object.keys(args || {}).filter((name) => args[name] != null);
 		return rpc.declare({
-			object: 'hbb',
+			object: object || 'hbb',
 			method: method,
 			params: names,
 			expect: {},

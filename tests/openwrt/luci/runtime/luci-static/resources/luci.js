@@ -338,8 +338,14 @@ class NamedSection {
 		return option;
 	}
 
+	option(kind, ...words) {
+		return this.taboption(null, kind, ...words);
+	}
+
 	// All tabs are in sight.
 	render() {
+		if (!this.tabs.length)
+			return E('div', { 'class': 'cbi-section' }, this.options.map((option) => option.render()));
 		return E('div', { 'class': 'cbi-section' }, this.tabs.map((tab) => E('div', { 'data-tab':
 			tab.name }, [ E('h3', {}, [ tab.title ]), ...this.options.filter((option) =>
 			option.tab == tab.name).map((option) => option.render()) ])));
