@@ -240,8 +240,9 @@ fn c066_a_wrong_key_closes_without_a_word() {
         let conn = legs.connect(A);
         assert_eq!(legs.request(conn, &wish("t", wrong, 0)), [closed(conn, WrongKey)]);
     }
+    // Of another token: whoever comes behind a leg that was refused does not wait (C118).
     let conn = legs.connect(A);
-    assert_eq!(legs.request(conn, &wish("t", "secret", 0)), [Effect::Park { conn, known: false }]);
+    assert_eq!(legs.request(conn, &wish("u", "secret", 0)), [Effect::Park { conn, known: false }]);
     assert_eq!(legs.machine.counters().of(WrongKey), 3);
     assert_eq!(legs.machine.counts(), LegCounts { fresh: 0, parked: 1, sessions: 0 });
 }
