@@ -5,7 +5,7 @@
 
 Forms: `wal` (all of it in the log, as after a kill), `shut` (all of it in the file), `rowid` (a
 table with row numbers and other columns), `long` (rows on pages of their own), `gaps` (rows that
-were deleted again).
+were deleted again), `more` (user, status and note of every other row are there).
 """
 
 import json
@@ -52,6 +52,9 @@ def make(path, rows, page_bytes, form):
             base.execute("begin")
     if form == "gaps":
         base.execute("delete from peer where id % 10 < 7")
+    if form == "more":
+        base.execute("update peer set user=x'01', status=1, note='at the desk' where id % 2 = 0")
+        base.execute("update peer set status=0, note='' where id % 2 = 1")
     base.execute("commit")
     # Not seen by anybody, as it is not committed.
     if form != "shut":
@@ -73,7 +76,8 @@ def main():
     if rows == "json":
         base = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         base.row_factory = sqlite3.Row
-        found = base.execute("select id, hex(uuid) uuid, hex(pk) pk, created_at, info from peer")
+        found = base.execute("select id, hex(uuid) uuid, hex(pk) pk, created_at, info, note, "
+                             "status from peer")
         print("[" + ",\n".join(json.dumps(dict(row)) for row in found) + "]")
         return
     base = make(path, int(rows), int(rest[0]), rest[1])

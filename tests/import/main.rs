@@ -155,6 +155,23 @@ fn a_dry_run_writes_nothing_and_json_and_lines_say_the_same() {
     }
 }
 
+/// Nothing here has a place for them; upstream's own server never writes them.
+#[test]
+fn users_states_and_notes_are_told_where_they_are_lost() {
+    let folder = Folder::new("more");
+    let expected = folder.fill(20, 4096, "more");
+    let lost = "left behind: user, status or note of 10, see MIGRATING.md";
+    assert!(succeeded(&folder.import(&["--dry-run"])).contains(lost));
+    let text = python(&[folder.base().to_str().unwrap(), "json"]);
+    fs::write(folder.at("json"), text).unwrap();
+    let told = folder.hbb(&["import", folder.at("json").to_str().unwrap()]);
+    assert!(succeeded(&told).contains(lost), "{told:?}");
+    assert_eq!(folder.peers(), expected);
+    let none = Folder::new("no-more");
+    none.fill(20, 4096, "gaps");
+    assert!(!succeeded(&none.import(&["--dry-run"])).contains("left behind"));
+}
+
 #[test]
 fn who_is_known_here_already_is_kept_or_replaced_as_asked() {
     let folder = Folder::new("merge");

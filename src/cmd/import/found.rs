@@ -15,6 +15,8 @@ pub(super) struct Found<'a> {
     pub(super) key: Cow<'a, [u8]>,
     pub(super) created: &'a str,
     pub(super) address: Option<IpAddr>,
+    /// A user, a status or a note, which have no place here.
+    pub(super) has_more: bool,
 }
 
 /// What a device lacks to be taken.
@@ -52,6 +54,8 @@ pub(super) struct LeftOut {
     keys: usize,
     /// Of one id the last one counts.
     pub(super) twice: usize,
+    /// Of devices that are taken: how many lose what has no place here.
+    pub(super) more: usize,
 }
 
 impl LeftOut {
@@ -75,6 +79,9 @@ impl fmt::Display for LeftOut {
             if count > 0 {
                 write!(out, "; left out: {count} that {why}")?;
             }
+        }
+        if self.more > 0 {
+            write!(out, "; left behind: user, status or note of {}, see MIGRATING.md", self.more)?;
         }
         Ok(())
     }

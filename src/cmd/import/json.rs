@@ -23,10 +23,13 @@ pub(super) fn rows(
 ) -> Result<(), Stop> {
     let rows = Value::parse(text).map_err(|wrong| Stop::At(wrong.at))?;
     for row in rows.items() {
-        let [id, device, key, created, info] = super::COLUMNS.map(|name| column(row, name));
+        let [id, device, key, created, info, more @ ..] =
+            super::COLUMNS.map(|name| column(row, name));
+        let has_more = more.iter().any(|it| !matches!(&**it, "" | "0"));
         let [device, key] = [device, key].map(|text| hex(&text).unwrap_or_default().into());
         let address = address_in(&info);
-        each(Found { id: &id, device, key, created: &created, address }).map_err(Stop::Exit)?;
+        let found = Found { id: &id, device, key, created: &created, address, has_more };
+        each(found).map_err(Stop::Exit)?;
     }
     Ok(())
 }

@@ -26,9 +26,9 @@ const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const PROGRESS_PAGES: u32 = 4096;
 /// How an SQLite database begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
-/// Upstream's table, and what of it is taken.
+/// Upstream's table, and what of it is read; of the last three no more than whether they are there.
 const TABLE: &str = "peer";
-const COLUMNS: [&str; 5] = ["id", "uuid", "pk", "created_at", "info"];
+const COLUMNS: [&str; 8] = ["id", "uuid", "pk", "created_at", "info", "user", "status", "note"];
 
 /// What a file holds for us.
 #[derive(Default)]
@@ -41,12 +41,22 @@ struct Read {
 }
 
 impl Read {
-    /// Takes what was found of one device; fails when there are more than a server ever has.
-    fn take(&mut self, found: Result<Record, found::Lack>) -> Result<(), Exit> {
-        match found {
-            Ok(record) => self.records.push(record),
-            Err(lack) => self.left_out.count(lack),
+    fn take_found(&mut self, found: &Found<'_>) -> Result<(), Exit> {
+        match found.record() {
+            Ok(record) => {
+                self.left_out.more += usize::from(found.has_more);
+                self.take(record)
+            }
+            Err(lack) => {
+                self.left_out.count(lack);
+                Ok(())
+            }
         }
+    }
+
+    /// Takes a device; fails when there are more than a server ever has.
+    fn take(&mut self, record: Record) -> Result<(), Exit> {
+        self.records.push(record);
         if self.records.len() > PEERS_CEILING {
             return Err(Exit::flags(format!(
                 "There are more than {PEERS_CEILING} devices in it, which is more than one server \
@@ -298,7 +308,7 @@ fn database(path: &Path, file: &File) -> Result<Read, Exit> {
             told = pages / PROGRESS_PAGES;
             progress(read.records.len(), pages, database.pages());
         }
-        refused = read.take(found_in(values).record());
+        refused = read.take_found(&found_in(values));
         refused.as_ref().map_err(|_| sqlite::Error::NoTable).copied()
     });
     refused?;
@@ -316,13 +326,16 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn found_in<'a>(values: &[Value<'a>]) -> Found<'a> {
-    let [id, uuid, key, created, info] = *values else { return Found::default() };
+    let [id, uuid, key, created, info, ref more @ ..] = *values else { return Found::default() };
     Found {
         id: core::str::from_utf8(id.bytes()).unwrap_or_default(),
         device: uuid.bytes().into(),
         key: key.bytes().into(),
         created: created.as_text().unwrap_or_default(),
         address: found::address_in(info.as_text().unwrap_or_default()),
+        has_more: more
+            .iter()
+            .any(|it| !matches!(it, Value::Null | Value::Integer(0) | Value::Text(b""))),
     }
 }
 
@@ -349,7 +362,7 @@ fn text(from: &mut dyn io::Read) -> Result<Read, Exit> {
         if number == 0 && line.starts_with('[') {
             from.read_to_string(&mut text).map_err(unread)?;
             let rows = text.trim_start_matches('\u{feff}').trim_start();
-            json::rows(rows, &mut |found| read.take(found.record())).map_err(|why| match why {
+            json::rows(rows, &mut |found| read.take_found(&found)).map_err(|why| match why {
                 json::Stop::At(byte) => failed(&format!("its JSON is wrong at byte {byte}")),
                 json::Stop::Exit(exit) => exit,
             })?;
@@ -357,7 +370,7 @@ fn text(from: &mut dyn io::Read) -> Result<Read, Exit> {
             number += 1;
             match stores::parse(line) {
                 Ok(None) => {}
-                Ok(Some(record)) => read.take(Ok(record))?,
+                Ok(Some(record)) => read.take(record)?,
                 Err(_) => return Err(failed(&format!("line {number} is not as it should be"))),
             }
         }
