@@ -1,20 +1,58 @@
-//! Files that are read whole and files that are replaced whole: after a power cut there is the old
-//! one or the new one. It must not know what is in them. Checks: tests/bad_input.rs, tests/ctl.rs.
+//! Files that are read whole or by lines, and files that are replaced whole: after a power cut
+//! there is the old one or the new one. It must not know what is in them.
+//! Checks: tests/bad_input.rs, tests/ctl.rs.
+//!
+//! What is read or written in parts is a `File` in this program, also if it is a pipe or a socket:
+//! std's readers and writers are compiled anew for each kind.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::stdio;
+
+/// What a command is given.
+///
+/// # Errors
+/// What the system says, if it has no descriptor left.
+pub fn stdin() -> io::Result<File> {
+    Ok(stdio::stdin().try_clone_to_owned()?.into())
+}
+
+/// Where a command puts much, without std's way by lines.
+///
+/// # Errors
+/// As of [`stdin`].
+pub fn stdout() -> io::Result<File> {
+    Ok(stdio::stdout().try_clone_to_owned()?.into())
+}
+
+/// Adds the next line with its end to `line`, or what there is of it within `max` bytes; gives how
+/// many bytes that is, 0 at the end.
+///
+/// # Errors
+/// What the system says.
+pub fn read_line(from: &mut BufReader<File>, max: u64, line: &mut Vec<u8>) -> io::Result<usize> {
+    from.take(max).read_until(b'\n', line)
+}
 
 /// Reads a text file of at most `max` bytes, in UTF-8, or in UTF-16 behind its mark.
 ///
 /// # Errors
 /// As of [`open_file`]; `FileTooLarge` for a longer one, `InvalidData` for what is no such text.
 pub fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    read_rest(open_file(path)?, max)
+}
+
+/// Reads what is left, such a text.
+///
+/// # Errors
+/// As of [`read_text`], but for opening.
+pub fn read_rest(from: File, max: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
-    let length = open_file(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    let length = from.take(max + 1).read_to_end(&mut bytes)?;
     if !u64::try_from(length).is_ok_and(|length| length <= max) {
         return Err(io::Error::new(ErrorKind::FileTooLarge, "it is far too large"));
     }

@@ -32,6 +32,7 @@ const NAMES_SECS_MAX: u64 = 6;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// `hbb check`.
+#[inline(never)]
 pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
     let config = check_flags(flags, &mut report);

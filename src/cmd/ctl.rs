@@ -1,14 +1,17 @@
 //! `ctl`: asks the running server over its control socket and prints what it says.
 //! Must not know the commands: the server does. Checks: tests/ctl.rs.
 
+use std::fs::File;
 #[cfg(feature = "accounts")]
 use std::io::IsTerminal as _;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-#[cfg(feature = "accounts")]
-use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+#[cfg(feature = "accounts")]
+use rustix::net::{Shutdown, shutdown};
 
 #[cfg(feature = "accounts")]
 mod entries;
@@ -18,7 +21,7 @@ mod secret;
 use super::exit::{Exit, ExitReason, print};
 #[cfg(feature = "accounts")]
 use super::qr::qr_code;
-use crate::cli::{CtlFlags, NO_SUCH_COMMAND, ServeFlags};
+use crate::cli::{CtlFlags, NO_SUCH_COMMAND};
 #[cfg(feature = "accounts")]
 use crate::cli::{asks_entries, asks_password};
 use crate::config::CONTROL_FILE;
@@ -34,6 +37,7 @@ const VALUE_IS: &str = ": must be ";
 const SILENCE_SECS_MAX: u64 = 10;
 
 /// `hbb ctl`.
+#[inline(never)]
 pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let line = [if flags.json { "json " } else { "text " }, &flags.words.join(" "), "\n"].concat();
     let lines = line.lines().count();
@@ -52,7 +56,7 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let asked = server.write_all(line.as_bytes());
     #[cfg(feature = "accounts")]
     let asked = match asks_entries(&words(flags)) {
-        true => asked.and_then(|()| server.shutdown(Shutdown::Write)),
+        true => asked.and_then(|()| Ok(shutdown(&server, Shutdown::Write)?)),
         false => asked,
     };
     let mut verdict = [0];
@@ -83,7 +87,7 @@ fn words(flags: &CtlFlags) -> Vec<&str> {
 
 /// Prints an address, and that as a picture for a telephone.
 #[cfg(feature = "accounts")]
-fn show_scanned(server: &mut UnixStream, path: &Path) -> Result<(), Exit> {
+fn show_scanned(server: &mut File, path: &Path) -> Result<(), Exit> {
     let mut said = String::new();
     server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
     let address = said.split_whitespace().find(|word| word.starts_with("otpauth://"));
@@ -95,7 +99,7 @@ fn show_scanned(server: &mut UnixStream, path: &Path) -> Result<(), Exit> {
 }
 
 /// Prints what comes as it comes: the list of peers may be long.
-fn show(server: &mut UnixStream, path: &Path) -> Result<(), Exit> {
+fn show(server: &mut File, path: &Path) -> Result<(), Exit> {
     let mut buffer = [0; 4096];
     loop {
         let len = server.read(&mut buffer).map_err(|cause| silent(path, &cause))?;
@@ -115,21 +119,17 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
         return Ok(path.into());
     }
     if flags.flags.is_some() || flags.data.is_some() {
-        let named = ServeFlags {
-            flags: flags.flags.clone(),
-            data: flags.data.clone(),
-            ..ServeFlags::default()
-        };
-        return Ok(settings::read(&named).map_err(Exit::flags)?.control);
+        let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
+        return Ok(config.map_err(Exit::flags)?.control);
     }
     let usual = USUAL.iter().map(PathBuf::from).find(|path| path.exists());
     Ok(usual.unwrap_or_else(|| CONTROL_FILE.into()))
 }
 
-pub(super) fn connect(path: &Path) -> Result<UnixStream, Exit> {
+pub(super) fn connect(path: &Path) -> Result<File, Exit> {
     let connected = UnixStream::connect(path).and_then(|server| {
         server.set_read_timeout(Some(Duration::from_secs(SILENCE_SECS_MAX)))?;
-        Ok(server)
+        Ok(OwnedFd::from(server).into())
     });
     connected.map_err(|cause| {
         let path = path.display();

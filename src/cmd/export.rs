@@ -14,13 +14,15 @@ use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, doubted_host};
-use crate::file::{open_file, replace};
+use crate::file::{open_file, replace, stdout};
 use crate::settings;
 use crate::store::{TITLE, is_forgotten, is_row};
 use hbb_core::base::address::{host, host_port};
 use hbb_core::base::json::quote;
 use hbb_core::identity::KeyChoice;
 
+/// The form that a file beside the others has: no client takes it.
+const KEY: &str = "key";
 const FORMATS: [&str; 7] = ["text", "string", "qr", "exe", "toml", "json", "server-conf"];
 /// Permissions of what is for clients: nothing in it is secret.
 const MODE: u32 = 0o644;
@@ -43,6 +45,7 @@ pub struct Handout {
 }
 
 /// `hbb export`.
+#[inline(never)]
 pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
     if flags.write.is_some() && (flags.peers || flags.format.is_some()) {
         return Err(Exit::flags("--write: not together with --peers or --format"));
@@ -76,6 +79,9 @@ fn form(handouts: &[Handout], format: &str) -> Result<String, Exit> {
             "exe" => handout.exe_name()? + "\n",
             "toml" => handout.toml(),
             "server-conf" => handout.server_conf(),
+            // They have one.
+            KEY if number > 0 => String::new(),
+            KEY => [&handout.key, "\n"].concat(),
             _ => handout.json() + "\n",
         };
         let is_file = matches!(format, "toml" | "server-conf");
@@ -97,6 +103,7 @@ fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
         ("RustDesk2.toml", "toml"),
         ("import.txt", "string"),
         ("exe-name.txt", "exe"),
+        ("key", KEY),
     ];
     let cannot = |path: &Path, cause: &io::Error| {
         Exit::running(format!("Cannot write {}: {cause}.", path.display()))
@@ -105,12 +112,10 @@ fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
         Err(cause) if cause.kind() != ErrorKind::AlreadyExists => return Err(cannot(dir, &cause)),
         _ => {}
     }
-    let key = handouts.first().map(|handout| ["key", &handout.key]);
     let mut told = String::new();
-    let texts = forms.into_iter().map(|(name, format)| (name, form(handouts, format)));
-    for (name, text) in texts.chain(key.map(|[name, key]| (name, Ok([key, "\n"].concat())))) {
+    for (name, format) in forms {
         let path = dir.join(name);
-        match text {
+        match form(handouts, format) {
             Ok(text) => {
                 replace(&path, MODE, &text).map_err(|cause| cannot(&path, &cause))?;
                 told.push_str(&format!("Wrote {}\n", path.display()));
@@ -127,13 +132,10 @@ fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
 
 /// The registered devices; those that an operator forgot are none.
 fn print_peers(flags: &ExportFlags) -> Result<(), Exit> {
-    let named = ServeFlags {
-        data: flags.data.clone(),
-        flags: flags.flags.clone(),
-        ..ServeFlags::default()
-    };
-    let config = settings::read(&named).map_err(Exit::flags)?;
-    let (mut out, mut gone) = (BufWriter::new(io::stdout().lock()), false);
+    let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
+    let config = config.map_err(Exit::flags)?;
+    let unwritten = |cause| Exit::running(format!("Cannot write the output: {cause}"));
+    let (mut out, mut gone) = (BufWriter::new(stdout().map_err(unwritten)?), false);
     let mut put = |line: &str| {
         let written = if is_forgotten(line) || is_row(line) {
             Ok(())
@@ -142,7 +144,7 @@ fn print_peers(flags: &ExportFlags) -> Result<(), Exit> {
         };
         written.and_then(|()| if line.is_empty() { out.flush() } else { Ok(()) }).map_err(|cause| {
             gone = cause.kind() == ErrorKind::BrokenPipe;
-            Exit::running(format!("Cannot write the output: {cause}"))
+            unwritten(cause)
         })
     };
     let printed = put(TITLE)
@@ -183,21 +185,23 @@ fn gather(flags: &ExportFlags) -> Result<Vec<Handout>, Exit> {
         ));
     };
     let key = client_key(&config)?;
-    let others = flags.host.iter().skip(1).map(String::as_str);
+    let mut hosts = vec![host];
+    flags.host.iter().skip(1).for_each(|other| hosts.push(other));
     // Whoever asks for one form may be a script, which takes all that is said for that.
     let say = if flags.format.is_none() { note } else { say_at_terminal };
-    for host in [host].into_iter().chain(others.clone()) {
+    let mut handouts = Vec::new();
+    for host in hosts {
         if let Some(why) = doubted_host(host, None, &[]) {
             say(&["--host ", host, ": ", why]);
         }
+        handouts.push(Handout {
+            host: config.ports.id_server(host),
+            relay: flags.relay.clone().unwrap_or_default(),
+            api: flags.api.clone().unwrap_or_default(),
+            key: key.clone(),
+        });
     }
-    let handout = |host: &str| Handout {
-        host: config.ports.id_server(host),
-        relay: flags.relay.clone().unwrap_or_default(),
-        api: flags.api.clone().unwrap_or_default(),
-        key: key.clone(),
-    };
-    Ok([host].into_iter().chain(others).map(handout).collect())
+    Ok(handouts)
 }
 
 fn checked(

@@ -27,7 +27,8 @@ use crate::settings;
 pub use exit::ExitReason;
 pub use exit::{Exit, abort_on_panic, print};
 
-/// Runs one command to its end.
+/// Runs one command to its end. Each is a function of its own, not a part of this: in one frame of
+/// all, whatever is read or written on the stack takes longer instructions.
 pub fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(flags) => {

@@ -51,6 +51,7 @@ const WORDS: [(&str, Error); 7] = [
 ];
 
 /// `hbb store`.
+#[inline(never)]
 pub(super) fn run(flags: &StoreFlags) -> Result<(), Exit> {
     let path = Path::new(flags.data.as_deref().unwrap_or(".")).join(STORE_FILE);
     match flags.what.as_str() {

@@ -27,6 +27,7 @@ pub use ::log::LevelFilter;
 use ::log::{Level, Log, Metadata, Record, warn};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::stdio::stdin;
 
 use hbb_core::base::text::is_invisible;
 use hbb_core::base::time::Utc;
@@ -66,7 +67,7 @@ pub fn init(level: LevelFilter, now: fn() -> u64) {
 /// read from, and no file.
 fn is_undated(stream: &impl AsFd) -> bool {
     io::stdout().is_terminal()
-        || io::stdin().is_terminal()
+        || stdin().is_terminal()
         || is_plain_file(stream)
         || !(is_of_init() || is_of_journal(stream))
 }

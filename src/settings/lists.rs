@@ -2,14 +2,14 @@
 //! out. A list counts whole or not at all, as a line that is left out is somebody who is let in.
 //! Checks: C71 and C72 in tests/conformance, tests/ctl.rs, tests/cli.rs.
 
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _};
+use std::io::{self, BufReader, ErrorKind};
 use std::path::Path;
 
 use hbb_core::base::address::{Banned, Bans, Network, NetworkSet};
 use hbb_core::base::limits::{LIST_BYTES_MAX, LIST_ENTRIES_MAX};
 use hbb_core::relay::SourceLists;
 
-use crate::file::{open_file, replace};
+use crate::file::{open_file, read_line, replace};
 
 /// Addresses whose sessions get the limited rate.
 const BLACKLIST_FILE: &str = "blacklist.txt";
@@ -151,13 +151,18 @@ impl List<'_> {
             }
             opened => opened.map_err(unreadable)?,
         };
-        let (mut bytes, mut entries) = (0, 0);
-        // One byte more than there may be, and the end of the last line.
-        let file = BufReader::new(file.take(LIST_BYTES_MAX as u64 + 1));
-        for (line, number) in file.split(b'\n').zip(1..) {
-            let line = line.map_err(unreadable)?;
+        let (mut bytes, mut entries, mut line) = (0, 0, Vec::new());
+        let mut file = BufReader::new(file);
+        for number in 1.. {
+            line.clear();
+            // One byte more than there may be, and the end of the last line.
+            let read = read_line(&mut file, LIST_BYTES_MAX as u64 + 2, &mut line);
+            if read.map_err(unreadable)? == 0 {
+                break;
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(&line);
             bytes += line.len() + 1;
-            let Some(word) = entry(&line) else { continue };
+            let Some(word) = entry(line) else { continue };
             entries += 1;
             if entries > LIST_ENTRIES_MAX || bytes > LIST_BYTES_MAX + 1 {
                 break;

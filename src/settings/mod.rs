@@ -307,6 +307,25 @@ pub fn read(flags: &ServeFlags) -> Result<Config, String> {
     Config::new(flags, flags_file(flags.flags.as_deref(), &text)).map_err(|all| all.join("\n"))
 }
 
+/// The settings of the server of another command's `--data`, `--flags` and `--control`. Not in each
+/// command: to make and to drop so many flags takes half a kilobyte.
+///
+/// # Errors
+/// As of [`read`].
+#[inline(never)]
+pub fn of(
+    data: Option<&str>,
+    flags: Option<&str>,
+    control: Option<&str>,
+) -> Result<Config, String> {
+    read(&ServeFlags {
+        data: data.map(str::to_owned),
+        flags: flags.map(str::to_owned),
+        control: control.map(str::to_owned),
+        ..ServeFlags::default()
+    })
+}
+
 /// The same with built-in values in place of refused ones, and every mistake.
 pub fn survey(flags: &ServeFlags) -> (Config, Vec<String>) {
     let name = flags.flags.as_deref();

@@ -4,12 +4,14 @@
 //! nobody's hand.
 
 use core::fmt;
-use std::io::{self, BufRead, Read as _, Write};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 
 use sha1_smol::Sha1;
 
 use super::super::exit::Exit;
 use super::unwritten;
+use crate::file::read_line;
 #[cfg(feature = "accounts")]
 use crate::store::parse_row;
 use crate::store::{is_forgotten, is_row, parse};
@@ -50,7 +52,7 @@ const ACCOUNTS: &str = "accounts";
 const COUNT: &str = "@end ";
 const SUM: &str = "@sha1 ";
 /// A list may be one long line.
-const LINE_BYTES_MAX: u64 = LIST_BYTES_MAX as u64 + 16;
+pub(super) const LINE_BYTES_MAX: u64 = LIST_BYTES_MAX as u64 + 16;
 
 /// What is in one, for people.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,14 +98,15 @@ impl Counts {
 }
 
 /// Writes one.
-pub(super) struct Writer<'a> {
-    out: &'a mut dyn Write,
+pub(super) struct Writer {
+    out: BufWriter<File>,
     sum: Sha1,
     counts: Counts,
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn begin(out: &'a mut dyn Write, now: &str) -> Result<Self, Exit> {
+impl Writer {
+    pub(super) fn begin(out: File, now: &str) -> Result<Self, Exit> {
+        let out = BufWriter::new(out);
         let mut writer = Self { out, sum: Sha1::new(), counts: Counts::default() };
         writer.put(&[
             MAGIC,
@@ -187,15 +190,14 @@ enum Place {
 /// # Errors
 /// What is wrong with it; `each` may have been given all of it by then.
 pub(super) fn read(
-    from: &mut dyn BufRead,
+    from: &mut BufReader<File>,
     each: &mut dyn FnMut(Item<'_>) -> Result<(), Exit>,
 ) -> Result<Counts, Exit> {
     let mut reader = Reader { place: Place::Begin, next: 0, counts: Counts::default() };
     let (mut sum, mut buffer) = (Sha1::new(), Vec::new());
     for number in 1_u32.. {
         buffer.clear();
-        let limited = &mut (&mut *from).take(LINE_BYTES_MAX);
-        let read = io::BufRead::read_until(limited, b'\n', &mut buffer);
+        let read = read_line(from, LINE_BYTES_MAX, &mut buffer);
         read.map_err(|cause| Exit::running(format!("Cannot read the backup: {cause}.")))?;
         let line = buffer.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok());
         let Some(line) = line else {

@@ -6,15 +6,15 @@ mod peers;
 mod restore;
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::keygen;
-use crate::cli::{BackupFlags, ServeFlags};
+use crate::cli::BackupFlags;
 use crate::config::{Config, old_key_file};
-use crate::file::{draft_of, read_text, sync_folder};
+use crate::file::{draft_of, read_text, stdout, sync_folder};
 use crate::net::clock::unix_secs;
 use crate::settings;
 pub(super) use form::FILES;
@@ -30,19 +30,17 @@ const MODE: u32 = 0o600;
 const STDIO: &str = "-";
 
 /// `hbb backup`.
+#[inline(never)]
 pub(super) fn run(flags: &BackupFlags) -> Result<(), Exit> {
-    let config = settings::read(&ServeFlags {
-        data: flags.data.clone(),
-        flags: flags.flags.clone(),
-        control: flags.control.clone(),
-        ..ServeFlags::default()
-    })
-    .map_err(Exit::flags)?;
+    let [data, named, control] = [&flags.data, &flags.flags, &flags.control];
+    let config = settings::of(data.as_deref(), named.as_deref(), control.as_deref());
+    let config = config.map_err(Exit::flags)?;
     if flags.file == STDIO {
         if io::stdout().is_terminal() {
             return Err(Exit::flags("A backup holds the secret key: send it to a file or a pipe."));
         }
-        return write(&config, &mut BufWriter::new(io::stdout().lock())).map(drop);
+        let out = stdout().map_err(|cause| unwritten(&cause))?;
+        return write(&config, out).map(drop);
     }
     let path = Path::new(&flags.file);
     if fs::symlink_metadata(path).is_ok() && !flags.force {
@@ -67,7 +65,8 @@ fn to_file(config: &Config, path: &Path) -> Result<Counts, Exit> {
     drop(fs::remove_file(&draft));
     let made = File::options().write(true).create_new(true).mode(MODE).open(&draft);
     let file = made.map_err(|cause| unwritten(&cause))?;
-    let named = write(config, &mut BufWriter::new(&file)).and_then(|counts| {
+    let out = file.try_clone().map_err(|cause| unwritten(&cause))?;
+    let named = write(config, out).and_then(|counts| {
         let kept = file.sync_all().and_then(|()| fs::rename(&draft, path));
         kept.and_then(|()| sync_folder(path)).map_err(|cause| unwritten(&cause))?;
         Ok(counts)
@@ -78,7 +77,7 @@ fn to_file(config: &Config, path: &Path) -> Result<Counts, Exit> {
     named
 }
 
-fn write(config: &Config, out: &mut dyn Write) -> Result<Counts, Exit> {
+fn write(config: &Config, out: File) -> Result<Counts, Exit> {
     let key = keygen::read_for(config)?;
     if key.is_none() && config.key.is_none() {
         return Err(Exit::flags(format!(

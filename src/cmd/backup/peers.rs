@@ -2,13 +2,15 @@
 //! that, from it. There are too many to hold at once on a small router.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufReader, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::super::ctl;
 use super::super::exit::Exit;
 use super::super::store::{self, STORE_FILE};
+use super::form::LINE_BYTES_MAX;
 use crate::config::Config;
+use crate::file::read_line;
 use crate::net::control::{DONE, LIST_END, LIST_KEY, LIST_WORD};
 use crate::store as stores;
 
@@ -59,28 +61,26 @@ fn of_server(
     each: &mut dyn FnMut(&str) -> Result<(), Exit>,
 ) -> Result<Option<String>, Exit> {
     let mut server = ctl::connect(path)?;
-    let broken = |cause| ctl::silent(path, &cause);
+    let broken = |cause: io::Error| ctl::silent(path, &cause);
     server.write_all(["text ", LIST_WORD, "\n"].concat().as_bytes()).map_err(broken)?;
-    let mut answer = BufReader::new(server);
     let mut verdict = [0];
-    answer.read_exact(&mut verdict).map_err(broken)?;
+    server.read_exact(&mut verdict).map_err(broken)?;
     if verdict != [DONE] {
         let mut said = String::new();
-        answer.read_to_string(&mut said).map_err(broken)?;
+        server.read_to_string(&mut said).map_err(broken)?;
         return Err(Exit::running(said));
     }
-    let (mut line, mut key) = (String::new(), None);
+    let (mut answer, mut bytes, mut key) = (BufReader::new(server), Vec::new(), None);
     loop {
-        line.clear();
-        if answer.read_line(&mut line).map_err(broken)? == 0 {
-            return Err(broken(ErrorKind::UnexpectedEof.into()));
-        }
-        if line == LIST_END {
-            return Ok(key);
-        }
-        match line.strip_prefix(LIST_KEY) {
-            Some(text) => key = Some(text.trim_end().into()),
-            None => each(&line)?,
+        bytes.clear();
+        let read = read_line(&mut answer, LINE_BYTES_MAX, &mut bytes).map_err(broken)?;
+        let line = str::from_utf8(&bytes).ok().filter(|_| read > 0);
+        match line.ok_or_else(|| broken(ErrorKind::UnexpectedEof.into()))? {
+            LIST_END => return Ok(key),
+            line => match line.strip_prefix(LIST_KEY) {
+                Some(text) => key = Some(text.trim_end().into()),
+                None => each(line)?,
+            },
         }
     }
 }

@@ -3,7 +3,7 @@
 //! interrupted, so that nothing is ever served of half a backup.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write as _};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use super::super::exit::{Exit, print};
 use super::super::store::{self, STORE_FILE};
 use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
 use super::{MODE, STDIO};
-use crate::cli::{RestoreFlags, ServeFlags};
-use crate::file::{draft_of, open_file, publish, sync_folder};
+use crate::cli::RestoreFlags;
+use crate::file::{draft_of, open_file, publish, stdin, sync_folder};
 use crate::net::control::is_left_behind;
 use crate::settings;
 use crate::store::{self as stores, Store};
@@ -30,9 +30,9 @@ const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, 0o640, MODE];
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// `hbb restore`.
+#[inline(never)]
 pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
-    let named = ServeFlags { data: flags.data.clone(), ..ServeFlags::default() };
-    let config = settings::read(&named).map_err(Exit::flags)?;
+    let config = settings::of(flags.data.as_deref(), None, None).map_err(Exit::flags)?;
     let data = config.data.as_path();
     if !flags.dry_run {
         let answers = is_left_behind(&config.control);
@@ -46,7 +46,7 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
     }
     if flags.file != STDIO {
         // Before anything is written, all of it is known to be right.
-        let (counts, _) = pass(&mut *open(&flags.file)?, None)?;
+        let (counts, _) = pass(&mut open(&flags.file)?, None)?;
         if flags.dry_run {
             return print(&format!("{} holds {counts}. Nothing was changed.\n", flags.file));
         }
@@ -59,22 +59,35 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
         )));
     }
     let mut staging = if flags.dry_run { None } else { Some(Staging::begin(data)?) };
-    let passed = pass(&mut *open(&flags.file)?, staging.as_mut());
-    let (counts, texts) = passed.inspect_err(|_| drop(fs::remove_dir_all(data.join(FILLING))))?;
+    let passed = pass(&mut open(&flags.file)?, staging.as_mut());
+    let (counts, texts) = passed.inspect_err(|_| clear(&data.join(FILLING)))?;
     let Some(staging) = staging else {
         return print(&format!("It holds {counts}. Nothing was changed.\n"));
     };
     if held.is_none() && is_at(data, STORE_FILE) {
-        drop(fs::remove_dir_all(data.join(FILLING)));
+        clear(&data.join(FILLING));
         return Err(Exit::running("A server was started there. Nothing was changed."));
     }
     staging.end(&counts).map_err(|error| {
-        drop(fs::remove_dir_all(data.join(FILLING)));
+        clear(&data.join(FILLING));
         unmade(data, &error)
     })?;
     finish(data)?;
     let told = put_settings(flags.flags.as_deref(), &counts, &texts)?;
     print(&format!("Restored into {}: {counts}.{told}\n", data.display()))
+}
+
+/// What is made: nothing else is in the folder.
+fn names() -> impl Iterator<Item = &'static str> {
+    [STORE_FILE].into_iter().chain(FILES.into_iter().take(FLAGS))
+}
+
+/// Removes the folder that is being filled, or that a power cut left.
+fn clear(folder: &Path) {
+    for name in names() {
+        drop(fs::remove_file(folder.join(name)));
+    }
+    drop(fs::remove_dir(folder));
 }
 
 /// Keeps servers from starting while the store is replaced; there may be none.
@@ -87,13 +100,10 @@ fn hold(data: &Path) -> Result<Option<File>, Exit> {
     }
 }
 
-fn open(name: &str) -> Result<Box<dyn BufRead>, Exit> {
-    if name == STDIO {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    let file = open_file(Path::new(name));
+fn open(name: &str) -> Result<BufReader<File>, Exit> {
+    let file = if name == STDIO { stdin() } else { open_file(Path::new(name)) };
     let file = file.map_err(|cause| Exit::flags(format!("Cannot read {name}: {cause}.")))?;
-    Ok(Box::new(BufReader::new(file)))
+    Ok(BufReader::new(file))
 }
 
 /// The texts that are judged: of the secret key and of the settings.
@@ -104,7 +114,7 @@ struct Texts {
 }
 
 /// Reads a backup, and writes what is in it, if it is to be.
-fn pass(from: &mut dyn BufRead, mut to: Option<&mut Staging>) -> Result<(Counts, Texts), Exit> {
+fn pass(from: &mut BufReader<File>, mut to: Option<&mut Staging>) -> Result<(Counts, Texts), Exit> {
     let (mut texts, mut file) = (Texts::default(), None);
     let counts = read(from, &mut |item| {
         match item {
@@ -156,7 +166,7 @@ impl Staging {
     fn begin(data: &Path) -> Result<Self, Exit> {
         let folder = data.join(FILLING);
         // A power cut left it.
-        drop(fs::remove_dir_all(&folder));
+        clear(&folder);
         let made = DirBuilder::new().mode(0o700).create(&folder).map_err(stores::Error::from);
         let store = made.and_then(|()| stores::open(&folder.join(STORE_FILE)));
         let store = Some(store.map_err(|error| unmade(data, &error))?);
@@ -220,10 +230,9 @@ impl Staging {
                 self.close()?;
             }
         }
-        let made = fs::read_dir(&self.folder)?.filter_map(Result::ok).map(|entry| entry.path());
-        for path in made.chain([self.folder.clone()]) {
-            // Only root may; for everyone else they are right as they are.
-            drop(chown(path, Some(owner.uid()), Some(owner.gid())));
+        for name in names().chain([""]) {
+            // Only root may; for everyone else they are right as they are, and not all are there.
+            drop(chown(self.folder.join(name), Some(owner.uid()), Some(owner.gid())));
         }
         sync_folder(&self.folder.join(STORE_FILE))?;
         fs::rename(&self.folder, self.data.join(WHOLE))?;
@@ -252,7 +261,7 @@ fn move_in(data: &Path) -> io::Result<()> {
     if is_at(&whole, FILES[0]) && !is_at(&whole, old_key) {
         put_aside(&data.join(old_key))?;
     }
-    for name in [STORE_FILE].into_iter().chain(FILES.into_iter().take(FLAGS)) {
+    for name in names() {
         if is_at(&whole, name) {
             put_aside(&data.join(name))?;
             fs::rename(whole.join(name), data.join(name))?;

@@ -2,17 +2,19 @@
 //! first line of stdin. Never an argument: those are shown to all by `ps`, and kept by shells.
 //! C167; tests/api.
 
-use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, BufReader, ErrorKind, IsTerminal as _, Write as _};
 
+use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::super::exit::Exit;
+use crate::file;
 use hbb_core::base::limits::PASSWORD_BYTES_MAX;
 
 /// Asks for a new password, or reads it.
 pub(super) fn password() -> Result<String, Exit> {
     let unread = |cause| Exit::running(format!("Cannot read the password: {cause}"));
-    let password = match io::stdin().is_terminal() {
+    let password = match stdin().is_terminal() {
         false => line().map_err(unread)?,
         true => {
             let [first, again] = ["Password: ", "Again: "].map(hidden);
@@ -30,11 +32,11 @@ pub(super) fn password() -> Result<String, Exit> {
 }
 
 fn line() -> io::Result<String> {
-    let mut line = String::new();
-    let limited = &mut io::Read::take(io::stdin().lock(), 2 * PASSWORD_BYTES_MAX as u64);
-    if limited.read_line(&mut line)? == 0 {
+    let (mut from, mut line) = (BufReader::new(file::stdin()?), Vec::new());
+    if file::read_line(&mut from, 2 * PASSWORD_BYTES_MAX as u64, &mut line)? == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }
+    let line = str::from_utf8(&line).map_err(|_| ErrorKind::InvalidData)?;
     Ok(line.trim_end_matches(['\r', '\n']).into())
 }
 
@@ -54,16 +56,16 @@ struct Hidden(Termios);
 
 impl Hidden {
     fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
+        let before = tcgetattr(stdin())?;
         let mut now = before.clone();
         now.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(io::stdin(), OptionalActions::Flush, &now)?;
+        tcsetattr(stdin(), OptionalActions::Flush, &now)?;
         Ok(Self(before))
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
     }
 }

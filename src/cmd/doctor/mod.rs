@@ -78,6 +78,7 @@ struct Board {
 }
 
 /// `hbb doctor`.
+#[inline(never)]
 pub(super) fn run(flags: &DoctorFlags) -> Result<(), Exit> {
     let server = host(&flags.host).ok_or_else(|| {
         wrong("HOST", &flags.host, "a name or an IP address; its port goes into --port")

@@ -5,16 +5,20 @@
 mod found;
 mod json;
 
+use core::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufReader, ErrorKind, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::stdio;
 
 use found::{Found, LeftOut};
 
 use super::exit::{Exit, print};
 use super::store::{self, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
-use crate::file::{draft_of, open_file, sync_folder};
+use crate::file::{draft_of, open_file, read_line, stdin, sync_folder};
 use crate::sqlite::{self, Bytes, Database, Value};
 use crate::store as stores;
 use hbb_core::base::limits::{BATCH_MAX, Limits, PEERS_CEILING};
@@ -24,6 +28,8 @@ use hbb_core::base::peer::{Change, Record};
 const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Pages between two lines of progress.
 const PROGRESS_PAGES: u32 = 4096;
+/// At once, of a store that is copied.
+const COPIED_BYTES: usize = 64 * 1024;
 /// How an SQLite database begins.
 const SQLITE: &[u8] = b"SQLite format 3\0";
 /// Upstream's table, and what of it is read; of the last three no more than whether they are there.
@@ -250,24 +256,36 @@ fn keep(path: &Path) -> io::Result<()> {
     let before = path.with_file_name([STORE_FILE, ".before-import"].concat());
     let _ = fs::remove_file(&before);
     // A file system without links has a copy of it.
-    match fs::hard_link(path, &before).or_else(|_| fs::copy(path, &before).map(drop)) {
+    match fs::hard_link(path, &before).or_else(|_| copy(path, &before)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
+/// std's has 2 KB for all that Linux can do to be fast.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let mode = from.metadata()?.mode();
+    let mut to = File::options().write(true).create_new(true).mode(mode).open(to)?;
+    let mut buffer = vec![0; COPIED_BYTES];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => to.write_all(buffer.get(..length).unwrap_or_default())?,
+        }
+    }
+}
+
 fn read(name: Option<&str>) -> Result<Read, Exit> {
     let Some(name) = name else {
-        if io::stdin().is_terminal() {
+        if stdio::stdin().is_terminal() {
             return Err(Exit::flags("Name the file: see 'hbb import --help'"));
         }
-        return text(&mut io::stdin().lock());
+        return text(stdin().map_err(|error| unread("stdin", &error))?);
     };
-    let failed = |error: &dyn core::fmt::Display| {
-        Exit::flags(format!("Cannot read {name}: {error}. Nothing was written."))
-    };
+    let failed = |error: &dyn fmt::Display| unread(name, error);
     let path = Path::new(name);
-    let mut file = open_file(path).map_err(|error| failed(&error))?;
+    let file = open_file(path).map_err(|error| failed(&error))?;
     if file.metadata().is_ok_and(|told| told.is_dir()) {
         return Err(failed(&"it is a directory"));
     }
@@ -275,7 +293,11 @@ fn read(name: Option<&str>) -> Result<Read, Exit> {
     if file.fill(&mut start, 0).is_ok() && start == *SQLITE {
         return database(path, &file);
     }
-    text(&mut file)
+    text(file)
+}
+
+fn unread(name: &str, error: &dyn fmt::Display) -> Exit {
+    Exit::flags(format!("Cannot read {name}: {error}. Nothing was written."))
 }
 
 /// Upstream's database. While that server runs, what is read here and there may not fit.
@@ -347,37 +369,53 @@ fn progress(devices: usize, pages: u32, of: u32) {
 }
 
 /// JSON or lines, told apart by how they begin. Lines are not held: a full table's are 18 MB.
-fn text(from: &mut dyn io::Read) -> Result<Read, Exit> {
-    let failed = |why: &str| {
-        Exit::flags(format!(
-            "Cannot read this: {why}. Give db_v2.sqlite3, JSON of its table, or lines of 'hbb \
-             export --peers'. Nothing was written."
-        ))
-    };
-    let unread = |error: io::Error| failed(&error.to_string());
-    let mut from = BufReader::new(from.take(TEXT_BYTES_MAX));
-    let (mut read, mut text, mut number) = (Read::default(), String::new(), 0_u32);
-    while from.read_line(&mut text).map_err(unread)? > 0 {
-        let line = text.trim_start_matches('\u{feff}').trim();
+fn text(from: File) -> Result<Read, Exit> {
+    let mut text = Text { from: BufReader::new(from), bytes: Vec::new(), left: TEXT_BYTES_MAX };
+    let (mut read, mut number) = (Read::default(), 0_u32);
+    while text.next()? {
+        let line = text.told()?.trim();
         if number == 0 && line.starts_with('[') {
-            from.read_to_string(&mut text).map_err(unread)?;
-            let rows = text.trim_start_matches('\u{feff}').trim_start();
-            json::rows(rows, &mut |found| read.take_found(&found)).map_err(|why| match why {
-                json::Stop::At(byte) => failed(&format!("its JSON is wrong at byte {byte}")),
-                json::Stop::Exit(exit) => exit,
-            })?;
+            while text.next()? {}
+            json::rows(text.told()?, &mut |found| read.take_found(&found))?;
         } else if number > 0 || !line.is_empty() {
             number += 1;
             match stores::parse(line) {
                 Ok(None) => {}
                 Ok(Some(record)) => read.take(record)?,
-                Err(_) => return Err(failed(&format!("line {number} is not as it should be"))),
+                Err(_) => return Err(not_ours(&format!("line {number} is not as it should be"))),
             }
         }
-        text.clear();
+        text.bytes.clear();
     }
-    match from.get_ref().limit() {
-        0 => Err(failed("it is far too long")),
-        _ => Ok(read),
+    if text.left == 0 { Err(not_ours("it is far too long")) } else { Ok(read) }
+}
+
+/// A text, and what was read of it.
+struct Text {
+    from: BufReader<File>,
+    bytes: Vec<u8>,
+    left: u64,
+}
+
+impl Text {
+    /// Adds a line, if there is one more.
+    fn next(&mut self) -> Result<bool, Exit> {
+        let read = read_line(&mut self.from, self.left, &mut self.bytes);
+        let read = read.map_err(|error| not_ours(&error.to_string()))? as u64;
+        self.left -= read;
+        Ok(read > 0)
     }
+
+    /// What was read, without what Windows may put in front of a text.
+    fn told(&self) -> Result<&str, Exit> {
+        let text = core::str::from_utf8(&self.bytes).map_err(|why| not_ours(&why.to_string()))?;
+        Ok(text.trim_start_matches('\u{feff}').trim_start())
+    }
+}
+
+fn not_ours(why: &str) -> Exit {
+    Exit::flags(format!(
+        "Cannot read this: {why}. Give db_v2.sqlite3, JSON of its table, or lines of 'hbb export \
+         --peers'. Nothing was written."
+    ))
 }

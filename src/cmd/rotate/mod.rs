@@ -25,6 +25,7 @@ const DAYS_MAX: u64 = 3_650;
 const DAY_SECS: u64 = 24 * 3_600;
 
 /// `hbb keygen`, whatever it is to do.
+#[inline(never)]
 pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let dir = Path::new(flags.data.as_deref().unwrap_or("."));
     match (flags.rotate, flags.end_rotation) {

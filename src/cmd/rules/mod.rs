@@ -11,6 +11,7 @@ use hbb_core::base::peer::PeerId;
 use hbb_core::rules::{At, Decision, Dial, Local, Only, PERMISSIONS, Rules, Terms};
 
 /// `hbb rules`.
+#[inline(never)]
 pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
     let named = ServeFlags {
         rules: flags.rules.clone(),
