@@ -157,7 +157,7 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
     let line = line.trim();
     if !line.starts_with("--") {
         let word = line.split([' ', '=']).next().unwrap_or(line);
-        let hint = hint(&["Unrecognized argument: ", word].concat(), || known("serve"));
+        let hint = hint(&["Unrecognized argument: ", word].concat(), &|| known("serve"));
         return Err(match hint.trim_end() {
             "" => "a line must start with a flag, such as --port 21116".into(),
             hint if hint.ends_with('?') => [word, ": ", hint].concat(),
@@ -183,7 +183,7 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
         }
         Ok(flags) => Ok(flags),
         Err(EarlyExit { status: Err(()), output }) => {
-            let hint = hint(&output, || known("serve"));
+            let hint = hint(&output, &|| known("serve"));
             let mark = if hint.is_empty() { "" } else { ". " };
             Err([output.trim_end(), mark, hint.trim_end()].concat())
         }
@@ -198,7 +198,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
     }
     let is_known = COMMANDS.lines().any(|word| word == first);
     let (space, command) = if is_known { (" ", first) } else { ("", "") };
-    let hint = hint(&early.output, || known(command));
+    let hint = hint(&early.output, &|| known(command));
     Early::Wrong([&early.output, &hint, "See 'hbb", space, command, " --help'.\n"].concat())
 }
 

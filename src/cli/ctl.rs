@@ -153,7 +153,7 @@ pub const NO_SUCH_COMMAND: &str = "There is no such command.";
 
 /// What to say to words that are none of them, of which this is the first.
 pub fn no_such_command(first: &str) -> String {
-    let meant = meant(first, CTL_COMMANDS.iter().map(|command| command.name));
+    let meant = meant(first, &mut CTL_COMMANDS.iter().map(|command| command.name));
     let usages = CTL_COMMANDS.iter().map(|command| [command.name, command.arguments].concat());
     let usages: Vec<_> = usages.collect();
     let space = if meant.is_empty() { "" } else { " " };

@@ -12,7 +12,7 @@ const WORD_BYTES_MAX: usize = 40;
 
 /// What helps where argh said that it does not know a word: a line, or nothing. What stood without
 /// its flag was a relay. Each line of `known` begins with a word that was perhaps meant.
-pub(super) fn hint(said: &str, known: impl FnOnce() -> String) -> String {
+pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
     let Some(word) = said.trim_end().strip_prefix("Unrecognized argument: ") else {
         return String::new();
     };
@@ -29,7 +29,8 @@ pub(super) fn hint(said: &str, known: impl FnOnce() -> String) -> String {
     let spelled = name.split('=').next().unwrap_or(name).to_ascii_lowercase().replace('_', "-");
     let flag = if is_flag && !spelled.is_empty() { ["--", &spelled].concat() } else { bare.into() };
     let known = known();
-    let meant = meant(&flag, known.lines().filter_map(|line| line.split_whitespace().next()));
+    let mut words = known.lines().filter_map(|line| line.split_whitespace().next());
+    let meant = meant(&flag, &mut words);
     match of_letter(name).filter(|_| is_flag && !bare.starts_with("--")) {
         _ if !meant.is_empty() => meant + "\n",
         // With its value behind it.
@@ -55,7 +56,7 @@ const fn is_dash(c: char) -> bool {
 }
 
 /// `Did you mean ...?` with those of `known` that are nearest to `word`; empty if none is near.
-pub(crate) fn meant<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn meant(word: &str, known: &mut dyn Iterator<Item = &str>) -> String {
     let (mut nearest, mut least) = (Vec::new(), LETTERS_MAX + 1);
     for one in known {
         let Some(far) = distance(word, one) else { continue };
@@ -129,9 +130,9 @@ mod tests {
             ("", ""),
             (&"--port".repeat(99), ""),
         ] {
-            assert_eq!(meant(word, known.into_iter()), said, "{word}");
+            assert_eq!(meant(word, &mut known.into_iter()), said, "{word}");
         }
-        assert_eq!(meant("serv", ["serve", "store"].into_iter()), "Did you mean serve?");
+        assert_eq!(meant("serv", &mut ["serve", "store"].into_iter()), "Did you mean serve?");
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
         for word in ["-relay-servers", "--RELAY-SERVERS", "--relay_servers", "-relayservers"] {
             let said = ["Unrecognized argument: ", word, "\n"].concat();
             let known = || "--relay-servers LIST\n--key\n".into();
-            assert_eq!(hint(&said, known), "Did you mean --relay-servers?\n", "{word}");
+            assert_eq!(hint(&said, &known), "Did you mean --relay-servers?\n", "{word}");
         }
         for (word, hinted) in [
             ("\u{2014}key", "Did you mean --key?\n"),
@@ -158,10 +159,10 @@ mod tests {
             ),
         ] {
             let said = ["Unrecognized argument: ", word, "\n"].concat();
-            assert_eq!(hint(&said, || "--relay-servers LIST\n--key\n".into()), hinted, "{word}");
+            assert_eq!(hint(&said, &|| "--relay-servers LIST\n--key\n".into()), hinted, "{word}");
         }
         for said in ["Unrecognized argument: -x\n", "No value provided for option '--key'.\n", ""] {
-            assert_eq!(hint(said, || "--xyz\n--key\n".into()), "", "{said}");
+            assert_eq!(hint(said, &|| "--xyz\n--key\n".into()), "", "{said}");
         }
     }
 

@@ -120,6 +120,5 @@ pub(super) fn unused_store(config: &Config) -> Option<PathBuf> {
 /// Which variables are set that upstream's programs and images go by and `hbb serve` does not, with
 /// commas between them.
 pub(super) fn unused_variables() -> String {
-    let set = variables().filter(|name| std::env::var_os(name).is_some());
-    set.collect::<Vec<_>>().join(",")
+    variables(&|name| std::env::var_os(name).is_some())
 }

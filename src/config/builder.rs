@@ -60,7 +60,7 @@ impl Config {
     pub fn with_limit(&self, name: &str, value: &str) -> Result<Self, String> {
         if !self.limit_texts().iter().any(|(known, _)| *known == name) {
             let texts = self.limit_texts();
-            let meant = cli::meant(name, texts.iter().map(|(known, _)| *known));
+            let meant = cli::meant(name, &mut texts.iter().map(|(known, _)| *known));
             return Err(
                 ["'", name, "' is no limit; 'hbb ctl limits' lists them. ", &meant].concat()
             );

@@ -6,31 +6,34 @@ pub(super) fn places(sql: &str, named: &[&str], index: bool) -> Option<Vec<Optio
     let (_, inside) = sql.split_once('(')?;
     let (mut own, mut key) = (Vec::new(), Vec::new());
     for piece in pieces(inside) {
-        let name = name(piece)?;
-        let is = |word: &str| name.eq_ignore_ascii_case(word);
+        let first = name(piece)?;
+        let is = |word: &str| first.eq_ignore_ascii_case(word);
         let lower = piece.to_ascii_lowercase();
         let primary = lower.split_whitespace().any(|word| word.starts_with("primary"));
         if is("primary") || is("constraint") {
             if primary {
-                key = pieces(lower.split_once('(')?.1).into_iter().map(name_or_empty).collect();
+                key.clear();
+                for piece in pieces(lower.split_once('(')?.1) {
+                    key.push(name(piece).unwrap_or_default().to_ascii_lowercase());
+                }
             }
         } else if !["unique", "check", "foreign"].into_iter().any(is) {
-            own.push(name.to_ascii_lowercase());
+            own.push(first.to_ascii_lowercase());
             if primary {
-                key.push(name.to_ascii_lowercase());
+                key.push(first.to_ascii_lowercase());
             }
         }
     }
     if index {
-        let rest: Vec<_> = own.iter().filter(|name| !key.contains(name)).cloned().collect();
-        own = [key, rest].concat();
+        own.retain(|name| !key.contains(name));
+        key.append(&mut own);
+        own = key;
     }
-    let place = |name: &&str| own.iter().position(|own| own.eq_ignore_ascii_case(name));
-    Some(named.iter().map(place).collect())
-}
-
-fn name_or_empty(piece: &str) -> String {
-    name(piece).unwrap_or_default().to_ascii_lowercase()
+    let mut places = Vec::new();
+    for name in named {
+        places.push(own.iter().position(|own| own.eq_ignore_ascii_case(name)));
+    }
+    Some(places)
 }
 
 /// The first word, without quotes.

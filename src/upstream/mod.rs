@@ -51,11 +51,18 @@ impl Flags {
     }
 }
 
-/// The name of each word as a variable, once.
-pub fn variables() -> impl Iterator<Item = String> {
-    let is_new = |at: usize, word: &Word| WORDS.iter().take(at).all(|it| it.name != word.name);
-    let words = WORDS.iter().enumerate().filter(|(_, word)| word.has_value);
-    words.filter(move |(at, word)| is_new(*at, word)).map(|(_, word)| word.variable())
+/// The name of each word as a variable, once, if `is_wanted`; with commas between them.
+pub fn variables(is_wanted: &dyn Fn(&str) -> bool) -> String {
+    let (mut text, mut before) = (String::new(), "");
+    for word in WORDS {
+        // Of two words of one name the second follows the first.
+        if word.has_value && word.name != before && is_wanted(&word.variable()) {
+            let comma = if text.is_empty() { "" } else { "," };
+            text.extend([comma, &word.variable()]);
+        }
+        before = word.name;
+    }
+    text
 }
 
 impl Program {
@@ -95,9 +102,7 @@ impl Program {
         for (flag, value) in self.defaults() {
             flags.set(flag, value);
         }
-        for setting in sources.settings() {
-            apply(&mut flags, setting, note);
-        }
+        sources.each(&mut |setting| apply(&mut flags, setting, note));
         if flags.given("--mask").is_some() && flags.given("--local-ip").is_none() {
             flags.0.retain(|(name, _)| *name != "--mask");
             note("mask without LOCAL_IP: left out; this machine's own networks are known anyway");

@@ -44,10 +44,13 @@ impl Sources {
             Err(error) => return Err(format!("Cannot read {DOT_ENV}: {error}")),
         }
         for word in WORDS.iter().filter(|word| word.has_value && word.is_of(program)) {
-            let (upper, lower) = (word.name.to_ascii_uppercase(), word.name.replace('-', "_"));
-            let names = [word.variable(), upper, lower, word.name.into()];
-            if let Some(value) = names.iter().find_map(|name| variable(name)) {
-                sources.add(word, value, "variable");
+            for spelling in 0..4 {
+                let name =
+                    if spelling % 2 == 0 { word.name.replace('-', "_") } else { word.name.into() };
+                let name = if spelling < 2 { name.to_ascii_uppercase() } else { name };
+                if let Some(value) = variable(&name) {
+                    sources.add(word, value, "variable");
+                }
             }
         }
         Ok(sources)
@@ -64,12 +67,11 @@ impl Sources {
         setting.map(|setting| setting.value.as_str())
     }
 
-    /// What was said, in the order in which it is obeyed.
-    pub(super) fn settings(&self) -> impl Iterator<Item = &Setting> {
-        let said = |word: &'static Word| {
-            self.said.iter().filter(move |setting| core::ptr::eq(setting.word, word))
-        };
-        WORDS.iter().flat_map(said)
+    /// Gives what was said, in the order in which it is obeyed.
+    pub(super) fn each(&self, each: &mut dyn FnMut(&Setting)) {
+        for word in WORDS {
+            self.said.iter().filter(|it| core::ptr::eq(it.word, word)).for_each(&mut *each);
+        }
     }
 
     fn add(&mut self, word: &'static Word, value: String, place: &'static str) {
@@ -101,7 +103,7 @@ impl Sources {
 fn unknown(program: Program, arg: &str) -> String {
     let known = WORDS.iter().filter(|word| word.letter.is_some() && word.is_of(program));
     let name = arg.trim_start_matches('-').split('=').next().unwrap_or_default();
-    let mut meant = meant(name, known.map(|word| word.name));
+    let mut meant = meant(name, &mut known.map(|word| word.name));
     if !meant.is_empty() {
         meant.push(' ');
     }

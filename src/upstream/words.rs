@@ -146,15 +146,15 @@ pub(super) fn help(program: Program) -> String {
          serves with what they mean here.\n\nFlags:\n",
     ]
     .concat();
+    let mut variables = String::from("\nVariables, also in .env:\n");
     for word in WORDS.iter().filter(|word| word.is_of(program)) {
-        let Some(letter) = word.letter else { continue };
-        let long = if word.name == "relay-port" { "port" } else { word.name };
-        text.push_str(&format!("  -{letter}, --{long:<20} {}\n", word.fate().replace('`', "")));
+        let (part, name) = match (word.letter, word.name) {
+            (None, _) => (&mut variables, word.variable()),
+            (Some(letter), "relay-port") => (&mut text, format!("-{letter}, --port")),
+            (Some(letter), name) => (&mut text, format!("-{letter}, --{name}")),
+        };
+        part.push_str(&format!("  {name:<26} {}\n", word.fate().replace('`', "")));
     }
-    text.push_str("\nVariables, also in .env:\n");
-    for word in WORDS.iter().filter(|word| word.is_of(program) && word.letter.is_none()) {
-        let name = word.variable();
-        text.push_str(&format!("  {name:<26} {}\n", word.fate().replace('`', "")));
-    }
+    text += &variables;
     text + "\nAll that hbb itself can do: hbb serve --help\n"
 }

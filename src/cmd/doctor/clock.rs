@@ -7,20 +7,7 @@ use hbb_core::base::time::Utc;
 
 /// What is no matter.
 const DIFFERENCE_SECS_MAX: u64 = 60;
-const MONTHS: [(&str, &str); 12] = [
-    ("Jan", "01"),
-    ("Feb", "02"),
-    ("Mar", "03"),
-    ("Apr", "04"),
-    ("May", "05"),
-    ("Jun", "06"),
-    ("Jul", "07"),
-    ("Aug", "08"),
-    ("Sep", "09"),
-    ("Oct", "10"),
-    ("Nov", "11"),
-    ("Dec", "12"),
-];
+const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// What the header `Date` says of the clocks; None if it is no date.
 pub(super) fn compare(date: &str) -> Option<(State, String)> {
@@ -40,8 +27,8 @@ pub(super) fn compare(date: &str) -> Option<(State, String)> {
 fn read(date: &str) -> Option<u64> {
     let mut words = date.split_once(", ")?.1.split(' ');
     let [day, month, year, time] = [words.next()?, words.next()?, words.next()?, words.next()?];
-    let month = MONTHS.iter().find(|(name, _)| *name == month)?.1;
-    Some(Utc::parse(&[year, "-", month, "-", day, " ", time].concat())?.unix_secs)
+    let place = MONTHS.as_bytes().chunks(3).position(|name| name == month.as_bytes())?;
+    Some(Utc::parse(&format!("{year}-{:02}-{day} {time}", place + 1))?.unix_secs)
 }
 
 #[cfg(test)]

@@ -106,14 +106,23 @@ impl Journal {
 
     /// Which ids asked from which addresses in the last `ms` milliseconds.
     pub(super) fn rows(&self, now: Time, ms: u64) -> Vec<Row<'_>> {
-        let rows = self.seen.iter().map(|((ip, id), seen)| Row { ip: *ip, id, seen });
-        rows.filter(|row| now.since_ms(row.seen.last) < ms).collect()
+        let mut rows = Vec::new();
+        for ((ip, id), seen) in self.seen.iter() {
+            if now.since_ms(seen.last) < ms {
+                rows.push(Row { ip: *ip, id, seen });
+            }
+        }
+        rows
     }
 
     /// Forgets those of which this is so.
     pub(super) fn forget(&mut self, is_meant: &dyn Fn(&Row<'_>) -> bool) {
-        let rows = self.seen.iter().map(|((ip, id), seen)| Row { ip: *ip, id, seen });
-        let pairs: Vec<_> = rows.filter(is_meant).map(|row| (row.ip, row.id.clone())).collect();
+        let mut pairs = Vec::new();
+        for ((ip, id), seen) in self.seen.iter() {
+            if is_meant(&Row { ip: *ip, id, seen }) {
+                pairs.push((*ip, id.clone()));
+            }
+        }
         for pair in &pairs {
             self.seen.remove(pair);
         }

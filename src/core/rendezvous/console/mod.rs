@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::fmt::Write as _;
 use core::net::IpAddr;
 
 use super::Rendezvous;
@@ -95,8 +96,9 @@ impl Rendezvous {
         let text = match (command, argument) {
             ("h", _) => HELP.into(),
             ("relay-servers" | "rs", None) => {
-                let lines = self.policy.relays.iter().flat_map(|relay| [relay.as_str(), "\n"]);
-                lines.collect()
+                let mut lines = String::new();
+                self.policy.relays.iter().for_each(|relay| lines.extend([relay, "\n"]));
+                lines
             }
             ("relay-servers" | "rs", Some(list)) => {
                 let Some(relays) = relays(list) else { return ConsoleAnswer::default() };
@@ -168,11 +170,10 @@ impl Rendezvous {
         let mut text = String::new();
         for it in journal.dialled().skip(number(argument, 0)).take(number(more, CONSOLE_LINES)) {
             let unix_secs = start_secs + it.at.as_millis() / 1000;
-            let [at, from, target_ip] =
-                [&Utc { unix_secs } as &dyn ToString, &it.from, &it.target_ip]
-                    .map(|it| it.to_string());
-            let at = at.replace(' ', "T");
-            text.extend([&at, "Z ", &from, " -> ", it.target.as_str(), "@", &target_ip, "\n"]);
+            let at = Utc { unix_secs }.to_string().replace(' ', "T");
+            let (from, target, target_ip) = (it.from, it.target.as_str(), it.target_ip);
+            // It cannot fail.
+            let _ = writeln!(text, "{at}Z {from} -> {target}@{target_ip}");
         }
         text
     }
@@ -202,15 +203,15 @@ impl Listing {
         let mut rows = journal.rows(now, self.ms);
         rows.sort_unstable_by(self.order);
         let is_line = |group: &&[Row<'_>]| group.len() >= self.least;
-        let lines = || rows.chunk_by(|one, other| (self.order)(one, other).is_eq()).filter(is_line);
-        let mut text = [&lines().count().to_string(), "\n"].concat();
-        let mut left = CONSOLE_LINES;
-        for (number, line) in lines().enumerate() {
+        let lines = rows.chunk_by(|one, other| (self.order)(one, other).is_eq()).filter(is_line);
+        let (mut text, mut number, mut left) = (String::new(), 0, CONSOLE_LINES);
+        for line in lines {
             let name = line.first().map(self.name).unwrap_or_default();
             let is_wanted = match wanted {
                 Wanted::From(start) => number >= start && left > 0,
                 Wanted::One(one) => name == one,
             };
+            number += 1;
             if !is_wanted {
                 continue;
             }
@@ -220,7 +221,7 @@ impl Listing {
             }
             text.extend([&(self.text)(line, now), "\n"]);
         }
-        text
+        [&number.to_string(), "\n", &text].concat()
     }
 }
 

@@ -102,7 +102,11 @@ fn change(
 fn listed(settings: &SettingsOwner, list: RelayList, ip: Option<&str>) -> Option<String> {
     let networks = settings.settings.listed(list);
     Some(match ip {
-        None => networks.iter().flat_map(|network| [network.to_string(), "\n".into()]).collect(),
+        None => {
+            let mut text = String::new();
+            networks.iter().for_each(|network| text.extend([&network.to_string(), "\n"]));
+            text
+        }
         Some(ip) => [&networks.contains(canonical(ip.parse().ok()?)).to_string(), "\n"].concat(),
     })
 }
@@ -112,7 +116,9 @@ fn usage(control: &Controller) -> Option<String> {
         return None;
     };
     rows.sort_unstable_by_key(|row| Reverse(row.bytes));
-    Some(rows.iter().map(session).collect())
+    let mut text = String::new();
+    rows.iter().for_each(|row| text.push_str(&session(row)));
+    Some(text)
 }
 
 /// A session as upstream shows it, by the leg that came second: MB of 1024 times 1024 bytes in
@@ -121,8 +127,8 @@ fn session(row: &SessionRow) -> String {
     let [_, from] = row.ends;
     let hundredths = row.bytes.saturating_mul(100) / (1024 * 1024);
     let average = row.bytes / row.secs.max(1);
-    let [most, average, now] =
-        [row.peak.max(average), average, row.rate].map(|rate| rate.saturating_mul(8) / 1000);
+    let bits = |rate: u64| rate.saturating_mul(8) / 1000;
+    let (most, average, now) = (bits(row.peak.max(average)), bits(average), bits(row.rate));
     let (whole, part) = (hundredths / 100, hundredths % 100);
     format!("{from}: {}s {whole}.{part:02}MB {most}kb/s {average}kb/s {now}kb/s\n", row.secs)
 }
