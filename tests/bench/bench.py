@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import growth  # noqa: E402
 import legs  # noqa: E402
+import price  # noqa: E402
 import soak  # noqa: E402
 import versus  # noqa: E402
 import wire  # noqa: E402
@@ -362,6 +363,12 @@ def growing():
             row(f"{many:,}", calls, f"{instructions:,}")
 
 
+def priced():
+    table("CPU µs of each", "what", "of the plainest program", "of hbb", "ratio")
+    for cells in price.rows(BINARY, data_folder, punch_at_once):
+        row(*cells)
+
+
 def soaking():
     table("Soak", "done", "descriptors", "RSS KiB", "seconds")
     for cells in soak.rows(BINARY, data_folder):
@@ -411,6 +418,7 @@ PARTS = {
     "registration": registration,
     "signalling": signalling,
     "flood": flood,
+    "price": priced,
     "relay": relay,
     "others": others,
     "syscalls": syscalls,

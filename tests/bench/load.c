@@ -7,7 +7,9 @@
      load web pump|pace|echo ...            the same, each chunk a WebSocket message
      load beat RATE SECONDS SOCKET:HEX...   RATE datagrams a second, each in its turn from its
                                             socket: how many went and how many were answered
-     load copy PORT HOST BACKEND            forwards each connection, copying 64 KiB at most */
+     load copy PORT HOST BACKEND            forwards each connection, copying 64 KiB at most
+     load answer PORT HEX                   says HEX to each datagram, and to each connection that
+                                            said something, and no more: what the kernel takes */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -228,6 +230,45 @@ static void copy(int port, const char *host, int backend) {
     }
 }
 
+static size_t from_hex(const char *hex, char *bytes) {
+    size_t length = strlen(hex) / 2;
+    for (size_t byte = 0; byte < length; byte++) sscanf(hex + 2 * byte, "%2hhx", &bytes[byte]);
+    return length;
+}
+
+/* Reads before it waits, and waits only after EAGAIN, as the server does. */
+static void answer(int port, const char *hex) {
+    struct sockaddr_in name, from;
+    struct epoll_event events[256];
+    int listener = inet_socket("0.0.0.0", port, &name), poll = epoll_create1(EPOLL_CLOEXEC);
+    int udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    size_t length = from_hex(hex, data);
+    char heard[2048];
+    if (bind(listener, (struct sockaddr *)&name, sizeof name) || listen(listener, 128) ||
+        bind(udp, (struct sockaddr *)&name, sizeof name)) die("bind");
+    watch(poll, listener, EPOLLIN, EPOLL_CTL_ADD);
+    watch(poll, udp, EPOLLIN, EPOLL_CTL_ADD);
+    for (;;) {
+        int ready = epoll_wait(poll, events, 256, -1);
+        for (int at = 0; at < ready; at++) {
+            int file = events[at].data.fd;
+            socklen_t size = sizeof from;
+            if (file == udp) {
+                while (recvfrom(udp, heard, sizeof heard, 0, (struct sockaddr *)&from, &size) > 0)
+                    sendto(udp, data, length, 0, (struct sockaddr *)&from, size);
+            } else if (file == listener) {
+                int taken = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+                if (taken < 0) die("accept");
+                watch(poll, taken, EPOLLIN, EPOLL_CTL_ADD);
+            } else if (recv(file, heard, sizeof heard, 0) > 0) {
+                send(file, data, length, MSG_NOSIGNAL);
+            } else {
+                close(file);
+            }
+        }
+    }
+}
+
 static long answers(int poll, int wait) {
     struct epoll_event events[256];
     long all = 0;
@@ -245,10 +286,8 @@ static void beat(long rate, long seconds, int many, char **words) {
     for (int at = 0; at < many; at++) {
         const char *hex = strchr(words[at], ':') + 1;
         devices[at].file = atoi(words[at]);
-        devices[at].length = strlen(hex) / 2;
-        if (devices[at].length > sizeof devices[at].bytes) die("datagram");
-        for (size_t byte = 0; byte < devices[at].length; byte++)
-            sscanf(hex + 2 * byte, "%2hhx", &devices[at].bytes[byte]);
+        if (strlen(hex) / 2 > sizeof devices[at].bytes) die("datagram");
+        devices[at].length = from_hex(hex, devices[at].bytes);
         struct epoll_event event = {.events = EPOLLIN, .data.fd = devices[at].file};
         if (!epoll_ctl(poll, EPOLL_CTL_ADD, devices[at].file, &event))
             setsockopt(devices[at].file, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
@@ -271,6 +310,7 @@ int main(int many, char **words) {
     int web = many > 1 && !strcmp(words[1], "web");
     words += web;
     many -= web;
+    if (many == 4 && !strcmp(words[1], "answer")) answer(atoi(words[2]), words[3]);
     if (many < 5) return 2;
     if (!strcmp(words[1], "beat"))
         return beat(atol(words[2]), atol(words[3]), many - 4, words + 4), 0;
