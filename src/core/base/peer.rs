@@ -24,7 +24,8 @@ impl PeerId {
     /// holds blanks or control characters.
     pub fn new(text: &str) -> Option<Self> {
         let printable = |c: char| !c.is_whitespace() && !c.is_control();
-        if text.is_empty() || !text.chars().all(printable) {
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if text.is_empty() || !plain && !text.chars().all(printable) {
             return None;
         }
         String::try_from(text).ok().map(Self)

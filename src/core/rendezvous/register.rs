@@ -86,11 +86,9 @@ impl Rendezvous {
         if self.policy.bans.has_id(id) {
             return Err(DropReason::Blocked);
         }
-        let present = self.registry.peer(id).and_then(|peer| peer.present(now));
         // A connection gives way to a RegisterPk only, which proves who it is (C32).
-        let settled = present.is_some_and(|here| here.via() == via);
+        let settled = self.registry.seen_again(id, Contact::new(via, from, now));
         if settled {
-            self.registry.seen(id, Contact::new(via, from, now));
             self.vouch(now, from);
         }
         reply(effects, via, Reply::RegisterPeer { request_pk: !settled });

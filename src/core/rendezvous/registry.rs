@@ -364,14 +364,26 @@ impl Registry {
 
     /// Notes that a peer is here.
     pub(super) fn seen(&mut self, id: &PeerId, contact: Contact) {
-        if let Some(peer) = self.peers.get_mut(id) {
+        self.peers.touch_if(id, |peer| {
             if peer.present(contact.seen).is_none() {
                 peer.since_secs = secs(contact.seen);
             }
             peer.stored &= peer.last_ip() == Some(contact.from.ip());
             peer.presence = Presence::Here(contact);
-            self.peers.touch(id);
-        }
+            true
+        });
+    }
+
+    /// Notes that a peer is still where it is; false, and nothing is changed, if it is not there.
+    pub(super) fn seen_again(&mut self, id: &PeerId, contact: Contact) -> bool {
+        self.peers.touch_if(id, |peer| {
+            let settled =
+                peer.present(contact.seen).is_some_and(|here| here.via() == contact.via());
+            if settled {
+                peer.presence = Presence::Here(contact);
+            }
+            settled
+        })
     }
 
     /// Notes that the connection a peer was present on is closed (C32): it is away from `now` on.

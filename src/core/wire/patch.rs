@@ -79,6 +79,18 @@ pub fn last_member(
         .last()
 }
 
+/// `last_member` of a message that is well-formed to its end; None of any other.
+pub fn member_of_whole(
+    message: &[u8],
+    numbers: core::ops::RangeInclusive<u32>,
+) -> Option<(u32, &[u8])> {
+    let (mut fields, mut last) = (Fields::new(message), None);
+    for field in fields.by_ref().filter(|field| numbers.contains(&field.number)) {
+        last = field.contents.map(|contents| (field.number, contents)).or(last);
+    }
+    last.filter(|_| fields.rest().is_empty())
+}
+
 /// Copies every field of `message` whose number is not in `drop`.
 pub fn copy_without(message: &[u8], drop: &[u32]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 128);

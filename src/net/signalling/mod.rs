@@ -175,6 +175,8 @@ impl Signalling {
             due.set(next.and_then(|at| self.clock.instant(at)));
             let Some(wake) = self.wake(queues, &mut due).await else { return };
             self.machine.set_epoch_secs(self.clock.epoch_secs());
+            // Of datagrams, a turn takes all there are, and sleeps next: nobody is owed a turn.
+            let only_datagrams = matches!(wake, SignallingWake::Datagram);
             match wake {
                 SignallingWake::Datagram | SignallingWake::Due => {}
                 SignallingWake::Stream(message) => self.stream(message),
@@ -193,6 +195,7 @@ impl Signalling {
             // A flood starves nobody, and connections take what they were sent before more comes.
             match self.turn(queues) {
                 true => give_way().await,
+                false if only_datagrams => {}
                 false => future::yield_now().await,
             }
         }

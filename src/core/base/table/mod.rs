@@ -94,6 +94,18 @@ impl<K: Hash + Eq, V> Table<K, V> {
         }
     }
 
+    /// Makes `key` the newest entry if `renewed` says so of its value, which it may change; whether
+    /// it did.
+    pub fn touch_if(&mut self, key: &K, renewed: impl FnOnce(&mut V) -> bool) -> bool {
+        let Some(at) = self.find_key(key) else { return false };
+        let value = self.place_mut(at).and_then(Option::as_mut).map(|(_, value)| value);
+        let renewed = value.is_some_and(renewed);
+        if renewed {
+            self.order.touch(at);
+        }
+        renewed
+    }
+
     /// Puts `value` under `key` as the newest entry, in place of what was there.
     ///
     /// # Errors
@@ -173,6 +185,10 @@ impl<K: Hash + Eq, V> Table<K, V> {
     }
 
     fn find_key(&self, key: &K) -> Option<u32> {
+        // Many tables are empty, and a hash is the dearest part of this.
+        if self.is_empty() {
+            return None;
+        }
         self.find(key, self.hash(key))
     }
 

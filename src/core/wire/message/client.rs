@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::wire::patch::{Fields, append, last_member};
+use crate::wire::patch::{Fields, append, last_member, member_of_whole};
 
 use super::{member, wrap_bytes};
 
@@ -70,10 +70,7 @@ fn texts(fields: &[(u32, &str)]) -> Vec<u8> {
 
 /// Reads what a server sent; None if it is no message of this protocol.
 pub fn answer(payload: &[u8]) -> Option<Answer> {
-    if !Fields::new(payload).is_complete() {
-        return None;
-    }
-    let (number, body) = last_member(payload, member::ALL)?;
+    let (number, body) = member_of_whole(payload, member::ALL)?;
     Some(match number {
         member::REGISTER_PEER_RESPONSE => Answer::Registered,
         member::TEST_NAT_RESPONSE => Answer::Nat(value(body, 1)),

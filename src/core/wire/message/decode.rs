@@ -4,7 +4,7 @@ use prost::Message;
 
 use crate::base::peer::{DeviceId, PeerId, PeerKey, RelayToken};
 use crate::wire::addr::{Mangled, demangle};
-use crate::wire::patch::{Fields, last_member};
+use crate::wire::patch::{Fields, member_of_whole};
 use crate::wire::request::{
     Echo, Given, KeyExchange, LocalAddr, OnlineQuery, PunchRequest, PunchSent, Registration,
     RelayAnswer, RelayRequest, Request,
@@ -18,10 +18,7 @@ use super::{member, proto};
 /// # Errors
 /// [`WireError::Malformed`] if it is not well-formed or holds no member we know (C06, C07).
 pub fn decode(payload: &[u8]) -> Result<Request<'_>, WireError> {
-    if !Fields::new(payload).is_complete() {
-        return Err(WireError::Malformed);
-    }
-    let (number, body) = last_member(payload, member::ALL).ok_or(WireError::Malformed)?;
+    let (number, body) = member_of_whole(payload, member::ALL).ok_or(WireError::Malformed)?;
     Ok(match number {
         member::REGISTER_PEER => {
             Request::RegisterPeer { id: peer_id(&parse::<proto::RegisterPeer>(body)?.id) }
