@@ -23,7 +23,7 @@ setup() {
     qemu-system-arm:qemu-system-arm qemu-system-x86_64:qemu-system-x86 ubinize:mtd-utils cpio:cpio mkfs.ext4:e2fsprogs mkfs.f2fs:f2fs-tools \
     debootstrap:debootstrap lintian:lintian mandoc:mandoc ufw:ufw \
     systemd-nspawn:systemd-container systemd-analyze:systemd yamllint:yamllint \
-    zsh:zsh fish:fish nginx:nginx-light haproxy:haproxy caddy:caddy zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client faketime:faketime \
+    zsh:zsh fish:fish nginx:nginx-light haproxy:haproxy caddy:caddy zopfli:zopfli zbarimg:zbar-tools ssh:openssh-client \
     signify-openbsd:signify-openbsd openssl:openssl podman:podman crun:crun; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+#[cfg(feature = "accounts")]
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -55,17 +57,21 @@ impl Folder {
 
     /// Ends by itself, or is ended once it serves.
     fn serve(&self) -> Output {
+        self.serve_with("")
+    }
+
+    fn serve_with(&self, flags: &str) -> Output {
         let port = free_ports().to_string();
         let binary = command(&[]);
         let words: Vec<&OsStr> =
             [binary.get_program()].into_iter().chain(binary.get_args()).collect();
         let script = r#"log=$1/log; dir=$1; port=$2; shift 2; rm -f "$log"
-            "$@" serve --data "$dir" --port "$port" >"$log" 2>&1 & pid=$!
+            "$@" serve --data "$dir" --port "$port" $HBB_FLAGS >"$log" 2>&1 & pid=$!
             while kill -0 $pid 2>/dev/null && ! grep -q ' info ready ' "$log"; do sleep 0.01; done
             kill -TERM $pid 2>/dev/null; code=0; wait $pid || code=$?; cat "$log"; exit $code"#;
         let mut shell = Command::new("timeout");
         shell.args(["30", "bash", "-c", script, "bash"]).arg(&self.0).arg(port).args(words);
-        shell.output().unwrap()
+        shell.env("HBB_FLAGS", flags).output().unwrap()
     }
 }
 
@@ -185,6 +191,65 @@ fn each_page_zeroed_is_damage_told_or_no_damage() {
     assert!(tally.refused > 10, "{tally:?}");
     // A leaf holds some forty devices; a page that is zeroed cannot take more than it held.
     assert!(tally.fewest > PEERS - 60 && tally.salvaged_all > 5, "{tally:?}");
+}
+
+/// A user, a book and its entries, as a server leaves them, and some devices.
+#[cfg(feature = "accounts")]
+fn fill_accounts(path: &Path) -> Vec<u8> {
+    let mut server = Server::start(&["--accounts", "--password-memory", "4"]);
+    let table: String = (0..300).map(|id| format!("{},Room {id}\n", 200_000_000 + id)).collect();
+    let table = format!("id,alias\n{table}");
+    for (words, stdin) in [
+        (&["user", "add", "anna"][..], "correct horse battery\n"),
+        (&["book", "add", "anna"], ""),
+        (&["book", "import", "anna"], &table),
+    ] {
+        let mut ctl = command(&[]);
+        ctl.args(["ctl", "--data"]).arg(server.data()).args(words).stdin(Stdio::piped());
+        let mut child = ctl.stdout(Stdio::null()).spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        assert!(child.wait().unwrap().success(), "{words:?}");
+    }
+    assert!(server.terminate(Duration::from_secs(10)).success());
+    fs::copy(server.data().join("hbb.store"), path).unwrap();
+    let mut store = store::open(path).unwrap();
+    store.commit(&(0..90).map(|at| Change::Put(record(at, 1))).collect::<Vec<_>>()).unwrap();
+    drop(store);
+    fs::read(path).unwrap()
+}
+
+/// The same of accounts: a start finds all of them, or says that the store is damaged, and what is
+/// salvaged serves.
+#[cfg(feature = "accounts")]
+#[test]
+fn each_page_zeroed_of_accounts_is_damage_told_or_no_damage() {
+    let folder = Folder::new("accounts");
+    let begin = fill_accounts(&folder.store());
+    let all = "info accounts-loaded users=1 rows=";
+    let whole = said(&folder.serve_with("--accounts --private"));
+    let rows = whole.split(all).nth(1).expect("accounts").split_whitespace().next().unwrap();
+    let all = &format!("{all}{rows}\n");
+    let (mut refusals, step) = (0, if long() { 1 } else { 5 });
+    for page in (0..begin.len() / PAGE).step_by(step) {
+        let mut damaged = begin.clone();
+        damaged[page * PAGE..][..PAGE].fill(0);
+        fs::write(folder.store(), &damaged).unwrap();
+        let served = folder.serve_with("--accounts --private");
+        if served.status.success() {
+            assert!(said(&served).contains(all), "page {page}: {}", said(&served));
+            continue;
+        }
+        refused(&served, &folder, &damaged, &["hbb.store: it is damaged"]);
+        refusals += 1;
+        let salvaged = folder.run(&["store", "salvage"]);
+        let (text, ended) = (said(&salvaged), salvaged.status);
+        assert!(ended.success() && text.contains(" rows of accounts to "), "page {page}: {text}");
+        fs::rename(folder.0.join("hbb.store.salvaged"), folder.store()).unwrap();
+        let again = folder.serve_with("--accounts --private");
+        let text = said(&again);
+        assert!(again.status.success() && text.contains("info accounts-loaded"), "{text}");
+    }
+    assert!(refusals > 2, "{refusals} refused of {}", begin.len() / PAGE);
 }
 
 /// A power cut may leave the newest commit unfinished, and damage to its pages looks the same: then

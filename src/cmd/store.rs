@@ -84,7 +84,12 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
     }
     let salvaged = store::salvage(path).map_err(|error| exit(path, error))?;
     #[cfg(feature = "accounts")]
-    let rows = salvaged.rows;
+    let (rows, and_rows) = {
+        let count = salvaged.rows.len();
+        (salvaged.rows, format!(" and {count} rows of accounts"))
+    };
+    #[cfg(not(feature = "accounts"))]
+    let and_rows = "";
     let Salvaged { records, loose, unclear, lost_pages, .. } = salvaged;
     let (from, into, count) = (path.display(), to.display(), records.len());
     let changes = records.into_iter().map(Change::Put);
@@ -103,7 +108,7 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
         Exit::flags(format!("Cannot write {into}: {error}. Name another file with --to."))
     })?;
     print(&format!(
-        "Wrote {count} peers to {into}.\n\
+        "Wrote {count} peers{and_rows} to {into}.\n\
          From {from}, which was not changed: {lost_pages} pages lost; of the peers {loose} \
          were found on pages that belong to no tree any more, so that some of them may have \
          been forgotten before; {unclear} more were left out, as what is left of them differs.\n\

@@ -1,5 +1,6 @@
 //! The targets of tests/fuzz as a library, for libFuzzer.
 
+mod office;
 #[path = "../conformance/say.rs"]
 mod say;
 mod script;

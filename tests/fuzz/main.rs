@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod office;
 #[path = "../conformance/say.rs"]
 mod say;
 mod script;

@@ -1,59 +1,71 @@
-//! A server whose clocks a test moves, that of the wall and that of the time since start, by the
-//! library of the package `faketime`.
+//! A server whose clocks a test moves, that of the wall and those that count from the start, by a
+//! library that it loads first (`clock.c`).
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the clocks of a server read; its file is gone when dropped.
-pub(crate) struct Clock {
-    file: PathBuf,
-    library: PathBuf,
-}
+/// What the clocks of a server read; its folder is gone when dropped.
+pub(crate) struct Clock(PathBuf);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Clock {
-    /// `@YYYY-MM-DD hh:mm:ss` is where the wall's begins, `+SECONDS` how far both are ahead.
-    pub(crate) fn reading(said: &str) -> Self {
+    /// They read what is true.
+    pub(crate) fn new() -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hbb-clock-{}-{number}", std::process::id());
-        let clock = Self { file: std::env::temp_dir().join(name), library: library() };
-        clock.set(said);
+        let clock = Self(std::env::temp_dir().join(name));
+        let _ = fs::remove_dir_all(&clock.0);
+        fs::create_dir(&clock.0).unwrap();
+        fs::write(clock.file(), [0; 16]).unwrap();
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/model/clock.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-o"]).arg(clock.library()).arg(source);
+        let status = compiler.status().expect("cc is needed: install the package gcc");
+        assert!(status.success(), "{compiler:?}");
         clock
     }
 
-    /// From now on they read this.
-    pub(crate) fn set(&self, said: &str) {
-        let draft = self.file.with_extension("new");
-        fs::write(&draft, said).unwrap();
-        fs::rename(&draft, &self.file).unwrap();
+    fn file(&self) -> PathBuf {
+        self.0.join("ahead")
     }
 
-    /// Both clocks are so far ahead.
+    fn library(&self) -> PathBuf {
+        self.0.join("clock.so")
+    }
+
+    /// From now on they are so many seconds ahead, the wall's and the others.
+    fn set(&self, wall: i64, since_start: i64) {
+        let file = fs::OpenOptions::new().write(true).open(self.file()).unwrap();
+        let bytes = [wall.to_ne_bytes(), since_start.to_ne_bytes()].concat();
+        assert_eq!(file.write_at(&bytes, 0).unwrap(), 16);
+    }
+
+    /// So many seconds have passed.
     pub(crate) fn ahead(&self, secs: u64) {
-        self.set(&format!("+{secs}"));
+        let secs = i64::try_from(secs).unwrap();
+        self.set(secs, secs);
+    }
+
+    /// The wall's was never set: it is January 1970.
+    pub(crate) fn unset(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.set(345_600 - i64::try_from(now).unwrap(), 0);
     }
 
     /// What a server that goes by them is started behind.
     pub(crate) fn prefix(&self) -> Vec<String> {
-        let library = format!("LD_PRELOAD={}", self.library.display());
-        let file = format!("FAKETIME_TIMESTAMP_FILE={}", self.file.display());
-        ["env".into(), library, file, "FAKETIME_NO_CACHE=1".into()].to_vec()
+        let library = format!("LD_PRELOAD={}", self.library().display());
+        ["env".into(), library, format!("HBB_CLOCK={}", self.file().display())].to_vec()
     }
 }
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
+        let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn library() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").unwrap();
-    let mut found = folders.map(|folder| {
-        let folder = folder.unwrap().path();
-        folder.join("faketime/libfaketime.so.1")
-    });
-    found.find(|path| path.exists()).expect("libfaketime is needed: install the package faketime")
 }

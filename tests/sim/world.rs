@@ -283,7 +283,8 @@ impl World {
                 self.legs.reconfigure(limits);
                 self.rules_change();
                 if self.closes {
-                    self.close(self.now / 16 % 3 > 0, self.now / 64 % 3 == 0);
+                    let third = |every: u64| (self.now / every).is_multiple_of(3);
+                    self.close(!third(16), third(64));
                 }
             }
             Act::Approve => self.operator_approves(),

@@ -77,11 +77,11 @@ impl Stranger {
     pub(crate) fn dribble_requests(&self, number: usize) {
         let (mut chance, mut held) = (Chance::new(11), Held::none());
         let Some(Doors { api, web }) = self.doors else { return };
-        let long = "x".repeat(60_000);
+        let (long, head) = ("x".repeat(60_000), "x".repeat(7_000));
         while self.goes_on(Duration::from_millis(20)) {
             let port = *chance.choose(&[api, web]);
             let text = match chance.below(3) {
-                0 => format!("GET /{} HTTP/1.1\r\nX: ", &long[..7_000]),
+                0 => format!("GET /{head} HTTP/1.1\r\nX: "),
                 1 => format!("POST /api/ab HTTP/1.1\r\nContent-Length: 60001\r\n\r\n{long}"),
                 _ => "POST /api/login HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".into(),
             };
