@@ -50,6 +50,8 @@ const GROWTH_KIB_MAX: u64 = 8 * 1024;
 const WRITTEN_BYTES_MAX: u64 = 8 * 1000 * 1000;
 /// Of the hash of a password: as little as there is.
 const PASSWORD_KIB: u64 = 4 * 1024;
+/// Ten in a minute are as many as an address may have.
+const LOGIN_EVERY: Duration = Duration::from_secs(7);
 /// RegisterPkResponse, where devices wait for an operator.
 const NOT_DEPLOYED: i32 = 8;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -103,6 +105,7 @@ struct Served<'a> {
     longest: [(&'static str, Duration); 7],
     /// With accounts: where they are, and who approves a device.
     accounts: Option<Accounts<'a>>,
+    logged_in: Option<Instant>,
     /// Who came last, when, and how many did.
     newest: Option<(Target, Instant)>,
     new: u16,
@@ -120,7 +123,8 @@ struct Accounts<'a> {
 impl<'a> Served<'a> {
     fn new(place: &'a Place, server: SocketAddr, key: String) -> Self {
         let longest = Default::default();
-        Self { place, server, key, longest, accounts: None, newest: None, new: 0 }
+        let (accounts, logged_in, newest) = (None, None, None);
+        Self { place, server, key, longest, accounts, logged_in, newest, new: 0 }
     }
 
     fn timed<T>(&mut self, number: usize, what: &'static str, act: impl FnOnce() -> T) -> T {
@@ -192,7 +196,10 @@ impl<'a> Served<'a> {
         let host = self.place.host(&address_of(self.new));
         let device = Caller { host, to: to(doors.api) };
         let id = format!("honest-{}", self.new);
-        self.timed(4, "login", || caller.log_in());
+        if self.logged_in.is_none_or(|last| last.elapsed() >= LOGIN_EVERY) {
+            self.timed(4, "login", || caller.log_in());
+            self.logged_in = Some(Instant::now());
+        }
         self.timed(5, "heartbeat", || device.beat(&id));
         self.timed(6, "page", || page.open_page());
     }
