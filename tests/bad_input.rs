@@ -5,8 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::io::{BufRead as _, BufReader, Lines, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
@@ -441,5 +442,23 @@ impl Steps {
 
     fn go(&mut self) {
         writeln!(self.input, "go").unwrap();
+    }
+}
+
+#[test]
+fn c210_who_says_nothing_waits_as_long_as_it_likes_and_keeps_nobody_waiting() {
+    let server = Server::start(&[]);
+    let path = server.data().join("hbb.sock");
+    let mut silent: Vec<_> = (0..8).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let mut ctl = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let said = ctl.arg("ctl").arg("--control").arg(&path).arg("status").output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    // The ninth took the place of the first.
+    assert_eq!(silent.remove(0).read(&mut [0]).unwrap(), 0);
+    for stream in &mut silent {
+        stream.write_all(b"text status\n").unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with('+') && said.contains("uptime"), "{said}");
     }
 }

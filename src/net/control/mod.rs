@@ -16,6 +16,7 @@ mod reply;
 mod settings;
 mod status;
 
+use std::collections::VecDeque;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::fd::AsFd as _;
@@ -31,7 +32,8 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use rustix::process::geteuid;
 
 use hbb_core::base::limits::{
-    ACCEPT_PAUSE_MS, CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_STACK_BYTES, WRITE_MS,
+    ACCEPT_PAUSE_MS, CONTROL_BYTES_MAX, CONTROL_READ_MS, CONTROL_SILENT_MAX, CONTROL_STACK_BYTES,
+    WRITE_MS,
 };
 
 use answer::answer;
@@ -116,7 +118,7 @@ fn left_behind(path: &Path) -> io::Result<()> {
 
 /// Starts the control thread, which runs until the process ends. It answers one operator after
 /// the other, each within a bounded time; a reload, and a line of a console, waits for as long at
-/// most.
+/// most. Whoever says nothing keeps nobody waiting, and gives way when there are too many (C210).
 ///
 /// # Errors
 /// What the system says if it has no thread or no file descriptor to give.
@@ -138,17 +140,19 @@ fn work(
     listener: Option<&UnixListener>,
     orders: &OrderBook,
 ) -> io::Result<()> {
-    let sources = [Some(orders.as_fd()), listener.map(UnixListener::as_fd)];
-    let sources = sources.into_iter().flatten();
-    let mut sources: Vec<_> =
-        sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let mut silent: VecDeque<UnixStream> = VecDeque::new();
     loop {
+        let ours = [Some(orders.as_fd()), listener.map(UnixListener::as_fd)].into_iter().flatten();
+        let sources = ours.chain(silent.iter().map(UnixStream::as_fd));
+        let mut sources: Vec<_> =
+            sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // Some kernels break it off when the process was stopped for a while.
         let idle = control.settings.idle_secs().and_then(|secs| i64::try_from(secs).ok());
         let idle = idle.map(|tv_sec| Timespec { tv_sec, tv_nsec: 0 });
         retry_on_intr(|| poll(&mut sources, idle.as_ref()))?;
         control.settings.end_what_is_over();
-        let mut ready = sources.iter().map(|source| !source.revents().is_empty());
+        let ready: Vec<bool> = sources.iter().map(|source| !source.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
         if ready.next() == Some(true) {
             if orders.take()? {
                 drop(control.settings.reload());
@@ -163,15 +167,31 @@ fn work(
                 let _ = typed.answer.try_send(said);
             }
         }
-        if let (Some(true), Some(listener)) = (ready.next(), listener) {
-            match listener.accept() {
-                Ok((stream, _)) => drop(converse(stream, &mut control)),
-                Err(cause) => {
-                    warn!("control-failed cause='{cause}'");
-                    std::thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
-                }
+        let Some(listener) = listener else { continue };
+        let is_new = ready.next() == Some(true);
+        for speaks in ready {
+            match silent.pop_front() {
+                Some(stream) if speaks => drop(converse(stream, &mut control)),
+                stream => silent.extend(stream),
             }
         }
+        if is_new {
+            welcome(listener, &mut silent);
+        }
+    }
+}
+
+/// Takes in an operator, who is heard when something comes.
+fn welcome(listener: &UnixListener, silent: &mut VecDeque<UnixStream>) {
+    match listener.accept() {
+        Ok((stream, _)) => silent.push_back(stream),
+        Err(cause) => {
+            warn!("control-failed cause='{cause}'");
+            std::thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
+        }
+    }
+    if silent.len() > CONTROL_SILENT_MAX {
+        silent.pop_front();
     }
 }
 

@@ -172,8 +172,11 @@ pub const CONSOLE_MS: u64 = 1_000;
 pub const CONSOLE_BYTES_MAX: usize = 1024;
 /// Longest request on the control socket: a command and its words.
 pub const CONTROL_BYTES_MAX: usize = 512;
-/// Whoever opens the control socket says what to do within this time: the next one waits so long.
+/// Whoever begins to say what to do at the control socket has done so within this time: the next
+/// one waits so long.
 pub const CONTROL_READ_MS: u64 = 1_000;
+/// Operators who said nothing yet; the one that is silent longest gives way.
+pub const CONTROL_SILENT_MAX: usize = 8;
 /// What belongs to a command of an operator is there within this time.
 #[cfg(feature = "accounts")]
 pub const CONTROL_BRING_MS: u64 = 10_000;
