@@ -168,6 +168,18 @@ fn c183_a_reload_takes_rules_whole_or_leaves_those_in_force() {
         said.contains("line     1: ") && said.ends_with("refused  Not from there.\n"),
         "{said}"
     );
+    let ctl = |words: &[&str]| hbb(&[&["ctl", "--data", data.to_str().unwrap()], words].concat());
+    let (code, told) = ctl(&["rule", "test", "127.0.0.8", TO]);
+    assert_eq!((code, told), (Some(0), said));
+    let at = ctl(&["rule", "test", "127.0.0.9", TO, "user=anna", "at=Mon,14:00"]).1;
+    assert!(at.starts_with("time     mon 14:00\nrule     none fits"), "{at}");
+    for (word, is) in [("at=today", "must be a time"), ("x", "must be user=NAME or at=")] {
+        let (code, told) = ctl(&["rule", "test", "127.0.0.9", TO, word]);
+        assert!(code == Some(2) && told.contains(is), "{told}");
+    }
+    let listed = ctl(&["--json", "rule", "list"]).1;
+    let line = r#"{"rules":["deny from=127.0.0.8 say=\"Not from there.\""],"done":""#;
+    assert!(listed.starts_with(line), "{listed}");
     // Half of it would let somebody in; a wrong list beside it changes nothing either.
     write(data, "allow\ndeny from=127.0.0.8 sya=\"x\"\n");
     let (code, text) = reload();

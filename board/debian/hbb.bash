@@ -78,6 +78,9 @@ _hbb() {
             book)
                 cmd="hbb_ctl_book"
                 ;;
+            rule)
+                cmd="hbb_ctl_rule"
+                ;;
             reload)
                 cmd="hbb_ctl_reload"
                 ;;
@@ -503,7 +506,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user book reload"
+            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user book rule reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -552,6 +555,8 @@ _hbb() {
         hbb_ctl_user)
             ;;
         hbb_ctl_book)
+            ;;
+        hbb_ctl_rule)
             ;;
         hbb_ctl_reload)
             ;;

@@ -188,6 +188,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut o
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'limits' -d 'limits and speeds, named as the flags of \'hbb serve\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'user' -d 'who has an account, with --accounts'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'book' -d 'address books, with --accounts'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'rule' -d 'who may connect to whom, as the file says it now'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'reload' -d 'read the flags file and the lists again, as SIGHUP does'
 complete -c hbb -n '__fish_hbb_using_command doctor' -l help -d 'display usage information'
 complete -c hbb -n '__fish_hbb_using_command doctor' -l key -r -d 'KEY that clients enter, as \'hbb export\' prints it'

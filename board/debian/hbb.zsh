@@ -246,6 +246,7 @@ _hbb_ctl() {
                 'limits:limits and speeds, named as the flags of '\''hbb serve'\'''
                 'user:who has an account, with --accounts'
                 'book:address books, with --accounts'
+                'rule:who may connect to whom, as the file says it now'
                 'reload:read the flags file and the lists again, as SIGHUP does'
             )
             if (( CURRENT == 1 )); then
@@ -299,6 +300,9 @@ _hbb_ctl() {
                     ;;
                 (book)
                     _hbb_ctl_book
+                    ;;
+                (rule)
+                    _hbb_ctl_rule
                     ;;
                 (reload)
                     _hbb_ctl_reload
@@ -421,6 +425,14 @@ _hbb_ctl_user() {
 }
 
 _hbb_ctl_book() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_rule() {
     local context state state_descr line
     typeset -A opt_args
 

@@ -97,6 +97,8 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     #[cfg(feature = "accounts")]
     command("book", " add BOOK", "a new one: OWNER/NAME, or OWNER for the personal one"),
     #[cfg(feature = "accounts")]
+    command("book", " rename BOOK NAME", "another name for one that is shared"),
+    #[cfg(feature = "accounts")]
     command("book", " share BOOK WHO RULE", "read, write or full, for a user or @GROUP"),
     #[cfg(feature = "accounts")]
     command("book", " unshare BOOK WHO", "nothing any more"),
@@ -105,11 +107,19 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     #[cfg(feature = "accounts")]
     command("book", " export BOOK", "its entries as a table (CSV), with --json as JSON"),
     #[cfg(feature = "accounts")]
+    command("book", " export BOOK after=ID", "100 of them, behind that one"),
+    #[cfg(feature = "accounts")]
     command("book", " import BOOK", "add those on stdin, in either form"),
     #[cfg(feature = "accounts")]
     command("book", " import --replace BOOK", "put them in the place of all it has"),
     #[cfg(feature = "accounts")]
     command("book", " remove BOOK", "with all that is in it"),
+    #[cfg(feature = "accounts")]
+    command("book", " remove BOOK ID", "one entry alone"),
+    #[cfg(feature = "accounts")]
+    command("rule", " list", "who may connect to whom, as the file says it now"),
+    #[cfg(feature = "accounts")]
+    command("rule", " test FROM TO...", "which line decides; also user=NAME, at=Mon,14:00"),
     command("reload", "", "read the flags file and the lists again, as SIGHUP does"),
 ];
 

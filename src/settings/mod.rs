@@ -32,7 +32,7 @@ use files::Files;
 use lists::Lists;
 pub use lists::{BANNED_FILE, RelayList};
 #[cfg(feature = "accounts")]
-pub use rules::RulesFile;
+pub use rules::{RulesFile, RulesQuestion};
 
 /// Largest flags file in bytes; a larger one is something else.
 const FLAGS_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -183,6 +183,15 @@ impl RunningSettings {
         }
         self.reread = true;
         Ok((self.live(), fixed))
+    }
+
+    /// The rules as their file has them by now, and perhaps not in force yet.
+    ///
+    /// # Errors
+    /// What is wrong, a line each.
+    #[cfg(feature = "accounts")]
+    pub fn rules_file(&self) -> Result<RulesFile, String> {
+        RulesFile::read(&self.config).map_err(|faults| faults.join("\n"))
     }
 
     /// All obey the settings as they are now.

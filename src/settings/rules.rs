@@ -2,11 +2,13 @@
 //! is somebody who is let in. Checks: C183 in tests/conformance, tests/rules.rs.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use hbb_core::base::limits::RULES_BYTES_MAX;
-use hbb_core::rules::Rules;
+use hbb_core::base::peer::PeerId;
+use hbb_core::rules::{At, Decision, Dial, Local, Only, PERMISSIONS, Rules, Terms};
 
 use crate::config::Config;
 use crate::file::read_text;
@@ -72,4 +74,103 @@ impl RulesFile {
         let before = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
         self.text.as_deref().and_then(|text| text.lines().nth(before)).unwrap_or_default().trim()
     }
+
+    /// The whole text; None if there is no file.
+    pub fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// What they decide, and which line does.
+    ///
+    /// # Errors
+    /// Which word of the question is wrong.
+    pub fn test(&self, question: &RulesQuestion<'_>) -> Result<String, String> {
+        let [from, to] = question.sides.map(Side::parse);
+        let (from, to) = (from?, to?);
+        let id = to.id.ok_or("TO must be an ID, or ID@ADDRESS where rules name networks")?;
+        let at = match question.at {
+            None => At::Unix(question.now),
+            Some(text) => At::Local(Local::parse(text).ok_or_else(|| {
+                ["--at '", text, "': must be a time such as 'Mon 14:00'"].concat()
+            })?),
+        };
+        let is_there = |id: &PeerId| from.id.as_ref() == Some(id);
+        let (user, to_ip) = (question.user, to.ip);
+        let dial = Dial { from: from.ip, user, to: &id, to_ip, at, is_there: &is_there };
+        let decision = self.rules.decide(&dial);
+        Ok([time(&self.rules, at), line(self, &decision), outcome(&decision)].concat())
+    }
+}
+
+/// What somebody wants to know of the rules.
+pub struct RulesQuestion<'a> {
+    /// Who asks, and who is asked for.
+    pub sides: [&'a str; 2],
+    /// Who is logged in there.
+    pub user: Option<&'a str>,
+    /// A time of the week; now if not given.
+    pub at: Option<&'a str>,
+    /// Unix time in seconds; 0 while the clock is not set.
+    pub now: u64,
+}
+
+/// One who asks or is asked for, as it is typed.
+struct Side {
+    id: Option<PeerId>,
+    ip: Option<IpAddr>,
+}
+
+impl Side {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (id, ip) = match (text.parse(), text.split_once('@')) {
+            (Ok(ip), _) => (None, Some(ip)),
+            (Err(_), Some((id, ip))) => (PeerId::new(id), ip.parse().ok()),
+            (Err(_), None) => (PeerId::new(text), None),
+        };
+        let complete = !text.contains('@') || (id.is_some() && ip.is_some());
+        if !complete || (id.is_none() && ip.is_none()) {
+            return Err(["'", text, "': must be an ID, an address or ID@ADDRESS"].concat());
+        }
+        Ok(Self { id, ip: ip.map(|ip: IpAddr| ip.to_canonical()) })
+    }
+}
+
+/// Which time it is where the rules hold.
+fn time(rules: &Rules, at: At) -> String {
+    let Some((day, [hour, minute])) = rules.local(at).map(Local::words) else {
+        return "time     not known: the clock is not set\n".into();
+    };
+    format!("time     {day} {hour:02}:{minute:02}\n")
+}
+
+fn line(file: &RulesFile, decision: &Decision<'_>) -> String {
+    match decision.line {
+        None => "rule     none fits, so it is allowed\n".into(),
+        Some(number) => format!("line     {number}: {}\n", file.line(number)),
+    }
+}
+
+fn outcome(decision: &Decision<'_>) -> String {
+    let Terms { only, permissions } = match decision.outcome {
+        Err(said) => return ["refused  ", said, "\n"].concat(),
+        Ok(terms) => terms,
+    };
+    let path = match only {
+        Only::Any => "directly or through the relay",
+        Only::Direct => "directly only",
+        Only::Relay => "through the relay only",
+    };
+    let mut text = ["allowed  ", path, "\n"].concat();
+    for (label, value) in [("without  ", 1), ("with     ", 2)] {
+        let mut index = 0;
+        let names = PERMISSIONS.iter().filter(|_| {
+            index += 2;
+            permissions >> (index - 2) & 3 == value
+        });
+        let names: Vec<&str> = names.copied().collect();
+        if !names.is_empty() {
+            text.push_str(&[label, &names.join(" "), "; Android targets ignore it\n"].concat());
+        }
+    }
+    text
 }

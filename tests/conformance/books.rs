@@ -69,7 +69,7 @@ fn c179_a_book_of_five_thousand_entries_is_one_commit_and_an_edit_some_pages() {
     store::open(&path).unwrap().rows(&mut take).unwrap();
     assert_eq!(entries, 5_000);
     let read = |accounts: &mut Accounts, effects: &mut Effects| {
-        let export = Command::Book(BookCommand::Export("0000".into(), false));
+        let export = Command::Book(BookCommand::Export("0000".into(), false, None));
         accounts.handle(Time::START, Input::Asked(export), effects);
         let Some(Effect::Told(told)) = effects.pop_front() else { panic!() };
         told

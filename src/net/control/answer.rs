@@ -8,6 +8,8 @@ mod devices;
 #[cfg(feature = "accounts")]
 mod log;
 #[cfg(feature = "accounts")]
+mod rules;
+#[cfg(feature = "accounts")]
 mod users;
 
 use hbb_core::base::address::{Bans, named_id};
@@ -135,6 +137,11 @@ pub(super) fn answer(
             if let Some(said) = users::answer(words, &reply.brought, owners, &mut out)? {
                 done(&mut out, said);
             }
+        }
+        #[cfg(feature = "accounts")]
+        ["rule", ref words @ ..] => {
+            let said = rules::answer(words, &settings.settings, &mut out)?;
+            done(&mut out, &said);
         }
         #[cfg(feature = "accounts")]
         ["book", ref words @ ..] => {

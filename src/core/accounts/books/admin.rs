@@ -11,7 +11,7 @@ use super::entry::{Entry, id_of};
 use super::table::{rows, table};
 use super::{Books, Refusal};
 use crate::base::json::{Value, Writer};
-use crate::base::limits::{BOOK_NAME_BYTES_MAX, BOOK_NOTE_BYTES_MAX};
+use crate::base::limits::{BOOK_NAME_BYTES_MAX, BOOK_NOTE_BYTES_MAX, BOOK_ROWS_MAX};
 use crate::base::text::is_invisible;
 
 /// What an operator wants. Books are named by their guid, as `OWNER/NAME`, or as `OWNER` for the
@@ -24,12 +24,17 @@ pub enum BookCommand {
     Add(String),
     /// A book and all in it are gone.
     Remove(String),
+    /// One of its entries is gone, by its id.
+    Drop(String, String),
+    /// Another name for a book; not for a personal one, which has none.
+    Rename(String, String),
     /// A note that those who see the book read.
     Note(String, String),
     /// A user, or a group behind `@`, may do this with a book; nothing, if there is no rule.
     Share(String, String, Option<Rule>),
-    /// The entries of a book: as a table (CSV, RFC 4180), or as JSON.
-    Export(String, bool),
+    /// The entries of a book: as a table (CSV, RFC 4180), or as JSON; all of them, or
+    /// [`BOOK_ROWS_MAX`] behind this id.
+    Export(String, bool, Option<String>),
     /// Entries for a book, in either of these forms, over what is known of them; if this is true,
     /// in the place of all that it has.
     Import(String, String, bool),
@@ -92,15 +97,38 @@ impl Books {
     ) -> Result<BookTold, Refusal> {
         match command {
             BookCommand::List => return Ok(BookTold::Books(self.rows())),
-            BookCommand::Export(book, json) => {
-                let book = self.named(book)?;
-                let form = if *json { listed(book) } else { table(book.entries()) };
+            BookCommand::Export(book, json, after) => {
+                let entries = self.named(book)?.entries();
+                let entries = match after {
+                    None => entries,
+                    Some(id) => {
+                        let from = entries.partition_point(|entry| entry.id() <= id.as_str());
+                        let behind = entries.get(from..).unwrap_or_default();
+                        behind.get(..BOOK_ROWS_MAX).unwrap_or(behind)
+                    }
+                };
+                let form = if *json { listed(entries) } else { table(entries) };
                 return Ok(BookTold::Entries(form));
             }
             BookCommand::Add(name) => self.add(name, changes)?,
             BookCommand::Remove(book) => {
                 let guid = String::from(&*self.named(book)?.guid);
                 self.remove_if(changes, |book| *book.guid == *guid);
+            }
+            BookCommand::Drop(book, id) => {
+                let mut next = self.named(book)?.clone();
+                next.entry(id).ok_or(Refusal::NoEntry)?;
+                next.remove(id);
+                self.settle(next, changes)?;
+            }
+            BookCommand::Rename(book, name) => {
+                let mut next = self.named(book)?.clone();
+                if next.is_personal() || name.is_empty() {
+                    return Err(Refusal::NotAName);
+                }
+                self.check_name(&next.owner, name)?;
+                next.name = name.as_str().into();
+                self.settle(next, changes)?;
             }
             BookCommand::Note(book, note) => {
                 let mut next = self.named(book)?.clone();
@@ -156,14 +184,22 @@ impl Books {
 
     fn add(&mut self, named: &str, changes: &mut Changes) -> Result<(), Refusal> {
         let (owner, name) = named.split_once('/').unwrap_or((named, ""));
-        let is_well_formed = name.len() <= BOOK_NAME_BYTES_MAX && !name.contains(is_invisible);
-        if owner.is_empty() || !is_well_formed || named.ends_with('/') {
+        if owner.is_empty() || named.ends_with('/') {
             return Err(Refusal::NotAName);
         }
-        if self.named(named).is_ok() {
-            return Err(Refusal::TakenName);
-        }
+        self.check_name(owner, name)?;
         self.settle(Book::new(&self.new_guid(), owner, name), changes)
+    }
+
+    /// Whether a book of that owner may have a name.
+    fn check_name(&self, owner: &str, name: &str) -> Result<(), Refusal> {
+        if name.len() > BOOK_NAME_BYTES_MAX || name.contains(is_invisible) || name.ends_with('/') {
+            return Err(Refusal::NotAName);
+        }
+        match self.books.iter().any(|book| *book.owner == *owner && *book.name == *name) {
+            true => Err(Refusal::TakenName),
+            false => Ok(()),
+        }
     }
 
     fn remove_if(&mut self, changes: &mut Changes, is_gone: impl Fn(&Book) -> bool) {
@@ -231,13 +267,13 @@ impl Books {
     }
 }
 
-/// All entries as JSON.
-fn listed(book: &Book) -> String {
+/// Entries as JSON.
+fn listed(entries: &[Entry]) -> String {
     let mut writer = Writer::default();
     writer.open('{');
     writer.name("entries");
     writer.open('[');
-    book.entries().iter().for_each(|entry| writer.raw(entry.text()));
+    entries.iter().for_each(|entry| writer.raw(entry.text()));
     writer.close(']');
     writer.close('}');
     writer.into_text()

@@ -24,6 +24,10 @@ pub const ENTRY_BYTES_FIXED: usize = 48;
 pub const BOOK_CALL_BYTES_MAX: usize = 16 * 1024;
 /// Longest text of entries that an operator gives at once.
 pub const BOOK_IMPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Entries that an operator is given at once who asks for a part: they fit into
+/// [`super::PAGE_ANSWER_BYTES_MAX`].
+pub const BOOK_ROWS_MAX: usize = 100;
+const_assert!(BOOK_ROWS_MAX * (ENTRY_BYTES_MAX + 2) < super::PAGE_ANSWER_BYTES_MAX);
 /// Entries in one answer. Clients ask for 100.
 pub const BOOK_PAGE_MAX: usize = 500;
 

@@ -65,10 +65,17 @@ fn command(words: &[&str], brought: &str, json: bool) -> Result<BookCommand, Str
             BookCommand::Share(own(book), own(with), Some(rule))
         }
         ["unshare", book, with] => BookCommand::Share(own(book), own(with), None),
-        ["export", book] => BookCommand::Export(own(book), json),
+        ["export", book] => BookCommand::Export(own(book), json, None),
+        ["export", book, ref after @ ..] => {
+            let (after, no_id) = (after.join(" "), "': must be after=ID");
+            let id = after.strip_prefix("after=").ok_or_else(|| ["'", &after, no_id].concat())?;
+            BookCommand::Export(own(book), json, Some(own(id)))
+        }
         ["import", "--replace", book] => import(book, true),
         ["import", book] => import(book, false),
         ["remove", book] => BookCommand::Remove(own(book)),
+        ["remove", book, ref id @ ..] => BookCommand::Drop(own(book), id.join(" ")),
+        ["rename", book, ref name @ ..] => BookCommand::Rename(own(book), name.join(" ")),
         _ => return Err(no_such_command("book")),
     })
 }

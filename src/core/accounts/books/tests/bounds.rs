@@ -252,13 +252,14 @@ fn c178_a_table_comes_back_as_it_was() {
         server.done("alice", Post, &format!("ab/peer/add/{guid}"), peer);
     }
     let before = server.rows.clone();
-    let Ok(BookTold::Entries(table)) = server.obey(&BookCommand::Export("alice".into(), false))
+    let Ok(BookTold::Entries(table)) =
+        server.obey(&BookCommand::Export("alice".into(), false, None))
     else {
         panic!()
     };
     assert!(table.starts_with("id,alias,tags,note,"), "{table}");
     assert!(table.contains("\"'=1+1\",\"x;y z\",\"a \"\"b\"\", c;\nd\""), "{table}");
-    let Ok(BookTold::Entries(json)) = server.obey(&BookCommand::Export(guid, true)) else {
+    let Ok(BookTold::Entries(json)) = server.obey(&BookCommand::Export(guid, true, None)) else {
         panic!()
     };
     for text in [table, json] {
@@ -315,4 +316,40 @@ fn c179_a_book_of_five_thousand_entries_is_one_change_and_an_edit_of_it_one_row(
     assert_eq!(other.written, 1);
     let Ok(BookTold::Books(rows)) = other.obey(&BookCommand::List) else { panic!() };
     assert!(rows[0].bytes < 1280 * 1024, "{}", rows[0].bytes);
+}
+
+#[test]
+fn c178_an_operator_takes_an_entry_out_reads_parts_and_names_a_book_anew() {
+    let mut server = Server::new();
+    for name in ["alice/x", "alice/y", "alice"] {
+        server.obey(&BookCommand::Add(name.into())).unwrap();
+    }
+    let csv = (1000..1250).map(|id| format!("{id}\n")).collect::<String>();
+    server.obey(&BookCommand::Import("alice/x".into(), "id\n".to_owned() + &csv, false)).unwrap();
+    let part = |server: &mut Server, after: &str| {
+        let export = BookCommand::Export("alice/x".into(), false, Some(after.into()));
+        let Ok(BookTold::Entries(table)) = server.obey(&export) else { panic!() };
+        let ids = table.lines().skip(1).filter_map(|line| line.split(',').next()?.parse().ok());
+        ids.collect::<Vec<u32>>()
+    };
+    assert_eq!(part(&mut server, ""), (1000..1100).collect::<Vec<_>>());
+    assert_eq!(part(&mut server, "1199"), (1200..1250).collect::<Vec<_>>());
+    assert_eq!(part(&mut server, "9"), []);
+    let drop = |id: &str| BookCommand::Drop("alice/x".into(), id.into());
+    assert_eq!(server.obey(&drop("1249")), Ok(BookTold::Done));
+    assert_eq!(server.obey(&drop("1249")), Err(Refusal::NoEntry));
+    assert_eq!(part(&mut server, "1247"), [1248]);
+    let rename = |book: &str, name: &str| BookCommand::Rename(book.into(), name.into());
+    for (book, name, refusal) in [
+        ("alice/x", "y", Refusal::TakenName),
+        ("alice/x", "", Refusal::NotAName),
+        ("alice/x", "a\u{202e}b", Refusal::NotAName),
+        ("alice", "z", Refusal::NotAName),
+        ("alice/q", "z", Refusal::NoBook),
+    ] {
+        assert_eq!(server.obey(&rename(book, name)), Err(refusal), "{book} {name}");
+    }
+    assert_eq!(server.obey(&rename("alice/x", "Head office")), Ok(BookTold::Done));
+    assert_eq!(server.obey(&rename("alice/Head office", "Head office")), Err(Refusal::TakenName));
+    assert_eq!(server.obey(&BookCommand::Remove("alice/x".into())), Err(Refusal::NoBook));
 }
