@@ -10,7 +10,9 @@ use ct_codecs::{Encoder as _, Hex};
 
 use crate::accounts::call::Changes;
 use crate::accounts::row::{RowWriter, fields};
-use crate::base::limits::{TOKEN_SECS, TOKENS_MAX, TOKENS_PER_USER};
+use crate::base::limits::{
+    PAGE_DEVICE, PAGE_SESSION_SECS, PAGE_SESSIONS_MAX, TOKEN_SECS, TOKENS_MAX, TOKENS_PER_USER,
+};
 use crate::base::table::{Seed, Table};
 
 /// What the keys of tokens begin with.
@@ -88,8 +90,8 @@ impl Tokens {
         self.table.get(&hash(shown.as_bytes())).filter(|token| token.until_secs > now_secs)
     }
 
-    /// Gives a new one, made from `secret`, in place of that of the same device. Where the user
-    /// has too many, or all have, the oldest goes.
+    /// Gives a new one, made from `secret`, in place of that of the same device; browsers may be
+    /// [`PAGE_SESSIONS_MAX`]. Where the user has too many, or all have, the oldest goes.
     pub(in crate::accounts) fn give(
         &mut self,
         (user, device): (&str, &str),
@@ -97,10 +99,16 @@ impl Tokens {
         now_secs: u64,
         changes: &mut Changes,
     ) -> String {
-        self.take_all(changes, |token| {
-            let is_same = token.user == user && token.device == device && !device.is_empty();
-            is_same || token.until_secs <= now_secs
-        });
+        let is_same =
+            |token: &Token| token.user == user && token.device == device && !device.is_empty();
+        let (most, secs) = match device {
+            PAGE_DEVICE => (PAGE_SESSIONS_MAX, PAGE_SESSION_SECS),
+            _ => (1, TOKEN_SECS),
+        };
+        self.take_all(changes, |token| token.until_secs <= now_secs);
+        while self.table.iter().filter(|(_, token)| is_same(token)).count() >= most {
+            self.take_oldest(changes, is_same);
+        }
         while self.of(user) >= TOKENS_PER_USER {
             self.take_oldest(changes, |token| token.user == user);
         }
@@ -109,7 +117,7 @@ impl Tokens {
         }
         let text = text(secret);
         let key = hash(text.as_bytes());
-        let until_secs = now_secs.saturating_add(TOKEN_SECS);
+        let until_secs = now_secs.saturating_add(secs);
         let token =
             Token { user: user.into(), device: device.into(), given_secs: now_secs, until_secs };
         changes.put(row_key(&key), None, Some(token.row()));
@@ -245,5 +253,23 @@ mod tests {
         assert!(tokens.get(&now, NOW).is_none() && tokens.get(&other, NOW).is_some());
         tokens.take(&other, &mut changes);
         assert_eq!(tokens.len(), 0);
+    }
+
+    #[test]
+    fn c209_a_user_has_the_page_open_in_some_browsers_for_a_day() {
+        let (mut tokens, mut changes) = (Tokens::new(Seed(1, 2)), Changes::default());
+        let mut number = 0;
+        let mut give = |tokens: &mut Tokens, device: &str| {
+            number += 1;
+            tokens.give(("anna", device), [number; 32], NOW, &mut changes)
+        };
+        let client = give(&mut tokens, "123456789");
+        let browsers: Vec<_> =
+            (0..=PAGE_SESSIONS_MAX).map(|_| give(&mut tokens, PAGE_DEVICE)).collect();
+        let is_good = |token: &String, secs| tokens.get(token, NOW + secs).is_some();
+        assert!(is_good(&client, 0) && !is_good(&browsers[0], 0));
+        assert!(browsers[1..].iter().all(|token| is_good(token, PAGE_SESSION_SECS - 1)));
+        assert!(browsers.iter().all(|token| !is_good(token, PAGE_SESSION_SECS)));
+        assert!(is_good(&client, PAGE_SESSION_SECS));
     }
 }

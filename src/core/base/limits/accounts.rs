@@ -101,5 +101,12 @@ impl Default for AccountLimits {
     }
 }
 
+/// The device that a browser is logged in on.
+pub const PAGE_DEVICE: &str = "web";
+/// Browsers in which one user may use the page at once; the oldest gives way.
+pub const PAGE_SESSIONS_MAX: usize = 4;
+/// How long each may, in seconds: a day.
+pub const PAGE_SESSION_SECS: u64 = 24 * 3_600;
+const_assert!(PAGE_SESSIONS_MAX < TOKENS_PER_USER);
 /// Longest answer to a command that the page of operators is given.
 pub const PAGE_ANSWER_BYTES_MAX: usize = 256 * 1024;
