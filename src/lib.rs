@@ -11,6 +11,7 @@ pub mod config;
 pub mod file;
 pub mod log;
 pub mod net;
+mod qr;
 pub mod settings;
 pub mod sqlite;
 pub mod store;

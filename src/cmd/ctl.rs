@@ -19,13 +19,13 @@ mod entries;
 mod secret;
 
 use super::exit::{Exit, ExitReason, print};
-#[cfg(feature = "accounts")]
-use super::qr::qr_code;
 use crate::cli::{CtlFlags, NO_SUCH_COMMAND};
 #[cfg(feature = "accounts")]
 use crate::cli::{asks_entries, asks_password};
 use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
+#[cfg(feature = "accounts")]
+use crate::qr::qr_code;
 use crate::settings;
 use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
@@ -91,11 +91,8 @@ fn show_scanned(server: &mut File, path: &Path) -> Result<(), Exit> {
     let mut said = String::new();
     server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
     let address = said.split_whitespace().find(|word| word.starts_with("otpauth://"));
-    let picture = match address {
-        Some(address) => qr_code(address, io::stdout().is_terminal())?,
-        None => String::new(),
-    };
-    print(&(said + &picture))
+    let picture = address.and_then(|address| qr_code(address, io::stdout().is_terminal()));
+    print(&(said + &picture.unwrap_or_default()))
 }
 
 /// Prints what comes as it comes: the list of peers may be long.

@@ -9,12 +9,12 @@ use std::path::Path;
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 
 use super::exit::{Exit, note, print, say_at_terminal};
-use super::qr::qr_code;
 use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, doubted_host};
 use crate::file::{open_file, replace, stdout};
+use crate::qr::qr_code;
 use crate::settings;
 use crate::store::{TITLE, is_forgotten, is_row};
 use hbb_core::base::address::{host, host_port};
@@ -75,7 +75,9 @@ fn form(handouts: &[Handout], format: &str) -> Result<String, Exit> {
         let one = match format {
             "text" => handout.text(),
             "string" => config_string(&handout.json()) + "\n",
-            "qr" => qr_code(&handout.qr_text(), io::stdout().is_terminal())?,
+            "qr" => qr_code(&handout.qr_text(), io::stdout().is_terminal()).ok_or_else(|| {
+                Exit::flags("This is too long for a QR code; use --format string")
+            })?,
             "exe" => handout.exe_name()? + "\n",
             "toml" => handout.toml(),
             "server-conf" => handout.server_conf(),

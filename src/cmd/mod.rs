@@ -11,7 +11,6 @@ pub mod export;
 mod greeting;
 mod import;
 pub mod keygen;
-mod qr;
 mod rotate;
 #[cfg(feature = "accounts")]
 mod rules;

@@ -301,7 +301,7 @@ impl Entrance {
             #[cfg(feature = "accounts")]
             Self::Api(_) => Web::Calls,
             #[cfg(feature = "web")]
-            Self::Web(_) => Web::Calls,
+            Self::Web(_) => Web::Page,
             Self::Signalling(_) | Self::NatTest { .. } | Self::Relay { .. } => Web::Nothing,
         };
         Door { gate, only_relay, web }

@@ -29,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/cli.rs"],
     &["src/cli/"],
     &["src/store/", "src/sqlite/"],
-    &["src/log/", "src/file.rs", "src/atomic.rs"],
+    &["src/log/", "src/file.rs", "src/atomic.rs", "src/qr.rs"],
     &["src/core/lib.rs"],
     &["src/core/accounts/", "src/core/rendezvous/", "src/core/relay/"],
     &["src/core/journal/"],
@@ -56,7 +56,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["src/net/clock.rs", "src/net/conn/", "src/net/interfaces.rs", "src/net/process/"]),
     ("portable_atomic", &["src/atomic.rs"]),
     ("prost", &["src/core/wire/message/"]),
-    ("qrcodegen", &["src/cmd/qr/"]),
+    ("qrcodegen", &["src/qr.rs"]),
     ("redb", &["src/store/redb.rs", "src/store/backend.rs", "src/store/tables.rs"]),
     ("rustix", &["src/cmd/", "src/file.rs", "src/log/", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
@@ -70,6 +70,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("smol", &["src/net/"]),
     ("static_assertions", &["src/"]),
     ("tz", &["src/core/rules/when.rs"]),
+    ("zopfli", &["cross/page.rs"]),
 ];
 const CODECS: &[&str] = &[
     "src/core/accounts/access/tokens.rs",

@@ -1,8 +1,11 @@
 """The page for operators in headless Chromium, against the real server: every button. With
 HBB_PICTURES, a folder, pictures of each page are left there, at a desk, on a phone, in the dark."""
 
+import gzip
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "openwrt"), str(HERE.parent / "openwrt/luci")]
 from browser import Browser  # noqa: E402
 from devices import Server, free_port, is_over  # noqa: E402
+from wire import field, frame  # noqa: E402
 
 HBB = os.environ["HBB_BIN"]
 CHROMIUM = shutil.which("chromium") or sys.exit("Chromium is needed: install the package chromium")
@@ -96,8 +100,30 @@ class Pages(unittest.TestCase):
         self.browser.wait(f"{buttons}.length >= 1", f"a button {text}")
         self.browser.run(f"{buttons}[0].click()")
 
-    def fill(self, name, text):
-        self.browser.run(f"document.querySelector('main [name={name}]').value = {text!r}")
+    def press_beside(self, row, text):
+        """A button in the row of a table that holds a text."""
+        found = (f"[...document.querySelectorAll('main tbody tr')].find(r => r.innerText.includes({row!r}))"
+                 f"?.querySelectorAll('button')")
+        found = f"[...{found} || []].find(b => b.textContent == {text!r})"
+        self.browser.wait(found, f"a button {text} beside {row}")
+        self.browser.run(f"{found}.click()")
+
+    def fill(self, name, text, within="main"):
+        place = f"document.querySelector('{within} [name={name}]')"
+        self.browser.wait(place, name)
+        self.browser.run(f"{place}.value = {text!r}")
+
+    def saved(self, text):
+        """What a button saves."""
+        self.browser.run("window.kept = null; URL.createObjectURL = (b) => { window.kept = b; return '#'; };"
+                         "HTMLAnchorElement.prototype.click = () => {}")
+        self.press(text)
+        return self.browser.run("window.kept.text()")
+
+    def exported(self, form):
+        words = ["export", "--data", self.hbb.root.path / "etc/hbb", "--port", str(self.hbb.port),
+                 "--host", "127.0.0.1", "--format", form]
+        return subprocess.run([HBB, *words], capture_output=True, text=True, check=True).stdout
 
     def pictured(self, name):
         if folder := os.environ.get("HBB_PICTURES"):
@@ -105,6 +131,16 @@ class Pages(unittest.TestCase):
                 self.browser.ask("Emulation.setDeviceMetricsOverride", {
                     "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
                 self.browser.picture(Path(folder) / f"{name}-{form}.png")
+
+    def cookie(self):
+        form = urllib.parse.urlencode({"name": "admin", "password": PASSWORD, "code": ""}).encode()
+        cookie = self.asked("sign-in", form)[2]["Set-Cookie"]
+        for word in ["HttpOnly", "SameSite=Strict"]:
+            self.assertIn(word, cookie)
+        return cookie.split(";")[0]
+
+    def command(self, words, cookie):
+        return self.asked("ctl", json.dumps(words).encode(), {"X-Hbb": "1", "Cookie": cookie})
 
     def asked(self, path, body=None, headers=None):
         class Stay(urllib.request.HTTPRedirectHandler):
@@ -138,6 +174,15 @@ class SignIn(Pages):
         self.browser.open(self.url)
         self.browser.wait("document.querySelector('input[name=password]')")
 
+    def test_c209_a_second_browser_ends_nobodys_session(self):
+        first, second = self.cookie(), self.cookie()
+        for cookie in [first, second]:
+            self.assertEqual(self.command(["status"], cookie)[0], 200)
+        for _ in range(3):
+            last = self.cookie()
+        self.assertEqual([self.command(["status"], cookie)[0] for cookie in [first, last]],
+                         [401, 200])
+
 
 class Strangers(Pages):
     def test_c196_what_another_origin_or_no_cookie_asks_is_refused(self):
@@ -150,7 +195,7 @@ class Strangers(Pages):
             self.assertEqual(self.asked("ctl", b'["status"]', headers)[0], status, headers)
         whole = {"X-Hbb": "1", "Cookie": cookie}
         for body, status in [(b"[", 400), (b'["a\\nb"]', 400), (b"[1]", 400),
-                             (b'["' + b"x" * 600 + b'"]', 400), (b"x" * 5000, 413)]:
+                             (b'["' + b"x" * 600 + b'"]', 400), (b"x" * 70_000, 413)]:
             self.assertEqual(self.asked("ctl", body, whole)[0], status, body[:20])
         # The devices' secrets are not for it.
         self.assertIn(b"error", self.asked("ctl", b'["records"]', whole)[1])
@@ -160,12 +205,20 @@ class Strangers(Pages):
         self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
         self.assertIn("frame-ancestors 'none'", headers["Content-Security-Policy"])
 
-    def cookie(self):
-        form = urllib.parse.urlencode({"name": "admin", "password": PASSWORD, "code": ""}).encode()
-        cookie = self.asked("sign-in", form)[2]["Set-Cookie"]
-        for word in ["HttpOnly", "SameSite=Strict"]:
-            self.assertIn(word, cookie)
-        return cookie.split(";")[0]
+    def test_c207_a_name_that_may_be_a_strangers_is_refused(self):
+        """A page of theirs could have its name lead here, and would be of one origin with this."""
+        self.serve(more="--public=rd.example.org\n")
+        form = urllib.parse.urlencode({"name": "admin", "password": PASSWORD}).encode()
+        for host, status in [("evil.example", 403), ("127.0.0.1.evil.example:8114", 403),
+                             ("rd.example.org", 303), ("nas.lan:8114", 303), ("[::1]:8114", 303)]:
+            more = {"Host": host, "Origin": f"http://{host}"}
+            self.assertEqual(self.asked("sign-in", form, more)[0], status, host)
+
+    def test_c197_the_page_comes_packed_as_every_browser_takes_it(self):
+        for name, part in [("page.js", b"'use strict'"), ("page.css", b"prefers-color-scheme: dark")]:
+            _, body, headers = self.asked(name)
+            self.assertEqual(headers["Content-Encoding"], "gzip")
+            self.assertIn(part, gzip.decompress(body))
 
 
 class Buttons(Pages):
@@ -201,6 +254,9 @@ class Buttons(Pages):
         self.open("Waiting")
         self.shows("123456789")
         self.pictured("waiting")
+        self.press("Make a code")
+        self.browser.wait("document.querySelector('dialog code')?.innerText.startsWith('rustdesk --deploy')")
+        self.press("Close", "dialog")
         self.press("Approve")
         self.shows("Nobody waits")
         self.assertEqual(self.hbb.ctl("pending")["pending"], [])
@@ -225,24 +281,150 @@ class Buttons(Pages):
         self.pictured("users")
         users = {user["name"]: user for user in self.hbb.ctl("user", "list")["users"]}
         self.assertFalse(users["carol"]["disabled"])
-        row = ("[...document.querySelectorAll('main tr')].find(r => r.innerText.includes('carol'))"
-               ".querySelectorAll('button')")
-        self.browser.run(f"{row}[0].click()")
+        self.press_beside("carol", "Disable")
         self.shows("Enable")
         self.assertTrue(self.hbb.ctl("user", "list")["users"][1]["disabled"])
-        self.browser.run(f"{row}[1].click()")
+        self.press_beside("carol", "Enable")
+        self.shows("Enable", False)
+        self.press_beside("carol", "Edit")
+        self.fill("display", "Carol C.", "dialog")
+        self.fill("group", "sales", "dialog")
+        self.browser.run("document.querySelector('dialog [name=admin]').checked = true")
+        self.press("Save", "dialog")
+        self.shows("administrator\t0 times")
+        carol = self.hbb.ctl("user", "list")["users"][1]
+        self.assertEqual([carol[name] for name in ["display", "group", "admin", "email"]],
+                         ["Carol C.", "sales", True, ""])
+        self.press_beside("carol", "Password")
+        self.fill("password", PASSWORD, "dialog")
+        self.press("Set", "dialog")
+        self.shows("The password was changed")
+        self.press_beside("carol", "Codes on")
+        self.press("Codes on", "dialog")
+        self.browser.wait("document.querySelector('dialog svg.qr path')")
+        self.assertTrue(self.hbb.ctl("user", "list")["users"][1]["totp"])
+        self.assertEqual(self.browser.run("document.querySelector('dialog code').innerText.length"), 32)
+        self.press("Close", "dialog")
+        self.press_beside("carol", "Codes off")
+        self.press("Codes off", "dialog")
+        self.shows("The password alone is enough")
+        self.press_beside("carol", "Remove")
         self.press("Remove", "dialog")
         self.shows("carol", False)
+
+    def test_c197_books_are_made_filled_shared_and_removed(self):
+        self.user("bob")
+        self.signed_in()
+        self.open("Books")
+        self.fill("name", "Head office")
+        self.press("Add book")
+        self.browser.wait("document.querySelector('main td a')")
+        self.browser.run("document.querySelector('main td a').click()")
+        self.shows("The book is empty")
+        self.fill("id", "123456789")
+        self.fill("alias", "Gate, =1+1")
+        self.fill("tags", "door; yard")
+        self.press("Add device")
+        self.shows("door, yard")
+        self.fill("who", "bob")
+        self.press("Share")
+        self.shows("Unshare")
+        self.press_beside("123456789", "Edit")
+        self.fill("note", "<b>ring</b>", "dialog")
+        self.press("Save", "dialog")
+        self.shows("<b>ring</b>")
+        # More than the server takes at once, in parts.
+        text = 'id,alias\r\n' + "".join(f'{number},"a\n""{number}"""\r\n' for number in range(2000, 2600))
+        self.browser.run(f"{{ const d = new DataTransfer(); d.items.add(new File([{text!r}], 'a.csv'));"
+                         "document.querySelector('[name=file]').files = d.files }")
+        self.press("Import")
+        self.shows("Entries that were read: 600")
+        self.press("Show more")
+        self.pictured("book")
+        table = self.saved("Save as CSV")
+        self.assertTrue(table.startswith("id,alias,tags,"))
+        self.assertIn('123456789,"Gate, =1+1","door;yard",<b>ring</b>', table)
+        self.assertIn('2599,"a\n""2599"""', table)
+        self.fill("part", "2598")
+        self.press("Search")
+        self.press_beside("2598", "Remove")
+        self.press("Remove", "dialog")
+        self.shows("There is none")
+        self.fill("name", "Yard")
+        self.press("Rename")
+        self.shows("admin/Yard")
+        book = self.hbb.ctl("book", "list")["books"][0]
+        self.assertEqual([book["name"], book["entries"], book["shares"]], ["Yard", 600, "bob=read"])
+        self.press_beside("bob", "Unshare")
+        self.shows("Nobody but the owner")
+        self.press("Remove book")
+        self.press("Remove", "dialog")
+        self.shows("There are no address books")
+        self.assertEqual(self.browser.errors, [])
+
+    def test_c197_rules_are_shown_and_asked_the_log_read_and_limits_set(self):
+        self.hbb.root.write("etc/hbb/rules.conf", 'deny to=123456789 say="not <b>today</b>"\n')
+        self.hbb.ctl("reload")
+        self.hbb.register("123456789").close()
+        self.signed_in()
+        self.open("Rules")
+        self.shows('deny to=123456789 say="not <b>today</b>"')
+        self.fill("from", "192.0.2.1")
+        self.fill("to", "123456789")
+        self.fill("at", "Mon 14:00")
+        self.press("Test")
+        self.shows("refused  not <b>today</b>")
+        self.pictured("rules")
+        self.fill("at", "today")
+        self.press("Test")
+        self.shows("must be a time such as")
+        dialled = field(8, field(1, "123456789") + field(2, 1) + field(3, self.hbb.key()))
+        with socket.create_connection(("127.0.0.1", self.hbb.port), 20) as asks:
+            asks.sendall(frame(dialled))
+            self.assertTrue(asks.recv(1))
+        self.open("Log")
+        self.shows("denied")
+        self.assertTrue(self.saved("Save as CSV").startswith("number,at,last,from,to,"))
+        told = json.loads(self.saved("Save as lines of JSON").splitlines()[0])
+        known = self.hbb.ctl("log")["log"][0]
+        self.assertEqual([told[name] for name in ["from", "to", "reason"]],
+                         [known[name] for name in ["from", "to", "reason"]])
+        self.pictured("log")
+        self.fill("id", "987654321")
+        self.press("Search")
+        self.shows("There is none")
+        self.open("Limits")
+        self.browser.run("document.querySelector('[aria-label=max-sessions]').value = '7';"
+                         "document.querySelector('[aria-label=max-sessions]').closest('form').requestSubmit()")
+        self.shows("max-sessions is 7")
+        self.assertEqual(self.hbb.ctl("limits")["limits"]["max-sessions"], 7)
+
+    def test_c197_clients_are_given_what_export_gives(self):
+        self.signed_in()
+        self.shows(self.exported("string").strip())
+        self.browser.wait("document.querySelector('svg.qr path')")
+        lines = [line for line in self.exported("qr").splitlines() if line]
+        dark = {(x, 2 * at + below) for at, line in enumerate(lines) for x, block in enumerate(line)
+                for below, light in enumerate(["\u2588\u2580", "\u2588\u2584"])
+                if block not in light and 2 * at + below < len(line)}
+        path = self.browser.run("document.querySelector('svg.qr path').getAttribute('d')")
+        drawn = {tuple(map(int, part.split("h")[0].split())) for part in path.split("M")[1:]}
+        self.assertEqual(drawn, dark)
 
 
 class Readers(Pages):
     def test_c198_without_an_address_private_ones_alone_are_served(self):
-        """A proxy on this machine that tells nobody's address speaks for strangers."""
-        self.serve(host="", more="--trusted-proxies=127.0.0.2\n")
-        self.assertEqual(self.asked("")[0], 200)
-        self.serve(host="")
-        for more, status in [({}, 403), ({"X-Real-IP": "203.0.113.9"}, 403),
-                             ({"X-Real-IP": "192.168.1.9"}, 200)]:
+        """A proxy on this machine that tells nobody's address speaks for strangers; who asks for
+        this machine and by no proxy is on it (C208)."""
+        self.serve(host="", more="--public=rd.example.org\n")
+        name = {"Host": "rd.example.org"}
+        for more in [{}, {"Host": "localhost:8114"}]:
+            self.assertEqual(self.asked("", None, more)[0], 200, more)
+        self.assertNotIn("proxy-header-missing", self.hbb.root.read("tmp/log"))
+        for more, status in [(name, 403), ({"X-Forwarded-For": "127.0.0.1"}, 403), ({"Via": "1.1 a"}, 403),
+                             ({"X-Real-IP": "203.0.113.9"}, 403),
+                             ({"X-Real-IP": "192.168.1.9"}, 200),
+                             ({"X-Real-IP": "192.168.1.9", **name}, 200)]:
             self.assertEqual(self.asked("", None, more)[0], status, more)
 
     def test_c198_it_can_be_read_by_everybody(self):
@@ -253,7 +435,8 @@ class Readers(Pages):
         for scheme in ["light", "dark"]:
             self.browser.ask("Emulation.setEmulatedMedia", {
                 "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-            for page in ["Status", "Devices", "Sessions", "Users", "Bans"]:
+            for page in ["Status", "Devices", "Waiting", "Sessions", "Log", "Users", "Books", "Rules",
+                         "Bans", "Limits"]:
                 self.open(page)
                 self.assertEqual(self.findings(script), [], f"{page}, {scheme}")
             self.open("Status")

@@ -92,6 +92,12 @@ impl Forwarded {
         let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
         Self { real_ip, forwarded_for: hops.map(address).collect() }
     }
+
+    /// Whether they say nothing that is read.
+    #[cfg(feature = "web")]
+    pub fn is_empty(&self) -> bool {
+        self.real_ip.is_none() && self.forwarded_for.is_empty()
+    }
 }
 
 /// What a whole request opens.

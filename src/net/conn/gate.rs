@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use hbb_core::base::address::{NetworkSet, canonical};
 use hbb_core::wire::handshake::Forwarded;
+#[cfg(feature = "web")]
+use hbb_core::wire::http::browser::Browser;
 
 use crate::config::{ProxyHeader, TrustedProxies};
 use crate::settings::LiveSettings;
@@ -24,12 +26,21 @@ pub(crate) struct GateRules {
     pub(crate) banned: NetworkSet,
     /// Whom the relay does not serve.
     pub(crate) blocked: NetworkSet,
+    /// The name that clients reach us by, in small letters.
+    #[cfg(feature = "web")]
+    pub(crate) public: Option<String>,
 }
 
 impl From<&LiveSettings> for GateRules {
     fn from(live: &LiveSettings) -> Self {
         let (banned, blocked) = (live.policy.bans.networks(), live.lists.block.clone());
-        Self { proxies: live.proxies.clone(), banned, blocked }
+        Self {
+            proxies: live.proxies.clone(),
+            banned,
+            blocked,
+            #[cfg(feature = "web")]
+            public: live.public.as_ref().map(|public| public.to_ascii_lowercase()),
+        }
     }
 }
 
@@ -52,6 +63,9 @@ pub(crate) enum Web {
     Sockets,
     /// Calls of the API, by any method.
     Calls,
+    /// The page of operators.
+    #[cfg(feature = "web")]
+    Page,
 }
 
 impl Door<'_> {
@@ -61,7 +75,15 @@ impl Door<'_> {
             Web::Nothing => false,
             Web::Sockets => begin.starts_with(b"GET "),
             Web::Calls => true,
+            #[cfg(feature = "web")]
+            Web::Page => true,
         }
+    }
+
+    /// Whether no stranger can have the name lead here by which a browser asks.
+    #[cfg(feature = "web")]
+    pub(crate) fn is_named_well(&self, browser: &Browser) -> bool {
+        browser.is_named_well(self.gate.0.borrow().public.as_deref())
     }
 
     /// Whether nobody from `ip` gets in.

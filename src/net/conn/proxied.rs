@@ -16,6 +16,8 @@ use hbb_core::wire::proxied::{Client, parse};
 use crate::config::ProxyHeader;
 use crate::net::conn::Connection;
 use crate::net::conn::gate::Door;
+#[cfg(feature = "web")]
+use crate::net::conn::gate::Web;
 use crate::net::conn::link::{Link, within};
 
 /// Reads what a proxy says before its client's first byte, if proxies are to say something. From
@@ -99,6 +101,11 @@ pub(crate) fn take_word(
         }
         None => {
             let header = door.gate.header();
+            // Somebody on this machine opens the page of operators.
+            #[cfg(feature = "web")]
+            if door.web == Web::Page && from.is_loopback() && forwarded.is_empty() {
+                return is_outside(connection, door);
+            }
             let is_chain = forwarded.real_ip.is_some_and(|ip| door.gate.trusts(canonical(ip)));
             match header {
                 ProxyHeader::RealIp if is_chain => {

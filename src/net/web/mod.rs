@@ -1,13 +1,14 @@
 //! `--web`: the page for operators, in a browser. It shows what `hbb ctl` says and does what that
-//! does, for administrators who are signed in; the files are in `page/`. Whoever is not at home is
-//! not served, unless the operator named an address. C195-C198; tests/web.
+//! does, for administrators who are signed in; the files are in `page/`, and packed by
+//! `cross/page.rs`. Whoever is not at home is not served, unless the operator named an address, nor
+//! who asks by a name that may be a stranger's. C195-C198, C207, C208; tests/web.
 
 use std::net::IpAddr;
 
 use hbb_core::accounts::call::{Door as Way, HttpCall, Method};
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::json::{Value, Writer};
-use hbb_core::base::limits::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, PASSWORD_BYTES_MAX};
+use hbb_core::base::limits::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, PAGE_DEVICE};
 use hbb_core::wire::http::browser::{Page, escaped, field};
 
 use crate::net::conn::Connection;
@@ -18,13 +19,18 @@ use crate::net::conn::websocket::end_answered;
 use crate::net::control::Orders;
 use crate::net::signalling::calls;
 use crate::net::signalling::conversation::SignallingHandle;
+use crate::qr::qr_code;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+/// These are sent as they are embedded: the head says so, too.
+const CSS_PACKED: &str = "text/css\r\nContent-Encoding: gzip";
+const JS_PACKED: &str = "text/javascript\r\nContent-Encoding: gzip";
 const SIGN_IN: &str = include_str!("page/sign-in.html");
 const SHELL: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.css.gz"));
+const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.js.gz"));
 /// What stands in the files for what is only known now.
 const ERROR: &str = "ERROR";
 const STATUS: &str = "STATUS";
@@ -61,15 +67,20 @@ async fn answered(
     door: Door<'_>,
     web: &WebHandle,
 ) -> Result<(), DropReason> {
+    let peer = connection.from.ip();
     let page = match calls::received(connection, door).await? {
-        _ if web.at_home_alone && !is_at_home(connection.place.ip()) => plain(403),
-        Ok((call, held)) if call.body.len() <= CONTROL_BYTES_MAX + PASSWORD_BYTES_MAX => {
-            let visit = Visit { web, place: &connection.place };
-            let page = visit.page(call).await?;
+        Ok((call, held)) => {
+            let place = &connection.place;
+            let is_here = peer.is_loopback() && call.browser.is_of_this_machine();
+            let is_welcome = !web.at_home_alone || is_at_home(place.ip()) || is_here;
+            let page = match is_welcome && door.is_named_well(&call.browser) {
+                true if call.body.len() > FRAME_BYTES_MAX => plain(413),
+                true => Visit { web, place }.page(call).await?,
+                false => plain(403),
+            };
             drop(held);
             page
         }
-        Ok(_) => plain(413),
         Err(status) => plain(status),
     };
     let _held = held(connection, page.body.len())?;
@@ -95,12 +106,12 @@ impl Visit<'_> {
         }
         let path = call.target.split('?').next().unwrap_or_default();
         match (call.method, path) {
-            (Method::Get | Method::Head, "/page.css") => Ok(file("text/css", STYLE)),
-            (Method::Get | Method::Head, "/page.js") => Ok(file("text/javascript", SCRIPT)),
+            (Method::Get | Method::Head, "/page.css") => Ok(file(CSS_PACKED, STYLE)),
+            (Method::Get | Method::Head, "/page.js") => Ok(file(JS_PACKED, SCRIPT)),
             (Method::Get | Method::Head, "/") => self.front(&call).await,
             (Method::Post, "/sign-in") => self.sign_in(&call.body).await,
             (Method::Post, "/sign-out") => self.sign_out(call).await,
-            (Method::Post, "/ctl") => self.command(&call).await,
+            (Method::Post, "/ctl" | "/qr") => self.command(&call, path == "/qr").await,
             _ => Ok(plain(404)),
         }
     }
@@ -112,40 +123,35 @@ impl Visit<'_> {
         }
         let (_, status) = split(self.web.orders.command("text status\n".into()).await);
         let status = ["<pre>", &escaped(&status), "</pre>"].concat();
-        Ok(file(HTML, &SHELL.replace(STATUS, &status)))
+        Ok(file(HTML, SHELL.replace(STATUS, &status).as_bytes()))
     }
 
-    /// What a command says, for our own script alone.
-    async fn command(&self, call: &HttpCall) -> Result<Page, DropReason> {
+    /// What a command says, or a text as QR code, for our own script alone.
+    async fn command(&self, call: &HttpCall, as_code: bool) -> Result<Page, DropReason> {
         if !call.browser.is_script || !self.is_admin(call).await? {
             return Ok(plain(401));
         }
         let body = core::str::from_utf8(&call.body).ok();
+        if as_code {
+            let code = body.and_then(|text| qr_code(text, false));
+            return Ok(code.map_or_else(|| plain(400), |code| file(TEXT, code.as_bytes())));
+        }
         let line = body.and_then(|text| Value::parse(text).ok()).and_then(|value| line(value));
         let Some(line) = line else { return Ok(plain(400)) };
         let (_, said) = split(self.web.orders.command(line).await);
-        Ok(file(JSON, &said))
+        Ok(file(JSON, said.as_bytes()))
     }
 
     async fn sign_in(&self, form: &[u8]) -> Result<Page, DropReason> {
         let [name, password, code] = ["name", "password", "code"].map(|name| field(form, name));
-        let mut login = Writer::default();
-        login.open('{');
-        for (member, text) in [("username", &*name), ("password", &password), ("id", "web")] {
-            login.member(member, text);
-        }
-        login.close('}');
-        let mut said = self.ask("/api/login", login.into_text(), None).await?;
+        let login = object([("username", &name), ("password", &password), ("id", PAGE_DEVICE)]);
+        let mut said = self.ask("/api/login", login, None).await?;
         if let Some(secret) = text_of(&said, "secret") {
             if code.is_empty() {
                 return Ok(sign_in_page(401, CODE));
             }
-            let mut second = Writer::default();
-            second.open('{');
-            let members = [("type", "email_code"), ("secret", &secret), ("tfaCode", &code)];
-            members.into_iter().for_each(|(member, text)| second.member(member, text));
-            second.close('}');
-            said = self.ask("/api/login", second.into_text(), None).await?;
+            let second = object([("type", "email_code"), ("secret", &secret), ("tfaCode", &code)]);
+            said = self.ask("/api/login", second, None).await?;
         }
         let Some(token) = text_of(&said, "access_token") else {
             return Ok(sign_in_page(401, text_of(&said, "error").as_deref().unwrap_or(ODD)));
@@ -200,12 +206,20 @@ fn admin(user: Value<'_>) -> bool {
     user.get("is_admin").and_then(Value::flag) == Some(true)
 }
 
+fn object(members: [(&str, &str); 3]) -> String {
+    let mut json = Writer::default();
+    json.open('{');
+    members.into_iter().for_each(|(member, text)| json.member(member, text));
+    json.close('}');
+    json.into_text()
+}
+
 fn text_of(json: &str, name: &str) -> Option<String> {
     Some(Value::parse(json).ok()?.text_of(name)?.into_owned())
 }
 
 /// The line of a command for the control thread, of an array of its words; a last word that is an
-/// object brings what stands on a line of its own, a password.
+/// object brings what stands behind that, a password or entries of an address book.
 fn line(words: Value<'_>) -> Option<String> {
     let (mut line, mut secret) = (String::from("json"), String::new());
     for item in words.items() {
@@ -216,9 +230,8 @@ fn line(words: Value<'_>) -> Option<String> {
         line.push(' ');
         line.push_str(&item.text()?);
     }
-    let fits = line.len() < CONTROL_BYTES_MAX && secret.len() <= PASSWORD_BYTES_MAX;
-    let is_line = |text: &str| !text.contains(['\n', '\r']);
-    (fits && is_line(&line) && is_line(&secret)).then(|| [&line, "\n", &secret, "\n"].concat())
+    let is_line = line.len() < CONTROL_BYTES_MAX && !line.contains(['\n', '\r']);
+    is_line.then(|| [&line, "\n", &secret, "\n"].concat())
 }
 
 /// Whether a command was carried out, and what was said.
@@ -229,25 +242,23 @@ fn split(said: String) -> (bool, String) {
 }
 
 fn sign_in_page(status: u16, error: &str) -> Page {
-    Page { status, ..file(HTML, &SIGN_IN.replace(ERROR, &escaped(error))) }
+    Page { status, ..file(HTML, SIGN_IN.replace(ERROR, &escaped(error)).as_bytes()) }
 }
 
-fn file(kind: &'static str, text: &str) -> Page {
-    Page { status: 200, kind, session: None, body: text.as_bytes().to_vec() }
+fn file(kind: &'static str, body: &[u8]) -> Page {
+    Page { status: 200, kind, session: None, body: body.to_vec() }
 }
 
 fn plain(status: u16) -> Page {
     let text = match status {
         401 => "Sign in first.",
         403 => {
-            "This page is for private addresses. To have it elsewhere, or behind a proxy, start \
-             hbb with --web IP:PORT."
+            "This page is for private addresses, and is asked for by an address, a local name or \
+             that of --public. To have it elsewhere, or behind a proxy, start hbb with --web \
+             IP:PORT."
         }
         404 => "There is no such page.",
         _ => "",
     };
-    Page { status, ..file("text/plain; charset=utf-8", text) }
+    Page { status, ..file(TEXT, text.as_bytes()) }
 }
-
-/// One frame of memory is enough for whatever the page asks.
-const _: () = assert!(CONTROL_BYTES_MAX + PASSWORD_BYTES_MAX <= FRAME_BYTES_MAX);

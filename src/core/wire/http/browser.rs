@@ -3,15 +3,22 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use httparse::Header;
 
 use super::{only, reason};
+use crate::base::address::split_port;
 
 /// The cookie that holds the token of who is signed in.
 const COOKIE: &str = "hbb-session=";
 /// The header that the page's script sends, and no page of another origin may.
 const MARK: &str = "x-hbb";
+/// Which headers proxies write; nobody else does.
+const OF_PROXIES: [&str; 4] = ["x-real-ip", "x-forwarded-for", "forwarded", "via"];
+/// How names end that mean something in a local network alone (RFC 6762, RFC 8375, and those that
+/// routers give).
+const LOCAL_ENDS: [&str; 5] = [".local", ".lan", ".internal", ".home.arpa", ".localhost"];
 
 /// Who asks, as far as the headers tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +29,11 @@ pub struct Browser {
     pub is_foreign: bool,
     /// Whether our page's script asks.
     pub is_script: bool,
+    /// The name or address that the page was asked for by, in small letters and without a port;
+    /// empty if it is not told once.
+    pub host: String,
+    /// Whether no proxy says that it passed this on.
+    pub is_direct: bool,
 }
 
 impl Browser {
@@ -30,12 +42,37 @@ impl Browser {
         let token = cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE));
         let named = headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"));
         let origin = only(headers, "origin").and_then(|origin| origin.split_once("://"));
-        let is_ours = origin.is_some_and(|(_, host)| only(headers, "host") == Some(host));
+        let host = only(headers, "host");
+        let is_ours = origin.is_some_and(|(_, origin)| host == Some(origin));
+        let proxies = |header: &Header<'_>| {
+            OF_PROXIES.iter().any(|name| header.name.eq_ignore_ascii_case(name))
+        };
         Self {
             token: token.map(String::from),
             is_foreign: named && !is_ours,
             is_script: only(headers, MARK).is_some(),
+            host: split_port(host.unwrap_or_default()).0.to_ascii_lowercase(),
+            is_direct: !headers.iter().any(proxies),
         }
+    }
+
+    /// Whether the page was asked for by a name that no stranger can have lead here: an address,
+    /// one of the local network, `public` (in small letters) or one below that. Else a page of
+    /// theirs could have its own name lead here, and would count as ours (DNS rebinding).
+    pub fn is_named_well(&self, public: Option<&str>) -> bool {
+        let host = &*self.host;
+        host.parse::<IpAddr>().is_ok()
+            || !host.contains('.')
+            || LOCAL_ENDS.iter().any(|end| host.ends_with(end))
+            || public
+                .and_then(|public| host.strip_suffix(public))
+                .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    }
+
+    /// Whether whoever asks is on this machine and says so.
+    pub fn is_of_this_machine(&self) -> bool {
+        let is_loopback = self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        self.is_direct && (is_loopback || self.host == "localhost")
     }
 }
 
@@ -154,6 +191,56 @@ mod tests {
         ] {
             assert_eq!(browser(&[host, origin].concat()).is_foreign, foreign, "{origin}");
         }
+    }
+
+    #[test]
+    fn c207_a_name_that_a_stranger_may_have_lead_here_is_none_of_ours() {
+        let is_well =
+            |host: &str, public| browser(&["Host: ", host, "\r\n"].concat()).is_named_well(public);
+        let ours = Some("rd.example.org");
+        for host in [
+            "192.168.1.1:8114",
+            "[fd00::1]:8114",
+            "127.0.0.1",
+            "openwrt:8114",
+            "OpenWrt.lan",
+            "nas.local:8114",
+            "nas.home.arpa",
+            "localhost:8114",
+            "rd.example.org",
+            "admin.RD.example.org:443",
+        ] {
+            assert!(is_well(host, ours), "{host}");
+        }
+        for host in [
+            "evil.example:8114",
+            "192.168.1.1.evil.example",
+            "xrd.example.org",
+            "rd.example.org.evil.example",
+            "example.org",
+            "local.evil.example",
+            "lan.",
+        ] {
+            assert!(!is_well(host, ours), "{host}");
+        }
+        assert!(!is_well("rd.example.org", None));
+    }
+
+    #[test]
+    fn c208_who_is_on_this_machine_names_it_and_comes_by_no_proxy() {
+        let is_here = |lines: &str| browser(lines).is_of_this_machine();
+        for host in ["127.0.0.1:8114", "localhost", "[::1]:8114", "LOCALHOST:1", "127.8.8.8"] {
+            let line = ["Host: ", host, "\r\n"].concat();
+            assert!(is_here(&line), "{host}");
+            for more in ["X-Real-IP: 127.0.0.1", "x-forwarded-for: x", "Via: 1.1 a", "Forwarded: "]
+            {
+                assert!(!is_here(&[&line, more, "\r\n"].concat()), "{more}");
+            }
+        }
+        for other in ["", "Host: 192.168.1.1\r\n", "Host: localhost.evil.example\r\n"] {
+            assert!(!is_here(other), "{other}");
+        }
+        assert!(!is_here("Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n"));
     }
 
     #[test]
