@@ -120,6 +120,16 @@ class Pages(unittest.TestCase):
         self.press(text)
         return self.browser.run("window.kept.text()")
 
+    def findings(self, script):
+        """What axe-core finds that is serious."""
+        # Straight into the page: its own rules would not let it load anything.
+        self.browser.run(f"{{ {script}; null }}")
+        found = self.browser.run(
+            "axe.run(document, { resultTypes: ['violations'] }).then(r => r.violations"
+            ".filter(v => ['serious', 'critical'].includes(v.impact))"
+            ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' ')))")
+        return found
+
     def exported(self, form):
         words = ["export", "--data", self.hbb.root.path / "etc/hbb", "--port", str(self.hbb.port),
                  "--host", "127.0.0.1", "--format", form]
@@ -307,6 +317,7 @@ class Buttons(Pages):
         self.browser.wait("document.querySelector('dialog svg.qr path')")
         self.assertTrue(self.hbb.ctl("user", "list")["users"][1]["totp"])
         self.assertEqual(self.browser.run("document.querySelector('dialog code').innerText.length"), 32)
+        self.assertEqual(self.findings(axe()), [])
         self.press("Close", "dialog")
         self.press_beside("carol", "Codes off")
         self.press("Codes off", "dialog")
@@ -336,6 +347,8 @@ class Buttons(Pages):
         self.fill("note", "<b>ring</b>", "dialog")
         self.press("Save", "dialog")
         self.shows("<b>ring</b>")
+        self.assertEqual(self.findings(axe()), [])
+        self.pictured("book")
         # More than the server takes at once, in parts.
         text = 'id,alias\r\n' + "".join(f'{number},"a\n""{number}"""\r\n' for number in range(2000, 2600))
         self.browser.run(f"{{ const d = new DataTransfer(); d.items.add(new File([{text!r}], 'a.csv'));"
@@ -343,7 +356,6 @@ class Buttons(Pages):
         self.press("Import")
         self.shows("Entries that were read: 600")
         self.press("Show more")
-        self.pictured("book")
         table = self.saved("Save as CSV")
         self.assertTrue(table.startswith("id,alias,tags,"))
         self.assertIn('123456789,"Gate, =1+1","door;yard",<b>ring</b>', table)
@@ -448,15 +460,6 @@ class Readers(Pages):
         self.browser.open(self.url)
         self.browser.wait("document.querySelector('noscript pre, main pre')")
         self.assertEqual(self.browser.errors, [])
-
-    def findings(self, script):
-        # Straight into the page: its own rules would not let it load anything.
-        self.browser.run(f"{{ {script}; null }}")
-        found = self.browser.run(
-            "axe.run(document, { resultTypes: ['violations'] }).then(r => r.violations"
-            ".filter(v => ['serious', 'critical'].includes(v.impact))"
-            ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' ')))")
-        return found
 
 
 if __name__ == "__main__":
