@@ -120,6 +120,10 @@ class Pages(unittest.TestCase):
         self.press(text)
         return self.browser.run("window.kept.text()")
 
+    def by(self, scheme):
+        self.browser.ask("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
     def findings(self, script):
         """What axe-core finds that is serious."""
         # Straight into the page: its own rules would not let it load anything.
@@ -347,7 +351,9 @@ class Buttons(Pages):
         self.fill("note", "<b>ring</b>", "dialog")
         self.press("Save", "dialog")
         self.shows("<b>ring</b>")
-        self.assertEqual(self.findings(axe()), [])
+        for scheme in ["dark", "light"]:
+            self.by(scheme)
+            self.assertEqual(self.findings(axe()), [])
         self.pictured("book")
         # More than the server takes at once, in parts.
         text = 'id,alias\r\n' + "".join(f'{number},"a\n""{number}"""\r\n' for number in range(2000, 2600))
@@ -448,8 +454,7 @@ class Readers(Pages):
         script = axe()
         self.signed_in()
         for scheme in ["light", "dark"]:
-            self.browser.ask("Emulation.setEmulatedMedia", {
-                "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            self.by(scheme)
             for page in ["Status", "Devices", "Waiting", "Sessions", "Log", "Users", "Books", "Rules",
                          "Bans", "Limits"]:
                 self.open(page)
