@@ -68,8 +68,9 @@ fn from_utf16(bytes: &[u8]) -> Option<String> {
         [0xfe, 0xff] => u16::from_be_bytes,
         _ => return None,
     };
-    let units: Vec<u16> = text.as_chunks().0.iter().map(|unit| read(*unit)).collect();
-    String::from_utf16(&units).ok()
+    let (units, cut) = text.as_chunks();
+    let units: Vec<u16> = units.iter().map(|unit| read(*unit)).collect();
+    String::from_utf16(&units).ok().filter(|_| cut.is_empty())
 }
 
 /// Opens a file, or a folder, for reading: who opens a pipe waits for somebody who writes to it.
@@ -145,6 +146,17 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn utf16_is_read_behind_its_mark_and_whole() {
+        let text = |bytes: &[u8]| from_utf16(bytes);
+        assert_eq!(text(b"\xff\xfea\0\xe4\0").as_deref(), Some("a\u{e4}"));
+        assert_eq!(text(b"\xfe\xff\0a\0\xe4").as_deref(), Some("a\u{e4}"));
+        assert_eq!(text(b"\xff\xfe").as_deref(), Some(""));
+        for other in [&b""[..], b"\xff", b"a\0", b"\xff\xfea", b"\xff\xfe\0\xd8"] {
+            assert_eq!(text(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn an_end_is_put_behind_the_whole_name() {
