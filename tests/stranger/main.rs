@@ -26,6 +26,7 @@ mod say;
 
 use doors::{Caller, Doors};
 use load::{Sources, Stranger};
+use model::host::Host;
 use model::initiator::{Asks, Initiator, Tries, nat_type};
 use model::link::Link;
 use model::place::Place;
