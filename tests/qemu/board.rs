@@ -50,6 +50,8 @@ pub(crate) enum Storage<'a> {
     /// Its memory, a part of which is flash that is written to without a delay, in single bytes, as
     /// NOR flash is; and the file system on it.
     Flash(&'a Path, &'static str),
+    /// NAND flash that the kernel simulates (nandsim): it ends with the machine.
+    Nand,
 }
 
 /// Debian's kernel for all 64-bit machines, on a small core.
@@ -99,7 +101,7 @@ impl Board {
         }
         let memory_mb = match storage {
             None => self.memory_mb,
-            Some(Storage::Disk(_)) => DISK_MEMORY_MB,
+            Some(Storage::Disk(_) | Storage::Nand) => DISK_MEMORY_MB,
             Some(Storage::Flash(..)) => FLASH_MEMORY_MB,
         };
         command.args(["-m", &memory_mb.to_string(), "-no-reboot"]);
@@ -111,6 +113,7 @@ impl Board {
 
         match storage {
             None => {}
+            Some(Storage::Nand) => words += " nand=ubifs",
             Some(Storage::Disk(path)) => {
                 // What the guest was told is on the disk is there, whatever ends the emulator.
                 let drive = "if=none,id=disk,format=raw,cache=writethrough,file=";

@@ -84,12 +84,12 @@ fn used(disk: &Disk) -> u64 {
 }
 
 /// A device that has proved its address, for many ids.
-struct Client {
+pub(crate) struct Client {
     socket: UdpSocket,
 }
 
 impl Client {
-    fn of(server: SocketAddr) -> Self {
+    pub(crate) fn of(server: SocketAddr) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.connect(server).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// The outcome it is told.
-    fn register(&self, id: &str) -> i32 {
+    pub(crate) fn register(&self, id: &str) -> i32 {
         self.socket.send(&say::register_pk(id, b"a device", &key(id))).unwrap();
         let mut buffer = [0; 100];
         let len = again(|| self.socket.recv(&mut buffer)).expect("the server answers");

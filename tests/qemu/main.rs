@@ -17,6 +17,7 @@ mod flash;
 mod machine;
 #[path = "../model/mod.rs"]
 mod model;
+mod nand;
 mod network;
 mod power;
 #[path = "../conformance/say.rs"]
@@ -80,6 +81,11 @@ fn pc_survives_power_cuts_on_jffs2() {
 #[test]
 fn pc_survives_power_cuts_on_ubifs() {
     power::cut_again_and_again(&PC, FileSystem::Ubifs);
+}
+
+#[test]
+fn armv7_survives_emulated_power_cuts_on_nand() {
+    nand::cut_again_and_again(&ARMV7);
 }
 
 /// One machine from power on to power off.

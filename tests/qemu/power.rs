@@ -30,7 +30,7 @@ pub(crate) fn is_long() -> bool {
 }
 
 /// Cuts: a few, or those of a long run. A PC that is emulated as far as its clocks boots slowly.
-fn cuts(board: &Board) -> u32 {
+pub(crate) fn cuts(board: &Board) -> u32 {
     match is_long() {
         true => 25,
         false if board.is_pc() => 2,
@@ -136,7 +136,7 @@ impl Drop for Disk {
     }
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
