@@ -27,14 +27,33 @@ fn kills() -> u32 {
     asked.map_or(200, |kills| kills.parse().expect("HBB_CRASH_KILLS is a number"))
 }
 
+/// Servers that die beside each other: a kill is mostly waiting.
+const SERVERS: u32 = 4;
+
 #[test]
 fn c014_whoever_was_acknowledged_is_known_after_a_kill() {
+    let dying: Vec<_> = (0..SERVERS)
+        .map(|number| {
+            let kills = kills() / SERVERS + u32::from(number < kills() % SERVERS);
+            thread::spawn(move || dies(kills, Chance::new(14 + u64::from(number))))
+        })
+        .collect();
+    let told: Vec<Told> = dying.into_iter().map(|server| server.join().unwrap()).collect();
+    let known: usize = told.iter().map(|told| told.acknowledged.len()).sum();
+    let cut_off: usize = told.iter().map(|told| told.unanswered.len()).sum();
+    println!("{known} acknowledged, {cut_off} cut off, {} kills", kills());
+    assert!(known > 100, "only {known} were acknowledged at all");
+    assert!(cut_off > 0, "no kill came while somebody registered");
+}
+
+/// A server that dies so often; what its devices were told.
+fn dies(kills: u32, mut chance: Chance) -> Told {
     let flags = ["--max-peers", "131072", "--registrations-per-minute", "65535"];
     let more = ["--new-peers-per-day", "65535", "--writes-per-day", "0", "--key="];
     let mut server = Server::start(&[&flags[..], &more[..]].concat());
     let at = SocketAddr::from(([127, 0, 0, 1], server.port));
-    let (mut chance, mut told) = (Chance::new(14), Told::default());
-    for round in 0..kills() {
+    let mut told = Told::default();
+    for round in 0..kills {
         let device = |number| Device {
             server: at,
             from: [127, 0, 2, number].into(),
@@ -60,8 +79,5 @@ fn c014_whoever_was_acknowledged_is_known_after_a_kill() {
     assert_known(at, told.acknowledged.keys());
     server.kill();
     assert_stored(&server.data().join("hbb.store"), &told);
-    let (known, cut_off) = (told.acknowledged.len(), told.unanswered.len());
-    println!("{known} acknowledged, {cut_off} cut off, {} kills", kills());
-    assert!(known > 100, "only {known} were acknowledged at all");
-    assert!(cut_off > 0, "no kill came while somebody registered");
+    told
 }
