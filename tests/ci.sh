@@ -2,15 +2,16 @@
 # The whole pipeline, the same on a laptop and in CI. Installs what it needs on a Debian-like
 # machine. Each stage prints its name and its seconds; the first failure ends it.
 #
-#   tests/ci.sh              every stage
-#   tests/ci.sh lint test    only these
+#   tests/ci.sh                     every stage
+#   tests/ci.sh lint test           only these
+#   tests/ci.sh 'debian system'     these beside each other: what one says is shown when it ends
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test mutants cross size counts feed debian arm system image)
+stages=(setup format lint test mutants 'cross feed' size counts 'debian arm system image')
 
 usage() {
-  sed -n '2,6s/^# \{0,1\}//p' "$0"
+  sed -n '2,7s/^# \{0,1\}//p' "$0"
   echo "stages: ${stages[*]}; and only by name: fuzz"
 }
 
@@ -70,15 +71,37 @@ lint() {
   deny
 }
 
-# Of a pinned version; building it takes two minutes, once.
+# Of a pinned version, built once; for size and speed that takes three times as long.
 deny_version=0.20.2
 deny() {
   local tool=${CARGO_TARGET_DIR:-target}/cargo-deny-$deny_version
   [ -x "$tool/bin/cargo-deny" ] ||
-    cargo install --quiet --locked --root "$tool" "cargo-deny@$deny_version"
+    cargo install --quiet --locked --debug --root "$tool" "cargo-deny@$deny_version"
   "$tool/bin/cargo-deny" --locked check licenses bans sources
 }
-test_all() { cargo test --locked --workspace; }
+
+# Beside each other, as most of them wait; those that compute take what the others leave, and what
+# measures how fast it is served comes alone.
+computing=' sim prop tidy '
+alone=stranger
+test_all() {
+  local names
+  cargo test --locked --workspace --no-run
+  cargo test --locked --workspace --lib --bins
+  cargo test --locked --workspace --doc
+  names=$(cargo metadata --locked --no-deps --format-version 1 | python3 -c '
+import json, sys
+targets = [target for package in json.load(sys.stdin)["packages"] for target in package["targets"]]
+print(*(it["name"] for it in targets if it["kind"] == ["test"] and it["test"]), sep="\n")')
+  mapfile -t names < <(grep -vx "$alone" <<<"$names")
+  each 4 test_one "${names[@]}"
+  test_one "$alone"
+}
+test_one() {
+  local nice=0
+  [[ $computing != *" $1 "* ]] || nice=19
+  nice -n "$nice" cargo test --locked --workspace --test "$1"
+}
 # The simulation against two of the mutants, in turns by the day; HBB_LONG=1: against all.
 mutants() { cargo test --locked --test mutants -- --nocapture; }
 # From the corpus on, for seconds; HBB_LONG=1: for ten minutes a target.
@@ -86,13 +109,19 @@ fuzz() { tests/fuzz/run; }
 cross() {
   cross/setup
   cross/no-std
-  cross/build --with debian all
-  cross/build --full --with debian all
+  # shellcheck source=cross/triples
+  . cross/triples
+  # The last step of a build, half of its time, has one thread.
+  each 2 cross_one "${triples[@]}"
   cross/check all
   openwrt/package
 }
+cross_one() {
+  cross/build --with debian "$1"
+  cross/build --full --with debian "$1"
+}
 # As OpenWrt's packages feed builds it.
-feed() { tests/openwrt/feed; }
+feed() { cross/setup && tests/openwrt/feed; }
 # Packages, as Debian's tools see them and on systems of their own.
 debian() { board/debian/package && cargo test --locked --test debian; }
 # The whole path of two clients through the release binaries of both ARM triples.
@@ -111,19 +140,57 @@ size() { size-report/measure --self-test && size-report/measure; }
 # Calls into the kernel and instructions of a heartbeat, a punch, a relayed chunk.
 counts() { as_root tests/bench/counts.py; }
 
+# Calls a command with each of the words behind it, so many at once: how many, the command, words.
+# What it says is shown when it ends; the first that fails ends all.
+each() {
+  local most=$1 command=$2 word
+  shift 2
+  running=()
+  said=$(mktemp -d)
+  trap end_all EXIT
+  # Each has a group of processes of its own, by which it can be ended.
+  set -m
+  for word; do
+    ((${#running[@]} < most)) || await_one
+    "$command" "$word" >"$said/$word" 2>&1 </dev/null &
+    running[$!]=$word
+  done
+  while ((${#running[@]})); do await_one; done
+  set +m
+  rm -r "$said"
+}
+declare -A running
+await_one() {
+  local process code=0
+  wait -n -p process "${!running[@]}" || code=$?
+  cat "$said/${running[$process]}"
+  unset "running[$process]"
+  return "$code"
+}
+end_all() {
+  local process
+  for process in "${!running[@]}"; do kill -- "-$process" || true; done
+  rm -rf "$said"
+}
+
+run() {
+  local start=$SECONDS
+  echo "== $1"
+  case $1 in
+    setup | format | lint | mutants | fuzz | cross | size | counts | feed | debian | arm | system | \
+      image) "$1" ;;
+    test) test_all ;;
+    *) echo "no such stage: $1" >&2 && usage >&2 && exit 2 ;;
+  esac
+  echo "== $1: $((SECONDS - start)) s"
+}
+
 main() {
   case "${1:-}" in -h | --help) usage && exit ;; esac
-  local stage start
-  for stage in "${@:-${stages[@]}}"; do
-    echo "== $stage"
-    start=$SECONDS
-    case $stage in
-      setup | format | lint | mutants | fuzz | cross | size | counts | feed | debian | arm | system | \
-        image) "$stage" ;;
-      test) test_all ;;
-      *) echo "no such stage: $stage" >&2 && usage >&2 && exit 2 ;;
-    esac
-    echo "== $stage: $((SECONDS - start)) s"
+  local group
+  for group in "${@:-${stages[@]}}"; do
+    # shellcheck disable=SC2086  # a list of words
+    if [[ $group == *' '* ]]; then each 2 run $group; else run "$group"; fi
   done
 }
 
