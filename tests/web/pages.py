@@ -258,7 +258,8 @@ class Buttons(Pages):
         self.open("Bans")
         self.fill("what", "203.0.113.0/24")
         self.press("Ban")
-        self.shows("203.0.113.0/24")
+        # What was said names it before the list does, which empties the form.
+        self.shows("Unban")
         self.fill("what", "not an address/")
         self.press("Ban")
         self.browser.wait("document.getElementById('said').className == 'bad'")
