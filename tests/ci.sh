@@ -189,8 +189,13 @@ main() {
   case "${1:-}" in -h | --help) usage && exit ;; esac
   local group
   for group in "${@:-${stages[@]}}"; do
-    # shellcheck disable=SC2086  # a list of words
-    if [[ $group == *' '* ]]; then each 2 run $group; else run "$group"; fi
+    if [[ $group == *' '* ]]; then
+      echo "== beside each other: $group"
+      # shellcheck disable=SC2086  # a list of words
+      each 2 run $group
+    else
+      run "$group"
+    fi
   done
 }
 
