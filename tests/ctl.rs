@@ -224,11 +224,10 @@ fn a_long_list_goes_page_by_page_and_names_each_once() {
     let host = Host::local("127.0.0.9");
     let line = Line::datagrams(&host, address(&server));
     let count = 1500;
-    // As many at once as may come after a proof: they share a commit.
+    // Four come after a proof and share a commit; scattered, no page is a stretch of the table.
     for first in (0..count).step_by(4) {
         host.prove(address(&server));
         for number in first..first + 4 {
-            // Scattered, so that no page is a stretch of the table.
             let id = 100_000 + number * 7919 % 100_000;
             line.send(&say::register_pk(&id.to_string(), b"a device", &[7; 32]));
         }
