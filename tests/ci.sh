@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test mutants 'cross feed' size counts 'debian arm system image')
+stages=(setup format lint test mutants 'cross feed' size counts 'system debian arm' image)
 
 usage() {
   sed -n '2,7s/^# \{0,1\}//p' "$0"
