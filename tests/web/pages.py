@@ -1,6 +1,7 @@
 """The page for operators in headless Chromium, against the real server: every button. With
 HBB_PICTURES, a folder, pictures of each page are left there, at a desk, on a phone, in the dark."""
 
+import fcntl
 import gzip
 import json
 import os
@@ -46,16 +47,22 @@ class Folder:
 
 
 def axe():
-    """The script of axe-core, fetched once."""
+    """The script of axe-core, fetched once, by one of those who run at the same time."""
     folder = TARGET / "axe-core-python-0.1.0"
     script = folder / "axe_core_python/axe.min.js"
-    if not script.exists():
-        made = subprocess.run([sys.executable, "-m", "venv", TARGET / "axe-venv"], check=False)
-        if made.returncode:
-            sys.exit("cannot make a venv: install the package python3-venv")
-        subprocess.run([TARGET / "axe-venv/bin/pip", "install", "-q", "--no-deps",
-                        "--disable-pip-version-check", "--target", folder, AXE], check=True)
+    with open(TARGET / "axe.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not script.exists():
+            fetch(folder)
     return script.read_text()
+
+
+def fetch(folder):
+    made = subprocess.run([sys.executable, "-m", "venv", TARGET / "axe-venv"], check=False)
+    if made.returncode:
+        sys.exit("cannot make a venv: install the package python3-venv")
+    subprocess.run([TARGET / "axe-venv/bin/pip", "install", "-q", "--no-deps",
+                    "--disable-pip-version-check", "--target", folder, AXE], check=True)
 
 
 class Pages(unittest.TestCase):
