@@ -1,5 +1,5 @@
 //! What devices tell of themselves, over the doors of the real server: `hbb ctl peers`, the log of
-//! connections, the tab of accessible devices, and an end to a direct session. C192 to C194.
+//! connections, the tab of accessible devices, and an end to a direct session. C192 to C194, C215.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::string_slice)] // a test may panic, anywhere in it
@@ -161,4 +161,48 @@ fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
     assert_eq!(groups, r#"{"data":[{"name":"office"}],"total":1}"#);
     assert_eq!(call(door, ("GET", "/api/peers"), None, "").status, 401);
     assert!(list("none", "users").is_empty());
+}
+
+/// For a SIEM: who asked, who was there by the target's account, how long, and alarms at once.
+#[test]
+fn c215_the_log_names_the_user_who_asked_and_lines_tell_what_devices_report() {
+    let mut server = with(&["--connection-log", "log"]);
+    let (_target, uuid) = register(&server, ID);
+    let door = (&server, Door::Sealed);
+    let token = call(door, ("POST", "/api/login"), None, &login("otto", PASSWORD));
+    let token = token.text("access_token");
+    let at = ([127, 0, 0, 1], server.port).into();
+    let dial = |id: &str| {
+        let mut stream = Host::local("127.0.0.1").connect(0, at).unwrap();
+        let wish = say::punch(id, |wish| {
+            (wish.access_key, wish.token) = (server.key(), token.clone());
+        });
+        send(&mut stream, &wish).unwrap();
+        stream
+    };
+    let (_heard, mut refused) = (dial(ID), dial("987654321"));
+    model::wire::receive(&mut refused).unwrap();
+    let audit = |path: &str, rest: &str| {
+        let body = format!(r#"{{"id":"{ID}","uuid":"{uuid}","conn_id":7,{rest}}}"#);
+        assert_eq!(tell(&server, &format!("/api/audit/{path}"), &body).body, "");
+    };
+    audit("conn", r#""action":"new","ip":"127.0.0.1""#);
+    audit("conn", r#""peer":["234567890","Otto"],"type":1"#);
+    audit("file", r#""path":"/x","is_file":true,"info":"{}""#);
+    audit("alarm", r#""typ":2,"info":"{}""#);
+    audit("conn", r#""action":"close""#);
+    let log = ctl(&server, &["log", "--lines"], "").unwrap();
+    assert_eq!(log.lines().filter(|line| line.ends_with(r#","user":"otto"}"#)).count(), 2, "{log}");
+    let csv = ctl(&server, &["log", "--csv"], "").unwrap();
+    assert!(csv.lines().next().unwrap().ends_with(",alarm,user"), "{csv}");
+    assert_eq!(csv.lines().filter(|line| line.ends_with(",otto")).count(), 2, "{csv}");
+    assert!(ctl(&server, &["log"], "").unwrap().contains(" otto\n"));
+    let refused = server.wait_log("info connection outcome=unknown-id from=127.0.0.1");
+    assert!(refused.contains(" to=987654321 user=otto "), "{refused}");
+    let line = "info connection outcome=waiting from=127.0.0.1 to=123456789 user=otto target-at=";
+    // At once, and again when it is over.
+    for more in ["by=", "secs="] {
+        let told = server.wait_log(&format!("{line}127.0.0.1 {more}"));
+        assert!(told.contains("by=234567890 use=file files=1 alarm=2 asks=1 number=1"), "{told}");
+    }
 }

@@ -168,16 +168,31 @@ pub fn connection(entry: &Entry) {
     if let Some(to) = &entry.to {
         add("to", to);
     }
+    if let Some(user) = &entry.user {
+        add("user", user);
+    }
     if let Some(reason) = outcome.reason() {
         add("reason", &reason.as_str());
     }
     if let Some(at) = &entry.target_at {
         add("target-at", at);
     }
+    if let Some(secs) = entry.secs() {
+        add("secs", &secs);
+    }
     if let Some(end) = entry.session.and_then(|session| session.end) {
-        add("secs", &end.secs);
         add("bytes", &end.bytes);
         add("end", &end.reason.as_str());
+    }
+    if let Some(report) = &entry.report {
+        if let Some(by) = &report.by {
+            add("by", by);
+            add("use", &report.session);
+        }
+        add("files", &report.files);
+        if let Some(alarm) = report.alarm {
+            add("alarm", &alarm);
+        }
     }
     add("asks", asks);
     add("number", number);

@@ -151,7 +151,7 @@ fn c190_a_session_is_joined_with_its_ask_by_what_both_bring() {
 fn step(network: u32, host: u32, kind: StepKind) -> Step {
     let ip = std::net::Ipv4Addr::from((10 << 24) | (network << 8) | host);
     let to = hbb_core::base::peer::PeerId::new(&format!("{}", 100_000_000 + host));
-    Step { from: at(&format!("{ip}:1000")), to, kind }
+    Step { from: at(&format!("{ip}:1000")), to, user: None, kind }
 }
 
 fn asked(trusted: bool) -> StepKind {

@@ -53,6 +53,7 @@ impl Journal {
             _ => None,
         };
         let is_new = matches!(kind, AuditKind::Began(_));
+        let is_alarm = matches!(kind, AuditKind::Alarm(_));
         let number = self.reported(now, target, (conn, from, is_new));
         let Some(entry) = self.entry_mut(number) else { return };
         let report = entry.report.get_or_insert_with(|| Box::new(Report::new(conn, now)));
@@ -65,8 +66,9 @@ impl Journal {
             AuditKind::Files => report.files = report.files.saturating_add(1),
             AuditKind::Alarm(number) => report.alarm = Some(number),
         }
-        let is_over = report.secs.is_some();
-        let told = (is_over && entry.session.is_none()).then(|| entry.clone());
+        // An alarm is told at once, and that a session is over, which our relay tells of its own.
+        let is_over = report.secs.is_some() && entry.session.is_none();
+        let told = (is_over || is_alarm).then(|| entry.clone());
         told.iter().for_each(|entry| self.tell(entry));
     }
 

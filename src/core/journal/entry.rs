@@ -17,6 +17,8 @@ pub struct Step {
     pub from: Endpoint,
     /// Who is asked for; None for what cannot be an id.
     pub to: Option<PeerId>,
+    /// The user who is logged in where it is asked from; of an answer, None.
+    pub user: Option<Box<str>>,
     /// What it is.
     pub kind: StepKind,
 }
@@ -130,9 +132,11 @@ pub struct Entry {
     pub session: Option<RelayedSession>,
     /// What the target says of it.
     pub report: Option<Box<Report>>,
+    /// The user who asked, if one was logged in there: a name of theirs, as it was then.
+    pub user: Option<Box<str>>,
 }
 
-const_assert!(size_of::<Entry>() <= 216);
+const_assert!(size_of::<Entry>() <= 232);
 
 impl Entry {
     /// Seconds that the session lasted, if it is known and over.

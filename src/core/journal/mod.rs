@@ -84,7 +84,7 @@ impl Journal {
     /// Takes in what happened to an ask.
     pub fn step(&mut self, now: Time, step: Step) {
         self.settle(now);
-        let Step { from, to, kind } = step;
+        let Step { from, to, user, kind } = step;
         let key = self.seed.hash(&(from.prefix(), to.as_ref()));
         match kind {
             StepKind::Asked { at, trusted, token } => {
@@ -94,6 +94,7 @@ impl Journal {
                 };
                 self.note(key, (number, now));
                 self.change(number, |entry| {
+                    entry.user = user.or(entry.user.take());
                     entry.last = now;
                     entry.target_at = Some(at);
                     entry.asks = entry.asks.saturating_add(1);
@@ -101,7 +102,7 @@ impl Journal {
                 self.meet(now, number, token);
             }
             StepKind::Refused { outcome, trusted } => {
-                self.refused(now, key, Entry { trusted, outcome, ..blank(from, to) });
+                self.refused(now, key, Entry { trusted, outcome, user, ..blank(from, to) });
             }
             StepKind::Answered { outcome, token } => {
                 let Some((number, _)) = self.open.get(&key).copied() else { return };
@@ -213,6 +214,7 @@ impl Journal {
             {
                 entry.last = now;
                 entry.asks = entry.asks.saturating_add(1);
+                entry.user = refusal.user.or(entry.user.take());
                 return self.become_known(number, outcome);
             }
         }
@@ -302,5 +304,6 @@ const fn blank(from: Endpoint, to: Option<PeerId>) -> Entry {
         outcome: Outcome::Waiting,
         session: None,
         report: None,
+        user: None,
     }
 }

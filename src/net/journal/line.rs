@@ -31,6 +31,7 @@ pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
         number(&mut out, "files", Some(report.files.into()));
         number(&mut out, "alarm", report.alarm.and_then(|alarm| alarm.try_into().ok()));
     }
+    text(&mut out, "user", entry.user.as_deref());
     out.close('}');
     out.into_text() + "\n"
 }

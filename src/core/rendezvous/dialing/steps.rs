@@ -65,7 +65,8 @@ impl Rendezvous {
         let trusted = self.is_trusted(asker);
         let token = token.and_then(Given::value).cloned();
         let kind = StepKind::Asked { at, trusted, token };
-        self.step = Some(Step { from, to: Some(to.clone()), kind });
+        let user = self.caller.user.clone();
+        self.step = Some(Step { from, to: Some(to.clone()), user, kind });
     }
 
     /// An initiator is told no path; whether it showed the key, where one is asked for.
@@ -85,7 +86,8 @@ impl Rendezvous {
         };
         let trusted = self.is_trusted(Asker { granted, ..self.askers.of(from.ip()) });
         let kind = StepKind::Refused { outcome, trusted };
-        self.step = Some(Step { from, to: to.value().cloned(), kind });
+        let user = self.caller.user.clone();
+        self.step = Some(Step { from, to: to.value().cloned(), user, kind });
     }
 
     /// The target answered the initiator at `from`.
@@ -97,7 +99,7 @@ impl Rendezvous {
             Meeting::Relay(token) => (Outcome::Relay, token.value().cloned()),
         };
         let kind = StepKind::Answered { outcome, token };
-        self.step = Some(Step { from, to: Some(to.clone()), kind });
+        self.step = Some(Step { from, to: Some(to.clone()), user: None, kind });
     }
 
     /// Whether a device of ours is where it asks from, or it showed the key.

@@ -31,7 +31,8 @@ const COLUMNS: &[(&str, usize)] = &[
     ("by_name", 16),
     ("use", 9),
     ("files", 6),
-    ("alarm", 0),
+    ("alarm", 6),
+    ("user", 0),
 ];
 /// What may begin the value of a cell that a program for tables takes for a formula.
 const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -181,6 +182,7 @@ fn row(out: &mut Output, entry: &Entry, epoch_secs: u64) {
         said(report.map_or("", |report| report.session)),
         number(report.map(|report| report.files.into())),
         number(report.and_then(|report| report.alarm?.try_into().ok())),
+        entry.user.as_deref().map_or(Value::Nothing, Value::Text),
     ]);
 }
 
@@ -206,6 +208,7 @@ fn csv(text: &mut String, entry: &Entry, epoch_secs: u64) {
         report.map(|report| report.session.into()),
         report.map(|report| report.files.to_string()),
         report.and_then(|report| Some(report.alarm?.to_string())),
+        entry.user.as_deref().map(String::from),
     ];
     let cells = cells.map(|cell| cell.map_or_else(String::new, |cell| csv_cell(&cell)));
     text.push_str(&(cells.join(",") + "\r\n"));
