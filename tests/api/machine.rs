@@ -230,6 +230,36 @@ fn c166_who_has_the_key_locks_no_user_out_at_home() {
     assert!(!drive.token("anna").is_empty());
 }
 
+/// What is known after a restart, before any of her devices calls.
+#[test]
+fn c216_who_has_the_key_locks_no_user_out_at_home_after_a_restart() {
+    let mut drive = Drive::with(&["anna", "bert"]);
+    for user in ["anna", "bert"] {
+        let commits = drive.commits;
+        drive.token(user);
+        assert_eq!(drive.commits, commits + 1, "with the token");
+        let rows = drive.rows.clone();
+        let token = drive.token(user);
+        let differs = drive.rows.iter().filter(|(key, row)| rows.get(*key) != Some(row));
+        assert_eq!(differs.count(), 1, "at home again: the token alone");
+        // A password changed, or a logout, forgets no home.
+        assert_eq!(drive.post("/api/logout", Some(&token), "{}").status, 200);
+    }
+    drive.ask(Command::Password { name: "anna".into(), password: "another one".into() });
+    drive.hashed(Hashed::Made(stored("x")));
+    drive.accounts = drive.restarted();
+    for address in 0..100_u32 {
+        for user in ["anna", "bert"] {
+            let conn = drive.log_in(&format!("203.0.{address}.7"), true, &login(user, "wrong"));
+            if drive.hashing {
+                drive.hashed(Hashed::Fits(false));
+            }
+            drive.answer(conn).unwrap();
+        }
+    }
+    assert!(!drive.token("anna").is_empty() && !drive.token("bert").is_empty());
+}
+
 #[test]
 fn c166_one_network_does_not_take_what_all_strangers_have() {
     let mut drive = Drive::with(&["anna"]);

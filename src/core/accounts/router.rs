@@ -30,7 +30,7 @@ impl Accounts {
             return Some(answer);
         }
         if let Some(user) = self.user_of(now, call) {
-            self.logins.note_home(&user, call.source.ip);
+            self.users.note_home(&user, call.source.ip);
             if let Some(id) = &device {
                 self.devices.note_login(id, &user);
             }

@@ -3,7 +3,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
-use core::net::IpAddr;
 
 use super::password::HashJob;
 use super::tokens::TokenHash;
@@ -17,9 +16,6 @@ use crate::base::limits::{
 };
 use crate::base::table::{Seed, Table};
 use crate::base::time::{RateWindow, Throttle, Time};
-
-/// Addresses of a user that are remembered, in memory alone.
-const HOMES_MAX: usize = 4;
 
 /// What a hash is for.
 pub(in crate::accounts) enum Then {
@@ -41,6 +37,8 @@ pub(in crate::accounts) struct Attempt {
     pub(in crate::accounts) user: String,
     pub(in crate::accounts) device: String,
     pub(in crate::accounts) source: Source,
+    /// Whether the user was logged in there.
+    pub(in crate::accounts) at_home: bool,
     /// The stored hash it is compared with, as it may be another by the time that is known.
     pub(in crate::accounts) stored: alloc::vec::Vec<u8>,
 }
@@ -73,9 +71,6 @@ pub(in crate::accounts) struct Logins {
     /// Wrong passwords of a user, from where nothing is known, from where somebody is, and from
     /// where the user was logged in.
     wrong: Table<String, [RateWindow; 3]>,
-    /// Where a user was logged in last, the newest first: whoever dials with the key is known, too,
-    /// and must not lock a user out there.
-    homes: Table<String, [Option<Prefix>; HOMES_MAX]>,
     waiting: VecDeque<(HashJob, Then)>,
     running: Option<Then>,
     codes: Table<TokenHash, Code>,
@@ -90,7 +85,6 @@ impl Logins {
             strangers: RateWindow::EMPTY,
             all: RateWindow::EMPTY,
             wrong: Table::new(USERS_CEILING, seed),
-            homes: Table::new(USERS_CEILING, seed),
             waiting: VecDeque::new(),
             running: None,
             codes: Table::new(LOGIN_CODES_MAX, seed),
@@ -98,13 +92,19 @@ impl Logins {
         }
     }
 
-    /// Counts one more attempt; false if it goes no further.
-    pub(in crate::accounts) fn admit(&mut self, now: Time, source: Source, user: &str) -> bool {
+    /// Counts one more attempt, from where the user was logged in or not; false if it goes no
+    /// further. Whoever dials with the key is known, too, and must not lock a user out at home.
+    pub(in crate::accounts) fn admit(
+        &mut self,
+        now: Time,
+        (source, at_home): (Source, bool),
+        user: &str,
+    ) -> bool {
         let network = Prefix::of_network(source.ip);
-        let allowed = self.waiting.len() < self.places(source, user)
+        let allowed = self.waiting.len() < Self::places(source, at_home)
             && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
-            && self.window(now, source, user, 0)
-            && (self.is_home(user, source.ip)
+            && self.window(now, (source, at_home), user, 0)
+            && (at_home
                 || (self.networks.allow(now, network, LOGINS_PER_NETWORK)
                     && (source.known
                         || self.strangers.allow(now, LOGIN_WINDOW_MS, LOGINS_OF_STRANGERS))
@@ -114,44 +114,31 @@ impl Logins {
     }
 
     /// Counts a wrong password or code, of a user if there is such a one.
-    pub(in crate::accounts) fn was_wrong(&mut self, now: Time, source: Source, user: Option<&str>) {
+    pub(in crate::accounts) fn was_wrong(
+        &mut self,
+        now: Time,
+        from: (Source, bool),
+        user: Option<&str>,
+    ) {
         self.counts.wrong += 1;
         if let Some(user) = user {
-            self.window(now, source, user, 1);
+            self.window(now, from, user, 1);
         }
-    }
-
-    /// A user is logged in there.
-    pub(in crate::accounts) fn note_home(&mut self, user: &str, ip: IpAddr) {
-        let (user, here) = (String::from(user), Some(Prefix::of(ip)));
-        let mut homes = self.homes.get(&user).copied().unwrap_or_default();
-        if homes.first() == Some(&here) {
-            return;
-        }
-        let at = homes.iter().position(|home| *home == here).unwrap_or(HOMES_MAX - 1);
-        if let Some(moved) = homes.get_mut(..=at) {
-            moved.rotate_right(1);
-        }
-        if let Some(first) = homes.first_mut() {
-            *first = here;
-        }
-        self.homes.insert_evicting(user, homes);
-    }
-
-    fn is_home(&self, user: &str, ip: IpAddr) -> bool {
-        self.homes
-            .get(&String::from(user))
-            .is_some_and(|homes| homes.contains(&Some(Prefix::of(ip))))
     }
 
     /// Counts so many more wrong ones; whether there were fewer than too many.
-    fn window(&mut self, now: Time, source: Source, user: &str, more: u16) -> bool {
-        let home = self.is_home(user, source.ip);
+    fn window(
+        &mut self,
+        now: Time,
+        (source, at_home): (Source, bool),
+        user: &str,
+        more: u16,
+    ) -> bool {
         let user = String::from(user);
         let mut windows = self.wrong.get(&user).copied().unwrap_or([RateWindow::EMPTY; 3]);
-        let [stranger, known, at_home] = &mut windows;
-        let window = match (home, source.known) {
-            (true, _) => at_home,
+        let [stranger, known, home] = &mut windows;
+        let window = match (at_home, source.known) {
+            (true, _) => home,
             (false, true) => known,
             (false, false) => stranger,
         };
@@ -165,8 +152,8 @@ impl Logins {
 
     /// How many may wait before one more of this kind is refused: strangers leave half of the
     /// places to others, and who is known a quarter to users at home.
-    fn places(&self, source: Source, user: &str) -> usize {
-        let quarters = match (self.is_home(user, source.ip), source.known) {
+    const fn places(source: Source, at_home: bool) -> usize {
+        let quarters = match (at_home, source.known) {
             (true, _) => 4,
             (false, true) => 3,
             (false, false) => 2,
@@ -177,7 +164,7 @@ impl Logins {
     /// Has a password hashed when it is its turn; an operator's is the next, and a user's at home.
     pub(in crate::accounts) fn hash(&mut self, job: HashJob, then: Then) {
         match &then {
-            Then::LogIn(who) if !self.is_home(&who.user, who.source.ip) => {
+            Then::LogIn(who) if !who.at_home => {
                 self.waiting.push_back((job, then));
             }
             _ => self.waiting.push_front((job, then)),

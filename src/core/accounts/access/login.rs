@@ -45,7 +45,8 @@ impl Accounts {
         }
         let text = |name| body.text_of(name).unwrap_or(Cow::Borrowed(""));
         let (name, password, device) = (text("username"), text("password"), text("id"));
-        if !self.logins.admit(now, call.source, &name) {
+        let at_home = self.users.is_home(&name, call.source.ip);
+        if !self.logins.admit(now, (call.source, at_home), &name) {
             push(effects, Effect::Report(AccountEvent::LoginsTooMany { from: call.source.ip }));
             return Some(Answer::error(TOO_MANY));
         }
@@ -60,6 +61,7 @@ impl Accounts {
             user: name.into(),
             device: device.into(),
             source: call.source,
+            at_home,
             stored: stored.bytes(),
         };
         self.logins.hash(HashJob::compare(password.into(), stored), Then::LogIn(attempt));
@@ -131,7 +133,8 @@ impl Accounts {
         let Some((name, device)) = self.logins.code_for(now, &key) else {
             return Answer::error(CODE_OVER);
         };
-        if !self.logins.admit(now, source, &name) {
+        let at_home = self.users.is_home(&name, source.ip);
+        if !self.logins.admit(now, (source, at_home), &name) {
             push(effects, Effect::Report(AccountEvent::LoginsTooMany { from: source.ip }));
             return Answer::error(TOO_MANY);
         }
@@ -161,7 +164,8 @@ impl Accounts {
         effects: &mut Effects,
     ) -> Answer {
         let user = is_user.then(|| name.to_string());
-        self.logins.was_wrong(now, source, user.as_deref());
+        let at_home = self.users.is_home(name, source.ip);
+        self.logins.was_wrong(now, (source, at_home), user.as_deref());
         push(effects, Effect::Report(AccountEvent::LoginFailed { user, from: source.ip }));
         Answer::error(said)
     }
@@ -177,7 +181,10 @@ impl Accounts {
         let secret = self.secrets.draw();
         let token = self.tokens.give((name, device), secret, now_secs, changes);
         self.logins.counts.done += 1;
-        self.logins.note_home(name, source.ip);
+        if self.users.note_home(name, source.ip) {
+            // In the commit of the token.
+            self.users.put(name, self.users.get(name).cloned(), changes);
+        }
         let event = AccountEvent::LoggedIn { user: name.into(), from: source.ip };
         push(effects, Effect::Report(event));
         let mut json = Writer::default();

@@ -2,15 +2,19 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::password::Stored;
 use crate::accounts::call::{Changes, Who};
 use crate::accounts::row::{RowWriter, fields};
+use crate::base::address::Prefix;
 use crate::base::limits::{USER_NAME_CHARS_MAX, USERS_CEILING};
 use crate::base::table::{Seed, Table};
 
 /// What the keys of users begin with.
 pub(in crate::accounts) const USER_KEY: u8 = b'u';
+/// Addresses of a user that are remembered.
+const HOMES_MAX: usize = 4;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,9 @@ pub(in crate::accounts) struct User {
     pub(in crate::accounts) totp: Option<[u8; 20]>,
     /// The last step of 30 s of which a code was taken: none is taken twice.
     pub(in crate::accounts) totp_step: u64,
+    /// Where the user was logged in, the newest first. Stored with what else is stored of the user,
+    /// so that it may be behind.
+    pub(in crate::accounts) homes: Vec<Prefix>,
 }
 
 impl User {
@@ -43,6 +50,7 @@ impl User {
             password,
             totp: None,
             totp_step: 0,
+            homes: Vec::new(),
         }
     }
 
@@ -56,6 +64,8 @@ impl User {
         row.field(6, &self.password.bytes());
         row.field(7, self.totp.as_ref().map_or(&[], |secret| secret));
         row.field(8, &self.totp_step.to_le_bytes());
+        let homes: Vec<u8> = self.homes.iter().flat_map(|home| home.to_bytes()).collect();
+        row.field(9, &homes);
         row.end()
     }
 
@@ -76,6 +86,10 @@ impl User {
                 }
                 7 => user.totp = contents.try_into().ok(),
                 8 => user.totp_step = contents.try_into().map_or(0, u64::from_le_bytes),
+                9 => {
+                    let (homes, _) = contents.as_chunks();
+                    user.homes = homes.iter().copied().map(Prefix::from_bytes).collect();
+                }
                 _ => {}
             }
         }
@@ -122,6 +136,24 @@ impl Users {
 
     pub(in crate::accounts) fn iter(&self) -> impl Iterator<Item = (&String, &User)> {
         self.table.iter()
+    }
+
+    /// A user is logged in at this address; false if it is the one before.
+    pub(in crate::accounts) fn note_home(&mut self, name: &str, ip: IpAddr) -> bool {
+        let here = Prefix::of(ip);
+        let Some(user) = self.table.get_mut(&String::from(name)) else { return false };
+        let is_new = user.homes.first() != Some(&here);
+        if is_new {
+            user.homes.retain(|home| *home != here);
+            user.homes.truncate(HOMES_MAX - 1);
+            user.homes.insert(0, here);
+        }
+        is_new
+    }
+
+    /// Whether the user was logged in there, of late.
+    pub(in crate::accounts) fn is_home(&self, name: &str, ip: IpAddr) -> bool {
+        self.get(name).is_some_and(|user| user.homes.contains(&Prefix::of(ip)))
     }
 
     /// Who calls, if there is such a user who may.
@@ -192,6 +224,7 @@ mod tests {
             is_disabled: true,
             totp: Some([7; 20]),
             totp_step: 55,
+            homes: [IpAddr::from([192, 0, 2, 1]), IpAddr::from([1; 16])].map(Prefix::of).into(),
             ..User::new(stored.clone())
         };
         for user in [user, User::new(stored)] {
