@@ -1,15 +1,19 @@
 //! The log of connections of the real server: `hbb ctl log` in its forms, lines for a syslog, a
-//! file. C190, C191.
+//! file. C190, C191, C218.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::disallowed_methods, reason = "tests wait by the clock and have settings")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
-use std::process::{Command, Output};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 #[path = "sim/chance.rs"]
 mod chance;
@@ -93,7 +97,8 @@ fn c190_ctl_log_tells_in_each_form_who_met_whom_and_how() {
     let json = ctl(&server, &["--json", "log"]);
     assert!(json.starts_with("{\"log\":[{\"number\":1,\"at\":1"), "{json}");
     let lines = ctl(&server, &["log", "--lines", "id=123456789", "count=1"]);
-    assert!(lines.starts_with("{\"number\":1,\"at\":1") && lines.ends_with("\"end\":\"done\"}\n"));
+    let end = "\"end\":\"done\",\"user\":null}\n";
+    assert!(lines.starts_with("{\"number\":1,\"at\":1") && lines.ends_with(end), "{lines}");
     assert_eq!(lines.lines().count(), 1);
     let bytes = lines.split("\"bytes\":").nth(1).unwrap().split(',').next().unwrap();
     assert!(bytes.parse::<usize>().unwrap() > 2 * BYTES, "{lines}");
@@ -102,6 +107,54 @@ fn c190_ctl_log_tells_in_each_form_who_met_whom_and_how() {
     let rows: Vec<&str> = csv.split("\r\n").collect();
     assert!(rows.len() == 4 && rows[2].contains(",123456789,,1,refused,wrong-key,,,"), "{csv}");
     assert!(ctl(&server, &["log", "--lines", "since=1s", "after=4"]).is_empty());
+}
+
+/// Somebody who watches, and the lines that come.
+fn follow(server: &Server, words: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    command.args(["ctl", "--data"]).arg(server.data()).args(words).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+#[test]
+fn c218_ctl_log_follows_what_becomes_known_until_it_is_broken_off() {
+    let mut server = Server::start(&[]);
+    ask(&server, "127.0.1.4", "987654321", &server.key());
+    let words = ["log", "--follow"];
+    let (mut people, mut text) = follow(&server, &words);
+    let (mut program, mut json) = follow(&server, &[&["--json"], &words[..]].concat());
+    let (mut table, mut csv) = follow(&server, &[&words[..], &["--csv", "id=123456789"]].concat());
+    assert!(text.next().unwrap().unwrap().starts_with("number at "));
+    assert!(csv.next().unwrap().unwrap().starts_with("number,at,"));
+    let mut both = |number: &str, outcome: &str| {
+        let (text, json) = (text.next().unwrap().unwrap(), json.next().unwrap().unwrap());
+        assert!(text.starts_with(number) && text.contains(outcome), "{text}");
+        assert!(json.starts_with(&format!("{{\"number\":{number},")), "{json}");
+        assert!(json.contains(&format!("\"outcome\":\"{outcome}\"")), "{json}");
+    };
+    both("1", "unknown-id");
+    thread::sleep(Duration::from_millis(1_200));
+    ask(&server, "127.0.1.5", "987654321", &server.key());
+    both("2", "unknown-id");
+    // Once they are told to meet, if it is asked then, and once it is over.
+    session(&server, "127.0.1.1", Habit::Relay);
+    for lines in [&mut text, &mut csv] {
+        let ended = lines.map(Result::unwrap).find(|line| line.contains("relayed")).unwrap();
+        assert!(ended.starts_with('3') && ended.contains("done"), "{ended}");
+    }
+    for child in [&people, &table] {
+        let pid = Pid::from_child(child);
+        kill_process(pid, Signal::INT).unwrap();
+    }
+    assert_eq!(people.wait().unwrap().signal(), Some(2));
+    table.wait().unwrap();
+    // The server's end is its own.
+    server.kill();
+    let ended = program.wait().unwrap();
+    assert_eq!(ended.code(), Some(1));
+    assert!(json.last().unwrap().unwrap().contains("\"end\":\"done\""));
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     command("sessions", "", "who is relayed, with bytes and bytes per second"),
     #[cfg(feature = "accounts")]
     command("log", " [since=TIME]...", "who asked for whom; also id=ID, from=NET, --csv, --lines"),
+    #[cfg(feature = "accounts")]
+    command("log", " --follow", "all of it, and then what becomes known, until ^C"),
     command("disconnect", " NUMBER", DISCONNECT),
     command("forget", " ID", "delete a device; only it may have its id for a day"),
     command("forget", " --free ID", "and give its id to the next device that asks for it"),

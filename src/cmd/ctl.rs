@@ -10,11 +10,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-#[cfg(feature = "accounts")]
 use rustix::net::{Shutdown, shutdown};
 
 #[cfg(feature = "accounts")]
 mod entries;
+#[cfg(feature = "accounts")]
+mod follow;
 #[cfg(feature = "accounts")]
 mod secret;
 
@@ -52,28 +53,46 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
         _ => line,
     };
     let path = path(flags)?;
-    let mut server = connect(&path)?;
-    let asked = server.write_all(line.as_bytes());
     #[cfg(feature = "accounts")]
-    let asked = match asks_entries(&words(flags)) {
-        true => asked.and_then(|()| Ok(shutdown(&server, Shutdown::Write)?)),
-        false => asked,
-    };
+    if matches!(words(flags)[..], ["log", ref words @ ..] if words.contains(&"--follow")) {
+        return follow::follow(&line, &|line| {
+            let mut said = String::new();
+            let mut server = ask(&path, (line, false), flags.json)?;
+            server.read_to_string(&mut said).map_err(|cause| silent(&path, &cause))?;
+            Ok(said)
+        });
+    }
+    #[cfg(feature = "accounts")]
+    let is_last = asks_entries(&words(flags));
+    #[cfg(not(feature = "accounts"))]
+    let is_last = false;
+    let mut server = ask(&path, (&line, is_last), flags.json)?;
+    #[cfg(feature = "accounts")]
+    if matches!(words(flags)[..], ["user", "totp", _, "on"]) && !flags.json {
+        return show_scanned(&mut server, &path);
+    }
+    show(&mut server, &path)
+}
+
+/// Asks the server, who has heard all then if `is_last`; what it gives is the answer, if it is no
+/// refusal.
+fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Result<File, Exit> {
+    let mut server = connect(path)?;
+    let mut asked = server.write_all(line.as_bytes());
+    if is_last {
+        asked = asked.and_then(|()| Ok(shutdown(&server, Shutdown::Write)?));
+    }
     let mut verdict = [0];
-    asked.and_then(|()| server.read_exact(&mut verdict)).map_err(|cause| silent(&path, &cause))?;
+    asked.and_then(|()| server.read_exact(&mut verdict)).map_err(|cause| silent(path, &cause))?;
     if verdict == [DONE] {
-        #[cfg(feature = "accounts")]
-        if matches!(words(flags)[..], ["user", "totp", _, "on"]) && !flags.json {
-            return show_scanned(&mut server, &path);
-        }
-        return show(&mut server, &path);
+        return Ok(server);
     }
     let mut said = String::new();
-    server.read_to_string(&mut said).map_err(|cause| silent(&path, &cause))?;
+    server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
     // A wrong word or value is no failure of the server, of whatever version it is.
     let is_wrong = said.contains(NO_SUCH_COMMAND) || said.contains(VALUE_IS);
     let reason = if is_wrong { ExitReason::Flags } else { ExitReason::Running };
-    if flags.json {
+    if json {
         print(&said)?;
         return Err(Exit::new(reason, ""));
     }

@@ -68,8 +68,9 @@ impl Journal {
         }
         // An alarm is told at once, and that a session is over, which our relay tells of its own.
         let is_over = report.secs.is_some() && entry.session.is_none();
-        let told = (is_over || is_alarm).then(|| entry.clone());
-        told.iter().for_each(|entry| self.tell(entry));
+        if is_over || is_alarm {
+            self.tell(number);
+        }
     }
 
     /// The entry that a report belongs to: that of the same connection, which has not ended, or of
@@ -97,12 +98,5 @@ impl Journal {
         let from = Endpoint::new(from.unwrap_or(IpAddr::from([0; 4])), 0);
         let blank = blank(from, Some(target.clone()));
         self.add(now, Entry { outcome: Outcome::Reported, asks: 0, ..blank })
-    }
-
-    fn entry_mut(&mut self, number: u64) -> Option<&mut Entry> {
-        match self.running.get(&number).is_some() {
-            true => self.running.get_mut(&number),
-            false => self.rings.get_mut(number),
-        }
     }
 }

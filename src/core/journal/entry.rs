@@ -134,9 +134,11 @@ pub struct Entry {
     pub report: Option<Box<Report>>,
     /// The user who asked, if one was logged in there: a name of theirs, as it was then.
     pub user: Option<Box<str>>,
+    /// Counts up with each outcome of any that becomes known; 0 while none of this one is.
+    pub change: u64,
 }
 
-const_assert!(size_of::<Entry>() <= 232);
+const_assert!(size_of::<Entry>() <= 240);
 
 impl Entry {
     /// Seconds that the session lasted, if it is known and over.

@@ -34,6 +34,7 @@ pub struct Journal {
     /// By the hash of what both bring to a relay, the entry of the session to come.
     meetings: Table<u64, (u64, Time)>,
     last_number: u64,
+    last_change: u64,
     /// What is to be told of at once; None if nobody wants to know.
     told: Option<Vec<Entry>>,
 }
@@ -41,8 +42,10 @@ pub struct Journal {
 /// Which entries are wanted.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Only those of a higher number.
+    /// Only those of a higher number, or of a higher change.
     pub after: u64,
+    /// By their changes and in the order of these; those of which nothing is known yet are none.
+    pub by_change: bool,
     /// Only those that somebody asked for since then.
     pub since: Option<Time>,
     /// Only those that ask for this id.
@@ -65,6 +68,7 @@ impl Journal {
             refusals: Table::new(ASKS_OPEN_MAX, seed),
             meetings: Table::new(ASKS_OPEN_MAX, seed),
             last_number: 0,
+            last_change: 0,
             told: tells.then(Vec::new),
         }
     }
@@ -161,23 +165,26 @@ impl Journal {
         if let Some(session) = &mut entry.session {
             session.end = Some(end);
         }
-        self.tell(&entry);
         self.rings.add(entry);
+        self.tell(number);
     }
 
-    /// The entries that are wanted, the lowest numbers first.
+    /// The entries that are wanted, the lowest numbers or changes first.
     pub fn read(&mut self, now: Time, wanted: &Wanted) -> Vec<Entry> {
         self.settle(now);
+        // Whoever read of the process before begins anew.
+        let is_ours = !wanted.by_change || wanted.after <= self.last_change;
+        let after = if is_ours { wanted.after } else { 0 };
         let is_wanted = |entry: &&Entry| {
-            let Wanted { after, since, id, from, .. } = wanted;
-            entry.number > *after
+            let Wanted { since, id, from, .. } = wanted;
+            wanted.place(entry) > after
                 && since.is_none_or(|since| entry.last >= since)
                 && (id.is_none() || entry.to == *id)
                 && from.is_none_or(|network| network.contains(entry.from.ip()))
         };
         let running = self.running.iter().map(|(_, entry)| entry);
         let mut found: Vec<&Entry> = self.rings.iter().chain(running).filter(is_wanted).collect();
-        found.sort_unstable_by_key(|entry| entry.number);
+        found.sort_unstable_by_key(|entry| wanted.place(entry));
         found.into_iter().take(wanted.count).cloned().collect()
     }
 
@@ -220,9 +227,7 @@ impl Journal {
         }
         let number = self.add(now, Entry { asks: 1, ..refusal });
         self.refusals.insert_evicting(key, (number, now));
-        if let Some(entry) = self.rings.get_mut(number).cloned() {
-            self.tell(&entry);
-        }
+        self.tell(number);
     }
 
     fn add(&mut self, now: Time, entry: Entry) -> u64 {
@@ -262,8 +267,7 @@ impl Journal {
             return;
         }
         entry.outcome = outcome;
-        let entry = entry.clone();
-        self.tell(&entry);
+        self.tell(number);
     }
 
     /// Those who asked so long ago that nothing more belongs to it.
@@ -283,10 +287,29 @@ impl Journal {
         }
     }
 
-    fn tell(&mut self, entry: &Entry) {
+    fn tell(&mut self, number: u64) {
+        self.last_change += 1;
+        let change = self.last_change;
+        let Some(entry) = self.entry_mut(number) else { return };
+        entry.change = change;
+        let entry = entry.clone();
         if let Some(told) = self.told.as_mut().filter(|told| told.len() < CONNECTIONS_TOLD_MAX) {
-            told.push(entry.clone());
+            told.push(entry);
         }
+    }
+
+    fn entry_mut(&mut self, number: u64) -> Option<&mut Entry> {
+        match self.running.get(&number).is_some() {
+            true => self.running.get_mut(&number),
+            false => self.rings.get_mut(number),
+        }
+    }
+}
+
+impl Wanted {
+    /// Where an entry stands among those that are wanted.
+    pub const fn place(&self, entry: &Entry) -> u64 {
+        if self.by_change { entry.change } else { entry.number }
     }
 }
 
@@ -305,5 +328,6 @@ const fn blank(from: Endpoint, to: Option<PeerId>) -> Entry {
         session: None,
         report: None,
         user: None,
+        change: 0,
     }
 }

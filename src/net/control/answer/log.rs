@@ -8,7 +8,7 @@ use hbb_core::base::time::{Time, Utc};
 use hbb_core::journal::{Entry, Wanted};
 
 use crate::net::clock::Clock;
-use crate::net::control::format::{Output, Value};
+use crate::net::control::format::{Form, Output, Value};
 use crate::net::control::owners::{Owners, odd};
 use crate::net::control::reply::OperatorReply;
 use crate::net::journal::json_line;
@@ -52,7 +52,10 @@ pub(super) fn log(
     (owners, clock): (&Owners, Clock),
     reply: &mut OperatorReply,
 ) -> Result<(), String> {
-    let (mut wanted, mut left, form) = query(words, clock)?;
+    let (mut wanted, mut left, mut form) = query(words, clock)?;
+    if wanted.by_change && reply.form == Form::Json {
+        form = LogForm::Lines;
+    }
     let epoch_secs = clock.epoch_secs();
     let mut out = Output::new(reply.form);
     match form {
@@ -62,6 +65,9 @@ pub(super) fn log(
             let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
             out.text = names.join(",") + "\r\n";
         }
+    }
+    if wanted.by_change && wanted.after > 0 {
+        out.text.clear();
     }
     loop {
         wanted.count = left.min(PEERS_PER_PAGE);
@@ -74,9 +80,12 @@ pub(super) fn log(
             }
         }
         left -= page.len();
-        wanted.after = page.last().map_or(wanted.after, |last| last.number);
+        wanted.after = page.last().map_or(wanted.after, |last| wanted.place(last));
         let last = page.len() < wanted.count || left == 0;
-        if last && form == LogForm::Usual {
+        if last && wanted.by_change {
+            // With what to ask next.
+            out.text.push_str(&["after=", &wanted.after.to_string(), "\n"].concat());
+        } else if last && form == LogForm::Usual {
             out.end_table();
             out.end();
         }
@@ -103,7 +112,7 @@ fn query(words: &[&str], clock: Clock) -> Result<(Wanted, usize, LogForm), Strin
         let refusal = || {
             ["'", word, "': must be since=30m, 12h, 7d or a Unix time, id=ID, from=NETWORK, "]
                 .concat()
-                + "after=NUMBER, count=NUMBER, --csv or --lines"
+                + "after=NUMBER, count=NUMBER, --csv, --lines or --follow"
         };
         match word.split_once('=').unwrap_or((word, "")) {
             ("since", text) => wanted.since = Some(since(text, clock).ok_or_else(refusal)?),
@@ -116,6 +125,7 @@ fn query(words: &[&str], clock: Clock) -> Result<(Wanted, usize, LogForm), Strin
             }
             ("--csv", "") => form = LogForm::Csv,
             ("--lines", "") => form = LogForm::Lines,
+            ("--follow", "") => wanted.by_change = true,
             _ => return Err(refusal()),
         }
     }
