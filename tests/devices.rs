@@ -1,5 +1,6 @@
 //! What devices tell of themselves, over the doors of the real server: `hbb ctl peers`, the log of
-//! connections, the tab of accessible devices, and an end to a direct session. C192 to C194, C215.
+//! connections, the tab of accessible devices and their groups, and an end to a direct session.
+//! C192 to C194, C215, C217.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::string_slice)] // a test may panic, anywhere in it
@@ -161,6 +162,64 @@ fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
     assert_eq!(groups, r#"{"data":[{"name":"office"}],"total":1}"#);
     assert_eq!(call(door, ("GET", "/api/peers"), None, "").status, 401);
     assert!(list("none", "users").is_empty());
+}
+
+/// One name for the tab, for rules and for shared books.
+#[test]
+fn c217_a_group_of_devices_is_seen_by_its_users_and_named_by_rules() {
+    let mut server = server();
+    std::fs::write(
+        server.data().join("rules.conf"),
+        "allow from=@office to=@office\ndeny to=@office say=\"Not of your office.\"\n",
+    )
+    .unwrap();
+    let said = |server: &Server, words: &[&str]| ctl(server, words, "");
+    said(&server, &["reload"]).unwrap();
+    for words in [&["user", "set", "anna", "group=office"][..], &["group", "add", "office", ID]] {
+        assert_eq!(said(&server, words), Ok("Done.\n".into()));
+    }
+    assert!(said(&server, &["group", "add", "a/b", ID]).unwrap_err().contains("must be a name"));
+    assert!(said(&server, &["group", "add", "x", "anna"]).unwrap_err().contains("ID of a device"));
+    let listed = said(&server, &["--json", "group", "list"]).unwrap();
+    let rows = [
+        r#"{"group":"office","user":null,"device":"123456789"},"#,
+        r#"{"group":"office","user":"anna","device":null}"#,
+    ];
+    assert_eq!(listed, format!("{{\"groups\":[{}]}}\n", rows.concat()));
+    server.kill_and_restart();
+    assert_eq!(said(&server, &["--json", "group", "list"]).unwrap(), listed);
+    let at = ([127, 0, 0, 1], server.port).into();
+    for name in ["anna", "otto"] {
+        let of_anna = name == "anna";
+        let door = (&server, Door::Sealed);
+        let token = call(door, ("POST", "/api/login"), None, &login(name, PASSWORD));
+        let token = token.text("access_token");
+        let list = |path: &str| {
+            let path = format!("/api/{path}?current=1&pageSize=100&accessible=&status=1");
+            call(door, ("GET", &path), Some(&token), "").body
+        };
+        // It never called.
+        let own = r#"{"id":"123456789","info":{"username":"","os":"","device_name":""},"#;
+        assert_eq!(list("peers").contains(own), of_anna, "{}", list("peers"));
+        assert_eq!(list("peers").contains(r#""device_group_name":"office""#), of_anna);
+        assert_eq!(list("device-group/accessible").contains("office"), of_anna);
+        let mut stream = Host::local("127.0.0.1").connect(0, at).unwrap();
+        let wish = say::punch(ID, |wish| {
+            (wish.access_key, wish.token) = (server.key(), token.clone());
+        });
+        send(&mut stream, &wish).unwrap();
+        let answer = model::wire::receive(&mut stream).unwrap();
+        let answer = say::take!(&answer, PunchHoleResponse);
+        let refused = if of_anna { "" } else { "Not of your office." };
+        assert_eq!(answer.other_failure, refused, "{name}");
+    }
+    said(&server, &["group", "remove", ID]).unwrap();
+    assert!(!said(&server, &["group", "list"]).unwrap().contains(ID));
+    // Who has the id of a device that was forgotten is not in its group.
+    said(&server, &["group", "add", "office", ID]).unwrap();
+    let _target = register(&server, ID);
+    said(&server, &["forget", "--free", ID]).unwrap();
+    assert!(!said(&server, &["group", "list"]).unwrap().contains(ID));
 }
 
 /// For a SIEM: who asked, who was there by the target's account, how long, and alarms at once.

@@ -262,7 +262,8 @@ fn the_manual_page_has_the_commands_of_ctl_as_the_help_has() {
 }
 
 /// Commands of the feature `accounts`, for which LuCI's pages have no room yet.
-const NOT_OF_RPCD: [&str; 7] = ["pending", "approve", "invite", "log", "user", "book", "rule"];
+const NOT_OF_RPCD: [&str; 8] =
+    ["pending", "approve", "invite", "log", "user", "group", "book", "rule"];
 /// What OpenWrt's rpcd answers beside the commands of ctl.
 const OF_RPCD: [&str; 3] = ["export", "zones", "wake"];
 

@@ -98,6 +98,16 @@ fn c184_the_test_names_the_line_and_what_the_person_would_read() {
 }
 
 #[test]
+fn c217_the_test_is_told_the_groups_of_accounts() {
+    let folder = Folder::with("named", "allow from=@office to=@tills\ndeny\n");
+    let groups = ["--user-group", "office", "--to-group", "tills"];
+    for (groups, line) in [(&groups[..], "line     1: "), (&groups[..2], "line     2: ")] {
+        let (code, told) = folder.rules(&[&["test", "192.0.2.1", TO], groups].concat());
+        assert!(code == Some(0) && told.contains(line), "{told}");
+    }
+}
+
+#[test]
 fn c184_what_is_no_question_is_named() {
     let folder = Folder::with("no-question", EXAMPLE);
     for (words, said) in [

@@ -75,6 +75,9 @@ _hbb() {
             user)
                 cmd="hbb_ctl_user"
                 ;;
+            group)
+                cmd="hbb_ctl_group"
+                ;;
             book)
                 cmd="hbb_ctl_book"
                 ;;
@@ -506,7 +509,7 @@ _hbb() {
             ;;
         hbb_ctl)
             opts="--help --control --data --flags --json"
-            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user book rule reload"
+            cmds="status peers sessions log disconnect forget pending approve invite ban unban bans limits user group book rule reload"
             case "${prev}" in
                 --control)
                     COMPREPLY=()
@@ -553,6 +556,8 @@ _hbb() {
         hbb_ctl_limits)
             ;;
         hbb_ctl_user)
+            ;;
+        hbb_ctl_group)
             ;;
         hbb_ctl_book)
             ;;
@@ -679,7 +684,7 @@ _hbb() {
             esac
             ;;
         hbb_rules)
-            opts="--help --rules --data --flags --user --at"
+            opts="--help --rules --data --flags --user --user-group --to-group --at"
             cmds="check test"
             case "${prev}" in
                 --rules)
@@ -695,6 +700,14 @@ _hbb() {
                     return 0
                     ;;
                 --user)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --user-group)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --to-group)
                     COMPREPLY=()
                     return 0
                     ;;

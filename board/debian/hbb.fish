@@ -5,7 +5,7 @@ function __fish_hbb_using_command
     set -e cmd[1]
     set -l target_cmd $argv
 
-    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'max-users' 'merge' 'new-peers-per-day' 'password-memory' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'total-bandwidth' 'trusted-proxies' 'user' 'web' 'write' 'writes-per-day' 'ws'
+    set -l known_value_flags 'api' 'at' 'bind' 'connection-log' 'control' 'data' 'days' 'downgrade-start-check' 'downgrade-threshold' 'dscp' 'flags' 'forget-after' 'format' 'host' 'id' 'key' 'key-file' 'limit-speed' 'local-ip' 'log-level' 'mask' 'max-connections' 'max-peers' 'max-sessions' 'max-users' 'merge' 'new-peers-per-day' 'password-memory' 'port' 'proxy-header' 'public' 'registrations-per-minute' 'relay' 'relay-port' 'relay-servers' 'relay-threads' 'role' 'rules' 'single-bandwidth' 'skip' 'timeout' 'to' 'to-group' 'total-bandwidth' 'trusted-proxies' 'user' 'user-group' 'web' 'write' 'writes-per-day' 'ws'
 
     set -l i 1
     set -l cleaned_cmd
@@ -187,6 +187,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'unban' -d 'admit it aga
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'bans' -d 'who is shut out'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'limits' -d 'limits and speeds, named as the flags of \'hbb serve\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'user' -d 'who has an account, with --accounts'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'group' -d 'which users and devices are in which group'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'book' -d 'address books, with --accounts'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'rule' -d 'who may connect to whom, as the file says it now'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'reload' -d 'read the flags file and the lists again, as SIGHUP does'
@@ -226,6 +227,8 @@ complete -c hbb -n '__fish_hbb_using_command rules' -f -l rules -x -a '(__fish_c
 complete -c hbb -n '__fish_hbb_using_command rules' -f -l data -x -a '(__fish_complete_path)' -d 'DIR of \'hbb serve --data\'; the working directory if not given'
 complete -c hbb -n '__fish_hbb_using_command rules' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\', to take both from it'
 complete -c hbb -n '__fish_hbb_using_command rules' -f -l user -r -d 'NAME of the user who is logged in at FROM; nobody if not given'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l user-group -r -d 'NAME of that user\'s group, which \'@NAME\' in from= means'
+complete -c hbb -n '__fish_hbb_using_command rules' -f -l to-group -r -d 'NAME of the group that \'hbb ctl group\' put TO in, which \'@NAME\' in to= means'
 complete -c hbb -n '__fish_hbb_using_command rules' -f -l at -r -d 'TIME where the rules hold, such as \'Mon 14:00\'; now if not given'
 complete -c hbb -n '__fish_hbb_using_command rules' -f -a 'check' -d 'name each wrong line of the rules'
 complete -c hbb -n '__fish_hbb_using_command rules' -f -a 'test' -d 'say what they decide of FROM and TO'

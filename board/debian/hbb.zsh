@@ -245,6 +245,7 @@ _hbb_ctl() {
                 'bans:who is shut out'
                 'limits:limits and speeds, named as the flags of '\''hbb serve'\'''
                 'user:who has an account, with --accounts'
+                'group:which users and devices are in which group'
                 'book:address books, with --accounts'
                 'rule:who may connect to whom, as the file says it now'
                 'reload:read the flags file and the lists again, as SIGHUP does'
@@ -297,6 +298,9 @@ _hbb_ctl() {
                     ;;
                 (user)
                     _hbb_ctl_user
+                    ;;
+                (group)
+                    _hbb_ctl_group
                     ;;
                 (book)
                     _hbb_ctl_book
@@ -417,6 +421,14 @@ _hbb_ctl_limits() {
 }
 
 _hbb_ctl_user() {
+    local context state state_descr line
+    typeset -A opt_args
+
+    _arguments -s -S \
+        && return 0
+}
+
+_hbb_ctl_group() {
     local context state state_descr line
     typeset -A opt_args
 
@@ -567,6 +579,8 @@ _hbb_rules() {
         '--data[DIR of '\''hbb serve --data'\''; the working directory if not given]'': :_files' \
         '--flags[FILE of '\''hbb serve --flags'\'', to take both from it]'': :_files' \
         '--user[NAME of the user who is logged in at FROM; nobody if not given]'': :' \
+        '--user-group[NAME of that user'\''s group, which '\''@NAME'\'' in from= means]'': :' \
+        '--to-group[NAME of the group that '\''hbb ctl group'\'' put TO in, which '\''@NAME'\'' in to= means]'': :' \
         '--at[TIME where the rules hold, such as '\''Mon 14\:00'\''; now if not given]'': :' \
         '*::command:->subcmd' && return 0
 

@@ -95,6 +95,12 @@ pub const CTL_COMMANDS: &[CtlCommand] = &[
     #[cfg(feature = "accounts")]
     command("user", " remove NAME", "no account any more"),
     #[cfg(feature = "accounts")]
+    command("group", " list", "which users and devices are in which group"),
+    #[cfg(feature = "accounts")]
+    command("group", " add NAME ID", "a device, out of the group it was in"),
+    #[cfg(feature = "accounts")]
+    command("group", " remove ID", "a device, out of its group"),
+    #[cfg(feature = "accounts")]
     command("book", " list", "address books, with --accounts"),
     #[cfg(feature = "accounts")]
     command("book", " add BOOK", "a new one: OWNER/NAME, or OWNER for the personal one"),

@@ -32,6 +32,12 @@ pub struct RulesFlags {
     /// NAME of the user who is logged in at FROM; nobody if not given
     #[argh(option)]
     pub user: Option<String>,
+    /// NAME of that user's group, which '@NAME' in from= means
+    #[argh(option)]
+    pub user_group: Option<String>,
+    /// NAME of the group that 'hbb ctl group' put TO in, which '@NAME' in to= means
+    #[argh(option)]
+    pub to_group: Option<String>,
     /// TIME where the rules hold, such as 'Mon 14:00'; now if not given
     #[argh(option)]
     pub at: Option<String>,

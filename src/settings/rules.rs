@@ -96,7 +96,10 @@ impl RulesFile {
         };
         let is_there = |id: &PeerId| from.id.as_ref() == Some(id);
         let (user, to_ip) = (question.user, to.ip);
-        let dial = Dial { from: from.ip, user, to: &id, to_ip, at, is_there: &is_there };
+        let &RulesQuestion { user_group, to_group, .. } = question;
+        let from = from.ip;
+        let to = &id;
+        let dial = Dial { from, user, user_group, to, to_group, to_ip, at, is_there: &is_there };
         let decision = self.rules.decide(&dial);
         Ok([time(&self.rules, at), line(self, &decision), outcome(&decision)].concat())
     }
@@ -108,6 +111,10 @@ pub struct RulesQuestion<'a> {
     pub sides: [&'a str; 2],
     /// Who is logged in there.
     pub user: Option<&'a str>,
+    /// That user's group; empty for none.
+    pub user_group: &'a str,
+    /// The group of the device that is asked for; empty for none.
+    pub to_group: &'a str,
     /// A time of the week; now if not given.
     pub at: Option<&'a str>,
     /// Unix time in seconds; 0 while the clock is not set.

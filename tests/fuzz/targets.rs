@@ -77,7 +77,9 @@ pub fn rules(bytes: &[u8]) {
         let dial = Dial {
             from: Some([192, 0, 2, 1].into()),
             user: Some("anna"),
+            user_group: "sales",
             to: &to,
+            to_group: "tills",
             to_ip: Some([10, 1, 2, 3].into()),
             at: At::Unix(secs),
             is_there: &|_| is_there,

@@ -22,6 +22,8 @@ enum Who {
     Begins,
     Network(u8),
     User(u8),
+    /// One of accounts.
+    Named(u8),
     Group(usize),
 }
 
@@ -43,6 +45,7 @@ type File = (Vec<Who>, Vec<Who>, Vec<Who>, Vec<Line>);
 #[derive(Clone, Debug)]
 struct Asked {
     ip: Option<u8>,
+    /// A user is of the group of its number, and so is a device that is asked for.
     user: Option<u8>,
     there: Vec<u8>,
     to: u8,
@@ -66,6 +69,7 @@ impl Who {
             Self::Begins => "10000000*".into(),
             Self::Network(number) => format!("10.{number}.0.0/16"),
             Self::User(number) => format!("user:u{number}"),
+            Self::Named(number) => format!("@g{number}"),
             Self::Group(number) => GROUPS[*number].into(),
         }
     }
@@ -76,7 +80,7 @@ impl Who {
             Self::Id(number) => asked.there.contains(number),
             Self::Begins => panic!("nobody writes that"),
             Self::Network(number) => asked.ip.is_some_and(|ip| ip >> 1 == *number),
-            Self::User(number) => asked.user == Some(*number),
+            Self::User(number) | Self::Named(number) => asked.user == Some(*number),
             Self::Group(number) => group(file, *number).iter().any(|who| who.asks(file, asked)),
         }
     }
@@ -84,7 +88,7 @@ impl Who {
     fn is_asked_for(&self, file: &File, asked: &Asked) -> bool {
         match self {
             Self::Everybody | Self::Begins => true,
-            Self::Id(number) => asked.to == *number,
+            Self::Id(number) | Self::Named(number) => asked.to == *number,
             Self::Network(number) => asked.to_ip.is_some_and(|ip| ip >> 1 == *number),
             Self::User(_) => false,
             Self::Group(number) => {
@@ -182,6 +186,7 @@ fn in_group() -> impl Strategy<Value = Vec<Who>> {
         (0..4_u8).prop_map(Who::Id),
         (0..3_u8).prop_map(Who::Network),
         (0..2_u8).prop_map(Who::User),
+        (0..2_u8).prop_map(Who::Named),
     ];
     collection::vec(who, 1..4)
 }
@@ -193,6 +198,7 @@ fn in_rule(to: bool) -> impl Strategy<Value = Option<Vec<Who>>> {
         2 => (0..3_u8).prop_map(Who::Network),
         4 => (0..3_usize).prop_map(Who::Group),
         1 => Just(own),
+        1 => (0..2_u8).prop_map(Who::Named),
         1 => Just(Who::Everybody),
     ];
     option::weighted(0.7, collection::vec(who, 1..4))
@@ -255,7 +261,9 @@ fn c184_a_naive_reading_of_the_rules_agrees() {
         let decision = rules.decide(&Dial {
             from: asked.ip.map(ip),
             user: user.as_deref(),
+            user_group: &asked.user.map_or_else(String::new, |number| format!("g{number}")),
             to: &id(asked.to),
+            to_group: &format!("g{}", asked.to),
             to_ip: asked.to_ip.map(ip),
             at,
             is_there: &|id| there.contains(id),

@@ -115,7 +115,7 @@ impl Server {
         let logged_in = matches!(author, Author::Device(number) if number % 2 == 0);
         let barred = self.ledger.approvals.must_login && !logged_in;
         self.ledger.approvals.barred = barred;
-        self.machine.set_caller(Caller { user: None, barred: barred.then_some(LOG_IN) });
+        self.machine.set_caller(Caller { barred: barred.then_some(LOG_IN), ..Caller::default() });
     }
 
     fn approve(&mut self, now: u64, id: &PeerId, at: IpAddr) -> Vec<Deed> {

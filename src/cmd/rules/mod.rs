@@ -24,6 +24,8 @@ pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
             let question = RulesQuestion {
                 sides: [from, to],
                 user: flags.user.as_deref(),
+                user_group: flags.user_group.as_deref().unwrap_or_default(),
+                to_group: flags.to_group.as_deref().unwrap_or_default(),
                 at: flags.at.as_deref(),
                 now: Some(unix_secs()).filter(|now| is_set(*now)).unwrap_or(0),
             };

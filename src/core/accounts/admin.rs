@@ -1,4 +1,4 @@
-//! What operators do with accounts. C167, C169.
+//! What operators do with accounts. C167, C169, C217.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,9 +12,11 @@ use super::call::Changes;
 use super::{Accounts, Effects, Whom};
 use crate::base::conn::SaveRank;
 use crate::base::limits::{PASSWORD_BYTES_MAX, USER_TEXT_BYTES_MAX};
+use crate::base::peer::PeerId;
 
 const NO_USER: &str = "There is no such user; 'hbb ctl user list' lists them.";
 const NO_NAME: &str = "': must be a name of 1 to 64 letters, digits and . _ - @ +";
+const MANY_GROUPS: &str = "There are as many devices in groups as there may be.";
 const NO_PASSWORD: &str = "The password: must be 8 to 256 bytes long.";
 const NO_FIELD: &str = "': must be display=TEXT, email=TEXT, note=TEXT (256 bytes at most), \
                         group=NAME, group=, admin=yes or admin=no";
@@ -51,6 +53,10 @@ pub enum Command {
     List,
     /// Something about address books.
     Book(BookCommand),
+    /// A device into the group of this name, out of the one it is in; empty: into none.
+    Group(PeerId, String),
+    /// Who is in which group.
+    Groups,
 }
 
 /// What an operator is told.
@@ -64,8 +70,21 @@ pub enum Told {
     Users(Vec<UserRow>),
     /// What there is to say of address books.
     Book(BookTold),
+    /// Who is in which group, by group.
+    Groups(Vec<GroupRow>),
     /// Why nothing was done.
     Refused(String),
+}
+
+/// One who is in a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupRow {
+    /// The group's name.
+    pub group: String,
+    /// The user's name, if it is one; else empty.
+    pub user: String,
+    /// The device's id, if it is one; else empty.
+    pub device: String,
 }
 
 /// One account.
@@ -162,6 +181,8 @@ impl Accounts {
                 }
             }
             Command::Book(command) => self.book(&command, &mut changes)?,
+            Command::Group(id, name) => self.put_in_group(&id, &name, &mut changes)?,
+            Command::Groups => Told::Groups(self.group_rows()),
             Command::List => Told::Users(self.user_rows()),
         };
         Ok(Some((told, changes)))
@@ -171,6 +192,31 @@ impl Accounts {
         command.user().map(|name| self.user(name)).transpose()?;
         let told = self.books.obey(command, changes);
         told.map(Told::Book).map_err(|refusal| refusal.text().into())
+    }
+
+    fn put_in_group(
+        &mut self,
+        id: &PeerId,
+        name: &str,
+        changes: &mut Changes,
+    ) -> Result<Told, String> {
+        if !name.is_empty() && !is_name(name) {
+            return Err(["group '", name, NO_NAME].concat());
+        }
+        let done = self.devices.groups.put(id, name, changes);
+        done.then_some(Told::Done("Done.")).ok_or_else(|| MANY_GROUPS.into())
+    }
+
+    fn group_rows(&self) -> Vec<GroupRow> {
+        let row = |group: &str, user: &str, device: &str| {
+            let [group, user, device] = [group, user, device].map(String::from);
+            GroupRow { group, user, device }
+        };
+        let users = self.users.iter().filter(|(_, user)| !user.group.is_empty());
+        let mut rows: Vec<_> = users.map(|(name, user)| row(&user.group, name, "")).collect();
+        rows.extend(self.devices.groups.iter().map(|(id, group)| row(group, "", id.as_str())));
+        rows.sort_unstable();
+        rows
     }
 
     fn user(&self, name: &str) -> Result<User, String> {

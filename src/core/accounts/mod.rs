@@ -31,10 +31,10 @@ use access::password::Cost;
 pub use access::password::{HashJob, Hashed};
 use access::tokens::{TOKEN_KEY, Tokens};
 use access::users::{USER_KEY, Users};
-pub use admin::{Command, Told, UserRow};
+pub use admin::{Command, GroupRow, Told, UserRow};
 use books::{BOOK_KEY, Books};
 use call::{Answer, Call, Changes, Who};
-use devices::{DEVICE_KEY, DeviceRow, Devices};
+use devices::{DEVICE_KEY, DeviceRow, Devices, GROUP_KEY};
 
 /// What happens to the accounts.
 pub enum Input<'a> {
@@ -175,6 +175,7 @@ impl Accounts {
             Some((&TOKEN_KEY, hash)) => self.tokens.load(hash, value),
             Some((&BOOK_KEY, book)) => self.books.load(book, value),
             Some((&DEVICE_KEY, id)) => self.devices.load(id, value),
+            Some((&GROUP_KEY, id)) => self.devices.groups.load(id, value),
             _ => false,
         }
     }
@@ -235,6 +236,11 @@ impl Accounts {
     /// What devices told of themselves.
     pub fn device(&self, id: &PeerId) -> Option<DeviceRow> {
         self.devices.row(id)
+    }
+
+    /// The group that an operator put a device in; empty for none.
+    pub fn group_of(&self, id: &PeerId) -> &str {
+        self.devices.groups.get(id)
     }
 
     /// An operator wants everybody off a device; false if nobody is known to be connected to it.

@@ -236,6 +236,10 @@ pub struct Rendezvous {
 pub struct Caller {
     /// The user who is logged in there.
     pub user: Option<Box<str>>,
+    /// That user's group; empty for none.
+    pub group: Box<str>,
+    /// The group that an operator put the device in that is asked for; empty for none.
+    pub to_group: Box<str>,
     /// Why nobody may connect from there, in words for the person (C172).
     pub barred: Option<&'static str>,
 }

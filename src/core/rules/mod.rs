@@ -57,8 +57,12 @@ pub struct Dial<'a> {
     pub from: Option<IpAddr>,
     /// The user who is logged in there.
     pub user: Option<&'a str>,
+    /// That user's group; empty for none.
+    pub user_group: &'a str,
     /// Who is asked for.
     pub to: &'a PeerId,
+    /// The group that an operator put that one in; empty for none.
+    pub to_group: &'a str,
     /// Where that one was seen last.
     pub to_ip: Option<IpAddr>,
     /// When.
@@ -132,7 +136,7 @@ impl Rules {
         let (mut from, mut to) = (Memo::default(), Memo::default());
         let mut local = None;
         for rule in &self.rules {
-            let is_to = |members: &Members| members.has_target(dial.to, dial.to_ip);
+            let is_to = |members: &Members| members.has_target(dial);
             let is_from = |members: &Members| members.has_asker(dial);
             if !to.fits(&rule.to, &self.groups, is_to)
                 || !from.fits(&rule.from, &self.groups, is_from)
@@ -187,7 +191,16 @@ mod tests {
         let (to, there) = (id(to), id("234567890"));
         let is_there = |id: &PeerId| *id == there;
         let (from, to_ip) = (Some([192, 0, 2, 1].into()), Some([10, 1, 2, 3].into()));
-        let dial = Dial { from, user: Some("anna"), to: &to, to_ip, at, is_there: &is_there };
+        let dial = Dial {
+            from,
+            user: Some("anna"),
+            user_group: "sales",
+            to: &to,
+            to_group: "tills",
+            to_ip,
+            at,
+            is_there: &is_there,
+        };
         let decision = rules.decide(&dial);
         (decision.line, decision.outcome.map_err(String::from))
     }
@@ -213,6 +226,11 @@ mod tests {
             "from=234567890",
             "from=192.0.2.0/24",
             "from=user:anna",
+            "from=@sales",
+            "from=group:both",
+            "to=@tills",
+            "to=@other,@tills",
+            "to=group:both",
             "from=999999999,192.0.2.1",
             "from=group:late",
             "from=tag:mine",
@@ -225,7 +243,7 @@ mod tests {
         ] {
             let text = format!(
                 "deny {fits}\ngroup late = 234567890 10.1.0.0/16\ntag mine 234567890\n\
-                 tag begin = 1234*"
+                 tag begin = 1234*\ngroup both = @sales @tills"
             );
             assert_eq!(line(&text, "123456789"), Some(1), "{fits}");
         }
@@ -233,6 +251,8 @@ mod tests {
             "from=123456789",
             "from=10.0.0.0/8",
             "from=user:otto",
+            "from=@tills",
+            "to=@sales",
             "from=group:users",
             "to=234567890",
             "to=12345678",
@@ -283,6 +303,8 @@ mod tests {
             ("group x = 1.2.3.4\ngroup x = 1.2.3.5", "line 2 'x': there is a line for that"),
             ("allow to=user:x", "line 1 'user:x': a user can only be who asks"),
             ("allow from=user:", "line 1 'user:': must be an id"),
+            ("allow from=@", "line 1 '@': must be an id"),
+            ("tag x = @sales", "line 1 '@sales': a tag holds ids alone"),
             ("allow to=123", "line 1 '123': must be an id"),
             ("allow to=123456789,", "line 1 '': must be an id"),
             ("allow days=Mo", "line 1 'days=Mo': must be days"),

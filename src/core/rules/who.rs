@@ -4,7 +4,6 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use crate::base::address::{Banned, Network, NetworkSet};
 use crate::base::peer::PeerId;
@@ -21,6 +20,8 @@ pub(super) struct Members {
     beginnings: Vec<Box<str>>,
     networks: NetworkSet,
     users: Vec<Box<str>>,
+    /// Groups of accounts: the users of one who ask, the devices in one that are asked for.
+    named: Vec<Box<str>>,
     /// One bit for each group.
     groups: u64,
 }
@@ -35,7 +36,7 @@ pub(super) enum Place {
 }
 
 const WHO: &str = "must be an id, how ids begin and *, an address, a network such as 10.0.0.0/8, \
-                   group:NAME, tag:NAME, user:NAME or *";
+                   group:NAME, tag:NAME, user:NAME, @GROUP or *";
 
 /// Members in the making.
 #[derive(Default)]
@@ -74,6 +75,12 @@ impl Naming {
                 Place::From | Place::Group => return wrong(WHO),
                 Place::To | Place::Tag => return wrong("a user can only be who asks, in from="),
             }
+        } else if let Some(group) = word.strip_prefix('@') {
+            match place {
+                Place::Tag => return wrong("a tag holds ids alone"),
+                _ if group.is_empty() => return wrong(WHO),
+                _ => members.named.push(group.into()),
+            }
         } else if let Some(beginning) = word.strip_suffix('*') {
             if place == Place::From {
                 return wrong("of who asks only whole ids are known; this can stand in to=");
@@ -97,8 +104,8 @@ impl Naming {
 
     /// How many there are so far.
     pub(super) fn len(&self) -> usize {
-        let Members { ids, beginnings, users, .. } = &self.members;
-        ids.len() + beginnings.len() + users.len() + self.networks.len()
+        let Members { ids, beginnings, users, named, .. } = &self.members;
+        ids.len() + beginnings.len() + users.len() + named.len() + self.networks.len()
     }
 
     pub(super) fn done(self) -> Members {
@@ -129,8 +136,10 @@ impl Members {
     }
 
     /// Whether who is asked for is one of them, groups aside.
-    pub(super) fn has_target(&self, id: &PeerId, ip: Option<IpAddr>) -> bool {
+    pub(super) fn has_target(&self, dial: &Dial<'_>) -> bool {
+        let &Dial { to: id, to_ip: ip, to_group, .. } = dial;
         self.everybody
+            || self.named.iter().any(|named| **named == *to_group)
             || self.ids.binary_search(id).is_ok()
             || self.beginnings.iter().any(|beginning| id.as_str().starts_with(&**beginning))
             || ip.is_some_and(|ip| self.networks.contains(ip))
@@ -141,6 +150,7 @@ impl Members {
         self.everybody
             || dial.from.is_some_and(|ip| self.networks.contains(ip))
             || dial.user.is_some_and(|user| self.users.iter().any(|named| **named == *user))
+            || self.named.iter().any(|named| **named == *dial.user_group)
             || self.ids.iter().any(dial.is_there)
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn answer(
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),
         ["reload"] => done(&mut out, &settings.reload()?),
         #[cfg(feature = "accounts")]
-        ["user", ref words @ ..] => {
+        ["user" | "group", ..] => {
             if let Some(said) = users::answer(words, &reply.brought, owners, &mut out)? {
                 done(&mut out, said);
             }

@@ -13,6 +13,7 @@ use hbb_core::base::peer::{Change, PeerId};
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::Caller;
 use hbb_core::wire::message::access_token;
+use hbb_core::wire::request::Request;
 
 use crate::config::AccountSettings;
 use crate::net::clock::Clock;
@@ -67,15 +68,23 @@ impl Accounting {
         self.machine.as_ref().map(|machine| Box::new(machine.load_now()))
     }
 
-    /// Who asks to connect with this payload (C172).
-    pub(super) fn caller(&mut self, payload: &[u8]) -> Caller {
+    /// Who asks to connect with this payload, which says this (C172, C217).
+    pub(super) fn caller(&mut self, payload: &[u8], request: &Request<'_>) -> Caller {
         let (now, epoch_secs) = (self.clock.now(), self.clock.epoch_secs());
         let Some(machine) = &mut self.machine else { return Caller::default() };
         machine.set_epoch_secs(epoch_secs);
+        let mut caller = Caller::default();
         match machine.who(now, access_token(payload).unwrap_or_default()) {
-            Ok(who) => Caller { user: Some(who.name.into()), barred: None },
-            Err(said) => Caller { user: None, barred: self.must_login.then_some(said) },
+            Ok(who) => (caller.user, caller.group) = (Some(who.name.into()), who.group.into()),
+            Err(said) => caller.barred = self.must_login.then_some(said),
         }
+        let to = match request {
+            Request::PunchHole(wish) => wish.target.value(),
+            Request::RequestRelay(wish) => wish.target.value(),
+            _ => None,
+        };
+        caller.to_group = to.map_or("", |to| machine.group_of(to)).into();
+        caller
     }
 
     /// Whether anybody may have an account.

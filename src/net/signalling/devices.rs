@@ -3,6 +3,7 @@
 
 use hbb_core::accounts::call::{Call, HttpCall, Source};
 use hbb_core::accounts::devices::claim;
+use hbb_core::accounts::{Command, Input};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::peer::PeerId;
 
@@ -40,6 +41,9 @@ impl Signalling {
     pub(super) fn forget_device(&mut self, id: &PeerId) {
         if let Some(machine) = self.accounts.machine() {
             machine.forget_device(id);
+            // Nobody waits to hear it.
+            let command = Command::Group(id.clone(), String::new());
+            self.accounts.handle(Input::Asked(command), &self.store);
         }
     }
 }

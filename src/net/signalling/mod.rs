@@ -349,7 +349,7 @@ impl Signalling {
                     if matches!(request, Request::PunchHole(_) | Request::RequestRelay(_)) {
                         self.surroundings.look(now, &mut self.machine, &self.watch);
                         #[cfg(feature = "accounts")]
-                        self.machine.set_caller(self.accounts.caller(&payload));
+                        self.machine.set_caller(self.accounts.caller(&payload, &request));
                     }
                     let input = Input::Request { via: Via::Stream(conn), request };
                     self.machine.handle(now, input, &mut self.effects);

@@ -1,11 +1,11 @@
 //! What the tab of accessible devices asks (protocol §9.4): users, devices and their groups, a page
-//! at a time. An administrator sees all; others see the users of their group, and the devices that
-//! those are logged in on or that their installer put into a group of that name. C193.
+//! at a time. An administrator sees all; others see the users of their group, the devices that
+//! those are logged in on, and those that an operator put into the group of that name. C193, C217.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Device, DeviceInfo, Devices};
+use super::{Device, DeviceInfo, Devices, Groups};
 use crate::accounts::access::login::user_object;
 use crate::accounts::access::tokens::Tokens;
 use crate::accounts::access::users::{User, Users};
@@ -35,8 +35,10 @@ impl Sight<'_> {
     }
 
     /// A device's own word makes nobody see it: a stranger's could call itself anything.
-    fn sees_device(&self, id: &PeerId, info: &DeviceInfo) -> bool {
+    fn sees_device(&self, id: &PeerId, info: &DeviceInfo, groups: &Groups) -> bool {
+        let own = self.who.group;
         self.who.is_admin
+            || (!own.is_empty() && groups.get(id) == own)
             || self.owner(id, info).is_some_and(|(name, user)| self.sees_user(name, user))
     }
 }
@@ -49,22 +51,33 @@ impl Devices {
         call: &Call<'_>,
         sight: Sight<'_>,
     ) -> Option<Answer> {
-        let seen = || self.table.iter().filter(|(id, it)| sight.sees_device(id, &it.info));
+        let (groups, blank) = (&self.groups, Device::default());
+        // An operator may name one that never called.
+        let silent = groups.iter().map(|(id, _)| (id, &blank));
+        let silent = silent.filter(|(id, _)| self.table.get(id).is_none());
+        let all = self.table.iter().chain(silent);
+        let seen: Vec<_> = all.filter(|(id, it)| sight.sees_device(id, &it.info, groups)).collect();
+        let group = |id: &PeerId, device: &'_ Device| match groups.get(id) {
+            "" => String::from(&*device.info.group),
+            group => group.into(),
+        };
         let text = match path {
             "users" => {
                 let users = sight.users.iter();
                 let users = users.filter(|(name, user)| sight.sees_user(name, user));
                 paged(call, users, &|(name, user), out| out.raw(&user_object(name, user)))
             }
-            "peers" => paged(call, seen(), &|(id, device), out| show(id, device, sight, out)),
+            "peers" => paged(call, seen.into_iter(), &|(id, device), out| {
+                show((id, device, &group(id, device)), sight, out);
+            }),
             "device-group/accessible" => {
-                let mut groups: Vec<_> = seen().map(|(_, device)| &*device.info.group).collect();
+                let mut groups: Vec<_> = seen.iter().map(|(id, it)| group(id, it)).collect();
                 groups.sort_unstable();
                 groups.dedup();
                 let groups = groups.into_iter().filter(|group| !group.is_empty());
                 paged(call, groups, &|group, out| {
                     out.open('{');
-                    out.member("name", group);
+                    out.member("name", &group);
                     out.close('}');
                 })
             }
@@ -74,8 +87,8 @@ impl Devices {
     }
 }
 
-fn show(id: &PeerId, device: &Device, sight: Sight<'_>, out: &mut Writer) {
-    let DeviceInfo { name, system, user, group, .. } = &device.info;
+fn show((id, device, group): (&PeerId, &Device, &str), sight: Sight<'_>, out: &mut Writer) {
+    let DeviceInfo { name, system, user, .. } = &device.info;
     let owner = sight.owner(id, &device.info);
     out.open('{');
     out.member("id", id.as_str());

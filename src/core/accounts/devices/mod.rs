@@ -4,6 +4,7 @@
 
 mod audit;
 mod calls;
+mod groups;
 mod lists;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::base::time::Time;
 use crate::journal::Audit;
 
 pub use calls::{Claim, claim};
+pub(super) use groups::{GROUP_KEY, Groups};
 pub(super) use lists::Sight;
 
 /// What the keys of devices begin with.
@@ -41,7 +43,7 @@ pub struct DeviceInfo {
     pub user: Box<str>,
     /// The client's version.
     pub version: Box<str>,
-    /// The group that its installer was given.
+    /// The group that an operator put it in, else what its installer was given.
     pub group: Box<str>,
     /// The user who logged in there last.
     pub login: Box<str>,
@@ -72,6 +74,8 @@ struct Device {
 /// All of them, the one that was silent longest first.
 pub(super) struct Devices {
     table: Table<PeerId, Device>,
+    /// Where an operator put them.
+    pub(super) groups: Groups,
     /// Rows of those that gave way or were forgotten.
     gone: Vec<PeerId>,
     /// What is on its way to the store.
@@ -86,6 +90,7 @@ impl Devices {
     pub(super) fn new(seed: Seed) -> Self {
         Self {
             table: Table::new(DEVICES_MAX, seed),
+            groups: Groups::new(seed),
             gone: Vec::new(),
             saving: Vec::new(),
             saved: None,
@@ -133,8 +138,15 @@ impl Devices {
 
     /// What is known of a device.
     pub(super) fn row(&self, id: &PeerId) -> Option<DeviceRow> {
-        let device = self.table.get(id)?;
-        Some(DeviceRow { info: device.info.clone(), connections: device.conns.len() })
+        let (device, group) = (self.table.get(id), self.groups.get(id));
+        if device.is_none() && group.is_empty() {
+            return None;
+        }
+        let mut info = device.map(|device| device.info.clone()).unwrap_or_default();
+        if !group.is_empty() {
+            info.group = group.into();
+        }
+        Some(DeviceRow { info, connections: device.map_or(0, |device| device.conns.len()) })
     }
 
     /// Somebody logs in there, or is logged in.

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::*;
-use crate::accounts::call::{Answer, Call, Door, Method, Source};
+use crate::accounts::call::{Answer, Call, Changes, Door, Method, Source};
 use crate::base::peer::DeviceId;
 use crate::journal::AuditKind;
 
@@ -173,6 +173,35 @@ fn c193_what_is_stored_comes_back_and_what_was_not_is_tried_again() {
     let rows = devices.rows(Time::from_millis(5 * HOUR_MS));
     assert_eq!(rows, [RowChange { key: key(&id(1)), value: None }]);
     assert!(!fresh.load(b"", Some(&[1])) && !fresh.load(&[0xff; 9], Some(&[1])));
+}
+
+#[test]
+fn c217_a_device_is_in_one_group_and_nobody_gives_way() {
+    let mut devices = Devices::new(Seed(1, 2));
+    let mut put = |number: usize, name: &str| {
+        let mut changes = Changes::default();
+        (devices.groups.put(&id(number), name, &mut changes), changes)
+    };
+    for number in 0..DEVICES_MAX {
+        assert!(put(number, "one").0);
+    }
+    assert!(!put(DEVICES_MAX, "one").0, "one more");
+    let (done, moved) = put(7, "two");
+    assert!(done && moved.rows.len() == 1 && put(7, "two").1.is_empty(), "as it was");
+    let row = &moved.rows[0];
+    let (_, gone) = put(7, "");
+    assert_eq!(gone.rows[0], RowChange { key: row.key.clone(), value: None });
+    assert_eq!((devices.groups.get(&id(7)), devices.groups.get(&id(8))), ("", "one"));
+    // As after a start, and taken back.
+    assert!(devices.groups.load(&row.key[1..], row.value.as_deref()));
+    assert_eq!(devices.row(&id(7)).map(|row| row.info.group), Some("two".into()));
+    assert!(devices.groups.load(&row.key[1..], None) && devices.row(&id(7)).is_none());
+    assert!(!devices.groups.load(b"", row.value.as_deref()));
+    assert!(!devices.groups.load(&row.key[1..], Some(&[9])));
+    // What operators say counts, what the device says does not.
+    let body = r#"{"preset-device-group-name":"mine"}"#;
+    told(&mut devices, 0, &id(8), ("/api/sysinfo", body));
+    assert_eq!(devices.row(&id(8)).map(|row| row.info.group), Some("one".into()));
 }
 
 #[test]

@@ -68,7 +68,9 @@ impl Rendezvous {
         let decision = rules.decide(&Dial {
             from: Some(from),
             user: self.caller.user.as_deref(),
+            user_group: &self.caller.group,
             to: id,
+            to_group: &self.caller.to_group,
             to_ip: self.registry.found(id).and_then(Peer::last_ip),
             at: At::Unix(self.unix_secs(now)),
             is_there: &is_there,

@@ -5,6 +5,7 @@ use hbb_core::accounts::devices::DeviceRow;
 use hbb_core::base::address::named_id;
 use hbb_core::rendezvous::PeerRow;
 
+use super::log::said;
 use crate::net::control::format::Value;
 use crate::net::control::owners::{Owners, odd};
 use crate::net::message::{Answer, RelayQuestion, RendezvousQuestion};
@@ -45,18 +46,14 @@ pub(super) fn of(
 pub(super) fn values(told: Option<&DeviceRow>) -> [Value<'_>; 7] {
     let Some(DeviceRow { info, connections }) = told else { return [Value::Nothing; 7] };
     [
-        text(&info.name),
-        text(&info.system),
-        text(&info.user),
-        text(&info.version),
+        said(&info.name),
+        said(&info.system),
+        said(&info.user),
+        said(&info.version),
         Value::Number(u64::try_from(*connections).unwrap_or(u64::MAX)),
-        text(&info.group),
-        text(&info.login),
+        said(&info.group),
+        said(&info.login),
     ]
-}
-
-fn text(text: &str) -> Value<'_> {
-    if text.is_empty() { Value::Nothing } else { Value::Text(text) }
 }
 
 /// Ends all sessions of a device: those at our relay at once, others with its next word.

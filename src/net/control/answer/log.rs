@@ -155,7 +155,7 @@ fn unix_secs(time: Time, epoch_secs: u64) -> Option<u64> {
 }
 
 /// A text of others, if there is one.
-fn said(text: &str) -> Value<'_> {
+pub(super) fn said(text: &str) -> Value<'_> {
     if text.is_empty() { Value::Nothing } else { Value::Text(text) }
 }
 

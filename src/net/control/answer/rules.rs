@@ -27,10 +27,15 @@ pub(super) fn answer(
         ["test", from, to, ref more @ ..] => {
             let now = Some(unix_secs()).filter(|now| is_set(*now)).unwrap_or(0);
             let mut at = String::new();
-            let mut question = RulesQuestion { sides: [from, to], user: None, at: None, now };
+            let (sides, user, at_time) = ([from, to], None, None);
+            let (user_group, to_group) = ("", "");
+            let mut question =
+                RulesQuestion { sides, user, user_group, to_group, at: at_time, now };
             for word in more {
                 match word.split_once('=') {
                     Some(("user", name)) => question.user = Some(name),
+                    Some(("user-group", name)) => question.user_group = name,
+                    Some(("to-group", name)) => question.to_group = name,
                     Some(("at", time)) => at = time.replace(',', " "),
                     _ => return Err(["'", word, "': must be user=NAME or at=Mon,14:00"].concat()),
                 }

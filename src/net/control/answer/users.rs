@@ -1,7 +1,11 @@
-//! `ctl user`: operators' words to commands for the accounts, and what these say. C167.
+//! `ctl user` and `ctl group`: operators' words to commands for the accounts, and what these say.
+//! C167, C217.
 
-use hbb_core::accounts::{Command, Told, UserRow};
+use hbb_core::accounts::{Command, GroupRow, Told, UserRow};
+use hbb_core::base::address::Banned;
+use hbb_core::base::peer::PeerId;
 
+use super::log::said;
 use crate::cli::no_such_command;
 use crate::net::control::format::{Output, Value};
 use crate::net::control::owners::{Owners, odd};
@@ -19,7 +23,11 @@ const COLUMNS: &[(&str, usize)] = &[
     ("note", 0),
 ];
 
-/// Carries out what stands behind `user`; `brought` is the line behind that. Gives what to say,
+const GROUP_COLUMNS: &[(&str, usize)] = &[("group", 20), ("user", 20), ("device", 0)];
+
+const NO_ID: &str = "': must be the ID of a device; for users: hbb ctl user set NAME group=GROUP";
+
+/// Carries out `words`; `brought` is the line behind that. Gives what to say,
 /// where nothing was written.
 ///
 /// # Errors
@@ -30,7 +38,13 @@ pub(super) fn answer(
     owners: &Owners,
     out: &mut Output,
 ) -> Result<Option<&'static str>, String> {
-    let command = command(words, brought).ok_or_else(|| no_such_command("user"))?;
+    if let ["group", "add" | "remove", .., id] = *words
+        && id_of(id).is_none()
+    {
+        return Err(["'", id, NO_ID].concat());
+    }
+    let command = command(words, brought)
+        .ok_or_else(|| no_such_command(words.first().copied().unwrap_or_default()))?;
     let asked = owners.ask_rendezvous(RendezvousQuestion::Accounts(command))?;
     let Answer::Accounts(told) = asked else { return odd() };
     match told {
@@ -39,6 +53,13 @@ pub(super) fn answer(
         Told::Users(rows) => {
             out.table("users", COLUMNS);
             rows.iter().for_each(|user| row(out, user));
+            out.end_table();
+        }
+        Told::Groups(rows) => {
+            out.table("groups", GROUP_COLUMNS);
+            for GroupRow { group, user, device } in &rows {
+                out.row(&[Value::Text(group), said(user), said(device)]);
+            }
             out.end_table();
         }
         Told::Refused(said) => return Err(said),
@@ -50,19 +71,32 @@ pub(super) fn answer(
 fn command(words: &[&str], brought: &str) -> Option<Command> {
     let name = |name: &str| String::from(name);
     Some(match *words {
-        ["list"] => Command::List,
-        ["add", user] => Command::Add { name: user.into(), password: brought.into() },
-        ["passwd", user] => Command::Password { name: user.into(), password: brought.into() },
-        ["remove", user] => Command::Remove(name(user)),
-        ["disable", user] => Command::Disable(name(user), true),
-        ["enable", user] => Command::Disable(name(user), false),
-        ["totp", user, "on"] => Command::Totp(name(user), true),
-        ["totp", user, "off"] => Command::Totp(name(user), false),
-        ["set", user, ref field @ ..] if !field.is_empty() => {
+        ["group", "list"] => Command::Groups,
+        ["group", "add", group, id] => Command::Group(id_of(id)?, name(group)),
+        ["group", "remove", id] => Command::Group(id_of(id)?, String::new()),
+        ["user", "list"] => Command::List,
+        ["user", "add", user] => Command::Add { name: user.into(), password: brought.into() },
+        ["user", "passwd", user] => {
+            Command::Password { name: user.into(), password: brought.into() }
+        }
+        ["user", "remove", user] => Command::Remove(name(user)),
+        ["user", "disable", user] => Command::Disable(name(user), true),
+        ["user", "enable", user] => Command::Disable(name(user), false),
+        ["user", "totp", user, "on"] => Command::Totp(name(user), true),
+        ["user", "totp", user, "off"] => Command::Totp(name(user), false),
+        ["user", "set", user, ref field @ ..] if !field.is_empty() => {
             Command::Set(name(user), field.join(" "))
         }
         _ => return None,
     })
+}
+
+/// The id of a device, as rules and bans have it.
+fn id_of(word: &str) -> Option<PeerId> {
+    match Banned::parse(word)? {
+        Banned::Id(id) => Some(id),
+        Banned::Network(_) => None,
+    }
 }
 
 fn row(out: &mut Output, user: &UserRow) {
