@@ -1,10 +1,12 @@
 //! Address books through the doors of the real server: two users and one book, an old client and a
-//! new one, operators' tables. C176 to C179.
+//! new one, operators' tables. C176 to C179, C219.
 
 use hbb_core::base::json::Value;
 
 use crate::client::{Door, call, ctl, login};
-use crate::model::server::Server;
+use crate::model::host::Host;
+use crate::model::server::{Server, free_ports};
+use crate::model::target::Target;
 use crate::{PASSWORD, with_anna};
 
 /// Somebody who is logged in.
@@ -137,4 +139,96 @@ fn c179_an_old_client_a_new_one_and_tables_are_one_book() {
         assert!(ctl(&server, &import, text).unwrap_err().contains(word), "{text}");
     }
     assert!(ctl(&server, &["book", "export", "x"], "").unwrap_err().contains("no such address"));
+}
+
+/// What the person reads: clients show `error`, whatever the call.
+#[test]
+fn c219_each_change_that_a_rule_does_not_allow_is_refused_with_a_sentence() {
+    let server = with_both(&[]);
+    let said = |words: &[&str]| ctl(&server, words, "").unwrap();
+    said(&["book", "add", "anna/Office"]);
+    said(&["user", "set", "bert", "group=sales"]);
+    let anna = User::new(&server, Door::Sealed, "anna");
+    let bert = User::new(&server, Door::Sealed, "bert");
+    let office = anna.open()[1].0.clone();
+    anna.done("POST", &format!("ab/peer/add/{office}"), r#"{"id":"111","tags":["t"]}"#);
+    anna.done("POST", &format!("ab/tag/add/{office}"), r#"{"name":"t","color":7}"#);
+    let changes = [
+        ("POST", "peer/add", r#"{"id":"555"}"#),
+        ("PUT", "peer/update", r#"{"id":"111","alias":"x"}"#),
+        ("DELETE", "peer", r#"["555"]"#),
+        ("POST", "tag/add", r#"{"name":"v","color":8}"#),
+        ("PUT", "tag/update", r#"{"name":"t","color":9}"#),
+        ("PUT", "tag/rename", r#"{"old":"t","new":"u"}"#),
+        ("DELETE", "tag", r#"["v"]"#),
+    ];
+    let all = |status: u16, said: &str| {
+        for (method, what, body) in changes {
+            let told = bert.call(method, &format!("ab/{what}/{office}"), body);
+            let wanted =
+                if said.is_empty() { "".into() } else { format!(r#"{{"error":"{said}"}}"#) };
+            assert_eq!(told, (status, wanted), "{method} {what}");
+        }
+    };
+    let (none, read) = ("There is no such address book.", "You may only read this address book.");
+    all(404, none);
+    for path in [format!("ab/peers?ab={office}"), format!("ab/tags/{office}")] {
+        assert_eq!(bert.call("POST", &path, "").0, 404, "{path}");
+    }
+    said(&["book", "share", "anna/Office", "@sales", "read"]);
+    all(403, read);
+    assert!(bert.open()[1].1.contains(r#""id":"111""#));
+    // Of what the user may and what the group may, more counts.
+    said(&["book", "share", "anna/Office", "bert", "write"]);
+    all(200, "");
+    anna.done("PUT", &format!("ab/tag/rename/{office}"), r#"{"old":"u","new":"t"}"#);
+    said(&["book", "unshare", "anna/Office", "bert"]);
+    all(403, read);
+    said(&["book", "share", "anna/Office", "@sales", "full"]);
+    all(200, "");
+    said(&["user", "set", "bert", "group="]);
+    all(404, none);
+}
+
+/// As an old client says it.
+fn whole(peers: usize, bytes: usize) -> String {
+    let peer = |at: usize| {
+        format!(
+            r#"{{"id":"{}","username":"user{at}","hostname":"host-{at}","platform":"Windows",
+            "alias":"Room {at}","tags":["t"],"hash":"{at:044}"}}"#,
+            100_000_000 + at
+        )
+        .replace("\n            ", "")
+    };
+    let peers: Vec<_> = (0..peers).map(peer).collect();
+    let data = format!(r#"{{"tags":["t"],"peers":[{}],"tag_colors":"{{}}"}}"#, peers.join(","));
+    let data = data.replace('\\', "\\\\").replace('"', "\\\"");
+    let body = format!(r#"{{"data":"{data}"}}"#);
+    assert!(body.len() <= bytes, "{}", body.len());
+    body
+}
+
+#[test]
+fn c219_a_whole_book_goes_both_ways_up_to_its_cap_and_above_is_refused() {
+    const CAP: usize = 256 * 1024;
+    let port = free_ports();
+    // This machine is no proxy here, so that a device of ours is where calls come from.
+    let flags = ["--api", &port.to_string(), "--trusted-proxies", "192.0.2.1"];
+    let server = with_anna(&flags);
+    let at = std::net::SocketAddr::from(([127, 0, 0, 1], server.port));
+    let _target = Target::register(&Host::local("127.0.0.1"), at, "123456789", &server.key());
+    let by_http = Door::Http(i32::from(port) - i32::from(server.port));
+    let anna = User::new(&server, by_http, "anna");
+    let full = whole(1_300, CAP);
+    anna.done("POST", "ab", &(full.clone() + &" ".repeat(CAP - full.len())));
+    let (status, got) = anna.call("GET", "ab", "");
+    assert!(status == 200 && got.contains("Room 1299") && got.len() <= CAP, "{status}");
+    let (status, said) =
+        anna.call("POST", "ab", &(full.clone() + &" ".repeat(CAP + 1 - full.len())));
+    assert!(status == 413 && said.contains(r#""error":"#), "{status} {said}");
+    // Sealed it is one message, and no client that calls so sends a whole book.
+    let sealed = User { server: &server, door: Door::Sealed, token: anna.token.clone() };
+    assert_eq!(sealed.call("GET", "ab", ""), (200, got));
+    sealed.done("POST", "ab", &whole(250, 60 * 1024));
+    assert!(anna.open()[0].1.ends_with(r#""total":250}"#));
 }

@@ -9,7 +9,7 @@ use hbb_core::base::limits::{
     CALL_BYTES_MAX, CALL_MS, FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS,
 };
 use hbb_core::wire::handshake::Refusal;
-use hbb_core::wire::http::{self, Content, Head, head, response_head};
+use hbb_core::wire::http::{self, Head, head, response_head};
 
 use crate::net::conn::Connection;
 use crate::net::conn::gate::Door;
@@ -21,6 +21,7 @@ use crate::net::conn::websocket::end_answered;
 use crate::net::message::{Answer, ToRendezvous};
 use crate::net::tasks::queue::{Sender, bounded};
 
+const TOO_LONG: &str = "This is more than the server takes at once.";
 const GO_ON: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Has a call answered; the memory of the answer comes with it.
@@ -42,6 +43,10 @@ pub(crate) async fn ask(
         return Err(DropReason::Bug);
     };
     let held = Held::none(place.account(Purpose::Unread, false));
+    if source.known {
+        // A whole address book.
+        held.may_be_long();
+    }
     let held = held.another(answer.body.len(), place.is_familiar());
     Ok((answer, held.ok_or(DropReason::MemoryFull)?))
 }
@@ -57,8 +62,15 @@ pub(crate) async fn serve(
         let (call, held) = match received(connection, door).await? {
             Ok(received) => received,
             Err(status) => {
-                let refused = response_head(status, Content::Nothing, 0);
-                connection.link.write(refused.as_bytes()).await?;
+                // Clients show that of an address book that is too long.
+                let refused = match status {
+                    413 => Called { status, ..Called::error(TOO_LONG) },
+                    status => Called::status(status),
+                };
+                let Called { content, body, .. } = refused;
+                let mut answer = response_head(status, content, body.len()).into_bytes();
+                answer.extend(body);
+                connection.link.write(&answer).await?;
                 return Ok(());
             }
         };
