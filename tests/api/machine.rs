@@ -408,6 +408,27 @@ fn c168_tokens_end_and_the_oldest_give_way() {
     assert!(error(&drive.post("/api/login", None, &login("anna", "right"))).contains("clock"));
 }
 
+/// On a router without a battery, before its clock is set.
+#[test]
+fn c220_without_a_clock_a_password_and_a_code_are_not_judged_and_it_is_said_why() {
+    let mut drive = Drive::with(&["anna"]);
+    drive.ask(Command::Totp("anna".into(), true));
+    let asked = drive.log_in("192.0.2.1", true, &login("anna", "right"));
+    drive.hashed(Hashed::Fits(true));
+    let secret = text(&drive.answer(asked).unwrap(), "secret");
+    let code = format!(r#"{{"type":"email_code","tfaCode":"000000","secret":"{secret}"}}"#);
+    drive.accounts.set_epoch_secs(0);
+    for body in [&code, &login("anna", "right")] {
+        let said = error(&drive.post("/api/login", None, body));
+        assert!(said.contains("clock of the server is not set"), "{said}");
+    }
+    assert!(!drive.hashing);
+    // Nothing was counted against her.
+    drive.accounts.set_epoch_secs(NOW);
+    assert_eq!(drive.accounts.load_now().logins.wrong, 0);
+    assert!(error(&drive.post("/api/login", None, &code)).contains("code is wrong"));
+}
+
 #[test]
 fn c165_what_is_not_stored_is_taken_back_and_told() {
     let mut drive = Drive::with(&["anna"]);

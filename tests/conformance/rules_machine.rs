@@ -122,6 +122,17 @@ fn c180_a_user_is_who_is_logged_in_where_it_asks() {
     assert_eq!(refused_relay(&mut drive, A_AT), DENIED);
 }
 
+/// Whether a token is good still nobody knows then: who is denied for want of a user reads that.
+#[test]
+fn c220_whose_token_cannot_be_judged_reads_that_the_clock_is_not_set() {
+    let mut drive = with("allow from=user:anna\ndeny say=\"No.\"");
+    drive.machine.set_caller(Caller { doubt: Some("The clock."), ..Caller::default() });
+    assert_eq!(refused(&mut drive, A_AT), "The clock.");
+    assert_eq!(refused_relay(&mut drive, A_AT), "The clock.");
+    drive.machine.set_caller(Caller::default());
+    assert_eq!(refused(&mut drive, A_AT), "No.");
+}
+
 #[test]
 fn c180_a_rule_with_hours_asks_the_clock_and_without_one_refuses() {
     let mut drive = with("zone +01:00\nallow to=123456789 days=Mon hours=17:00-20:00\ndeny");

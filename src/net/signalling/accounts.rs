@@ -74,9 +74,13 @@ impl Accounting {
         let Some(machine) = &mut self.machine else { return Caller::default() };
         machine.set_epoch_secs(epoch_secs);
         let mut caller = Caller::default();
-        match machine.who(now, access_token(payload).unwrap_or_default()) {
+        let token = access_token(payload).unwrap_or_default();
+        match machine.who(now, token) {
             Ok(who) => (caller.user, caller.group) = (Some(who.name.into()), who.group.into()),
-            Err(said) => caller.barred = self.must_login.then_some(said),
+            Err(said) => {
+                caller.barred = self.must_login.then_some(said);
+                caller.doubt = (!token.is_empty() && epoch_secs == 0).then_some(said);
+            }
         }
         let to = match request {
             Request::PunchHole(wish) => wish.target.value(),

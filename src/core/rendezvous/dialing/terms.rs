@@ -46,6 +46,7 @@ impl Rendezvous {
         match self.judge(now, (rules, asks.from), id, asks.relay) {
             Ok(terms) => Some(terms),
             Err(said) => {
+                let said = self.caller.doubt.map_or(said, Box::from);
                 self.refuse(now, asks.via, DropReason::Denied, effects);
                 reply(effects, asks.via, Reply::Denied { said, relay: asks.relay });
                 None
