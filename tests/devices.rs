@@ -18,8 +18,9 @@ use std::net::SocketAddr;
 
 use client::{Door, Told, call, ctl, login};
 use model::host::Host;
+use model::initiator::{Asks, Initiator, Tries};
 use model::server::Server;
-use model::target::Target;
+use model::target::{Habit, Target};
 use model::wire::send;
 
 const PASSWORD: &str = "correct horse battery";
@@ -162,6 +163,33 @@ fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
     assert_eq!(groups, r#"{"data":[{"name":"office"}],"total":1}"#);
     assert_eq!(call(door, ("GET", "/api/peers"), None, "").status, 401);
     assert!(list("none", "users").is_empty());
+}
+
+/// As two clients have it: the target ends what the answer to its heartbeat names.
+#[test]
+fn c193_a_direct_session_of_two_clients_ends_once_an_operator_wants_it() {
+    let server = server();
+    let (target, uuid) = register(&server, ID);
+    let answering = std::thread::spawn(move || {
+        let mut link = target.answer(Habit::Willing);
+        target.hello(&mut link);
+        link.into_tcp()
+    });
+    let (host, key) = (Host::local("127.0.1.1"), server.key());
+    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
+    let initiator = Initiator { host, server: at, key, tries: Tries::Everything, asks: Asks::Tcp };
+    let mut session = initiator.dial(ID);
+    session.hello();
+    let (mut near, far) = (session.link.into_tcp(), answering.join().unwrap());
+    let beat = format!(r#"{{"id":"{ID}","uuid":"{uuid}","conns":[41]}}"#);
+    assert!(!tell(&server, "/api/heartbeat", &beat).body.contains("disconnect"));
+    assert!(ctl(&server, &["--json", "sessions"], "").unwrap().contains("[]"), "it is direct");
+    ctl(&server, &["disconnect", ID], "").unwrap();
+    let mut ours = Some(far);
+    let told = tell(&server, "/api/heartbeat", &beat).body;
+    ours.take_if(|_| told.contains(r#""disconnect":[41]"#));
+    near.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    assert_eq!(std::io::Read::read(&mut near, &mut [0; 16]).unwrap(), 0, "the other end is gone");
 }
 
 /// One name for the tab, for rules and for shared books.
