@@ -103,6 +103,7 @@ fn http(to: SocketAddr, (method, path): (&str, &str), token: Option<&str>, body:
 }
 
 /// What these bytes get, up to the end.
+#[allow(dead_code, reason = "of this file, not every test has a use for all")]
 pub(crate) fn raw(port: u16, bytes: &[u8]) -> String {
     exchange((LOCALHOST, port).into(), bytes)
 }
