@@ -171,8 +171,14 @@ pub const NO_SUCH_COMMAND: &str = "There is no such command.";
 
 /// What to say to words that are none of them, of which this is the first.
 pub fn no_such_command(first: &str) -> String {
-    let meant = meant(first, &mut CTL_COMMANDS.iter().map(|command| command.name));
-    let usages = CTL_COMMANDS.iter().map(|command| [command.name, command.arguments].concat());
+    // Of one that is there its own forms are enough.
+    let is_there = CTL_COMMANDS.iter().any(|command| command.name == first);
+    let meant = match is_there {
+        true => String::new(),
+        false => meant(first, &mut CTL_COMMANDS.iter().map(|command| command.name)),
+    };
+    let usages = CTL_COMMANDS.iter().filter(|command| !is_there || command.name == first);
+    let usages = usages.map(|command| [command.name, command.arguments].concat());
     let usages: Vec<_> = usages.collect();
     let space = if meant.is_empty() { "" } else { " " };
     [NO_SUCH_COMMAND, space, &meant, " Those there are: ", &usages.join(", "), "."].concat()

@@ -66,7 +66,7 @@ pub(super) fn log(
             out.text = names.join(",") + "\r\n";
         }
     }
-    if wanted.by_change && wanted.after > 0 {
+    if wanted.by_change && words.iter().any(|word| word.starts_with("after=")) {
         out.text.clear();
     }
     loop {
