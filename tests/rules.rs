@@ -183,7 +183,7 @@ fn c183_a_reload_takes_rules_whole_or_leaves_those_in_force() {
     assert_eq!((code, told), (Some(0), said));
     let at = ctl(&["rule", "test", "127.0.0.9", TO, "user=anna", "at=Mon,14:00"]).1;
     assert!(at.starts_with("time     mon 14:00\nrule     none fits"), "{at}");
-    for (word, is) in [("at=today", "must be a time"), ("x", "must be user=NAME or at=")] {
+    for (word, is) in [("at=today", "must be a time"), ("x", "must be user=NAME, user-group=")] {
         let (code, told) = ctl(&["rule", "test", "127.0.0.9", TO, word]);
         assert!(code == Some(2) && told.contains(is), "{told}");
     }

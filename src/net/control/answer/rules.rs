@@ -6,6 +6,8 @@ use crate::net::clock::{is_set, unix_secs};
 use crate::net::control::format::{Output, Value};
 use crate::settings::{RulesQuestion, RunningSettings};
 
+const WORD: &str = "': must be user=NAME, user-group=NAME, to-group=NAME or at=Mon,14:00";
+
 /// Lists the lines of the file, or asks them; gives what to say behind that.
 ///
 /// # Errors
@@ -27,17 +29,21 @@ pub(super) fn answer(
         ["test", from, to, ref more @ ..] => {
             let now = Some(unix_secs()).filter(|now| is_set(*now)).unwrap_or(0);
             let mut at = String::new();
-            let (sides, user, at_time) = ([from, to], None, None);
-            let (user_group, to_group) = ("", "");
-            let mut question =
-                RulesQuestion { sides, user, user_group, to_group, at: at_time, now };
+            let mut question = RulesQuestion {
+                sides: [from, to],
+                user: None,
+                user_group: "",
+                to_group: "",
+                at: None,
+                now,
+            };
             for word in more {
                 match word.split_once('=') {
                     Some(("user", name)) => question.user = Some(name),
                     Some(("user-group", name)) => question.user_group = name,
                     Some(("to-group", name)) => question.to_group = name,
                     Some(("at", time)) => at = time.replace(',', " "),
-                    _ => return Err(["'", word, "': must be user=NAME or at=Mon,14:00"].concat()),
+                    _ => return Err(["'", word, WORD].concat()),
                 }
             }
             question.at = Some(&*at).filter(|at| !at.is_empty());
