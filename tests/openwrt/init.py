@@ -219,7 +219,7 @@ class Init(Acts):
             with self.subTest(line):
                 shipped = self.root.read("etc/config/hbb")
                 self.put(pattern, line)
-                self.refused(f"err refused: {word}" if "--" not in word else word, "not started")
+                self.refused(f"err refused: {word}", "not started")
                 self.root.write("etc/config/hbb", shipped)
         # One of a relay alone may be any word; of what is no list, one is taken.
         self.put("role", "option role 'relay'")
