@@ -325,7 +325,7 @@ fn c178_an_operator_takes_an_entry_out_reads_parts_and_names_a_book_anew() {
         server.obey(&BookCommand::Add(name.into())).unwrap();
     }
     let csv = (1000..1250).map(|id| format!("{id}\n")).collect::<String>();
-    server.obey(&BookCommand::Import("alice/x".into(), "id\n".to_owned() + &csv, false)).unwrap();
+    server.obey(&BookCommand::Import("alice/x".into(), "id\n".to_string() + &csv, false)).unwrap();
     let part = |server: &mut Server, after: &str| {
         let export = BookCommand::Export("alice/x".into(), false, Some(after.into()));
         let Ok(BookTold::Entries(table)) = server.obey(&export) else { panic!() };
