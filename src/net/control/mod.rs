@@ -16,10 +16,8 @@ mod reply;
 mod settings;
 mod status;
 
-use std::collections::VecDeque;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -55,6 +53,8 @@ use crate::net::tasks::thread;
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::{BOOK_IMPORT_BYTES_MAX, CONTROL_BRING_MS, PASSWORD_BYTES_MAX};
 
+/// A bit for each of them, the orders and the listener.
+const _: () = assert!(CONTROL_SILENT_MAX + 2 <= 32);
 /// Owner and group.
 const MODE: u32 = 0o660;
 
@@ -140,20 +140,11 @@ fn work(
     listener: Option<&UnixListener>,
     orders: &OrderBook,
 ) -> io::Result<()> {
-    let mut silent: VecDeque<UnixStream> = VecDeque::new();
+    let mut silent: Vec<UnixStream> = Vec::new();
     loop {
-        let ours = [Some(orders.as_fd()), listener.map(UnixListener::as_fd)].into_iter().flatten();
-        let sources = ours.chain(silent.iter().map(UnixStream::as_fd));
-        let mut sources: Vec<_> =
-            sources.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        // Some kernels break it off when the process was stopped for a while.
-        let idle = control.settings.idle_secs().and_then(|secs| i64::try_from(secs).ok());
-        let idle = idle.map(|tv_sec| Timespec { tv_sec, tv_nsec: 0 });
-        retry_on_intr(|| poll(&mut sources, idle.as_ref()))?;
+        let ready = who_is_ready(&control, (orders, listener), &silent)?;
         control.settings.end_what_is_over();
-        let ready: Vec<bool> = sources.iter().map(|source| !source.revents().is_empty()).collect();
-        let mut ready = ready.into_iter();
-        if ready.next() == Some(true) {
+        if ready & 1 != 0 {
             if orders.take()? {
                 drop(control.settings.reload());
             }
@@ -167,31 +158,52 @@ fn work(
                 let _ = typed.answer.try_send(said);
             }
         }
-        let Some(listener) = listener else { continue };
-        let is_new = ready.next() == Some(true);
-        for speaks in ready {
-            match silent.pop_front() {
-                Some(stream) if speaks => drop(converse(stream, &mut control)),
-                stream => silent.extend(stream),
+        let mut at = 0;
+        for bit in 2..2 + silent.len() {
+            match ready >> bit & 1 {
+                0 => at += 1,
+                _ => drop(converse(silent.remove(at), &mut control)),
             }
         }
-        if is_new {
+        if let Some(listener) = listener.filter(|_| ready & 2 != 0) {
             welcome(listener, &mut silent);
         }
     }
 }
 
+/// Waits until somebody is ready, a bit for each: who types orders, who comes, then the silent. Or
+/// until the settings are to be looked at.
+fn who_is_ready(
+    control: &Controller,
+    (orders, listener): (&OrderBook, Option<&UnixListener>),
+    silent: &[UnixStream],
+) -> io::Result<u32> {
+    let mut sources = vec![PollFd::new(orders, PollFlags::IN)];
+    if let Some(listener) = listener {
+        sources.push(PollFd::new(listener, PollFlags::IN));
+    }
+    for stream in silent {
+        sources.push(PollFd::new(stream, PollFlags::IN));
+    }
+    let idle = control.settings.idle_secs().and_then(|secs| i64::try_from(secs).ok());
+    let idle = idle.map(|tv_sec| Timespec { tv_sec, tv_nsec: 0 });
+    // Some kernels break it off when the process was stopped for a while.
+    retry_on_intr(|| poll(&mut sources, idle.as_ref()))?;
+    let bits = sources.iter().enumerate();
+    Ok(bits.fold(0, |bits, (at, it)| bits | u32::from(!it.revents().is_empty()) << at))
+}
+
 /// Takes in an operator, who is heard when something comes.
-fn welcome(listener: &UnixListener, silent: &mut VecDeque<UnixStream>) {
+fn welcome(listener: &UnixListener, silent: &mut Vec<UnixStream>) {
     match listener.accept() {
-        Ok((stream, _)) => silent.push_back(stream),
+        Ok((stream, _)) => silent.push(stream),
         Err(cause) => {
             warn!("control-failed cause='{cause}'");
             std::thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
         }
     }
     if silent.len() > CONTROL_SILENT_MAX {
-        silent.pop_front();
+        silent.remove(0);
     }
 }
 
