@@ -232,3 +232,24 @@ fn c219_a_whole_book_goes_both_ways_up_to_its_cap_and_above_is_refused() {
     sealed.done("POST", "ab", &whole(250, 60 * 1024));
     assert!(anna.open()[0].1.ends_with(r#""total":250}"#));
 }
+
+/// Longer than what others hold in a connection, and for administrators alone.
+#[test]
+fn c197_a_long_list_reaches_the_page_whole() {
+    let port = free_ports();
+    let server = with_anna(&["--web", &format!("127.0.0.1:{port}")]);
+    ctl(&server, &["user", "set", "anna", "admin=yes"], "").unwrap();
+    let anna = User::new(&server, Door::Sealed, "anna");
+    anna.asked("ab/personal");
+    let rows: String = (0..3_000).map(|id| format!("{},Room {id}\n", 2_000 + id)).collect();
+    ctl(&server, &["book", "import", "anna"], &["id,alias\n", &rows].concat()).unwrap();
+    let body = r#"["book","export","anna"]"#;
+    let head = format!(
+        "POST /ctl HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Hbb: 1\r\nCookie: hbb-session={}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        anna.token,
+        body.len()
+    );
+    let said = crate::client::raw(port, head.as_bytes());
+    assert!(said.len() > 90_000 && said.contains("Room 2999"), "{} bytes", said.len());
+}

@@ -90,6 +90,8 @@ async fn answered(
 fn held(connection: &Connection, bytes: usize) -> Result<Held, DropReason> {
     let place = &connection.place;
     let held = Held::none(place.account(Purpose::Unread, connection.link.unnamed));
+    // Lists that only an administrator is shown; all else is short.
+    held.may_be_long();
     held.another(bytes, place.is_familiar()).ok_or(DropReason::MemoryFull)
 }
 
