@@ -221,7 +221,9 @@ impl Shared {
             };
             let mut board = shared.board();
             board.open.retain(|open| open.order != order);
-            found.into_iter().for_each(|finding| board.add(finding));
+            for finding in found {
+                board.add(finding);
+            }
         };
         // Without a thread it stays open, and is told so at the end.
         drop(thread::start("doctor", STACK_BYTES, Box::new(work)));
@@ -237,8 +239,10 @@ impl Shared {
             }
         }
         for (number, ip) in ips.iter().enumerate() {
-            let tries = TRIES.iter().enumerate();
-            for (place, it) in tries.filter(|(_, it)| it.is_for(name, &self.asked)) {
+            for (place, it) in TRIES.iter().enumerate() {
+                if !it.is_for(name, &self.asked) {
+                    continue;
+                }
                 let at = SocketAddr::new(*ip, it.port(name, &self.asked));
                 let order = order + (number + 1) * ADDRESS + place;
                 let mut late = Finding::new(order, it.check, State::Wrong, "no end in time");
@@ -273,7 +277,9 @@ impl Shared {
     /// All that was found, in order, with what was not tried.
     fn findings(&self, flags: &DoctorFlags) -> Vec<Finding> {
         let mut board = core::mem::take(&mut *self.board());
-        core::mem::take(&mut board.open).into_iter().for_each(|finding| board.add(finding));
+        for finding in core::mem::take(&mut board.open) {
+            board.add(finding);
+        }
         let has_clock = board.findings.iter().any(|finding| finding.check == "clock");
         for (is_missing, check, text) in [
             (flags.ws.is_none(), "proxy", "not tried: give --ws with its URL, if there is one"),

@@ -89,8 +89,12 @@ impl Finding {
 
 /// Says who must open what is closed.
 pub(super) fn advise(findings: &mut [Finding], from_inside: bool) {
-    let alive = findings.iter().filter(|finding| finding.is_life());
-    let alive: Vec<IpAddr> = alive.filter_map(|finding| finding.ip).collect();
+    let mut alive: Vec<IpAddr> = Vec::new();
+    for finding in findings.iter().filter(|finding| finding.is_life()) {
+        if let Some(ip) = finding.ip {
+            alive.push(ip);
+        }
+    }
     for finding in findings {
         if let (Some(fault), Some(ip)) = (finding.fault, finding.ip) {
             finding.advice = advice(fault, ip, alive.contains(&ip), from_inside);

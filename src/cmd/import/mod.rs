@@ -419,3 +419,24 @@ fn not_ours(why: &str) -> Exit {
          --peers'. Nothing was written."
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_copied_whole_and_for_its_owner_alone() {
+        let folder = std::env::temp_dir().join(format!("hbb-copied-{}", std::process::id()));
+        drop(fs::remove_dir_all(&folder));
+        fs::create_dir(&folder).unwrap();
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(2 * COPIED_BYTES + 7).collect();
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&from);
+        made.unwrap().write_all(&bytes).unwrap();
+        copy(&from, &to).unwrap();
+        assert!(fs::read(&to).unwrap() == bytes);
+        assert_eq!(fs::metadata(&to).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(copy(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
