@@ -248,6 +248,10 @@ mod tests {
             // In the log it stands in quotes, and quotes within them become others.
             assert!(!found[0].contains('\''), "{flags}: {found:?}");
         }
+    }
+
+    #[test]
+    fn what_clients_reach_is_not_doubted() {
         for flags in [
             "--relay-servers rd.example.org,203.0.113.1:21117,[2001:db8::1]:443",
             "--relay-servers 192.168.1.1",
@@ -264,6 +268,16 @@ mod tests {
         ] {
             assert_eq!(doubts(&config(flags), &HERE), [""; 0], "{flags}");
         }
+        // Where nobody comes from outside, or it is not known where this machine is.
+        let flags = "--relay-servers 192.168.1.5\n--mask 10.0.0.0/8\n--local-ip 10.0.0.1";
+        for here in [&HERE[1..2], &[]] {
+            let found = doubts(&config(flags), here);
+            assert_eq!(found.len(), usize::from(!here.is_empty()), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_around_a_key_are_doubted() {
         for (key, is_doubted) in [
             ("\"\"", true),
             ("'a word'", true),
@@ -277,12 +291,6 @@ mod tests {
             let found = doubts(&Config { key: Some(key.into()), ..config("") }, &HERE);
             assert_eq!(found.len(), usize::from(is_doubted), "{key}: {found:?}");
             assert!(found.iter().all(|it| it.starts_with("--key: the quotes")), "{found:?}");
-        }
-        // Where nobody comes from outside, or it is not known where this machine is.
-        let flags = "--relay-servers 192.168.1.5\n--mask 10.0.0.0/8\n--local-ip 10.0.0.1";
-        for here in [&HERE[1..2], &[]] {
-            let found = doubts(&config(flags), here);
-            assert_eq!(found.len(), usize::from(!here.is_empty()), "{found:?}");
         }
     }
 }
