@@ -69,7 +69,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("siphasher", &["src/core/base/"]),
     ("smol", &["src/net/"]),
     ("static_assertions", &["src/"]),
-    ("tz", &["src/core/rules/when.rs"]),
     ("zopfli", &["cross/page.rs"]),
 ];
 const CODECS: &[&str] = &[

@@ -10,8 +10,9 @@ use crate::base::limits::{
     RULE_GROUPS_MAX, RULE_MEMBERS_MAX, RULES_BYTES_MAX, RULES_MAX, SAY_BYTES_MAX,
 };
 
-use super::when::{When, Zone};
+use super::when::When;
 use super::who::{Members, Naming, Place};
+use super::zone::Zone;
 use super::{Only, Rule, Rules, Terms, permissions};
 
 /// Sentences about what is wrong; there may be more.
@@ -43,7 +44,6 @@ pub(super) fn parse(text: &str) -> Result<Rules, Vec<String>> {
             }
         }
     }
-    draft.faults.sort_by_key(|(number, _)| *number);
     if draft.faults.is_empty() {
         return Ok(draft.rules);
     }
@@ -83,7 +83,8 @@ impl<'a> Draft<'a> {
         if self.faults.len() < FAULTS_MAX
             && let Err(said) = act(self)
         {
-            self.faults.push((number, said));
+            let at = self.faults.partition_point(|(before, _)| *before < number);
+            self.faults.insert(at, (number, said));
         }
     }
 

@@ -6,6 +6,7 @@ mod draft;
 mod permissions;
 mod when;
 mod who;
+mod zone;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -16,8 +17,9 @@ use crate::base::peer::PeerId;
 
 pub use permissions::PERMISSIONS;
 pub use when::Local;
-use when::{When, Zone};
+use when::When;
 use who::{Members, Memo};
+use zone::Zone;
 
 /// What is said to who may not, if the rule has no sentence of its own.
 pub const DENIED: &str = "The rules of this server do not allow this connection";

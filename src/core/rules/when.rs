@@ -1,10 +1,7 @@
 //! When a rule holds: days of the week and hours of the day, where the router is. It reads no
 //! clock.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-
-use tz::{TimeZone, TimeZoneSettings};
 
 const DAY_MINUTES: u16 = 24 * 60;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -27,6 +24,13 @@ impl Local {
         let (day, time) = text.trim().split_once(' ')?;
         let minute = minutes(time.trim()).filter(|minute| *minute < DAY_MINUTES)?;
         Some(Self { day: day_of(day)?, minute })
+    }
+
+    /// So many minutes after the begin of 1970.
+    pub(super) fn of_minutes(minutes: i64) -> Self {
+        let day = (minutes.div_euclid(DAY_MINUTES.into()) + DAY_OF_1970).rem_euclid(7);
+        let minute = minutes.rem_euclid(DAY_MINUTES.into());
+        Self { day: u8::try_from(day).unwrap_or(0), minute: u16::try_from(minute).unwrap_or(0) }
     }
 
     /// The weekday's first three letters, and hour and minute.
@@ -101,7 +105,7 @@ fn day_of(text: &str) -> Option<u8> {
 }
 
 /// Minutes since midnight of `14:30`, `24:00` at most.
-fn minutes(text: &str) -> Option<u16> {
+pub(super) fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.split_once(':')?;
     let two = |text: &str, most: u16| {
         let plain = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
@@ -111,74 +115,12 @@ fn minutes(text: &str) -> Option<u16> {
     (all <= DAY_MINUTES).then_some(all)
 }
 
-/// Where the rules hold: UTC if nothing was said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Zone(Option<TimeZone>);
-
-impl Zone {
-    /// Reads `UTC`, `+01:00`, or what POSIX has in TZ, such as `CET-1CEST,M3.5.0,M10.5.0/3`, in
-    /// which it is summer by itself.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        if text == "UTC" {
-            return Some(Self::default());
-        }
-        if let Some(ahead) = text.strip_prefix('+').or_else(|| text.strip_prefix('-')) {
-            let secs = i32::from(minutes(ahead).filter(|minutes| *minutes <= 14 * 60)?) * 60;
-            let secs = if text.starts_with('-') { -secs } else { secs };
-            return TimeZone::fixed(secs).ok().map(|zone| Self(Some(zone)));
-        }
-        // Names of places would be files, and there are none here.
-        let settings = TimeZoneSettings::new(&[], |_| Err(Box::from("no file")));
-        settings.parse_posix_tz(text).ok().map(|zone| Self(Some(zone)))
-    }
-
-    /// The time of the week then.
-    pub(super) fn local(&self, unix_secs: u64) -> Local {
-        let secs = i64::try_from(unix_secs).unwrap_or(i64::MAX / 2);
-        let ahead = |zone: &TimeZone| zone.find_local_time_type(secs).ok().map(|it| it.ut_offset());
-        let minutes = (secs + i64::from(self.0.as_ref().and_then(ahead).unwrap_or(0))) / 60;
-        let day = (minutes / i64::from(DAY_MINUTES) + DAY_OF_1970).rem_euclid(7);
-        let minute = minutes.rem_euclid(i64::from(DAY_MINUTES));
-        Local { day: u8::try_from(day).unwrap_or(0), minute: u16::try_from(minute).unwrap_or(0) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn local(text: &str) -> Local {
         Local::parse(text).unwrap()
-    }
-
-    fn at(zone: &str, secs: u64) -> Local {
-        Zone::parse(zone).unwrap().local(secs)
-    }
-
-    #[test]
-    fn summer_begins_and_ends_by_itself() {
-        let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
-        // 2026-03-29 00:59:59 and 01:00:00 UTC, 2026-10-25 00:59:59 and 01:00:00 UTC.
-        for (secs, told) in [
-            (1_774_745_999, "Sun 01:59"),
-            (1_774_746_000, "Sun 03:00"),
-            (1_792_889_999, "Sun 02:59"),
-            (1_792_890_000, "Sun 02:00"),
-        ] {
-            assert_eq!(at(berlin, secs), local(told));
-        }
-        assert_eq!(at("UTC", 1_774_745_999), local("Sun 00:59"));
-        assert_eq!(at("+05:30", 1_774_745_999), local("Sun 06:29"));
-        assert_eq!(at("-08:00", 1_774_745_999), local("Sat 16:59"));
-        // Where it is summer at new year: 2026-01-01 00:00 UTC.
-        assert_eq!(at("AEST-10AEDT,M10.1.0,M4.1.0/3", 1_767_225_600), local("Thu 11:00"));
-    }
-
-    #[test]
-    fn what_is_no_zone_is_none() {
-        for bad in ["", "Europe/Berlin", ":UTC", "+15:00", "+1", "CET", "localtime", "+24:00"] {
-            assert_eq!(Zone::parse(bad), None, "{bad}");
-        }
     }
 
     #[test]
