@@ -11,20 +11,17 @@ use std::thread;
 use std::time::Duration;
 
 use ::redb::{
-    Builder, CommitError, Database, DatabaseError, ReadOnlyTable, ReadableDatabase as _,
-    ReadableTable as _, StorageBackend, StorageError, TableDefinition, TableError,
-    TransactionError,
+    Builder, CommitError, Database, DatabaseError, ReadTransaction, ReadableDatabase as _,
+    StorageBackend, StorageError, TableError, TransactionError,
 };
 
 use super::backend::{Backend, BackendSwitch, Plain};
-use super::record::{decode, encode};
-use super::{Error, Judge, Reader, Store, tables};
+use super::record::decode;
+use super::tables::{self, PEERS};
+use super::{Error, Judge, Reader, Store};
 use crate::file::{draft_of, sync_folder};
-use hbb_core::base::peer::{Change, PeerId, Record, RecordState};
+use hbb_core::base::peer::{Change, Record, RecordState};
 
-const PEERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new(PEERS_NAME);
-/// The name of the one table.
-pub(super) const PEERS_NAME: &str = "peers";
 /// The key the format's version lies under.
 pub(super) const FORMAT: &str = "";
 /// The format's version. Records have their own.
@@ -58,6 +55,12 @@ impl Shared {
         Self(Arc::new(Mutex::new(Some(opened))))
     }
 
+    /// What was committed last. Held no longer than until that is fixed: who commits waits for it.
+    fn begin_read(&self) -> Result<ReadTransaction, Error> {
+        let began = self.lock().as_ref().map(|opened| opened.database.begin_read());
+        Ok(began.ok_or(Error::InUse)??)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Opened>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -65,15 +68,14 @@ impl Shared {
 
 impl Reader for Shared {
     fn read(&self, each: &mut dyn FnMut(Record) -> bool) -> Result<(), Error> {
-        // Held no longer than until the state is fixed: who commits waits for that.
-        let peers = self.lock().as_ref().map(|opened| peers(&opened.database));
-        walk(&peers.ok_or(Error::InUse)??, each)
+        walk(&self.begin_read()?, each)
     }
 
     #[cfg(feature = "accounts")]
     fn read_rows(&self, each: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), Error> {
-        let began = self.lock().as_ref().map(|opened| opened.database.begin_read());
-        tables::read(&began.ok_or(Error::InUse)??, each)
+        tables::read(&self.begin_read()?, tables::ROWS, &mut |key, value| {
+            each(key.as_bytes(), value)
+        })
     }
 }
 
@@ -196,8 +198,8 @@ impl Store for Redb {
     #[cfg(feature = "accounts")]
     fn rows(&mut self, each: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Error> {
         self.with(|opened| {
-            tables::read(&opened.database.begin_read()?, &mut |key, value| {
-                each(key, value);
+            tables::read(&opened.database.begin_read()?, tables::ROWS, &mut |key, value| {
+                each(key.as_bytes(), value);
                 true
             })
         })
@@ -246,28 +248,28 @@ fn surveyed(backend: impl StorageBackend) -> Result<usize, Error> {
 }
 
 fn load(database: &Database, each: &mut dyn FnMut(Record)) -> Result<(), Error> {
-    walk(&peers(database)?, &mut |record| {
+    walk(&database.begin_read()?, &mut |record| {
         each(record);
         true
     })
 }
 
-/// The table as it was committed last; what is committed later does not show in it.
-fn peers(database: &Database) -> Result<ReadOnlyTable<&'static str, &'static [u8]>, Error> {
-    Ok(database.begin_read()?.open_table(PEERS)?)
-}
-
-fn walk(
-    peers: &ReadOnlyTable<&'static str, &'static [u8]>,
-    each: &mut dyn FnMut(Record) -> bool,
-) -> Result<(), Error> {
-    for entry in peers.iter()? {
-        let (id, bytes) = entry?;
-        if id.value() != FORMAT && !each(decode(id.value(), bytes.value())?) {
-            break;
+/// What a transaction sees of devices: what is committed later does not show in it.
+fn walk(began: &ReadTransaction, each: &mut dyn FnMut(Record) -> bool) -> Result<(), Error> {
+    let mut read = Ok(());
+    tables::read(began, PEERS, &mut |id, bytes| {
+        if id == FORMAT {
+            return true;
         }
-    }
-    Ok(())
+        match decode(id, bytes) {
+            Ok(record) => each(record),
+            Err(error) => {
+                read = Err(error);
+                false
+            }
+        }
+    })?;
+    read
 }
 
 fn open_file(path: &Path, judge: Judge<'_>) -> Result<Opened, Error> {
@@ -348,34 +350,8 @@ fn write(database: &Database, batch: &[Change], last: Option<&str>) -> Result<()
     if let Some(text) = last.filter(|text| !text.is_empty()) {
         tables::keep_whereabouts(&transaction, text)?;
     }
-    {
-        let mut table = transaction.open_table(PEERS)?;
-        for (id, record) in in_order(batch) {
-            match record {
-                Some(record) => drop(table.insert(id.as_str(), encode(record).as_slice())?),
-                None => drop(table.remove(id.as_str())?),
-            }
-        }
-    }
-    #[cfg(feature = "accounts")]
     tables::write(&transaction, batch)?;
     Ok(transaction.commit()?)
-}
-
-/// What a batch leaves of each id it touches, by id: in any other order redb writes pages several
-/// times in one commit, as its cache is small.
-fn in_order(batch: &[Change]) -> Vec<(&PeerId, Option<&Record>)> {
-    let mut ids = Vec::with_capacity(batch.len());
-    for change in batch {
-        let (gone, here) = change.gone_and_here();
-        ids.extend(gone.map(|id| (id, None)));
-        ids.extend(here.map(|record| (&record.id, Some(record))));
-    }
-    // Stable; the last of an id counts, so that the reverse leaves it first.
-    ids.reverse();
-    ids.sort_by_key(|(id, _)| *id);
-    ids.dedup_by_key(|(id, _)| *id);
-    ids
 }
 
 fn write_version(database: &Database) -> Result<(), Error> {

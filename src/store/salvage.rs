@@ -7,7 +7,8 @@ use std::path::Path;
 use super::Error;
 use super::pages::{Pages, branch, leaf, u64_at};
 use super::record::decode;
-use super::redb::{FORMAT, PEERS_NAME, open_to_read};
+use super::redb::{FORMAT, open_to_read};
+use super::tables::PEERS_NAME;
 #[cfg(feature = "accounts")]
 use super::tables::ROWS_NAME;
 use hbb_core::base::peer::Record;

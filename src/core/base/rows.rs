@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 /// What stands under a key from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowChange {
-    /// At least one byte.
+    /// At least one byte, and UTF-8, as the keys of devices are.
     pub key: Vec<u8>,
     /// None: nothing.
     pub value: Option<Vec<u8>>,

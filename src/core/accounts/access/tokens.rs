@@ -1,12 +1,13 @@
 //! Tokens of users that are logged in. A token is 32 random bytes in hexadecimal digits; what is
-//! kept and stored is its hash (BLAKE2b), under which its row lies, behind a `t`. C166, C168.
+//! kept and stored is its hash (BLAKE2b), under whose digits its row lies, behind a `t`. C166,
+//! C168.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use blake2::digest::consts::U32;
 use blake2::{Blake2b, Digest as _};
-use ct_codecs::{Encoder as _, Hex};
+use ct_codecs::{Decoder as _, Encoder as _, Hex};
 
 use crate::accounts::call::Changes;
 use crate::accounts::row::{RowWriter, fields};
@@ -157,8 +158,11 @@ impl Tokens {
     }
 
     /// What a row says; the key is without its first byte.
-    pub(in crate::accounts) fn load(&mut self, key: &[u8], row: Option<&[u8]>) -> bool {
-        let Ok(key) = TokenHash::try_from(key) else { return false };
+    pub(in crate::accounts) fn load(&mut self, digits: &[u8], row: Option<&[u8]>) -> bool {
+        let mut key = TokenHash::default();
+        if Hex::decode(&mut key, digits, None).map_or(0, <[u8]>::len) < key.len() {
+            return false;
+        }
         match row.map(Token::read) {
             Some(token) => self.table.insert(key, token).is_ok(),
             None => {
@@ -170,10 +174,10 @@ impl Tokens {
 }
 
 fn row_key(key: &TokenHash) -> Vec<u8> {
-    [&[TOKEN_KEY][..], key].concat()
+    [&[TOKEN_KEY][..], text(*key).as_bytes()].concat()
 }
 
-/// A secret in digits, as a client shows it.
+/// A secret or its hash in digits, as a client shows it.
 pub(in crate::accounts) fn text(secret: [u8; 32]) -> String {
     let mut digits = [0; 64];
     // There is room.
