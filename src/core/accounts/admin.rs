@@ -169,9 +169,7 @@ impl Accounts {
                 Told::Done("Done.")
             }
             Command::Totp(name, is_on) => {
-                let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, ..] =
-                    self.secrets.draw();
-                let secret = [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t];
+                let secret = self.secrets.draw().first_chunk().copied().unwrap_or_default();
                 let totp = is_on.then_some(secret);
                 let user = User { totp, totp_step: 0, ..self.user(&name)? };
                 self.users.put(&name, Some(user), &mut changes);
@@ -267,20 +265,23 @@ impl Accounts {
     }
 
     fn user_rows(&self) -> Vec<UserRow> {
-        let row = |(name, user): (&String, &User)| UserRow {
-            name: name.clone(),
-            is_disabled: user.is_disabled,
-            is_admin: user.is_admin,
-            group: user.group.clone(),
-            totp: user.totp.is_some(),
-            tokens: self.tokens.of(name),
-            display: user.display.clone(),
-            email: user.email.clone(),
-            note: user.note.clone(),
+        let mut names: Vec<&str> = self.users.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        let row = |name: &str| {
+            let user = self.users.get(name)?.clone();
+            Some(UserRow {
+                name: name.into(),
+                is_disabled: user.is_disabled,
+                is_admin: user.is_admin,
+                group: user.group,
+                totp: user.totp.is_some(),
+                tokens: self.tokens.of(name),
+                display: user.display,
+                email: user.email,
+                note: user.note,
+            })
         };
-        let mut rows: Vec<_> = self.users.iter().map(row).collect();
-        rows.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        rows
+        names.into_iter().filter_map(row).collect()
     }
 }
 

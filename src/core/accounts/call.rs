@@ -1,10 +1,12 @@
 //! What a call of the API is, who makes it, what it is told, and what it changes in the store: the
 //! words that all parts of the accounts share.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::base::json::Writer;
+use crate::base::limits::BOOK_PAGE_MAX;
 use crate::base::rows::RowChange;
 pub use crate::wire::http::{Content, HttpCall, Method};
 
@@ -110,6 +112,42 @@ impl Answer {
     /// Words for a program.
     pub fn text(text: &str) -> Self {
         Self { status: 200, content: Content::Text, body: text.as_bytes().to_vec() }
+    }
+}
+
+/// The page of a list that a call asks for, and how long the list is.
+pub(super) struct Page {
+    out: Writer,
+    from: usize,
+    size: usize,
+    total: usize,
+}
+
+impl Page {
+    pub(super) fn begin(call: &Call<'_>) -> Self {
+        let asked = |name| call.param(name).and_then(|text| text.parse::<usize>().ok());
+        let size = asked("pageSize").unwrap_or(BOOK_PAGE_MAX).clamp(1, BOOK_PAGE_MAX);
+        let from = asked("current").unwrap_or(1).saturating_sub(1).saturating_mul(size);
+        let mut out = Writer::default();
+        out.open('{');
+        out.name("data");
+        out.open('[');
+        Self { out, from, size, total: 0 }
+    }
+
+    /// Counts one more; where to write it, if it is of this page.
+    pub(super) fn next(&mut self) -> Option<&mut Writer> {
+        let at = self.total;
+        self.total += 1;
+        (at >= self.from && at - self.from < self.size).then_some(&mut self.out)
+    }
+
+    pub(super) fn end(mut self) -> String {
+        self.out.close(']');
+        self.out.name("total");
+        self.out.number(i64::try_from(self.total).unwrap_or(i64::MAX));
+        self.out.close('}');
+        self.out.into_text()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::base::conn::{Conn, SaveOutcome, SaveRank, Ticket};
 use crate::base::limits::{ACCOUNT_EFFECTS_MAX, AccountLimits, SAVES_WAITING_MAX};
 use crate::base::peer::PeerId;
 use crate::base::rows::RowChange;
-use crate::base::table::{Seed, Table};
+use crate::base::table::Seed;
 use crate::base::time::Time;
 use crate::identity::seal::Secrets;
 use crate::journal::Audit;
@@ -144,7 +144,8 @@ pub struct Accounts {
     /// The device that the next call is of, which proved itself.
     device: Option<PeerId>,
     secrets: Secrets,
-    saving: Table<Ticket, Saving>,
+    /// [`SAVES_WAITING_MAX`] at most.
+    saving: Vec<(Ticket, Saving)>,
     tickets: u64,
     epoch_secs: u64,
 }
@@ -161,7 +162,7 @@ impl Accounts {
             devices: Devices::new(seed),
             device: None,
             secrets: Secrets::new(entropy),
-            saving: Table::new(SAVES_WAITING_MAX, seed),
+            saving: Vec::new(),
             tickets: TICKETS_BEGIN,
             epoch_secs: 0,
             limits,
@@ -255,14 +256,14 @@ impl Accounts {
 
     fn save_devices(&mut self, now: Time, effects: &mut Effects) {
         // A password to be hashed may follow.
-        if self.saving.is_full() || effects.len() + 2 > ACCOUNT_EFFECTS_MAX {
+        if self.saving.len() >= SAVES_WAITING_MAX || effects.len() + 2 > ACCOUNT_EFFECTS_MAX {
             return;
         }
         let rows = self.devices.rows(now);
         if !rows.is_empty() {
             self.tickets += 1;
             let ticket = Ticket(self.tickets);
-            let _ = self.saving.insert(ticket, Saving { whom: Whom::Nobody, before: Vec::new() });
+            self.saving.push((ticket, Saving { whom: Whom::Nobody, before: Vec::new() }));
             // Of no account that anybody waits for: it is put off first.
             push(effects, Effect::Save { ticket, rows, rank: SaveRank::Stranger });
         }
@@ -295,17 +296,17 @@ impl Accounts {
         let Changes { rows, before } = changes;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        if self.saving.is_full() {
+        if self.saving.len() >= SAVES_WAITING_MAX {
             self.take_back(&before);
             return tell(whom, Some(BUSY), effects);
         }
-        // There is room.
-        let _ = self.saving.insert(ticket, Saving { whom, before });
+        self.saving.push((ticket, Saving { whom, before }));
         push(effects, Effect::Save { ticket, rows, rank });
     }
 
     fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome, effects: &mut Effects) {
-        let Some(Saving { whom, before }) = self.saving.remove(&ticket) else { return };
+        let Some(at) = self.saving.iter().position(|(given, _)| *given == ticket) else { return };
+        let (_, Saving { whom, before }) = self.saving.swap_remove(at);
         if matches!(whom, Whom::Nobody) {
             return self.devices.stored(outcome == SaveOutcome::Durable);
         }

@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::password::HashJob;
 use super::tokens::TokenHash;
@@ -40,11 +41,13 @@ pub(in crate::accounts) struct Attempt {
     /// Whether the user was logged in there.
     pub(in crate::accounts) at_home: bool,
     /// The stored hash it is compared with, as it may be another by the time that is known.
-    pub(in crate::accounts) stored: alloc::vec::Vec<u8>,
+    pub(in crate::accounts) stored: Vec<u8>,
 }
 
 /// A login that lacks a code.
 struct Code {
+    /// The hash of its secret.
+    key: TokenHash,
     user: String,
     device: String,
     until: Time,
@@ -73,7 +76,8 @@ pub(in crate::accounts) struct Logins {
     wrong: Table<String, [RateWindow; 3]>,
     waiting: VecDeque<(HashJob, Then)>,
     running: Option<Then>,
-    codes: Table<TokenHash, Code>,
+    /// The oldest first.
+    codes: Vec<Code>,
     pub(in crate::accounts) counts: LoginCounts,
 }
 
@@ -87,7 +91,7 @@ impl Logins {
             wrong: Table::new(USERS_CEILING, seed),
             waiting: VecDeque::new(),
             running: None,
-            codes: Table::new(LOGIN_CODES_MAX, seed),
+            codes: Vec::new(),
             counts: LoginCounts::default(),
         }
     }
@@ -195,7 +199,10 @@ impl Logins {
     ) {
         let (user, device) = (user.into(), device.into());
         let until = now.after_ms(LOGIN_CODE_MS);
-        self.codes.insert_evicting(key, Code { user, device, until, tries: CODE_TRIES_MAX });
+        if self.codes.len() >= LOGIN_CODES_MAX {
+            self.codes.remove(0);
+        }
+        self.codes.push(Code { key, user, device, until, tries: CODE_TRIES_MAX });
     }
 
     /// Whose login a code is for, and on which device; each may be tried a few times.
@@ -204,17 +211,14 @@ impl Logins {
         now: Time,
         key: &TokenHash,
     ) -> Option<(String, String)> {
-        let code = self.codes.get_mut(key)?;
-        if code.tries == 0 || code.until <= now {
-            self.codes.remove(key);
-            return None;
-        }
+        self.codes.retain(|code| code.tries > 0 && code.until > now);
+        let code = self.codes.iter_mut().find(|code| code.key == *key)?;
         code.tries -= 1;
         Some((code.user.clone(), code.device.clone()))
     }
 
     /// The code was right.
     pub(in crate::accounts) fn code_done(&mut self, key: &TokenHash) {
-        self.codes.remove(key);
+        self.codes.retain(|code| code.key != *key);
     }
 }

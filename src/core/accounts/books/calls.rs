@@ -3,11 +3,10 @@
 
 use alloc::string::String;
 
-use super::super::call::{Call, Changes, Who};
+use super::super::call::{Call, Changes, Page, Who};
 use super::book::{Book, Rule};
 use super::{Books, Refusal};
 use crate::base::json::Writer;
-use crate::base::limits::BOOK_PAGE_MAX;
 
 impl Books {
     /// The user's own book, which is made when it is first asked for.
@@ -41,32 +40,42 @@ impl Books {
         let mut writer = Writer::default();
         writer.open('{');
         writer.name("max_peer_one_ab");
-        writer.number(number(self.limits.entries));
+        writer.number(i64::try_from(self.limits.entries).unwrap_or(i64::MAX));
         writer.close('}');
         writer.into_text()
     }
 
     /// The books that others made for the user, and that the user made for others.
     pub(super) fn profiles(&self, who: &Who<'_>, call: &Call<'_>) -> String {
-        let shown = self.books.iter().filter(|book| !book.is_personal());
-        let shown = shown.filter_map(|book| Some((book, book.rule(who)?)));
-        paged(call, shown, &|(book, rule), writer| {
-            writer.open('{');
-            writer.member("guid", &book.guid);
-            writer.member("name", &book.name);
-            writer.member("owner", &book.owner);
-            writer.member("note", &book.note);
-            writer.name("rule");
-            writer.number(*rule as i64);
-            writer.name("info");
-            writer.raw("{}");
-            writer.close('}');
-        })
+        let mut page = Page::begin(call);
+        for book in self.books.iter().filter(|book| !book.is_personal()) {
+            if let Some(rule) = book.rule(who)
+                && let Some(writer) = page.next()
+            {
+                writer.open('{');
+                writer.member("guid", &book.guid);
+                writer.member("name", &book.name);
+                writer.member("owner", &book.owner);
+                writer.member("note", &book.note);
+                writer.name("rule");
+                writer.number(rule as i64);
+                writer.name("info");
+                writer.raw("{}");
+                writer.close('}');
+            }
+        }
+        page.end()
     }
 
     pub(super) fn peers(&self, who: &Who<'_>, call: &Call<'_>) -> Result<String, Refusal> {
         let book = self.readable(who, call.param("ab").unwrap_or_default())?;
-        Ok(paged(call, book.entries().iter(), &|entry, writer| entry.show(writer)))
+        let mut page = Page::begin(call);
+        for entry in book.entries() {
+            if let Some(writer) = page.next() {
+                entry.show(writer);
+            }
+        }
+        Ok(page.end())
     }
 
     pub(super) fn tags(&self, who: &Who<'_>, guid: &str) -> Result<String, Refusal> {
@@ -86,34 +95,4 @@ impl Books {
         let book = self.readable(who, guid)?;
         (book.rule(who) >= Some(Rule::Write)).then_some(book).ok_or(Refusal::ReadOnly)
     }
-}
-
-/// The page of a list that was asked for, and how long the list is.
-fn paged<T>(
-    call: &Call<'_>,
-    all: impl Iterator<Item = T>,
-    show: &dyn Fn(&T, &mut Writer),
-) -> String {
-    let asked = |name| call.param(name).and_then(|text| text.parse::<usize>().ok());
-    let size = asked("pageSize").unwrap_or(BOOK_PAGE_MAX).clamp(1, BOOK_PAGE_MAX);
-    let from = asked("current").unwrap_or(1).saturating_sub(1).saturating_mul(size);
-    let (mut writer, mut total) = (Writer::default(), 0);
-    writer.open('{');
-    writer.name("data");
-    writer.open('[');
-    for (at, one) in all.enumerate() {
-        total = at + 1;
-        if at >= from && at - from < size {
-            show(&one, &mut writer);
-        }
-    }
-    writer.close(']');
-    writer.name("total");
-    writer.number(number(total));
-    writer.close('}');
-    writer.into_text()
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -9,9 +9,8 @@ use super::{Device, DeviceInfo, Devices, Groups};
 use crate::accounts::access::login::user_object;
 use crate::accounts::access::tokens::Tokens;
 use crate::accounts::access::users::{User, Users};
-use crate::accounts::call::{Answer, Call, Who};
+use crate::accounts::call::{Answer, Call, Page, Who};
 use crate::base::json::Writer;
-use crate::base::limits::BOOK_PAGE_MAX;
 use crate::base::peer::PeerId;
 
 /// Who may see what.
@@ -61,29 +60,39 @@ impl Devices {
             "" => String::from(&*device.info.group),
             group => group.into(),
         };
-        let text = match path {
+        let mut page = Page::begin(call);
+        match path {
             "users" => {
-                let users = sight.users.iter();
-                let users = users.filter(|(name, user)| sight.sees_user(name, user));
-                paged(call, users, &|(name, user), out| out.raw(&user_object(name, user)))
+                for (name, user) in sight.users.iter() {
+                    if sight.sees_user(name, user)
+                        && let Some(out) = page.next()
+                    {
+                        out.raw(&user_object(name, user));
+                    }
+                }
             }
-            "peers" => paged(call, seen.into_iter(), &|(id, device), out| {
-                show((id, device, &group(id, device)), sight, out);
-            }),
+            "peers" => {
+                for (id, device) in seen {
+                    if let Some(out) = page.next() {
+                        show((id, device, &group(id, device)), sight, out);
+                    }
+                }
+            }
             "device-group/accessible" => {
                 let mut groups: Vec<_> = seen.iter().map(|(id, it)| group(id, it)).collect();
                 groups.sort_unstable();
                 groups.dedup();
-                let groups = groups.into_iter().filter(|group| !group.is_empty());
-                paged(call, groups, &|group, out| {
-                    out.open('{');
-                    out.member("name", &group);
-                    out.close('}');
-                })
+                for group in groups.into_iter().filter(|group| !group.is_empty()) {
+                    if let Some(out) = page.next() {
+                        out.open('{');
+                        out.member("name", &group);
+                        out.close('}');
+                    }
+                }
             }
             _ => return None,
-        };
-        Some(Answer::json(text.into_bytes()))
+        }
+        Some(Answer::json(page.end().into_bytes()))
     }
 }
 
@@ -105,30 +114,4 @@ fn show((id, device, group): (&PeerId, &Device, &str), sight: Sight<'_>, out: &m
     out.member("device_group_name", group);
     out.member("note", "");
     out.close('}');
-}
-
-/// The page of a list that was asked for, and how long the list is.
-fn paged<T>(
-    call: &Call<'_>,
-    all: impl Iterator<Item = T>,
-    show: &dyn Fn(T, &mut Writer),
-) -> String {
-    let asked = |name| call.param(name).and_then(|text| text.parse::<usize>().ok());
-    let size = asked("pageSize").unwrap_or(BOOK_PAGE_MAX).clamp(1, BOOK_PAGE_MAX);
-    let from = asked("current").unwrap_or(1).saturating_sub(1).saturating_mul(size);
-    let (mut out, mut total) = (Writer::default(), 0);
-    out.open('{');
-    out.name("data");
-    out.open('[');
-    for one in all {
-        if total >= from && total - from < size {
-            show(one, &mut out);
-        }
-        total += 1;
-    }
-    out.close(']');
-    out.name("total");
-    out.number(i64::try_from(total).unwrap_or(i64::MAX));
-    out.close('}');
-    out.into_text()
 }
