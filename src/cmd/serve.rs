@@ -4,6 +4,8 @@
 #[cfg(feature = "accounts")]
 use std::fs;
 use std::io::ErrorKind;
+#[cfg(feature = "accounts")]
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::exit::Exit;
@@ -156,13 +158,18 @@ fn connections(config: &Config) -> Result<Target, Exit> {
 /// another file in its place, would be its end.
 #[cfg(feature = "accounts")]
 fn is_ours(path: &Path, data: &Path) -> bool {
-    let real = |path: &Path| {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok();
-        fs::canonicalize(path).ok().or_else(|| Some(parent?.join(path.file_name()?)))
+    let number = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    // One that is not there would be in its folder.
+    let real = |path: &Path| match number(path) {
+        Some(number) => Some((number, None)),
+        None => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let name = path.file_name()?.to_owned();
+            Some((number(parent.unwrap_or(Path::new(".")))?, Some(name)))
+        }
     };
-    let ours = super::backup::FILES.into_iter().chain([STORE_FILE]);
-    ours.map(|name| data.join(name)).any(|ours| real(&ours) == real(path))
+    let is_named = |name: &&str| real(&data.join(name)) == real(path);
+    is_named(&STORE_FILE) || super::backup::FILES.iter().any(is_named)
 }
 
 fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Box<Relay>, Exit> {

@@ -26,6 +26,9 @@ const MODE: u32 = 0o640;
 /// What flash takes for whatever is appended: a block of the file and one of its folder.
 const BLOCK_BYTES: u64 = 4096;
 
+/// How many links lead to a file at most.
+const LINKS_MAX: usize = 8;
+
 /// A file that lines may be appended to.
 #[derive(Clone, Debug)]
 pub(crate) struct LogPath(PathBuf);
@@ -36,12 +39,13 @@ impl LogPath {
     /// # Errors
     /// What the system says; `InvalidInput` for what is no file; `NotFound` for a link to nowhere.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let path = match fs::symlink_metadata(path) {
-            Ok(_) => fs::canonicalize(path)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => path.to_path_buf(),
-            Err(error) => return Err(error),
-        };
-        append_to(&path).map(|_| Self(path))
+        let mut file = path.to_path_buf();
+        for _ in 0..LINKS_MAX {
+            let Ok(target) = fs::read_link(&file) else { break };
+            file = file.parent().unwrap_or(Path::new("")).join(target);
+            fs::symlink_metadata(&file)?;
+        }
+        append_to(&file).map(|_| Self(file))
     }
 
     /// The file before: there is one.
