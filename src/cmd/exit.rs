@@ -20,17 +20,15 @@ pub enum ExitReason {
     Unusable = 3,
 }
 
-/// Why the process ends without success, and what to change.
+/// Why the process ends without success, and what to change. Behind a pointer, as whoever hands it
+/// on copies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exit {
-    reason: ExitReason,
-    message: String,
-}
+pub struct Exit(Box<(ExitReason, String)>);
 
 impl Exit {
     /// Any ending but success.
     pub fn new(reason: ExitReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self(Box::new((reason, message.into())))
     }
 
     /// A failure while running.
@@ -49,24 +47,24 @@ impl Exit {
     }
 
     /// The process's exit code: 1, 2 or 3.
-    pub const fn code(&self) -> u8 {
-        self.reason as u8
+    pub fn code(&self) -> u8 {
+        self.0.0 as u8
     }
 
     /// Whose turn it is: what the exit code says.
-    pub const fn reason(&self) -> ExitReason {
-        self.reason
+    pub fn reason(&self) -> ExitReason {
+        self.0.0
     }
 
     /// What to tell the operator.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.1
     }
 
     /// Writes the message to stderr; if that is closed, the exit code has to do.
     pub fn tell(&self) {
-        if !self.message.is_empty() {
-            let text = [self.message.trim_end(), "\n"].concat();
+        if !self.message().is_empty() {
+            let text = [self.message().trim_end(), "\n"].concat();
             drop(io::stderr().write_all(text.as_bytes()));
         }
     }

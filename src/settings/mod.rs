@@ -349,10 +349,11 @@ pub fn survey(flags: &ServeFlags) -> (Config, Vec<String>) {
 
 /// What is wrong with the lists in the data directory, and with the rules.
 pub fn survey_lists(config: &Config) -> Vec<String> {
-    let lists = Lists::read(&config.data).err();
+    #[cfg_attr(not(feature = "accounts"), expect(unused_mut))]
+    let mut wrong = Lists::read(&config.data).err().unwrap_or_default();
     #[cfg(feature = "accounts")]
-    let lists = lists.into_iter().chain(RulesFile::read(config).err());
-    lists.into_iter().flatten().collect()
+    wrong.extend(RulesFile::read(config).err().unwrap_or_default());
+    wrong
 }
 
 /// The settings of the same command line with the flags file read again.
