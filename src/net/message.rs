@@ -295,12 +295,12 @@ pub enum RelayQuestion {
     End(u64),
 }
 
-/// What any owner answers: one type, as each costs the code of a queue.
+/// What any owner answers: one type, as each costs the code of a queue, and small, as it is moved.
 pub enum Answer {
     /// New settings are obeyed from now on.
     InForce,
     /// Of the owner of the rendezvous.
-    RendezvousLoad(RendezvousLoad),
+    RendezvousLoad(Box<RendezvousLoad>),
     /// What is said to a line of the console.
     Typed(String),
     /// Registered peers.
@@ -317,7 +317,7 @@ pub enum Answer {
     #[cfg(feature = "accounts")]
     Invited(Invited),
     /// Of the owner of the relay.
-    RelayLoad(RelayLoad),
+    RelayLoad(Box<RelayLoad>),
     /// Sessions that run.
     Sessions(Vec<SessionRow>),
     /// Whether there was one to end.

@@ -19,8 +19,8 @@ pub(super) struct Status {
     info: ServerInfo,
     uptime_secs: u64,
     limits: Limits,
-    rendezvous: Option<RendezvousLoad>,
-    relay: Option<RelayLoad>,
+    rendezvous: Option<Box<RendezvousLoad>>,
+    relay: Option<Box<RelayLoad>>,
 }
 
 impl Status {

@@ -352,7 +352,7 @@ impl Relaying {
                 let LegCounts { parked: waiting, sessions: running, .. } = self.machine.counts();
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let bytes = self.running.bytes();
-                Answer::RelayLoad(RelayLoad { running, waiting, bytes, dropped })
+                Answer::RelayLoad(Box::new(RelayLoad { running, waiting, bytes, dropped }))
             }
             RelayQuestion::Sessions => Answer::Sessions(self.running.rows(self.clock.now())),
             #[cfg(feature = "accounts")]

@@ -20,7 +20,7 @@ impl Signalling {
                 let kept = self.machine.kept_ids(now);
                 let dropped = [self.machine.counters().clone(), self.counters.clone()];
                 let (store, datagrams) = (self.store.counts(), self.datagrams.counts());
-                Answer::RendezvousLoad(RendezvousLoad {
+                Answer::RendezvousLoad(Box::new(RendezvousLoad {
                     #[cfg(feature = "accounts")]
                     accounts: self.accounts.load(),
                     occupancy,
@@ -29,7 +29,7 @@ impl Signalling {
                     store,
                     datagrams,
                     dropped,
-                })
+                }))
             }
             RendezvousQuestion::Typed(line) => {
                 let told = self.machine.console(now, &line, relays);
