@@ -92,10 +92,14 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
     let and_rows = "";
     let Salvaged { records, loose, unclear, lost_pages, .. } = salvaged;
     let (from, into, count) = (path.display(), to.display(), records.len());
-    let changes = records.into_iter().map(Change::Put);
+    let mut changes = Vec::with_capacity(count);
+    for record in records {
+        changes.push(Change::Put(record));
+    }
     #[cfg(feature = "accounts")]
-    let changes = changes.chain(rows.into_iter().map(|row| Change::Rows(vec![row])));
-    let changes: Vec<_> = changes.collect();
+    for row in rows {
+        changes.push(Change::Rows(vec![row]));
+    }
     if changes.is_empty() {
         return Err(Exit::unusable(format!(
             "Nothing can be read from {from}. Restore it from a backup, or move it away; every \

@@ -81,19 +81,23 @@ impl Journal {
         target: &PeerId,
         (conn, from, is_new): (i64, Option<IpAddr>, bool),
     ) -> u64 {
-        let all = self.rings.iter().chain(self.running.iter().map(|(_, entry)| entry));
-        let own = all.filter(|entry| entry.to.as_ref() == Some(target));
         let is_open = |report: &Report| report.conn == conn && report.secs.is_none();
-        let fits = |entry: &&Entry| match &entry.report {
+        let fits = |entry: &Entry| match &entry.report {
             Some(report) => !is_new && is_open(report),
             None => {
                 !entry.outcome.is_refusal() && is_new && now.since_ms(entry.last) < REPORT_JOINS_MS
             }
         };
         // Through a relay the target sees the relay.
-        let rank = |entry: &&Entry| (from == Some(entry.from.ip()), entry.number);
-        if let Some(found) = own.filter(fits).max_by_key(rank) {
-            return found.number;
+        let rank = |entry: &Entry| (from == Some(entry.from.ip()), entry.number);
+        let mut best = None;
+        self.each(&mut |entry| {
+            if entry.to.as_ref() == Some(target) && fits(entry) {
+                best = best.max(Some(rank(entry)));
+            }
+        });
+        if let Some((_, number)) = best {
+            return number;
         }
         let from = Endpoint::new(from.unwrap_or(IpAddr::from([0; 4])), 0);
         let blank = blank(from, Some(target.clone()));

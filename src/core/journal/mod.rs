@@ -175,17 +175,26 @@ impl Journal {
         // Whoever read of the process before begins anew.
         let is_ours = !wanted.by_change || wanted.after <= self.last_change;
         let after = if is_ours { wanted.after } else { 0 };
-        let is_wanted = |entry: &&Entry| {
-            let Wanted { since, id, from, .. } = wanted;
-            wanted.place(entry) > after
+        let Wanted { since, id, from, .. } = wanted;
+        let mut found: Vec<&Entry> = Vec::new();
+        self.each(&mut |entry| {
+            if wanted.place(entry) > after
                 && since.is_none_or(|since| entry.last >= since)
                 && (id.is_none() || entry.to == *id)
                 && from.is_none_or(|network| network.contains(entry.from.ip()))
-        };
-        let running = self.running.iter().map(|(_, entry)| entry);
-        let mut found: Vec<&Entry> = self.rings.iter().chain(running).filter(is_wanted).collect();
+            {
+                found.push(entry);
+            }
+        });
         found.sort_unstable_by_key(|entry| wanted.place(entry));
-        found.into_iter().take(wanted.count).cloned().collect()
+        found.truncate(wanted.count);
+        found.into_iter().cloned().collect()
+    }
+
+    /// Gives all entries, in no order.
+    fn each<'a>(&'a self, see: &mut dyn FnMut(&'a Entry)) {
+        self.rings.each(see);
+        self.running.iter().for_each(|(_, entry)| see(entry));
     }
 
     /// What became known since this was last called, at most `CONNECTIONS_TOLD_MAX`.

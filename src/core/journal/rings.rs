@@ -53,9 +53,11 @@ impl Rings {
         self.0.iter_mut().find_map(|ring| ring.remove(number))
     }
 
-    /// All of them, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter().flat_map(|ring| ring.entries.iter().map(|(_, entry)| entry))
+    /// Gives all of them, in no order.
+    pub(super) fn each<'a>(&'a self, see: &mut dyn FnMut(&'a Entry)) {
+        for ring in &self.0 {
+            ring.entries.iter().for_each(|(_, entry)| see(entry));
+        }
     }
 }
 

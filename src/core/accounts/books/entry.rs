@@ -120,7 +120,7 @@ impl Entry {
 
     /// Its tags, in their order.
     pub(super) fn tags(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.value().get(TAGS).into_iter().flat_map(Value::items).filter_map(Value::text)
+        self.value().items_of(TAGS).filter_map(Value::text)
     }
 
     /// With `to` in the place of some tags, or without them; None if it has none of them.

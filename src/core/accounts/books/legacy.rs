@@ -75,7 +75,7 @@ impl Books {
         retag_whole(&mut next, data)?;
         next.clear();
         let known = self.own(who);
-        for said in data.get("peers").into_iter().flat_map(Value::items) {
+        for said in data.items_of("peers") {
             let known = known.and_then(|book| book.entry(&id_of(said).ok()?));
             next.put(Entry::new(said, known)?);
             if next.entries().len() > self.limits.entries {
@@ -95,7 +95,7 @@ fn retag_whole(book: &mut Book, data: Value<'_>) -> Result<(), Refusal> {
     }
     let told = Value::parse(&told).ok();
     let before = core::mem::take(&mut book.tags);
-    let tags = data.get("tags").into_iter().flat_map(Value::items).filter_map(Value::text);
+    let tags = data.items_of("tags").filter_map(Value::text);
     for name in tags {
         let had = before.iter().find(|tag| *tag.name == *name).map(|tag| tag.colour.into());
         let colour = told.and_then(|told| told.get(&name)?.number()).or(had);

@@ -93,7 +93,7 @@ impl Devices {
     }
 
     fn heartbeat(&mut self, now: Time, id: &PeerId, said: Value<'_>) -> Answer {
-        let conns = said.get("conns").into_iter().flat_map(Value::items);
+        let conns = said.items_of("conns");
         let conns: Vec<i64> = conns.filter_map(Value::number).take(DEVICE_CONNS_MAX).collect();
         let (mut ends, mut is_told) = (Vec::new(), true);
         self.heard(id, |device: &mut Device| {

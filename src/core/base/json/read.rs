@@ -81,6 +81,12 @@ impl<'a> Value<'a> {
         self.get(name)?.text()
     }
 
+    #[cfg(any(feature = "accounts", feature = "testing"))]
+    /// The values of a list that is a member; none if there is none.
+    pub fn items_of(self, name: &str) -> impl Iterator<Item = Self> + use<'a> {
+        self.get(name).unwrap_or(Self::NULL).items()
+    }
+
     /// Names and values of an object, in their order; none if it is something else.
     pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
         let mut scan = Scan::within(self.0, b'{');
