@@ -305,9 +305,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<File, Error> {
 /// leads nowhere is none either: what it led to may be on a disk that is not mounted, and a new
 /// store in its place would give each id to who claims it first.
 fn check_kind(path: &Path) -> Result<(), Error> {
+    // Asked before, as another start may make it between the two.
+    let is_there = fs::symlink_metadata(path).is_ok();
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Ok(()),
-        Err(error) if fs::symlink_metadata(path).is_err() => Err(error.into()),
+        Err(error) if !is_there => Err(error.into()),
         _ => Err(Error::NotAFile),
     }
 }
