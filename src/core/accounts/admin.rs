@@ -265,11 +265,12 @@ impl Accounts {
     }
 
     fn user_rows(&self) -> Vec<UserRow> {
-        let mut names: Vec<&str> = self.users.iter().map(|(name, _)| &**name).collect();
+        let (mut names, mut rows) = (Vec::new(), Vec::new());
+        self.users.iter().for_each(|(name, _)| names.push(&**name));
         names.sort_unstable();
-        let row = |name: &str| {
-            let user = self.users.get(name)?.clone();
-            Some(UserRow {
+        for name in names {
+            let Some(user) = self.users.get(name).cloned() else { continue };
+            rows.push(UserRow {
                 name: name.into(),
                 is_disabled: user.is_disabled,
                 is_admin: user.is_admin,
@@ -279,9 +280,9 @@ impl Accounts {
                 display: user.display,
                 email: user.email,
                 note: user.note,
-            })
-        };
-        names.into_iter().filter_map(row).collect()
+            });
+        }
+        rows
     }
 }
 

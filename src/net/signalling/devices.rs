@@ -26,8 +26,10 @@ impl Signalling {
 
     /// What these devices told of themselves; nothing without accounts.
     pub(super) fn devices(&mut self, ids: &[PeerId]) -> Answer {
-        let machine = self.accounts.machine();
-        Answer::Devices(machine.map(|it| ids.iter().map(|id| it.device(id)).collect()))
+        let Some(machine) = self.accounts.machine() else { return Answer::Devices(None) };
+        let mut told = Vec::with_capacity(ids.len());
+        ids.iter().for_each(|id| told.push(machine.device(id)));
+        Answer::Devices(Some(told))
     }
 
     /// An operator wants everybody off a device.

@@ -165,14 +165,21 @@ impl Books {
     }
 
     fn rows(&self) -> Vec<BookRow> {
-        let row = |book: &Book| {
-            let [guid, owner, name, note] =
-                [&book.guid, &book.owner, &book.name, &book.note].map(|text| String::from(&**text));
-            let (entries, bytes) = (book.entries().len(), book.bytes());
-            let shares = book.shares.iter().map(|(with, rule)| (String::from(&**with), *rule));
-            BookRow { guid, owner, name, note, entries, bytes, shares: shares.collect() }
-        };
-        self.books.iter().map(row).collect()
+        let mut rows = Vec::new();
+        for book in &self.books {
+            let mut shares = Vec::new();
+            book.shares.iter().for_each(|(with, rule)| shares.push((String::from(&**with), *rule)));
+            rows.push(BookRow {
+                guid: String::from(&*book.guid),
+                owner: String::from(&*book.owner),
+                name: String::from(&*book.name),
+                note: String::from(&*book.note),
+                entries: book.entries().len(),
+                bytes: book.bytes(),
+                shares,
+            });
+        }
+        rows
     }
 
     fn named(&self, named: &str) -> Result<&Book, Refusal> {

@@ -273,19 +273,22 @@ impl Books {
 
     /// A guid that no book has.
     fn new_guid(&self) -> String {
-        let guids = (0_u32..).map(|turn| {
+        let mut turn = 0_u32;
+        loop {
             let of = |half: u8| self.seed.hash(&(half, turn, self.books.len()));
             let (high, low) = (of(0), of(1));
-            alloc::format!(
+            let guid = alloc::format!(
                 "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
                 high >> 32,
                 high >> 16 & 0xffff,
                 high & 0xffff,
                 low >> 48,
                 low & 0xffff_ffff_ffff
-            )
-        });
-        let mut free = guids.filter(|guid| self.book(guid).is_none());
-        free.next().unwrap_or_default()
+            );
+            if self.book(&guid).is_none() {
+                return guid;
+            }
+            turn = turn.wrapping_add(1);
+        }
     }
 }

@@ -33,9 +33,14 @@ impl Invites {
             LETTERS.get(at).copied().unwrap_or(b'a')
         }));
         self.0.push((code, until));
-        let groups = code.chunks(GROUP_CHARS).map(|group| group.iter().map(|it| char::from(*it)));
-        let groups: Vec<String> = groups.map(Iterator::collect).collect();
-        Some(groups.join("-"))
+        let mut text = String::new();
+        for (at, letter) in code.into_iter().enumerate() {
+            if at > 0 && at % GROUP_CHARS == 0 {
+                text.push('-');
+            }
+            text.push(char::from(letter));
+        }
+        Some(text)
     }
 
     /// Uses up the code that somebody shows, hyphens and capitals aside; false if it is none.

@@ -84,14 +84,17 @@ impl Rendezvous {
 
     /// Who waits, the longest silent first; at most `WAITING_MAX`.
     pub fn waiting(&self, now: Time) -> Vec<WaitingRow> {
-        let row = |waiter: &Waiter| WaitingRow {
-            id: waiter.record.id.clone(),
-            from: waiter.from,
-            proved: waiter.proved,
-            waiting_secs: now.since_ms(waiter.since) / 1000,
-            seen_secs: now.since_ms(waiter.seen) / 1000,
-        };
-        self.waiting.iter().map(row).collect()
+        let mut rows = Vec::new();
+        for waiter in self.waiting.iter() {
+            rows.push(WaitingRow {
+                id: waiter.record.id.clone(),
+                from: waiter.from,
+                proved: waiter.proved,
+                waiting_secs: now.since_ms(waiter.since) / 1000,
+                seen_secs: now.since_ms(waiter.seen) / 1000,
+            });
+        }
+        rows
     }
 
     /// An operator approves the device that waits for an id, at an address if several do (C186).

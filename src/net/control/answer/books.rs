@@ -90,8 +90,11 @@ fn no_rule(word: &str) -> String {
 
 fn row(out: &mut Output, book: &BookRow) {
     let name = |rule| Rule::ALL.into_iter().find(|(own, _)| *own == rule).map_or("", |own| own.1);
-    let shares = book.shares.iter().map(|(with, rule)| [with, "=", name(*rule)].concat());
-    let shares = shares.collect::<Vec<_>>().join(" ");
+    let mut shares = String::new();
+    for (with, rule) in &book.shares {
+        let blank = if shares.is_empty() { "" } else { " " };
+        shares.push_str(&[blank, with, "=", name(*rule)].concat());
+    }
     out.row(&[
         Value::Text(&book.guid),
         Value::Text(&book.owner),
