@@ -144,12 +144,13 @@ fn c179_an_old_client_a_new_one_and_tables_are_one_book() {
 /// What the person reads: clients show `error`, whatever the call.
 #[test]
 fn c219_each_change_that_a_rule_does_not_allow_is_refused_with_a_sentence() {
-    let server = with_both(&[]);
+    let port = free_ports();
+    let server = with_both(&["--api", &port.to_string()]);
+    let at = Door::Http(i32::from(port) - i32::from(server.port));
     let said = |words: &[&str]| ctl(&server, words, "").unwrap();
     said(&["book", "add", "anna/Office"]);
     said(&["user", "set", "bert", "group=sales"]);
-    let anna = User::new(&server, Door::Sealed, "anna");
-    let bert = User::new(&server, Door::Sealed, "bert");
+    let (anna, bert) = (User::new(&server, at, "anna"), User::new(&server, at, "bert"));
     let office = anna.open()[1].0.clone();
     anna.done("POST", &format!("ab/peer/add/{office}"), r#"{"id":"111","tags":["t"]}"#);
     anna.done("POST", &format!("ab/tag/add/{office}"), r#"{"name":"t","color":7}"#);
