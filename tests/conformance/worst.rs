@@ -248,10 +248,39 @@ fn passes_on(from: &Fed, to: &mut TcpStream) {
     assert!(came.iter().zip(from.said.iter().cycle()).all(|(came, said)| came == said));
 }
 
+const FLAGS: [&str; 4] = ["--relay-servers", "relay.example", "--writes-per-day", "0"];
+
 #[test]
 fn c114_all_connections_at_their_worst_at_once_hold_four_mebibytes() {
-    let flags = ["--relay-servers", "relay.example", "--writes-per-day", "0"];
-    let (server, before) = idle(&flags);
+    at_their_worst((&FLAGS, STAYS_KIB_MAX), |_, _| Vec::new());
+}
+
+/// The same with accounts, and requests at the API and the page that are nearly whole among them.
+#[cfg(feature = "web")]
+#[test]
+fn c114_so_they_do_with_accounts_the_api_and_the_page() {
+    let [api, web] = [0; 2].map(|_| crate::model::server::free_ports());
+    let (port, page) = (api.to_string(), web.to_string());
+    let on = ["--accounts", "--password-memory", "4", "--api", &port, "--web", &page];
+    let flags = [&FLAGS[..], &on].concat();
+    // More code is used.
+    at_their_worst((&flags, STAYS_KIB_MAX + 512), |server, kind| {
+        let body = [b"POST /api/ab HTTP/1.1\r\nContent-Length: 60001\r\n\r\n", &[7; 60_000][..]];
+        let head = [b"GET /", &[b'x'; 7_000][..]];
+        let above = |port: u16| i32::from(port) - i32::from(server.port);
+        let mut held = half(server, (kind, above(api)), 40, &body.concat());
+        held.extend(half(server, (kind + 1, above(api)), 20, &head.concat()));
+        held.extend(half(server, (kind + 2, above(web)), 20, &body.concat()));
+        held
+    });
+}
+
+/// `more` connects others of this kind and the next two.
+fn at_their_worst(
+    (flags, stays_kib): (&[&str], u64),
+    more: impl Fn(&Server, u8) -> Vec<TcpStream>,
+) {
+    let (server, before) = idle(flags);
     let target = Device::enrolled(B_IP, &server, B1);
     // It says that it is still there, as devices do every few seconds.
     target.keeps(B1);
@@ -264,7 +293,9 @@ fn c114_all_connections_at_their_worst_at_once_hold_four_mebibytes() {
     let mut legs = stalled(&server, &target);
     grew_little(&server, before, "pairs");
     let peers = unread(&server, 48);
-    let held = crowd(&server);
+    let mut held = more(&server, 16);
+    held.extend(crowd(&server));
+    held.retain(is_open);
     println!("{} strangers are held, {} peers", held.len(), peers.len());
     grew_little(&server, before, "all at their worst");
     are_served(&server);
@@ -279,5 +310,5 @@ fn c114_all_connections_at_their_worst_at_once_hold_four_mebibytes() {
     passes_on(&ahead[0], &mut behind[0].stream);
     assert!(held.len() >= 150, "{} are open", held.len());
     drop((legs, peers, held, honest));
-    gives_back(&server, before, STAYS_KIB_MAX, "all");
+    gives_back(&server, before, stays_kib, "all");
 }
