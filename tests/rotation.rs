@@ -216,6 +216,8 @@ fn relay_takes(relay: &Server, key: &str) -> bool {
         let first = say::request_relay("", |wish| {
             wish.relay_server.clear();
             wish.access_key = key.into();
+            // A token is used once: that of a refused leg is good for nobody.
+            wish.uuid = key.into();
         });
         // It may be closed by then.
         let _ = send(&mut leg, &first);
