@@ -111,9 +111,10 @@ pub(crate) fn raw(port: u16, bytes: &[u8]) -> String {
 fn exchange(to: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = connect(to);
     stream.write_all(bytes).unwrap();
-    let mut said = String::new();
-    stream.read_to_string(&mut said).unwrap();
-    said
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).unwrap();
+    // What is packed is no text, but its head is.
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// `hbb ctl` with a line on stdin: what it said, and whether it was pleased.
