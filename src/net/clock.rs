@@ -31,11 +31,11 @@ impl Clock {
         self.start.checked_add(Duration::from_millis(at.as_millis()))
     }
 
-    /// The Unix time of [`Time::START`] by today's wall clock; 0 while that is not set, which is
-    /// how a router without a battery starts.
+    /// The Unix time of [`Time::START`] by today's wall clock, the same whenever it is asked; 0
+    /// while that is not set, which is how a router without a battery starts.
     pub fn epoch_secs(self) -> u64 {
-        let unix = unix_secs();
-        if !is_set(unix) { 0 } else { unix - self.start.elapsed().as_secs().min(unix) }
+        let unix = unix_time();
+        if is_set(unix.as_secs()) { unix.saturating_sub(self.start.elapsed()).as_secs() } else { 0 }
     }
 }
 
@@ -54,7 +54,11 @@ pub const fn is_set(unix_secs: u64) -> bool {
 
 /// Seconds of Unix time by the wall clock, 0 before 1970.
 pub fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_time().as_secs()
+}
+
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Microseconds of the kernel's monotonic clock: what a supervisor compares with its own.
