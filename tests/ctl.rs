@@ -451,9 +451,9 @@ fn a_part_that_does_not_run_says_so() {
 #[test]
 fn every_command_of_the_list_is_known() {
     let server = Server::start(&[]);
-    for command in CTL_COMMANDS {
+    for command in CTL_COMMANDS.iter().filter(|command| command.arguments != " --follow") {
         let values = command.arguments.split_whitespace().filter(|word| !word.contains('='));
-        // Capitals stand for a value.
+        // Capitals stand for a value. What follows the log until ^C is tried in tests/log.rs.
         let is_value = |word: &str| word.trim_start_matches('[').starts_with(char::is_uppercase);
         let value = |word: &'static str| if is_value(word) { "7" } else { word };
         let words: Vec<&str> = std::iter::once(command.name).chain(values.map(value)).collect();

@@ -42,7 +42,7 @@ fn a_word_that_is_nearly_one_of_ours_is_told_which() {
     };
     refused(&asked(&["stauts"]), 2, &["There is no such command. Did you mean status? Those"]);
     refused(&asked(&["frobnicate"]), 2, &["There is no such command. Those there are: status"]);
-    refused(&asked(&["user", "add"]), 2, &["command. Those there are: user list, user add NAME, "]);
+    refused(&asked(&["forget"]), 2, &["command. Those there are: forget ID, forget --free ID."]);
     refused(&asked(&["limits", "max-peer", "9"]), 1, &["Did you mean max-peers?"]);
 }
 
