@@ -18,7 +18,7 @@ const FOUND_WITHIN: Duration = Duration::from_secs(60);
 const IN_ROTATION: usize = 2;
 
 /// What the simulation is built from.
-const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "src", "proto", "tests"];
+const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "cross", "src", "proto", "tests"];
 
 /// A file of a patch and, for each of its hunks, the lines that are there and those to put there.
 type Patch = BTreeMap<String, Vec<(String, String)>>;
