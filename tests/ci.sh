@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The whole pipeline, the same on a laptop and in CI. Installs what it needs on a Debian-like
-# machine. Each stage prints its name and its seconds; the first failure ends it.
+# machine. Each stage prints its name and its seconds; the first failure ends it. What fails beside
+# others is run once more, alone, and named.
 #
 #   tests/ci.sh                     every stage
 #   tests/ci.sh lint test           only these
@@ -11,7 +12,7 @@ cd "$(dirname "$0")/.."
 stages=(setup format lint test mutants 'cross feed' size counts 'system debian arm' image)
 
 usage() {
-  sed -n '2,7s/^# \{0,1\}//p' "$0"
+  sed -n '2,8s/^# \{0,1\}//p' "$0"
   echo "stages: ${stages[*]}; and only by name: fuzz"
 }
 
@@ -141,11 +142,13 @@ size() { size-report/measure --self-test && size-report/measure; }
 counts() { as_root tests/bench/counts.py; }
 
 # Calls a command with each of the words behind it, so many at once: how many, the command, words.
-# What it says is shown when it ends; the first that fails ends all.
+# What it says is shown when it ends. What fails beside others may have waited for them: it is run
+# once more, alone, and named; the first that fails alone ends all.
 each() {
   local most=$1 command=$2 word
   shift 2
   running=()
+  failed=()
   said=$(mktemp -d)
   trap end_all EXIT
   # Each has a group of processes of its own, by which it can be ended.
@@ -158,14 +161,20 @@ each() {
   while ((${#running[@]})); do await_one; done
   set +m
   rm -r "$said"
+  for word in "${failed[@]}"; do
+    echo "== $word failed beside others; once more, alone"
+    "$command" "$word"
+    echo "== $word passed alone"
+  done
 }
 declare -A running
+declare -a failed
 await_one() {
   local process code=0
   wait -n -p process "${!running[@]}" || code=$?
   cat "$said/${running[$process]}"
+  ((code == 0)) || failed+=("${running[$process]}")
   unset "running[$process]"
-  return "$code"
 }
 end_all() {
   local process

@@ -262,7 +262,10 @@ fn c153_known_devices_on_connections_behind_one_nat_are_back_though_all_come_at_
         assert!(took < most, "{mode:?}: {took:?}");
         let log = server.log();
         let refused = format!("warn refused reason=connections-full from={OUTSIDE} help=");
-        assert!(log.contains(&refused) && log.matches("warn").count() == 1, "{log}");
+        assert_eq!(log.matches(&refused).count(), 1, "{log}");
+        // A slow machine has more key exchanges to wait for than it lets wait.
+        let busy = log.matches("warn refused reason=busy").count();
+        assert!(log.matches("warn").count() == 1 + busy.min(1), "{log}");
     }
 }
 
