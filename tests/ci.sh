@@ -99,9 +99,11 @@ print(*(it["name"] for it in targets if it["kind"] == ["test"] and it["test"]), 
   test_one "$alone"
 }
 test_one() {
-  local nice=0
+  local nice=0 most=1200
   [[ $computing != *" $1 "* ]] || nice=19
-  nice -n "$nice" cargo test --locked --workspace --test "$1"
+  # The longest takes four minutes; what waits for ever is ended, and seen.
+  [ -z "${HBB_LONG-}" ] || most=14400
+  nice -n "$nice" timeout --kill-after 10 "$most" cargo test --locked --workspace --test "$1"
 }
 # The simulation against two of the mutants, in turns by the day; HBB_LONG=1: against all.
 mutants() { cargo test --locked --test mutants -- --nocapture; }

@@ -120,7 +120,7 @@ class Syscalls:
         return self
 
     def __exit__(self, *_):
-        self.strace.send_signal(signal.SIGINT)
+        self.strace.send_signal(signal.SIGTERM)
         text = self.strace.communicate()[1]
         rows = re.findall(r"^\s*(\d+)\s+([a-z_]\w*)\s*$", text, re.M)
         self.calls = {name: int(count) for count, name in rows if name != "total"}
