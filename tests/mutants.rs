@@ -13,8 +13,10 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long the simulation may look for one.
+/// How much of a processor's time the simulation may take to find one.
 const FOUND_WITHIN: Duration = Duration::from_secs(60);
+/// For one that waits instead.
+const PATIENCE: Duration = Duration::from_secs(900);
 const IN_ROTATION: usize = 2;
 
 /// What the simulation is built from.
@@ -116,10 +118,11 @@ impl Tree {
         run.current_dir(&self.0).env("RUST_BACKTRACE", "0");
         run.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
         let (mut run, begin) = (run.spawn().unwrap(), Instant::now());
+        let late = |pid| processor_time(pid) > FOUND_WITHIN || begin.elapsed() > PATIENCE;
         let status = loop {
             match run.try_wait().unwrap() {
                 Some(status) => break Some(status),
-                None if begin.elapsed() > FOUND_WITHIN => break None,
+                None if late(run.id()) => break None,
                 None => sleep(Duration::from_millis(50)),
             }
         };
@@ -133,6 +136,16 @@ impl Tree {
         let (_, words) = (lines.next(), lines.next());
         words.filter(|_| !status.success()).map(str::to_owned)
     }
+}
+
+/// What a process took of the processors: it is not to blame for the time that others take beside
+/// it. Zero once it has ended.
+fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name of the program, in hundredths of a second: in itself, in the kernel.
+    let behind = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = behind.split_whitespace().skip(11).take(2).map(|it| it.parse::<u64>().unwrap());
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 fn top() -> &'static Path {
