@@ -247,9 +247,6 @@ pub enum RendezvousQuestion {
     /// Who asked for whom.
     #[cfg(feature = "accounts")]
     Log(Wanted),
-    /// What these told of themselves.
-    #[cfg(feature = "accounts")]
-    Devices(Vec<PeerId>),
     /// Have everybody leave this device.
     #[cfg(feature = "accounts")]
     EndConnections(PeerId),
@@ -304,7 +301,7 @@ pub enum Answer {
     /// What is said to a line of the console.
     Typed(String),
     /// Registered peers.
-    Peers(Vec<PeerRow>),
+    Peers(Vec<PeerRow>, Devices),
     /// What became of one.
     Forgotten(Forgotten),
     /// Devices that wait to be approved.
@@ -325,9 +322,6 @@ pub enum Answer {
     /// Who asked for whom.
     #[cfg(feature = "accounts")]
     Log(Vec<Entry>),
-    /// What devices told of themselves; None without accounts.
-    #[cfg(feature = "accounts")]
-    Devices(Option<Vec<Option<DeviceRow>>>),
     /// What a call of the API is told.
     #[cfg(feature = "accounts")]
     Called(accounts::call::Answer),
@@ -338,6 +332,13 @@ pub enum Answer {
     #[cfg(feature = "accounts")]
     Hashed(Hashed),
 }
+
+/// What registered peers told of themselves, in their order; None without accounts.
+#[cfg(feature = "accounts")]
+pub type Devices = Option<Vec<Option<DeviceRow>>>;
+/// They tell nothing of themselves.
+#[cfg(not(feature = "accounts"))]
+pub type Devices = ();
 
 /// Where an answer goes.
 pub type AnswerTo = Sender<Answer>;

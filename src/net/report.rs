@@ -1,8 +1,6 @@
 //! The words of log lines: `event key=value ...`. Operators grep and ban by them, so changing one
 //! is a release note. Keys and tokens are never among the values.
 
-#[cfg(feature = "accounts")]
-use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
 use log::{debug, info, warn};
@@ -12,8 +10,6 @@ use hbb_core::accounts::AccountEvent;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, Via};
 use hbb_core::base::counters::DropReason;
-#[cfg(feature = "accounts")]
-use hbb_core::journal::Entry;
 use hbb_core::rendezvous::{Event, RateLimit};
 
 use crate::config::{PortService, WEB_CLIENTS};
@@ -158,45 +154,8 @@ pub fn session_ended(ended: &SessionEnd, from: IpAddr) {
 /// What an ask came to, for who has the log of connections among these lines: all of them are
 /// written of those who are trusted, and so many a minute of others.
 #[cfg(feature = "accounts")]
-pub fn connection(entry: &Entry) {
-    let Entry { number, from, asks, outcome, .. } = entry;
-    let mut line = format!("outcome={} from={}", outcome.as_str(), from.ip());
-    let mut add = |name: &str, value: &dyn Display| {
-        // Writing to a string cannot fail.
-        let _ = write!(line, " {name}={value}");
-    };
-    if let Some(to) = &entry.to {
-        add("to", to);
-    }
-    if let Some(user) = &entry.user {
-        add("user", user);
-    }
-    if let Some(reason) = outcome.reason() {
-        add("reason", &reason.as_str());
-    }
-    if let Some(at) = &entry.target_at {
-        add("target-at", at);
-    }
-    if let Some(secs) = entry.secs() {
-        add("secs", &secs);
-    }
-    if let Some(end) = entry.session.and_then(|session| session.end) {
-        add("bytes", &end.bytes);
-        add("end", &end.reason.as_str());
-    }
-    if let Some(report) = &entry.report {
-        if let Some(by) = &report.by {
-            add("by", by);
-            add("use", &report.session);
-        }
-        add("files", &report.files);
-        if let Some(alarm) = report.alarm {
-            add("alarm", &alarm);
-        }
-    }
-    add("asks", asks);
-    add("number", number);
-    match entry.trusted {
+pub fn connection(trusted: bool, line: &str) {
+    match trusted {
         true => info!(target: OPERATOR, "connection {line}"),
         false => info!("connection {line}"),
     }

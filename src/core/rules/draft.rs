@@ -124,17 +124,13 @@ impl<'a> Draft<'a> {
             return Err(format!("at most {RULE_GROUPS_MAX} groups and tags"));
         }
         let place = if kind == "tag" { Place::Tag } else { Place::Group };
-        let members = self.members(members.iter().copied(), place)?;
+        let members = self.members(members, place)?;
         self.rules.groups.push(members);
         self.names.push(full);
         Ok(())
     }
 
-    fn members<'b>(
-        &mut self,
-        words: impl Iterator<Item = &'b str>,
-        place: Place,
-    ) -> Result<Members, String> {
+    fn members(&mut self, words: &[&str], place: Place) -> Result<Members, String> {
         let mut naming = Naming::default();
         for word in words {
             naming.add(word, place, &self.names)?;
@@ -192,8 +188,8 @@ impl<'a> Draft<'a> {
             None => return Err(refusal(word, WORD)),
         };
         match (name, value) {
-            ("from", _) => rule.from = self.members(value.split(','), Place::From)?,
-            ("to", _) => rule.to = self.members(value.split(','), Place::To)?,
+            ("from", _) => rule.from = self.members(&listed(value), Place::From)?,
+            ("to", _) => rule.to = self.members(&listed(value), Place::To)?,
             ("days", _) => rule.when.set_days(value).ok_or_else(|| refusal(word, DAYS))?,
             ("hours", _) => rule.when.set_hours(value).ok_or_else(|| refusal(word, HOURS))?,
             ("only", "direct") => rule.terms.only = Only::Direct,
@@ -209,6 +205,11 @@ impl<'a> Draft<'a> {
         }
         Ok(())
     }
+}
+
+/// What stands between commas.
+fn listed(value: &str) -> Vec<&str> {
+    value.split(',').collect()
 }
 
 /// What stands between the quotes.

@@ -140,8 +140,8 @@ impl Rules {
         for rule in &self.rules {
             let is_to = |members: &Members| members.has_target(dial);
             let is_from = |members: &Members| members.has_asker(dial);
-            if !to.fits(&rule.to, &self.groups, is_to)
-                || !from.fits(&rule.from, &self.groups, is_from)
+            if !to.fits(&rule.to, &self.groups, &is_to)
+                || !from.fits(&rule.from, &self.groups, &is_from)
             {
                 continue;
             }

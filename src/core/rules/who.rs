@@ -168,7 +168,7 @@ impl Memo {
         &mut self,
         members: &Members,
         groups: &[Members],
-        is_one: impl Fn(&Members) -> bool,
+        is_one: &dyn Fn(&Members) -> bool,
     ) -> bool {
         if is_one(members) {
             return true;
@@ -179,7 +179,7 @@ impl Memo {
             let bit = 1 << number;
             left &= !bit;
             self.asked |= bit;
-            if usize::try_from(number).ok().and_then(|at| groups.get(at)).is_some_and(&is_one) {
+            if usize::try_from(number).ok().and_then(|at| groups.get(at)).is_some_and(is_one) {
                 self.inside |= bit;
             }
         }

@@ -2,6 +2,8 @@
 //! schema: they may be added to, not changed.
 
 #[cfg(feature = "accounts")]
+mod accounts;
+#[cfg(feature = "accounts")]
 mod books;
 #[cfg(feature = "accounts")]
 mod devices;
@@ -27,7 +29,7 @@ use super::settings::SettingsOwner;
 use super::status::Status;
 use crate::cli::{CTL_COMMANDS, no_such_command};
 use crate::net::clock::Clock;
-use crate::net::message::{Answer, Forgotten, RelayQuestion, RendezvousQuestion};
+use crate::net::message::{Answer, Devices, Forgotten, RelayQuestion, RendezvousQuestion};
 #[cfg(feature = "accounts")]
 use crate::store::row_line;
 use crate::store::{Reader, line};
@@ -41,8 +43,25 @@ const PEER_COLUMNS: &[(&str, usize)] = &[
     ("seen_secs", 10),
     ("first_seen", 11),
     ("key", 8),
-    ("also_at", 0),
+    ("also_at", 9),
+    #[cfg(feature = "accounts")]
+    ("name", 20),
+    #[cfg(feature = "accounts")]
+    ("system", 24),
+    #[cfg(feature = "accounts")]
+    ("user", 16),
+    #[cfg(feature = "accounts")]
+    ("version", 9),
+    #[cfg(feature = "accounts")]
+    ("connections", 12),
+    #[cfg(feature = "accounts")]
+    ("group", 12),
+    #[cfg(feature = "accounts")]
+    ("login", 0),
 ];
+/// Those of them that there are without accounts, too.
+#[cfg(feature = "accounts")]
+const OF_ALL_PEERS: usize = 9;
 const SESSION_COLUMNS: &[(&str, usize)] = &[
     ("number", 7),
     ("from", 24),
@@ -133,21 +152,16 @@ pub(super) fn answer(
         ["limits", name, value] => done(&mut out, &settings.set_limit(name, value)?),
         ["reload"] => done(&mut out, &settings.reload()?),
         #[cfg(feature = "accounts")]
-        ["user" | "group", ..] => {
-            if let Some(said) = users::answer(words, &reply.brought, owners, &mut out)? {
-                done(&mut out, said);
+        ["user" | "group" | "book", ..] => {
+            let said = accounts::answer(words, &reply.brought, owners, &mut out)?;
+            if !said.is_empty() {
+                done(&mut out, &said);
             }
         }
         #[cfg(feature = "accounts")]
         ["rule", ref words @ ..] => {
             let said = rules::answer(words, &settings.settings, &mut out)?;
             done(&mut out, &said);
-        }
-        #[cfg(feature = "accounts")]
-        ["book", ref words @ ..] => {
-            if let Some(said) = books::answer(words, &reply.brought, owners, &mut out)? {
-                done(&mut out, &said);
-            }
         }
         _ => return Err(no_such_command(first)),
     }
@@ -183,24 +197,18 @@ fn forget(id: &str, free: bool, owners: &Owners) -> Result<&'static str, String>
 /// Lists peers page by page, so that neither we nor others wait for all of them.
 fn peers(words: &[&str], owners: &Owners, reply: &mut OperatorReply) -> Result<(), String> {
     let (mut wanted, mut left) = query(words)?;
-    let mut out = Output::new(reply.form);
-    out.table("peers", columns(owners)?);
+    let (mut out, mut is_first) = (Output::new(reply.form), true);
     loop {
         // One more than is shown tells whether there are more.
         wanted.count = left.min(PEERS_PER_PAGE).saturating_add(1);
         let asked = owners.ask_rendezvous(RendezvousQuestion::Peers(wanted.clone()))?;
-        let Answer::Peers(mut page) = asked else { return odd() };
+        let Answer::Peers(mut page, told) = asked else { return odd() };
+        if core::mem::take(&mut is_first) {
+            out.table("peers", columns(&told));
+        }
         let more = page.len() == wanted.count;
         page.truncate(wanted.count - 1);
-        #[cfg(feature = "accounts")]
-        let told = devices::of(owners, &page)?.unwrap_or_default();
-        for (at, peer) in page.iter().enumerate() {
-            #[cfg(feature = "accounts")]
-            let more = devices::values(told.get(at).and_then(Option::as_ref));
-            #[cfg(not(feature = "accounts"))]
-            let (more, _) = ([], at);
-            peer_row(&mut out, peer, &more);
-        }
+        peer_rows(&mut out, &page, &told);
         left -= page.len();
         wanted.after = page.last().map(|last| last.id.clone()).or(wanted.after);
         let last = !more || left == 0;
@@ -252,36 +260,49 @@ fn next(out: &mut Output, after: Option<&PeerId>) {
 }
 
 /// What there is to tell of each: more where there are accounts.
-fn columns(owners: &Owners) -> Result<&'static [(&'static str, usize)], String> {
-    #[cfg(feature = "accounts")]
-    if devices::of(owners, &[])?.is_some() {
-        return Ok(devices::COLUMNS);
-    }
-    let _ = owners;
-    Ok(PEER_COLUMNS)
+#[cfg(feature = "accounts")]
+fn columns(told: &Devices) -> &'static [(&'static str, usize)] {
+    let count = if told.is_some() { PEER_COLUMNS.len() } else { OF_ALL_PEERS };
+    PEER_COLUMNS.get(..count).unwrap_or_default()
 }
 
-fn peer_row(out: &mut Output, peer: &PeerRow, more: &[Value<'_>]) {
+/// What there is to tell of each.
+#[cfg(not(feature = "accounts"))]
+const fn columns((): &Devices) -> &'static [(&'static str, usize)] {
+    PEER_COLUMNS
+}
+
+#[cfg_attr(not(feature = "accounts"), expect(unused_variables, reason = "they tell nothing"))]
+fn peer_rows(out: &mut Output, page: &[PeerRow], told: &Devices) {
     let number = |number: Option<u64>| number.map_or(Value::Nothing, Value::Number);
-    let transport = match (peer.via, peer.transport) {
-        (Some(Via::Datagram(_)), _) => Some("udp"),
-        (_, Some(Transport::Tcp)) => Some("tcp"),
-        (_, Some(Transport::WebSocket)) => Some("websocket"),
-        (_, None) => None,
-    };
-    let [address, also_at] = [peer.at, peer.also_at].map(|at| at.map(|at| at.to_string()));
-    let values = [
-        Value::Text(peer.id.as_str()),
-        Value::Flag(peer.online_secs.is_some()),
-        transport.map_or(Value::Nothing, Value::Text),
-        address.as_deref().map_or(Value::Nothing, Value::Text),
-        number(peer.online_secs),
-        number(peer.seen_secs),
-        number(Some(peer.first_seen_secs).filter(|secs| *secs > 0)),
-        peer.shows_old.map_or(Value::Nothing, |old| Value::Text(if old { "old" } else { "new" })),
-        also_at.as_deref().map_or(Value::Nothing, Value::Text),
-    ];
-    out.row(&[&values, more].concat());
+    for (at, peer) in page.iter().enumerate() {
+        let transport = match (peer.via, peer.transport) {
+            (Some(Via::Datagram(_)), _) => Some("udp"),
+            (_, Some(Transport::Tcp)) => Some("tcp"),
+            (_, Some(Transport::WebSocket)) => Some("websocket"),
+            (_, None) => None,
+        };
+        let [address, also_at] = [peer.at, peer.also_at].map(|at| at.map(|at| at.to_string()));
+        let key = peer.shows_old.map(|old| if old { "old" } else { "new" });
+        let text = |text: Option<&'static str>| text.map_or(Value::Nothing, Value::Text);
+        let values = [
+            Value::Text(peer.id.as_str()),
+            Value::Flag(peer.online_secs.is_some()),
+            text(transport),
+            address.as_deref().map_or(Value::Nothing, Value::Text),
+            number(peer.online_secs),
+            number(peer.seen_secs),
+            number(Some(peer.first_seen_secs).filter(|secs| *secs > 0)),
+            text(key),
+            also_at.as_deref().map_or(Value::Nothing, Value::Text),
+        ];
+        #[cfg(feature = "accounts")]
+        let values = {
+            let told = told.as_ref().and_then(|told| told.get(at)?.as_ref());
+            [&values[..], &devices::values(told)].concat()
+        };
+        out.row(&values);
+    }
 }
 
 fn sessions(out: &mut Output, owners: &Owners) -> Result<(), String> {

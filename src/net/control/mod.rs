@@ -211,22 +211,17 @@ fn welcome(listener: &UnixListener, silent: &mut Vec<UnixStream>) {
 fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_millis(CONTROL_READ_MS)))?;
     stream.set_write_timeout(Some(Duration::from_millis(WRITE_MS)))?;
-    let mut line = Vec::new();
-    while !line.contains(&b'\n') && line.len() < CONTROL_BYTES_MAX {
-        let mut buffer = [0; CONTROL_BYTES_MAX];
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            len => line.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-        }
+    let mut read = Vec::new();
+    let is_line = |read: &[u8]| read.contains(&b'\n') || read.len() >= CONTROL_BYTES_MAX;
+    if !read_until(&mut stream, &mut read, &is_line)? {
+        return Ok(());
     }
-    let text = String::from_utf8_lossy(&line);
-    let mut words = text.lines().next().unwrap_or_default().split_whitespace();
-    let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
-    let words: Vec<&str> = words.collect();
+    let text = String::from_utf8_lossy(&read).into_owned();
+    let (form, words) = form_and_words(&text);
     #[cfg(feature = "accounts")]
-    let brought = match words {
-        ref words if asks_password(words) => second_line(&mut stream, line.clone())?,
-        ref words if asks_entries(words) => all_behind(&mut stream, line.clone(), control.clock)?,
+    let brought = match &words {
+        words if asks_password(words) => second_line(&mut stream, read)?,
+        words if asks_entries(words) => all_behind(&mut stream, read, control.clock)?,
         _ => String::new(),
     };
     let mut reply = OperatorReply::new(To::Socket(stream), form);
@@ -234,38 +229,60 @@ fn converse(mut stream: UnixStream, control: &mut Controller) -> io::Result<()> 
     {
         reply.brought = brought;
     }
-    match answer(&words, control, &mut reply) {
-        Ok(()) => Ok(()),
-        Err(said) => reply.refuse(&said),
-    }
+    carry_out(&words, control, &mut reply)
 }
 
 /// The same for the page of operators, which sends a command and perhaps a password, a line each.
 #[cfg(feature = "web")]
 fn for_page(lines: &str, control: &mut Controller) -> String {
     let (line, secret) = lines.split_once('\n').unwrap_or((lines, ""));
-    let mut words = line.split_whitespace();
-    let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
-    let words: Vec<&str> = words.collect();
+    let (form, words) = form_and_words(line);
     let mut reply = OperatorReply::new(To::Page(Vec::new()), form);
     reply.brought = secret.trim_end_matches('\n').into();
-    if let Err(said) = answer(&words, control, &mut reply) {
-        let _ = reply.refuse(&said);
-    }
+    let _ = carry_out(&words, control, &mut reply);
     reply.into_text()
+}
+
+/// How the answer to a line is to be written, and the words of its command.
+fn form_and_words(line: &str) -> (Form, Vec<&str>) {
+    let mut words = line.lines().next().unwrap_or_default().split_whitespace();
+    let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
+    (form, words.collect())
+}
+
+fn carry_out(
+    words: &[&str],
+    control: &mut Controller,
+    reply: &mut OperatorReply,
+) -> io::Result<()> {
+    match answer(words, control, reply) {
+        Ok(()) => Ok(()),
+        Err(said) => reply.refuse(&said),
+    }
+}
+
+/// Reads on until that is enough; false if it ended before.
+fn read_until(
+    stream: &mut UnixStream,
+    read: &mut Vec<u8>,
+    is_enough: &dyn Fn(&[u8]) -> bool,
+) -> io::Result<bool> {
+    let mut buffer = [0; CONTROL_BYTES_MAX];
+    while !is_enough(read) {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(false),
+            len => read.extend_from_slice(buffer.get(..len).unwrap_or_default()),
+        }
+    }
+    Ok(true)
 }
 
 /// The line behind that of a command, as far as it is there.
 #[cfg(feature = "accounts")]
 fn second_line(stream: &mut UnixStream, mut read: Vec<u8>) -> io::Result<String> {
     let most = CONTROL_BYTES_MAX + PASSWORD_BYTES_MAX + 2;
-    while read.iter().filter(|byte| **byte == b'\n').count() < 2 && read.len() < most {
-        let mut buffer = [0; PASSWORD_BYTES_MAX];
-        match stream.read(&mut buffer)? {
-            0 => break,
-            len => read.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-        }
-    }
+    let lines = |read: &[u8]| read.iter().filter(|byte| **byte == b'\n').count();
+    read_until(stream, &mut read, &|read| lines(read) >= 2 || read.len() >= most)?;
     let text = String::from_utf8_lossy(&read);
     Ok(text.lines().nth(1).unwrap_or_default().into())
 }
@@ -275,15 +292,10 @@ fn second_line(stream: &mut UnixStream, mut read: Vec<u8>) -> io::Result<String>
 #[cfg(feature = "accounts")]
 fn all_behind(stream: &mut UnixStream, mut read: Vec<u8>, clock: Clock) -> io::Result<String> {
     let until = clock.now().after_ms(CONTROL_BRING_MS);
-    let mut buffer = [0; 4096];
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => break,
-            len => read.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-        }
-        if read.len() > CONTROL_BYTES_MAX + BOOK_IMPORT_BYTES_MAX || clock.now() > until {
-            return Err(ErrorKind::InvalidData.into());
-        }
+    let is_too_much =
+        |read: &[u8]| read.len() > CONTROL_BYTES_MAX + BOOK_IMPORT_BYTES_MAX || clock.now() > until;
+    if read_until(stream, &mut read, &is_too_much)? {
+        return Err(ErrorKind::InvalidData.into());
     }
     let line = read.iter().position(|byte| *byte == b'\n').map_or(read.len(), |at| at + 1);
     read.drain(..line);

@@ -1,39 +1,147 @@
-//! An entry of the log of connections as a line of JSON, for files and for programs.
+//! An entry of the log of connections as fields, which every form of it is written from; here as a
+//! line of JSON, for files and for programs, and as a line for a syslog. C190.
+
+use core::ops::Range;
 
 use hbb_core::base::json::Writer;
-use hbb_core::base::time::Time;
+use hbb_core::base::time::{Time, Utc};
 use hbb_core::journal::Entry;
 
-/// One JSON object on a line of its own; `epoch_secs` is the Unix time of the start, 0 while the
-/// clock is not set: then no time is told.
+/// The names of the fields, each with its width in columns of text. They are a documented schema:
+/// it may be added to, not changed.
+pub(crate) const FIELDS: &[(&str, usize)] = &[
+    ("number", 7),
+    ("at", 21),
+    ("last", 21),
+    ("from", 24),
+    ("to", 17),
+    ("target_at", 18),
+    ("asks", 5),
+    ("outcome", 11),
+    ("reason", 14),
+    ("secs", 7),
+    ("bytes", 13),
+    ("end", 11),
+    ("by", 17),
+    ("by_name", 16),
+    ("use", 9),
+    ("files", 6),
+    ("alarm", 6),
+    ("user", 0),
+];
+/// Those that only a target's report tells: a line of JSON has them if there is one.
+const REPORTED: Range<usize> = 12..17;
+/// What a line for a syslog tells behind outcome and address, where it is known.
+const IN_SYSLOG: &[&str] = &[
+    "to",
+    "user",
+    "reason",
+    "target_at",
+    "secs",
+    "bytes",
+    "end",
+    "by",
+    "use",
+    "files",
+    "alarm",
+    "asks",
+    "number",
+];
+
+/// The value of a field.
+pub(crate) enum Field {
+    /// Not known, or none.
+    Nothing,
+    /// A whole number.
+    Number(u64),
+    /// Text, which others may have written.
+    Text(String),
+}
+
+impl Field {
+    fn text(text: Option<&str>) -> Self {
+        text.map_or(Self::Nothing, |text| Self::Text(text.into()))
+    }
+
+    fn number(number: Option<u64>) -> Self {
+        number.map_or(Self::Nothing, Self::Number)
+    }
+
+    /// As it stands in a table; empty for nothing.
+    pub(crate) fn written(&self) -> String {
+        match self {
+            Self::Nothing => String::new(),
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// The fields of an entry, in the order of [`FIELDS`]. `epoch_secs` is the Unix time of the start,
+/// 0 while the clock is not set: then no time is told; it is told as a date to `people`.
+pub(crate) fn fields(entry: &Entry, epoch_secs: u64, people: bool) -> [Field; FIELDS.len()] {
+    let time = |time: Time| match epoch_secs.saturating_add(time.as_millis() / 1000) {
+        _ if epoch_secs == 0 => Field::Nothing,
+        unix_secs if people => Field::Text(Utc { unix_secs }.to_string()),
+        unix_secs => Field::Number(unix_secs),
+    };
+    let end = entry.session.and_then(|session| session.end);
+    let report = entry.report.as_deref();
+    let by = report.and_then(|report| report.by.as_ref());
+    [
+        Field::Number(entry.number),
+        time(entry.at),
+        time(entry.last),
+        Field::Text(entry.from.to_string()),
+        Field::text(entry.to.as_ref().map(|to| to.as_str())),
+        entry.target_at.map_or(Field::Nothing, |at| Field::Text(at.to_string())),
+        Field::Number(entry.asks.into()),
+        Field::text(Some(entry.outcome.as_str())),
+        Field::text(entry.outcome.reason().map(|reason| reason.as_str())),
+        Field::number(entry.secs()),
+        Field::number(end.map(|end| end.bytes)),
+        Field::text(end.map(|end| end.reason.as_str())),
+        Field::text(by.map(|by| by.as_str())),
+        Field::text(report.map(|report| &*report.name)),
+        Field::text(report.map(|report| report.session)),
+        Field::number(report.map(|report| report.files.into())),
+        Field::number(report.and_then(|report| report.alarm?.try_into().ok())),
+        Field::text(entry.user.as_deref()),
+    ]
+}
+
+/// One JSON object on a line of its own; `epoch_secs` as for [`fields`].
 pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
     let mut out = Writer::default();
-    let at =
-        |time: Time| (epoch_secs > 0).then(|| epoch_secs.saturating_add(time.as_millis() / 1000));
-    let end = entry.session.and_then(|session| session.end);
     out.open('{');
-    number(&mut out, "number", Some(entry.number));
-    number(&mut out, "at", at(entry.at));
-    number(&mut out, "last", at(entry.last));
-    text(&mut out, "from", Some(&entry.from.to_string()));
-    text(&mut out, "to", entry.to.as_ref().map(|to| to.as_str()));
-    text(&mut out, "target_at", entry.target_at.map(|at| at.to_string()).as_deref());
-    number(&mut out, "asks", Some(entry.asks.into()));
-    text(&mut out, "outcome", Some(entry.outcome.as_str()));
-    text(&mut out, "reason", entry.outcome.reason().map(|reason| reason.as_str()));
-    number(&mut out, "secs", entry.secs());
-    number(&mut out, "bytes", end.map(|end| end.bytes));
-    text(&mut out, "end", end.map(|end| end.reason.as_str()));
-    if let Some(report) = &entry.report {
-        text(&mut out, "by", report.by.as_ref().map(|by| by.as_str()));
-        text(&mut out, "by_name", Some(&report.name));
-        text(&mut out, "use", Some(report.session));
-        number(&mut out, "files", Some(report.files.into()));
-        number(&mut out, "alarm", report.alarm.and_then(|alarm| alarm.try_into().ok()));
+    for (at, field) in fields(entry, epoch_secs, false).iter().enumerate() {
+        let (name, _) = FIELDS.get(at).copied().unwrap_or_default();
+        if entry.report.is_none() && REPORTED.contains(&at) {
+            continue;
+        }
+        out.name(name);
+        match field {
+            Field::Nothing => out.raw("null"),
+            Field::Number(number) => out.number((*number).try_into().unwrap_or(i64::MAX)),
+            Field::Text(text) => out.text(text),
+        }
     }
-    text(&mut out, "user", entry.user.as_deref());
     out.close('}');
     out.into_text() + "\n"
+}
+
+/// One line for a syslog: what is known, as `name=value`.
+pub(super) fn syslog_line(entry: &Entry) -> String {
+    let mut line = format!("outcome={} from={}", entry.outcome.as_str(), entry.from.ip());
+    let fields = fields(entry, 0, false);
+    for told in IN_SYSLOG {
+        let at = FIELDS.iter().position(|(name, _)| name == told);
+        let value = at.and_then(|at| fields.get(at)).map_or_else(String::new, Field::written);
+        if !value.is_empty() {
+            line.push_str(&[" ", &told.replace('_', "-"), "=", &value].concat());
+        }
+    }
+    line
 }
 
 /// What stands in a file where so many lines are missing; empty for none.
@@ -41,21 +149,5 @@ pub(super) fn lost_line(lines: usize) -> String {
     match lines {
         0 => String::new(),
         lines => ["{\"lost\":", &lines.to_string(), "}\n"].concat(),
-    }
-}
-
-fn text(out: &mut Writer, name: &str, value: Option<&str>) {
-    out.name(name);
-    match value {
-        Some(value) => out.text(value),
-        None => out.raw("null"),
-    }
-}
-
-fn number(out: &mut Writer, name: &str, value: Option<u64>) {
-    out.name(name);
-    match value {
-        Some(value) => out.number(value.try_into().unwrap_or(i64::MAX)),
-        None => out.raw("null"),
     }
 }

@@ -22,8 +22,8 @@ use crate::net::message::SessionEnd;
 use crate::net::report;
 use crate::net::store::Account;
 use file::{LogPath, LogWriter};
-pub(crate) use line::json_line;
-use line::lost_line;
+pub(crate) use line::{FIELDS, Field, fields, json_line};
+use line::{lost_line, syslog_line};
 
 /// Shared by the owners, which are on one thread.
 #[derive(Clone, Default)]
@@ -183,7 +183,7 @@ impl Kept {
         for entry in self.journal.take_told() {
             match &self.told {
                 Told::Nobody => {}
-                Told::Log => report::connection(&entry),
+                Told::Log => report::connection(entry.trusted, &syslog_line(&entry)),
                 Told::File(LogWriter { lines, .. }) => {
                     let line = json_line(&entry, self.clock.epoch_secs());
                     let line = lost_line(self.lost) + &line;

@@ -6,9 +6,10 @@ use hbb_core::accounts::devices::claim;
 use hbb_core::accounts::{Command, Input};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::peer::PeerId;
+use hbb_core::rendezvous::PeerRow;
 
 use super::Signalling;
-use crate::net::message::{Answer, AnswerTo};
+use crate::net::message::{Answer, AnswerTo, Devices};
 
 impl Signalling {
     /// A call came. A device proves itself by what it registered with, from where it is.
@@ -24,12 +25,12 @@ impl Signalling {
         }
     }
 
-    /// What these devices told of themselves; nothing without accounts.
-    pub(super) fn devices(&mut self, ids: &[PeerId]) -> Answer {
-        let Some(machine) = self.accounts.machine() else { return Answer::Devices(None) };
-        let mut told = Vec::with_capacity(ids.len());
-        ids.iter().for_each(|id| told.push(machine.device(id)));
-        Answer::Devices(Some(told))
+    /// What these told of themselves; None without accounts.
+    pub(super) fn devices(&mut self, peers: &[PeerRow]) -> Devices {
+        let machine = self.accounts.machine()?;
+        let mut told = Vec::with_capacity(peers.len());
+        peers.iter().for_each(|peer| told.push(machine.device(&peer.id)));
+        Some(told)
     }
 
     /// An operator wants everybody off a device.

@@ -1,8 +1,9 @@
 //! What operators ask of the rendezvous, and what they are answered. Checks: tests/ctl.rs.
 
+use hbb_core::base::time::Time;
 #[cfg(feature = "accounts")]
 use hbb_core::rendezvous::Approval;
-use hbb_core::rendezvous::{Event, Input};
+use hbb_core::rendezvous::{Event, Input, PeerQuery};
 
 use crate::config::relays;
 use crate::net::health::ToWatch;
@@ -38,7 +39,7 @@ impl Signalling {
                 }
                 Answer::Typed(told.text)
             }
-            RendezvousQuestion::Peers(wanted) => Answer::Peers(self.machine.list(now, &wanted)),
+            RendezvousQuestion::Peers(wanted) => self.peers(now, &wanted),
             #[cfg(feature = "accounts")]
             RendezvousQuestion::Accounts(command) => {
                 return self.accounts.asked(command, to, &self.store);
@@ -50,8 +51,6 @@ impl Signalling {
                 self.machine.handle(now, Input::Forget { id, free }, &mut self.effects);
                 return;
             }
-            #[cfg(feature = "accounts")]
-            RendezvousQuestion::Devices(ids) => self.devices(&ids),
             #[cfg(feature = "accounts")]
             RendezvousQuestion::EndConnections(id) => self.end_connections(&id),
             #[cfg(feature = "accounts")]
@@ -69,6 +68,16 @@ impl Signalling {
             }
         };
         let _ = to.try_send(answer);
+    }
+
+    /// Registered peers, and what they told of themselves.
+    fn peers(&mut self, now: Time, wanted: &PeerQuery) -> Answer {
+        let peers = self.machine.list(now, wanted);
+        #[cfg(feature = "accounts")]
+        let told = self.devices(&peers);
+        #[cfg(not(feature = "accounts"))]
+        let told = ();
+        Answer::Peers(peers, told)
     }
 
     /// Tells whoever waits for it what became of a peer that was to be forgotten.

@@ -3,44 +3,11 @@
 
 use hbb_core::accounts::devices::DeviceRow;
 use hbb_core::base::address::named_id;
-use hbb_core::rendezvous::PeerRow;
 
 use super::log::said;
 use crate::net::control::format::Value;
-use crate::net::control::owners::{Owners, odd};
+use crate::net::control::owners::Owners;
 use crate::net::message::{Answer, RelayQuestion, RendezvousQuestion};
-
-/// Columns of peers where there are accounts.
-pub(super) const COLUMNS: &[(&str, usize)] = &[
-    ("id", 17),
-    ("online", 7),
-    ("transport", 10),
-    ("address", 24),
-    ("online_secs", 12),
-    ("seen_secs", 10),
-    ("first_seen", 11),
-    ("key", 8),
-    ("also_at", 9),
-    ("name", 20),
-    ("system", 24),
-    ("user", 16),
-    ("version", 9),
-    ("connections", 12),
-    ("group", 12),
-    ("login", 0),
-];
-
-/// What these told; None where there are no accounts.
-pub(super) fn of(
-    owners: &Owners,
-    page: &[PeerRow],
-) -> Result<Option<Vec<Option<DeviceRow>>>, String> {
-    let ids = page.iter().map(|peer| peer.id.clone()).collect();
-    let Answer::Devices(told) = owners.ask_rendezvous(RendezvousQuestion::Devices(ids))? else {
-        return odd();
-    };
-    Ok(told)
-}
 
 /// The values behind those of all peers.
 pub(super) fn values(told: Option<&DeviceRow>) -> [Value<'_>; 7] {

@@ -1,39 +1,19 @@
 //! `hbb ctl log`: who asked for whom, as columns, JSON, lines of JSON, or CSV as RFC 4180 has it.
-//! Names of members are a documented schema: they may be added to, not changed. C190.
+//! C190.
 
 use hbb_core::base::address::Network;
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
-use hbb_core::base::time::{Time, Utc};
+use hbb_core::base::time::Time;
 use hbb_core::journal::{Entry, Wanted};
 
 use crate::net::clock::Clock;
 use crate::net::control::format::{Form, Output, Value};
 use crate::net::control::owners::{Owners, odd};
 use crate::net::control::reply::OperatorReply;
-use crate::net::journal::json_line;
+use crate::net::journal::{FIELDS, Field, fields, json_line};
 use crate::net::message::{Answer, RelayQuestion, RendezvousQuestion};
 
-const COLUMNS: &[(&str, usize)] = &[
-    ("number", 7),
-    ("at", 21),
-    ("last", 21),
-    ("from", 24),
-    ("to", 17),
-    ("target_at", 18),
-    ("asks", 5),
-    ("outcome", 11),
-    ("reason", 14),
-    ("secs", 7),
-    ("bytes", 13),
-    ("end", 11),
-    ("by", 17),
-    ("by_name", 16),
-    ("use", 9),
-    ("files", 6),
-    ("alarm", 6),
-    ("user", 0),
-];
 /// What may begin the value of a cell that a program for tables takes for a formula.
 const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
@@ -57,12 +37,13 @@ pub(super) fn log(
         form = LogForm::Lines;
     }
     let epoch_secs = clock.epoch_secs();
+    let people = form == LogForm::Csv || reply.form == Form::Text;
     let mut out = Output::new(reply.form);
     match form {
-        LogForm::Usual => out.table("log", COLUMNS),
+        LogForm::Usual => out.table("log", FIELDS),
         LogForm::Lines => out.text.clear(),
         LogForm::Csv => {
-            let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
             out.text = names.join(",") + "\r\n";
         }
     }
@@ -74,8 +55,8 @@ pub(super) fn log(
         let page = ask(owners, wanted.clone())?;
         for entry in &page {
             match form {
-                LogForm::Usual => row(&mut out, entry, epoch_secs),
-                LogForm::Csv => csv(&mut out.text, entry, epoch_secs),
+                LogForm::Usual => row(&mut out, &fields(entry, epoch_secs, people)),
+                LogForm::Csv => csv(&mut out.text, &fields(entry, epoch_secs, people)),
                 LogForm::Lines => out.text.push_str(&json_line(entry, epoch_secs)),
             }
         }
@@ -149,79 +130,29 @@ fn since(text: &str, clock: Clock) -> Option<Time> {
     Some(Time::from_millis(clock.now().as_millis().saturating_sub(ago_ms)))
 }
 
-/// The Unix time of a moment; None while the clock is not set.
-fn unix_secs(time: Time, epoch_secs: u64) -> Option<u64> {
-    (epoch_secs > 0).then(|| epoch_secs.saturating_add(time.as_millis() / 1000))
-}
-
 /// A text of others, if there is one.
 pub(super) fn said(text: &str) -> Value<'_> {
     if text.is_empty() { Value::Nothing } else { Value::Text(text) }
 }
 
-fn row(out: &mut Output, entry: &Entry, epoch_secs: u64) {
-    let [at, last] = [entry.at, entry.last].map(|time| unix_secs(time, epoch_secs));
-    let texts = [at, last].map(|secs| secs.map(|unix_secs| Utc { unix_secs }.to_string()));
-    let is_text = out.is_text();
-    let [at, last] = [(at, &texts[0]), (last, &texts[1])].map(|(secs, text)| match text {
-        Some(text) if is_text => Value::Text(text),
-        _ => secs.map_or(Value::Nothing, Value::Number),
-    });
-    let number = |number: Option<u64>| number.map_or(Value::Nothing, Value::Number);
-    let from = entry.from.to_string();
-    let target_at = entry.target_at.map(|at| at.to_string());
-    let end = entry.session.and_then(|session| session.end);
-    let report = entry.report.as_deref();
-    let by = report.and_then(|report| report.by.as_ref());
-    let text = |text: Option<&'static str>| text.map_or(Value::Nothing, Value::Text);
-    out.row(&[
-        Value::Number(entry.number),
-        at,
-        last,
-        Value::Text(&from),
-        entry.to.as_ref().map_or(Value::Nothing, |to| Value::Text(to.as_str())),
-        target_at.as_deref().map_or(Value::Nothing, Value::Text),
-        Value::Number(entry.asks.into()),
-        Value::Text(entry.outcome.as_str()),
-        text(entry.outcome.reason().map(|reason| reason.as_str())),
-        number(entry.secs()),
-        number(end.map(|end| end.bytes)),
-        text(end.map(|end| end.reason.as_str())),
-        by.map_or(Value::Nothing, |by| Value::Text(by.as_str())),
-        said(report.map_or("", |report| &report.name)),
-        said(report.map_or("", |report| report.session)),
-        number(report.map(|report| report.files.into())),
-        number(report.and_then(|report| report.alarm?.try_into().ok())),
-        entry.user.as_deref().map_or(Value::Nothing, Value::Text),
-    ]);
+fn row(out: &mut Output, fields: &[Field]) {
+    let mut values = Vec::with_capacity(fields.len());
+    for field in fields {
+        values.push(match field {
+            Field::Nothing => Value::Nothing,
+            Field::Number(number) => Value::Number(*number),
+            Field::Text(text) => said(text),
+        });
+    }
+    out.row(&values);
 }
 
-fn csv(text: &mut String, entry: &Entry, epoch_secs: u64) {
-    let time = |time| unix_secs(time, epoch_secs).map(|unix_secs| Utc { unix_secs }.to_string());
-    let end = entry.session.and_then(|session| session.end);
-    let report = entry.report.as_deref();
-    let cells = [
-        Some(entry.number.to_string()),
-        time(entry.at),
-        time(entry.last),
-        Some(entry.from.to_string()),
-        entry.to.as_ref().map(|to| to.as_str().into()),
-        entry.target_at.map(|at| at.to_string()),
-        Some(entry.asks.to_string()),
-        Some(entry.outcome.as_str().into()),
-        entry.outcome.reason().map(|reason| reason.as_str().into()),
-        entry.secs().map(|secs| secs.to_string()),
-        end.map(|end| end.bytes.to_string()),
-        end.map(|end| end.reason.as_str().into()),
-        report.and_then(|report| Some(report.by.as_ref()?.as_str().into())),
-        report.map(|report| report.name.to_string()),
-        report.map(|report| report.session.into()),
-        report.map(|report| report.files.to_string()),
-        report.and_then(|report| Some(report.alarm?.to_string())),
-        entry.user.as_deref().map(String::from),
-    ];
-    let cells = cells.map(|cell| cell.map_or_else(String::new, |cell| csv_cell(&cell)));
-    text.push_str(&(cells.join(",") + "\r\n"));
+fn csv(text: &mut String, fields: &[Field]) {
+    for (at, field) in fields.iter().enumerate() {
+        text.push_str(if at == 0 { "" } else { "," });
+        text.push_str(&csv_cell(&field.written()));
+    }
+    text.push_str("\r\n");
 }
 
 /// In quotes where RFC 4180 asks for that; what begins like a formula is told to be text.
