@@ -1,5 +1,5 @@
 //! Bounds of the accounts machine that no other test reaches, each at its limit: what comes then is
-//! told so, and what is there stays. C165, C167, C169, C178, C193.
+//! told so, and what is there stays. C165 to C169, C178, C193.
 
 use hbb_core::accounts::call::HttpCall;
 use hbb_core::accounts::{Command, Hashed, Told};
@@ -10,7 +10,7 @@ use hbb_core::base::peer::PeerId;
 use hbb_core::base::time::Time;
 
 use crate::client::login;
-use crate::machine::{Drive, error, text};
+use crate::machine::{Drive, TOO_MANY, error, text};
 
 /// Logins of a minute that a known address may have; then it is another minute.
 fn many(users: usize) -> Drive {
@@ -20,6 +20,88 @@ fn many(users: usize) -> Drive {
 fn with_code(drive: &mut Drive, secret: &str) -> String {
     let body = format!(r#"{{"tfaCode":"000000","secret":"{secret}","type":"email_code"}}"#);
     error(&drive.post("/api/login", None, &body))
+}
+
+/// Somebody tries a wrong password there; whether it was looked at.
+fn tries(drive: &mut Drive, from: &str, known: bool, user: &str) -> bool {
+    let conn = drive.log_in(from, known, &login(user, "wrong"));
+    if drive.hashing {
+        drive.hashed(Hashed::Fits(false));
+    }
+    let said = error(&drive.answer(conn).unwrap());
+    assert!(["Wrong credentials", TOO_MANY].contains(&&*said), "{said}");
+    said != TOO_MANY
+}
+
+#[test]
+fn c166_one_address_strangers_and_all_have_so_many_logins_a_minute() {
+    let mut drive = many(1);
+    let one = |drive: &mut Drive| tries(drive, "198.51.100.1", true, "x");
+    assert!((0..10).all(|_| one(&mut drive)) && !one(&mut drive));
+    drive.now = Time::from_millis(59_999);
+    assert!(!one(&mut drive));
+    drive.now = Time::from_millis(60_000);
+    assert!((0..10).all(|_| one(&mut drive)) && !one(&mut drive));
+
+    let mut drive = many(1);
+    drive.add("anna");
+    drive.token("anna");
+    drive.now = Time::from_millis(60_000);
+    let mut from =
+        |known, network: u32| tries(&mut drive, &format!("10.0.{network}.1"), known, "x");
+    assert!((0..30).all(|network| from(false, network)) && !from(false, 30), "strangers");
+    assert!((31..61).all(|network| from(true, network)) && !from(true, 61), "all");
+    assert!(!drive.token("anna").is_empty(), "but for users at home");
+}
+
+#[test]
+fn c166_a_user_has_twenty_wrong_passwords_in_ten_minutes_from_elsewhere() {
+    let mut drive = many(2);
+    drive.add("anna");
+    let from = |drive: &mut Drive, known, host: u32, user: &str| {
+        tries(drive, &format!("10.{host}.0.1"), known, user)
+    };
+    for (known, hosts) in [(true, 0..20), (false, 100..120)] {
+        assert!(hosts.clone().all(|host| from(&mut drive, known, host, "anna")));
+        assert!(!from(&mut drive, known, hosts.end, "anna"), "one more");
+        drive.now = drive.now.after_ms(60_000);
+    }
+    assert!(from(&mut drive, true, 30, "bert"), "another user");
+    drive.now = Time::from_millis(599_999);
+    assert!(!from(&mut drive, true, 31, "anna"));
+    drive.now = Time::from_millis(600_000);
+    assert!(from(&mut drive, true, 31, "anna"));
+}
+
+#[test]
+fn c167_a_password_and_what_is_said_of_a_user_have_their_lengths() {
+    let mut drive = many(9);
+    let mut add = |user: &str, bytes: usize| {
+        drive.ask(Command::Add { name: user.into(), password: "x".repeat(bytes) });
+        drive.hashing.then(|| drive.hashed(Hashed::Failed));
+        drive.told.pop().unwrap()
+    };
+    for (bytes, said) in [(7, "8 to 256"), (8, "memory"), (256, "memory"), (257, "8 to 256")] {
+        assert!(matches!(add("anna", bytes), Told::Refused(why) if why.contains(said)), "{bytes}");
+    }
+    drive.add("anna");
+    for field in ["display", "email", "note"] {
+        for bytes in [256, 257] {
+            drive.ask(Command::Set("anna".into(), format!("{field}={}", "x".repeat(bytes))));
+            let is_done = matches!(drive.told.pop(), Some(Told::Done(_)));
+            assert_eq!(is_done, bytes == 256, "{field}");
+        }
+    }
+    // The longest that a client shows is looked at; one that is longer fits nothing.
+    let mut looked_at = |password: usize, device: usize| {
+        let body = login("anna", &"x".repeat(password)).replace("123456789", &"1".repeat(device));
+        let conn = drive.log_in("192.0.2.1", true, &body);
+        let is_looked_at = drive.hashing;
+        drive.hashing.then(|| drive.hashed(Hashed::Fits(false)));
+        assert_eq!(error(&drive.answer(conn).unwrap()), "Wrong credentials");
+        is_looked_at
+    };
+    assert!(looked_at(256, 48) && !looked_at(257, 48) && !looked_at(256, 49));
 }
 
 #[test]
@@ -73,6 +155,8 @@ fn c165_sixty_four_changes_wait_for_the_store_and_one_more_is_told_to_try_again(
         .collect();
     let refused = drive.answer(calls[64]).expect("an answer at once");
     assert!(error(&refused).contains("busy"));
+    drive.ask(Command::Set("user0".into(), "note=x".into()));
+    assert!(matches!(drive.told.pop(), Some(Told::Refused(said)) if said.contains("busy")));
     assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_none()), "they wait");
     drive.release();
     assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_some_and(|it| it.status == 200)));

@@ -277,7 +277,7 @@ fn c166_one_network_does_not_take_what_all_strangers_have() {
     assert_eq!(hashed, 20);
 }
 
-const TOO_MANY: &str = "There were too many attempts. Try again in a few minutes.";
+pub(crate) const TOO_MANY: &str = "There were too many attempts. Try again in a few minutes.";
 
 #[test]
 fn c166_passwords_are_hashed_one_at_a_time_and_few_wait() {

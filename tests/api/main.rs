@@ -12,6 +12,7 @@ mod chance;
 mod client;
 mod day;
 mod logins;
+mod longest;
 mod machine;
 #[path = "../model/mod.rs"]
 mod model;

@@ -261,6 +261,60 @@ fn c190_pages_follow_each_other_and_what_is_told_is_told_once() {
 }
 
 #[test]
+fn c188_of_513_open_asks_the_first_is_given_up_and_64_outcomes_are_told_of_at_once() {
+    let limits = Limits { peers: 131_072, ..Limits::default() };
+    assert_eq!(limits.connections_kept(), 8_192);
+    let mut journal = Journal::new(&limits, true, Seed(1, 2));
+    let mut ask = |network: u32| {
+        journal.step(Time::START, step(network, 1, asked(true)));
+        journal.take_told()
+    };
+    assert!((0..512).all(|network| ask(network).is_empty()));
+    let told = ask(512);
+    assert_eq!((told.len(), told[0].number, told[0].outcome), (1, 1, Outcome::NoAnswer));
+    journal.handle_timeout(Time::from_millis(59_999));
+    assert!(journal.take_told().is_empty());
+    journal.handle_timeout(Time::from_millis(60_000));
+    assert_eq!(journal.take_told().len(), 64);
+    assert_eq!(journal.len(), 513, "the rest is in memory");
+}
+
+#[test]
+fn c188_a_dial_goes_on_for_so_long() {
+    let mut journal = Journal::new(&Limits::default(), false, Seed(1, 2));
+    let direct = || StepKind::Answered { outcome: Outcome::Direct, token: None };
+    for (ms, kind) in [
+        (0, asked(true)),
+        (1, direct()),
+        (5_000 - 1, asked(true)),
+        // A path was told, and it is tried no more.
+        (2 * 5_000 - 1, asked(true)),
+        (10_000, refused()),
+        (70_000 - 2, refused()),
+        (70_000 - 1, refused()),
+        (130_000 - 2, refused()),
+        (130_000 - 1, refused()),
+    ] {
+        journal.step(Time::from_millis(ms), step(1, 1, kind));
+    }
+    let all = journal.read(Time::from_millis(130_000), &Wanted { count: ALL, ..Wanted::default() });
+    let asks: Vec<_> = all.iter().map(|entry| entry.asks).collect();
+    assert_eq!(asks, [2, 3, 2, 1], "{all:?}");
+}
+
+#[test]
+fn c194_a_report_belongs_to_the_last_ask_of_two_minutes() {
+    let to = hbb_core::base::peer::PeerId::new("100000001").unwrap();
+    for (ms, entries) in [(119_999, 1), (120_000, 2)] {
+        let mut journal = Journal::new(&Limits::default(), false, Seed(1, 2));
+        journal.step(Time::START, step(1, 1, asked(true)));
+        let now = Time::from_millis(ms);
+        journal.report(now, &to, Audit { conn: 1, kind: AuditKind::Began(None) });
+        assert_eq!(journal.len(), entries, "after {ms} ms");
+    }
+}
+
+#[test]
 fn c194_what_a_target_reports_is_joined_with_the_ask_it_belongs_to() {
     let mut drive = Drive::open();
     drive.enroll(B1, B1_AT);

@@ -1,8 +1,10 @@
 //! `--private` against the real server: who waits, and who is let in. C185 to C187.
 
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
+use crate::model::clock::Clock;
 use crate::model::host::{Host, PATIENCE};
 use crate::model::line::Line;
 use crate::model::server::Server;
@@ -45,6 +47,13 @@ fn c186_a_device_is_listed_approved_and_let_in_and_stays_so() {
 
 /// What the API says to a device that is deployed with this code.
 fn deploys(server: &Server, code: &str, id: &str) -> String {
+    let mut answer = String::new();
+    asks(server, code, id).read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// The same, before it is answered.
+fn asks(server: &Server, code: &str, id: &str) -> TcpStream {
     let at = SocketAddr::from(([127, 0, 0, 1], server.port));
     let mut stream = Host::local("127.0.0.9").connect(0, at).unwrap();
     // As the model's devices register: the uuid "a device", the key 7, 7, 7...
@@ -57,9 +66,12 @@ fn deploys(server: &Server, code: &str, id: &str) -> String {
     );
     stream.write_all((head + &body).as_bytes()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    stream
+}
+
+fn code(server: &Server, hours: &str) -> String {
+    let told = ctl(server, &["--json", "invite", hours]).unwrap();
+    told.strip_prefix(r#"{"code":""#).unwrap().split('"').next().unwrap().to_owned()
 }
 
 #[test]
@@ -69,9 +81,8 @@ fn c187_a_code_of_ctl_deploys_one_device_over_the_api() {
     let line = device(&server, "127.0.0.9");
     assert_eq!(registers(&line), NOT_DEPLOYED);
     let told = ctl(&server, &["--json", "invite", "2"]).unwrap();
-    let code = told.strip_prefix(r#"{"code":""#).unwrap().split('"').next().unwrap();
     assert!(told.ends_with(",\"hours\":2}\n"), "{told}");
-    assert!(ctl(&server, &["invite", "169"]).unwrap_err().contains(": must be a number of hours"));
+    let code = &code(&server, "2");
     assert!(deploys(&server, "abcd-abcd-abcd-abcd", ID).contains("The code is wrong"));
     assert_eq!(deploys(&server, code, "1"), r#"{"result":"INVALID_INPUT"}"#);
     assert_eq!(deploys(&server, code, ID), r#"{"result":"OK"}"#);
@@ -80,4 +91,39 @@ fn c187_a_code_of_ctl_deploys_one_device_over_the_api() {
     assert_eq!(ctl(&server, &["--json", "pending"]).unwrap(), "{\"pending\":[]}\n");
     let open = Server::start(&[]);
     assert!(ctl(&open, &["invite"]).unwrap_err().contains("codes are for --private"));
+}
+
+#[test]
+fn c187_sixty_four_codes_are_good_for_a_week_and_sixteen_devices_wait_for_the_store() {
+    let clock = Clock::new();
+    let prefix = clock.prefix();
+    let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
+    let flags = ["--private", "--accounts", "--single-port", "--public", "127.0.0.1"];
+    let server = Server::start_behind(&prefix, &flags);
+    for hours in ["0", "169"] {
+        assert!(ctl(&server, &["invite", hours]).unwrap_err().contains(": must be a number"));
+    }
+    let codes: Vec<String> = (0..64).map(|_| code(&server, "168")).collect();
+    assert!(ctl(&server, &["invite"]).unwrap_err().contains("As many codes as may be"));
+    clock.hold_disk(true);
+    let waiting: Vec<TcpStream> =
+        (0..17).map(|at| asks(&server, &codes[at], &format!("1234567{at:02}"))).collect();
+    waiting.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
+    let told = || waiting.iter().position(|stream| stream.peek(&mut [0]).is_ok());
+    let soon = |_| {
+        std::thread::sleep(Duration::from_millis(10));
+        told()
+    };
+    let refused = (0..500).find_map(soon).expect("one is told that there is no room");
+    clock.hold_disk(false);
+    for (at, mut stream) in waiting.iter().enumerate() {
+        stream.set_nonblocking(false).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let said = if at == refused { "could not store this" } else { r#"{"result":"OK"}"# };
+        assert!(answer.contains(said), "{at}, {refused}: {answer}");
+    }
+    // Its code is as good as before.
+    assert_eq!(deploys(&server, &codes[refused], ID), r#"{"result":"OK"}"#);
+    assert!(code(&server, "1").len() > 9, "those that were used make room");
 }

@@ -1,6 +1,7 @@
 /* Moves the clocks of a program that loads it first (LD_PRELOAD), by the seconds that stand in the
    file which HBB_CLOCK names: a number for the wall's clock, and one for those that count from the
-   start of the machine. Futexes wait by the true clock. Built by tests/model/clock.rs. */
+   start of the machine. Futexes wait by the true clock. While a third number is not 0, the disk
+   takes its time over each sync. Built by tests/model/clock.rs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WALL, SINCE_START };
+enum { WALL, SINCE_START, DISK_WAITS, NUMBERS };
 
 static const volatile long long *ahead;
 static int (*true_clock)(clockid_t, struct timespec *);
@@ -27,7 +28,7 @@ __attribute__((constructor)) static void begin(void)
 	*(void **)&true_call = dlsym(RTLD_NEXT, "syscall");
 	if (file < 0)
 		return;
-	void *mapped = mmap(NULL, 2 * sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
+	void *mapped = mmap(NULL, NUMBERS * sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
 	close(file);
 	if (mapped != MAP_FAILED)
 		ahead = mapped;
@@ -52,6 +53,13 @@ int clock_gettime(clockid_t clock, struct timespec *at)
 		at->tv_sec += ahead[SINCE_START];
 	}
 	return 0;
+}
+
+int fdatasync(int file)
+{
+	while (ahead && ahead[DISK_WAITS])
+		usleep(1000);
+	return syscall(SYS_fdatasync, file);
 }
 
 long syscall(long number, ...)

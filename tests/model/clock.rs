@@ -1,5 +1,5 @@
-//! A server whose clocks a test moves, that of the wall and those that count from the start, by a
-//! library that it loads first (`clock.c`).
+//! A server whose clocks a test moves, that of the wall and those that count from the start, and
+//! whose disk takes its time, by a library that it loads first (`clock.c`).
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
@@ -21,7 +21,7 @@ impl Clock {
         let clock = Self(std::env::temp_dir().join(name));
         let _ = fs::remove_dir_all(&clock.0);
         fs::create_dir(&clock.0).unwrap();
-        fs::write(clock.file(), [0; 16]).unwrap();
+        fs::write(clock.file(), [0; 24]).unwrap();
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/model/clock.c");
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-o"]).arg(clock.library()).arg(source);
@@ -40,9 +40,18 @@ impl Clock {
 
     /// From now on they are so many seconds ahead, the wall's and the others.
     fn set(&self, wall: i64, since_start: i64) {
+        self.write(0, &[wall, since_start]);
+    }
+
+    /// From now on what the disk takes is not safe there, or is again.
+    pub(crate) fn hold_disk(&self, waits: bool) {
+        self.write(2, &[waits.into()]);
+    }
+
+    fn write(&self, at: u64, numbers: &[i64]) {
         let file = fs::OpenOptions::new().write(true).open(self.file()).unwrap();
-        let bytes = [wall.to_ne_bytes(), since_start.to_ne_bytes()].concat();
-        assert_eq!(file.write_at(&bytes, 0).unwrap(), 16);
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        file.write_all_at(&bytes, at * 8).unwrap();
     }
 
     /// So many seconds have passed.

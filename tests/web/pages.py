@@ -218,7 +218,7 @@ class Strangers(Pages):
             self.assertEqual(self.asked("ctl", b'["status"]', headers)[0], status, headers)
         whole = {"X-Hbb": "1", "Cookie": cookie}
         for body, status in [(b"[", 400), (b'["a\\nb"]', 400), (b"[1]", 400),
-                             (b'["' + b"x" * 600 + b'"]', 400), (b"x" * 70_000, 413)]:
+                             (b'["' + b"x" * 600 + b'"]', 400), (b"x" * 65_536, 400), (b"x" * 65_537, 413)]:
             self.assertEqual(self.asked("ctl", body, whole)[0], status, body[:20])
         # The devices' secrets are not for it.
         self.assertIn(b"error", self.asked("ctl", b'["records"]', whole)[1])

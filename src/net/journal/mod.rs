@@ -193,3 +193,39 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tasks::queue::bounded;
+    use hbb_core::base::limits::CONNECTION_LINES_WAITING_MAX;
+    use hbb_core::journal::{Outcome, StepKind};
+
+    #[test]
+    fn c191_lines_that_nobody_takes_are_counted_and_that_is_said() {
+        let (clock, seed) = (Clock::start(), Seed(1, 2));
+        let (lines, queue) = bounded(CONNECTION_LINES_WAITING_MAX);
+        let (_running, done) = bounded(1);
+        let journal = Journal::new(&Limits::default(), true, seed);
+        let told = Told::File(LogWriter { lines, done });
+        let log =
+            ConnectionLog(Some(Rc::new(RefCell::new(Kept { journal, told, clock, lost: 0 }))));
+        let refused = |number: u32| {
+            let from = Endpoint::new([192, 0, 2, 1].into(), 1);
+            let to = PeerId::new(&(100_000_000 + number).to_string());
+            let kind = StepKind::Refused { outcome: Outcome::UnknownId, trusted: true };
+            log.step(clock.now(), Step { from, to, user: None, kind });
+        };
+        (0..256).for_each(refused);
+        let mut lost = 0;
+        log.with(|kept| lost = kept.lost);
+        assert_eq!(lost, 0);
+        (1_000..1_003).for_each(refused);
+        let first = queue.recv_blocking().unwrap();
+        assert!(first.contains(r#""to":"100000000""#), "{first}");
+        refused(2_000);
+        let rest: Vec<String> = (0..256).map(|_| queue.recv_blocking().unwrap()).collect();
+        let last = rest.last().unwrap();
+        assert!(last.starts_with("{\"lost\":3}\n{") && last.contains("100002000"), "{last}");
+    }
+}

@@ -171,6 +171,15 @@ mod tests {
         dear[4] = 0xff;
         assert_eq!(Stored::read(&dear), None);
         assert_eq!(Stored::read(&good).unwrap().bytes(), good);
+        let most = Cost { kib: 65_536, rounds: 16 };
+        for (cost, is_read) in [
+            (most, true),
+            (Cost { kib: most.kib + 1, ..most }, false),
+            (Cost { rounds: most.rounds + 1, ..most }, false),
+        ] {
+            let bytes = Stored::of_nobody(cost, [3; 32]).bytes();
+            assert_eq!(Stored::read(&bytes).is_some(), is_read, "{cost:?}");
+        }
     }
 
     #[test]

@@ -232,4 +232,18 @@ mod tests {
         }
         assert_eq!(User::read(&[1]), None);
     }
+
+    #[test]
+    fn c216_the_last_four_places_are_home() {
+        let mut users = Users::new(1, Seed(1, 2));
+        users.set("anna", Some(User::new(Stored::of_nobody(Cost { kib: 8, rounds: 1 }, [9; 32]))));
+        let place = |network: u8| IpAddr::from([198, 51, network, 1]);
+        // The first is one of the last again.
+        for network in [1, 2, 3, 4, 1, 5] {
+            assert!(users.note_home("anna", place(network)));
+        }
+        assert!(!users.note_home("anna", place(5)), "as it was");
+        let homes = (1..=5).filter(|network| users.is_home("anna", place(*network)));
+        assert!(homes.eq([1, 3, 4, 5]));
+    }
 }

@@ -19,7 +19,7 @@ fn add(out: &mut String, json: &str) {
 }
 
 impl Books {
-    /// The personal book in one text of about `bytes_max`: JSON within a string of JSON.
+    /// The personal book in one text of `bytes_max` at most: JSON within a string of JSON.
     pub(super) fn whole(&self, who: &Who<'_>, bytes_max: usize) -> Result<String, Refusal> {
         let empty = Book::default();
         let book = self.own(who).unwrap_or(&empty);
@@ -54,6 +54,9 @@ impl Books {
         add(&mut out, &last.into_text());
         add(&mut out, "}");
         out.push_str("\"}");
+        if out.len() > bytes_max {
+            return Err(Refusal::WholeTooLong);
+        }
         Ok(out)
     }
 

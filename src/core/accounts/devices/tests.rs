@@ -153,6 +153,25 @@ fn c193_a_day_of_a_hundred_devices_writes_nothing_after_the_first_hour() {
 }
 
 #[test]
+fn c193_many_devices_are_stored_five_hundred_at_a_time_an_hour_apart() {
+    let mut devices = Devices::new(Seed(1, 2));
+    for number in 0..600 {
+        told(&mut devices, 0, &id(number), ("/api/sysinfo", &sysinfo("otto")));
+    }
+    let first_ms = 600_000;
+    for (ms, rows) in [
+        (first_ms - 1, 0),
+        (first_ms, 512),
+        (first_ms + HOUR_MS - 1, 0),
+        (first_ms + HOUR_MS, 88),
+        (first_ms + 2 * HOUR_MS, 0),
+    ] {
+        assert_eq!(devices.rows(Time::from_millis(ms)).len(), rows, "after {ms} ms");
+        devices.stored(true);
+    }
+}
+
+#[test]
 fn c193_what_is_stored_comes_back_and_what_was_not_is_tried_again() {
     let mut devices = Devices::new(Seed(1, 2));
     told(&mut devices, 0, &id(1), ("/api/sysinfo", &sysinfo("otto")));

@@ -138,6 +138,56 @@ fn c178_a_call_an_entry_and_names_have_their_lengths() {
 }
 
 #[test]
+fn c178_an_entry_and_colours_may_be_written_longer_than_they_are_kept() {
+    let mut server = Server::new();
+    let guid = server.guid("alice");
+    let entry = |len: usize| {
+        let text = "\\u0041".repeat(1_360);
+        let frame = r#"{"id":"1","note":""}"#.len() + text.len();
+        format!(r#"{{"id":"1","note":"{text}"{}}}"#, " ".repeat(len - frame))
+    };
+    let add = format!("ab/peer/add/{guid}");
+    server.done("alice", Post, &add, &entry(4 * ENTRY_BYTES_MAX));
+    assert_eq!(server.refused("alice", Post, &add, &entry(4 * ENTRY_BYTES_MAX + 1)), 413);
+
+    let colours = |len: usize| {
+        let text = r#"{\\\"t\\\":7}"#;
+        let blanks = " ".repeat(len - r#"{"t":7}"#.len());
+        format!(r#"{{"data":"{{\"tags\":[\"t\"],\"tag_colors\":\"{text}{blanks}\"}}"}}"#)
+    };
+    let most = BOOK_TAGS_MAX * (BOOK_NAME_BYTES_MAX + 32);
+    server.done("alice", Post, "ab", &colours(most));
+    let tags = server.asked("alice", &format!("ab/tags/{guid}"), "");
+    assert_eq!(tags, r#"[{"name":"t","color":7}]"#);
+    assert_eq!(server.refused("alice", Post, "ab", &colours(most + 1)), 413);
+}
+
+#[test]
+fn c178_where_no_device_of_ours_is_a_whole_book_is_no_longer_than_a_frame() {
+    let mut server = Server::new();
+    let alias = |id: usize, len: usize| format!(r#"{{"id":"{id}","alias":"{}"}}"#, "a".repeat(len));
+    let whole = |server: &mut Server, len: usize| {
+        let mut peers: Vec<_> = (0..40).map(|id| alias(id, 1_300)).collect();
+        peers.push(alias(40, len));
+        server.done(
+            "alice",
+            Post,
+            "ab",
+            &legacy(&[], &peers.iter().map(String::as_str).collect::<Vec<_>>()),
+        );
+        server.call("alice", Get, "ab", "")
+    };
+    let (_, shortest) = whole(&mut server, 0);
+    let left = WHOLE_BYTES_OF_STRANGERS - shortest.len();
+    server.known = false;
+    let (status, longest) = whole(&mut server, left);
+    assert_eq!((status, longest.len()), (200, WHOLE_BYTES_OF_STRANGERS));
+    assert_eq!(whole(&mut server, left + 1).0, 413);
+    server.known = true;
+    assert_eq!(server.call("alice", Get, "ab", "").0, 200);
+}
+
+#[test]
 fn c178_there_are_so_many_tags_shares_and_books() {
     let mut server = Server::new();
     let guid = server.guid("alice");

@@ -23,6 +23,8 @@ struct Server {
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Rows that the last change wrote.
     written: usize,
+    /// Whether calls come from where a device of ours is.
+    known: bool,
 }
 
 impl Server {
@@ -31,7 +33,8 @@ impl Server {
     }
 
     fn with(limits: BookLimits) -> Self {
-        Self { books: Books::new(limits, Seed(1, 2)), rows: BTreeMap::new(), written: 0 }
+        let books = Books::new(limits, Seed(1, 2));
+        Self { books, rows: BTreeMap::new(), written: 0, known: true }
     }
 
     /// The store takes it; a change that it refuses is taken back, as if it had never been.
@@ -68,7 +71,7 @@ impl Server {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let path = format!("/api/{path}");
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let source = Source { ip, known: true, door: Door::Sealed };
+        let source = Source { ip, known: self.known, door: Door::Sealed };
         let body = body.as_bytes();
         let call = Call { method, path: &path, query, token: None, body, source };
         let (user, group) = user.split_once('@').unwrap_or((user, ""));
