@@ -250,6 +250,40 @@ fn c217_a_group_of_devices_is_seen_by_its_users_and_named_by_rules() {
     assert!(!said(&server, &["group", "list"]).unwrap().contains(ID));
 }
 
+/// By the relay the target sees the relay's address alone, whoever comes.
+#[test]
+fn c194_what_is_reported_of_two_who_dial_at_once_is_not_swapped() {
+    let server = server();
+    let (target, uuid) = register(&server, ID);
+    let at = ([127, 0, 0, 1], server.port).into();
+    let door = (&server, Door::Sealed);
+    let dials = [("anna", "127.0.1.1", 7), ("otto", "127.0.1.2", 8)].map(|(name, from, conn)| {
+        let token = call(door, ("POST", "/api/login"), None, &login(name, PASSWORD));
+        let mut stream = Host::local(from).connect(0, at).unwrap();
+        let wish = say::punch(ID, |wish| {
+            (wish.access_key, wish.token) = (server.key(), token.text("access_token"));
+            wish.force_relay = true;
+        });
+        send(&mut stream, &wish).unwrap();
+        let push = say::take!(&target.pushed(), PunchHole);
+        (name, push.controlled_context.unwrap().conn_audit_ref, conn, stream)
+    });
+    for (name, named, conn, _) in &dials {
+        let tell = |rest: &str| {
+            let body = format!(r#"{{"id":"{ID}","uuid":"{uuid}","conn_id":{conn},{rest}}}"#);
+            assert_eq!(tell(&server, "/api/audit/conn", &body).body, "");
+        };
+        tell(&format!(r#""action":"new","ip":"127.0.0.1","conn_audit_ref":"{named}""#));
+        tell(&format!(r#""peer":["23456789{conn}","{name}"],"type":0"#));
+    }
+    let log = ctl(&server, &["log", "--lines"], "").unwrap();
+    assert_eq!(log.lines().count(), 2, "{log}");
+    for (line, (name, ..)) in log.lines().zip(&dials) {
+        let (by, user) = (format!(r#""by_name":"{name}""#), format!(r#","user":"{name}"}}"#));
+        assert!(line.contains(&by) && line.ends_with(&user), "{line}");
+    }
+}
+
 /// For a SIEM: who asked, who was there by the target's account, how long, and alarms at once.
 #[test]
 fn c215_the_log_names_the_user_who_asked_and_lines_tell_what_devices_report() {

@@ -11,7 +11,7 @@ use hbb_core::rules::{CLOCK_NOT_SET, DENIED, DIRECT_ONLY, RELAY_ONLY, Rules};
 
 use crate::drive::{A_AT, B1, B1_AT, Drive, server_key};
 use crate::punch_machine::{NEAR_B1, asked, one_shot, told, told_local};
-use crate::say::proto::{ControlPermissions, RequestRelay};
+use crate::say::proto::{ControlPermissions, ControlledContext, RequestRelay};
 use crate::say::{self, take};
 
 /// 2026-11-23 00:00 UTC, a Monday.
@@ -200,6 +200,28 @@ fn c181_where_only_the_relay_is_allowed_no_address_is_told() {
     let (conn, echo) = asked(&mut drive, A_AT);
     let answer = one_shot(&mut drive, &say::relay_chosen(B1, &echo, |_| ()));
     assert!(take!(answer.stream_to(conn), RelayResponse).refuse_reason.is_empty());
+}
+
+/// Where devices report, so that what two targets' connections came to is told apart.
+#[test]
+fn c194_each_push_names_the_address_that_asks_where_devices_report() {
+    for reports in [true, false] {
+        let mut drive = with("allow");
+        drive.machine.set_caller(Caller { reports, ..Caller::default() });
+        let named = |given: Option<ControlledContext>| given.map(|given| given.conn_audit_ref);
+        let is = |ip: &str| reports.then(|| ip.to_owned());
+        let conn = drive.connect(A_AT);
+        let push = told(&mut drive, conn, &say::punch(B1, |_| ()));
+        assert_eq!(named(push.controlled_context), is("198.51.100.7"));
+        let wish = say::request_relay(B1, |wish| {
+            wish.controlled_context = Some(ControlledContext { conn_audit_ref: "forged".into() });
+        });
+        let push = told_relay(&mut drive, conn, &wish);
+        assert_eq!(named(push.controlled_context), is("198.51.100.7"));
+        let conn = drive.connect(NEAR_B1);
+        let push = told_local(&mut drive, conn, &say::punch(B1, |_| ()));
+        assert_eq!(named(push.controlled_context), is("203.0.113.9"));
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use hbb_core::wire::handshake;
 use hbb_core::wire::http::{self, Head};
 use hbb_core::wire::message::{decode, forward_relay_answer, forward_relay_request, http_call};
 use hbb_core::wire::proxied;
+use hbb_core::wire::reply::Remarks;
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::websocket::Assembly;
 
@@ -146,8 +147,8 @@ pub fn message(bytes: &[u8]) {
             assert!(ids == count && count <= bytes.len());
         }
         Request::RequestRelay(wish) => {
-            let forwarded =
-                forward_relay_request(wish.raw, &Mangled::new(demangle(&[]), 7), None, 0);
+            let (from, remarks) = (Mangled::new(demangle(&[]), 7), Remarks::default());
+            let forwarded = forward_relay_request(wish.raw, &from, None, remarks);
             assert!(forwarded.len() <= bytes.len() + 32);
             let Ok(Request::RequestRelay(again)) = decode(&forwarded) else { panic!("spoilt") };
             assert!(again.target == wish.target && again.token == wish.token);

@@ -126,7 +126,8 @@ impl Target {
         self.pushed()
     }
 
-    fn pushed(&self) -> Vec<u8> {
+    /// What the server says next.
+    pub(crate) fn pushed(&self) -> Vec<u8> {
         self.line.next(PATIENCE).expect("the server answers")
     }
 

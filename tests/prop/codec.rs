@@ -8,7 +8,7 @@ use hbb_core::wire::addr::{Mangled, demangle};
 use hbb_core::wire::frame::{header_for, split};
 use hbb_core::wire::message::{decode, encode, forward_relay_answer, forward_relay_request};
 use hbb_core::wire::patch::{Fields, append, copy_without, last_member};
-use hbb_core::wire::reply::{DirectPath, Punch, PunchAnswer, Reply};
+use hbb_core::wire::reply::{DirectPath, Punch, PunchAnswer, Remarks, Reply};
 use hbb_core::wire::request::{Given, Request};
 use hbb_core::wire::{NatType, SocketV6};
 
@@ -192,7 +192,8 @@ fn answers_are_written_as_the_generated_code_reads_them() {
     check(CASES, &values, |(to, relay, numbers, force_relay, (v6, permissions))| {
         let (nat, udp_port, upnp_port) = numbers;
         let nat = NatType(nat);
-        let punch = Punch { to, relay, nat, udp_port, force_relay, upnp_port, v6, permissions };
+        let remarks = Remarks { permissions, reports: force_relay };
+        let punch = Punch { to, relay, nat, udp_port, force_relay, upnp_port, v6, remarks };
         let payload = encode(&Reply::Punch(Box::new(punch.clone())));
         let Body::PunchHole(read) = say::read(&payload) else { panic!("{}", hex(&payload)) };
         assert_eq!(
@@ -203,7 +204,10 @@ fn answers_are_written_as_the_generated_code_reads_them() {
         assert_eq!((read.force_relay, read.upnp_port), (punch.force_relay, punch.upnp_port));
         assert_eq!(read.socket_addr_v6, punch.v6.map(Vec::from).unwrap_or_default());
         let control = read.control_permissions.map_or(0, |control| control.permissions);
-        assert_eq!(control, punch.permissions);
+        assert_eq!(control, punch.remarks.permissions);
+        let context = read.controlled_context.map(|context| context.conn_audit_ref);
+        let from = demangle(punch.to.as_bytes()).ip().to_string();
+        assert_eq!(context, force_relay.then_some(from));
     });
 }
 
@@ -328,17 +332,19 @@ fn member(number: u32, contents: &[u8]) -> (u32, Vec<u8>) {
 
 #[test]
 fn a_forwarded_wish_keeps_what_is_unknown_and_nothing_confidential() {
-    let values = (message(), mangled(), option::of(text(40)), any::<bool>());
-    check(CASES, &values, |(model, initiator, relay, denied)| {
-        let permissions = u64::from(denied);
+    let values = (message(), mangled(), option::of(text(40)), any::<[bool; 2]>());
+    check(CASES, &values, |(model, initiator, relay, [denied, reports])| {
+        let remarks = Remarks { permissions: denied.into(), reports };
         let bytes = bytes_of(&model);
-        let payload = forward_relay_request(&bytes, &initiator, relay.as_deref(), permissions);
+        let payload = forward_relay_request(&bytes, &initiator, relay.as_deref(), remarks);
         let mut expected = model;
         expected.retain(|(number, _)| ![3, 6, 8, 9, 10, 11].contains(number));
         expected.retain(|(number, _)| relay.is_none() || *number != 4);
         expected.push(member(3, initiator.as_bytes()));
         expected.extend(relay.map(|relay| member(4, relay.as_bytes())));
         expected.extend(denied.then(|| member(9, &[8, 1])));
+        let from = demangle(initiator.as_bytes()).ip().to_string();
+        expected.extend(reports.then(|| member(10, &member(1, from.as_bytes()).1)));
         assert!(body(&payload, 18) == expected, "{}", hex(&payload));
     });
 }

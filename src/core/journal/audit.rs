@@ -23,7 +23,7 @@ pub struct Audit {
 /// What a report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditKind {
-    /// It began, from this address.
+    /// It began; at this address somebody asked for it, or it comes from there.
     Began(Option<IpAddr>),
     /// Who is there, by their own account.
     Peer {
@@ -88,7 +88,6 @@ impl Journal {
                 !entry.outcome.is_refusal() && is_new && now.since_ms(entry.last) < REPORT_JOINS_MS
             }
         };
-        // Through a relay the target sees the relay.
         let rank = |entry: &Entry| (from == Some(entry.from.ip()), entry.number);
         let mut best = None;
         self.each(&mut |entry| {

@@ -240,6 +240,8 @@ pub struct Caller {
     pub group: Box<str>,
     /// The group that an operator put the device in that is asked for; empty for none.
     pub to_group: Box<str>,
+    /// Devices report who is connected to them (C194).
+    pub reports: bool,
     /// Why it is not known whether a user is, who seems to be, in words for the person (C220).
     pub doubt: Option<&'static str>,
     /// Why nobody may connect from there, in words for the person (C172).

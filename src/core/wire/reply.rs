@@ -32,8 +32,8 @@ pub enum Reply {
         relay: String,
         /// The initiator's IPv6 socket.
         v6: Option<SocketV6>,
-        /// ControlPermissions (protocol §2.8), 0 for none.
-        permissions: u64,
+        /// What it is told beside.
+        remarks: Remarks,
     },
     /// To an initiator: there is no path.
     PunchRefused(Failure),
@@ -96,8 +96,17 @@ pub struct Punch {
     pub upnp_port: i32,
     /// The initiator's IPv6 socket.
     pub v6: Option<SocketV6>,
-    /// ControlPermissions (protocol §2.8), 0 for none.
+    /// What it is told beside.
+    pub remarks: Remarks,
+}
+
+/// What a server alone may say to a target of who asks for it (protocol §2.8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// ControlPermissions, 0 for none.
     pub permissions: u64,
+    /// Its reports are to repeat at which address somebody asked (ControlledContext).
+    pub reports: bool,
 }
 
 /// PunchHoleResponse on success.

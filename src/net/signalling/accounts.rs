@@ -73,7 +73,7 @@ impl Accounting {
         let (now, epoch_secs) = (self.clock.now(), self.clock.epoch_secs());
         let Some(machine) = &mut self.machine else { return Caller::default() };
         machine.set_epoch_secs(epoch_secs);
-        let mut caller = Caller::default();
+        let mut caller = Caller { reports: true, ..Caller::default() };
         let token = access_token(payload).unwrap_or_default();
         match machine.who(now, token) {
             Ok(who) => (caller.user, caller.group) = (Some(who.name.into()), who.group.into()),

@@ -8,12 +8,14 @@ use crate::journal::{Audit, AuditKind};
 /// The report in a call of this path; None for one that says nothing.
 pub(super) fn read(path: &str, said: Value<'_>) -> Option<Audit> {
     let number = |name| said.get(name).and_then(Value::number);
+    let address = |name| said.text_of(name).and_then(|text| text.parse().ok());
     let conn = number("conn_id").unwrap_or_default();
     let kind = match path.rsplit('/').next()? {
         "file" => AuditKind::Files,
         "alarm" => AuditKind::Alarm(number("typ")?),
         _ => match said.text_of("action").as_deref() {
-            Some("new") => AuditKind::Began(said.text_of("ip").and_then(|ip| ip.parse().ok())),
+            // Through a relay it sees the relay, and was told who asks.
+            Some("new") => AuditKind::Began(address("conn_audit_ref").or_else(|| address("ip"))),
             Some("close") => AuditKind::Closed,
             _ => {
                 let mut peer = said.get("peer")?.items();

@@ -233,6 +233,14 @@ fn c194_reports_of_a_device_are_read_for_the_log() {
     let began =
         report("/api/audit/conn", "{\"conn_id\":5,\"action\":\"new\",\"ip\":\"192.0.2.7\"}");
     assert_eq!(began, Some((5, AuditKind::Began(Some([192, 0, 2, 7].into())))));
+    for (named, from) in [("192.0.2.9", [192, 0, 2, 9]), ("what", [192, 0, 2, 7])] {
+        let began = format!(
+            "{{\"conn_id\":5,\"action\":\"new\",\"ip\":\"192.0.2.7\",\
+             \"conn_audit_ref\":\"{named}\"}}"
+        );
+        let began = report("/api/audit/conn", &began);
+        assert_eq!(began, Some((5, AuditKind::Began(Some(from.into())))));
+    }
     let body = "{\"conn_id\":5,\"peer\":[\"100000002\",\"Otto\"],\"type\":1}";
     let peer = AuditKind::Peer { id: Some(id(2)), name: "Otto".into(), session: "file" };
     assert_eq!(report("/api/audit/conn", body), Some((5, peer)));

@@ -87,8 +87,8 @@ impl Rendezvous {
         let call = Call { conn, target, task, udp: false, old_key: false, terms };
         self.note_asked((from, asker), (&id, contact.from.ip()), Some(&wish.token));
         let told = self.dial(now, from, call);
-        let payload =
-            forward_relay_request(wish.raw, &told, instead.as_deref(), terms.permissions());
+        let remarks = self.remarks(terms);
+        let payload = forward_relay_request(wish.raw, &told, instead.as_deref(), remarks);
         if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
         }

@@ -6,6 +6,7 @@ use crate::base::conn::{Conn, Via};
 use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::rendezvous::{Effects, Rendezvous};
+use crate::wire::reply::Remarks;
 use crate::wire::request::Given;
 
 /// None.
@@ -26,6 +27,10 @@ impl Rendezvous {
         Some(Terms)
     }
 
+    pub(super) fn remarks(&self, _: Terms) -> Remarks {
+        Remarks::default()
+    }
+
     pub(super) const fn bars_relay(&self, _: Time, _: (Via, Terms), _: &mut Effects) -> bool {
         false
     }
@@ -38,9 +43,5 @@ impl Rendezvous {
 impl Terms {
     pub(super) const fn is_relay_only(self) -> bool {
         false
-    }
-
-    pub(super) const fn permissions(self) -> u64 {
-        0
     }
 }

@@ -13,7 +13,7 @@ use crate::identity::ServerKey;
 use crate::identity::rotation::OldKey;
 use crate::wire::NatType;
 use crate::wire::addr::Mangled;
-use crate::wire::reply::{Failure, Punch, Reply};
+use crate::wire::reply::{Failure, Punch, Remarks, Reply};
 use crate::wire::request::{Given, PunchRequest};
 
 use super::steps::NoPath;
@@ -143,7 +143,7 @@ impl Rendezvous {
         let task = TargetTask::for_route(route);
         let call = Call { conn, target: id, task, udp, old_key, terms };
         let told = self.dial(now, from, call);
-        let push = push_to_target((wish, terms.permissions()), route, told, relay);
+        let push = push_to_target((wish, self.remarks(terms)), route, told, relay);
         reply(effects, contact.via(), push);
         Ok(())
     }
@@ -219,13 +219,13 @@ pub(super) fn signer<'a>(
 /// What the target is told. Where only the relay will do, UDP and IPv6 stay untold: a target
 /// would try them all the same (protocol §4.7).
 fn push_to_target(
-    (wish, permissions): (&PunchRequest, u64),
+    (wish, remarks): (&PunchRequest, Remarks),
     route: Route,
     to: Mangled,
     relay: String,
 ) -> Reply {
     let (nat, relay_only) = match route {
-        Route::Local => return Reply::FetchLocalAddr { to, relay, v6: wish.v6, permissions },
+        Route::Local => return Reply::FetchLocalAddr { to, relay, v6: wish.v6, remarks },
         Route::Punch(nat) => (nat, false),
         Route::Relay => (NatType::SYMMETRIC, true),
     };
@@ -237,6 +237,6 @@ fn push_to_target(
         force_relay: relay_only,
         upnp_port: wish.upnp_port,
         v6: wish.v6.filter(|_| !relay_only),
-        permissions,
+        remarks,
     }))
 }

@@ -13,7 +13,7 @@ use crate::base::time::Time;
 use crate::rendezvous::registry::Peer;
 use crate::rendezvous::{Effects, Rendezvous, reply};
 use crate::rules::{At, DIRECT_ONLY, Dial, Only, RELAY_ONLY, Rules};
-use crate::wire::reply::Reply;
+use crate::wire::reply::{Remarks, Reply};
 use crate::wire::request::Given;
 
 pub(super) use crate::rules::Terms;
@@ -84,6 +84,11 @@ impl Rendezvous {
         }
     }
 
+    /// What the target is told beside (C182, C194).
+    pub(super) const fn remarks(&self, terms: Terms) -> Remarks {
+        Remarks { permissions: terms.permissions, reports: self.caller.reports }
+    }
+
     /// Refuses an initiator for whom only the relay is left, if that is not for it (C181).
     pub(super) fn bars_relay(
         &mut self,
@@ -119,11 +124,6 @@ impl Rendezvous {
 }
 
 impl Terms {
-    /// What the target is told of permissions; 0 for nothing.
-    pub(super) const fn permissions(self) -> u64 {
-        self.permissions
-    }
-
     /// Whether no direct path is to be tried.
     pub(super) fn is_relay_only(self) -> bool {
         self.only == Only::Relay

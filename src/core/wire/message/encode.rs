@@ -1,12 +1,14 @@
 //! Replies to payloads. C10, C26, C46, C51.
 
+use alloc::string::ToString as _;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use prost::Message;
 
 use crate::wire::SocketV6;
-use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Registered, Reply};
+use crate::wire::addr::{Mangled, demangle};
+use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Registered, Remarks, Reply};
 
 use super::{member, proto, wrap_bytes};
 
@@ -28,14 +30,14 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
             },
         ),
         Reply::Punch(punch) => wrap(member::PUNCH_HOLE, &punch_hole(punch)),
-        Reply::FetchLocalAddr { to, relay, v6, permissions } => wrap(
+        Reply::FetchLocalAddr { to, relay, v6, remarks } => wrap(
             member::FETCH_LOCAL_ADDR,
             &proto::FetchLocalAddr {
                 socket_addr: to.as_bytes().to_vec(),
                 relay_server: relay.clone(),
                 socket_addr_v6: v6_bytes(*v6),
-                control_permissions: control(*permissions),
-                ..Default::default()
+                control_permissions: control(*remarks),
+                controlled_context: context(to, *remarks),
             },
         ),
         Reply::PunchRefused(failure) => wrap(
@@ -73,8 +75,16 @@ fn v6_bytes(v6: Option<SocketV6>) -> Vec<u8> {
     v6.map(Vec::from).unwrap_or_default()
 }
 
-fn control(permissions: u64) -> Option<proto::ControlPermissions> {
+pub(super) fn control(remarks: Remarks) -> Option<proto::ControlPermissions> {
+    let permissions = remarks.permissions;
     (permissions != 0).then_some(proto::ControlPermissions { permissions })
+}
+
+/// The initiator's address, by which its asks are one entry of the log of connections (C194).
+pub(super) fn context(initiator: &Mangled, remarks: Remarks) -> Option<proto::ControlledContext> {
+    let conn_audit_ref = || demangle(initiator.as_bytes()).ip().to_string();
+    (cfg!(feature = "accounts") && remarks.reports)
+        .then(|| proto::ControlledContext { conn_audit_ref: conn_audit_ref() })
 }
 
 fn punch_hole(punch: &Punch) -> proto::PunchHole {
@@ -86,8 +96,8 @@ fn punch_hole(punch: &Punch) -> proto::PunchHole {
         force_relay: punch.force_relay,
         upnp_port: punch.upnp_port,
         socket_addr_v6: v6_bytes(punch.v6),
-        control_permissions: control(punch.permissions),
-        ..Default::default()
+        control_permissions: control(punch.remarks),
+        controlled_context: context(&punch.to, punch.remarks),
     }
 }
 

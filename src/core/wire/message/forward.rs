@@ -7,7 +7,9 @@ use prost::Message as _;
 use crate::base::peer::{PeerId, PeerKey};
 use crate::wire::addr::Mangled;
 use crate::wire::patch::{append, copy_without};
+use crate::wire::reply::Remarks;
 
+use super::encode::{context, control};
 use super::{member, proto, wrap_bytes};
 
 /// The bytes under a peer key's signature: IdPk (protocol §4.9).
@@ -16,13 +18,13 @@ pub fn id_pk(id: &PeerId, key: &PeerKey) -> Vec<u8> {
 }
 
 /// RequestRelay for the target (C57): the initiator's address in; out go its secrets (C55) and
-/// what only a server may say, permissions and audit context; the relay replaced if `relay` is
-/// some; our own permissions in unless they are 0; every other field as it came.
+/// what only a server may say, permissions and audit context, and our own in; the relay replaced
+/// if `relay` is some; every other field as it came.
 pub fn forward_relay_request(
     raw: &[u8],
     initiator: &Mangled,
     relay: Option<&str>,
-    permissions: u64,
+    remarks: Remarks,
 ) -> Vec<u8> {
     const SOCKET_ADDR: u32 = 3;
     const RELAY_SERVER: u32 = 4;
@@ -46,9 +48,11 @@ pub fn forward_relay_request(
     if let Some(relay) = relay {
         append(&mut body, RELAY_SERVER, relay.as_bytes());
     }
-    if permissions != 0 {
-        let control = proto::ControlPermissions { permissions }.encode_to_vec();
-        append(&mut body, CONTROL_PERMISSIONS, &control);
+    if let Some(control) = control(remarks) {
+        append(&mut body, CONTROL_PERMISSIONS, &control.encode_to_vec());
+    }
+    if let Some(context) = context(initiator, remarks) {
+        append(&mut body, CONTROLLED_CONTEXT, &context.encode_to_vec());
     }
     wrap_bytes(member::REQUEST_RELAY, &body)
 }
