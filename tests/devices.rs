@@ -208,6 +208,13 @@ fn c217_a_group_of_devices_is_seen_by_its_users_and_named_by_rules() {
     }
     assert!(said(&server, &["group", "add", "a/b", ID]).unwrap_err().contains("must be a name"));
     assert!(said(&server, &["group", "add", "x", "anna"]).unwrap_err().contains("ID of a device"));
+    // The groups that the server knows.
+    for (user, line) in [("user=anna", "line     1: "), ("user=otto", "line     2: ")] {
+        let told = said(&server, &["rule", "test", "192.0.2.1", ID, user]).unwrap();
+        assert!(told.contains(line) && told.contains(" to @office\n"), "{told}");
+    }
+    let given = ["rule", "test", "192.0.2.1", ID, "user=anna", "user-group=x", "to-group=y"];
+    assert!(said(&server, &given).unwrap().contains("rule     none fits"));
     let listed = said(&server, &["--json", "group", "list"]).unwrap();
     let rows = [
         r#"{"group":"office","user":null,"device":"123456789"},"#,

@@ -101,7 +101,8 @@ impl RulesFile {
         let to = &id;
         let dial = Dial { from, user, user_group, to, to_group, to_ip, at, is_there: &is_there };
         let decision = self.rules.decide(&dial);
-        Ok([time(&self.rules, at), line(self, &decision), outcome(&decision)].concat())
+        let groups = groups(question);
+        Ok([groups, time(&self.rules, at), line(self, &decision), outcome(&decision)].concat())
     }
 }
 
@@ -140,6 +141,17 @@ impl Side {
         }
         Ok(Self { id, ip: ip.map(|ip: IpAddr| ip.to_canonical()) })
     }
+}
+
+/// Which groups of accounts were asked of.
+fn groups(question: &RulesQuestion<'_>) -> String {
+    let mut text = String::new();
+    for (side, group) in [(" from @", question.user_group), (" to @", question.to_group)] {
+        if !group.is_empty() {
+            text.push_str(&[side, group].concat());
+        }
+    }
+    if text.is_empty() { text } else { ["groups  ", &text, "\n"].concat() }
 }
 
 /// Which time it is where the rules hold.

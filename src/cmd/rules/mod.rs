@@ -6,6 +6,10 @@ use crate::cli::{RulesFlags, ServeFlags};
 use crate::net::clock::{is_set, unix_secs};
 use crate::settings::{self, RulesFile, RulesQuestion};
 
+/// Rules name groups of accounts, and none was given.
+const NO_GROUPS: &str = "groups   none: give --user-group and --to-group, or ask the server, which \
+                         knows them: 'hbb ctl rule test'\n";
+
 /// `hbb rules`.
 #[inline(never)]
 pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
@@ -29,7 +33,11 @@ pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
                 at: flags.at.as_deref(),
                 now: Some(unix_secs()).filter(|now| is_set(*now)).unwrap_or(0),
             };
-            print(&file.test(&question).map_err(Exit::flags)?)
+            let told = file.test(&question).map_err(Exit::flags)?;
+            let is_blind = file.rules.name_accounts()
+                && question.user_group.is_empty()
+                && question.to_group.is_empty();
+            print(&[if is_blind { NO_GROUPS } else { "" }, &told].concat())
         }
         _ => Err(Exit::flags("rules: must be 'rules check' or 'rules test FROM TO'")),
     }

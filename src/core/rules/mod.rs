@@ -133,6 +133,12 @@ impl Rules {
         self.rules.is_empty()
     }
 
+    /// Whether one of them names a group of accounts, which a server alone knows.
+    pub fn name_accounts(&self) -> bool {
+        let members = self.rules.iter().flat_map(|rule| [&rule.from, &rule.to]);
+        members.chain(&self.groups).any(Members::name_accounts)
+    }
+
     /// The first rule that fits. Allocates nothing.
     pub fn decide(&self, dial: &Dial<'_>) -> Decision<'_> {
         let (mut from, mut to) = (Memo::default(), Memo::default());

@@ -128,6 +128,11 @@ impl Members {
         Self { everybody: true, ..Self::default() }
     }
 
+    /// Whether a group of accounts is named.
+    pub(super) const fn name_accounts(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     /// The groups named here that hold how ids begin, by their bits.
     pub(super) fn vague_groups(&self, groups: &[Self]) -> u64 {
         let vague = |group: &&Self| !group.beginnings.is_empty();

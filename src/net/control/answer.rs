@@ -160,7 +160,7 @@ pub(super) fn answer(
         }
         #[cfg(feature = "accounts")]
         ["rule", ref words @ ..] => {
-            let said = rules::answer(words, &settings.settings, &mut out)?;
+            let said = rules::answer(words, (&settings.settings, owners), &mut out)?;
             done(&mut out, &said);
         }
         _ => return Err(no_such_command(first)),

@@ -1,20 +1,25 @@
 //! `ctl rule`: who may dial whom, as the file says it, and what that decides. C183;
 //! tests/rules.rs.
 
+use hbb_core::accounts::{Command, GroupRow, Told};
+
 use crate::cli::no_such_command;
 use crate::net::clock::{is_set, unix_secs};
 use crate::net::control::format::{Output, Value};
+use crate::net::control::owners::Owners;
+use crate::net::message::{Answer, RendezvousQuestion};
 use crate::settings::{RulesQuestion, RunningSettings};
 
 const WORD: &str = "': must be user=NAME, user-group=NAME, to-group=NAME or at=Mon,14:00";
 
-/// Lists the lines of the file, or asks them; gives what to say behind that.
+/// Lists the lines of the file, or asks them; gives what to say behind that. Groups that the
+/// question does not name are those of the accounts.
 ///
 /// # Errors
 /// What is wrong with the file, or with the question.
 pub(super) fn answer(
     words: &[&str],
-    settings: &RunningSettings,
+    (settings, owners): (&RunningSettings, &Owners),
     out: &mut Output,
 ) -> Result<String, String> {
     let file = settings.rules_file()?;
@@ -47,8 +52,27 @@ pub(super) fn answer(
                 }
             }
             question.at = Some(&*at).filter(|at| !at.is_empty());
+            let rows = groups(owners);
+            let group_of = |fits: &dyn Fn(&GroupRow) -> bool| {
+                rows.iter().find(|row| fits(row)).map_or("", |row| &row.group)
+            };
+            if question.user_group.is_empty() {
+                question.user_group = group_of(&|row| question.user == Some(&row.user));
+            }
+            if question.to_group.is_empty() {
+                let id = to.split('@').next();
+                question.to_group = group_of(&|row| id == Some(&row.device));
+            }
             Ok(file.test(&question)?.trim_end().into())
         }
         _ => Err(no_such_command("rule")),
+    }
+}
+
+/// Who is in which group; nobody without accounts.
+fn groups(owners: &Owners) -> Vec<GroupRow> {
+    match owners.ask_rendezvous(RendezvousQuestion::Accounts(Command::Groups)) {
+        Ok(Answer::Accounts(Told::Groups(rows))) => rows,
+        _ => Vec::new(),
     }
 }
