@@ -291,6 +291,23 @@ fn c194_what_is_reported_of_two_who_dial_at_once_is_not_swapped() {
     }
 }
 
+/// As a client does whose option "ask for note" is on (protocol §9.5).
+#[test]
+fn c194_notes_of_callers_are_answered_and_not_kept() {
+    let server = server();
+    let (_target, _) = register(&server, ID);
+    let door = (&server, Door::Sealed);
+    let token = call(door, ("POST", "/api/login"), None, &login("otto", PASSWORD));
+    let token = token.text("access_token");
+    let active = format!("/api/audit/conn/active?id={ID}&session_id=5&conn_type=0");
+    assert_eq!(call(door, ("GET", &active), Some(&token), "").status, 404);
+    let note = r#"{"guid":"1","note":"done"}"#;
+    assert_eq!(call(door, ("PUT", "/api/audit"), Some(&token), note).status, 404);
+    let note = format!(r#"{{"id":"{ID}","session_id":5,"note":"done"}}"#);
+    assert_eq!(tell(&server, "/api/audit/conn", &note).body, "");
+    assert_eq!(ctl(&server, &["log", "--lines"], "").unwrap(), "");
+}
+
 /// For a SIEM: who asked, who was there by the target's account, how long, and alarms at once.
 #[test]
 fn c215_the_log_names_the_user_who_asked_and_lines_tell_what_devices_report() {
@@ -316,12 +333,14 @@ fn c215_the_log_names_the_user_who_asked_and_lines_tell_what_devices_report() {
     };
     audit("conn", r#""action":"new","ip":"127.0.0.1""#);
     audit("conn", r#""peer":["234567890","Otto"],"type":1"#);
-    audit("file", r#""path":"/x","is_file":true,"info":"{}""#);
+    audit("file", r#""path":"/data/x","is_file":true,"info":"{}""#);
     audit("alarm", r#""typ":2,"info":"{}""#);
     audit("conn", r#""action":"close""#);
     let log = ctl(&server, &["log", "--lines"], "").unwrap();
     assert_eq!(log.lines().filter(|line| line.ends_with(r#","user":"otto"}"#)).count(), 2, "{log}");
+    assert!(log.contains(r#""files":1,"file":"x","alarm":2"#), "{log}");
     let csv = ctl(&server, &["log", "--csv"], "").unwrap();
+    assert!(csv.contains(",1,x,2,otto"), "{csv}");
     assert!(csv.lines().next().unwrap().ends_with(",alarm,user"), "{csv}");
     assert_eq!(csv.lines().filter(|line| line.ends_with(",otto")).count(), 2, "{csv}");
     assert!(ctl(&server, &["log"], "").unwrap().contains(" otto\n"));

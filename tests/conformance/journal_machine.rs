@@ -328,7 +328,8 @@ fn c194_what_a_target_reports_is_joined_with_the_ask_it_belongs_to() {
     let id = hbb_core::base::peer::PeerId::new("987654321");
     let peer = AuditKind::Peer { id: id.clone(), name: "Otto".into(), session: "remote" };
     report(&mut drive, 100, 7, peer);
-    report(&mut drive, 200, 7, AuditKind::Files);
+    report(&mut drive, 150, 7, AuditKind::Files("first".into()));
+    report(&mut drive, 200, 7, AuditKind::Files("plan.pdf".into()));
     report(&mut drive, 61_000, 7, AuditKind::Closed);
     // The same number, after it was closed, is another connection.
     report(&mut drive, 62_000, 7, AuditKind::Began(None));
@@ -336,7 +337,8 @@ fn c194_what_a_target_reports_is_joined_with_the_ask_it_belongs_to() {
     let all = entries(&mut drive);
     assert_eq!(all.len(), 3);
     let first = all[0].report.as_ref().unwrap();
-    assert_eq!((&first.by, &*first.name, first.files), (&id, "Otto", 1));
+    assert_eq!((&first.by, &*first.name), (&id, "Otto"));
+    assert_eq!((first.files, &*first.file), (2, "plan.pdf"));
     assert_eq!((all[0].secs(), all[1].secs()), (Some(61), None));
     assert_eq!(all[1].report.as_ref().unwrap().conn, 7);
     // Nobody asked for that one here.

@@ -36,8 +36,8 @@ pub enum AuditKind {
     },
     /// It ended.
     Closed,
-    /// Files went over it.
-    Files,
+    /// Files went over it; the name of the last, at most 64 bytes.
+    Files(Box<str>),
     /// An alarm, by the number that clients have for it.
     Alarm(i64),
 }
@@ -63,7 +63,10 @@ impl Journal {
                 (report.by, report.name, report.session) = (id, name, session);
             }
             AuditKind::Closed => report.secs = Some(now.since_ms(report.since) / 1000),
-            AuditKind::Files => report.files = report.files.saturating_add(1),
+            AuditKind::Files(name) => {
+                report.files = report.files.saturating_add(1);
+                report.file = name;
+            }
             AuditKind::Alarm(number) => report.alarm = Some(number),
         }
         // An alarm is told at once, and that a session is over, which our relay tells of its own.

@@ -165,6 +165,8 @@ pub struct Report {
     pub secs: Option<u64>,
     /// How often files went over it.
     pub files: u16,
+    /// The name of the last; empty if there was none.
+    pub file: Box<str>,
     /// The last alarm, by its number.
     pub alarm: Option<i64>,
 }
@@ -172,8 +174,8 @@ pub struct Report {
 impl Report {
     /// Of a connection that begins.
     pub(super) fn new(conn: i64, since: Time) -> Self {
-        let (by, name, session) = (None, Box::default(), "");
-        Self { conn, by, name, session, since, secs: None, files: 0, alarm: None }
+        let (name, file) = (Box::default(), Box::default());
+        Self { conn, by: None, name, session: "", since, secs: None, files: 0, file, alarm: None }
     }
 }
 

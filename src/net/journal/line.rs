@@ -26,11 +26,12 @@ pub(crate) const FIELDS: &[(&str, usize)] = &[
     ("by_name", 16),
     ("use", 9),
     ("files", 6),
+    ("file", 16),
     ("alarm", 6),
     ("user", 0),
 ];
 /// Those that only a target's report tells: a line of JSON has them if there is one.
-const REPORTED: Range<usize> = 12..17;
+const REPORTED: Range<usize> = 12..18;
 /// What a line for a syslog tells behind outcome and address, where it is known.
 const IN_SYSLOG: &[&str] = &[
     "to",
@@ -105,6 +106,7 @@ pub(crate) fn fields(entry: &Entry, epoch_secs: u64, people: bool) -> [Field; FI
         Field::text(report.map(|report| &*report.name)),
         Field::text(report.map(|report| report.session)),
         Field::number(report.map(|report| report.files.into())),
+        Field::text(report.map(|report| &*report.file)),
         Field::number(report.and_then(|report| report.alarm?.try_into().ok())),
         Field::text(entry.user.as_deref()),
     ]

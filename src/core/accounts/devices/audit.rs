@@ -11,7 +11,11 @@ pub(super) fn read(path: &str, said: Value<'_>) -> Option<Audit> {
     let address = |name| said.text_of(name).and_then(|text| text.parse().ok());
     let conn = number("conn_id").unwrap_or_default();
     let kind = match path.rsplit('/').next()? {
-        "file" => AuditKind::Files,
+        "file" => {
+            let path = said.text_of("path").unwrap_or_default();
+            let name = path.rsplit(['/', '\\']).find(|part| !part.is_empty());
+            AuditKind::Files(cut(name.unwrap_or_default()))
+        }
         "alarm" => AuditKind::Alarm(number("typ")?),
         _ => match said.text_of("action").as_deref() {
             // Through a relay it sees the relay, and was told who asks.

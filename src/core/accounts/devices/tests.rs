@@ -246,8 +246,18 @@ fn c194_reports_of_a_device_are_read_for_the_log() {
     assert_eq!(report("/api/audit/conn", body), Some((5, peer)));
     let closed = report("/api/audit/conn", "{\"conn_id\":5,\"action\":\"close\"}");
     assert_eq!(closed, Some((5, AuditKind::Closed)));
-    let file = report("/api/audit/file", "{\"conn_id\":5,\"path\":\"/x\",\"info\":\"{}\"}");
-    assert_eq!(file, Some((5, AuditKind::Files)));
+    for (path, name) in [
+        ("/data/anna/plan.pdf", "plan.pdf"),
+        ("C:\\\\Users\\\\Anna\\\\", "Anna"),
+        ("/", ""),
+        ("x".repeat(500).as_str(), "x".repeat(64).as_str()),
+    ] {
+        let body = format!("{{\"conn_id\":5,\"path\":\"{path}\",\"info\":\"{{}}\"}}");
+        let file = report("/api/audit/file", &body);
+        assert_eq!(file, Some((5, AuditKind::Files(name.into()))), "{path}");
+    }
+    let file = report("/api/audit/file", "{\"conn_id\":5}");
+    assert_eq!(file, Some((5, AuditKind::Files("".into()))));
     let alarm = report("/api/audit/alarm", "{\"typ\":1,\"conn_id\":5}");
     assert_eq!(alarm, Some((5, AuditKind::Alarm(1))));
     for nothing in ["{}", "{\"action\":\"odd\"}", "[]", "{\"peer\":{}}"] {
