@@ -1,7 +1,6 @@
 """The page for operators in headless Chromium, against the real server: every button. With
 HBB_PICTURES, a folder, pictures of each page are left there, at a desk, on a phone, in the dark."""
 
-import fcntl
 import gzip
 import json
 import os
@@ -19,16 +18,14 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "openwrt"), str(HERE.parent / "openwrt/luci")]
+from axe import findings  # noqa: E402
 from browser import Browser  # noqa: E402
 from devices import Server, free_port, is_over  # noqa: E402
 from wire import field, frame  # noqa: E402
 
 HBB = os.environ["HBB_BIN"]
 CHROMIUM = shutil.which("chromium") or sys.exit("Chromium is needed: install the package chromium")
-TARGET = Path(os.environ["HBB_MADE"])
 PASSWORD = "correct horse & battery"
-# Holds axe-core 4; from PyPI, as other pinned tools.
-AXE = "axe-core-python==0.1.0"
 
 
 class Folder:
@@ -44,25 +41,6 @@ class Folder:
 
     def read(self, name):
         return (self.path / name).read_text()
-
-
-def axe():
-    """The script of axe-core, fetched once, by one of those who run at the same time."""
-    folder = TARGET / "axe-core-python-0.1.0"
-    script = folder / "axe_core_python/axe.min.js"
-    with open(TARGET / "axe.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not script.exists():
-            fetch(folder)
-    return script.read_text()
-
-
-def fetch(folder):
-    made = subprocess.run([sys.executable, "-m", "venv", TARGET / "axe-venv"], check=False)
-    if made.returncode:
-        sys.exit("cannot make a venv: install the package python3-venv")
-    subprocess.run([TARGET / "axe-venv/bin/pip", "install", "-q", "--no-deps",
-                    "--disable-pip-version-check", "--target", folder, AXE], check=True)
 
 
 class Pages(unittest.TestCase):
@@ -120,6 +98,18 @@ class Pages(unittest.TestCase):
         self.browser.wait(place, name)
         self.browser.run(f"{place}.value = {text!r}")
 
+    def typed(self, *words):
+        """By keys: those of this name, and texts."""
+        codes = {"Tab": 9, "Enter": 13}
+        for word in words:
+            if word not in codes:
+                self.browser.ask("Input.insertText", {"text": word})
+                continue
+            key = {"key": word, "code": word, "windowsVirtualKeyCode": codes[word],
+                   **({"text": "\r"} if word == "Enter" else {})}
+            self.browser.ask("Input.dispatchKeyEvent", {"type": "keyDown", **key})
+            self.browser.ask("Input.dispatchKeyEvent", {"type": "keyUp", **key})
+
     def saved(self, text):
         """What a button saves."""
         self.browser.run("window.kept = null; URL.createObjectURL = (b) => { window.kept = b; return '#'; };"
@@ -130,16 +120,6 @@ class Pages(unittest.TestCase):
     def by(self, scheme):
         self.browser.ask("Emulation.setEmulatedMedia", {
             "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-
-    def findings(self, script):
-        """What axe-core finds that is serious."""
-        # Straight into the page: its own rules would not let it load anything.
-        self.browser.run(f"{{ {script}; null }}")
-        found = self.browser.run(
-            "axe.run(document, { resultTypes: ['violations'] }).then(r => r.violations"
-            ".filter(v => ['serious', 'critical'].includes(v.impact))"
-            ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' ')))")
-        return found
 
     def exported(self, form):
         words = ["export", "--data", self.hbb.root.path / "etc/hbb", "--port", str(self.hbb.port),
@@ -302,7 +282,6 @@ class Buttons(Pages):
         self.fill("password", "carols password")
         self.press("Add user")
         self.shows("carol")
-        self.pictured("users")
         users = {user["name"]: user for user in self.hbb.ctl("user", "list")["users"]}
         self.assertFalse(users["carol"]["disabled"])
         self.press_beside("carol", "Disable")
@@ -329,7 +308,7 @@ class Buttons(Pages):
         self.browser.wait("document.querySelector('dialog svg.qr path')")
         self.assertTrue(self.hbb.ctl("user", "list")["users"][1]["totp"])
         self.assertEqual(self.browser.run("document.querySelector('dialog code').innerText.length"), 32)
-        self.assertEqual(self.findings(axe()), [])
+        self.assertEqual(findings(self.browser), [])
         self.press("Close", "dialog")
         self.press_beside("carol", "Codes off")
         self.press("Codes off", "dialog")
@@ -337,6 +316,29 @@ class Buttons(Pages):
         self.press_beside("carol", "Remove")
         self.press("Remove", "dialog")
         self.shows("carol", False)
+
+    def test_c197_devices_are_put_into_groups_and_taken_out_by_keys_alone(self):
+        self.user("carol")
+        subprocess.run([HBB, "ctl", "--control", self.hbb.socket, "user", "set", "carol", "group=sales"],
+                       check=True, capture_output=True)
+        self.signed_in()
+        self.open("Users")
+        self.browser.run("document.querySelector('main [name=group]').focus()")
+        self.typed("sales", "Tab", "123456789", "Enter")
+        self.shows("Take out")
+        self.assertEqual(self.hbb.ctl("group", "list")["groups"],
+                         [{"group": "sales", "user": None, "device": "123456789"},
+                          {"group": "sales", "user": "carol", "device": None}])
+        for scheme in ["dark", "light"]:
+            self.by(scheme)
+            self.assertEqual(findings(self.browser), [])
+        self.pictured("users")
+        self.browser.run("[...document.querySelectorAll('main button')]"
+                         ".find(b => b.textContent == 'Take out').focus()")
+        self.typed("Enter")
+        self.shows("Take out", False)
+        self.assertEqual([one["user"] for one in self.hbb.ctl("group", "list")["groups"]], ["carol"])
+        self.assertEqual(self.browser.errors, [])
 
     def test_c197_books_are_made_filled_shared_and_removed(self):
         self.user("bob")
@@ -361,7 +363,7 @@ class Buttons(Pages):
         self.shows("<b>ring</b>")
         for scheme in ["dark", "light"]:
             self.by(scheme)
-            self.assertEqual(self.findings(axe()), [])
+            self.assertEqual(findings(self.browser), [])
         self.pictured("book")
         # More than the server takes at once, in parts.
         text = 'id,alias\r\n' + "".join(f'{number},"a\n""{number}"""\r\n' for number in range(2000, 2600))
@@ -407,12 +409,15 @@ class Buttons(Pages):
         self.fill("at", "today")
         self.press("Test")
         self.shows("must be a time such as")
-        dialled = field(8, field(1, "123456789") + field(2, 1) + field(3, self.hbb.key()))
+        token = self.cookie().split("=", 1)[1]
+        dialled = field(8, field(1, "123456789") + field(2, 1) + field(3, self.hbb.key()) + field(5, token))
         with socket.create_connection(("127.0.0.1", self.hbb.port), 20) as asks:
             asks.sendall(frame(dialled))
             self.assertTrue(asks.recv(1))
         self.open("Log")
         self.shows("denied")
+        row = self.browser.run("[...document.querySelectorAll('main tbody td')].map(d => d.innerText)")
+        self.assertEqual(row[2], "admin", "the user who asked")
         self.assertTrue(self.saved("Save as CSV").startswith("number,at,last,from,to,"))
         told = json.loads(self.saved("Save as lines of JSON").splitlines()[0])
         known = self.hbb.ctl("log")["log"][0]
@@ -459,14 +464,13 @@ class Readers(Pages):
     def test_c198_it_can_be_read_by_everybody(self):
         """axe-core finds nothing serious, by day and night; and without scripts there is the state
         of the server."""
-        script = axe()
         self.signed_in()
         for scheme in ["light", "dark"]:
             self.by(scheme)
             for page in ["Status", "Devices", "Waiting", "Sessions", "Log", "Users", "Books", "Rules",
                          "Bans", "Limits"]:
                 self.open(page)
-                self.assertEqual(self.findings(script), [], f"{page}, {scheme}")
+                self.assertEqual(findings(self.browser), [], f"{page}, {scheme}")
             self.open("Status")
             self.pictured(f"status-{scheme}")
         self.browser.ask("Emulation.setScriptExecutionDisabled", {"value": True})

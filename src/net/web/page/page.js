@@ -269,8 +269,8 @@ const PAGES = {
 		rows.reverse();
 		return [
 			search([ [ 'Id of the device asked for', 'id' ], [ 'Address or network of who asked', 'from' ], [ 'Since, such as 30m, 12h, 7d', 'since' ] ]),
-			table('Newest first', [ 'When', 'From', 'To', 'Outcome', 'For', 'Moved', 'By' ], first(rows).map((one) => [
-				date(one.at), one.from, one.to, one.outcome + (one.reason ? ': ' + one.reason : '') + (one.asks > 1 ? ', ' + one.asks + ' times' : ''),
+			table('Newest first', [ 'When', 'From', 'User', 'To', 'Outcome', 'For', 'Moved', 'By' ], first(rows).map((one) => [
+				date(one.at), one.from, one.user, one.to, one.outcome + (one.reason ? ': ' + one.reason : '') + (one.asks > 1 ? ', ' + one.asks + ' times' : ''),
 				time(one.secs), one.bytes ? bytes(one.bytes) : '', [ one.by_name, one.by ].filter((word) => word).join(' ')
 			]), filter.length ? 'There is none.' : 'Nobody has asked for anybody yet.'),
 			more(rows),
@@ -280,7 +280,7 @@ const PAGES = {
 		];
 	},
 	async Users() {
-		const told = await ctl('user', 'list');
+		const [ told, grouped ] = await Promise.all([ ctl('user', 'list'), ctl('group', 'list') ]);
 		const edit = (user) => () => dialog('User ' + user.name, [
 			input('Shown as', 'display', { value: user.display, maxlength: 256 }), input('E-mail', 'email', { value: user.email, maxlength: 256 }),
 			input('Note', 'note', { value: user.note, maxlength: 256 }), input('Group', 'group', { value: user.group, maxlength: 64 }),
@@ -304,7 +304,13 @@ const PAGES = {
 			]), 'There are no users.'),
 			head('Add'),
 			row([ input('Name', 'name', { required: '' }), secret() ],
-				'Add user', (given) => act('user', 'add', given.name, { secret: given.password }))
+				'Add user', (given) => act('user', 'add', given.name, { secret: given.password })),
+			head('Groups'),
+			table('Users see the devices of their group; rules and books name both by @GROUP', [ 'Group', 'User', 'Device', '' ],
+				grouped.groups.map((one) => [ one.group, one.user, one.device,
+					one.device && doing('Take out', 'group', 'remove', 'id=' + one.device) ]), 'Nobody is in a group.'),
+			row([ input('Group', 'group', { required: '', maxlength: 64 }), input('Id of a device', 'device', { required: '' }) ],
+				'Put into group', (given) => act('group', 'add', given.group, 'id=' + given.device))
 		];
 	},
 	async Books() {
