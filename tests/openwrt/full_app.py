@@ -15,6 +15,7 @@ from packages import contents, fields_of, full_made, members
 from scratch import HBB, ROOT, Scratch
 from views import SECONDS, Pages
 
+from axe import findings  # noqa: E402 (views finds it)
 from devices import DEVICE_KEY, Server, exactly, field, frame  # noqa: E402 (views finds them)
 
 FOLDER = ROOT / "openwrt/luci-app-hbb-full"
@@ -227,6 +228,21 @@ class Views(Pages):
         self.assertEqual(self.root.run("/etc/init.d/hbb start"), (0, ""))
         flags = self.root.read("tmp/etc/hbb/flags").splitlines()
         self.assertLessEqual({"--private", "--max-users=9"}, set(flags))
+
+    def test_everybody_can_read_and_use_them(self):
+        """axe-core finds nothing serious in what is ours, by day and night, with dialogs open."""
+        self.hbb.register(ID).close()
+        dial(self.hbb, ID)
+        for dark in [False, True]:
+            self.router.dark = dark
+            for view in ["approval", "connections", "accounts"]:
+                self.open(view)
+                self.shows(ID if view != "accounts" else "private")
+                self.assertEqual(findings(self.browser, "#view"), [], f"{view}, dark: {dark}")
+            self.open("approval")
+            self.press("Refuse", ID)
+            self.shows(f"Refuse {ID}?")
+            self.assertEqual(findings(self.browser, ".modal"), [], f"refuse, dark: {dark}")
 
     def test_pages_are_right_in_each_width_in_german_and_without_rights(self):
         self.hbb.register(ID).close()

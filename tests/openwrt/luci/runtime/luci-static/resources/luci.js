@@ -247,7 +247,8 @@ class Option {
 	}
 
 	render() {
-		const label = E('label', { 'class': 'cbi-value-title' }, [ this.title ]);
+		const label = E('label', { 'class': 'cbi-value-title', 'for': 'widget.' + this.id },
+			[ this.title ]);
 		return E('div', { 'class': 'cbi-value' }, [ label,
 			E('div', { 'class': 'cbi-value-field', 'id': this.id }, [ this.renderWidget() ]),
 			E('div', { 'class': 'cbi-value-description' }, [ this.text || '' ]) ]);

@@ -88,10 +88,11 @@ return view.extend({
 		this.field = E('input', { class: 'cbi-input-text', id: 'hbb-part',
 			placeholder: _('Part of a line'), input: () => this.draw() });
 		const spans = [ [ '1h', _('last hour') ], [ '24h', _('last day') ], [ '7d', _('last week') ] ];
-		const span = E('select', { class: 'cbi-input-select', id: 'hbb-since', change: () => {
-			this.since = span.value;
-			return this.refresh();
-		} }, spans.map((one) => E('option', { value: one[0],
+		const span = E('select', { class: 'cbi-input-select', id: 'hbb-since',
+			'aria-label': _('When'), change: () => {
+				this.since = span.value;
+				return this.refresh();
+			} }, spans.map((one) => E('option', { value: one[0],
 			selected: one[0] == this.since ? '' : null }, [ one[1] ])));
 		this.draw();
 		poll.add(() => this.refresh(), 30);
