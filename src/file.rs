@@ -93,27 +93,33 @@ pub fn open_file(path: &Path) -> io::Result<File> {
 
 /// The name of a file while it is being written.
 pub fn draft_of(path: &Path) -> PathBuf {
-    beside(path, "new")
+    beside(path, ".new")
 }
 
 /// The name of a file with an end behind all of it.
 pub fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".");
     name.push(end);
     name.into()
 }
 
-/// Writes a text file in place of another or of none. A draft left by a power cut goes first, and
-/// so does whatever else has its name: a link is not followed, a pipe is not waited for.
+/// Writes a text file in place of another or of none.
 ///
 /// # Errors
 /// What the system says; the old file is as it was.
 pub fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    publish(path, new_draft(path, mode)?, text)
+}
+
+/// Makes the draft of `path`. One that was left by a power cut goes first, and so does whatever
+/// else has its name: a link is not followed, a pipe is not waited for.
+///
+/// # Errors
+/// What the system says.
+pub fn new_draft(path: &Path, mode: u32) -> io::Result<File> {
     let name = draft_of(path);
     drop(fs::remove_file(&name));
-    let draft = OpenOptions::new().write(true).create_new(true).mode(mode).open(name)?;
-    publish(path, draft, text)
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(name)
 }
 
 /// Fills the draft of `path` and gives it its name, for good.
@@ -121,7 +127,15 @@ pub fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
 /// # Errors
 /// What the system says; the draft is gone then.
 pub fn publish(path: &Path, mut draft: File, text: &str) -> io::Result<()> {
-    let written = draft.write_all(text.as_bytes()).and_then(|()| draft.sync_all());
+    let written = draft.write_all(text.as_bytes());
+    name_draft(path, written.and_then(|()| draft.sync_all()))
+}
+
+/// Gives the draft of `path` its name, if it was written and synced.
+///
+/// # Errors
+/// What the system says, or said before; the draft is gone then.
+pub fn name_draft(path: &Path, written: io::Result<()>) -> io::Result<()> {
     let named = written.and_then(|()| fs::rename(draft_of(path), path));
     if let Err(error) = named {
         drop(fs::remove_file(draft_of(path)));
@@ -161,6 +175,6 @@ mod tests {
     #[test]
     fn an_end_is_put_behind_the_whole_name() {
         let path = Path::new("a.b/id_ed25519.pub");
-        assert_eq!(beside(path, "2026"), Path::new("a.b/id_ed25519.pub.2026"));
+        assert_eq!(beside(path, ".2026"), Path::new("a.b/id_ed25519.pub.2026"));
     }
 }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hbb::cli::{self, Early};
 use hbb::cmd::{self, Exit};
 use hbb::upstream::Program;
 
@@ -33,9 +32,5 @@ fn start() -> Result<(), Exit> {
         let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
         return cmd::upstream::run(program, &args, &variable);
     }
-    match cli::parse(&args) {
-        Ok(command) => cmd::run(command),
-        Err(Early::Asked(text)) => cmd::print(&text),
-        Err(Early::Wrong(text)) => Err(Exit::flags(text)),
-    }
+    cmd::start(&args)
 }

@@ -19,7 +19,7 @@ pub(super) fn split<'a>(args: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn has_file(args: &[&str]) -> bool {
-    matches!(args, ["backup" | "restore", ..])
+    matches!(args, ["backup" | "restore" | "import", ..])
 }
 
 fn is_flag(text: &str) -> bool {

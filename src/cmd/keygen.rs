@@ -146,7 +146,7 @@ fn warn_of_public(secret: &Path, (found, key): (&str, &ServerKey), now: &str) {
 
 /// The file of the public key, beside that of the secret one.
 pub(super) fn public_path(secret: &Path) -> PathBuf {
-    beside(secret, "pub")
+    beside(secret, ".pub")
 }
 
 /// Whether `word` is the public half of the key in the file that is ours, as people copy it: in
@@ -382,10 +382,13 @@ fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
 
 /// Writes the public key file, replacing what is there.
 pub(super) fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
-    let path = dir.join(PUBLIC_FILE);
-    drop(fs::remove_file(draft_of(&path)));
-    let draft = open_draft(&path, dir, PUBLIC_MODE)?;
-    publish(&path, draft, &key.public_text())
+    write(&dir.join(PUBLIC_FILE), dir, PUBLIC_MODE, &key.public_text())
+}
+
+/// Writes a file in `dir`, whose owner gets it, replacing what is there.
+pub(super) fn write(path: &Path, dir: &Path, mode: u32, text: &str) -> io::Result<()> {
+    drop(fs::remove_file(draft_of(path)));
+    publish(path, open_draft(path, dir, mode)?, text)
 }
 
 /// People copy the public key from its file, so it must be that of the secret.
@@ -405,7 +408,7 @@ fn repair_public(dir: &Path, key: &ServerKey) {
 
 /// Creates the draft of `path`, a file in `dir`, unless somebody else has. Whoever owns `dir` gets
 /// the file, as root may be making it for the server's own user.
-pub(super) fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
+fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let draft = options.write(true).create_new(true).mode(mode).open(draft_of(path))?;
     let (owner, made) = (fs::metadata(dir)?, draft.metadata()?);
@@ -421,14 +424,14 @@ pub(super) fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
     let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public))?;
     let date = Utc { unix_secs: u64::try_from(old.mtime()).unwrap_or(0) }.for_file();
     let mut names = (1_u32..).map(|turn| match turn {
-        1 => date.clone(),
-        _ => format!("{date}-{turn}"),
+        1 => [".", &date].concat(),
+        _ => format!(".{date}-{turn}"),
     });
-    let is_free = |date: &String| !exists(&beside(secret, date)) && !exists(&beside(public, date));
-    let Some(date) = names.find(is_free) else { return Err(ErrorKind::AlreadyExists.into()) };
+    let is_free = |end: &String| !exists(&beside(secret, end)) && !exists(&beside(public, end));
+    let Some(end) = names.find(is_free) else { return Err(ErrorKind::AlreadyExists.into()) };
     // The public file first: a secret alone is a whole key, a public key alone is refused.
     for path in [public, secret].into_iter().filter(|path| exists(path)) {
-        fs::rename(path, beside(path, &date))?;
+        fs::rename(path, beside(path, &end))?;
     }
     Ok(())
 }

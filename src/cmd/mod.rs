@@ -18,7 +18,7 @@ mod serve;
 mod store;
 pub mod upstream;
 
-use crate::cli::{Command, ServeFlags};
+use crate::cli::{self, Command, Early, ServeFlags};
 use crate::net::process::user;
 use crate::settings;
 
@@ -26,9 +26,18 @@ use crate::settings;
 pub use exit::ExitReason;
 pub use exit::{Exit, abort_on_panic, print};
 
+/// Reads the arguments after the program's name and does what they ask for.
+pub fn start(args: &[&str]) -> Result<(), Exit> {
+    match cli::parse(args) {
+        Ok(command) => run(command),
+        Err(Early::Asked(text)) => print(&text),
+        Err(Early::Wrong(text)) => Err(Exit::flags(text)),
+    }
+}
+
 /// Runs one command to its end. Each is a function of its own, not a part of this: in one frame of
 /// all, whatever is read or written on the stack takes longer instructions.
-pub fn run(command: Command) -> Result<(), Exit> {
+fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(flags) => {
             become_user(&flags)?;

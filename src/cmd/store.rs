@@ -92,21 +92,23 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
     let and_rows = "";
     let Salvaged { records, loose, unclear, lost_pages, .. } = salvaged;
     let (from, into, count) = (path.display(), to.display(), records.len());
-    let mut changes = Vec::with_capacity(count);
-    for record in records {
-        changes.push(Change::Put(record));
-    }
     #[cfg(feature = "accounts")]
-    for row in rows {
-        changes.push(Change::Rows(vec![row]));
-    }
-    if changes.is_empty() {
+    let is_empty = count + rows.len() == 0;
+    #[cfg(not(feature = "accounts"))]
+    let is_empty = count == 0;
+    if is_empty {
         return Err(Exit::unusable(format!(
             "Nothing can be read from {from}. Restore it from a backup, or move it away; every \
              device then registers again. It was not changed."
         )));
     }
-    write(&to, &changes).map_err(|error| {
+    let written = Filling::open(&to).and_then(|mut filling| {
+        records.into_iter().try_for_each(|record| filling.put(Change::Put(record)))?;
+        #[cfg(feature = "accounts")]
+        rows.into_iter().try_for_each(|row| filling.put(Change::Rows(vec![row])))?;
+        filling.end()
+    });
+    written.map_err(|error| {
         // Half of what could be saved would pass for all of it.
         drop(fs::remove_file(&to));
         Exit::flags(format!("Cannot write {into}: {error}. Name another file with --to."))
@@ -121,9 +123,33 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
     ))
 }
 
-fn write(to: &Path, changes: &[Change]) -> Result<(), Error> {
-    let mut made = store::open(to)?;
-    changes.chunks(BATCH_MAX).try_for_each(|batch| made.commit(batch))
+/// A store that many changes are written to, one after the other.
+pub(super) struct Filling {
+    store: Box<dyn Store>,
+    batch: Vec<Change>,
+}
+
+impl Filling {
+    /// Opens the store in the file `path`, or makes it; no server may know it yet.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        Ok(Self { store: store::open(path)?, batch: Vec::with_capacity(BATCH_MAX) })
+    }
+
+    pub(super) fn put(&mut self, change: Change) -> Result<(), Error> {
+        self.batch.push(change);
+        if self.batch.len() < BATCH_MAX { Ok(()) } else { self.commit() }
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        let written = self.store.commit(&self.batch);
+        self.batch.clear();
+        written
+    }
+
+    /// Writes the last of them; all is durable then.
+    pub(super) fn end(mut self) -> Result<(), Error> {
+        self.commit()
+    }
 }
 
 /// Opens the store for a server, or makes it; one that is there is judged first.

@@ -7,7 +7,7 @@ use super::exit::{Exit, print};
 use super::greeting::DATABASE;
 use super::store::STORE_FILE;
 use super::{import, keygen, serve};
-use crate::cli::{self, Command, Early, ImportFlags, KeygenFlags};
+use crate::cli::{self, Command, ImportFlags, KeygenFlags};
 use crate::settings;
 use crate::upstream::{Asked, Program};
 use hbb_core::identity::ServerKey;
@@ -73,11 +73,7 @@ fn keys(args: &[&str]) -> Result<(), Exit> {
             Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
         },
         // In a program without it this says that there is no such command.
-        ["doctor", ..] => match cli::parse(args) {
-            Ok(command) => super::run(command),
-            Err(Early::Asked(text)) => print(&text),
-            Err(Early::Wrong(text)) => Err(Exit::flags(text)),
-        },
+        ["doctor", ..] => super::start(args),
         ["-h" | "--help" | "help"] => print(KEYS_USAGE),
         ["-V" | "--version"] => print(cli::VERSION),
         _ => Err(Exit::running(KEYS_USAGE)),

@@ -13,6 +13,7 @@ use core::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::ServeFlags;
+use crate::file::beside;
 use hbb_core::base::address::Network;
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::AccountLimits;
@@ -33,9 +34,7 @@ pub const CONTROL_FILE: &str = "hbb.sock";
 
 /// The file of the key before that in `secret`, while both are good.
 pub fn old_key_file(secret: &Path) -> PathBuf {
-    let mut name = secret.as_os_str().to_owned();
-    name.push(".old");
-    name.into()
+    beside(secret, ".old")
 }
 
 /// The local network and this machine's address in it.

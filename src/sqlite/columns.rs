@@ -1,26 +1,25 @@
 //! Where a table's columns stand in its rows, from the text that made the table.
 
-/// The place of each of `named` in a row; in an index's tree the primary key's columns come first.
-/// None for a text that is not understood.
+/// The place of each of `named`, which are in lower case, in a row; in an index's tree the primary
+/// key's columns come first. None for a text that is not understood.
 pub(super) fn places(sql: &str, named: &[&str], index: bool) -> Option<Vec<Option<usize>>> {
-    let (_, inside) = sql.split_once('(')?;
+    let sql = sql.to_ascii_lowercase();
     let (mut own, mut key) = (Vec::new(), Vec::new());
-    for piece in pieces(inside) {
-        let first = name(piece)?;
-        let is = |word: &str| first.eq_ignore_ascii_case(word);
-        let lower = piece.to_ascii_lowercase();
-        let primary = lower.split_whitespace().any(|word| word.starts_with("primary"));
-        if is("primary") || is("constraint") {
-            if primary {
+    for piece in pieces(&sql)? {
+        let first = name(piece);
+        let is_key = piece.split_whitespace().any(|word| word.starts_with("primary"));
+        match first {
+            "" => return None,
+            "primary" | "constraint" if is_key => {
                 key.clear();
-                for piece in pieces(lower.split_once('(')?.1) {
-                    key.push(name(piece).unwrap_or_default().to_ascii_lowercase());
-                }
+                pieces(piece)?.into_iter().for_each(|piece| key.push(name(piece)));
             }
-        } else if !["unique", "check", "foreign"].into_iter().any(is) {
-            own.push(first.to_ascii_lowercase());
-            if primary {
-                key.push(first.to_ascii_lowercase());
+            "primary" | "constraint" | "unique" | "check" | "foreign" => {}
+            _ => {
+                own.push(first);
+                if is_key {
+                    key.push(first);
+                }
             }
         }
     }
@@ -31,57 +30,61 @@ pub(super) fn places(sql: &str, named: &[&str], index: bool) -> Option<Vec<Optio
     }
     let mut places = Vec::new();
     for name in named {
-        places.push(own.iter().position(|own| own.eq_ignore_ascii_case(name)));
+        places.push(own.iter().position(|own| own == name));
     }
     Some(places)
 }
 
-/// The first word, without quotes.
-fn name(piece: &str) -> Option<&str> {
+/// The first word, without quotes; empty if there is none.
+fn name(piece: &str) -> &str {
     let piece = piece.trim_start();
-    let end = match piece.chars().next()? {
-        '[' => ']',
-        quote @ ('"' | '`' | '\'') => quote,
-        _ => return piece.split(|c: char| c.is_whitespace() || c == '(').next(),
+    let (inside, ends) = match piece.as_bytes().first() {
+        Some(b'[') => (1, "]"),
+        Some(b'"') => (1, "\""),
+        Some(b'`') => (1, "`"),
+        Some(b'\'') => (1, "'"),
+        _ => (0, " \t\r\n("),
     };
-    piece.split(['[', end]).nth(1)
+    let rest = piece.get(inside..).unwrap_or_default();
+    let end = rest.bytes().position(|byte| ends.as_bytes().contains(&byte));
+    rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
 }
 
-/// What stands between commas up to the closing bracket; brackets within and quoted text are
-/// whole.
-fn pieces(text: &str) -> Vec<&str> {
+/// What stands between commas within the first brackets; brackets within those and quoted text are
+/// whole. What follows no comma before the text ends is none.
+fn pieces(text: &str) -> Option<Vec<&str>> {
+    let (_, text) = text.split_once('(')?;
     let (mut pieces, mut from, mut depth, mut quote) = (Vec::new(), 0, 0_u32, None);
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            (Some(open), _) => quote = quote.filter(|_| c != open),
-            (None, '\'' | '"' | '`') => quote = Some(c),
-            (None, '(') => depth += 1,
-            (None, ')') if depth > 0 => depth -= 1,
-            (None, ',') if depth > 0 => {}
-            (None, ',' | ')') => {
+    for (at, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (Some(open), _) => quote = quote.filter(|_| byte != open),
+            (None, b'\'' | b'"' | b'`') => quote = Some(byte),
+            (None, b'(') => depth += 1,
+            (None, b')') if depth > 0 => depth -= 1,
+            (None, b',' | b')') if depth == 0 => {
                 pieces.extend(text.get(from..at));
                 from = at + 1;
+                if byte == b')' {
+                    break;
+                }
             }
-            _ => continue,
-        }
-        if c == ')' && from > at {
-            break;
+            _ => {}
         }
     }
-    pieces
+    Some(pieces)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const UPSTREAM: &str = "CREATE TABLE peer (guid blob primary key not null, id varchar(100) not \
+    const UPSTREAM: &str = "CREATE TABLE peer (guid blob primary key not null, ID varchar(100) not \
         null, uuid blob not null, created_at datetime not null default(current_timestamp)) \
         without rowid";
 
     #[test]
     fn the_key_s_columns_come_first_in_an_index() {
-        let named = ["created_at", "guid", "ID", "nothing"];
+        let named = ["created_at", "guid", "id", "nothing"];
         assert_eq!(places(UPSTREAM, &named, true).unwrap(), [Some(3), Some(0), Some(1), None]);
         let apart = "create table x (a text, [b c] text, 'd' text, primary key (d, \"b c\"))";
         let places = places(apart, &["a", "b c", "d"], true).unwrap();

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
+pub use pages::MAGIC;
 use pages::Pages;
 pub use record::Value;
 
@@ -133,15 +134,13 @@ impl<'a> Database<'a> {
     /// [`Error`]; rows may have been given before. What `each` gives ends it.
     pub fn rows(&self, table: &str, named: &[&str], each: &mut EachRow<'_>) -> Result<(), Error> {
         let (root, sql) = self.table(table)?;
-        let places = columns::places(&sql, named, self.pages.is_index(root)?);
+        let is_index = self.pages.is_index(root)?;
+        let places = columns::places(&sql, named, is_index);
         let places = places.ok_or(Error::Unread("its table is not as upstream's is"))?;
-        tree::walk(&self.pages, root, &mut |page, row, read| {
-            let mut values = [Value::Null; COLUMNS_MAX];
-            let count = record::values(row, &mut values).ok_or(Error::Damaged(page))?;
-            let there = values.get(..count).unwrap_or_default();
+        self.walk((root, is_index), &mut |values, read| {
             let mut chosen = [Value::Null; COLUMNS_MAX];
             for (chosen, place) in chosen.iter_mut().zip(&places) {
-                *chosen = place.and_then(|at| there.get(at).copied()).unwrap_or(Value::Null);
+                *chosen = place.and_then(|at| values.get(at).copied()).unwrap_or(Value::Null);
             }
             each(chosen.get(..named.len()).unwrap_or_default(), read)
         })
@@ -150,15 +149,24 @@ impl<'a> Database<'a> {
     /// Where the table's tree begins, and the text that made the table.
     fn table(&self, name: &str) -> Result<(u32, String), Error> {
         let mut found = None;
-        tree::walk(&self.pages, SCHEMA_ROOT, &mut |page, row, _| {
-            let mut values = [Value::Null; COLUMNS_MAX];
-            let count = record::values(row, &mut values).ok_or(Error::Damaged(page))?;
-            let [kind, own, _, root, sql, ..] = values;
-            if count == 5 && kind.is_text("table") && own.is_text(name) {
+        self.walk((SCHEMA_ROOT, false), &mut |values, _| {
+            if let [kind, own, _, root, sql] = values
+                && kind.is_text("table")
+                && own.is_text(name)
+            {
                 found = root.as_page().zip(sql.as_text().map(str::to_owned));
             }
             Ok(())
         })?;
         found.ok_or(Error::NoTable)
+    }
+
+    /// Gives `each` the values of every row in a tree, and how many pages were read.
+    fn walk(&self, tree: (u32, bool), each: &mut EachRow<'_>) -> Result<(), Error> {
+        tree::walk(&self.pages, tree, &mut |page, row, read| {
+            let mut values = [Value::Null; COLUMNS_MAX];
+            let count = record::values(row, &mut values).ok_or(Error::Damaged(page))?;
+            each(values.get(..count).unwrap_or_default(), read)
+        })
     }
 }

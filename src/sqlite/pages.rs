@@ -6,15 +6,15 @@ use super::number::{u16_at, u32_at};
 use super::{Bytes, Error};
 
 /// How every file begins.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// What stands before the first page's own header.
 pub(super) const HEADER_BYTES: usize = 100;
 /// Of a page, what SQLite allows.
 const PAGE_BYTES_MIN: usize = 512;
 /// Fewest bytes of a page that are left for content.
 const USABLE_MIN: usize = 480;
-/// The kinds of pages whose trees are indexes', and those of a table without row numbers.
-const INDEX_KINDS: [u8; 2] = [0x02, 0x0a];
+/// What begins a branch and a leaf of an index's tree, or of a table's without row numbers.
+pub(super) const INDEX: [u8; 2] = [0x02, 0x0a];
 
 /// A database's pages.
 pub(super) struct Pages<'a> {
@@ -74,7 +74,7 @@ impl<'a> Pages<'a> {
     /// Whether the tree that begins on this page is an index's.
     pub(super) fn is_index(&self, root: u32) -> Result<bool, Error> {
         let page = self.page(root)?;
-        Ok(page.get(start(root)).is_some_and(|kind| INDEX_KINDS.contains(kind)))
+        Ok(page.get(start(root)).is_some_and(|kind| INDEX.contains(kind)))
     }
 }
 

@@ -27,28 +27,27 @@ pub enum Asked {
     Text(String),
 }
 
-/// Flags of `hbb serve`, each once.
-struct Flags(Vec<(&'static str, String)>);
+/// The words for `hbb`: flags of `serve`, each once, with their values.
+struct Flags(Vec<String>);
 
 impl Flags {
     fn given(&self, flag: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| *name == flag).map(|(_, value)| value.as_str())
+        self.0.iter().find_map(|word| value_of(word, flag))
     }
 
-    fn set(&mut self, flag: &'static str, value: &str) {
-        self.0.retain(|(name, _)| *name != flag);
-        self.0.push((flag, value.into()));
+    fn remove(&mut self, flag: &str) {
+        self.0.retain(|word| value_of(word, flag).is_none());
     }
 
-    fn into_words(self) -> Vec<String> {
-        let mut words = vec![String::from("serve")];
-        for (flag, value) in self.0 {
-            let is_switch = matches!(flag, "--always-use-relay" | "--console");
-            let mark = if is_switch { "" } else { "=" };
-            words.push([flag, mark, &value].concat());
-        }
-        words
+    fn set(&mut self, flag: &str, value: &str) {
+        self.remove(flag);
+        self.0.push([flag, "=", value].concat());
     }
+}
+
+/// The value, if the word is that flag.
+fn value_of<'a>(word: &'a str, flag: &str) -> Option<&'a str> {
+    word.strip_prefix(flag)?.strip_prefix('=')
 }
 
 /// The name of each word as a variable, once, if `is_wanted`; with commas between them.
@@ -88,46 +87,37 @@ impl Program {
         note: &mut dyn FnMut(&str),
     ) -> Result<Asked, String> {
         let sources = Sources::new(self, args, variable)?;
-        if sources.has("help") {
+        let has = |name| sources.value(name).is_some();
+        if has("help") {
             return Ok(Asked::Text(words::help(self)));
         }
-        if sources.has("version") {
+        if has("version") {
             return Ok(Asked::Text(crate::cli::VERSION.into()));
         }
-        if sources.has("generate") {
+        if has("generate") {
             return Ok(Asked::Keygen);
         }
         let database = sources.value("db-url").map(Into::into);
-        let mut flags = Flags(Vec::new());
-        for (flag, value) in self.defaults() {
-            flags.set(flag, value);
-        }
+        let mut flags = Flags(self.usual().split(' ').map(Into::into).collect());
         sources.each(&mut |setting| apply(&mut flags, setting, note));
         if flags.given("--mask").is_some() && flags.given("--local-ip").is_none() {
-            flags.0.retain(|(name, _)| *name != "--mask");
+            flags.remove("--mask");
             note("mask without LOCAL_IP: left out; this machine's own networks are known anyway");
         }
-        Ok(Asked::Serve { words: flags.into_words(), database })
+        Ok(Asked::Serve { words: flags.0, database })
     }
 
     /// What upstream's programs do if nothing is said. They bound nothing; here bounds are those
     /// of a large machine, and files that may be open bound them further (C117).
-    const fn defaults(self) -> [(&'static str, &'static str); 5] {
+    const fn usual(self) -> &'static str {
         match self {
-            Self::Hbbr => [
-                ("--console", ""),
-                ("--role", "relay"),
-                ("--control", "hbbr.sock"),
-                ("--key", ""),
-                ("--max-sessions", "1024"),
-            ],
-            Self::Hbbs | Self::Keys => [
-                ("--console", ""),
-                ("--role", "rendezvous"),
-                ("--max-peers", "65536"),
-                ("--max-connections", "4096"),
-                ("--writes-per-day", "64"),
-            ],
+            Self::Hbbr => {
+                "serve --console --role=relay --control=hbbr.sock --key= --max-sessions=1024"
+            }
+            Self::Hbbs | Self::Keys => {
+                "serve --console --role=rendezvous --max-peers=65536 --max-connections=4096 \
+                 --writes-per-day=64"
+            }
         }
     }
 }
@@ -145,7 +135,9 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
                 None => refuse("it is no port"),
             }
         }
-        Meaning::Relayed if value.eq_ignore_ascii_case("y") => flags.set("--always-use-relay", ""),
+        Meaning::Relayed if value.eq_ignore_ascii_case("y") => {
+            flags.0.push("--always-use-relay".into())
+        }
         Meaning::Enforced if value == "1" => flags.set("--key", "_"),
         Meaning::SecretKey => {
             if flags.given("--key").is_none_or(|key| matches!(key, "" | "-" | "_")) {

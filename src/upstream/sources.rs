@@ -23,6 +23,7 @@ pub(super) struct Setting {
 
 /// All that was said, the first of each word being what counts.
 pub(super) struct Sources {
+    program: Program,
     said: Vec<Setting>,
 }
 
@@ -32,33 +33,20 @@ impl Sources {
         args: &[&str],
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
-        let mut sources = Self { said: flags(program, args)? };
+        let mut sources = Self { program, said: Vec::new() };
+        sources.add_flags(args)?;
         if let Some(name) = sources.value("config").map(String::from) {
-            let text = read_text(Path::new(&name), FILE_BYTES_MAX);
-            let text = text.map_err(|error| format!("Cannot read --config {name}: {error}"))?;
-            sources.add_lines(program, &text, "--config");
+            sources.add_file(&name, "--config")?;
         }
-        match read_text(Path::new(DOT_ENV), FILE_BYTES_MAX) {
-            Ok(text) => sources.add_lines(program, &text, DOT_ENV),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(format!("Cannot read {DOT_ENV}: {error}")),
-        }
-        for word in WORDS.iter().filter(|word| word.has_value && word.is_of(program)) {
-            for spelling in 0..4 {
-                let name =
-                    if spelling % 2 == 0 { word.name.replace('-', "_") } else { word.name.into() };
-                let name = if spelling < 2 { name.to_ascii_uppercase() } else { name };
-                if let Some(value) = variable(&name) {
-                    sources.add(word, value, "variable");
-                }
+        sources.add_file(DOT_ENV, DOT_ENV)?;
+        for word in words(program).filter(|word| word.has_value) {
+            let name = word.name.replace('-', "_");
+            let large = [&name, word.name].map(str::to_ascii_uppercase);
+            for name in [&large[0], &large[1], &name, word.name] {
+                variable(name).into_iter().for_each(|it| sources.add(word, it, "variable"));
             }
         }
         Ok(sources)
-    }
-
-    /// Whether the flag was given.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.value(name).is_some()
     }
 
     /// What was said of a word.
@@ -75,13 +63,21 @@ impl Sources {
     }
 
     fn add(&mut self, word: &'static Word, value: String, place: &'static str) {
-        if self.said.iter().all(|setting| setting.word.name != word.name) {
+        if self.value(word.name).is_none() {
             self.said.push(Setting { word, value, place });
         }
     }
 
     /// `NAME=value` lines, as in a shell or an INI file without sections.
-    fn add_lines(&mut self, program: Program, text: &str, place: &'static str) {
+    fn add_file(&mut self, path: &str, place: &'static str) -> Result<(), String> {
+        let text = match read_text(Path::new(path), FILE_BYTES_MAX) {
+            Err(error) if error.kind() == ErrorKind::NotFound && place == DOT_ENV => return Ok(()),
+            read => read.map_err(|error| {
+                let named = [place, " ", path].concat();
+                let file = if place == DOT_ENV { DOT_ENV } else { &named };
+                format!("Cannot read {file}: {error}")
+            })?,
+        };
         for line in text.lines().map(str::trim) {
             let line = line.strip_prefix("export ").unwrap_or(line);
             let Some((name, value)) = line.split_once('=') else { continue };
@@ -92,50 +88,59 @@ impl Sources {
             let value = value.trim();
             let quoted = |quote| value.strip_prefix(quote).and_then(|it| it.strip_suffix(quote));
             let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
-            let is_it = |word: &&Word| word.name == name && word.has_value && word.is_of(program);
-            if let Some(word) = WORDS.iter().find(is_it) {
+            let mut known = words(self.program).filter(|word| word.has_value);
+            if let Some(word) = known.find(|word| word.name == name) {
                 self.add(word, value.into(), place);
             }
         }
+        Ok(())
+    }
+
+    /// `-k VALUE`, `-kVALUE`, `-k=VALUE`, `--key VALUE`, `--key=VALUE`.
+    fn add_flags(&mut self, args: &[&str]) -> Result<(), String> {
+        let mut args = args.iter().copied();
+        while let Some(arg) = args.next() {
+            let unknown = || unknown(self.program, arg);
+            let (word, value) = flag(self.program, arg).ok_or_else(unknown)?;
+            let value = match (word.has_value, value) {
+                (true, None) => args.next().ok_or([arg, ": a value must follow"].concat())?,
+                (false, Some(_)) => return Err(unknown()),
+                (_, value) => value.unwrap_or_default(),
+            };
+            self.said.push(Setting { word, value: value.into(), place: "flag" });
+        }
+        Ok(())
     }
 }
 
+/// The words of a program.
+fn words(program: Program) -> impl Iterator<Item = &'static Word> {
+    WORDS.iter().filter(move |word| word.is_of(program))
+}
+
+/// The word that a flag is, and the value in the same argument.
+fn flag(program: Program, arg: &str) -> Option<(&'static Word, Option<&str>)> {
+    let short = arg.strip_prefix('-')?;
+    let long = short.strip_prefix('-');
+    let (name, rest) = match long {
+        Some(long) => long.split_at(long.find('=').unwrap_or(long.len())),
+        None => short.split_at_checked(1)?,
+    };
+    let value = (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest));
+    let mut known = words(program).filter(|word| word.letter.is_some());
+    let word = known.find(|word| match long {
+        Some(_) => word.flag() == name || word.name == name,
+        None => name.chars().next() == word.letter,
+    })?;
+    Some((word, value))
+}
+
 fn unknown(program: Program, arg: &str) -> String {
-    let known = WORDS.iter().filter(|word| word.letter.is_some() && word.is_of(program));
+    let known = words(program).filter(|word| word.letter.is_some());
     let name = arg.trim_start_matches('-').split('=').next().unwrap_or_default();
     let mut meant = meant(name, &mut known.map(|word| word.name));
     if !meant.is_empty() {
         meant.push(' ');
     }
     format!("Unknown word '{arg}'. {meant}See '{} --help'.", program.name())
-}
-
-/// `-k VALUE`, `-kVALUE`, `-k=VALUE`, `--key VALUE`, `--key=VALUE`.
-fn flags(program: Program, args: &[&str]) -> Result<Vec<Setting>, String> {
-    let mut said: Vec<Setting> = Vec::new();
-    let mut args = args.iter().copied();
-    while let Some(arg) = args.next() {
-        let unknown = || unknown(program, arg);
-        let mut known = WORDS.iter().filter(|word| word.letter.is_some() && word.is_of(program));
-        let (word, value) = if let Some(long) = arg.strip_prefix("--") {
-            let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));
-            let is_it =
-                |word: &&Word| word.name == name || word.name == "relay-port" && name == "port";
-            (known.find(is_it).ok_or_else(unknown)?, value)
-        } else {
-            let mut chars = arg.strip_prefix('-').ok_or_else(unknown)?.chars();
-            let letter = chars.next();
-            let rest = Some(chars.as_str()).filter(|rest| !rest.is_empty());
-            let rest = rest.map(|rest| rest.strip_prefix('=').unwrap_or(rest));
-            (known.find(|word| word.letter == letter).ok_or_else(unknown)?, rest)
-        };
-        let value = match (word.has_value, value) {
-            (true, Some(value)) => value,
-            (true, None) => args.next().ok_or_else(|| format!("{arg}: a value must follow"))?,
-            (false, None) => "",
-            (false, Some(_)) => return Err(unknown()),
-        };
-        said.push(Setting { word, value: value.into(), place: "flag" });
-    }
-    Ok(said)
 }

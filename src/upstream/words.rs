@@ -65,6 +65,11 @@ impl Word {
         self.of.is_none_or(|of| of == program)
     }
 
+    /// Its name as a flag.
+    pub(super) fn flag(&self) -> &'static str {
+        if self.name == "relay-port" { "port" } else { self.name }
+    }
+
     /// Its name as a variable.
     pub fn variable(&self) -> String {
         self.name.to_ascii_uppercase().replace('-', "_")
@@ -148,13 +153,11 @@ pub(super) fn help(program: Program) -> String {
     .concat();
     let mut variables = String::from("\nVariables, also in .env:\n");
     for word in WORDS.iter().filter(|word| word.is_of(program)) {
-        let (part, name) = match (word.letter, word.name) {
-            (None, _) => (&mut variables, word.variable()),
-            (Some(letter), "relay-port") => (&mut text, format!("-{letter}, --port")),
-            (Some(letter), name) => (&mut text, format!("-{letter}, --{name}")),
+        let (part, name) = match word.letter {
+            None => (&mut variables, word.variable()),
+            Some(letter) => (&mut text, format!("-{letter}, --{}", word.flag())),
         };
         part.push_str(&format!("  {name:<26} {}\n", word.fate().replace('`', "")));
     }
-    text += &variables;
-    text + "\nAll that hbb itself can do: hbb serve --help\n"
+    text + &variables + "\nAll that hbb itself can do: hbb serve --help\n"
 }

@@ -148,7 +148,11 @@ fn a_dry_run_writes_nothing_and_json_and_lines_say_the_same() {
         let other = Folder::new(name);
         fs::write(other.at(name), text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
-        command.args(["import", "--data"]).arg(&other.0);
+        command.args(["import", "-", "--data"]).arg(&other.0);
+        if name == "json" {
+            command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+            command.args(["import", "--data"]).arg(&other.0);
+        }
         let from = File::open(other.at(name)).unwrap();
         succeeded(&command.stdin(from).output().unwrap());
         assert!(other.peers() == expected, "{name}");
@@ -194,6 +198,24 @@ fn who_is_known_here_already_is_kept_or_replaced_as_asked() {
     assert_eq!(folder.peers(), expected);
     assert!(succeeded(&folder.import(&[])).contains("nothing to write"));
     refused(&folder.import(&["--merge", "both"]), 2, "must be keep or replace");
+}
+
+/// What stands in the store beside the devices is no other server's to give.
+#[cfg(feature = "accounts")]
+#[test]
+fn accounts_are_as_they_were() {
+    use hbb_core::base::peer::Change;
+    use hbb_core::base::rows::RowChange;
+
+    let folder = Folder::new("accounts");
+    let open = || hbb::store::open(&folder.at("hbb.store")).unwrap();
+    let row = RowChange { key: b"user".into(), value: Some(b"anna".into()) };
+    open().commit(&[Change::Rows(vec![row])]).unwrap();
+    folder.fill(3, 4096, "wal");
+    assert!(succeeded(&folder.import(&[])).contains("3 new devices"));
+    let mut rows = Vec::new();
+    open().rows(&mut |key, value| rows.push([key.to_vec(), value.to_vec()])).unwrap();
+    assert_eq!(rows, [[b"user".to_vec(), b"anna".to_vec()]]);
 }
 
 /// A power cut between two moves would leave none, and the next start would make an empty one, in

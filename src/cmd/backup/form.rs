@@ -37,6 +37,12 @@ pub(super) const FLAGS: usize = FILES.len() - 1;
 pub(super) const OLD_KEY: usize = FLAGS - 1;
 /// That of the rules, which end the lists.
 pub(super) const RULES: usize = OLD_KEY - 1;
+/// What may come behind the files: the devices, which always do, and the rows of accounts.
+const MORE: [&str; 2] = ["peers", "accounts"];
+/// The place of the devices behind all that may come before.
+const PEERS: usize = FILES.len();
+const ACCOUNTS: usize = PEERS + 1;
+const END: usize = ACCOUNTS + 1;
 /// What stands before the version.
 const MAGIC: &str = "hbb backup ";
 /// The version that is written, and read.
@@ -47,8 +53,6 @@ const WITHOUT_RULES: &str = "1";
 const NAME: char = '@';
 /// What begins a line of it.
 const CONTENT: char = '|';
-const PEERS: &str = "peers";
-const ACCOUNTS: &str = "accounts";
 const COUNT: &str = "@end ";
 const SUM: &str = "@sha1 ";
 /// A list may be one long line.
@@ -85,6 +89,12 @@ impl Counts {
     /// Counts a device.
     fn add(&mut self, is_forgotten: bool) {
         *if is_forgotten { &mut self.forgotten } else { &mut self.registered } += 1;
+    }
+
+    fn add_file(&mut self, number: usize) {
+        if let Some(is_there) = self.files.get_mut(number) {
+            *is_there = true;
+        }
     }
 
     const fn all(&self) -> usize {
@@ -128,22 +138,20 @@ impl Writer {
 
     /// A file of [`FILES`].
     pub(super) fn file(&mut self, number: usize, text: &str) -> Result<(), Exit> {
-        if let Some(is_there) = self.counts.files.get_mut(number) {
-            *is_there = true;
-        }
+        self.counts.add_file(number);
         self.put(&["@", FILES.get(number).copied().unwrap_or_default(), "\n"])?;
         text.split('\n').try_for_each(|line| self.put(&["|", line, "\n"]))
     }
 
     pub(super) fn begin_peers(&mut self) -> Result<(), Exit> {
-        self.put(&["@", PEERS, "\n"])
+        self.put(&["@", MORE[0], "\n"])
     }
 
     /// A device's line, with its end; behind the last of them, that of a row.
     pub(super) fn peer(&mut self, line: &str) -> Result<(), Exit> {
         if is_row(line) {
             if self.counts.rows == 0 {
-                self.put(&["@", ACCOUNTS, "\n"])?;
+                self.put(&["@", MORE[1], "\n"])?;
             }
             self.counts.rows += 1;
         } else {
@@ -163,10 +171,8 @@ impl Writer {
 
 /// What stands in one, in the order it does.
 pub(super) enum Item<'a> {
-    /// A file of [`FILES`] begins.
-    File(usize),
-    /// The next line of that file, without its end.
-    Line(&'a str),
+    /// A file of [`FILES`] and its text.
+    File(usize, &'a str),
     /// A device.
     Peer(Record),
     /// A row that belongs to none.
@@ -174,130 +180,116 @@ pub(super) enum Item<'a> {
     Row(RowChange),
 }
 
-/// Where reading is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Begin,
-    File,
-    Peers,
-    #[cfg(feature = "accounts")]
-    Rows,
-    End,
-}
+/// Who is given that.
+pub(super) type EachItem<'e> = dyn FnMut(Item<'_>) -> Result<(), Exit> + 'e;
 
 /// Gives `each` what is in a backup.
 ///
 /// # Errors
 /// What is wrong with it; `each` may have been given all of it by then.
-pub(super) fn read(
-    from: &mut BufReader<File>,
-    each: &mut dyn FnMut(Item<'_>) -> Result<(), Exit>,
-) -> Result<Counts, Exit> {
-    let mut reader = Reader { place: Place::Begin, next: 0, counts: Counts::default() };
+pub(super) fn read(from: &mut BufReader<File>, each: &mut EachItem<'_>) -> Result<Counts, Exit> {
+    let mut reader = Reader::default();
     let (mut sum, mut buffer) = (Sha1::new(), Vec::new());
     for number in 1_u32.. {
         buffer.clear();
         let read = read_line(from, LINE_BYTES_MAX, &mut buffer);
         read.map_err(|cause| Exit::running(format!("Cannot read the backup: {cause}.")))?;
         let line = buffer.strip_suffix(b"\n").and_then(|line| str::from_utf8(line).ok());
-        let Some(line) = line else {
-            let what = if number == 1 { foreign() } else { cut(number) };
-            return Err(what);
-        };
         if number == 1 {
-            check_version(line)?;
-        } else if let Some(told) = line.strip_prefix(SUM) {
-            let whole = reader.place == Place::End && told == sum.digest().to_string();
-            let is_last = from.fill_buf().is_ok_and(<[u8]>::is_empty);
-            return if whole && is_last { Ok(reader.counts) } else { Err(damaged(number)) };
+            check_version(line.and_then(|line| line.strip_prefix(MAGIC)))?;
         } else {
-            reader.take(line, each).map_err(|wrong| wrong.unwrap_or_else(|| damaged(number)))?;
+            let line = line.ok_or_else(|| broken("cut short", number))?;
+            let damaged = || broken("damaged", number);
+            if let Some(told) = line.strip_prefix(SUM) {
+                let whole = reader.place == Some(END) && told == sum.digest().to_string();
+                let is_last = from.fill_buf().is_ok_and(<[u8]>::is_empty);
+                return if whole && is_last { Ok(reader.counts) } else { Err(damaged()) };
+            }
+            reader.take(line, each).map_err(|wrong| wrong.unwrap_or_else(damaged))?;
         }
         sum.update(&buffer);
     }
     Err(foreign())
 }
 
+#[derive(Default)]
 struct Reader {
-    place: Place,
-    /// The first of [`FILES`] that may still come.
-    next: usize,
+    /// Which part is read, the files being the first; None before all of them.
+    place: Option<usize>,
+    /// What was read of a file, each line with its end.
+    text: String,
     counts: Counts,
 }
 
 impl Reader {
-    /// Whether it may end here.
-    fn is_last(&self) -> bool {
-        #[cfg(feature = "accounts")]
-        if self.place == Place::Rows {
-            return true;
-        }
-        self.place == Place::Peers
-    }
-
     /// Takes a line; it is not as it should be, or `each` has its reasons.
-    fn take(
-        &mut self,
-        line: &str,
-        each: &mut dyn FnMut(Item<'_>) -> Result<(), Exit>,
-    ) -> Result<(), Option<Exit>> {
+    fn take(&mut self, line: &str, each: &mut EachItem<'_>) -> Result<(), Option<Exit>> {
         if let Some(content) = line.strip_prefix(CONTENT) {
-            let item = match self.place {
-                Place::File => Item::Line(content),
-                Place::Peers => {
-                    let record = parse(content).ok().flatten().ok_or(None)?;
-                    self.counts.add(matches!(record.state, RecordState::Forgotten(_)));
-                    Item::Peer(record)
-                }
-                #[cfg(feature = "accounts")]
-                Place::Rows => {
-                    self.counts.rows += 1;
-                    Item::Row(parse_row(content).ok_or(None)?)
-                }
-                Place::Begin | Place::End => return Err(None),
-            };
-            return each(item).map_err(Some);
+            return self.content(content, each);
         }
         if let Some(count) = line.strip_prefix(COUNT) {
-            let is_right = self.is_last() && count == self.counts.all().to_string();
-            self.place = Place::End;
+            let is_right = matches!(self.place, Some(PEERS | ACCOUNTS))
+                && count == self.counts.all().to_string();
+            self.place = Some(END);
             return if is_right { Ok(()) } else { Err(None) };
         }
-        match line.strip_prefix(NAME) {
-            #[cfg(feature = "accounts")]
-            Some(ACCOUNTS) if self.place == Place::Peers => {
-                self.place = Place::Rows;
-                Ok(())
-            }
-            #[cfg(not(feature = "accounts"))]
-            Some(ACCOUNTS) if self.place == Place::Peers => Err(Some(Exit::unusable(
+        let Some(name) = line.strip_prefix(NAME) else {
+            let is_comment = self.place.is_none() && line.starts_with('#');
+            return if is_comment { Ok(()) } else { Err(None) };
+        };
+        let next = FILES.into_iter().chain(MORE).position(|known| known == name);
+        let is_due = self.place < next && (next != Some(ACCOUNTS) || self.place == Some(PEERS));
+        if !is_due {
+            return Err(None);
+        }
+        if cfg!(not(feature = "accounts")) && next == Some(ACCOUNTS) {
+            return Err(Some(Exit::unusable(
                 "This backup holds accounts, which this hbb does not have: restore it with one \
                  that does, such as OpenWrt's hbb-full. Nothing was changed.",
-            ))),
-            Some(PEERS) if matches!(self.place, Place::Begin | Place::File) => {
-                self.place = Place::Peers;
-                Ok(())
-            }
-            Some(name) if matches!(self.place, Place::Begin | Place::File) => {
-                let later = FILES.iter().enumerate().skip(self.next);
-                let mut number =
-                    later.filter(|(_, known)| **known == name).map(|(number, _)| number);
-                let number = number.next().ok_or(None)?;
-                self.next = number + 1;
-                self.place = Place::File;
-                if let Some(is_there) = self.counts.files.get_mut(number) {
-                    *is_there = true;
-                }
-                each(Item::File(number)).map_err(Some)
-            }
-            None if self.place == Place::Begin && line.starts_with('#') => Ok(()),
-            _ => Err(None),
+            )));
         }
+        self.end_file(each).map_err(Some)?;
+        self.place = next;
+        Ok(())
+    }
+
+    /// Takes a line of the part that is read.
+    fn content(&mut self, content: &str, each: &mut EachItem<'_>) -> Result<(), Option<Exit>> {
+        let item = match self.place {
+            Some(..PEERS) => {
+                self.text.push_str(content);
+                self.text.push('\n');
+                let is_short = self.text.len() <= LIST_BYTES_MAX + 1;
+                return if is_short { Ok(()) } else { Err(None) };
+            }
+            Some(PEERS) => {
+                let record = parse(content).ok().flatten().ok_or(None)?;
+                self.counts.add(matches!(record.state, RecordState::Forgotten(_)));
+                Item::Peer(record)
+            }
+            #[cfg(feature = "accounts")]
+            Some(ACCOUNTS) => {
+                self.counts.rows += 1;
+                Item::Row(parse_row(content).ok_or(None)?)
+            }
+            _ => return Err(None),
+        };
+        each(item).map_err(Some)
+    }
+
+    /// Gives the file that was read, if one was.
+    fn end_file(&mut self, each: &mut EachItem<'_>) -> Result<(), Exit> {
+        let Some(number @ ..PEERS) = self.place else { return Ok(()) };
+        self.counts.add_file(number);
+        // An end of line more than there was.
+        self.text.pop();
+        each(Item::File(number, &core::mem::take(&mut self.text)))
     }
 }
 
-fn check_version(line: &str) -> Result<(), Exit> {
-    match line.strip_prefix(MAGIC) {
+/// Refuses what is no backup, or one of a version that is not known here.
+fn check_version(version: Option<&str>) -> Result<(), Exit> {
+    match version {
         Some(VERSION | WITHOUT_RULES) => Ok(()),
         Some(other) if other.parse::<u32>().is_ok() => Err(Exit::unusable(format!(
             "This backup has the form {other}, of a newer version of hbb; this one reads \
@@ -311,14 +303,8 @@ fn foreign() -> Exit {
     Exit::unusable("This is no backup that 'hbb backup' made. Nothing was changed.")
 }
 
-fn cut(line: u32) -> Exit {
+fn broken(how: &str, line: u32) -> Exit {
     Exit::unusable(format!(
-        "This backup is cut short at line {line}. Take another one. Nothing was changed."
-    ))
-}
-
-fn damaged(line: u32) -> Exit {
-    Exit::unusable(format!(
-        "This backup is damaged, as line {line} shows. Take another one. Nothing was changed."
+        "This backup is {how} at line {line}. Take another one. Nothing was changed."
     ))
 }

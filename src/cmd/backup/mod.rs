@@ -7,14 +7,13 @@ mod restore;
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::keygen;
 use crate::cli::BackupFlags;
 use crate::config::{Config, old_key_file};
-use crate::file::{draft_of, read_text, stdout, sync_folder};
+use crate::file::{draft_of, name_draft, new_draft, read_text, stdout};
 use crate::net::clock::unix_secs;
 use crate::settings;
 pub(super) use form::FILES;
@@ -60,21 +59,12 @@ pub(super) fn run(flags: &BackupFlags) -> Result<(), Exit> {
 /// Writes a draft beside it, which then gets its name: nobody else's link is followed, and a
 /// backup that was there stays until this one is whole.
 fn to_file(config: &Config, path: &Path) -> Result<Counts, Exit> {
-    let draft = draft_of(path);
-    // One that a power cut left.
-    drop(fs::remove_file(&draft));
-    let made = File::options().write(true).create_new(true).mode(MODE).open(&draft);
-    let file = made.map_err(|cause| unwritten(&cause))?;
-    let out = file.try_clone().map_err(|cause| unwritten(&cause))?;
-    let named = write(config, out).and_then(|counts| {
-        let kept = file.sync_all().and_then(|()| fs::rename(&draft, path));
-        kept.and_then(|()| sync_folder(path)).map_err(|cause| unwritten(&cause))?;
-        Ok(counts)
-    });
-    if named.is_err() {
-        drop(fs::remove_file(&draft));
-    }
-    named
+    let draft = new_draft(path, MODE);
+    let both = draft.and_then(|draft| Ok((draft.try_clone()?, draft)));
+    let (out, draft) = both.map_err(|cause| unwritten(&cause))?;
+    let counts = write(config, out).inspect_err(|_| drop(fs::remove_file(draft_of(path))))?;
+    name_draft(path, draft.sync_all()).map_err(|cause| unwritten(&cause))?;
+    Ok(counts)
 }
 
 fn write(config: &Config, out: File) -> Result<Counts, Exit> {

@@ -3,20 +3,19 @@
 //! interrupted, so that nothing is ever served of half a backup.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
+use std::io::{self, BufReader, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, print};
-use super::super::store::{self, STORE_FILE};
+use super::super::store::{self, Filling, STORE_FILE};
 use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
 use super::{MODE, STDIO};
 use crate::cli::RestoreFlags;
-use crate::file::{draft_of, open_file, publish, stdin, sync_folder};
+use crate::file::{beside, draft_of, open_file, replace, stdin, sync_folder};
 use crate::net::control::is_left_behind;
 use crate::settings;
-use crate::store::{self as stores, Store};
-use hbb_core::base::limits::BATCH_MAX;
+use crate::store as stores;
 use hbb_core::base::peer::Change;
 use hbb_core::identity::ServerKey;
 
@@ -26,55 +25,47 @@ pub(in crate::cmd) const FILLING: &str = "hbb.restore.new";
 pub(in crate::cmd) const WHOLE: &str = "hbb.restore";
 /// Permissions of the key files and the lists.
 const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, 0o640, MODE];
-/// Longest text of a key or of settings.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// `hbb restore`.
 #[inline(never)]
 pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
     let config = settings::of(flags.data.as_deref(), None, None).map_err(Exit::flags)?;
     let data = config.data.as_path();
-    if !flags.dry_run {
-        let answers = is_left_behind(&config.control);
-        if answers.is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
-            return Err(Exit::running("A server runs there: stop it first. Nothing was changed."));
-        }
+    if flags.dry_run {
+        let (counts, _) = pass(&flags.file, None)?;
+        return print(&format!("It holds {counts}. Nothing was changed.\n"));
     }
-    let held = if flags.dry_run { None } else { hold(data)? };
-    if !flags.dry_run {
-        finish(data)?;
+    let answers = is_left_behind(&config.control);
+    if answers.is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+        return Err(Exit::running("A server runs there: stop it first. Nothing was changed."));
     }
-    if flags.file != STDIO {
-        // Before anything is written, all of it is known to be right.
-        let (counts, _) = pass(&mut open(&flags.file)?, None)?;
-        if flags.dry_run {
-            return print(&format!("{} holds {counts}. Nothing was changed.\n", flags.file));
-        }
-    }
-    if !flags.dry_run && !flags.force && [STORE_FILE, FILES[0]].iter().any(|it| is_at(data, it)) {
+    let held = hold(data)?;
+    finish(data)?;
+    if !flags.force && [STORE_FILE, FILES[0]].iter().any(|it| is_at(data, it)) {
         return Err(Exit::flags(format!(
             "There is a server's key, or its devices, in {}. Use --force to restore there; what \
              is there is kept as NAME.before-restore.",
             data.display()
         )));
     }
-    let mut staging = if flags.dry_run { None } else { Some(Staging::begin(data)?) };
-    let passed = pass(&mut open(&flags.file)?, staging.as_mut());
-    let (counts, texts) = passed.inspect_err(|_| clear(&data.join(FILLING)))?;
-    let Some(staging) = staging else {
-        return print(&format!("It holds {counts}. Nothing was changed.\n"));
-    };
-    if held.is_none() && is_at(data, STORE_FILE) {
-        clear(&data.join(FILLING));
+    let staged = stage(data, &flags.file, held.is_some());
+    let (counts, settings) = staged.inspect_err(|_| clear(&data.join(FILLING)))?;
+    finish(data)?;
+    let told = put_settings(flags.flags.as_deref(), settings)?;
+    print(&format!("Restored into {}: {counts}.{told}\n", data.display()))
+}
+
+/// Makes all that is in the backup anew beside what is there, and gives it the name that says that
+/// it is whole. Gives the settings, if there are some.
+fn stage(data: &Path, file: &str, is_held: bool) -> Result<(Counts, Option<String>), Exit> {
+    let unmade = |error| unmade(data, error);
+    let mut staging = Staging::begin(data).map_err(unmade)?;
+    let passed = pass(file, Some(&mut staging))?;
+    if !is_held && is_at(data, STORE_FILE) {
         return Err(Exit::running("A server was started there. Nothing was changed."));
     }
-    staging.end(&counts).map_err(|error| {
-        clear(&data.join(FILLING));
-        unmade(data, &error)
-    })?;
-    finish(data)?;
-    let told = put_settings(flags.flags.as_deref(), &counts, &texts)?;
-    print(&format!("Restored into {}: {counts}.{told}\n", data.display()))
+    staging.end(data, &passed.0).map_err(unmade)?;
+    Ok(passed)
 }
 
 /// What is made: nothing else is in the folder.
@@ -84,8 +75,9 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// Removes the folder that is being filled, or that a power cut left.
 fn clear(folder: &Path) {
-    for name in names() {
-        drop(fs::remove_file(folder.join(name)));
+    for path in names().map(|name| folder.join(name)) {
+        drop(fs::remove_file(draft_of(&path)));
+        drop(fs::remove_file(path));
     }
     drop(fs::remove_dir(folder));
 }
@@ -100,142 +92,78 @@ fn hold(data: &Path) -> Result<Option<File>, Exit> {
     }
 }
 
-fn open(name: &str) -> Result<BufReader<File>, Exit> {
+/// Reads a backup and writes what is in it, if it is to be; gives the settings in it, too.
+fn pass(name: &str, mut to: Option<&mut Staging>) -> Result<(Counts, Option<String>), Exit> {
     let file = if name == STDIO { stdin() } else { open_file(Path::new(name)) };
     let file = file.map_err(|cause| Exit::flags(format!("Cannot read {name}: {cause}.")))?;
-    Ok(BufReader::new(file))
-}
-
-/// The texts that are judged: of the secret key and of the settings.
-#[derive(Default)]
-struct Texts {
-    key: String,
-    settings: String,
-}
-
-/// Reads a backup, and writes what is in it, if it is to be.
-fn pass(from: &mut BufReader<File>, mut to: Option<&mut Staging>) -> Result<(Counts, Texts), Exit> {
-    let (mut texts, mut file) = (Texts::default(), None);
-    let counts = read(from, &mut |item| {
+    let mut settings = None;
+    let counts = read(&mut BufReader::new(file), &mut |item| {
         match item {
-            Item::File(number) => file = Some(number),
-            Item::Line(line) => {
-                let text = match file {
-                    Some(0) => &mut texts.key,
-                    Some(FLAGS) => &mut texts.settings,
-                    _ => &mut String::new(),
-                };
-                if text.len() + line.len() > TEXT_BYTES_MAX {
-                    return Err(Exit::unusable("This backup holds a key or settings of no size."));
-                }
-                text.push_str(&[line, "\n"].concat());
+            Item::File(0, key) if ServerKey::parse(key).is_err() => {
+                return Err(Exit::unusable("The key in this backup is none. Nothing was changed."));
             }
-            Item::Peer(_) => {}
-            #[cfg(feature = "accounts")]
-            Item::Row(_) => {}
+            Item::File(FLAGS, text) => settings = Some(text.into()),
+            _ => {}
         }
         match &mut to {
-            Some(to) => to.take(item).map_err(|error| unmade(&to.data, &error)),
+            Some(to) => to.take(item).map_err(|error| unmade(&to.folder, error)),
             None => Ok(()),
         }
     })?;
-    if counts.has(0) && ServerKey::parse(&texts.key).is_err() {
-        return Err(Exit::unusable("The key in this backup is none. Nothing was changed."));
-    }
-    // A line more than there was.
-    texts.settings.pop();
-    Ok((counts, texts))
+    Ok((counts, settings))
 }
 
-fn unmade(data: &Path, error: &stores::Error) -> Exit {
-    Exit::running(format!("Cannot restore into {}: {error}. It is as it was.", data.display()))
+fn unmade(folder: &Path, error: stores::Error) -> Exit {
+    let folder = folder.display();
+    Exit::running(format!("Cannot restore into {folder}: {error}. Nothing was changed."))
 }
 
 /// What is being made beside what is there.
 struct Staging {
-    data: PathBuf,
     folder: PathBuf,
-    store: Option<Box<dyn Store>>,
-    batch: Vec<Change>,
-    file: Option<BufWriter<File>>,
-    /// A line of the file was written.
-    begun: bool,
+    store: Filling,
 }
 
 impl Staging {
-    fn begin(data: &Path) -> Result<Self, Exit> {
+    fn begin(data: &Path) -> Result<Self, stores::Error> {
         let folder = data.join(FILLING);
         // A power cut left it.
         clear(&folder);
-        let made = DirBuilder::new().mode(0o700).create(&folder).map_err(stores::Error::from);
-        let store = made.and_then(|()| stores::open(&folder.join(STORE_FILE)));
-        let store = Some(store.map_err(|error| unmade(data, &error))?);
-        let (batch, file) = (Vec::with_capacity(BATCH_MAX), None);
-        Ok(Self { data: data.into(), folder, store, batch, file, begun: false })
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        let store = Filling::open(&folder.join(STORE_FILE))?;
+        Ok(Self { folder, store })
     }
 
     fn take(&mut self, item: Item<'_>) -> Result<(), stores::Error> {
         match item {
-            Item::File(FLAGS) => self.close()?,
-            Item::File(number) => {
-                self.close()?;
+            Item::File(FLAGS, _) => Ok(()),
+            Item::File(number, text) => {
                 let mode = MODES.get(number).copied().unwrap_or(MODE);
-                let path = self.folder.join(FILES.get(number).copied().unwrap_or_default());
-                let file = File::options().write(true).create_new(true).mode(mode).open(path)?;
-                (self.file, self.begun) = (Some(BufWriter::new(file)), false);
+                let name = FILES.get(number).copied().unwrap_or_default();
+                Ok(replace(&self.folder.join(name), mode, text)?)
             }
-            Item::Line(line) => {
-                if let Some(file) = &mut self.file {
-                    let end = if self.begun { "\n" } else { "" };
-                    file.write_all(end.as_bytes())?;
-                    file.write_all(line.as_bytes())?;
-                    self.begun = true;
-                }
-            }
-            Item::Peer(record) => self.put(Change::Put(record))?,
+            Item::Peer(record) => self.store.put(Change::Put(record)),
             #[cfg(feature = "accounts")]
-            Item::Row(row) => self.put(Change::Rows(vec![row]))?,
+            Item::Row(row) => self.store.put(Change::Rows(vec![row])),
         }
-        Ok(())
-    }
-
-    fn put(&mut self, change: Change) -> Result<(), stores::Error> {
-        self.batch.push(change);
-        if self.batch.len() == BATCH_MAX { self.commit() } else { Ok(()) }
-    }
-
-    fn commit(&mut self) -> Result<(), stores::Error> {
-        let batch = core::mem::take(&mut self.batch);
-        self.store.as_mut().map_or(Ok(()), |store| store.commit(&batch))
-    }
-
-    /// Makes a file last.
-    fn close(&mut self) -> Result<(), stores::Error> {
-        let Some(file) = self.file.take() else { return Ok(()) };
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(file.sync_all()?)
     }
 
     /// All is there: gives the folder its name.
-    fn end(mut self, counts: &Counts) -> Result<(), stores::Error> {
-        self.close()?;
-        self.commit()?;
-        self.store = None;
-        let owner = fs::metadata(&self.data)?;
+    fn end(mut self, data: &Path, counts: &Counts) -> Result<(), stores::Error> {
         for (number, name) in FILES.into_iter().enumerate().take(RULES).skip(2) {
             // A list that was not there then is empty now; without rules everybody may dial, so
             // that those there are stay.
-            if !counts.has(number) && is_at(&self.data, name) {
-                self.take(Item::File(number))?;
-                self.close()?;
+            if !counts.has(number) && is_at(data, name) {
+                self.take(Item::File(number, ""))?;
             }
         }
+        self.store.end()?;
+        let owner = fs::metadata(data)?;
         for name in names().chain([""]) {
             // Only root may; for everyone else they are right as they are, and not all are there.
             drop(chown(self.folder.join(name), Some(owner.uid()), Some(owner.gid())));
         }
-        sync_folder(&self.folder.join(STORE_FILE))?;
-        fs::rename(&self.folder, self.data.join(WHOLE))?;
+        fs::rename(&self.folder, data.join(WHOLE))?;
         Ok(sync_folder(&self.folder)?)
     }
 }
@@ -274,9 +202,7 @@ fn move_in(data: &Path) -> io::Result<()> {
 
 /// Gives what is at `path`, if anything is, its other name.
 fn put_aside(path: &Path) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".before-restore");
-    match fs::rename(path, name) {
+    match fs::rename(path, beside(path, ".before-restore")) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -287,25 +213,23 @@ fn is_at(folder: &Path, name: &str) -> bool {
 }
 
 /// Writes the settings where they were asked for, with the permissions of those that were there.
-fn put_settings(file: Option<&str>, counts: &Counts, texts: &Texts) -> Result<String, Exit> {
-    let Some(file) = file else {
-        let left = " The settings were left out: name a file for them with --flags.";
-        return Ok(if counts.has(FLAGS) { left.into() } else { String::new() });
+fn put_settings(file: Option<&str>, settings: Option<String>) -> Result<String, Exit> {
+    let (file, text) = match (file, settings) {
+        (Some(file), Some(text)) => (file, text),
+        (Some(_), None) => return Ok(" There are no settings in it.".into()),
+        (None, None) => return Ok(String::new()),
+        (None, Some(_)) => {
+            return Ok(" The settings were left out: name a file for them with --flags.".into());
+        }
     };
-    if !counts.has(FLAGS) {
-        return Ok(" There are no settings in it.".into());
-    }
     let path = Path::new(file);
     let write = || {
-        let draft = draft_of(path);
-        drop(fs::remove_file(&draft));
-        let made = File::options().write(true).create_new(true).mode(MODE).open(&draft)?;
-        if let Ok(old) = fs::metadata(path) {
-            fs::set_permissions(&draft, old.permissions())?;
-            drop(chown(&draft, Some(old.uid()), Some(old.gid())));
-        }
+        let old = fs::metadata(path);
         put_aside(path)?;
-        publish(path, made, &texts.settings)
+        replace(path, MODE, &text)?;
+        let Ok(old) = old else { return Ok(()) };
+        drop(chown(path, Some(old.uid()), Some(old.gid())));
+        fs::set_permissions(path, old.permissions())
     };
     write().map_err(|cause| {
         Exit::running(format!("All but the settings is restored: cannot write {file}: {cause}."))

@@ -1,45 +1,36 @@
 //! The rows of upstream's table as `sqlite3 -json` prints them: a list of objects. What is nested
 //! in them is passed over.
 
-use std::borrow::Cow;
-
-use super::super::exit::Exit;
-use super::found::{Found, address_in};
-use super::{COLUMNS, not_ours};
+use super::found::{COLUMNS, Found};
 use crate::store::hex;
 use hbb_core::base::json::Value;
 
-/// Gives `each` what every object says of a device.
-pub(super) fn rows(
-    text: &str,
-    each: &mut dyn FnMut(Found<'_>) -> Result<(), Exit>,
-) -> Result<(), Exit> {
+/// The columns that are hexadecimal digits here.
+const BYTES: [&str; 2] = ["uuid", "pk"];
+
+/// Takes every object for a device.
+///
+/// # Errors
+/// Why it is no such list.
+pub(super) fn rows(text: &str, found: &mut Found) -> Result<(), String> {
     let rows = Value::parse(text);
-    let rows =
-        rows.map_err(|wrong| not_ours(&format!("its JSON is wrong at byte {}", wrong.at)))?;
+    let rows = rows.map_err(|wrong| format!("its JSON is wrong at byte {}", wrong.at))?;
     for row in rows.items() {
-        let mut columns: [Cow<'_, str>; COLUMNS.len()] = Default::default();
+        let mut columns: [Vec<u8>; COLUMNS.len()] = Default::default();
         for (name, value) in row.members() {
-            let place = COLUMNS.iter().position(|own| name.eq_ignore_ascii_case(own));
-            if let Some(column) = place.and_then(|place| columns.get_mut(place)) {
-                *column = column_of(value);
+            for (column, own) in columns.iter_mut().zip(COLUMNS) {
+                if name.eq_ignore_ascii_case(own) {
+                    *column = column_of(value, BYTES.contains(&own));
+                }
             }
         }
-        let [id, device, key, created, info, more @ ..] = &columns;
-        let bytes = |text| hex(text).unwrap_or_default().into();
-        each(Found {
-            id,
-            device: bytes(device),
-            key: bytes(key),
-            created,
-            address: address_in(info),
-            has_more: more.iter().any(|it| !matches!(&**it, "" | "0")),
-        })?;
+        found.take_row(columns.each_ref().map(Vec::as_slice))?;
     }
     Ok(())
 }
 
-/// A text; a number as it is written; empty for anything else.
-fn column_of(value: Value<'_>) -> Cow<'_, str> {
-    value.text().or(value.number().map(|_| value.raw().into())).unwrap_or_default()
+/// A text, or what its digits say; a number as it is written; empty for anything else.
+fn column_of(value: Value<'_>, is_bytes: bool) -> Vec<u8> {
+    let text = value.text().or(value.number().map(|_| value.raw().into())).unwrap_or_default();
+    if is_bytes { hex(&text).unwrap_or_default() } else { text.into_owned().into() }
 }

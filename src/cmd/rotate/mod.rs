@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::exit::{Exit, print};
 use super::keygen::{
-    self, KEY_FILE_BYTES_MAX, SECRET_FILE, SECRET_MODE, cannot_write, exists, generate, open_draft,
-    put_aside, read, write_public,
+    self, KEY_FILE_BYTES_MAX, SECRET_FILE, SECRET_MODE, cannot_write, exists, generate, put_aside,
+    read, write, write_public,
 };
 use crate::cli::KeygenFlags;
 use crate::config::{Config, old_key_file};
-use crate::file::{draft_of, publish, read_text};
+use crate::file::read_text;
 use crate::net::clock::{is_set, unix_secs};
 use hbb_core::base::time::Utc;
 use hbb_core::identity::KeyPolicy;
@@ -76,8 +76,8 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
     let old = OldKey::new(key, unix_secs() + days * DAY_SECS);
     let new = generate()?;
     // The old one first: it is the only one until the new one has its name.
-    write(&old_file, dir, &old.text()).map_err(failed)?;
-    write(&secret, dir, &new.secret_text()).map_err(failed)?;
+    write(&old_file, dir, SECRET_MODE, &old.text()).map_err(failed)?;
+    write(&secret, dir, SECRET_MODE, &new.secret_text()).map_err(failed)?;
     write_public(dir, &new).map_err(failed)?;
     print(&format!(
         "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now, and \
@@ -147,10 +147,4 @@ pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<OldKe
 fn is_over(old: &OldKey) -> bool {
     let now = unix_secs();
     is_set(now) && now >= old.until_secs
-}
-
-/// Writes a file for the owner of `dir` alone, in place of another or of none.
-fn write(path: &Path, dir: &Path, text: &str) -> std::io::Result<()> {
-    drop(std::fs::remove_file(draft_of(path)));
-    publish(path, open_draft(path, dir, SECRET_MODE)?, text)
 }
