@@ -13,6 +13,7 @@ use hbb_core::base::conn::Conn;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places};
 use hbb_core::base::table::Seed;
+use hbb_core::base::time::Time;
 
 use crate::net::clock::Clock;
 use crate::net::conn::link::bytes::{Account, ByteBudget, Purpose};
@@ -110,8 +111,8 @@ impl Pool {
     }
 
     /// Remembers an address as one of a known device, or of somebody who has the key.
-    pub(crate) fn vouch(&self, ip: IpAddr) {
-        self.0.places.borrow_mut().vouch(self.0.clock.now(), ip);
+    pub(crate) fn vouch(&self, now: Time, ip: IpAddr) {
+        self.0.places.borrow_mut().vouch(now, ip);
     }
 
     fn evict(&self, conn: Option<Conn>) {

@@ -4,6 +4,7 @@
 //! which rustix has no word, and musl's sendmmsg makes a call for each where a pointer is 64 bits.
 
 use core::array;
+use core::task::{Context, Poll};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::ops::Range;
@@ -26,7 +27,7 @@ use hbb_core::base::limits::{
 use hbb_core::base::table::{Seed, Table};
 use hbb_core::base::time::{RateWindow, Time};
 
-use crate::net::reactor::Source;
+use crate::net::reactor::{First, Source};
 
 /// Room for two control messages: an address of either kind, and a count.
 const CONTROL_BYTES: usize = 96;
@@ -123,11 +124,14 @@ impl Datagrams {
         })
     }
 
-    /// Waits until there is a datagram or an error.
-    pub(crate) async fn readable(&self) {
-        if self.read.is_empty() {
-            self.socket.readable().await;
-        }
+    /// Ready when there is a datagram or an error; else the task of `context` is woken when it is.
+    pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
+        if self.read.is_empty() { self.socket.poll_readable(context) } else { Poll::Ready(()) }
+    }
+
+    /// Has `first` called when something came, before the task that waits is woken.
+    pub(crate) fn ask_first(&self, first: First) {
+        self.socket.ask_first(first);
     }
 
     /// Whether there may be a datagram.

@@ -25,9 +25,10 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
+    /// One that was rung: its thread has yet to look.
     pub(super) fn new() -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { state: AtomicU8::new(AWAKE), bell })
+        Ok(Self { state: AtomicU8::new(RUNG), bell })
     }
 
     /// What to register.
@@ -35,9 +36,9 @@ impl Alarm {
         &self.bell
     }
 
-    /// The thread looks now at whatever it may have been rung for.
-    pub(super) fn hear(&self) {
-        self.state.store(AWAKE, Ordering::SeqCst);
+    /// Whether somebody rang: the thread looks now at whatever it may have been for.
+    pub(super) fn hear(&self) -> bool {
+        self.state.swap(AWAKE, Ordering::SeqCst) == RUNG
     }
 
     /// The thread is about to wait; false if it was rung and must not.

@@ -49,6 +49,8 @@ struct Reactor {
     /// When, and the number of a timer; who is to be woken then.
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     timers_made: Cell<u64>,
+    /// Who is asked first when something came to the source of this number.
+    first: RefCell<Option<(u64, First)>>,
     /// Tasks that gave way until the others had their turn.
     yielded: RefCell<Vec<Waker>>,
     /// How often the kernel was asked,
@@ -57,6 +59,9 @@ struct Reactor {
     busy: Cell<bool>,
     events: RefCell<Vec<epoll::Event>>,
 }
+
+/// Does what came to a source asks for; true if that leaves nothing to do for the task that waits.
+pub type First = Box<dyn Fn() -> bool>;
 
 /// Sources by number, and the numbers that are free.
 #[derive(Default)]
@@ -76,8 +81,10 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     let done = loop {
-        reactor.alarm.hear();
-        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+        // Where nobody woke it, what happened was dealt with already.
+        if reactor.alarm.hear()
+            && let Poll::Ready(done) = future.as_mut().poll(&mut context)
+        {
             break Ok(done);
         }
         if let Err(error) = reactor.wait() {
@@ -124,6 +131,7 @@ impl Reactor {
             sources: RefCell::default(),
             timers: RefCell::default(),
             timers_made: Cell::new(0),
+            first: RefCell::default(),
             yielded: RefCell::default(),
             turns: Cell::new(0),
             busy: Cell::new(false),
@@ -168,7 +176,15 @@ impl Reactor {
         let Some(Some(source)) = sources.all.get(at) else { return };
         let source = Rc::clone(source);
         drop(sources);
-        source.happened(flags);
+        if source.happened(flags) && !self.is_dealt_with(number) {
+            source.wake_reader();
+        }
+    }
+
+    /// Whether whoever is asked first about a source left nothing to do.
+    fn is_dealt_with(&self, number: u64) -> bool {
+        let first = self.first.borrow();
+        first.as_ref().is_some_and(|(of, deal)| *of == number && deal())
     }
 
     /// None if no timer runs.
@@ -260,6 +276,41 @@ mod tests {
             drop(peer);
             source.readable().await;
             assert_eq!(source.socket().read(&mut buffer).unwrap(), 0);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_task_sleeps_on_when_who_is_asked_first_leaves_it_nothing() {
+        block_on(async {
+            let (source, mut peer) = pair();
+            let (source, polls) = (Rc::new(source), Cell::new(0));
+            let (first, asked) = (Rc::downgrade(&source), Rc::new(Cell::new(0)));
+            let counted = Rc::clone(&asked);
+            source.ask_first(Box::new(move || {
+                counted.set(counted.get() + 1);
+                let source = first.upgrade().unwrap();
+                let is_mine = counted.get() < 3;
+                if is_mine {
+                    assert_eq!(source.socket().read(&mut [0; 9]).unwrap(), 1);
+                    source.drained();
+                }
+                is_mine
+            }));
+            let writer = thread::spawn(move || {
+                for _ in 0..3 {
+                    thread::sleep(Duration::from_millis(20));
+                    peer.write_all(b"x").unwrap();
+                }
+                peer
+            });
+            future::poll_fn(|context| {
+                polls.set(polls.get() + 1);
+                source.poll_readable(context)
+            })
+            .await;
+            assert_eq!((asked.get(), polls.get()), (3, 2));
+            drop(writer.join().unwrap());
         })
         .unwrap();
     }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use smol::future;
 
-use super::{Reactor, here};
+use super::{First, Reactor, here};
 
 /// What every connection's registration asks for: changes, the peer's end, and urgent data.
 const ALWAYS: EventFlags = EventFlags::ET.union(EventFlags::RDHUP).union(EventFlags::PRI);
@@ -55,21 +55,27 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    pub(super) fn happened(&self, flags: EventFlags) {
+    /// Notes what the kernel tells; whether there is something for who reads, who was not woken.
+    pub(super) fn happened(&self, flags: EventFlags) -> bool {
         let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP);
         let broke = flags.intersects(EventFlags::HUP | EventFlags::ERR);
         let urgent = flags.contains(EventFlags::PRI);
         self.ended.set(self.ended.get() || ended);
         self.urgent.set(self.urgent.get() || urgent);
-        if ended || broke || flags.intersects(EventFlags::IN | EventFlags::PRI) {
+        let came = ended || broke || flags.intersects(EventFlags::IN | EventFlags::PRI);
+        if came {
             self.unread.set(true);
-            self.reader.take().into_iter().for_each(Waker::wake);
         }
         // A peer that sends no more may read on.
         if broke || flags.contains(EventFlags::OUT) {
             self.full.set(false);
             self.writer.take().into_iter().for_each(Waker::wake);
         }
+        came
+    }
+
+    pub(super) fn wake_reader(&self) {
+        self.reader.take().into_iter().for_each(Waker::wake);
     }
 
     const fn is_readable(&self) -> bool {
@@ -132,7 +138,7 @@ impl<T: AsFd> Source<T> {
             if !readiness.full.get() {
                 return Poll::Ready(());
             }
-            readiness.writer.set(Some(context.waker().clone()));
+            keep(&readiness.writer, context);
             Poll::Pending
         })
     }
@@ -174,8 +180,14 @@ impl<T> Source<T> {
         if readiness.is_readable() {
             return Poll::Ready(());
         }
-        readiness.reader.set(Some(context.waker().clone()));
+        keep(&readiness.reader, context);
         Poll::Pending
+    }
+
+    /// Has `first` called when something came, before the task that waits for it is woken. One
+    /// source of a thread has such a one.
+    pub fn ask_first(&self, first: First) {
+        *self.place.reactor.first.borrow_mut() = Some((self.place.number.into(), first));
     }
 
     /// Whether there may be something to read.
@@ -202,6 +214,16 @@ impl<T> Source<T> {
     pub fn read_short(&self) {
         self.place.readiness.unread.set(self.is_urgent());
     }
+}
+
+/// Has the task of `context` be woken, of which most are kept already.
+fn keep(kept: &Cell<Option<Waker>>, context: &Context<'_>) {
+    let mut waker = kept.take();
+    match &mut waker {
+        Some(waker) => waker.clone_from(context.waker()),
+        None => waker = Some(context.waker().clone()),
+    }
+    kept.set(waker);
 }
 
 impl Place {

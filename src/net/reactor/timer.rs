@@ -49,21 +49,27 @@ impl Timer {
         }
     }
 
-    /// Has the reactor wake `context` when it is time, or earlier.
+    /// Whether the reactor wakes `context` when it is time, or earlier, as it was told before.
+    fn is_told(&mut self, at: Instant, context: &Context<'_>) -> bool {
+        let (Some(known), Some(reactor)) = (self.known, here()) else { return false };
+        match reactor.timers.borrow_mut().entry(known) {
+            Entry::Occupied(mut entry) if known.0 <= at => {
+                entry.get_mut().clone_from(context.waker());
+                true
+            }
+            Entry::Occupied(entry) => {
+                entry.remove();
+                false
+            }
+            // It woke us already.
+            Entry::Vacant(_) => false,
+        }
+    }
+
+    /// Has the reactor wake `context` when it is time.
     fn tell_reactor(&mut self, at: Instant, context: &Context<'_>) {
         let Some(reactor) = here() else { return };
         let mut timers = reactor.timers.borrow_mut();
-        if let Some(known) = self.known {
-            match timers.entry(known) {
-                Entry::Occupied(mut entry) if known.0 <= at => {
-                    entry.get_mut().clone_from(context.waker());
-                    return;
-                }
-                Entry::Occupied(entry) => drop(entry.remove()),
-                // It woke us already.
-                Entry::Vacant(_) => {}
-            }
-        }
         let number = reactor.timers_made.get();
         reactor.timers_made.set(number.wrapping_add(1));
         timers.insert((at, number), context.waker().clone());
@@ -76,6 +82,10 @@ impl Future for Timer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
+        // What the reactor still knows of has not come: the clock need not be asked.
+        if self.is_told(at, context) {
+            return Poll::Pending;
+        }
         if clock::instant_now() >= at {
             self.forget();
             return Poll::Ready(());

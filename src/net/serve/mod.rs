@@ -3,11 +3,11 @@
 
 mod ports;
 
+use std::cell::Cell;
 #[cfg(feature = "accounts")]
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -132,10 +132,10 @@ pub(crate) fn run(setup: Setup, signals: Reloads, opened: &dyn Fn()) -> Result<(
     let sockets = open(&setup.listening)?;
     opened();
     let executor = Executor::default();
-    let mut ended = Ok(());
-    let serving = serve(setup, signals, sockets, executor.clone());
-    executor.run(pin!(async { ended = serving.await }))?;
-    ended
+    let ended = Rc::new(Cell::new(Ok(())));
+    let (serving, end) = (serve(setup, signals, sockets, executor.clone()), Rc::clone(&ended));
+    executor.run(Box::pin(async move { end.set(serving.await) }))?;
+    ended.replace(Ok(()))
 }
 
 async fn serve(
@@ -329,7 +329,7 @@ impl Shell {
             #[cfg(feature = "accounts")]
             accounts: Accounting::new(part.accounts, part.must_login, clock),
         };
-        let mut signalling = Signalling::new(part.machine, io);
+        let signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle {
             inbox: inbox_in,
@@ -340,8 +340,7 @@ impl Shell {
         let queues = Queues { inbox, saved, live, seen };
         let (running, stopped) = bounded(1);
         let run = async move {
-            signalling.run(&queues).await;
-            signalling.into_store().stop();
+            signalling.run(queues).await;
             drop(running);
         };
         self.executor.spawn(Box::pin(run)).detach();

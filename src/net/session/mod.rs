@@ -11,7 +11,6 @@ mod runner;
 pub mod websocket;
 
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -164,16 +163,16 @@ impl Sessions {
 impl Worker {
     fn start(setup: RunnerSetup) -> io::Result<Self> {
         let (inbox, received) = bounded(INBOX_MAX);
-        thread::start("relay", RELAY_STACK_BYTES, Box::new(move || work(&received, setup)))?;
+        thread::start("relay", RELAY_STACK_BYTES, Box::new(move || work(received, setup)))?;
         Ok(Self { inbox, load: Load::default() })
     }
 }
 
 /// What a thread for sessions does until we stop.
-fn work(received: &Receiver<ToWorker>, setup: RunnerSetup) {
+fn work(received: Receiver<ToWorker>, setup: RunnerSetup) {
     let executor = Executor::default();
     let runner = Runner::new(executor.clone(), setup);
-    let served = executor.run(pin!(async {
+    let served = executor.run(Box::pin(async move {
         while let Some(message) = received.recv().await {
             match message {
                 ToWorker::Start(session, guard) => {

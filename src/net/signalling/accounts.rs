@@ -1,7 +1,7 @@
 //! The accounts machine beside the rendezvous, in the same task: calls and operators' commands go
 //! in, answers, rows for the store and passwords to be hashed come out. It decides nothing.
 
-use smol::future;
+use core::task::{Context, Poll};
 
 use hbb_core::accounts::call::Call;
 use hbb_core::accounts::{
@@ -102,13 +102,13 @@ impl Accounting {
         who.is_some_and(|who| who.is_ok_and(|who| who.is_admin))
     }
 
-    /// Waits for a password to be hashed.
-    pub(super) async fn hashed(&self) -> Hashed {
+    /// Ready when a password was hashed.
+    pub(super) fn poll_hashed(&self, context: &Context<'_>) -> Poll<Hashed> {
         loop {
-            match self.hashed.1.recv().await {
-                Some(Answer::Hashed(hashed)) => return hashed,
-                Some(_) => {}
-                None => future::pending().await,
+            match self.hashed.1.poll_recv(context) {
+                Poll::Ready(Some(Answer::Hashed(hashed))) => return Poll::Ready(hashed),
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
             }
         }
     }

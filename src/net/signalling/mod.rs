@@ -11,25 +11,22 @@ mod deploy;
 #[cfg(feature = "accounts")]
 mod devices;
 mod early;
-mod idle_timer;
 mod operator;
 mod surroundings;
+mod turns;
 
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use log::debug;
-use smol::future;
 
 #[cfg(feature = "accounts")]
 use accounts::Accounting;
-#[cfg(feature = "accounts")]
-use hbb_core::accounts::{Hashed, Input as AccountInput};
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
-use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
+use hbb_core::base::limits::DATAGRAM_BYTES_MAX;
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::{Effect, Effects, Input, Rendezvous, Vouched};
@@ -41,18 +38,19 @@ use crate::net::conn::pool::Pool;
 use crate::net::conn::secrecy::Offers;
 use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::{BUFFER_BYTES, Datagrams};
-use crate::net::health::{Seen, ToWatch};
+use crate::net::health::ToWatch;
 #[cfg(feature = "accounts")]
 use crate::net::journal::ConnectionLog;
-use crate::net::message::{Answer, AnswerTo, Outbox, ToConnection, ToRelay, ToRendezvous, Update};
-use crate::net::reactor::{Timer, give_way};
+use crate::net::message::{AnswerTo, Outbox, ToConnection, ToRelay, ToRendezvous};
 use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::report;
 use crate::net::signalling::early::Early;
 use crate::net::signalling::surroundings::Surroundings;
 use crate::net::store::{Ending, PendingChange, StoreThread};
-use crate::net::tasks::queue::{Receiver, Refused, Sender};
+use crate::net::tasks::queue::{Refused, Sender};
 use crate::settings::LiveSettings;
+
+pub(crate) use turns::Queues;
 
 /// The machine and all it talks through.
 pub(crate) struct Signalling {
@@ -75,6 +73,9 @@ pub(crate) struct Signalling {
     keep: Option<Keep>,
     surroundings: Surroundings,
     early: Early,
+    /// When the task is to be woken, and when the machine was last told the date.
+    due: Option<Time>,
+    dated: Option<Time>,
     #[cfg(feature = "accounts")]
     log: ConnectionLog,
     /// An operator who waits for a peer to be forgotten, or approved: they come one at a time.
@@ -111,29 +112,6 @@ pub(crate) struct SignallingIo {
     pub(crate) accounts: Accounting,
 }
 
-/// The queues into this task.
-pub(crate) struct Queues {
-    /// From connections.
-    pub(crate) inbox: Receiver<ToRendezvous>,
-    /// From the store thread.
-    pub(crate) saved: Receiver<(Ticket, SaveOutcome)>,
-    /// From the owner of the settings.
-    pub(crate) live: Receiver<Update<LiveSettings>>,
-    /// From the watch over relays and names.
-    pub(crate) seen: Receiver<Seen>,
-}
-
-enum SignallingWake {
-    Datagram,
-    Stream(ToRendezvous),
-    Saved((Ticket, SaveOutcome)),
-    Live(Box<Update<LiveSettings>>),
-    Seen(Seen),
-    #[cfg(feature = "accounts")]
-    Hashed(Hashed),
-    Due,
-}
-
 impl Signalling {
     /// Joins a machine to what it acts through.
     pub(crate) fn new(machine: Box<Rendezvous>, io: SignallingIo) -> Self {
@@ -161,48 +139,15 @@ impl Signalling {
             keep,
             surroundings: Surroundings::new(bind),
             early: Early::default(),
+            due: None,
+            dated: None,
             forgetting: None,
             counters: Counters::default(),
         }
     }
 
-    /// Runs until a queue into it is closed; who wants it to end closes that of the settings.
-    pub(crate) async fn run(&mut self, queues: &Queues) {
-        let mut due = Timer::default();
-        loop {
-            let due_next = [self.machine.next_timeout(), self.early.due(), self.log_due()];
-            let next = due_next.into_iter().flatten().min();
-            due.set(next.and_then(|at| self.clock.instant(at)));
-            let Some(wake) = self.wake(queues, &mut due).await else { return };
-            self.machine.set_epoch_secs(self.clock.epoch_secs());
-            // Of datagrams, a turn takes all there are, and sleeps next: nobody is owed a turn.
-            let only_datagrams = matches!(wake, SignallingWake::Datagram);
-            match wake {
-                SignallingWake::Datagram | SignallingWake::Due => {}
-                SignallingWake::Stream(message) => self.stream(message),
-                SignallingWake::Saved((ticket, outcome)) => self.saved(ticket, outcome),
-                #[cfg(feature = "accounts")]
-                SignallingWake::Hashed(hashed) => {
-                    self.accounts.handle(AccountInput::Hashed(hashed), &self.store);
-                }
-                SignallingWake::Live(live) => {
-                    self.reconfigure(live.settings);
-                    let _ = live.in_force.try_send(Answer::InForce);
-                }
-                SignallingWake::Seen(Seen::Reachable(relays)) => self.machine.set_relays(relays),
-                SignallingWake::Seen(Seen::Names(names)) => self.machine.set_names(names),
-            }
-            // A flood starves nobody, and connections take what they were sent before more comes.
-            match self.turn(queues) {
-                true => give_way().await,
-                false if only_datagrams => {}
-                false => future::yield_now().await,
-            }
-        }
-    }
-
     /// Gives the store back, to flush and close it; it knows what to store last.
-    pub(crate) fn into_store(self) -> StoreThread {
+    fn into_store(self) -> StoreThread {
         let Self { machine, clock, datagrams, store, keep, .. } = self;
         let (now, mut whereabouts) = (clock.now(), String::new());
         if keep.is_some() {
@@ -215,71 +160,8 @@ impl Signalling {
         store.ending_with(Ending { changes: machine.last_changes(now), whereabouts, keep })
     }
 
-    /// When the log of connections has something to tell that nobody asked for.
-    fn log_due(&self) -> Option<Time> {
-        #[cfg(feature = "accounts")]
-        return self.log.next_timeout();
-        #[cfg(not(feature = "accounts"))]
-        None
-    }
-
-    async fn wake(&self, queues: &Queues, due: &mut Timer) -> Option<SignallingWake> {
-        let datagram = async {
-            self.datagrams.readable().await;
-            Some(SignallingWake::Datagram)
-        };
-        let stream = async { queues.inbox.recv().await.map(SignallingWake::Stream) };
-        let saved = async { queues.saved.recv().await.map(SignallingWake::Saved) };
-        #[cfg(feature = "accounts")]
-        let saved =
-            future::or(saved, async { Some(SignallingWake::Hashed(self.accounts.hashed().await)) });
-        let live =
-            async { queues.live.recv().await.map(|live| SignallingWake::Live(Box::new(live))) };
-        let seen = async {
-            match queues.seen.recv().await {
-                Some(seen) => Some(SignallingWake::Seen(seen)),
-                None => future::pending().await,
-            }
-        };
-        let live = future::or(live, seen);
-        let due = async {
-            due.await;
-            Some(SignallingWake::Due)
-        };
-        future::or(future::or(saved, live), future::or(due, future::or(datagram, stream))).await
-    }
-
-    /// One turn: timeouts, then datagrams, then streams, each at most so many; whether there may
-    /// be more of them.
-    fn turn(&mut self, queues: &Queues) -> bool {
-        let now = self.clock.now();
-        while self.machine.next_timeout().is_some_and(|due| due <= now) {
-            self.machine.handle_timeout(now, &mut self.effects);
-            self.carry_out();
-        }
-        #[cfg(feature = "accounts")]
-        if self.log_due().is_some_and(|due| due <= now) {
-            self.log.handle_timeout(now);
-        }
-        let mut datagrams = 0..DATAGRAMS_PER_TURN;
-        let more_datagrams = datagrams.all(|_| self.datagrams.is_readable() && self.datagram());
-        let more_streams = (0..STREAMS_PER_TURN).all(|_| {
-            let message = queues.inbox.try_recv();
-            message.map(|message| self.stream(message)).is_some()
-        });
-        while let Some((ticket, outcome)) = queues.saved.try_recv() {
-            self.saved(ticket, outcome);
-        }
-        while let Some(claim) =
-            self.early.take(now, |from, claim| self.machine.lacks_proof(now, from, claim))
-        {
-            self.claim(claim);
-        }
-        more_datagrams || more_streams
-    }
-
     /// Handles one datagram; false if there is none.
-    fn datagram(&mut self) -> bool {
+    fn datagram(&mut self, now: Time) -> bool {
         let (at, from) = match self.datagrams.receive(&mut self.buffer) {
             Ok(received) => received,
             Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
@@ -292,32 +174,30 @@ impl Signalling {
         match decode(payload) {
             Ok(Request::RegisterPk(claim)) => {
                 self.datagrams.asked().note_waiting(from);
-                let now = self.clock.now();
                 let claim = match self.machine.lacks_proof(now, from, &claim) {
                     true => self.early.keep(now, (from, claim)),
                     false => Some((from, claim)),
                 };
-                claim.into_iter().for_each(|claim| self.claim(claim));
+                claim.into_iter().for_each(|claim| self.claim(now, claim));
             }
             Ok(request) => {
                 let input = Input::Request { via: Via::Datagram(from), request };
-                self.machine.handle(self.clock.now(), input, &mut self.effects);
-                self.carry_out();
+                self.machine.handle(now, input, &mut self.effects);
+                self.carry_out(now);
             }
             Err(_) => self.counters.count(DropReason::Malformed),
         }
         true
     }
 
-    fn claim(&mut self, (from, claim): (Endpoint, Registration)) {
+    fn claim(&mut self, now: Time, (from, claim): (Endpoint, Registration)) {
         let request = Request::RegisterPk(claim);
         let input = Input::Request { via: Via::Datagram(from), request };
-        self.machine.handle(self.clock.now(), input, &mut self.effects);
-        self.carry_out();
+        self.machine.handle(now, input, &mut self.effects);
+        self.carry_out(now);
     }
 
-    fn stream(&mut self, message: ToRendezvous) {
-        let now = self.clock.now();
+    fn stream(&mut self, now: Time, message: ToRendezvous) {
         match message {
             ToRendezvous::Opened { conn, from, transport, outbox } => {
                 self.outboxes.insert(conn, outbox);
@@ -365,11 +245,11 @@ impl Signalling {
                 }
             },
         }
-        self.carry_out();
+        self.carry_out(now);
     }
 
     /// New limits and policy; whoever is shut out by it goes at once.
-    fn reconfigure(&mut self, mut live: LiveSettings) {
+    fn reconfigure(&mut self, now: Time, mut live: LiveSettings) {
         self.store.set_writes(live.limits.writes_a_day);
         self.datagrams.asked().set_peers(live.limits.peers);
         if live.policy.old_key.is_none() {
@@ -384,25 +264,25 @@ impl Signalling {
         while let Some(conn) = self.machine.banned_connection() {
             self.counters.count(DropReason::Blocked);
             self.hang_up(conn);
-            self.machine.handle(self.clock.now(), Input::Closed { conn }, &mut self.effects);
+            self.machine.handle(now, Input::Closed { conn }, &mut self.effects);
         }
     }
 
-    fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome) {
+    fn saved(&mut self, now: Time, ticket: Ticket, outcome: SaveOutcome) {
         #[cfg(feature = "accounts")]
         if self.accounts.saved(ticket, outcome, &self.store) {
             return;
         }
         let input = Input::Saved { ticket, outcome };
-        self.machine.handle(self.clock.now(), input, &mut self.effects);
-        self.carry_out();
+        self.machine.handle(now, input, &mut self.effects);
+        self.carry_out(now);
     }
 
     /// Does what the machine wants. A refused save comes back as a failed one, whose effects are
     /// carried out too; those hold no save.
-    fn carry_out(&mut self) {
+    fn carry_out(&mut self, now: Time) {
         if let Some(Vouched { ip, conn, shows_old }) = self.machine.take_vouched() {
-            self.pool.vouch(ip);
+            self.pool.vouch(now, ip);
             if let (Some(offers), Some(old)) = (&self.offers, shows_old) {
                 offers.showed(ip, old);
             }
@@ -410,12 +290,11 @@ impl Signalling {
         }
         #[cfg(feature = "accounts")]
         if let Some(step) = self.machine.take_step() {
-            self.log.step(self.clock.now(), step);
+            self.log.step(now, step);
         }
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Reply { via: Via::Datagram(to), reply } => {
-                    let now = self.clock.now();
                     if reply.welcomes() {
                         self.datagrams.asked().note_device(to);
                     }
@@ -441,7 +320,7 @@ impl Signalling {
                 Effect::Save { ticket, change, rank } => {
                     if self.store.save(PendingChange { rank, ticket, change }).is_err() {
                         let failed = Input::Saved { ticket, outcome: SaveOutcome::Failed };
-                        self.machine.handle(self.clock.now(), failed, &mut self.effects);
+                        self.machine.handle(now, failed, &mut self.effects);
                     }
                 }
                 Effect::Meet { token, from } => {

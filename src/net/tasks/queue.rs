@@ -107,7 +107,12 @@ impl<T> Receiver<T> {
 
     /// Waits for the next item; None once the queue is closed and empty. One task waits at a time.
     pub fn recv(&self) -> impl Future<Output = Option<T>> {
-        poll_fn(|context| self.0.take(Some(context.waker())))
+        poll_fn(|context| self.poll_recv(context))
+    }
+
+    /// Ready as [`Self::recv`]; else the task of `context` is woken when it is.
+    pub fn poll_recv(&self, context: &Context<'_>) -> Poll<Option<T>> {
+        self.0.take(Some(context.waker()))
     }
 
     /// The same on a thread that may block.

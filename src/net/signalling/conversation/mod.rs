@@ -2,6 +2,8 @@
 //! deadlines. It knows nothing of what payloads say but the key exchange of `conn/secrecy.rs`.
 //! C03-C05, C26-C29, C31, C139.
 
+mod idle_timer;
+
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,8 +28,8 @@ use crate::net::reactor::Timer;
 use crate::net::report;
 #[cfg(feature = "accounts")]
 use crate::net::signalling::calls;
-use crate::net::signalling::idle_timer::{Due, IdleTimer};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
+use idle_timer::{Due, IdleTimer};
 
 /// The way to the owner of the rendezvous.
 #[derive(Clone)]
