@@ -22,19 +22,21 @@ pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
     if !is_flag && bare.contains(['.', ':']) {
         return ["A relay is named by its flag: --relay-servers ", bare, "\n"].concat();
     }
-    if let Some(flag) = of_letter(name).filter(|_| is_flag && name.len() == 1) {
-        return [word, " is ", flag, " here.\n"].concat();
-    }
     // As other programs have them: one dash, capitals, `_` between words.
     let spelled = name.split('=').next().unwrap_or(name).to_ascii_lowercase().replace('_', "-");
     let flag = if is_flag && !spelled.is_empty() { ["--", &spelled].concat() } else { bare.into() };
     let known = known();
-    let mut words = known.lines().filter_map(|line| line.split_whitespace().next());
-    let meant = meant(&flag, &mut words);
-    match of_letter(name).filter(|_| is_flag && !bare.starts_with("--")) {
-        _ if !meant.is_empty() => meant + "\n",
-        // With its value behind it.
-        Some(flag) => [word.get(..2).unwrap_or(word), " is ", flag, " here.\n"].concat(),
+    let meant = meant(&flag, &mut known.lines().filter_map(|line| line.split(' ').next()));
+    if !meant.is_empty() {
+        return meant + "\n";
+    }
+    // A letter, or one with its value behind it.
+    let is_letter = is_flag && (name.len() == 1 || !bare.starts_with("--"));
+    match of_letter(name).filter(|_| is_letter) {
+        Some(flag) => {
+            let letter = if name.len() == 1 { word } else { word.get(..2).unwrap_or(word) };
+            [letter, " is ", flag, " here.\n"].concat()
+        }
         None => meant,
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
 
 /// Asks the server, who has heard all then if `is_last`; what it gives is the answer, if it is no
 /// refusal.
-fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Result<File, Exit> {
+pub(super) fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Result<File, Exit> {
     let mut server = connect(path)?;
     let mut asked = server.write_all(line.as_bytes());
     if is_last {
@@ -142,7 +142,7 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
     Ok(usual.unwrap_or_else(|| CONTROL_FILE.into()))
 }
 
-pub(super) fn connect(path: &Path) -> Result<File, Exit> {
+fn connect(path: &Path) -> Result<File, Exit> {
     let connected = UnixStream::connect(path).and_then(|server| {
         server.set_read_timeout(Some(Duration::from_secs(SILENCE_SECS_MAX)))?;
         Ok(OwnedFd::from(server).into())

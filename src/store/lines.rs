@@ -21,8 +21,7 @@ const FORGOTTEN: &str = "forgotten:";
 
 /// The line of a record, with its end.
 pub fn line(record: &Record) -> String {
-    let hex = |bytes: &[u8]| Hex::encode_to_string(bytes).unwrap_or_default();
-    let (device, key) = (hex(record.device.as_bytes()), hex(&record.key.0));
+    let (device, key) = (digits(record.device.as_bytes()), digits(&record.key.0));
     let seen = match record.first_seen_secs {
         0 => "-".into(),
         secs => moment(secs),
@@ -38,9 +37,13 @@ pub fn line(record: &Record) -> String {
 /// The line of a row that belongs to no device, with its end: two words where a device has five.
 #[cfg(feature = "accounts")]
 pub fn row_line(key: &[u8], value: &[u8]) -> String {
-    let [key, value] = [key, value].map(|it| Hex::encode_to_string(it).unwrap_or_default());
-    let value = if value.is_empty() { "-" } else { &value };
-    [&key, " ", value, "\n"].concat()
+    let value = if value.is_empty() { "-".into() } else { digits(value) };
+    [&digits(key), " ", &value, "\n"].concat()
+}
+
+/// Bytes as hexadecimal digits.
+fn digits(bytes: &[u8]) -> String {
+    Hex::encode_to_string(bytes).unwrap_or_default()
 }
 
 /// Whether a line is one of those.

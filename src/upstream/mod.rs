@@ -98,7 +98,8 @@ impl Program {
             return Ok(Asked::Keygen);
         }
         let database = sources.value("db-url").map(Into::into);
-        let mut flags = Flags(self.usual().split(' ').map(Into::into).collect());
+        let mut flags = Flags(Vec::new());
+        self.usual().split(' ').for_each(|word| flags.0.push(word.into()));
         sources.each(&mut |setting| apply(&mut flags, setting, note));
         if flags.given("--mask").is_some() && flags.given("--local-ip").is_none() {
             flags.remove("--mask");

@@ -40,10 +40,11 @@ impl Sources {
         }
         sources.add_file(DOT_ENV, DOT_ENV)?;
         for word in words(program).filter(|word| word.has_value) {
-            let name = word.name.replace('-', "_");
-            let large = [&name, word.name].map(str::to_ascii_uppercase);
-            for name in [&large[0], &large[1], &name, word.name] {
-                variable(name).into_iter().for_each(|it| sources.add(word, it, "variable"));
+            let (name, large) = (word.name, word.name.to_ascii_uppercase());
+            for name in [&word.variable(), &large, &name.replace('-', "_"), name] {
+                if let Some(value) = variable(name) {
+                    sources.add(word, value, "variable");
+                }
             }
         }
         Ok(sources)

@@ -71,7 +71,7 @@ pub(super) struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, _) in FILES.into_iter().zip(self.files).filter(|(_, is_there)| *is_there) {
+        for (name, _) in FILES.iter().zip(&self.files).filter(|(_, is_there)| **is_there) {
             write!(out, "{name}, ")?;
         }
         write!(out, "{} devices", self.registered)?;
@@ -237,7 +237,7 @@ impl Reader {
             let is_comment = self.place.is_none() && line.starts_with('#');
             return if is_comment { Ok(()) } else { Err(None) };
         };
-        let next = FILES.into_iter().chain(MORE).position(|known| known == name);
+        let next = FILES.iter().chain(&MORE).position(|known| *known == name);
         let is_due = self.place < next && (next != Some(ACCOUNTS) || self.place == Some(PEERS));
         if !is_due {
             return Err(None);

@@ -76,7 +76,7 @@ fn write(config: &Config, out: File) -> Result<Counts, Exit> {
         )));
     }
     let mut writer = Writer::begin(out, &Utc { unix_secs: unix_secs() }.to_string())?;
-    for (number, name) in FILES.into_iter().enumerate() {
+    for (number, name) in FILES.iter().enumerate() {
         let path = match (number, config.flags_file()) {
             (0, _) => config.secret_file(),
             (1, _) => keygen::public_path(&config.secret_file()),

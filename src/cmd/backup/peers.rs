@@ -2,7 +2,7 @@
 //! that, from it. There are too many to hold at once on a small router.
 
 use std::fs;
-use std::io::{self, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::super::ctl;
@@ -11,7 +11,7 @@ use super::super::store::{self, STORE_FILE};
 use super::form::LINE_BYTES_MAX;
 use crate::config::Config;
 use crate::file::read_line;
-use crate::net::control::{DONE, LIST_END, LIST_KEY, LIST_WORD};
+use crate::net::control::{LIST_END, LIST_KEY, LIST_WORD};
 use crate::store as stores;
 
 /// Gives the line of each device, of those that an operator forgot, too, to `each`, all of one
@@ -60,16 +60,8 @@ fn of_server(
     path: &Path,
     each: &mut dyn FnMut(&str) -> Result<(), Exit>,
 ) -> Result<Option<String>, Exit> {
-    let mut server = ctl::connect(path)?;
+    let server = ctl::ask(path, (&["text ", LIST_WORD, "\n"].concat(), false), false)?;
     let broken = |cause: io::Error| ctl::silent(path, &cause);
-    server.write_all(["text ", LIST_WORD, "\n"].concat().as_bytes()).map_err(broken)?;
-    let mut verdict = [0];
-    server.read_exact(&mut verdict).map_err(broken)?;
-    if verdict != [DONE] {
-        let mut said = String::new();
-        server.read_to_string(&mut said).map_err(broken)?;
-        return Err(Exit::running(said));
-    }
     let (mut answer, mut bytes, mut key) = (BufReader::new(server), Vec::new(), None);
     loop {
         bytes.clear();

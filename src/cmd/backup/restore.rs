@@ -68,9 +68,9 @@ fn stage(data: &Path, file: &str, is_held: bool) -> Result<(Counts, Option<Strin
     Ok(passed)
 }
 
-/// What is made: nothing else is in the folder.
-fn names() -> impl Iterator<Item = &'static str> {
-    [STORE_FILE].into_iter().chain(FILES.into_iter().take(FLAGS))
+/// What is made, in the order in which it is moved: nothing else is in the folder.
+fn names() -> impl Iterator<Item = &'static &'static str> {
+    [STORE_FILE].iter().chain(FILES.iter().take(FLAGS))
 }
 
 /// Removes the folder that is being filled, or that a power cut left.
@@ -150,7 +150,7 @@ impl Staging {
 
     /// All is there: gives the folder its name.
     fn end(mut self, data: &Path, counts: &Counts) -> Result<(), stores::Error> {
-        for (number, name) in FILES.into_iter().enumerate().take(RULES).skip(2) {
+        for (number, name) in FILES.iter().enumerate().take(RULES).skip(2) {
             // A list that was not there then is empty now; without rules everybody may dial, so
             // that those there are stay.
             if !counts.has(number) && is_at(data, name) {
@@ -159,7 +159,7 @@ impl Staging {
         }
         self.store.end()?;
         let owner = fs::metadata(data)?;
-        for name in names().chain([""]) {
+        for name in names().chain(&[""]) {
             // Only root may; for everyone else they are right as they are, and not all are there.
             drop(chown(self.folder.join(name), Some(owner.uid()), Some(owner.gid())));
         }

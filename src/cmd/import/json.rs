@@ -24,7 +24,8 @@ pub(super) fn rows(text: &str, found: &mut Found) -> Result<(), String> {
                 }
             }
         }
-        found.take_row(columns.each_ref().map(Vec::as_slice))?;
+        let [id, device, key, created, info, user, status, note] = &columns;
+        found.take_row([id, device, key, created, info, user, status, note])?;
     }
     Ok(())
 }

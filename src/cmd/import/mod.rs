@@ -174,7 +174,10 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
             "a write to it was cut short: open it once with SQLite, which mends that",
         ));
     }
-    let state = || [file, log.as_ref().unwrap_or(file)].map(|file| store::last_change(file).ok());
+    let state = || {
+        let of_log = log.as_ref().and_then(|log| store::last_change(log).ok());
+        (store::last_change(file).ok(), of_log)
+    };
     let at_first = state();
     let database = Database::new(file, log.as_ref().map(|log| log as &dyn Bytes))?;
     let mut found = Found::default();

@@ -2,7 +2,6 @@
 //! where there is a console, as it is memory that nobody else needs. It must not know how a line is
 //! worded. C161.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -17,7 +16,7 @@ use crate::base::time::Time;
 /// Bounded: the pair seen longest ago and the first dial give way.
 pub(in crate::rendezvous) struct Journal {
     seen: Table<(IpAddr, PeerId), Seen>,
-    dialled: VecDeque<Dialled>,
+    dialled: Vec<Dialled>,
 }
 
 /// An id that asked to be registered from an address.
@@ -47,7 +46,7 @@ pub(in crate::rendezvous) struct Dialled {
 
 impl Journal {
     pub(in crate::rendezvous) fn new(seed: Seed) -> Self {
-        Self { seen: Table::new(CONSOLE_SEEN_MAX, seed), dialled: VecDeque::new() }
+        Self { seen: Table::new(CONSOLE_SEEN_MAX, seed), dialled: Vec::new() }
     }
 
     /// How much it holds: pairs, then dials.
@@ -81,23 +80,24 @@ impl Journal {
 
     /// Somebody may ask for a device; who asked a minute ago is there already.
     pub(in crate::rendezvous) fn dials(&mut self, dialled: Dialled) {
-        let last = self.dialled.iter().rev().take(CONSOLE_DIALS_COMPARED);
-        let is_new = last.map(|it| (it.from, &it.target, it.at)).all(|(from, target, at)| {
-            from != dialled.from
-                || *target != dialled.target
-                || dialled.at.since_ms(at) >= CONSOLE_DIAL_MS
+        let first = self.dialled.len().saturating_sub(CONSOLE_DIALS_COMPARED);
+        let is_there = self.dialled.get(first..).unwrap_or_default().iter().any(|it| {
+            it.from == dialled.from
+                && it.target == dialled.target
+                && dialled.at.since_ms(it.at) < CONSOLE_DIAL_MS
         });
-        if is_new {
-            if self.dialled.len() == CONSOLE_DIALS_MAX {
-                self.dialled.pop_front();
-            }
-            self.dialled.push_back(dialled);
+        if is_there {
+            return;
         }
+        if self.dialled.len() == CONSOLE_DIALS_MAX {
+            self.dialled.remove(0);
+        }
+        self.dialled.push(dialled);
     }
 
     /// Those who asked, the first first.
-    pub(super) fn dialled(&self) -> impl Iterator<Item = &Dialled> {
-        self.dialled.iter()
+    pub(super) fn dialled(&self) -> &[Dialled] {
+        &self.dialled
     }
 
     pub(super) fn forget_dialled(&mut self) {
@@ -118,9 +118,9 @@ impl Journal {
     /// Forgets those of which this is so.
     pub(super) fn forget(&mut self, is_meant: &dyn Fn(&Row<'_>) -> bool) {
         let mut pairs = Vec::new();
-        for ((ip, id), seen) in self.seen.iter() {
-            if is_meant(&Row { ip: *ip, id, seen }) {
-                pairs.push((*ip, id.clone()));
+        for row in self.rows(Time::START, u64::MAX) {
+            if is_meant(&row) {
+                pairs.push((row.ip, row.id.clone()));
             }
         }
         for pair in &pairs {

@@ -168,7 +168,8 @@ impl Rendezvous {
         let number =
             |text: Option<&str>, usual| text.and_then(|text| text.parse().ok()).unwrap_or(usual);
         let mut text = String::new();
-        for it in journal.dialled().skip(number(argument, 0)).take(number(more, CONSOLE_LINES)) {
+        let dialled = journal.dialled().get(number(argument, 0)..).unwrap_or_default();
+        for it in dialled.iter().take(number(more, CONSOLE_LINES)) {
             let unix_secs = start_secs + it.at.as_millis() / 1000;
             let at = Utc { unix_secs }.to_string().replace(' ', "T");
             let (from, target, target_ip) = (it.from, it.target.as_str(), it.target_ip);
