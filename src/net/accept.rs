@@ -26,6 +26,8 @@ use crate::net::conn::link::{Link, TravellingLink, within};
 use crate::net::conn::pool::{Place, Pool};
 use crate::net::conn::proxied::identify;
 use crate::net::conn::socket;
+#[cfg(feature = "accounts")]
+use crate::net::conn::websocket::end_answered;
 use crate::net::conn::websocket::{refuse_call, upgrade};
 use crate::net::control::{ConsoleOf, Orders, console};
 use crate::net::message::{FromLeg, ToRendezvous};
@@ -139,12 +141,9 @@ enum Accepted {
     /// Its first message, if that was read already.
     Relay(RelayHandle, Option<Vec<u8>>),
     Console(Rc<Orders>, ConsoleOf),
-    /// A request of HTTP.
+    /// A request of HTTP, for whoever answers those of its port.
     #[cfg(feature = "accounts")]
-    Call(SignallingHandle),
-    /// A browser.
-    #[cfg(feature = "web")]
-    Web(WebHandle),
+    Call,
 }
 
 /// Serves a connection to its end, or until it must give way.
@@ -169,24 +168,21 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
         identify(&mut connection, door).await?;
         entrance.decide(&mut connection, door).await
     };
-    match decided.await {
+    let reason = match decided.await {
         Ok(Accepted::Signalling(rendezvous, beginning)) => {
-            conversation::serve(connection, beginning, rendezvous).await;
+            return conversation::serve(connection, beginning, rendezvous).await;
         }
-        Ok(Accepted::Relay(relay, first)) => relaying::serve(connection, first, relay).await,
-        Ok(Accepted::Console(orders, of)) => console::serve(connection.link, &orders, of).await,
+        Ok(Accepted::Relay(relay, first)) => {
+            return relaying::serve(connection, first, relay).await;
+        }
+        Ok(Accepted::Console(orders, of)) => {
+            return console::serve(connection.link, &orders, of).await;
+        }
         #[cfg(feature = "accounts")]
-        Ok(Accepted::Call(rendezvous)) => {
-            let reason = calls::serve(&mut connection, door, &rendezvous.inbox).await;
-            entrance.refuse((connection.place.ip(), reason), gate).await;
-        }
-        #[cfg(feature = "web")]
-        Ok(Accepted::Web(page)) => {
-            let reason = web::serve(&mut connection, door, &page).await;
-            entrance.refuse((connection.place.ip(), reason), gate).await;
-        }
-        Err(reason) => entrance.refuse((connection.place.ip(), reason), gate).await,
-    }
+        Ok(Accepted::Call) => entrance.answer(&mut connection, door).await,
+        Err(reason) => reason,
+    };
+    entrance.refuse((connection.place.ip(), reason), gate).await;
 }
 
 impl Entrance {
@@ -215,9 +211,9 @@ impl Entrance {
                 None => Accepted::Relay(relay.clone(), None),
             }),
             #[cfg(feature = "accounts")]
-            Self::Api(rendezvous) => Ok(Accepted::Call(rendezvous.clone())),
+            Self::Api(_) => Ok(Accepted::Call),
             #[cfg(feature = "web")]
-            Self::Web(page) => Ok(Accepted::Web(page.clone())),
+            Self::Web(_) => Ok(Accepted::Call),
             Self::RelayWs(relay) => {
                 upgrade(connection, door).await?;
                 Ok(Accepted::Relay(relay.clone(), None))
@@ -226,6 +222,23 @@ impl Entrance {
                 let ms_max = OFFER_DELAY_SHARED_MS + MESSAGE_MS;
                 within(ms_max, Err(DropReason::Idle), port.decide(connection, door)).await
             }
+        }
+    }
+
+    /// Answers the one request of a connection; why it ends.
+    #[cfg(feature = "accounts")]
+    async fn answer(&self, connection: &mut Connection, door: Door<'_>) -> DropReason {
+        let answered = match self {
+            #[cfg(feature = "web")]
+            Self::Web(page) => web::answer(connection, door, page).await,
+            _ => match self.rendezvous() {
+                Some(rendezvous) => calls::answer(connection, door, &rendezvous.inbox).await,
+                None => Err(DropReason::Bug),
+            },
+        };
+        match answered {
+            Ok(()) => end_answered(&mut connection.link).await,
+            Err(reason) => reason,
         }
     }
 
@@ -329,7 +342,7 @@ impl SinglePort {
         }
         #[cfg(feature = "accounts")]
         if self.rendezvous.answers_calls && calls::begins(&mut connection.link).await? {
-            return Ok(Accepted::Call(self.rendezvous.clone()));
+            return Ok(Accepted::Call);
         }
         if begins_with_get(&mut connection.link).await? {
             // Its path tells nothing: clients name the ID server's wherever the port is the same.

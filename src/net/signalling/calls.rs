@@ -17,7 +17,6 @@ use crate::net::conn::link::bytes::{Held, Purpose};
 use crate::net::conn::link::{Link, within};
 use crate::net::conn::pool::Place;
 use crate::net::conn::proxied::take_word;
-use crate::net::conn::websocket::end_answered;
 use crate::net::message::{Answer, ToRendezvous};
 use crate::net::tasks::queue::{Sender, bounded};
 
@@ -51,53 +50,44 @@ pub(crate) async fn ask(
     Ok((answer, held.ok_or(DropReason::MemoryFull)?))
 }
 
-/// Answers the one request of a connection; why it ends.
-pub(crate) async fn serve(
+/// Answers the one request of a connection.
+///
+/// # Errors
+/// Why the connection must end.
+pub(crate) async fn answer(
     connection: &mut Connection,
     door: Door<'_>,
     inbox: &Sender<ToRendezvous>,
-) -> DropReason {
-    let served = async {
-        let place = Rc::clone(&connection.place);
-        let (call, held) = match received(connection, door).await? {
-            Ok(received) => received,
-            Err(status) => {
-                // Clients show that of an address book that is too long.
-                let refused = match status {
-                    413 => Called { status, ..Called::error(TOO_LONG) },
-                    status => Called::status(status),
-                };
-                let Called { content, body, .. } = refused;
-                let mut answer = response_head(status, content, body.len()).into_bytes();
-                answer.extend(body);
-                connection.link.write(&answer).await?;
-                return Ok(());
-            }
-        };
-        let with_body = call.method != Method::Head;
-        let (Called { status, content, body }, _held) = ask(inbox, &place, call, Way::Http).await?;
-        drop(held);
-        let mut answer = response_head(status, content, body.len()).into_bytes();
-        if with_body {
-            answer.extend(body);
+) -> Result<(), DropReason> {
+    let place = Rc::clone(&connection.place);
+    let (answer, with_body, _held) = match received(connection, door).await? {
+        Ok((call, held)) => {
+            let with_body = call.method != Method::Head;
+            let (answer, another) = ask(inbox, &place, call, Way::Http).await?;
+            drop(held);
+            (answer, with_body, Some(another))
         }
-        connection.link.write(&answer).await
+        // Clients show that of an address book that is too long.
+        Err(413) => (Called { status: 413, ..Called::error(TOO_LONG) }, true, None),
+        Err(status) => (Called::status(status), true, None),
     };
-    match served.await {
-        Ok(()) => end_answered(&mut connection.link).await,
-        Err(reason) => reason,
+    let Called { status, content, body } = answer;
+    let mut answer = response_head(status, content, body.len()).into_bytes();
+    if with_body {
+        answer.extend(body);
     }
+    connection.link.write(&answer).await
 }
 
 /// The one request of a connection and the memory it takes, or the status that refuses it.
 ///
 /// # Errors
 /// Why the connection must end.
-pub(crate) async fn received(
+pub(crate) fn received(
     connection: &mut Connection,
     door: Door<'_>,
-) -> Result<Result<(HttpCall, Held), u16>, DropReason> {
-    within(HANDSHAKE_MS, Err(DropReason::Idle), receive(connection, door)).await
+) -> impl Future<Output = Result<Result<(HttpCall, Held), u16>, DropReason>> {
+    within(HANDSHAKE_MS, Err(DropReason::Idle), receive(connection, door))
 }
 
 /// Waits for a whole request, and gives it with the memory it takes; else the status that refuses

@@ -37,19 +37,19 @@ impl Signalling {
             true => self.machine.deploy(now, &wish, &mut self.effects),
             false => Deployed::Busy,
         };
-        let said = match deployed {
+        let outcome = match deployed {
             Deployed::Saving(id) => {
                 self.deploying.push((id, to));
                 return None;
             }
-            Deployed::Known => result("OK"),
-            Deployed::NotEnabled => result("NOT_ENABLED"),
-            Deployed::InvalidInput => result("INVALID_INPUT"),
-            Deployed::IdTaken => result("ID_TAKEN"),
-            Deployed::WrongCode => Called::error(WRONG_CODE),
-            Deployed::Busy => Called::error(BUSY),
+            Deployed::Known => Ok("OK"),
+            Deployed::NotEnabled => Ok("NOT_ENABLED"),
+            Deployed::InvalidInput => Ok("INVALID_INPUT"),
+            Deployed::IdTaken => Ok("ID_TAKEN"),
+            Deployed::WrongCode => Err(WRONG_CODE),
+            Deployed::Busy => Err(BUSY),
         };
-        let _ = to.try_send(Answer::Called(said));
+        tell(&to, outcome);
         None
     }
 
@@ -62,15 +62,18 @@ impl Signalling {
         };
         self.deploying.retain(|(waiting, to)| {
             if waiting == id {
-                let said = if is_stored { result("OK") } else { Called::error(BUSY) };
-                let _ = to.try_send(Answer::Called(said));
+                tell(to, if is_stored { Ok("OK") } else { Err(BUSY) });
             }
             waiting != id
         });
     }
 }
 
-/// What clients read (protocol §9.5).
-fn result(word: &str) -> Called {
-    Called::json([r#"{"result":""#, word, r#""}"#].concat().into_bytes())
+/// Tells what clients read (protocol §9.5): a word for what became of it, or a sentence.
+fn tell(to: &AnswerTo, outcome: Result<&str, &str>) {
+    let said = match outcome {
+        Ok(word) => Called::json([r#"{"result":""#, word, r#""}"#].concat().into_bytes()),
+        Err(said) => Called::error(said),
+    };
+    let _ = to.try_send(Answer::Called(said));
 }

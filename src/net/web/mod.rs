@@ -15,7 +15,6 @@ use crate::net::conn::Connection;
 use crate::net::conn::gate::Door;
 use crate::net::conn::link::bytes::{Held, Purpose};
 use crate::net::conn::pool::Place;
-use crate::net::conn::websocket::end_answered;
 use crate::net::control::Orders;
 use crate::net::signalling::calls;
 use crate::net::signalling::conversation::SignallingHandle;
@@ -50,19 +49,11 @@ pub(crate) struct WebHandle {
     pub(crate) at_home_alone: bool,
 }
 
-/// Answers the one request of a connection; why it ends.
-pub(crate) async fn serve(
-    connection: &mut Connection,
-    door: Door<'_>,
-    web: &WebHandle,
-) -> DropReason {
-    match answered(connection, door, web).await {
-        Ok(()) => end_answered(&mut connection.link).await,
-        Err(reason) => reason,
-    }
-}
-
-async fn answered(
+/// Answers the one request of a connection.
+///
+/// # Errors
+/// Why the connection must end.
+pub(crate) async fn answer(
     connection: &mut Connection,
     door: Door<'_>,
     web: &WebHandle,
