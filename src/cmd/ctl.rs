@@ -19,7 +19,7 @@ mod follow;
 #[cfg(feature = "accounts")]
 mod secret;
 
-use super::exit::{Exit, ExitReason, print};
+use super::exit::{Exit, ExitReason, print, print_part};
 use crate::cli::{CtlFlags, NO_SUCH_COMMAND};
 #[cfg(feature = "accounts")]
 use crate::cli::{asks_entries, asks_password};
@@ -40,35 +40,36 @@ const SILENCE_SECS_MAX: u64 = 10;
 /// `hbb ctl`.
 #[inline(never)]
 pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
-    let line = [if flags.json { "json " } else { "text " }, &flags.words.join(" "), "\n"].concat();
+    let said = flags.words.join(" ");
+    let line = [if flags.json { "json " } else { "text " }, &said, "\n"].concat();
     let lines = line.lines().count();
     let asks_help = flags.words.iter().any(|word| word == "--help" || word == "-h");
     if flags.words.is_empty() || asks_help || lines != 1 || line.len() > CONTROL_BYTES_MAX {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
     }
     #[cfg(feature = "accounts")]
-    let line = match words(flags) {
-        words if asks_password(&words) => [&line, &secret::password()?, "\n"].concat(),
-        words if asks_entries(&words) => [line, entries::entries()?].concat(),
+    let words: Vec<&str> = said.split_whitespace().collect();
+    #[cfg(feature = "accounts")]
+    let line = match &words {
+        words if asks_password(words) => [&line, &secret::password()?, "\n"].concat(),
+        words if asks_entries(words) => [line, entries::entries()?].concat(),
         _ => line,
     };
     let path = path(flags)?;
     #[cfg(feature = "accounts")]
-    if matches!(words(flags)[..], ["log", ref words @ ..] if words.contains(&"--follow")) {
+    if matches!(words[..], ["log", ref words @ ..] if words.contains(&"--follow")) {
         return follow::follow(&line, &|line| {
-            let mut said = String::new();
             let mut server = ask(&path, (line, false), flags.json)?;
-            server.read_to_string(&mut said).map_err(|cause| silent(&path, &cause))?;
-            Ok(said)
+            whole(&mut server, &path)
         });
     }
     #[cfg(feature = "accounts")]
-    let is_last = asks_entries(&words(flags));
+    let is_last = asks_entries(&words);
     #[cfg(not(feature = "accounts"))]
     let is_last = false;
     let mut server = ask(&path, (&line, is_last), flags.json)?;
     #[cfg(feature = "accounts")]
-    if matches!(words(flags)[..], ["user", "totp", _, "on"]) && !flags.json {
+    if matches!(words[..], ["user", "totp", _, "on"]) && !flags.json {
         return show_scanned(&mut server, &path);
     }
     show(&mut server, &path)
@@ -87,8 +88,7 @@ pub(super) fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Res
     if verdict == [DONE] {
         return Ok(server);
     }
-    let mut said = String::new();
-    server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
+    let said = whole(&mut server, path)?;
     // A wrong word or value is no failure of the server, of whatever version it is.
     let is_wrong = said.contains(NO_SUCH_COMMAND) || said.contains(VALUE_IS);
     let reason = if is_wrong { ExitReason::Flags } else { ExitReason::Running };
@@ -99,16 +99,17 @@ pub(super) fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Res
     Err(Exit::new(reason, said))
 }
 
-#[cfg(feature = "accounts")]
-fn words(flags: &CtlFlags) -> Vec<&str> {
-    flags.words.iter().flat_map(|word| word.split_whitespace()).collect()
+/// All that the server says.
+fn whole(server: &mut File, path: &Path) -> Result<String, Exit> {
+    let mut said = String::new();
+    server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
+    Ok(said)
 }
 
 /// Prints an address, and that as a picture for a telephone.
 #[cfg(feature = "accounts")]
 fn show_scanned(server: &mut File, path: &Path) -> Result<(), Exit> {
-    let mut said = String::new();
-    server.read_to_string(&mut said).map_err(|cause| silent(path, &cause))?;
+    let said = whole(server, path)?;
     let address = said.split_whitespace().find(|word| word.starts_with("otpauth://"));
     let picture = address.and_then(|address| qr_code(address, io::stdout().is_terminal()));
     print(&(said + &picture.unwrap_or_default()))
@@ -119,12 +120,8 @@ fn show(server: &mut File, path: &Path) -> Result<(), Exit> {
     let mut buffer = [0; 4096];
     loop {
         let len = server.read(&mut buffer).map_err(|cause| silent(path, &cause))?;
-        let mut out = io::stdout().lock();
-        match out.write_all(buffer.get(..len).unwrap_or_default()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(Exit::running(format!("Cannot write the output: {error}"))),
-            Ok(()) if len == 0 => return Ok(()),
-            Ok(()) => {}
+        if !print_part(buffer.get(..len).unwrap_or_default())? || len == 0 {
+            return Ok(());
         }
     }
 }

@@ -72,12 +72,16 @@ impl Exit {
 
 /// Writes `text` to stdout. A reader that has gone away is no failure; a full disk is.
 pub fn print(text: &str) -> Result<(), Exit> {
+    print_part(text.as_bytes()).map(drop)
+}
+
+/// The same for a part of what is to be written; false if nobody reads it any more.
+pub(super) fn print_part(bytes: &[u8]) -> Result<bool, Exit> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Exit::running(format!("Cannot write the output: {error}")))
-        }
-        _ => Ok(()),
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Exit::running(format!("Cannot write the output: {error}"))),
     }
 }
 

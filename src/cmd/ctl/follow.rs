@@ -1,11 +1,10 @@
 //! `hbb ctl log --follow`: asks for what became known since it last asked, until somebody breaks it
 //! off or the server is gone. C218; tests/log.rs.
 
-use std::io::{self, ErrorKind, Write as _};
 use std::thread;
 use std::time::Duration;
 
-use super::super::exit::Exit;
+use super::super::exit::{Exit, print_part};
 
 /// How often it asks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -18,11 +17,9 @@ pub(super) fn follow(line: &str, ask: &dyn Fn(&str) -> Result<String, Exit>) -> 
         let mut said = ask(&line)?;
         let end = said.trim_end().rfind('\n').map_or(0, |at| at + 1);
         next = said.split_off(end).trim_end().into();
-        let mut out = io::stdout().lock();
-        match out.write_all(said.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(Exit::running(format!("Cannot write the output: {error}"))),
-            Ok(()) => thread::sleep(PAUSE),
+        if !print_part(said.as_bytes())? {
+            return Ok(());
         }
+        thread::sleep(PAUSE);
     }
 }

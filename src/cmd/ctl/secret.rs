@@ -17,9 +17,8 @@ pub(super) fn password() -> Result<String, Exit> {
     let password = match stdin().is_terminal() {
         false => line().map_err(unread)?,
         true => {
-            let [first, again] = ["Password: ", "Again: "].map(hidden);
-            let (first, again) = (first.map_err(unread)?, again.map_err(unread)?);
-            if first != again {
+            let first = hidden("Password: ").map_err(unread)?;
+            if first != hidden("Again: ").map_err(unread)? {
                 return Err(Exit::flags("These are two passwords. Nothing was changed."));
             }
             first

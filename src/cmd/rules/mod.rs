@@ -2,7 +2,7 @@
 //! It asks no server. Checks: C183, tests/rules.rs.
 
 use super::exit::{Exit, print};
-use crate::cli::{RulesFlags, ServeFlags};
+use crate::cli::RulesFlags;
 use crate::net::clock::{is_set, unix_secs};
 use crate::settings::{self, RulesFile, RulesQuestion};
 
@@ -13,13 +13,14 @@ const NO_GROUPS: &str = "groups   none: give --user-group and --to-group, or ask
 /// `hbb rules`.
 #[inline(never)]
 pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
-    let named = ServeFlags {
-        rules: flags.rules.clone(),
-        data: flags.data.clone(),
-        flags: flags.flags.clone(),
-        ..ServeFlags::default()
-    };
-    let config = settings::read(&named).map_err(Exit::flags)?;
+    let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
+    let mut config = config.map_err(Exit::flags)?;
+    if let Some(file) = &flags.rules {
+        config.rules = Some(file.into());
+    }
+    if flags.rules.as_deref() == Some("") {
+        return Err(Exit::flags("--rules '': must be a file"));
+    }
     let file = RulesFile::read(&config).map_err(|faults| Exit::flags(faults.join("\n")))?;
     let words: Vec<&str> = flags.words.iter().map(String::as_str).collect();
     match *words {
