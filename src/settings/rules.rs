@@ -44,10 +44,16 @@ impl RulesFile {
             }
             text => text.map_err(|cause| vec![format!("Cannot read {name}: {cause}")])?,
         };
-        let named = |fault: String| [&name.to_string(), " ", &fault].concat();
-        let rules = Rules::parse(&text)
-            .map_err(|faults| faults.into_iter().map(named).collect::<Vec<_>>())?;
-        Ok(Self { rules, path, text: Some(text) })
+        match Rules::parse(&text) {
+            Ok(rules) => Ok(Self { rules, path, text: Some(text) }),
+            Err(mut faults) => {
+                let name = name.to_string();
+                for fault in &mut faults {
+                    *fault = [&name, " ", fault].concat();
+                }
+                Err(faults)
+            }
+        }
     }
 
     /// The same for a server: None where nothing is to be asked.
@@ -85,8 +91,8 @@ impl RulesFile {
     /// # Errors
     /// Which word of the question is wrong.
     pub fn test(&self, question: &RulesQuestion<'_>) -> Result<String, String> {
-        let [from, to] = question.sides.map(Side::parse);
-        let (from, to) = (from?, to?);
+        let [from, to] = question.sides;
+        let (from, to) = (Side::parse(from)?, Side::parse(to)?);
         let id = to.id.ok_or("TO must be an ID, or ID@ADDRESS where rules name networks")?;
         let at = match question.at {
             None => At::Unix(question.now),
@@ -181,14 +187,15 @@ fn outcome(decision: &Decision<'_>) -> String {
     };
     let mut text = ["allowed  ", path, "\n"].concat();
     for (label, value) in [("without  ", 1), ("with     ", 2)] {
-        let mut index = 0;
-        let names = PERMISSIONS.iter().filter(|_| {
-            index += 2;
-            permissions >> (index - 2) & 3 == value
-        });
-        let names: Vec<&str> = names.copied().collect();
+        let mut names = String::new();
+        for (index, name) in PERMISSIONS.iter().enumerate() {
+            if permissions >> (2 * index) & 3 == value {
+                names.push_str(&[name, " "].concat());
+            }
+        }
         if !names.is_empty() {
-            text.push_str(&[label, &names.join(" "), "; Android targets ignore it\n"].concat());
+            let names = names.trim_end();
+            text.push_str(&[label, names, "; Android targets ignore it\n"].concat());
         }
     }
     text

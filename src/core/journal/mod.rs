@@ -155,8 +155,13 @@ impl Journal {
 
     /// The numbers of sessions that run and were asked for under this id.
     pub fn running_of(&self, id: &PeerId) -> Vec<u64> {
-        let own = self.running.iter().filter(|(_, entry)| entry.to.as_ref() == Some(id));
-        own.map(|(number, _)| *number).collect()
+        let mut numbers = Vec::new();
+        for (number, entry) in self.running.iter() {
+            if entry.to.as_ref() == Some(id) {
+                numbers.push(*number);
+            }
+        }
+        numbers
     }
 
     /// A session is over.
@@ -188,7 +193,9 @@ impl Journal {
         });
         found.sort_unstable_by_key(|entry| wanted.place(entry));
         found.truncate(wanted.count);
-        found.into_iter().cloned().collect()
+        let mut page = Vec::with_capacity(found.len());
+        found.iter().for_each(|entry| page.push(Entry::clone(entry)));
+        page
     }
 
     /// Gives all entries, in no order.
@@ -239,11 +246,11 @@ impl Journal {
         self.tell(number);
     }
 
-    fn add(&mut self, now: Time, entry: Entry) -> u64 {
+    fn add(&mut self, now: Time, mut entry: Entry) -> u64 {
         self.last_number += 1;
-        let number = self.last_number;
-        self.rings.add(Entry { number, at: now, last: now, ..entry });
-        number
+        (entry.number, entry.at, entry.last) = (self.last_number, now, now);
+        self.rings.add(entry);
+        self.last_number
     }
 
     fn change(&mut self, number: u64, change: impl FnOnce(&mut Entry)) {
@@ -299,11 +306,12 @@ impl Journal {
     fn tell(&mut self, number: u64) {
         self.last_change += 1;
         let change = self.last_change;
+        let has_room = self.told.as_ref().is_some_and(|told| told.len() < CONNECTIONS_TOLD_MAX);
         let Some(entry) = self.entry_mut(number) else { return };
         entry.change = change;
-        let entry = entry.clone();
-        if let Some(told) = self.told.as_mut().filter(|told| told.len() < CONNECTIONS_TOLD_MAX) {
-            told.push(entry);
+        let entry = has_room.then(|| entry.clone());
+        if let Some(told) = &mut self.told {
+            told.extend(entry);
         }
     }
 

@@ -25,10 +25,12 @@ struct Ring {
 impl Rings {
     /// Room for `limit` entries.
     pub(super) fn new(limit: usize, seed: Seed) -> Self {
-        Self(QUARTERS.map(|quarters| Ring {
+        let ring = |quarters| Ring {
             entries: Table::new(limit / 4 * quarters, seed),
             networks: [0; CLASSES],
-        }))
+        };
+        let [trusted, served, refused] = QUARTERS;
+        Self([ring(trusted), ring(served), ring(refused)])
     }
 
     /// Entries held.

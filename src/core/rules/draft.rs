@@ -47,7 +47,11 @@ pub(super) fn parse(text: &str) -> Result<Rules, Vec<String>> {
     if draft.faults.is_empty() {
         return Ok(draft.rules);
     }
-    Err(draft.faults.into_iter().map(|(number, said)| format!("line {number} {said}")).collect())
+    let mut faults = Vec::with_capacity(draft.faults.len());
+    for (number, said) in &draft.faults {
+        faults.push(format!("line {number} {said}"));
+    }
+    Err(faults)
 }
 
 /// The lines that say something, each with its number.
@@ -59,12 +63,19 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, u32)> {
 
 /// Cuts a line at its blanks, but for those between double quotes.
 fn words(line: &str) -> Vec<&str> {
-    let mut quoted = false;
-    let parts = line.split(|c: char| {
-        quoted ^= c == '"';
-        c.is_whitespace() && !quoted
-    });
-    parts.filter(|word| !word.is_empty()).collect()
+    let (mut words, mut rest) = (Vec::new(), line);
+    while !rest.is_empty() {
+        let mut quoted = false;
+        let is_end = |c: char| {
+            quoted ^= c == '"';
+            c.is_whitespace() && !quoted
+        };
+        let end = rest.find(is_end).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        words.push(word);
+        rest = behind.trim_start();
+    }
+    words
 }
 
 #[derive(Default)]
