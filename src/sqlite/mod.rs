@@ -99,8 +99,24 @@ impl Bytes for Vec<u8> {
     }
 }
 
-/// Who is given the values that were asked for of each row, and how many pages were read.
-pub type EachRow<'e> = dyn FnMut(&[Value<'_>], u32) -> Result<(), Error> + 'e;
+/// A row, and where in it the columns stand that were asked for.
+pub struct Row<'a> {
+    values: &'a [Value<'a>],
+    places: &'a [Option<usize>],
+}
+
+impl<'a> Row<'a> {
+    /// The value of the column with this number among those asked for; none if there is none.
+    pub fn value(&self, number: usize) -> Value<'a> {
+        let place = self.places.get(number).copied().flatten();
+        place.and_then(|place| self.values.get(place).copied()).unwrap_or(Value::Null)
+    }
+}
+
+/// Who is given each row, and how many pages were read.
+pub type EachRow<'e> = dyn FnMut(&Row<'_>, u32) -> Result<(), Error> + 'e;
+/// The same, of all values of a row.
+type EachOfAll<'e> = dyn FnMut(&[Value<'_>], u32) -> Result<(), Error> + 'e;
 
 /// A database that is read.
 pub struct Database<'a> {
@@ -127,8 +143,8 @@ impl<'a> Database<'a> {
         self.pages.is_cut_short()
     }
 
-    /// Gives `each` every row of the table, with the values of the columns that are `named` in
-    /// that order: none where the table has no such column.
+    /// Gives `each` every row of the table, in which the columns that are `named` have numbers in
+    /// that order.
     ///
     /// # Errors
     /// [`Error`]; rows may have been given before. What `each` gives ends it.
@@ -138,11 +154,7 @@ impl<'a> Database<'a> {
         let places = columns::places(&sql, named, is_index);
         let places = places.ok_or(Error::Unread("its table is not as upstream's is"))?;
         self.walk((root, is_index), &mut |values, read| {
-            let mut chosen = [Value::Null; COLUMNS_MAX];
-            for (chosen, place) in chosen.iter_mut().zip(&places) {
-                *chosen = place.and_then(|at| values.get(at).copied()).unwrap_or(Value::Null);
-            }
-            each(chosen.get(..named.len()).unwrap_or_default(), read)
+            each(&Row { values, places: &places }, read)
         })
     }
 
@@ -162,7 +174,7 @@ impl<'a> Database<'a> {
     }
 
     /// Gives `each` the values of every row in a tree, and how many pages were read.
-    fn walk(&self, tree: (u32, bool), each: &mut EachRow<'_>) -> Result<(), Error> {
+    fn walk(&self, tree: (u32, bool), each: &mut EachOfAll<'_>) -> Result<(), Error> {
         tree::walk(&self.pages, tree, &mut |page, row, read| {
             let mut values = [Value::Null; COLUMNS_MAX];
             let count = record::values(row, &mut values).ok_or(Error::Damaged(page))?;

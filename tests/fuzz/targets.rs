@@ -5,7 +5,7 @@
 
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
-use hbb::sqlite::{Bytes, Database};
+use hbb::sqlite::{self, Bytes, Database};
 use hbb_core::accounts::call::Content;
 use hbb_core::base::conn::Transport::{Tcp, WebSocket};
 use hbb_core::base::json::{Value, Writer};
@@ -235,8 +235,8 @@ pub fn sqlite(bytes: &[u8]) {
     let (file, log) = (bytes[..at].to_vec(), bytes[at..].to_vec());
     let Ok(database) = Database::new(&file, Some(&log as &dyn Bytes)) else { return };
     let mut rows = 0;
-    let _ = database.rows("peer", &["id", "uuid"], &mut |values, read| {
-        assert!(values.len() == 2 && read <= database.pages());
+    let _ = database.rows("peer", &["id", "uuid"], &mut |row, read| {
+        assert!(row.value(2) == sqlite::Value::Null && read <= database.pages());
         rows += 1;
         Ok(())
     });

@@ -18,7 +18,7 @@ use super::exit::{Exit, print};
 use super::store::{self, Filling, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
 use crate::file::{beside, draft_of, open_file, read_line, stdin, sync_folder};
-use crate::sqlite::{self, Bytes, Database, MAGIC, Value};
+use crate::sqlite::{self, Bytes, Database, MAGIC, Row, Value};
 use crate::store as stores;
 use hbb_core::base::limits::Limits;
 use hbb_core::base::peer::{Change, Record};
@@ -183,12 +183,12 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
     let mut found = Found::default();
     (found.is_database, found.is_cut_short) = (true, database.is_cut_short());
     let mut told = 0;
-    let walked = database.rows(TABLE, &COLUMNS, &mut |values, pages| {
+    let walked = database.rows(TABLE, &COLUMNS, &mut |row, pages| {
         if pages / PROGRESS_PAGES > told {
             told = pages / PROGRESS_PAGES;
             progress(found.records.len(), pages, database.pages());
         }
-        found.take_row(row(values)).map_err(sqlite::Error::Unread)
+        found.take_row(columns(row)).map_err(sqlite::Error::Unread)
     });
     if state() != at_first {
         return Err(sqlite::Error::Unread("it changed meanwhile: stop that server first"));
@@ -197,15 +197,15 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
 }
 
 /// The bytes in the columns; of whole numbers only what a status may say.
-fn row<'a>(values: &[Value<'a>]) -> [&'a [u8]; COLUMNS.len()] {
-    let mut row = [&b""[..]; COLUMNS.len()];
-    for (place, (column, value)) in row.iter_mut().zip(values).enumerate() {
-        *column = match *value {
-            Value::Integer(number) if number != 0 && place >= USER => b"1",
+fn columns<'a>(row: &Row<'a>) -> [&'a [u8]; COLUMNS.len()] {
+    let mut columns = [&b""[..]; COLUMNS.len()];
+    for (number, column) in columns.iter_mut().enumerate() {
+        *column = match row.value(number) {
+            Value::Integer(value) if value != 0 && number >= USER => b"1",
             value => value.bytes(),
         };
     }
-    row
+    columns
 }
 
 fn progress(devices: usize, pages: u32, of: u32) {
