@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::access::attempts::Then;
-use super::access::password::{HashJob, Hashed, Stored};
+use super::access::password::{HashJob, Hashed};
 use super::access::totp;
-use super::access::users::{User, is_name};
+use super::access::users::{ADMIN, DISABLED, User, field, is_name};
 use super::books::{BookCommand, BookTold};
 use super::call::Changes;
 use super::{Accounts, Effects, Whom};
@@ -112,78 +112,78 @@ pub struct UserRow {
 
 impl Accounts {
     /// Does what an operator wants, or has a password hashed for it.
-    pub(super) fn asked(&mut self, command: Command, effects: &mut Effects) {
-        match self.obey(command) {
-            Ok(None) => {}
-            Ok(Some((told, changes))) => {
-                self.finish(Whom::Operator(told), changes, SaveRank::Operator, effects);
-            }
-            Err(said) => {
-                let told = Told::Refused(said);
-                self.finish(Whom::Operator(told), Changes::default(), SaveRank::Operator, effects);
-            }
-        }
+    pub(super) fn asked(&mut self, command: &Command, effects: &mut Effects) {
+        let mut changes = Changes::default();
+        let told = match self.obey(command, &mut changes) {
+            Ok(None) => return,
+            Ok(Some(told)) => told,
+            // Nothing was changed.
+            Err(said) => Told::Refused(said),
+        };
+        self.finish(Whom::Operator(told), changes, SaveRank::Operator, effects);
     }
 
     /// None while a password is being hashed.
-    fn obey(&mut self, command: Command) -> Result<Option<(Told, Changes)>, String> {
-        let mut changes = Changes::default();
-        let told = match command {
+    fn obey(&mut self, command: &Command, changes: &mut Changes) -> Result<Option<Told>, String> {
+        Ok(Some(match command {
             Command::Add { name, password } => {
-                if !is_name(&name) {
-                    return Err(["user '", &name, NO_NAME].concat());
+                if !is_name(name) {
+                    return Err(["user '", name, NO_NAME].concat());
                 }
-                if self.users.get(&name).is_some() {
+                if self.users.get(name).is_some() {
                     return Err("There is a user of that name already.".into());
                 }
                 if self.users.is_full() {
                     return Err("There are as many users as --max-users allows.".into());
                 }
-                return self.hash_password(name, password, true);
+                return self.hash_password(name, password, true).map(|()| None);
             }
             Command::Password { name, password } => {
-                self.user(&name)?;
-                return self.hash_password(name, password, false);
+                self.user(name)?;
+                return self.hash_password(name, password, false).map(|()| None);
             }
             Command::Remove(name) => {
-                self.user(&name)?;
-                self.tokens.take_all(&mut changes, |token| token.user == name);
-                self.users.put(&name, None, &mut changes);
-                self.books.forget_user(&name, &mut changes);
+                self.user(name)?;
+                self.tokens.take_all(name, changes);
+                self.users.remove(name, changes);
+                self.books.forget_user(name, changes);
                 Told::Done("The user was removed, and is logged out everywhere.")
             }
-            Command::Disable(name, is_disabled) => {
-                let user = User { is_disabled, ..self.user(&name)? };
-                self.users.put(&name, Some(user), &mut changes);
-                if is_disabled {
-                    self.tokens.take_all(&mut changes, |token| token.user == name);
-                }
-                Told::Done(match is_disabled {
-                    true => "The user can no longer log in, and is logged out everywhere.",
-                    false => "The user can log in again.",
-                })
+            Command::Disable(name, false) => {
+                let flags = self.user(name)?.flags() & !DISABLED;
+                self.users.put(name, (field::FLAGS, &[flags]), changes);
+                Told::Done("The user can log in again.")
             }
-            Command::Set(name, field) => {
-                let user = with_field(self.user(&name)?, &field)?;
-                self.users.put(&name, Some(user), &mut changes);
+            Command::Disable(name, true) => {
+                let flags = self.user(name)?.flags() | DISABLED;
+                self.users.put(name, (field::FLAGS, &[flags]), changes);
+                self.tokens.take_all(name, changes);
+                Told::Done("The user can no longer log in, and is logged out everywhere.")
+            }
+            Command::Set(name, said) => {
+                let field = field_of(said, self.user(name)?.flags());
+                let (number, contents) = field.ok_or_else(|| ["'", said, NO_FIELD].concat())?;
+                self.users.put(name, (number, &contents), changes);
                 Told::Done("Done.")
             }
-            Command::Totp(name, is_on) => {
-                let secret = self.secrets.draw().first_chunk().copied().unwrap_or_default();
-                let totp = is_on.then_some(secret);
-                let user = User { totp, totp_step: 0, ..self.user(&name)? };
-                self.users.put(&name, Some(user), &mut changes);
-                match is_on {
-                    true => Told::Totp(totp::uri(&name, &secret)),
-                    false => Told::Done("The password alone is enough from now on."),
-                }
-            }
-            Command::Book(command) => self.book(&command, &mut changes)?,
-            Command::Group(id, name) => self.put_in_group(&id, &name, &mut changes)?,
+            Command::Totp(name, is_on) => self.set_totp(name, *is_on, changes)?,
+            Command::Book(command) => self.book(command, changes)?,
+            Command::Group(id, name) => self.put_in_group(id, name, changes)?,
             Command::Groups => Told::Groups(self.group_rows()),
             Command::List => Told::Users(self.user_rows()),
-        };
-        Ok(Some((told, changes)))
+        }))
+    }
+
+    fn set_totp(&mut self, name: &str, is_on: bool, changes: &mut Changes) -> Result<Told, String> {
+        self.user(name)?;
+        let secret = self.secrets.draw().first_chunk().copied().unwrap_or_default();
+        let kept = if is_on { &secret[..] } else { &[] };
+        self.users.put(name, (field::TOTP, kept), changes);
+        self.users.put(name, (field::TOTP_STEP, &[]), changes);
+        Ok(match is_on {
+            true => Told::Totp(totp::uri(name, &secret)),
+            false => Told::Done("The password alone is enough from now on."),
+        })
     }
 
     fn book(&mut self, command: &BookCommand, changes: &mut Changes) -> Result<Told, String> {
@@ -206,33 +206,29 @@ impl Accounts {
     }
 
     fn group_rows(&self) -> Vec<GroupRow> {
-        let row = |group: &str, user: &str, device: &str| {
-            let [group, user, device] = [group, user, device].map(String::from);
-            GroupRow { group, user, device }
+        let row = |group: &str, user: &str, device: &str| GroupRow {
+            group: group.into(),
+            user: user.into(),
+            device: device.into(),
         };
-        let users = self.users.iter().filter(|(_, user)| !user.group.is_empty());
-        let mut rows: Vec<_> = users.map(|(name, user)| row(&user.group, name, "")).collect();
-        rows.extend(self.devices.groups.iter().map(|(id, group)| row(group, "", id.as_str())));
+        let users = self.users.iter().filter(|(_, user)| !user.group().is_empty());
+        let mut rows: Vec<_> = users.map(|(name, user)| row(user.group(), name, "")).collect();
+        rows.extend(self.devices.groups.iter().map(|(id, group)| row(group, "", id)));
         rows.sort_unstable();
         rows
     }
 
-    fn user(&self, name: &str) -> Result<User, String> {
-        self.users.get(name).cloned().ok_or_else(|| NO_USER.into())
+    fn user(&self, name: &str) -> Result<User<'_>, String> {
+        self.users.get(name).ok_or_else(|| NO_USER.into())
     }
 
-    fn hash_password(
-        &mut self,
-        name: String,
-        password: String,
-        is_new: bool,
-    ) -> Result<Option<(Told, Changes)>, String> {
+    fn hash_password(&mut self, name: &str, password: &str, is_new: bool) -> Result<(), String> {
         if !(PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len()) {
             return Err(NO_PASSWORD.into());
         }
-        let job = HashJob::make(password, self.cost(), self.secrets.draw());
-        self.logins.hash(job, Then::Password { name, is_new });
-        Ok(None)
+        let job = HashJob::make(password.into(), self.cost(), self.secrets.draw());
+        self.logins.hash(job, Then::Password { name: name.into(), is_new });
+        Ok(())
     }
 
     /// The hash of a password that an operator gave is there.
@@ -243,66 +239,54 @@ impl Accounts {
         effects: &mut Effects,
     ) {
         let mut changes = Changes::default();
-        let stored = match hashed {
-            Hashed::Made(bytes) => Stored::read(bytes),
-            Hashed::Fits(_) | Hashed::Failed => None,
-        };
-        let told = match (stored, self.users.get(name), is_new) {
-            (None, ..) => Told::Refused("There was no memory to hash the password in.".into()),
-            (Some(password), None, true) => {
-                self.users.put(name, Some(User::new(password)), &mut changes);
-                Told::Done("The user was added.")
+        let told = match hashed {
+            Hashed::Made(stored) if self.users.get(name).is_some() != is_new => {
+                self.users.put(name, (field::PASSWORD, stored), &mut changes);
+                self.tokens.take_all(name, &mut changes);
+                Told::Done(match is_new {
+                    true => "The user was added.",
+                    false => "The password was changed, and the user is logged out everywhere.",
+                })
             }
-            (Some(password), Some(user), false) => {
-                let user = User { password, ..user.clone() };
-                self.users.put(name, Some(user), &mut changes);
-                self.tokens.take_all(&mut changes, |token| token.user == name);
-                Told::Done("The password was changed, and the user is logged out everywhere.")
-            }
-            (Some(_), ..) => Told::Refused(NO_USER.into()),
+            Hashed::Made(_) => Told::Refused(NO_USER.into()),
+            _ => Told::Refused("There was no memory to hash the password in.".into()),
         };
         self.finish(Whom::Operator(told), changes, SaveRank::Operator, effects);
     }
 
     fn user_rows(&self) -> Vec<UserRow> {
-        let (mut names, mut rows) = (Vec::new(), Vec::new());
-        self.users.iter().for_each(|(name, _)| names.push(&**name));
-        names.sort_unstable();
-        for name in names {
-            let Some(user) = self.users.get(name).cloned() else { continue };
+        let mut rows = Vec::new();
+        for (name, user) in self.users.iter() {
+            let text = |number| String::from(user.0.text(number));
             rows.push(UserRow {
                 name: name.into(),
-                is_disabled: user.is_disabled,
-                is_admin: user.is_admin,
-                group: user.group,
-                totp: user.totp.is_some(),
+                is_disabled: user.is_disabled(),
+                is_admin: user.is_admin(),
+                group: text(field::GROUP),
+                totp: user.totp().is_some(),
                 tokens: self.tokens.of(name),
-                display: user.display,
-                email: user.email,
-                note: user.note,
+                display: text(field::DISPLAY),
+                email: text(field::EMAIL),
+                note: text(field::NOTE),
             });
         }
         rows
     }
 }
 
-fn with_field(mut user: User, field: &str) -> Result<User, String> {
-    let refused = || ["'", field, NO_FIELD].concat();
-    let (name, value) = field.split_once('=').ok_or_else(refused)?;
-    let text = match name {
-        "display" => &mut user.display,
-        "email" => &mut user.email,
-        "note" => &mut user.note,
-        "group" if value.is_empty() || is_name(value) => &mut user.group,
-        "admin" if matches!(value, "yes" | "no") => {
-            user.is_admin = value == "yes";
-            return Ok(user);
-        }
-        _ => return Err(refused()),
+/// The field of a user that `said` names, and what it is to hold, where these flags stand; None if
+/// it may not.
+fn field_of(said: &str, flags: u8) -> Option<(u8, Vec<u8>)> {
+    let (name, value) = said.split_once('=')?;
+    let number = match (name, value) {
+        ("display", _) => field::DISPLAY,
+        ("email", _) => field::EMAIL,
+        ("note", _) => field::NOTE,
+        ("group", group) if group.is_empty() || is_name(group) => field::GROUP,
+        ("admin", "yes") => return Some((field::FLAGS, [flags | ADMIN].into())),
+        ("admin", "no") => return Some((field::FLAGS, [flags & !ADMIN].into())),
+        _ => return None,
     };
-    if value.len() > USER_TEXT_BYTES_MAX || value.chars().any(char::is_control) {
-        return Err(refused());
-    }
-    *text = value.into();
-    Ok(user)
+    let fits = value.len() <= USER_TEXT_BYTES_MAX && !value.chars().any(char::is_control);
+    fits.then(|| (number, value.into()))
 }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::base::json::Writer;
+use crate::base::json::{Value, Writer};
 use crate::base::limits::BOOK_PAGE_MAX;
 use crate::base::rows::RowChange;
 pub use crate::wire::http::{Content, HttpCall, Method};
@@ -53,6 +53,11 @@ impl<'a> Call<'a> {
         let (path, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
         let (token, body) = (call.token.as_deref(), &*call.body);
         Self { method: call.method, path, query, token, body, source }
+    }
+
+    /// What it brings, if that is JSON.
+    pub(super) fn json(&self) -> Option<Value<'a>> {
+        Value::parse(core::str::from_utf8(self.body).ok()?).ok()
     }
 
     /// The value of a name in the query, as it is written there.

@@ -155,8 +155,8 @@ impl Accounts {
     /// both must be secret.
     pub fn new(limits: AccountLimits, seed: Seed, entropy: [u8; 32]) -> Self {
         Self {
-            users: Users::new(limits.users, seed),
-            tokens: Tokens::new(seed),
+            users: Users::new(limits.users),
+            tokens: Tokens::new(),
             logins: Logins::new(seed),
             books: Books::new(limits.books, seed),
             devices: Devices::new(seed),
@@ -171,12 +171,14 @@ impl Accounts {
 
     /// Takes in what a row says, at start; false for one that says nothing here.
     pub fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
-        match key.split_first() {
-            Some((&USER_KEY, name)) => self.users.load(name, value),
-            Some((&TOKEN_KEY, hash)) => self.tokens.load(hash, value),
-            Some((&BOOK_KEY, book)) => self.books.load(book, value),
-            Some((&DEVICE_KEY, id)) => self.devices.load(id, value),
-            Some((&GROUP_KEY, id)) => self.devices.groups.load(id, value),
+        let Some((kind, name)) = key.split_first() else { return false };
+        let Ok(name) = core::str::from_utf8(name) else { return false };
+        match *kind {
+            USER_KEY => self.users.load(name, value),
+            TOKEN_KEY => self.tokens.load(name, value),
+            BOOK_KEY => self.books.load(name, value),
+            DEVICE_KEY => self.devices.load(name, value),
+            GROUP_KEY => self.devices.groups.load(name, value),
             _ => false,
         }
     }
@@ -214,7 +216,7 @@ impl Accounts {
                     self.finish(whom, changes, SaveRank::Known, effects);
                 }
             }
-            Input::Asked(command) => self.asked(command, effects),
+            Input::Asked(command) => self.asked(&command, effects),
             Input::Hashed(hashed) => self.hashed(now, &hashed, effects),
             Input::Saved(ticket, outcome) => self.saved(ticket, outcome, effects),
         }
@@ -241,7 +243,7 @@ impl Accounts {
 
     /// The group that an operator put a device in; empty for none.
     pub fn group_of(&self, id: &PeerId) -> &str {
-        self.devices.groups.get(id)
+        self.devices.groups.get(id.as_str())
     }
 
     /// An operator wants everybody off a device; false if nobody is known to be connected to it.
@@ -276,7 +278,7 @@ impl Accounts {
     pub fn who(&self, now: Time, token: &str) -> Result<Who<'_>, &'static str> {
         let now_secs = self.unix_secs(now).ok_or(CLOCK)?;
         let token = self.tokens.get(token, now_secs).ok_or(LOG_IN)?;
-        self.users.who(&token.user).ok_or(LOG_IN)
+        self.users.who(token.user()).ok_or(LOG_IN)
     }
 
     /// Unix time, in seconds; None while the clock is not set.

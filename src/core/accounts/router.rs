@@ -30,7 +30,7 @@ impl Accounts {
             return Some(answer);
         }
         if let Some(user) = self.user_of(now, call) {
-            self.users.note_home(&user, call.source.ip);
+            self.users.note_home(&user, call.source.ip, None);
             if let Some(id) = &device {
                 self.devices.note_login(id, &user);
             }
@@ -61,7 +61,7 @@ impl Accounts {
         let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
         let shown = call.token.unwrap_or_default();
         let Self { users, tokens, books, devices, .. } = self;
-        let who = tokens.get(shown, now_secs).and_then(|token| users.who(&token.user));
+        let who = tokens.get(shown, now_secs).and_then(|token| users.who(token.user()));
         let Some(who) = who else { return Answer::status(401) };
         match (call.method, path) {
             (Method::Post, "currentUser") => users.get(who.name).map_or_else(

@@ -15,7 +15,7 @@ use crate::base::limits::{
     LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_NETWORK, LOGINS_PER_SOURCE, USERS_CEILING,
     WRONG_PER_USER, WRONG_WINDOW_MS,
 };
-use crate::base::table::{Seed, Table};
+use crate::base::table::Seed;
 use crate::base::time::{RateWindow, Throttle, Time};
 
 /// What a hash is for.
@@ -72,8 +72,8 @@ pub(in crate::accounts) struct Logins {
     strangers: RateWindow,
     all: RateWindow,
     /// Wrong passwords of a user, from where nothing is known, from where somebody is, and from
-    /// where the user was logged in.
-    wrong: Table<String, [RateWindow; 3]>,
+    /// where the user was logged in. The oldest first.
+    wrong: Vec<(String, [RateWindow; 3])>,
     waiting: VecDeque<(HashJob, Then)>,
     running: Option<Then>,
     /// The oldest first.
@@ -88,7 +88,7 @@ impl Logins {
             networks: Throttle::new(LOGIN_WINDOW_MS, seed),
             strangers: RateWindow::EMPTY,
             all: RateWindow::EMPTY,
-            wrong: Table::new(USERS_CEILING, seed),
+            wrong: Vec::new(),
             waiting: VecDeque::new(),
             running: None,
             codes: Vec::new(),
@@ -105,7 +105,10 @@ impl Logins {
         user: &str,
     ) -> bool {
         let network = Prefix::of_network(source.ip);
-        let allowed = self.waiting.len() < Self::places(source, at_home)
+        // Strangers leave half of the places to others, and who is known a quarter to users at
+        // home.
+        let places = HASHES_WAITING_MAX * (2 + trust((source, at_home))) / 4;
+        let allowed = self.waiting.len() < places
             && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
             && self.window(now, (source, at_home), user, 0)
             && (at_home
@@ -131,38 +134,20 @@ impl Logins {
     }
 
     /// Counts so many more wrong ones; whether there were fewer than too many.
-    fn window(
-        &mut self,
-        now: Time,
-        (source, at_home): (Source, bool),
-        user: &str,
-        more: u16,
-    ) -> bool {
-        let user = String::from(user);
-        let mut windows = self.wrong.get(&user).copied().unwrap_or([RateWindow::EMPTY; 3]);
-        let [stranger, known, home] = &mut windows;
-        let window = match (at_home, source.known) {
-            (true, _) => home,
-            (false, true) => known,
-            (false, false) => stranger,
-        };
+    fn window(&mut self, now: Time, from: (Source, bool), user: &str, more: u16) -> bool {
+        let place = self.wrong.iter().position(|(name, _)| name == user);
+        let known = place.and_then(|at| self.wrong.get(at));
+        let mut windows = known.map_or([RateWindow::EMPTY; 3], |(_, windows)| *windows);
         let most = WRONG_PER_USER - 1 + more;
-        let allowed = window.allow_many(now, WRONG_WINDOW_MS, most, more);
+        let window = windows.get_mut(trust(from));
+        let allowed = window.is_some_and(|it| it.allow_many(now, WRONG_WINDOW_MS, most, more));
         if more > 0 {
-            self.wrong.insert_evicting(user, windows);
+            if place.is_some() || self.wrong.len() >= USERS_CEILING {
+                self.wrong.remove(place.unwrap_or(0));
+            }
+            self.wrong.push((user.into(), windows));
         }
         allowed
-    }
-
-    /// How many may wait before one more of this kind is refused: strangers leave half of the
-    /// places to others, and who is known a quarter to users at home.
-    const fn places(source: Source, at_home: bool) -> usize {
-        let quarters = match (at_home, source.known) {
-            (true, _) => 4,
-            (false, true) => 3,
-            (false, false) => 2,
-        };
-        HASHES_WAITING_MAX * quarters / 4
     }
 
     /// Has a password hashed when it is its turn; an operator's is the next, and a user's at home.
@@ -220,5 +205,14 @@ impl Logins {
     /// The code was right.
     pub(in crate::accounts) fn code_done(&mut self, key: &TokenHash) {
         self.codes.retain(|code| code.key != *key);
+    }
+}
+
+/// How far somebody is trusted: 0 for a stranger, 1 where somebody is known, 2 where the user was
+/// logged in.
+const fn trust((source, at_home): (Source, bool)) -> usize {
+    match (at_home, source.known) {
+        (true, _) => 2,
+        (false, known) => known as usize,
     }
 }

@@ -1,14 +1,13 @@
 //! Logging in (protocol §9.3): a password, then perhaps a code, and a token is given. C166, C168,
 //! C169.
 
-use alloc::borrow::Cow;
 use alloc::string::{String, ToString as _};
 
 use super::attempts::{Attempt, Then};
 use super::password::{HashJob, Hashed, Stored};
 use super::tokens;
 use super::totp;
-use super::users::User;
+use super::users::{User, field};
 use crate::accounts::call::{Answer, Call, Changes, Source};
 use crate::accounts::{AccountEvent, Accounts, BUSY, CLOCK, Effect, Effects, Whom, push};
 use crate::base::conn::{Conn, SaveRank};
@@ -33,8 +32,7 @@ impl Accounts {
         effects: &mut Effects,
     ) -> Option<Answer> {
         let Some(now_secs) = self.unix_secs(now) else { return Some(Answer::error(CLOCK)) };
-        let body = core::str::from_utf8(call.body).ok().and_then(|text| Value::parse(text).ok());
-        let Some(body) = body else { return Some(Answer::status(400)) };
+        let Some(body) = call.json() else { return Some(Answer::status(400)) };
         if body.text_of("type").as_deref() == Some("email_code") {
             return Some(self.log_in_with_code(
                 (now, now_secs),
@@ -43,19 +41,17 @@ impl Accounts {
                 (changes, effects),
             ));
         }
-        let text = |name| body.text_of(name).unwrap_or(Cow::Borrowed(""));
+        let text = |name| body.text_of(name).unwrap_or_default();
         let (name, password, device) = (text("username"), text("password"), text("id"));
-        let at_home = self.users.is_home(&name, call.source.ip);
-        if !self.logins.admit(now, (call.source, at_home), &name) {
-            push(effects, Effect::Report(AccountEvent::LoginsTooMany { from: call.source.ip }));
+        let Some(at_home) = self.admit(now, call.source, &name, effects) else {
             return Some(Answer::error(TOO_MANY));
-        }
+        };
         if password.len() > PASSWORD_BYTES_MAX || device.len() > PEER_ID_BYTES_MAX {
             return Some(Answer::error(WRONG));
         }
         // Whoever asks learns nothing from how long it takes whether there is such a user.
-        let nobody = Stored::of_nobody(self.cost(), [0; 32]);
-        let stored = self.users.get(&name).map_or(nobody, |user| user.password.clone());
+        let stored = self.users.get(&name).and_then(User::password);
+        let stored = stored.unwrap_or_else(|| Stored::of_nobody(self.cost(), [0; 32]));
         let attempt = Attempt {
             conn,
             user: name.into(),
@@ -66,6 +62,23 @@ impl Accounts {
         };
         self.logins.hash(HashJob::compare(password.into(), stored), Then::LogIn(attempt));
         None
+    }
+
+    /// Counts one more attempt; None if it is one too many, else whether the user was logged in
+    /// there.
+    fn admit(
+        &mut self,
+        now: Time,
+        source: Source,
+        name: &str,
+        effects: &mut Effects,
+    ) -> Option<bool> {
+        let (at_home, from) = (self.users.is_home(name, source.ip), source.ip);
+        let is_admitted = self.logins.admit(now, (source, at_home), name);
+        if !is_admitted {
+            push(effects, Effect::Report(AccountEvent::LoginsTooMany { from }));
+        }
+        is_admitted.then_some(at_home)
     }
 
     /// A password was hashed.
@@ -101,23 +114,26 @@ impl Accounts {
         match hashed {
             Hashed::Failed => return Answer::error(NO_MEMORY),
             Hashed::Made(_) => return Answer::error(BUSY),
-            Hashed::Fits(true) if user.is_some_and(|user| user.password.bytes() == *stored) => {}
+            Hashed::Fits(true)
+                if user.is_some_and(|user| user.0.bytes(field::PASSWORD) == *stored) => {}
             Hashed::Fits(_) => {
                 let is_user = user.is_some();
                 return self.wrong(now, (*source, name, is_user), WRONG, effects);
             }
         }
-        let Some(user) = user.cloned() else { return Answer::error(WRONG) };
-        if user.is_disabled {
+        let Some(user) = user else { return Answer::error(WRONG) };
+        if user.is_disabled() {
             return Answer::error(DISABLED);
         }
-        if user.totp.is_some() {
+        if user.totp().is_some() {
             let secret = tokens::text(self.secrets.draw());
             self.logins.ask_code(now, tokens::hash(secret.as_bytes()), (name, device));
-            return ask_code(&secret, name, &user);
+            // It sends the secret back with the code.
+            let texts = ["email_check", "tfa_check", &secret];
+            return self.tell_user(name, "type tfa_type secret", &texts);
         }
         let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
-        self.give((name, &user, device), *source, now_secs, (changes, effects))
+        self.give((name, device), *source, now_secs, (changes, effects))
     }
 
     /// The second step, where a user has one.
@@ -128,30 +144,26 @@ impl Accounts {
         body: Value<'_>,
         (changes, effects): (&mut Changes, &mut Effects),
     ) -> Answer {
-        let text = |name| body.text_of(name).unwrap_or(Cow::Borrowed(""));
+        let text = |name| body.text_of(name).unwrap_or_default();
         let key = tokens::hash(text("secret").as_bytes());
         let Some((name, device)) = self.logins.code_for(now, &key) else {
             return Answer::error(CODE_OVER);
         };
-        let at_home = self.users.is_home(&name, source.ip);
-        if !self.logins.admit(now, (source, at_home), &name) {
-            push(effects, Effect::Report(AccountEvent::LoginsTooMany { from: source.ip }));
+        if self.admit(now, source, &name, effects).is_none() {
             return Answer::error(TOO_MANY);
         }
-        let user = self.users.get(&name).filter(|user| !user.is_disabled).cloned();
-        let Some((user, secret)) = user.and_then(|user| user.totp.map(|secret| (user, secret)))
-        else {
+        let user = self.users.get(&name).filter(|user| !user.is_disabled());
+        let Some((user, secret)) = user.zip(user.and_then(User::totp)) else {
             return Answer::error(CODE_OVER);
         };
         let shown = [text("tfaCode"), text("verificationCode")];
         let shown = shown.iter().find(|code| !code.is_empty()).map_or("", |code| code);
-        match totp::step_of(&secret, shown, now_secs, user.totp_step) {
+        match totp::step_of(&secret, shown, now_secs, user.0.number(field::TOTP_STEP)) {
             None => self.wrong(now, (source, &name, true), WRONG_CODE, effects),
-            Some(totp_step) => {
+            Some(step) => {
                 self.logins.code_done(&key);
-                let user = User { totp_step, ..user };
-                self.users.put(&name, Some(user.clone()), changes);
-                self.give((&name, &user, &device), source, now_secs, (changes, effects))
+                self.users.put(&name, (field::TOTP_STEP, &step.to_le_bytes()), changes);
+                self.give((&name, &device), source, now_secs, (changes, effects))
             }
         }
     }
@@ -173,7 +185,7 @@ impl Accounts {
     /// Everything was right.
     fn give(
         &mut self,
-        (name, user, device): (&str, &User, &str),
+        (name, device): (&str, &str),
         source: Source,
         now_secs: u64,
         (changes, effects): (&mut Changes, &mut Effects),
@@ -181,52 +193,39 @@ impl Accounts {
         let secret = self.secrets.draw();
         let token = self.tokens.give((name, device), secret, now_secs, changes);
         self.logins.counts.done += 1;
-        if self.users.note_home(name, source.ip) {
-            // In the commit of the token.
-            self.users.put(name, self.users.get(name).cloned(), changes);
-        }
+        // In the commit of the token.
+        self.users.note_home(name, source.ip, Some(changes));
         let event = AccountEvent::LoggedIn { user: name.into(), from: source.ip };
         push(effects, Effect::Report(event));
+        self.tell_user(name, "access_token type", &[&token, "access_token"])
+    }
+
+    /// Members before the user's.
+    fn tell_user(&self, name: &str, names: &str, texts: &[&str]) -> Answer {
+        let user = self.users.get(name).map(|user| user_object(name, user));
         let mut json = Writer::default();
         json.open('{');
-        json.member("access_token", &token);
-        json.member("type", "access_token");
+        json.members(names, texts);
         json.name("user");
-        json.raw(&user_object(name, user));
+        json.raw(&user.unwrap_or_default());
         json.close('}');
         Answer::json(json.into_text().into_bytes())
     }
 }
 
-/// What asks a client for a code. It sends the secret back with it.
-fn ask_code(secret: &str, name: &str, user: &User) -> Answer {
-    let mut json = Writer::default();
-    json.open('{');
-    json.member("type", "email_check");
-    json.member("tfa_type", "tfa_check");
-    json.member("secret", secret);
-    json.name("user");
-    json.raw(&user_object(name, user));
-    json.close('}');
-    Answer::json(json.into_text().into_bytes())
-}
-
 /// A user, as clients read it.
-pub(in crate::accounts) fn user_object(name: &str, user: &User) -> String {
+pub(in crate::accounts) fn user_object(name: &str, user: User<'_>) -> String {
     let mut json = Writer::default();
     json.open('{');
-    json.member("name", name);
-    json.member("display_name", &user.display);
-    json.member("avatar", "");
-    json.member("email", &user.email);
-    json.member("note", &user.note);
+    let text = |number| user.0.text(number);
+    let (display, email, note) = (text(field::DISPLAY), text(field::EMAIL), text(field::NOTE));
+    json.members("name display_name avatar email note", &[name, display, "", email, note]);
     json.name("status");
-    json.number(i64::from(!user.is_disabled));
+    json.number(i64::from(!user.is_disabled()));
     json.name("is_admin");
-    json.flag(user.is_admin);
+    json.flag(user.is_admin());
     json.name("info");
-    json.open('{');
-    json.close('}');
+    json.raw("{}");
     json.close('}');
     json.into_text()
 }

@@ -5,16 +5,15 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use blake2::digest::consts::U32;
-use blake2::{Blake2b, Digest as _};
-use ct_codecs::{Decoder as _, Encoder as _, Hex};
+use blake2::Blake2bVar;
+use blake2::digest::{Update as _, VariableOutput as _};
+use ct_codecs::{Encoder as _, Hex};
 
 use crate::accounts::call::Changes;
-use crate::accounts::row::{RowWriter, fields};
+use crate::accounts::row::{Row, Rows, row};
 use crate::base::limits::{
     PAGE_DEVICE, PAGE_SESSION_SECS, PAGE_SESSIONS_MAX, TOKEN_SECS, TOKENS_MAX, TOKENS_PER_USER,
 };
-use crate::base::table::{Seed, Table};
 
 /// What the keys of tokens begin with.
 pub(in crate::accounts) const TOKEN_KEY: u8 = b't';
@@ -22,73 +21,64 @@ pub(in crate::accounts) const TOKEN_KEY: u8 = b't';
 /// What a token is kept as.
 pub(in crate::accounts) type TokenHash = [u8; 32];
 
-/// One that was given to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::accounts) struct Token {
-    pub(in crate::accounts) user: String,
+/// One that was given to a client, as its row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::accounts) struct Token<'a>(Row<'a>);
+
+impl<'a> Token<'a> {
+    pub(in crate::accounts) fn user(self) -> &'a str {
+        self.0.text(1)
+    }
+
     /// The client's device, by its own account.
-    pub(in crate::accounts) device: String,
-    /// Unix time, in seconds.
-    pub(in crate::accounts) given_secs: u64,
+    fn device(self) -> &'a str {
+        self.0.text(2)
+    }
+
+    /// Unix time, in seconds; where several were given within one, those behind it, so that it is
+    /// known which is the oldest.
+    fn given_secs(self) -> u64 {
+        self.0.number(3)
+    }
+
     /// When it is good no more.
-    pub(in crate::accounts) until_secs: u64,
-}
-
-impl Token {
-    fn row(&self) -> Vec<u8> {
-        let mut row = RowWriter::new();
-        row.field(1, self.user.as_bytes());
-        row.field(2, self.device.as_bytes());
-        row.field(3, &self.given_secs.to_le_bytes());
-        row.field(4, &self.until_secs.to_le_bytes());
-        row.end()
-    }
-
-    fn read(row: &[u8]) -> Self {
-        let (mut user, mut device, mut given_secs, mut until_secs) =
-            (String::new(), String::new(), 0, 0);
-        for (number, contents) in fields(row) {
-            let text = || String::from(core::str::from_utf8(contents).unwrap_or_default());
-            let secs = || contents.try_into().map_or(0, u64::from_le_bytes);
-            match number {
-                1 => user = text(),
-                2 => device = text(),
-                3 => given_secs = secs(),
-                4 => until_secs = secs(),
-                _ => {}
-            }
-        }
-        Self { user, device, given_secs, until_secs }
+    fn until_secs(self) -> u64 {
+        self.0.number(4)
     }
 }
 
-/// All of them, by hash, the oldest first.
+/// All of them, by the digits of their hashes.
 pub(in crate::accounts) struct Tokens {
-    table: Table<TokenHash, Token>,
+    rows: Rows,
 }
 
 impl Tokens {
-    pub(in crate::accounts) fn new(seed: Seed) -> Self {
-        Self { table: Table::new(TOKENS_MAX, seed) }
+    pub(in crate::accounts) const fn new() -> Self {
+        Self { rows: Rows::new(TOKEN_KEY, TOKENS_MAX) }
     }
 
     pub(in crate::accounts) fn len(&self) -> usize {
-        self.table.len()
+        self.rows.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Token<'_>)> {
+        self.rows.iter().map(|(digits, row)| (digits, Token(row)))
     }
 
     /// How many a user has.
     pub(in crate::accounts) fn of(&self, user: &str) -> usize {
-        self.table.iter().filter(|(_, token)| token.user == user).count()
+        self.iter().filter(|(_, token)| token.user() == user).count()
     }
 
     /// Whether a user has one on a device.
     pub(in crate::accounts) fn has(&self, user: &str, device: &str) -> bool {
-        self.table.iter().any(|(_, token)| token.user == user && token.device == device)
+        self.iter().any(|(_, token)| token.user() == user && token.device() == device)
     }
 
     /// The token that is shown, if it was given and is good still.
-    pub(in crate::accounts) fn get(&self, shown: &str, now_secs: u64) -> Option<&Token> {
-        self.table.get(&hash(shown.as_bytes())).filter(|token| token.until_secs > now_secs)
+    pub(in crate::accounts) fn get(&self, shown: &str, now_secs: u64) -> Option<Token<'_>> {
+        let token = Token(self.rows.get(&text(hash(shown.as_bytes())))?);
+        (token.until_secs() > now_secs).then_some(token)
     }
 
     /// Gives a new one, made from `secret`, in place of that of the same device; browsers may be
@@ -100,81 +90,59 @@ impl Tokens {
         now_secs: u64,
         changes: &mut Changes,
     ) -> String {
+        let is_named = !device.is_empty();
         let is_same =
-            |token: &Token| token.user == user && token.device == device && !device.is_empty();
+            |token: Token<'_>| is_named && token.user() == user && token.device() == device;
         let (most, secs) = match device {
             PAGE_DEVICE => (PAGE_SESSIONS_MAX, PAGE_SESSION_SECS),
             _ => (1, TOKEN_SECS),
         };
-        self.take_all(changes, |token| token.until_secs <= now_secs);
-        while self.table.iter().filter(|(_, token)| is_same(token)).count() >= most {
-            self.take_oldest(changes, is_same);
-        }
-        while self.of(user) >= TOKENS_PER_USER {
-            self.take_oldest(changes, |token| token.user == user);
-        }
-        while self.table.is_full() {
-            self.take_oldest(changes, |_| true);
-        }
+        self.keep(0, changes, &|token| token.until_secs() <= now_secs);
+        self.keep(most - 1, changes, &is_same);
+        self.keep(TOKENS_PER_USER - 1, changes, &|token| token.user() == user);
+        self.keep(TOKENS_MAX - 1, changes, &|_| true);
+        let newest = self.iter().map(|(_, token)| token.given_secs()).max();
+        let given_secs = newest.map_or(now_secs, |newest| now_secs.max(newest.saturating_add(1)));
         let text = text(secret);
-        let key = hash(text.as_bytes());
         let until_secs = now_secs.saturating_add(secs);
-        let token =
-            Token { user: user.into(), device: device.into(), given_secs: now_secs, until_secs };
-        changes.put(row_key(&key), None, Some(token.row()));
+        let row = row(&[
+            (1, user.as_bytes()),
+            (2, device.as_bytes()),
+            (3, &given_secs.to_le_bytes()),
+            (4, &until_secs.to_le_bytes()),
+        ]);
         // There is room.
-        let _ = self.table.insert(key, token);
+        self.rows.put(&self::text(hash(text.as_bytes())), Some(row), changes);
         text
     }
 
     /// Takes back the one that is shown.
     pub(in crate::accounts) fn take(&mut self, shown: &str, changes: &mut Changes) {
-        self.remove(&hash(shown.as_bytes()), changes);
+        self.rows.put(&text(hash(shown.as_bytes())), None, changes);
     }
 
-    /// Takes back those for which `which` holds.
-    pub(in crate::accounts) fn take_all(
-        &mut self,
-        changes: &mut Changes,
-        which: impl Fn(&Token) -> bool,
-    ) {
-        let those = self.table.iter().filter(|(_, token)| which(token)).map(|(key, _)| *key);
-        for key in those.collect::<Vec<_>>() {
-            self.remove(&key, changes);
-        }
+    /// Takes back all that a user has.
+    pub(in crate::accounts) fn take_all(&mut self, user: &str, changes: &mut Changes) {
+        self.keep(0, changes, &|token| token.user() == user);
     }
 
-    fn take_oldest(&mut self, changes: &mut Changes, which: impl Fn(&Token) -> bool) {
-        let oldest = self.table.iter().find(|(_, token)| which(token)).map(|(key, _)| *key);
-        if let Some(key) = oldest {
-            self.remove(&key, changes);
-        }
-    }
-
-    fn remove(&mut self, key: &TokenHash, changes: &mut Changes) {
-        if let Some(token) = self.table.remove(key) {
-            changes.put(row_key(key), Some(token.row()), None);
+    /// Of those for which `which` holds, leaves the newest.
+    fn keep(&mut self, most: usize, changes: &mut Changes, which: &dyn Fn(Token<'_>) -> bool) {
+        let those = self.iter().filter(|(_, token)| which(*token));
+        let mut those: Vec<_> =
+            those.map(|(digits, token)| (token.given_secs(), String::from(digits))).collect();
+        while those.len() > most {
+            let oldest = (0..those.len()).min_by_key(|at| those.get(*at).map(|(secs, _)| *secs));
+            let (_, digits) = those.swap_remove(oldest.unwrap_or_default());
+            self.rows.put(&digits, None, changes);
         }
     }
 
     /// What a row says; the key is without its first byte.
-    pub(in crate::accounts) fn load(&mut self, digits: &[u8], row: Option<&[u8]>) -> bool {
-        let mut key = TokenHash::default();
-        if Hex::decode(&mut key, digits, None).map_or(0, <[u8]>::len) < key.len() {
-            return false;
-        }
-        match row.map(Token::read) {
-            Some(token) => self.table.insert(key, token).is_ok(),
-            None => {
-                self.table.remove(&key);
-                true
-            }
-        }
+    pub(in crate::accounts) fn load(&mut self, digits: &str, row: Option<&[u8]>) -> bool {
+        let is_hash = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash && self.rows.set(digits, row.map(Vec::from))
     }
-}
-
-fn row_key(key: &TokenHash) -> Vec<u8> {
-    [&[TOKEN_KEY][..], text(*key).as_bytes()].concat()
 }
 
 /// A secret or its hash in digits, as a client shows it.
@@ -186,7 +154,13 @@ pub(in crate::accounts) fn text(secret: [u8; 32]) -> String {
 
 /// What a secret that is random itself is kept as.
 pub(in crate::accounts) fn hash(secret: &[u8]) -> TokenHash {
-    Blake2b::<U32>::digest(secret).into()
+    let mut hash = TokenHash::default();
+    // As argon2 does, whose code it shares. There are hashes of that length.
+    if let Ok(mut state) = Blake2bVar::new(hash.len()) {
+        state.update(secret);
+        let _ = state.finalize_variable(&mut hash);
+    }
+    hash
 }
 
 #[cfg(test)]
@@ -199,26 +173,27 @@ mod tests {
 
     #[test]
     fn c168_a_token_is_good_until_its_time_and_no_row_shows_it() {
-        let (mut tokens, mut changes) = (Tokens::new(Seed(1, 2)), Changes::default());
+        let (mut tokens, mut changes) = (Tokens::new(), Changes::default());
         let text = tokens.give(("anna", "111111111"), [7; 32], NOW, &mut changes);
         assert_eq!(text.len(), 64);
         let row = &changes.rows[0];
         let all = [&row.key[..], row.value.as_deref().unwrap()].concat();
         assert!(!all.windows(32).any(|part| part == [7; 32] || part == &text.as_bytes()[..32]));
-        assert_eq!(tokens.get(&text, NOW).map(|token| &*token.user), Some("anna"));
+        assert_eq!(tokens.get(&text, NOW).map(Token::user), Some("anna"));
         assert!(tokens.get(&text, NOW + TOKEN_SECS - 1).is_some());
         assert!(tokens.get(&text, NOW + TOKEN_SECS).is_none());
         assert!(tokens.get(text.split_at(1).1, NOW).is_none());
         // As after a start.
-        let mut again = Tokens::new(Seed(3, 4));
-        assert!(again.load(&row.key[1..], row.value.as_deref()));
+        let mut again = Tokens::new();
+        let digits = core::str::from_utf8(&row.key[1..]).unwrap();
+        assert!(again.load(digits, row.value.as_deref()));
         assert_eq!(again.get(&text, NOW), tokens.get(&text, NOW));
-        assert!(!again.load(b"short", row.value.as_deref()));
+        assert!(!again.load("short", row.value.as_deref()));
     }
 
     #[test]
     fn c168_the_oldest_gives_way_of_one_user_and_of_all() {
-        let (mut tokens, mut changes) = (Tokens::new(Seed(1, 2)), Changes::default());
+        let (mut tokens, mut changes) = (Tokens::new(), Changes::default());
         let mut give = |user: &str, number: usize, changes: &mut Changes| {
             let mut secret = [0; 32];
             secret[..8].copy_from_slice(&number.to_le_bytes());
@@ -229,7 +204,7 @@ mod tests {
             give("anna", number, &mut changes);
         }
         let mut number = TOKENS_PER_USER;
-        while number <= 2 * TOKENS_MAX {
+        while number <= TOKENS_MAX + 2 * TOKENS_PER_USER {
             number += 1;
             give(&alloc::format!("user{}", number / TOKENS_PER_USER), number, &mut changes);
         }
@@ -244,16 +219,25 @@ mod tests {
             }
         }
         assert_eq!(rows.len(), TOKENS_MAX);
+        // After a start, which has them in the order of their hashes, too.
+        let mut again = Tokens::new();
+        for (key, row) in &rows {
+            assert!(again.load(core::str::from_utf8(&key[1..]).unwrap(), Some(row)));
+        }
+        let given = |tokens: &Tokens| tokens.iter().map(|(_, token)| token.given_secs()).min();
+        let oldest = given(&again);
+        again.give(("new", ""), [0xff; 32], NOW, &mut Changes::default());
+        assert!(again.len() == TOKENS_MAX && given(&again) > oldest);
     }
 
     #[test]
     fn c168_a_device_has_one_token_and_a_user_may_lose_all() {
-        let (mut tokens, mut changes) = (Tokens::new(Seed(1, 2)), Changes::default());
+        let (mut tokens, mut changes) = (Tokens::new(), Changes::default());
         let before = tokens.give(("anna", "1"), [1; 32], NOW, &mut changes);
         let now = tokens.give(("anna", "1"), [2; 32], NOW, &mut changes);
         let other = tokens.give(("bert", "1"), [3; 32], NOW, &mut changes);
         assert!(tokens.get(&before, NOW).is_none() && tokens.get(&now, NOW).is_some());
-        tokens.take_all(&mut changes, |token| token.user == "anna");
+        tokens.take_all("anna", &mut changes);
         assert!(tokens.get(&now, NOW).is_none() && tokens.get(&other, NOW).is_some());
         tokens.take(&other, &mut changes);
         assert_eq!(tokens.len(), 0);
@@ -261,7 +245,7 @@ mod tests {
 
     #[test]
     fn c209_a_user_has_the_page_open_in_some_browsers_for_a_day() {
-        let (mut tokens, mut changes) = (Tokens::new(Seed(1, 2)), Changes::default());
+        let (mut tokens, mut changes) = (Tokens::new(), Changes::default());
         let mut number = 0;
         let mut give = |tokens: &mut Tokens, device: &str| {
             number += 1;

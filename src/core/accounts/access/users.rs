@@ -1,99 +1,79 @@
 //! Who has an account. A user's row lies under `u` and the name. C166, C167.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::password::Stored;
 use crate::accounts::call::{Changes, Who};
-use crate::accounts::row::{RowWriter, fields};
+use crate::accounts::row::{Row, Rows};
 use crate::base::address::Prefix;
 use crate::base::limits::{USER_NAME_CHARS_MAX, USERS_CEILING};
-use crate::base::table::{Seed, Table};
 
 /// What the keys of users begin with.
 pub(in crate::accounts) const USER_KEY: u8 = b'u';
 /// Addresses of a user that are remembered.
 const HOMES_MAX: usize = 4;
 
-/// An account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::accounts) struct User {
+/// The fields of a user's row.
+pub(in crate::accounts) mod field {
     /// What others read in place of the name; empty: the name.
-    pub(in crate::accounts) display: String,
-    pub(in crate::accounts) email: String,
-    pub(in crate::accounts) note: String,
+    pub(in crate::accounts) const DISPLAY: u8 = 1;
+    pub(in crate::accounts) const EMAIL: u8 = 2;
+    pub(in crate::accounts) const NOTE: u8 = 3;
     /// Empty: none.
-    pub(in crate::accounts) group: String,
-    pub(in crate::accounts) is_admin: bool,
-    pub(in crate::accounts) is_disabled: bool,
-    pub(in crate::accounts) password: Stored,
-    /// What codes are made from, if the password is not enough.
-    pub(in crate::accounts) totp: Option<[u8; 20]>,
+    pub(in crate::accounts) const GROUP: u8 = 4;
+    /// One byte: [`super::ADMIN`], [`super::DISABLED`].
+    pub(in crate::accounts) const FLAGS: u8 = 5;
+    /// A stored hash.
+    pub(in crate::accounts) const PASSWORD: u8 = 6;
+    /// What codes are made from, if the password is not enough: 20 bytes.
+    pub(in crate::accounts) const TOTP: u8 = 7;
     /// The last step of 30 s of which a code was taken: none is taken twice.
-    pub(in crate::accounts) totp_step: u64,
+    pub(in crate::accounts) const TOTP_STEP: u8 = 8;
     /// Where the user was logged in, the newest first. Stored with what else is stored of the user,
     /// so that it may be behind.
-    pub(in crate::accounts) homes: Vec<Prefix>,
+    pub(super) const HOMES: u8 = 9;
 }
 
-impl User {
-    pub(in crate::accounts) fn new(password: Stored) -> Self {
-        let none = String::new;
-        Self {
-            display: none(),
-            email: none(),
-            note: none(),
-            group: none(),
-            is_admin: false,
-            is_disabled: false,
-            password,
-            totp: None,
-            totp_step: 0,
-            homes: Vec::new(),
-        }
+/// The user may all.
+pub(in crate::accounts) const ADMIN: u8 = 1;
+/// The user may nothing.
+pub(in crate::accounts) const DISABLED: u8 = 2;
+
+/// An account, as its row says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::accounts) struct User<'a>(pub(in crate::accounts) Row<'a>);
+
+impl<'a> User<'a> {
+    pub(in crate::accounts) fn flags(self) -> u8 {
+        self.0.bytes(field::FLAGS).first().copied().unwrap_or_default()
     }
 
-    pub(in crate::accounts) fn row(&self) -> Vec<u8> {
-        let mut row = RowWriter::new();
-        row.field(1, self.display.as_bytes());
-        row.field(2, self.email.as_bytes());
-        row.field(3, self.note.as_bytes());
-        row.field(4, self.group.as_bytes());
-        row.field(5, &[u8::from(self.is_admin) | u8::from(self.is_disabled) << 1]);
-        row.field(6, &self.password.bytes());
-        row.field(7, self.totp.as_ref().map_or(&[], |secret| secret));
-        row.field(8, &self.totp_step.to_le_bytes());
-        let homes: Vec<u8> = self.homes.iter().flat_map(|home| home.to_bytes()).collect();
-        row.field(9, &homes);
-        row.end()
+    pub(in crate::accounts) fn is_admin(self) -> bool {
+        self.flags() & ADMIN != 0
     }
 
-    /// None without a password.
-    fn read(row: &[u8]) -> Option<Self> {
-        let password = fields(row).find(|(number, _)| *number == 6);
-        let mut user = Self::new(Stored::read(password?.1)?);
-        for (number, contents) in fields(row) {
-            let text = || String::from(core::str::from_utf8(contents).unwrap_or_default());
-            match number {
-                1 => user.display = text(),
-                2 => user.email = text(),
-                3 => user.note = text(),
-                4 => user.group = text(),
-                5 => {
-                    let flags = contents.first().copied().unwrap_or_default();
-                    (user.is_admin, user.is_disabled) = (flags & 1 != 0, flags & 2 != 0);
-                }
-                7 => user.totp = contents.try_into().ok(),
-                8 => user.totp_step = contents.try_into().map_or(0, u64::from_le_bytes),
-                9 => {
-                    let (homes, _) = contents.as_chunks();
-                    user.homes = homes.iter().copied().map(Prefix::from_bytes).collect();
-                }
-                _ => {}
-            }
-        }
-        Some(user)
+    pub(in crate::accounts) fn is_disabled(self) -> bool {
+        self.flags() & DISABLED != 0
+    }
+
+    pub(in crate::accounts) fn group(self) -> &'a str {
+        self.0.text(field::GROUP)
+    }
+
+    /// There is one, as no row without is taken in.
+    pub(in crate::accounts) fn password(self) -> Option<Stored> {
+        Stored::read(self.0.bytes(field::PASSWORD))
+    }
+
+    /// What codes are made from, if the password is not enough.
+    pub(in crate::accounts) fn totp(self) -> Option<[u8; 20]> {
+        self.0.bytes(field::TOTP).try_into().ok()
+    }
+
+    fn homes(self) -> impl Iterator<Item = &'a [u8; 9]> {
+        let (homes, _) = self.0.bytes(field::HOMES).as_chunks();
+        homes.iter()
     }
 }
 
@@ -107,22 +87,22 @@ pub(in crate::accounts) fn is_name(text: &str) -> bool {
 
 /// All of them, by name.
 pub(in crate::accounts) struct Users {
-    table: Table<String, User>,
+    rows: Rows,
     most: usize,
 }
 
 impl Users {
-    pub(in crate::accounts) fn new(most: usize, seed: Seed) -> Self {
+    pub(in crate::accounts) const fn new(most: usize) -> Self {
         // Those that are stored are let in, though the limit may be lower by now.
-        Self { table: Table::new(USERS_CEILING, seed), most }
+        Self { rows: Rows::new(USER_KEY, USERS_CEILING), most }
     }
 
-    pub(in crate::accounts) fn set_limit(&mut self, most: usize) {
+    pub(in crate::accounts) const fn set_limit(&mut self, most: usize) {
         self.most = most;
     }
 
     pub(in crate::accounts) fn len(&self) -> usize {
-        self.table.len()
+        self.rows.len()
     }
 
     /// Whether one more is too many.
@@ -130,70 +110,65 @@ impl Users {
         self.len() >= self.most
     }
 
-    pub(in crate::accounts) fn get(&self, name: &str) -> Option<&User> {
-        self.table.get(&String::from(name))
+    pub(in crate::accounts) fn get(&self, name: &str) -> Option<User<'_>> {
+        self.rows.get(name).map(User)
     }
 
-    pub(in crate::accounts) fn iter(&self) -> impl Iterator<Item = (&String, &User)> {
-        self.table.iter()
+    pub(in crate::accounts) fn iter(&self) -> impl Iterator<Item = (&str, User<'_>)> {
+        self.rows.iter().map(|(name, row)| (name, User(row)))
     }
 
-    /// A user is logged in at this address; false if it is the one before.
-    pub(in crate::accounts) fn note_home(&mut self, name: &str, ip: IpAddr) -> bool {
-        let here = Prefix::of(ip);
-        let Some(user) = self.table.get_mut(&String::from(name)) else { return false };
-        let is_new = user.homes.first() != Some(&here);
-        if is_new {
-            user.homes.retain(|home| *home != here);
-            user.homes.truncate(HOMES_MAX - 1);
-            user.homes.insert(0, here);
-        }
-        is_new
+    /// A user is logged in at this address: stored with what else changes, if that is told.
+    pub(in crate::accounts) fn note_home(
+        &mut self,
+        name: &str,
+        ip: IpAddr,
+        changes: Option<&mut Changes>,
+    ) {
+        let Some(user) = self.get(name) else { return };
+        let here = &Prefix::of(ip).to_bytes();
+        let before = user.homes().filter(|home| *home != here);
+        let homes: Vec<_> = [here].into_iter().chain(before).take(HOMES_MAX).copied().collect();
+        let row = Some(user.0.with(field::HOMES, homes.as_flattened()));
+        match changes {
+            Some(changes) => self.rows.put(name, row, changes),
+            None => self.rows.set(name, row),
+        };
     }
 
     /// Whether the user was logged in there, of late.
     pub(in crate::accounts) fn is_home(&self, name: &str, ip: IpAddr) -> bool {
-        self.get(name).is_some_and(|user| user.homes.contains(&Prefix::of(ip)))
+        let here = Prefix::of(ip).to_bytes();
+        self.get(name).is_some_and(|user| user.homes().any(|home| *home == here))
     }
 
     /// Who calls, if there is such a user who may.
     pub(in crate::accounts) fn who<'a>(&'a self, name: &'a str) -> Option<Who<'a>> {
-        let user = self.get(name).filter(|user| !user.is_disabled)?;
-        Some(Who { name, group: &user.group, is_admin: user.is_admin })
+        let user = self.get(name).filter(|user| !user.is_disabled())?;
+        Some(Who { name, group: user.group(), is_admin: user.is_admin() })
     }
 
-    /// Puts a user in the place of the one of that name; None: takes that one away.
+    /// Puts other contents into a field of a user, who is added if there is none of that name.
     pub(in crate::accounts) fn put(
         &mut self,
         name: &str,
-        user: Option<User>,
+        (number, contents): (u8, &[u8]),
         changes: &mut Changes,
     ) {
-        let before = self.get(name).map(User::row);
-        changes.put(key(name), before, user.as_ref().map(User::row));
-        self.set(name, user);
+        let row = self.rows.get(name).unwrap_or(Row(&[])).with(number, contents);
+        // The ceiling is above any limit.
+        self.rows.put(name, Some(row), changes);
+    }
+
+    pub(in crate::accounts) fn remove(&mut self, name: &str, changes: &mut Changes) {
+        self.rows.put(name, None, changes);
     }
 
     /// What a row says; the key is without its first byte.
-    pub(in crate::accounts) fn load(&mut self, name: &[u8], row: Option<&[u8]>) -> bool {
-        let Ok(name) = core::str::from_utf8(name) else { return false };
-        let user = row.and_then(User::read);
-        let is_read = user.is_some() == row.is_some();
-        self.set(name, user);
-        is_read
+    pub(in crate::accounts) fn load(&mut self, name: &str, row: Option<&[u8]>) -> bool {
+        let is_read = row.is_none_or(|row| User(Row(row)).password().is_some());
+        is_read && self.rows.set(name, row.map(Vec::from))
     }
-
-    fn set(&mut self, name: &str, user: Option<User>) {
-        match user {
-            // The ceiling is above any limit.
-            Some(user) => drop(self.table.insert(name.into(), user)),
-            None => drop(self.table.remove(&String::from(name))),
-        }
-    }
-}
-
-fn key(name: &str) -> Vec<u8> {
-    [&[USER_KEY], name.as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -214,35 +189,46 @@ mod tests {
 
     #[test]
     fn c167_a_row_says_all_of_a_user() {
+        let (mut users, mut changes) = (Users::new(9), Changes::default());
         let stored = Stored::of_nobody(Cost { kib: 8, rounds: 1 }, [9; 32]);
-        let user = User {
-            display: "Anna B.".into(),
-            email: "a@b".into(),
-            note: "n".into(),
-            group: "sales".into(),
-            is_admin: true,
-            is_disabled: true,
-            totp: Some([7; 20]),
-            totp_step: 55,
-            homes: [IpAddr::from([192, 0, 2, 1]), IpAddr::from([1; 16])].map(Prefix::of).into(),
-            ..User::new(stored.clone())
-        };
-        for user in [user, User::new(stored)] {
-            assert_eq!(User::read(&user.row()), Some(user));
-        }
-        assert_eq!(User::read(&[1]), None);
+        users.put("anna", (field::PASSWORD, &stored.bytes()), &mut changes);
+        users.put("anna", (field::NOTE, b"n"), &mut changes);
+        users.put("anna", (field::GROUP, b"sales"), &mut changes);
+        users.put("anna", (field::FLAGS, &[ADMIN | DISABLED]), &mut changes);
+        users.put("anna", (field::TOTP, &[7; 20]), &mut changes);
+        let ips = [IpAddr::from([192, 0, 2, 1]), IpAddr::from([1; 16])];
+        [0, 1, 1, 0].into_iter().for_each(|at| users.note_home("anna", ips[at], None));
+        users.put("anna", (field::TOTP_STEP, &55_u64.to_le_bytes()), &mut changes);
+        // As after a start.
+        let (mut again, last) = (Users::new(9), changes.rows.pop().unwrap());
+        assert!(again.load("anna", last.value.as_deref()));
+        assert_eq!((last.key, again.get("anna")), (b"uanna".into(), users.get("anna")));
+        let user = again.get("anna").unwrap();
+        assert_eq!((user.0.text(field::NOTE), user.group()), ("n", "sales"));
+        assert_eq!((user.password(), user.totp()), (Some(stored), Some([7; 20])));
+        assert!(user.is_admin() && user.is_disabled() && again.who("anna").is_none());
+        assert_eq!(user.0.number(field::TOTP_STEP), 55);
+        assert!(ips.iter().all(|ip| again.is_home("anna", *ip)));
+        assert_eq!(user.homes().count(), 2);
+        assert!(!again.is_home("anna", IpAddr::from([192, 0, 2, 2])));
+        assert!(!again.load("bert", Some(&[1])), "a user without a password");
+        assert_eq!(again.len(), 1);
     }
 
     #[test]
     fn c216_the_last_four_places_are_home() {
-        let mut users = Users::new(1, Seed(1, 2));
-        users.set("anna", Some(User::new(Stored::of_nobody(Cost { kib: 8, rounds: 1 }, [9; 32]))));
+        let mut users = Users::new(1);
+        let stored = Stored::of_nobody(Cost { kib: 8, rounds: 1 }, [9; 32]);
+        users.put("anna", (field::PASSWORD, &stored.bytes()), &mut Changes::default());
         let place = |network: u8| IpAddr::from([198, 51, network, 1]);
         // The first is one of the last again.
         for network in [1, 2, 3, 4, 1, 5] {
-            assert!(users.note_home("anna", place(network)));
+            let mut changes = Changes::default();
+            users.note_home("anna", place(network), Some(&mut changes));
+            assert_eq!(changes.rows.len(), 1);
+            users.note_home("anna", place(network), Some(&mut changes));
+            assert_eq!(changes.rows.len(), 1, "as it was");
         }
-        assert!(!users.note_home("anna", place(5)), "as it was");
         let homes = (1..=5).filter(|network| users.is_home("anna", place(*network)));
         assert!(homes.eq([1, 3, 4, 5]));
     }

@@ -3,11 +3,12 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::call::Changes;
 use super::book::{Book, Rule};
-use super::entry::{Entry, id_of};
+use super::entry::Entry;
 use super::table::{rows, table};
 use super::{Books, Refusal};
 use crate::base::json::{Value, Writer};
@@ -95,53 +96,77 @@ impl Books {
         command: &BookCommand,
         changes: &mut Changes,
     ) -> Result<BookTold, Refusal> {
-        match command {
+        let named = match command {
             BookCommand::List => return Ok(BookTold::Books(self.rows())),
-            BookCommand::Export(book, json, after) => {
-                let entries = self.named(book)?.entries();
-                let entries = match after {
-                    None => entries,
-                    Some(id) => {
-                        let from = entries.partition_point(|entry| entry.id() <= id.as_str());
-                        let behind = entries.get(from..).unwrap_or_default();
-                        behind.get(..BOOK_ROWS_MAX).unwrap_or(behind)
-                    }
-                };
-                let form = if *json { listed(entries) } else { table(entries) };
-                return Ok(BookTold::Entries(form));
+            BookCommand::Add(named) => {
+                let (owner, name) = named.split_once('/').unwrap_or((named, ""));
+                if owner.is_empty() || named.ends_with('/') {
+                    return Err(Refusal::NotAName);
+                }
+                self.check_name(owner, name)?;
+                self.settle(Book::new(&self.new_guid(), owner, name), changes)?;
+                return Ok(BookTold::Done);
             }
-            BookCommand::Add(name) => self.add(name, changes)?,
-            BookCommand::Remove(book) => {
-                let guid = String::from(&*self.named(book)?.guid);
-                self.remove_if(changes, |book| *book.guid == *guid);
+            BookCommand::Remove(named)
+            | BookCommand::Drop(named, _)
+            | BookCommand::Rename(named, _)
+            | BookCommand::Note(named, _)
+            | BookCommand::Share(named, ..)
+            | BookCommand::Export(named, ..)
+            | BookCommand::Import(named, ..) => named,
+        };
+        let book = self.named(named)?;
+        match command {
+            BookCommand::Remove(_) => {
+                let guid = Arc::clone(&book.guid);
+                self.remove_if(changes, &|book| book.guid == guid);
+                Ok(BookTold::Done)
             }
-            BookCommand::Drop(book, id) => {
-                let mut next = self.named(book)?.clone();
+            BookCommand::Export(_, json, after) => {
+                let entries = part(book.entries(), after.as_deref());
+                Ok(BookTold::Entries(if *json { listed(entries) } else { table(entries) }))
+            }
+            _ => {
+                let mut next = book.clone();
+                let told = self.edit((book, &mut next), command)?;
+                self.settle(next, changes).map(|()| told)
+            }
+        }
+    }
+
+    /// Changes a copy of a book.
+    fn edit(
+        &self,
+        (book, next): (&Book, &mut Book),
+        command: &BookCommand,
+    ) -> Result<BookTold, Refusal> {
+        match command {
+            BookCommand::Drop(_, id) => {
                 next.entry(id).ok_or(Refusal::NoEntry)?;
                 next.remove(id);
-                self.settle(next, changes)?;
             }
-            BookCommand::Rename(book, name) => {
-                let mut next = self.named(book)?.clone();
+            BookCommand::Rename(_, name) => {
                 if next.is_personal() || name.is_empty() {
                     return Err(Refusal::NotAName);
                 }
                 self.check_name(&next.owner, name)?;
                 next.name = name.as_str().into();
-                self.settle(next, changes)?;
             }
-            BookCommand::Note(book, note) => {
-                let mut next = self.named(book)?.clone();
+            BookCommand::Note(_, note) => {
                 if note.len() > BOOK_NOTE_BYTES_MAX || note.contains(is_invisible) {
                     return Err(Refusal::NotAName);
                 }
                 next.note = note.as_str().into();
-                self.settle(next, changes)?;
             }
-            BookCommand::Share(book, with, rule) => self.share(book, with, *rule, changes)?,
-            BookCommand::Import(book, text, replace) => {
-                return self.import(book, text, *replace, changes).map(BookTold::Imported);
+            BookCommand::Share(_, with, rule) => share(next, with, *rule)?,
+            BookCommand::Import(_, text, replace) => {
+                if *replace {
+                    next.clear();
+                }
+                let count = import(next, text, (book, self.limits.entries))?;
+                return Ok(BookTold::Imported(count));
             }
+            _ => {}
         }
         Ok(BookTold::Done)
     }
@@ -149,7 +174,7 @@ impl Books {
     /// A user is gone: so is the personal book, and what was shared with the user. What the user
     /// shared with others stays theirs.
     pub fn forget_user(&mut self, user: &str, changes: &mut Changes) {
-        self.remove_if(changes, |book| book.is_personal() && *book.owner == *user);
+        self.remove_if(changes, &|book| book.is_personal() && *book.owner == *user);
         let is_of = |book: &&Book| {
             *book.owner == *user || book.shares.iter().any(|(with, _)| **with == *user)
         };
@@ -189,15 +214,6 @@ impl Books {
         found.or_else(|| self.book(named)).ok_or(Refusal::NoBook)
     }
 
-    fn add(&mut self, named: &str, changes: &mut Changes) -> Result<(), Refusal> {
-        let (owner, name) = named.split_once('/').unwrap_or((named, ""));
-        if owner.is_empty() || named.ends_with('/') {
-            return Err(Refusal::NotAName);
-        }
-        self.check_name(owner, name)?;
-        self.settle(Book::new(&self.new_guid(), owner, name), changes)
-    }
-
     /// Whether a book of that owner may have a name.
     fn check_name(&self, owner: &str, name: &str) -> Result<(), Refusal> {
         if name.len() > BOOK_NAME_BYTES_MAX || name.contains(is_invisible) || name.ends_with('/') {
@@ -209,7 +225,7 @@ impl Books {
         }
     }
 
-    fn remove_if(&mut self, changes: &mut Changes, is_gone: impl Fn(&Book) -> bool) {
+    fn remove_if(&mut self, changes: &mut Changes, is_gone: &dyn Fn(&Book) -> bool) {
         self.books.retain(|book| {
             let gone = is_gone(book);
             if gone {
@@ -218,60 +234,43 @@ impl Books {
             !gone
         });
     }
+}
 
-    fn share(
-        &mut self,
-        book: &str,
-        with: &str,
-        rule: Option<Rule>,
-        changes: &mut Changes,
-    ) -> Result<(), Refusal> {
-        let mut next = self.named(book)?.clone();
-        let name = with.strip_prefix('@').unwrap_or(with);
-        if next.is_personal() {
-            return Err(Refusal::Personal);
-        }
-        if name.is_empty() || name.len() > BOOK_NAME_BYTES_MAX || name.contains(is_invisible) {
-            return Err(Refusal::NotAName);
-        }
-        let before = next.shares.len();
-        next.shares.retain(|(known, _)| **known != *with);
-        match rule {
-            Some(rule) => next.shares.push((with.into(), rule)),
-            None if next.shares.len() == before => return Err(Refusal::NotShared),
-            None => {}
-        }
-        self.settle(next, changes)
-    }
+/// All entries, or some of those behind this id.
+fn part<'a>(entries: &'a [Entry], after: Option<&str>) -> &'a [Entry] {
+    let Some(id) = after else { return entries };
+    let from = entries.partition_point(|entry| entry.id() <= id);
+    let behind = entries.get(from..).unwrap_or_default();
+    behind.get(..BOOK_ROWS_MAX).unwrap_or(behind)
+}
 
-    fn import(
-        &mut self,
-        named: &str,
-        text: &str,
-        replace: bool,
-        changes: &mut Changes,
-    ) -> Result<usize, Refusal> {
-        let (known, mut next) = (self.named(named)?, self.named(named)?.clone());
-        if replace {
-            next.clear();
-        }
-        let list = match text.trim_start_matches('\u{feff}').trim_start() {
-            json if json.starts_with(['[', '{']) => Cow::Borrowed(json),
-            csv => Cow::Owned(rows(csv)?),
-        };
-        let list = Value::parse(&list).map_err(|_| Refusal::Malformed)?;
-        let mut count = 0;
-        for said in list.get("entries").unwrap_or(list).items() {
-            let entry = Entry::new(said, known.entry(&id_of(said)?))?;
-            next.put(entry);
-            count += 1;
-            if next.entries().len() > self.limits.entries {
-                return Err(Refusal::BookFull);
-            }
-        }
-        self.settle(next, changes)?;
-        Ok(count)
+/// Lets a user or group do that with a book; nothing, if there is no rule.
+fn share(book: &mut Book, with: &str, rule: Option<Rule>) -> Result<(), Refusal> {
+    let name = with.strip_prefix('@').unwrap_or(with);
+    if book.is_personal() {
+        return Err(Refusal::Personal);
     }
+    if name.is_empty() || name.len() > BOOK_NAME_BYTES_MAX || name.contains(is_invisible) {
+        return Err(Refusal::NotAName);
+    }
+    let before = book.shares.len();
+    book.shares.retain(|(known, _)| **known != *with);
+    match rule {
+        Some(rule) => book.shares.push((with.into(), rule)),
+        None if book.shares.len() == before => return Err(Refusal::NotShared),
+        None => {}
+    }
+    Ok(())
+}
+
+/// Takes in the entries of a text, over what the book that was before has of them; how many.
+fn import(next: &mut Book, text: &str, before: (&Book, usize)) -> Result<usize, Refusal> {
+    let list = match text.trim_start_matches('\u{feff}').trim_start() {
+        json if json.starts_with(['[', '{']) => Cow::Borrowed(json),
+        csv => Cow::Owned(rows(csv)?),
+    };
+    let list = Value::parse(&list).map_err(|_| Refusal::Malformed)?;
+    next.put_all(list.get("entries").unwrap_or(list), before)
 }
 
 /// Entries as JSON.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::call::{Changes, Who};
-use super::entry::Entry;
+use super::entry::{Entry, id_of};
 use super::{BOOK_KEY, Refusal};
 use crate::base::json::{Value, Writer};
 use crate::base::limits::{BOOK_NAME_BYTES_MAX, BOOK_SHARES_MAX, BOOK_TAGS_MAX, ENTRY_BYTES_FIXED};
@@ -32,7 +32,7 @@ impl Rule {
         [(Self::Read, "read"), (Self::Write, "write"), (Self::Full, "full")];
 
     fn of_number(number: i64) -> Option<Self> {
-        Self::ALL.into_iter().map(|(rule, _)| rule).find(|rule| *rule as i64 == number)
+        Self::ALL.iter().map(|(rule, _)| *rule).find(|rule| *rule as i64 == number)
     }
 }
 
@@ -74,8 +74,7 @@ pub(super) struct Book {
 
 impl Book {
     pub(super) fn new(guid: &str, owner: &str, name: &str) -> Self {
-        let [guid, owner, name] = [guid, owner, name].map(Arc::from);
-        Self { guid, owner, name, ..Self::default() }
+        Self { guid: guid.into(), owner: owner.into(), name: name.into(), ..Self::default() }
     }
 
     /// What is stored of the book itself; None if it is damaged.
@@ -97,9 +96,7 @@ impl Book {
     pub(super) fn text(&self) -> String {
         let mut writer = Writer::default();
         writer.open('{');
-        writer.member("owner", &self.owner);
-        writer.member("name", &self.name);
-        writer.member("note", &self.note);
+        writer.members("owner name note", &[&self.owner, &self.name, &self.note]);
         writer.name("shares");
         writer.open('{');
         for (who, rule) in &self.shares {
@@ -184,6 +181,24 @@ impl Book {
         }
     }
 
+    /// Puts in the entries of a list, over what a book before it has of them, up to so many; how
+    /// many they were.
+    pub(super) fn put_all(
+        &mut self,
+        list: Value<'_>,
+        (before, most): (&Self, usize),
+    ) -> Result<usize, Refusal> {
+        let mut count = 0;
+        for said in list.items() {
+            self.put(Entry::new(said, before.entry(&id_of(said)?))?);
+            count += 1;
+            if self.entries.len() > most {
+                return Err(Refusal::BookFull);
+            }
+        }
+        Ok(count)
+    }
+
     pub(super) fn remove(&mut self, id: &str) {
         if let Ok(at) = self.place(id) {
             self.entry_bytes -= self.entries.remove(at).bytes();
@@ -226,10 +241,9 @@ impl Book {
 
     /// What must be stored where it was `before`, if it was.
     pub(super) fn changes_since(&self, before: Option<&Self>, changes: &mut Changes) {
-        let [was, text] =
-            [before, Some(self)].map(|book| book.map(|book| book.text().into_bytes()));
-        if was != text {
-            changes.put(self.key(""), was, text);
+        let (was, text) = (before.map(Self::text), self.text());
+        if was.as_ref() != Some(&text) {
+            changes.put(self.key(""), was.map(String::into_bytes), Some(text.into_bytes()));
         }
         let mut old = before.map_or(&[][..], Self::entries).iter().peekable();
         for entry in &self.entries {
@@ -252,8 +266,8 @@ impl Book {
 
     fn change(&self, was: Option<&Entry>, is: Option<&Entry>, changes: &mut Changes) {
         let Some(id) = is.or(was).map(Entry::id) else { return };
-        let [was, is] = [was, is].map(|entry| entry.map(|entry| entry.text().into()));
-        changes.put(self.key(id), was, is);
+        let row = |entry: Option<&Entry>| entry.map(|entry| entry.text().into());
+        changes.put(self.key(id), row(was), row(is));
     }
 
     /// The key of an entry's row; of the book's own for the empty id, which none has.

@@ -25,8 +25,7 @@ impl Books {
         };
         let mut writer = Writer::default();
         writer.open('{');
-        writer.member("guid", &guid);
-        writer.member("name", "");
+        writer.members("guid name", &[&guid, ""]);
         writer.close('}');
         Ok(writer.into_text())
     }
@@ -53,10 +52,8 @@ impl Books {
                 && let Some(writer) = page.next()
             {
                 writer.open('{');
-                writer.member("guid", &book.guid);
-                writer.member("name", &book.name);
-                writer.member("owner", &book.owner);
-                writer.member("note", &book.note);
+                let texts = [&*book.guid, &book.name, &book.owner, &book.note];
+                writer.members("guid name owner note", &texts);
                 writer.name("rule");
                 writer.number(rule as i64);
                 writer.name("info");

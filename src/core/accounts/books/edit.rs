@@ -75,8 +75,8 @@ fn tag_of(body: Value<'_>) -> Result<Tag, Refusal> {
 }
 
 fn rename_tag(book: &mut Book, body: Value<'_>) -> Result<(), Refusal> {
-    let [old, new] = ["old", "new"].map(|name| body.text_of(name).ok_or(Refusal::Malformed));
-    let (old, new) = (old?, new?);
+    let text = |name| body.text_of(name).ok_or(Refusal::Malformed);
+    let (old, new) = (text("old")?, text("new")?);
     if book.has_tag(&new) {
         return Err(Refusal::TakenName);
     }

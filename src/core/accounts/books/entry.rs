@@ -17,8 +17,9 @@ const ID: &str = "id";
 const TAGS: &str = "tags";
 /// True or false.
 const SAME_SERVER: &str = "same_server";
-/// Members that are strings to clients. Empty ones are not kept.
-const TEXTS: [&str; 12] = [
+/// Members that we know beside the id: strings to clients, of which empty ones are not kept, then
+/// the tags.
+const KNOWN: [&str; 13] = [
     "username",
     "hostname",
     "platform",
@@ -31,6 +32,7 @@ const TEXTS: [&str; 12] = [
     "rdpUsername",
     "loginName",
     "device_group_name",
+    TAGS,
 ];
 /// Longest text in which an entry is told, as it may be shorter when it is stored.
 const ENTRY_SAID_BYTES_MAX: usize = 4 * ENTRY_BYTES_MAX;
@@ -49,16 +51,18 @@ impl Entry {
         }
         let id = id_of(said)?;
         let known = known.map_or(Value::NULL, Self::value);
-        let [mut said_parts, known_parts] = [said, known].map(Parts::of);
-        said_parts.fill_from(&known_parts);
+        let parts = parts_of(&[said, known]);
         let mut writer = Writer::default();
         writer.open('{');
         writer.member(ID, &id);
         // Always in this order, so that what says the same is the same.
-        for (name, value) in TEXTS.into_iter().zip(said_parts.texts) {
-            value.into_iter().for_each(|value| keep_text(&mut writer, name, value));
+        for (name, value) in KNOWN.iter().zip(parts) {
+            match value {
+                Some(value) if *name == TAGS => keep_tags(&mut writer, value),
+                Some(value) => keep_text(&mut writer, name, value),
+                None => {}
+            }
         }
-        said_parts.tags.into_iter().for_each(|value| keep_tags(&mut writer, value));
         let others = known.members().filter(|(name, _)| is_other(name) && said.get(name).is_none());
         for (name, value) in said.members().filter(|(name, _)| is_other(name)).chain(others) {
             keep_other(&mut writer, &name, value);
@@ -101,19 +105,16 @@ impl Entry {
 
     /// As clients want it: what they read without asking whether it is there, is there.
     pub(super) fn show(&self, writer: &mut Writer) {
-        let parts = Parts::of(self.value());
+        let parts = parts_of(&[self.value()]);
         writer.open('{');
         // All that it has; there is an id at least.
         let inner = self.0.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
         writer.raw(inner.unwrap_or_default());
-        for (name, value) in TEXTS.into_iter().zip(parts.texts).take(ALWAYS) {
-            if value.is_none() {
-                writer.member(name, "");
+        for (at, (name, value)) in KNOWN.iter().zip(parts).enumerate() {
+            if value.is_none() && (at < ALWAYS || *name == TAGS) {
+                writer.name(name);
+                writer.raw(if *name == TAGS { "[]" } else { "\"\"" });
             }
-        }
-        if parts.tags.is_none() {
-            writer.name(TAGS);
-            writer.raw("[]");
         }
         writer.close('}');
     }
@@ -190,38 +191,19 @@ fn keep_other(writer: &mut Writer, name: &str, value: Value<'_>) {
 
 /// Whether a member is none that we know.
 fn is_other(name: &str) -> bool {
-    name != ID && name != TAGS && !TEXTS.contains(&name)
+    name != ID && !KNOWN.contains(&name)
 }
 
-/// The members that we know, found in one pass.
-#[derive(Default)]
-struct Parts<'a> {
-    /// As in [`TEXTS`].
-    texts: [Option<Value<'a>>; TEXTS.len()],
-    tags: Option<Value<'a>>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(entry: Value<'a>) -> Self {
-        let mut parts = Self::default();
+/// The members that we know, each from the first of these that has it, found in one pass.
+fn parts_of<'a>(entries: &[Value<'a>]) -> [Option<Value<'a>>; KNOWN.len()] {
+    let mut parts = [None; KNOWN.len()];
+    for entry in entries {
         for (name, value) in entry.members() {
-            let place = TEXTS.iter().position(|known| *known == name);
-            let place = match place {
-                Some(at) => parts.texts.get_mut(at),
-                None => (name == TAGS).then_some(&mut parts.tags),
-            };
-            if let Some(place) = place {
+            let place = KNOWN.iter().position(|known| *known == name);
+            if let Some(place) = place.and_then(|at| parts.get_mut(at)) {
                 place.get_or_insert(value);
             }
         }
-        parts
     }
-
-    /// Has what `other` has and this has not.
-    fn fill_from(&mut self, other: &Self) {
-        for (own, other) in self.texts.iter_mut().zip(other.texts) {
-            *own = own.or(other);
-        }
-        self.tags = self.tags.or(other.tags);
-    }
+    parts
 }

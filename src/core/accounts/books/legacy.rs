@@ -5,7 +5,6 @@ use alloc::string::String;
 
 use super::super::call::{Changes, Who};
 use super::book::{Book, Tag};
-use super::entry::{Entry, id_of};
 use super::{Books, Refusal};
 use crate::base::json::{Value, Writer, escape};
 use crate::base::limits::{BOOK_NAME_BYTES_MAX, BOOK_TAGS_MAX};
@@ -71,20 +70,13 @@ impl Books {
         let data = body.text_of("data").ok_or(Refusal::Malformed)?;
         let data = if data.trim().is_empty() { "{}" } else { &*data };
         let data = Value::parse(data).map_err(|_| Refusal::Malformed)?;
-        let mut next = match self.own(who) {
-            Some(book) => book.clone(),
-            None => Book::new(&self.new_guid(), who.name, ""),
-        };
+        let empty = Book::default();
+        let known = self.own(who);
+        let mut next = known.cloned().unwrap_or_else(|| Book::new(&self.new_guid(), who.name, ""));
         retag_whole(&mut next, data)?;
         next.clear();
-        let known = self.own(who);
-        for said in data.items_of("peers") {
-            let known = known.and_then(|book| book.entry(&id_of(said).ok()?));
-            next.put(Entry::new(said, known)?);
-            if next.entries().len() > self.limits.entries {
-                return Err(Refusal::BookFull);
-            }
-        }
+        let peers = data.get("peers").unwrap_or(Value::NULL);
+        next.put_all(peers, (known.unwrap_or(&empty), self.limits.entries))?;
         self.settle(next, changes)?;
         Ok(String::new())
     }

@@ -22,7 +22,6 @@ use edit::Edit;
 use entry::Entry;
 
 use super::call::{Answer, Call, Changes, Method, Who};
-use crate::base::json::Value;
 use crate::base::limits::{BOOK_CALL_BYTES_MAX, BOOKS_MAX, BookLimits, WHOLE_BYTES_OF_STRANGERS};
 use crate::base::table::Seed;
 
@@ -145,12 +144,8 @@ impl Books {
     /// Takes in what a row says, in the order of their keys, also when a change is taken back;
     /// `key` is what stands behind `BOOK_KEY`. False for what is no row of books, or damaged; the
     /// entries of a damaged book are lost with it.
-    pub fn load(&mut self, key: &[u8], value: Option<&[u8]>) -> bool {
-        let text = |bytes| core::str::from_utf8(bytes).ok();
-        let (Some(key), value) = (text(key), value.map(|value| text(value).unwrap_or_default()))
-        else {
-            return false;
-        };
+    pub fn load(&mut self, key: &str, value: Option<&[u8]>) -> bool {
+        let value = value.map(|value| core::str::from_utf8(value).unwrap_or_default());
         let done = match (key.split_once('/'), value) {
             (None, None) => self.place(key).ok().map(|at| drop(self.books.remove(at))),
             (None, Some(text)) => self.book_stored(key, text),
@@ -190,8 +185,7 @@ impl Books {
         if call.body.len() > self.body_bytes_max(call.method, call.path) {
             return Err(Refusal::BodyTooLong);
         }
-        let body = core::str::from_utf8(call.body).ok().and_then(|body| Value::parse(body).ok());
-        let needed = body.ok_or(Refusal::Malformed);
+        let needed = call.json().ok_or(Refusal::Malformed);
         let path = below(call.path);
         let (what, last) = path.rsplit_once('/').unwrap_or(("", path));
         match (call.method, what, last) {

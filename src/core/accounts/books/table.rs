@@ -37,10 +37,10 @@ pub(super) fn table(entries: &[Entry]) -> String {
     let mut text = COLUMNS.join(",");
     text.push_str("\r\n");
     for entry in entries {
-        for (at, column) in COLUMNS.into_iter().enumerate() {
+        for (at, column) in COLUMNS.iter().enumerate() {
             text.push_str(if at == 0 { "" } else { "," });
             let value = entry.value();
-            match column {
+            match *column {
                 TAGS => {
                     let tags: Vec<_> = entry.tags().collect();
                     cell(&mut text, &tags.join(";"));
@@ -72,8 +72,8 @@ pub(super) fn rows(text: &str) -> Result<String, Refusal> {
     while !cells.is_last {
         let name = cells.next().ok_or(Refusal::Malformed)?;
         let name = name.trim();
-        let known = COLUMNS.into_iter().find(|column| column.eq_ignore_ascii_case(name));
-        columns.push(known.ok_or(Refusal::NoColumn)?);
+        let known = COLUMNS.iter().find(|column| column.eq_ignore_ascii_case(name));
+        columns.push(*known.ok_or(Refusal::NoColumn)?);
     }
     let mut writer = Writer::default();
     writer.open('[');

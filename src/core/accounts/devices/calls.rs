@@ -53,15 +53,11 @@ impl Kind {
 /// From which device this call says it comes, if such calls say so.
 pub fn claim(call: &Call<'_>) -> Option<Claim> {
     Kind::of(call.method, call.path)?;
-    let said = json(call)?;
+    let said = call.json()?;
     let id = PeerId::new(&said.text_of("id")?)?;
     let mut bytes = [0; DEVICE_ID_BYTES_MAX];
     let uuid = Base64::decode(&mut bytes, said.text_of("uuid")?.as_bytes(), None).ok()?;
     Some(Claim { id, device: DeviceId::new(uuid)? })
-}
-
-fn json<'a>(call: &Call<'a>) -> Option<Value<'a>> {
-    Value::parse(core::str::from_utf8(call.body).ok()?).ok()
 }
 
 impl Devices {
@@ -74,7 +70,7 @@ impl Devices {
         device: Option<&PeerId>,
     ) -> Option<Answer> {
         let kind = Kind::of(call.method, call.path).filter(|kind| *kind != Kind::User)?;
-        let proved = device.zip(json(call));
+        let proved = device.zip(call.json());
         Some(match (kind, proved) {
             (Kind::Heartbeat, Some((id, said))) => self.heartbeat(now, id, said),
             (Kind::SysInfo, Some((id, said))) => {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::{Device, DeviceInfo, Devices, Groups};
 use crate::accounts::access::login::user_object;
 use crate::accounts::access::tokens::Tokens;
-use crate::accounts::access::users::{User, Users};
+use crate::accounts::access::users::{User, Users, field};
 use crate::accounts::call::{Answer, Call, Page, Who};
 use crate::base::json::Writer;
 use crate::base::peer::PeerId;
@@ -22,19 +22,19 @@ pub(in crate::accounts) struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    fn sees_user(&self, name: &str, user: &User) -> bool {
+    fn sees_user(&self, name: &str, user: User<'_>) -> bool {
         let Who { name: own, group, is_admin } = self.who;
-        is_admin || name == own || (!group.is_empty() && user.group == group)
+        is_admin || name == own || (!group.is_empty() && user.group() == group)
     }
 
     /// The user who is logged in on a device.
-    fn owner<'d>(&self, id: &PeerId, info: &'d DeviceInfo) -> Option<(&'d str, &User)> {
+    fn owner<'d>(&self, id: &str, info: &'d DeviceInfo) -> Option<(&'d str, User<'_>)> {
         let user = self.users.get(&info.login)?;
-        self.tokens.has(&info.login, id.as_str()).then_some((&*info.login, user))
+        self.tokens.has(&info.login, id).then_some((&*info.login, user))
     }
 
     /// A device's own word makes nobody see it: a stranger's could call itself anything.
-    fn sees_device(&self, id: &PeerId, info: &DeviceInfo, groups: &Groups) -> bool {
+    fn sees_device(&self, id: &str, info: &DeviceInfo, groups: &Groups) -> bool {
         let own = self.who.group;
         self.who.is_admin
             || (!own.is_empty() && groups.get(id) == own)
@@ -53,10 +53,11 @@ impl Devices {
         let (groups, blank) = (&self.groups, Device::default());
         // An operator may name one that never called.
         let silent = groups.iter().map(|(id, _)| (id, &blank));
-        let silent = silent.filter(|(id, _)| self.table.get(id).is_none());
-        let all = self.table.iter().chain(silent);
+        let told = |id| PeerId::new(id).is_some_and(|id| self.table.get(&id).is_some());
+        let silent = silent.filter(|(id, _)| !told(id));
+        let all = self.table.iter().map(|(id, it)| (id.as_str(), it)).chain(silent);
         let seen: Vec<_> = all.filter(|(id, it)| sight.sees_device(id, &it.info, groups)).collect();
-        let group = |id: &PeerId, device: &'_ Device| match groups.get(id) {
+        let group = |id: &str, device: &Device| match groups.get(id) {
             "" => String::from(&*device.info.group),
             group => group.into(),
         };
@@ -96,22 +97,18 @@ impl Devices {
     }
 }
 
-fn show((id, device, group): (&PeerId, &Device, &str), sight: Sight<'_>, out: &mut Writer) {
+fn show((id, device, group): (&str, &Device, &str), sight: Sight<'_>, out: &mut Writer) {
     let DeviceInfo { name, system, user, .. } = &device.info;
     let owner = sight.owner(id, &device.info);
     out.open('{');
-    out.member("id", id.as_str());
+    out.member("id", id);
     out.name("info");
     out.open('{');
-    out.member("username", user);
-    out.member("os", system);
-    out.member("device_name", name);
+    out.members("username os device_name", &[user, system, name]);
     out.close('}');
     out.name("status");
     out.number(1);
-    out.member("user", owner.map_or("", |(name, _)| name));
-    out.member("user_name", owner.map_or("", |(_, user)| user.display.as_str()));
-    out.member("device_group_name", group);
-    out.member("note", "");
+    let (login, shown) = owner.map_or(("", ""), |(name, user)| (name, user.0.text(field::DISPLAY)));
+    out.members("user user_name device_group_name note", &[login, shown, group, ""]);
     out.close('}');
 }

@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::row::{RowWriter, fields};
+use super::row::{Row, row};
 use crate::base::limits::{
     DEVICE_END_MS, DEVICE_ROWS_PER_SAVE, DEVICE_TEXT_BYTES_MAX, DEVICES_MAX, DEVICES_SAVE_MS,
     DEVICES_SETTLE_MS,
@@ -90,7 +90,7 @@ impl Devices {
     pub(super) fn new(seed: Seed) -> Self {
         Self {
             table: Table::new(DEVICES_MAX, seed),
-            groups: Groups::new(seed),
+            groups: Groups::new(),
             gone: Vec::new(),
             saving: Vec::new(),
             saved: None,
@@ -99,22 +99,17 @@ impl Devices {
     }
 
     /// Takes in a row at the start; false for one that says nothing.
-    pub(super) fn load(&mut self, id: &[u8], value: Option<&[u8]>) -> bool {
-        let id = core::str::from_utf8(id).ok().and_then(PeerId::new);
-        let (Some(id), Some(row)) = (id, value) else { return false };
-        let mut info = DeviceInfo::default();
-        for (number, contents) in fields(row) {
-            let text = cut(core::str::from_utf8(contents).unwrap_or_default());
-            match number {
-                1 => info.name = text,
-                2 => info.system = text,
-                3 => info.user = text,
-                4 => info.version = text,
-                5 => info.group = text,
-                6 => info.login = text,
-                _ => {}
-            }
-        }
+    pub(super) fn load(&mut self, id: &str, value: Option<&[u8]>) -> bool {
+        let (Some(id), Some(row)) = (PeerId::new(id), value) else { return false };
+        let text = |number| cut(Row(row).text(number));
+        let info = DeviceInfo {
+            name: text(1),
+            system: text(2),
+            user: text(3),
+            version: text(4),
+            group: text(5),
+            login: text(6),
+        };
         let device = Device { info, is_told: true, ..Device::default() };
         self.table.insert(id, device).is_ok()
     }
@@ -138,7 +133,7 @@ impl Devices {
 
     /// What is known of a device.
     pub(super) fn row(&self, id: &PeerId) -> Option<DeviceRow> {
-        let (device, group) = (self.table.get(id), self.groups.get(id));
+        let (device, group) = (self.table.get(id), self.groups.get(id.as_str()));
         if device.is_none() && group.is_empty() {
             return None;
         }
@@ -215,13 +210,14 @@ impl Devices {
 
 impl DeviceInfo {
     fn row(&self) -> Vec<u8> {
-        let mut row = RowWriter::new();
-        let Self { name, system, user, version, group, login } = self;
-        let texts = [name, system, user, version, group, login];
-        for (number, text) in (1..).zip(texts) {
-            row.field(number, text.as_bytes());
-        }
-        row.end()
+        row(&[
+            (1, self.name.as_bytes()),
+            (2, self.system.as_bytes()),
+            (3, self.user.as_bytes()),
+            (4, self.version.as_bytes()),
+            (5, self.group.as_bytes()),
+            (6, self.login.as_bytes()),
+        ])
     }
 }
 

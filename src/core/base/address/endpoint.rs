@@ -94,17 +94,11 @@ impl Prefix {
         }
     }
 
-    /// What [`Self::from_bytes`] reads again.
+    /// As it is kept: the same bytes for the same prefix.
     #[cfg(feature = "accounts")]
     pub(crate) fn to_bytes(self) -> [u8; 9] {
         let [a, b, c, d, e, f, g, h] = self.bits.to_le_bytes();
         [u8::from(self.v6), a, b, c, d, e, f, g, h]
-    }
-
-    /// A prefix that was kept.
-    #[cfg(feature = "accounts")]
-    pub(crate) const fn from_bytes([v6, a, b, c, d, e, f, g, h]: [u8; 9]) -> Self {
-        Self { bits: u64::from_le_bytes([a, b, c, d, e, f, g, h]), v6: v6 != 0 }
     }
 
     /// The network that `ip` belongs to, see [`Self::network`].

@@ -91,6 +91,11 @@ impl Writer {
         self.text(text);
     }
 
+    /// The same for several: names with a blank between, and a string for each.
+    pub fn members(&mut self, names: &str, texts: &[&str]) {
+        names.split(' ').zip(texts).for_each(|(name, text)| self.member(name, text));
+    }
+
     /// Bytes so far.
     pub const fn bytes(&self) -> usize {
         self.0.len()
@@ -129,9 +134,11 @@ mod tests {
         writer.close(']');
         writer.close(']');
         writer.member("c\"", "\u{202e}\n\\");
+        writer.members("d e", &["", "f"]);
         writer.close('}');
         let text = writer.into_text();
-        let expected = r#"{"a:":"{[:","b":[{},-1,false,null,[]],"c\"":"\u202e\u000a\\"}"#;
+        let expected =
+            r#"{"a:":"{[:","b":[{},-1,false,null,[]],"c\"":"\u202e\u000a\\","d":"","e":"f"}"#;
         assert_eq!(text, expected);
         assert!(crate::base::json::Value::parse(&text).is_ok());
     }

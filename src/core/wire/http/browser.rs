@@ -7,7 +7,7 @@ use core::net::IpAddr;
 
 use httparse::Header;
 
-use super::{only, reason};
+use super::{common_head, only};
 use crate::base::address::split_port;
 
 /// The cookie that holds the token of who is signed in.
@@ -93,25 +93,17 @@ impl Page {
     /// The whole answer. A status of 303 leads back to the page. Nothing of it may be kept, framed,
     /// or run but what comes from here. Without a referrer forms would name no origin.
     pub fn into_bytes(self) -> Vec<u8> {
-        use core::fmt::Write as _;
-
-        let (mut head, status) = (String::new(), self.status);
-        // Writing to a string cannot fail.
-        let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
-        let _ = write!(head, "Content-Type: {}\r\n", self.kind);
-        let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
-        if status == 303 {
+        let mut head = common_head(self.status, self.kind, self.body.len());
+        if self.status == 303 {
             head.push_str("Location: ./\r\n");
         }
         if let Some(token) = self.session {
             let over = if token.is_empty() { "; Max-Age=0" } else { "" };
-            let _ = write!(
-                head,
-                "Set-Cookie: {COOKIE}{token}; HttpOnly; SameSite=Strict; Path=/{over}\r\n"
-            );
+            let rest = "; HttpOnly; SameSite=Strict; Path=/";
+            head.push_str(&["Set-Cookie: ", COOKIE, &token, rest, over, "\r\n"].concat());
         }
         head.push_str(
-            "Connection: close\r\nCache-Control: no-store\r\nReferrer-Policy: same-origin\r\n\
+            "Referrer-Policy: same-origin\r\n\
              X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n\
              Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; \
              connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\r\n\

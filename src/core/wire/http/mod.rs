@@ -183,18 +183,8 @@ fn only<'a>(headers: &'a [Header<'_>], name: &str) -> Option<&'a str> {
 /// The head of an answer with so long a body: any page may read it, as who asks shows a token and
 /// no cookie.
 pub fn response_head(status: u16, content: Content, body_bytes: usize) -> String {
-    use core::fmt::Write as _;
-
-    let mut head = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(head, "HTTP/1.1 {status} {}\r\n", reason(status));
-    if content != Content::Nothing {
-        let _ = write!(head, "Content-Type: {}\r\n", content.name());
-    }
-    let _ = write!(head, "Content-Length: {body_bytes}\r\n");
-    head.push_str(
-        "Connection: close\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n",
-    );
+    let mut head = common_head(status, content.name(), body_bytes);
+    head.push_str("Access-Control-Allow-Origin: *\r\n");
     if status == 204 {
         head.push_str(
             "Access-Control-Allow-Headers: Authorization, Content-Type\r\n\
@@ -204,6 +194,16 @@ pub fn response_head(status: u16, content: Content, body_bytes: usize) -> String
     }
     head.push_str("\r\n");
     head
+}
+
+/// What stands in each answer; it has no type if that is empty.
+fn common_head(status: u16, kind: &str, body_bytes: usize) -> String {
+    let (label, end) = if kind.is_empty() { ("", "") } else { ("Content-Type: ", "\r\n") };
+    alloc::format!(
+        "HTTP/1.1 {status} {}\r\n{label}{kind}{end}Content-Length: {body_bytes}\r\n\
+         Connection: close\r\nCache-Control: no-store\r\n",
+        reason(status)
+    )
 }
 
 const fn reason(status: u16) -> &'static str {

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::super::{Book, BookCommand, BookTold, Books, Refusal, Rule};
-use super::{LIMITS, Server, legacy};
+use super::{LIMITS, Server, legacy, name_of};
 use crate::accounts::call::Method::{Get, Post, Put};
 use crate::base::limits::*;
 use crate::base::table::Seed;
@@ -275,16 +275,16 @@ fn c178_rows_that_are_damaged_are_left_out() {
             value[at] ^= 0x20;
             for (other, own) in &server.rows {
                 let value = if other == key { &value } else { own };
-                left_out += usize::from(!books.load(&other[1..], Some(value)));
+                left_out += usize::from(!books.load(name_of(other), Some(value)));
             }
         }
         for cut in 0..value.len() {
-            assert!(!Books::new(LIMITS, Seed(3, 4)).load(&key[1..], Some(&value[..cut])));
+            assert!(!Books::new(LIMITS, Seed(3, 4)).load(name_of(key), Some(&value[..cut])));
         }
     }
     assert!(left_out > 50, "{left_out}");
     let mut books = Books::new(LIMITS, Seed(3, 4));
-    for key in [&b""[..], b"/", b"\xff", b"1/2/3", b"x/1"] {
+    for key in ["", "/", "1/2/3", "x/1"] {
         for value in [None, Some(&b""[..]), Some(b"\xff"), Some(b"{}")] {
             assert!(!books.load(key, value), "{key:?} {value:?}");
         }
