@@ -318,12 +318,12 @@ impl Drive {
                 Effect::Report(event) => deeds.0.push(Did::Reported(event)),
                 Effect::Save { ticket, change, .. } => match self.store {
                     Store::Keeps => {
-                        self.keep(change);
+                        self.keep(*change);
                         saved.push((ticket, SaveOutcome::Durable));
                     }
                     Store::Fails => saved.push((ticket, SaveOutcome::Failed)),
                     Store::Spent => saved.push((ticket, SaveOutcome::Postponed)),
-                    Store::Holds => self.held.push((ticket, change)),
+                    Store::Holds => self.held.push((ticket, *change)),
                 },
             }
         }

@@ -372,3 +372,18 @@ fn c023_offline_stays_offline_past_32_bits_of_milliseconds() {
         assert!(!is_online(&mut drive, B1), "{days}");
     }
 }
+
+#[test]
+fn c101_a_device_that_stays_renews_its_address_with_its_first_sign_of_life_and_once_a_minute() {
+    let mut drive = Drive::open();
+    drive.enroll(B1, B1_AT);
+    drive.machine.take_vouched();
+    let renews = |_: &u32| {
+        drive.wait(12_000);
+        assert_eq!(ask(&mut drive, B1_AT, &say::register_peer(B1)), SEEN);
+        drive.machine.take_vouched().is_some()
+    };
+    let renewed: Vec<_> = (0..100).filter(renews).collect();
+    assert_eq!((renewed[0], renewed.len()), (0, 21));
+    assert!(renewed.windows(2).all(|next| next[1] - next[0] <= 5), "{renewed:?}");
+}

@@ -331,7 +331,7 @@ impl Server {
                 Effect::Reply { via, reply } => deeds.push(self.reply(cause, via, &reply)),
                 Effect::Close { conn, .. } => deeds.extend(self.hang_up(now, conn)),
                 Effect::Save { ticket, change, rank } => {
-                    deeds.push(self.save((ticket, rank), change, cause));
+                    deeds.push(self.save((ticket, rank), *change, cause));
                 }
                 Effect::Keep { conn, .. } => {
                     assert!(self.is_open(conn), "{conn:?} is kept, and closed");

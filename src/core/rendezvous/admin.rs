@@ -1,6 +1,7 @@
 //! What an operator asks of the rendezvous: to list peers, to forget one, to ban some.
 //! Checks: tests/ctl.rs, C138.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -270,7 +271,7 @@ impl Rendezvous {
         // `can_save` says that there is room.
         let _ = self.saving.insert(id.clone(), ());
         let _ = self.pending.insert(ticket, PendingSave::Removal { id, free });
-        let (change, rank) = (Change::Put(record), SaveRank::Operator);
+        let (change, rank) = (Box::new(Change::Put(record)), SaveRank::Operator);
         push(effects, Effect::Save { ticket, change, rank });
     }
 
@@ -308,7 +309,7 @@ impl Rendezvous {
         let Some(gone) = self.registry.kept.keep(id, kept) else { return };
         if self.saving.get(&gone).is_none() {
             let ticket = self.next_ticket();
-            let (change, rank) = (Change::Remove(gone), SaveRank::Operator);
+            let (change, rank) = (Box::new(Change::Remove(gone)), SaveRank::Operator);
             push(effects, Effect::Save { ticket, change, rank });
         }
     }

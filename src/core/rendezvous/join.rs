@@ -1,6 +1,8 @@
 //! Who is let in, who is put off, and who makes room: ids that nobody has, and connections that are
 //! to be kept. C96, C97, C99, C116, C122.
 
+use alloc::boxed::Box;
+
 use core::net::IpAddr;
 
 use crate::base::address::Endpoint;
@@ -134,7 +136,7 @@ impl Rendezvous {
         let Some(gone) = registry.forget_absent(now, absent_ms, busy) else { return };
         let ticket = self.next_ticket();
         // Before the new one and any return of the old one.
-        let (change, rank) = (Change::Remove(gone.clone()), SaveRank::Known);
+        let (change, rank) = (Box::new(Change::Remove(gone.clone())), SaveRank::Known);
         push(effects, Effect::Save { ticket, change, rank });
         push(effects, Effect::Report(Event::PeerForgotten { id: gone }));
     }

@@ -34,7 +34,7 @@ use crate::base::limits::{
 use crate::base::nonce::Nonces;
 use crate::base::peer::{Change, PeerId, Record, RecordState, RelayToken};
 use crate::base::table::{Seed, Table};
-use crate::base::time::{RateWindow, Throttle, Time};
+use crate::base::time::{RateWindow, Throttle, Time, earliest};
 use crate::identity::ServerKey;
 #[cfg(feature = "accounts")]
 use crate::journal::Step;
@@ -141,8 +141,8 @@ pub enum Effect {
     Save {
         /// Comes back with `Saved`; never used twice.
         ticket: Ticket,
-        /// What to store.
-        change: Change,
+        /// What to store; in a box, as what is seldom would have every effect moved at its size.
+        change: Box<Change>,
         /// Whose turn it is when others wait too.
         rank: SaveRank,
     },
@@ -380,8 +380,7 @@ impl Rendezvous {
     /// When `handle_timeout` next has something to do; None if nothing waits.
     pub fn next_timeout(&self) -> Option<Time> {
         let recalls = self.registry.recalls.due();
-        let due = [self.dial_due(), self.challenge_due(), self.reading_due(), recalls];
-        due.into_iter().flatten().min()
+        earliest(&[self.dial_due(), self.challenge_due(), self.reading_due(), recalls])
     }
 
     /// Forgets one punch that nobody answered within `PUNCH_MS`, decides one claim to a phone, asks

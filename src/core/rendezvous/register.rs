@@ -2,7 +2,6 @@
 //! A registration is acknowledged once it is durable. One that arrives on a connection makes that
 //! connection the peer's presence; the newest registration counts. C11-C22, C27-C32.
 
-#[cfg(feature = "accounts")]
 use alloc::boxed::Box;
 
 use crate::base::address::Endpoint;
@@ -87,11 +86,11 @@ impl Rendezvous {
             return Err(DropReason::Blocked);
         }
         // A connection gives way to a RegisterPk only, which proves who it is (C32).
-        let settled = self.registry.seen_again(id, Contact::new(via, from, now));
-        if settled {
+        let renews = self.registry.seen_again(id, Contact::new(via, from, now));
+        if renews == Some(true) {
             self.vouch(now, from);
         }
-        reply(effects, via, Reply::RegisterPeer { request_pk: !settled });
+        reply(effects, via, Reply::RegisterPeer { request_pk: renews.is_none() });
         Ok(())
     }
 
@@ -296,7 +295,7 @@ impl Rendezvous {
         self.saving.insert(id, ()).map_err(|_| DropReason::Bug)?;
         let pending = PendingSave::Registration(pending);
         self.pending.insert(ticket, pending).map_err(|_| DropReason::Bug)?;
-        push(effects, Effect::Save { ticket, change, rank });
+        push(effects, Effect::Save { ticket, change: Box::new(change), rank });
         Ok(())
     }
 

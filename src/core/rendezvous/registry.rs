@@ -14,7 +14,7 @@ use crate::base::address::Endpoint;
 use crate::base::conn::{Conn, Via};
 use crate::base::limits::{
     ID_WINDOW_MS, ONLINE_MS, PEERS_CEILING, PROVISIONAL_MAX, PROVISIONAL_SIGNATURES,
-    REGISTRATIONS_PER_ID, UNPROVED_PART,
+    REGISTRATIONS_PER_ID, UNPROVED_PART, VOUCHED_MS,
 };
 use crate::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
 use crate::base::table::{Seed, Table, TableFull};
@@ -40,6 +40,8 @@ pub(super) struct Peer {
     signature: Option<Box<Signature>>,
     /// Whether it was seen with the old one of two server keys; None if that is not known (C157).
     shows_old: Option<bool>,
+    /// The [`span`] in which it last renewed what is known of its address; 0 if it never did.
+    vouched: u8,
     registrations: RateWindow,
 }
 
@@ -125,6 +127,7 @@ impl Peer {
             stored: false,
             signature: None,
             shows_old: None,
+            vouched: 0,
             registrations: RateWindow::EMPTY,
         };
         (id, peer)
@@ -375,16 +378,18 @@ impl Registry {
         });
     }
 
-    /// Notes that a peer is still where it is; false, and nothing is changed, if it is not there.
-    pub(super) fn seen_again(&mut self, id: &PeerId, contact: Contact) -> bool {
+    /// Notes that a peer is still where it is, and says whether what is known of its address is to
+    /// be renewed; None, and nothing is changed, if it is not there.
+    pub(super) fn seen_again(&mut self, id: &PeerId, contact: Contact) -> Option<bool> {
+        let (mut renews, span) = (None, span(contact.seen));
         self.peers.touch_if(id, |peer| {
-            let settled =
-                peer.present(contact.seen).is_some_and(|here| here.via() == contact.via());
-            if settled {
-                peer.presence = Presence::Here(contact);
+            if peer.present(contact.seen).is_some_and(|here| here.via() == contact.via()) {
+                renews = Some(peer.vouched != span);
+                (peer.presence, peer.vouched) = (Presence::Here(contact), span);
             }
-            settled
-        })
+            renews.is_some()
+        });
+        renews
     }
 
     /// Notes that the connection a peer was present on is closed (C32): it is away from `now` on.
@@ -480,6 +485,11 @@ pub(super) struct Signer<'a> {
     pub(super) key: &'a ServerKey,
     /// Whether it is the old one of two.
     pub(super) old: bool,
+}
+
+/// Which of the spans of [`VOUCHED_MS`] it is, from 1; they are told apart for four hours.
+fn span(at: Time) -> u8 {
+    u8::try_from(at.as_millis() / VOUCHED_MS % 255 + 1).unwrap_or(u8::MAX)
 }
 
 fn secs(at: Time) -> u32 {

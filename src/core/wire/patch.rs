@@ -4,6 +4,9 @@
 
 use alloc::vec::Vec;
 
+/// A tag and a length, of what we write.
+const HEADER_BYTES_MAX: usize = 10;
+
 /// One field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -104,9 +107,15 @@ pub fn copy_without(message: &[u8], drop: &[u32]) -> Vec<u8> {
 
 /// Appends a length-delimited field.
 pub fn append(out: &mut Vec<u8>, number: u32, contents: &[u8]) {
-    append_varint(out, u64::from(number) << 3 | 2);
-    append_varint(out, contents.len() as u64);
+    append_header(out, number, contents.len());
     out.extend_from_slice(contents);
+}
+
+/// Appends what stands before so many bytes of a length-delimited field, and makes room for those.
+pub fn append_header(out: &mut Vec<u8>, number: u32, len: usize) {
+    out.reserve(len + HEADER_BYTES_MAX);
+    append_varint(out, u64::from(number) << 3 | 2);
+    append_varint(out, len as u64);
 }
 
 fn append_varint(out: &mut Vec<u8>, mut value: u64) {

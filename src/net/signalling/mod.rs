@@ -30,7 +30,7 @@ use hbb_core::base::limits::DATAGRAM_BYTES_MAX;
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::{Effect, Effects, Input, Rendezvous, Vouched};
-use hbb_core::wire::message::{decode, encode};
+use hbb_core::wire::message::{decode, encode, encode_into};
 use hbb_core::wire::request::{Registration, Request};
 
 use crate::net::clock::Clock;
@@ -59,6 +59,8 @@ pub(crate) struct Signalling {
     clock: Clock,
     datagrams: Datagrams,
     buffer: Box<[u8]>,
+    /// The datagram that is being sent.
+    answer: Vec<u8>,
     store: StoreThread,
     /// To the watch over relays.
     watch: Sender<ToWatch>,
@@ -130,6 +132,7 @@ impl Signalling {
             clock,
             datagrams,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            answer: Vec::new(),
             store,
             watch,
             relay,
@@ -298,7 +301,9 @@ impl Signalling {
                     if reply.welcomes() {
                         self.datagrams.asked().note_device(to);
                     }
-                    if self.datagrams.send(now, &encode(&reply), to).is_err() {
+                    self.answer.clear();
+                    encode_into(&mut self.answer, &reply);
+                    if self.datagrams.send(now, &self.answer, to).is_err() {
                         self.counters.count(DropReason::SendFailed);
                     }
                 }
@@ -318,7 +323,7 @@ impl Signalling {
                     self.hang_up(conn);
                 }
                 Effect::Save { ticket, change, rank } => {
-                    if self.store.save(PendingChange { rank, ticket, change }).is_err() {
+                    if self.store.save(PendingChange { rank, ticket, change: *change }).is_err() {
                         let failed = Input::Saved { ticket, outcome: SaveOutcome::Failed };
                         self.machine.handle(now, failed, &mut self.effects);
                     }

@@ -13,7 +13,7 @@ use smol::future;
 use hbb_core::accounts::{Hashed, Input as AccountInput};
 use hbb_core::base::conn::{SaveOutcome, Ticket};
 use hbb_core::base::limits::{DATAGRAMS_PER_TURN, STREAMS_PER_TURN};
-use hbb_core::base::time::Time;
+use hbb_core::base::time::{Time, earliest};
 
 use super::Signalling;
 use crate::net::health::Seen;
@@ -81,8 +81,7 @@ impl Signalling {
 
     /// When something is due that nobody asks for.
     fn next_due(&self) -> Option<Time> {
-        let due = [self.machine.next_timeout(), self.early.due(), self.log_due()];
-        due.into_iter().flatten().min()
+        earliest(&[self.machine.next_timeout(), self.early.due(), self.log_due()])
     }
 
     /// When the log of connections has something to tell that nobody asked for.

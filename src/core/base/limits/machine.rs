@@ -147,6 +147,9 @@ pub const SOURCE_WINDOW_MS: u64 = 60_000;
 /// An address counts as known for this long after a device proved itself there or somebody showed
 /// the key (C101). A device is heard from every few seconds.
 pub const KNOWN_MS: u64 = 300_000;
+/// In each span of so long, the first sign of life of a device renews what is known of its address:
+/// two look-ups that the others go without.
+pub(crate) const VOUCHED_MS: u64 = 60_000;
 /// Known addresses remembered for each place for a connection; the oldest is forgotten first.
 pub const KNOWN_PER_PLACE: usize = 4;
 /// A relay leg is known if its token passed our signalling this long ago at most (C106).
@@ -223,3 +226,5 @@ pub const CONNECTIONS_TOLD_MAX: usize = 64;
 const_assert!(ONLINE_IDS_PER_TURN.is_multiple_of(8));
 const_assert!(UNPROVED_PENDING_MAX < NEWCOMERS_PENDING_MAX);
 const_assert!(SAVES_PENDING_MAX <= BATCH_MAX);
+// A peer that is here was heard in each span, so that few of them need be told apart.
+const_assert!(ONLINE_MS < VOUCHED_MS && 2 * VOUCHED_MS < KNOWN_MS);

@@ -15,6 +15,17 @@ pub use window::RateWindow;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(u64);
 
+/// The first of those moments that are known.
+pub fn earliest(all: &[Option<Time>]) -> Option<Time> {
+    let mut first = None;
+    for next in all.iter().flatten() {
+        if first.is_none_or(|first| *next < first) {
+            first = Some(*next);
+        }
+    }
+    first
+}
+
 impl Time {
     /// The moment of start.
     pub const START: Self = Self(0);

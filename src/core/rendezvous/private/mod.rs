@@ -126,7 +126,7 @@ impl Rendezvous {
         // `can_save` says that there is room.
         let _ = self.saving.insert(record.id.clone(), ());
         let _ = self.pending.insert(ticket, PendingSave::Approval(Box::new(record.clone())));
-        let (change, rank) = (Change::Put(record), SaveRank::Operator);
+        let (change, rank) = (Box::new(Change::Put(record)), SaveRank::Operator);
         push(effects, Effect::Save { ticket, change, rank });
         Approval::Saving
     }

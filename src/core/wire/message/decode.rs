@@ -20,9 +20,7 @@ use super::{member, proto};
 pub fn decode(payload: &[u8]) -> Result<Request<'_>, WireError> {
     let (number, body) = member_of_whole(payload, member::ALL).ok_or(WireError::Malformed)?;
     Ok(match number {
-        member::REGISTER_PEER => {
-            Request::RegisterPeer { id: peer_id(&parse::<proto::RegisterPeer>(body)?.id) }
-        }
+        member::REGISTER_PEER => Request::RegisterPeer { id: peer_id(register_peer(body)?) },
         member::REGISTER_PK => Request::RegisterPk(registration(&parse(body)?)),
         member::PUNCH_HOLE_REQUEST => Request::PunchHole(punch_request(parse(body)?)),
         member::PUNCH_HOLE_SENT => Request::PunchSent(punch_sent(parse(body)?)),
@@ -45,6 +43,17 @@ pub fn decode(payload: &[u8]) -> Result<Request<'_>, WireError> {
 
 fn parse<M: Message + Default>(body: &[u8]) -> Result<M, WireError> {
     M::decode(body).map_err(|_| WireError::Malformed)
+}
+
+/// The id of a RegisterPeer. Nothing comes as often, so that it is read in its place.
+fn register_peer(body: &[u8]) -> Result<&str, WireError> {
+    const ID: u32 = 1;
+    let (mut fields, mut id) = (Fields::new(body), &[][..]);
+    for field in fields.by_ref().filter(|field| field.number == ID) {
+        id = field.contents.ok_or(WireError::Malformed)?;
+    }
+    let whole = fields.rest().is_empty();
+    str::from_utf8(id).ok().filter(|_| whole).ok_or(WireError::Malformed)
 }
 
 fn peer_id(text: &str) -> Given<PeerId> {

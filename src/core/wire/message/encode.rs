@@ -8,29 +8,40 @@ use prost::Message;
 
 use crate::wire::SocketV6;
 use crate::wire::addr::{Mangled, demangle};
+use crate::wire::patch::{append, append_header};
 use crate::wire::reply::{DirectPath, Failure, Punch, PunchAnswer, Registered, Remarks, Reply};
 
-use super::{member, proto, wrap_bytes};
+use super::{member, proto};
 
 /// HttpProxyResponse with status 404 alone.
 const NOT_FOUND: &[u8] = &[0x08, 0x94, 0x03];
 
 /// The payload that says `reply`. All-default answers are present and empty (C10).
 pub fn encode(reply: &Reply) -> Vec<u8> {
+    let mut payload = Vec::new();
+    encode_into(&mut payload, reply);
+    payload
+}
+
+/// The same behind what is in `out`, whose memory serves for one after the other.
+pub fn encode_into(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::RegisterPeer { request_pk } => wrap(
+            out,
             member::REGISTER_PEER_RESPONSE,
             &proto::RegisterPeerResponse { request_pk: *request_pk },
         ),
         Reply::RegisterPk { outcome, keep_alive_secs } => wrap(
+            out,
             member::REGISTER_PK_RESPONSE,
             &proto::RegisterPkResponse {
                 outcome: registered(*outcome) as i32,
                 keep_alive: i32::from(*keep_alive_secs),
             },
         ),
-        Reply::Punch(punch) => wrap(member::PUNCH_HOLE, &punch_hole(punch)),
+        Reply::Punch(punch) => wrap(out, member::PUNCH_HOLE, &punch_hole(punch)),
         Reply::FetchLocalAddr { to, relay, v6, remarks } => wrap(
+            out,
             member::FETCH_LOCAL_ADDR,
             &proto::FetchLocalAddr {
                 socket_addr: to.as_bytes().to_vec(),
@@ -41,33 +52,40 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
             },
         ),
         Reply::PunchRefused(failure) => wrap(
+            out,
             member::PUNCH_HOLE_RESPONSE,
             &proto::PunchHoleResponse { failure: failed(*failure) as i32, ..Default::default() },
         ),
-        Reply::PunchAnswer(answer) => wrap(member::PUNCH_HOLE_RESPONSE, &punch_response(answer)),
-        Reply::Forward(payload) => payload.clone(),
+        Reply::PunchAnswer(answer) => {
+            wrap(out, member::PUNCH_HOLE_RESPONSE, &punch_response(answer))
+        }
+        Reply::Forward(payload) => out.extend_from_slice(payload),
         Reply::RelayRefused(text) => wrap(
+            out,
             member::RELAY_RESPONSE,
             &proto::RelayResponse { refuse_reason: (*text).into(), ..Default::default() },
         ),
         #[cfg(feature = "accounts")]
         Reply::Denied { said, relay: true } => wrap(
+            out,
             member::RELAY_RESPONSE,
             &proto::RelayResponse { refuse_reason: (**said).into(), ..Default::default() },
         ),
         #[cfg(feature = "accounts")]
         Reply::Denied { said, relay: false } => wrap(
+            out,
             member::PUNCH_HOLE_RESPONSE,
             &proto::PunchHoleResponse { other_failure: (**said).into(), ..Default::default() },
         ),
         Reply::Nat { port } => wrap(
+            out,
             member::TEST_NAT_RESPONSE,
             &proto::TestNatResponse { port: i32::from(*port), ..Default::default() },
         ),
         Reply::Online(states) => {
-            wrap(member::ONLINE_RESPONSE, &proto::OnlineResponse { states: states.clone() })
+            wrap(out, member::ONLINE_RESPONSE, &proto::OnlineResponse { states: states.clone() })
         }
-        Reply::NoApi => wrap_bytes(member::HTTP_PROXY_RESPONSE, NOT_FOUND),
+        Reply::NoApi => append(out, member::HTTP_PROXY_RESPONSE, NOT_FOUND),
     }
 }
 
@@ -143,9 +161,13 @@ fn failed(failure: Failure) -> proto::punch_hole_response::Failure {
 
 /// The KeyExchange that makes an offer (C26).
 pub fn key_exchange_offer(signed: &[u8]) -> Vec<u8> {
-    wrap(member::KEY_EXCHANGE, &proto::KeyExchange { keys: vec![signed.to_vec()] })
+    let mut payload = Vec::new();
+    let offer = proto::KeyExchange { keys: vec![signed.to_vec()] };
+    wrap(&mut payload, member::KEY_EXCHANGE, &offer);
+    payload
 }
 
-fn wrap<M: Message>(number: u32, message: &M) -> Vec<u8> {
-    wrap_bytes(number, &message.encode_to_vec())
+fn wrap<M: Message>(out: &mut Vec<u8>, number: u32, message: &M) {
+    append_header(out, number, message.encoded_len());
+    message.encode_raw(out);
 }

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::patch::append;
 
 pub use decode::decode;
-pub use encode::{encode, key_exchange_offer};
+pub use encode::{encode, encode_into, key_exchange_offer};
 #[cfg(not(feature = "testing"))]
 pub(crate) use forward::{forward_relay_answer, forward_relay_request, id_pk};
 #[cfg(feature = "testing")]
@@ -55,7 +55,7 @@ pub const ONLINE_QUERY_BEGIN: [u8; 2] = [0xba, 0x01];
 
 /// A message with this one member.
 fn wrap_bytes(number: u32, body: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(body.len() + 6);
+    let mut payload = Vec::new();
     append(&mut payload, number, body);
     payload
 }
