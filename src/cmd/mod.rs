@@ -51,7 +51,7 @@ fn run(command: Command) -> Result<(), Exit> {
         }
         Command::Ctl(flags) => ctl::run(&flags),
         #[cfg(feature = "doctor")]
-        Command::Doctor(flags) => doctor::run(&flags),
+        Command::Doctor(flags) => doctor::run(flags),
         Command::Import(flags) => import::run(&flags),
         Command::Store(flags) => store::run(&flags),
         Command::Backup(flags) => backup::run(&flags),

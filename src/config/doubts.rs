@@ -130,17 +130,16 @@ pub fn doubted_host(name: &str, public: Option<&str>, here: &[IpAddr]) -> Option
             _ => None,
         };
     };
-    let is_for_all = |name: &str| name.parse::<IpAddr>().is_err() || is_global(name);
+    let is_for_all = |name: &str| name.parse().map_or(true, is_global);
     // Without --public clients outside find this server at such an address.
     let same = |one: &IpAddr, ip: IpAddr| one.is_ipv4() == ip.is_ipv4();
-    let is_outside = |ip| {
-        public.is_none() && here.iter().any(|own| same(own, ip) && is_global(&own.to_string()))
-    };
+    let is_outside =
+        |ip| public.is_none() && here.iter().any(|own| same(own, ip) && is_global(*own));
     match ip {
         ip if ip.is_loopback() || ip.is_unspecified() => Some(OWN),
         ip if is_nowhere(ip) => Some(NOWHERE),
         ip if here.contains(&ip) => None,
-        ip if !is_global(&ip.to_string()) && (public.is_some_and(is_for_all) || is_outside(ip)) => {
+        ip if !is_global(ip) && (public.is_some_and(is_for_all) || is_outside(ip)) => {
             Some("a private address, which clients outside reach only if this machine has it")
         }
         _ => None,
@@ -163,20 +162,17 @@ const fn is_nowhere(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether an address is reached from everywhere, as far as its kind tells; what is none is not.
-pub fn is_global(text: &str) -> bool {
-    match text.parse::<IpAddr>() {
+/// Whether an address is reached from everywhere, as far as its kind tells.
+pub const fn is_global(ip: IpAddr) -> bool {
+    match ip {
         // The second is shared by carriers' customers, and by Tailscale (RFC 6598).
-        Ok(IpAddr::V4(ip)) => {
+        IpAddr::V4(ip) => {
             !(ip.is_private()
                 || matches!(ip.octets(), [100, 64..=127, ..])
                 || ip.is_link_local()
                 || ip.is_loopback())
         }
-        Ok(IpAddr::V6(ip)) => {
-            !(ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback())
-        }
-        Err(_) => false,
+        IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback()),
     }
 }
 

@@ -7,28 +7,28 @@ use hbb_core::base::time::Utc;
 
 /// What is no matter.
 const DIFFERENCE_SECS_MAX: u64 = 60;
-const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+const MONTHS: &str =
+    "Jan-01 Feb-02 Mar-03 Apr-04 May-05 Jun-06 Jul-07 Aug-08 Sep-09 Oct-10 Nov-11 Dec-12";
 
 /// What the header `Date` says of the clocks; None if it is no date.
 pub(super) fn compare(date: &str) -> Option<(State, String)> {
     let (there, here) = (read(date)?, unix_secs());
-    let secs = there.abs_diff(here).to_string();
-    if there.abs_diff(here) <= DIFFERENCE_SECS_MAX {
+    let difference = there.abs_diff(here);
+    if difference <= DIFFERENCE_SECS_MAX {
         return Some((State::Ok, "the server's and ours agree".into()));
     }
     let side = if there < here { " s behind" } else { " s ahead of" };
-    Some((
-        State::Wrong,
-        ["the server's clock is ", &secs, side, " ours: set the wrong one"].concat(),
-    ))
+    let words =
+        ["the server's clock is ", &difference.to_string(), side, " ours: set the wrong one"];
+    Some((State::Wrong, words.concat()))
 }
 
-/// Unix time of `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+/// Unix time of `Sun, 06 Nov 1994 08:49:37 GMT`, whose length is always the same (RFC 9110 §5.6.7).
 fn read(date: &str) -> Option<u64> {
-    let mut words = date.split_once(", ")?.1.split(' ');
-    let [day, month, year, time] = [words.next()?, words.next()?, words.next()?, words.next()?];
-    let place = MONTHS.as_bytes().chunks(3).position(|name| name == month.as_bytes())?;
-    Some(Utc::parse(&format!("{year}-{:02}-{day} {time}", place + 1))?.unix_secs)
+    let [day, name, year, time] =
+        [date.get(5..7)?, date.get(8..11)?, date.get(12..16)?, date.get(17..25)?];
+    let month = MONTHS.split(' ').find_map(|month| month.strip_prefix(name)?.strip_prefix('-'))?;
+    Some(Utc::parse(&[year, "-", month, "-", day, " ", time].concat())?.unix_secs)
 }
 
 #[cfg(test)]

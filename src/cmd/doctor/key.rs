@@ -2,12 +2,10 @@
 //! signs with it. Who was offered a sealed channel asks in clear instead of hanging up, which a
 //! server without an access key would remember of this address (C121). C159.
 
-use std::sync::Arc;
-
-use super::probe::{NOBODY, Probe};
+use super::Asked;
+use super::probe::{NOBODY, Probe, ask};
 use super::report::State;
-use super::wire::{Fault, Wire};
-use super::{Asked, Shared};
+use super::wire::{Fault, Form};
 use hbb_core::identity::opened;
 use hbb_core::wire::message::client::{self, Answer, Target};
 
@@ -15,92 +13,84 @@ use hbb_core::wire::message::client::{self, Answer, Target};
 const OFFER_MS: u64 = 2_000;
 
 /// Waits for an offer, then asks for a device.
-pub(super) fn signalling(probe: &mut Probe<'_>, shared: &Arc<Shared>) -> Result<(), Fault> {
-    let mut wire = Wire::connect(probe.job.at, None, probe.patience)?;
-    let offer = match wire.receive_within(OFFER_MS) {
-        Ok(payload) => match client::answer(&payload) {
-            Some(Answer::Offer(offer)) => Some(offer),
-            _ => return Err(Fault::Foreign),
-        },
-        Err(Fault::Mute) => None,
-        Err(fault) => return Err(fault),
+pub(super) fn signalling(probe: &mut Probe) -> Result<(), Fault> {
+    let shared = probe.shared;
+    let wire = probe.open(Form::Frames)?;
+    let told = match wire.receive_within(OFFER_MS) {
+        Err(Fault::Mute) => Vec::new(),
+        told => told?,
+    };
+    let offer = match client::answer(&told) {
+        Some(Answer::Offer(offer)) => Some(offer),
+        _ if told.is_empty() => None,
+        _ => return Err(Fault::Foreign),
     };
     let id = shared.id_to_ask();
-    let answer = ask(&mut wire, id.unwrap_or(NOBODY), probe.asked.shown());
-    let target = match answer {
-        Ok(target) => target,
+    let told = match ask(&wire, &client::punch(id.unwrap_or(NOBODY), shared.asked.key())) {
         Err(Fault::Mute) if id.is_some() => {
-            probe.say("tcp", State::Ok, "answers", "");
-            probe.say("signed", State::Wrong, "the device of --id does not answer", "");
+            probe.tell(State::Ok, "answers");
+            probe.say("signed", State::Wrong, "the device of --id does not answer");
             return Ok(());
         }
-        Err(fault) => return Err(fault),
+        told => told?,
     };
-    probe.say("tcp", State::Ok, "answers", "");
+    let Some(Answer::Target(target)) = client::answer(&told) else { return Err(Fault::Foreign) };
+    probe.tell(State::Ok, "answers");
     let mismatch = target.failure == Some(Target::KEY_MISMATCH);
-    let (state, text, advice) = key(probe.asked, offer.as_deref(), mismatch);
-    probe.say("key", state, text, advice);
+    let (state, text) = key(&shared.asked, offer, mismatch);
+    probe.say("key", state, text);
     if let Some(id) = id.filter(|_| !mismatch) {
-        let (state, text) = signature(probe.asked, id, &target);
-        probe.say("signed", state, text, "");
-        shared.try_relay(&target.relay);
+        let (state, text) = signature(&shared.asked, id, &target);
+        probe.say("signed", state, text);
+        shared.try_relay(&String::from_utf8_lossy(target.relay));
     }
     Ok(())
 }
 
-fn ask(wire: &mut Wire, id: &str, access_key: &str) -> Result<Target, Fault> {
-    wire.send(&client::punch(id, access_key))?;
-    loop {
-        match client::answer(&wire.receive()?) {
-            Some(Answer::Target(target)) => return Ok(target),
-            Some(Answer::Offer(_)) => {}
-            _ => return Err(Fault::Foreign),
-        }
-    }
-}
-
-/// What the offer and the answer to a question say of the key.
-fn key(asked: &Asked, offer: Option<&[u8]>, mismatch: bool) -> (State, &'static str, &'static str) {
+/// What the offer and the answer to a question say of the key, and what to do.
+fn key(asked: &Asked, offer: Option<&[u8]>, mismatch: bool) -> (State, &'static str) {
     let signs = offer.map(|offer| asked.public.is_some_and(|key| opened(offer, &key).is_some()));
-    match (asked.key.is_some(), signs, mismatch) {
+    match (!asked.key().is_empty(), signs, mismatch) {
         (false, _, true) => (
             State::Note,
-            "clients must show it; not tried",
-            "give --key to see whether it is right",
+            "clients must show it; not tried\n\
+             give --key to see whether it is right",
         ),
-        (false, _, false) => {
-            (State::Note, "clients need not show it; not tried", "give --key if there is one")
-        }
-        (true, Some(true), false) => (State::Ok, "the server takes it, and signs with it", ""),
+        (false, _, false) => (
+            State::Note,
+            "clients need not show it; not tried\n\
+             give --key if there is one",
+        ),
+        (true, Some(true), false) => (State::Ok, "the server takes it, and signs with it"),
         (true, None, false) => (
             State::Note,
-            "the server takes it; it offers nothing signed by itself, as hbb does",
-            "give --id with a device that is online, to see what it signs with",
+            "the server takes it; it offers nothing signed by itself, as hbb does\n\
+             give --id with a device that is online, to see what it signs with",
         ),
         (true, Some(false), false) => (
             State::Wrong,
             "key mismatch: the server takes it, and signs with another; it is an old key, or none \
-             is asked for",
-            "clients: enter what 'hbb export' prints there; with this one those that are logged in \
+             is asked for\n\
+             clients: enter what 'hbb export' prints there; with this one those that are logged in \
              say Signature mismatch",
         ),
         (true, Some(true), true) => (
             State::Wrong,
-            "key mismatch: the server signs with it, and demands another text",
-            "server: leave --key out",
+            "key mismatch: the server signs with it, and demands another text\n\
+             server: leave --key out",
         ),
         (true, _, true) => (
             State::Wrong,
-            "key mismatch: the server's is another; this one is wrong or old",
-            "clients: enter what 'hbb export' prints there; with this one they say Key mismatch",
+            "key mismatch: the server's is another; this one is wrong or old\n\
+             clients: enter what 'hbb export' prints there; with this one they say Key mismatch",
         ),
     }
 }
 
 /// What the answer for a device is worth.
-fn signature(asked: &Asked, id: &str, target: &Target) -> (State, &'static str) {
+fn signature(asked: &Asked, id: &str, target: &Target<'_>) -> (State, &'static str) {
     let is_right = |key| {
-        opened(&target.signed, key).is_some_and(|it| client::id_of_signed(it) == id.as_bytes())
+        opened(target.signed, key).is_some_and(|it| client::id_of_signed(it) == id.as_bytes())
     };
     match (target.failure, &asked.public) {
         (Some(0), _) => (State::Wrong, "no device has the id of --id, or it refuses"),

@@ -9,14 +9,14 @@ mod probe;
 mod report;
 mod wire;
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use name::{Name, Role, TRIES};
-use probe::{Job, Kind, Probe};
-use report::{Finding, State};
+use name::{Job, Kind, Name, Role};
+use probe::{KEY_REFUSED, Probe};
+use report::{Finding, Place, State};
 use wire::Patience;
 
 use super::exit::{Exit, print, say_at_terminal};
@@ -24,7 +24,7 @@ use crate::cli::DoctorFlags;
 use crate::config::{PORT, is_global, relays};
 use crate::net::clock::Clock;
 use crate::net::tasks::thread;
-use hbb_core::base::address::{host, with_port};
+use hbb_core::base::address::host;
 use hbb_core::base::limits::NAME_ADDRESSES_MAX;
 use hbb_core::identity::{ServerKey, public_key};
 
@@ -38,103 +38,100 @@ const NAME: usize = ADDRESS * (NAME_ADDRESSES_MAX + 1);
 
 /// What the flags ask for, judged.
 struct Asked {
-    key: Option<String>,
-    /// The same, if it is a public key.
+    flags: DoctorFlags,
+    server: String,
+    /// The key, if it is a public key.
     public: Option<[u8; 32]>,
-    id: Option<String>,
     port: u16,
-    skip: String,
-    single_port: bool,
-    /// The relays of --relay.
-    relays: Vec<String>,
-    has_api: bool,
+    /// All that is named.
+    names: Vec<Name>,
     clock: Clock,
     wait_ms: u64,
 }
 
-/// What is done, and what is not yet.
-enum Task {
-    /// A name is looked up, and what is behind it tried.
-    LookUp(Name),
-    Try(Job),
-}
-
-/// What all threads know.
+/// What all threads know. It lives as long as the process: one of them may wait for a name server
+/// when nobody waits for it any more.
 struct Shared {
     asked: Asked,
-    server: String,
+    is_id_asked: AtomicBool,
     board: Mutex<Board>,
 }
 
-/// What is known.
+/// What is known, in order, and what is still being tried.
 #[derive(Default)]
 struct Board {
-    /// In order.
     findings: Vec<Finding>,
-    /// What stands for tasks that have not ended.
-    open: Vec<Finding>,
     names: usize,
-    is_id_asked: bool,
 }
 
 /// `hbb doctor`.
 #[inline(never)]
-pub(super) fn run(flags: &DoctorFlags) -> Result<(), Exit> {
-    let server = host(&flags.host).ok_or_else(|| {
-        wrong("HOST", &flags.host, "a name or an IP address; its port goes into --port")
-    })?;
+pub(super) fn run(flags: DoctorFlags) -> Result<(), Exit> {
     let asked = Asked::new(flags)?;
-    let names = names(flags, &asked, &server)?;
-    let (clock, wait_ms) = (asked.clock, asked.wait_ms);
-    let most = (wait_ms * 4 / 1000).to_string();
-    say_at_terminal(&["trying ", &server, ", ", &most, " s at most"]);
-    let shared = Arc::new(Shared { asked, server, board: Mutex::default() });
-    names.into_iter().for_each(|name| shared.look_up(name));
-    while !shared.board().open.is_empty() && clock.now().as_millis() < wait_ms * 4 {
+    let most = (asked.wait_ms * 4 / 1000).to_string();
+    say_at_terminal(&["trying ", &asked.server, ", ", &most, " s at most"]);
+    let shared = Shared { asked, is_id_asked: AtomicBool::new(false), board: Mutex::default() };
+    let shared: &'static Shared = Box::leak(Box::new(shared));
+    let asked = &shared.asked;
+    asked.names.iter().for_each(|name| shared.look_up(name));
+    while shared.is_busy() && asked.clock.now().as_millis() < asked.wait_ms * 4 {
         sleep(LOOK);
     }
-    let findings = shared.findings(flags);
+    let findings = shared.findings();
     let wrong = findings.iter().filter(|finding| finding.state == State::Wrong).count();
-    print(&match flags.json {
-        true => report::json(&shared.server, wrong == 0, &findings),
+    print(&match asked.flags.json {
+        true => report::json(&asked.server, wrong == 0, &findings),
         false => report::text(&findings),
     })?;
     match wrong {
         0 => Ok(()),
-        _ if flags.json => Err(Exit::running("")),
+        _ if asked.flags.json => Err(Exit::running("")),
         _ => Err(Exit::running([&wrong.to_string(), " wrong, see above"].concat())),
     }
 }
 
 impl Asked {
-    fn new(flags: &DoctorFlags) -> Result<Self, Exit> {
-        let port = number("--port", &flags.port, PORT, 3..=65_532)?;
-        let secs = number("--timeout", &flags.timeout, 3, 1..=60)?;
-        let key = flags.key.clone().filter(|key| !key.is_empty());
-        if key.as_deref().is_some_and(|key| ServerKey::parse(key).is_ok()) {
+    fn new(flags: DoctorFlags) -> Result<Self, Exit> {
+        let server = host(&flags.host).ok_or_else(|| {
+            wrong("HOST", &flags.host, "a name or an IP address; its port goes into --port")
+        })?;
+        let port = number("--port", &flags.port, PORT, [3, 65_532])?;
+        let secs = number("--timeout", &flags.timeout, 3, [1, 60])?;
+        let key = flags.key.as_deref().unwrap_or_default();
+        if ServerKey::parse(key).is_ok() {
             return Err(Exit::flags(
                 "--key: this is the secret key, which nobody needs but the server; give the public \
                  one, which 'hbb export' prints",
             ));
         }
         let listed = flags.relay.as_deref().unwrap_or_default();
+        let relays = relays(listed).ok_or_else(|| wrong("--relay", listed, "HOST[:PORT],..."))?;
+        let mut names = vec![Name { role: Role::Server, port, ..name::relay(&server) }];
+        for relay in &relays {
+            names.push(name::relay(relay));
+        }
+        for (role, flag, url) in
+            [(Role::Proxy, "--ws", &flags.ws), (Role::Api, "--api", &flags.api)]
+        {
+            if let Some(url) = url {
+                let name = name::url(role, url);
+                names.push(name.ok_or_else(|| wrong(flag, url, "a URL of http:// or https://"))?);
+            }
+        }
         Ok(Self {
-            public: key.as_deref().and_then(public_key),
-            key,
-            id: flags.id.clone(),
+            server,
+            public: public_key(key),
             port,
-            skip: flags.skip.clone().unwrap_or_default(),
-            single_port: flags.single_port,
-            relays: relays(listed).ok_or_else(|| wrong("--relay", listed, "HOST[:PORT],..."))?,
-            has_api: flags.api.is_some(),
+            names,
             clock: Clock::start(),
             wait_ms: u64::from(secs) * 1000,
+            flags,
         })
     }
 
-    /// What is shown as key.
-    fn shown(&self) -> &str {
-        self.key.as_deref().unwrap_or_default()
+    /// What is shown as key, empty if there is none.
+    fn key(&self) -> &str {
+        self.flags.key.as_deref().unwrap_or_default()
     }
 
     /// For what is asked at one port from now on: two waits and an offer.
@@ -152,29 +149,13 @@ fn number(
     flag: &str,
     text: &Option<String>,
     usual: u16,
-    range: core::ops::RangeInclusive<u16>,
+    [min, max]: [u16; 2],
 ) -> Result<u16, Exit> {
     let Some(text) = text else { return Ok(usual) };
-    let allowed = || [&range.start().to_string(), " to ", &range.end().to_string()].concat();
-    let found = text.parse().ok().filter(|number| range.contains(number));
-    found.ok_or_else(|| wrong(flag, text, &allowed()))
-}
-
-/// All that is named.
-fn names(flags: &DoctorFlags, asked: &Asked, server: &str) -> Result<Vec<Name>, Exit> {
-    let mut own = name::relay(server);
-    (own.role, own.port) = (Role::Server, asked.port);
-    let mut names = vec![own];
-    for relay in &asked.relays {
-        names.push(name::relay(relay));
+    match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(wrong(flag, text, &[&min.to_string(), " to ", &max.to_string()].concat())),
     }
-    for (role, flag, url) in [(Role::Proxy, "--ws", &flags.ws), (Role::Api, "--api", &flags.api)] {
-        if let Some(url) = url {
-            let name = name::url(role, url);
-            names.push(name.ok_or_else(|| wrong(flag, url, "a URL of http:// or https://"))?);
-        }
-    }
-    Ok(names)
 }
 
 impl Shared {
@@ -182,164 +163,128 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_busy(&self) -> bool {
+        self.board().findings.iter().any(|finding| finding.is_open)
+    }
+
     /// The id of --id, to one of those who ask.
     fn id_to_ask(&self) -> Option<&str> {
-        let id = self.asked.id.as_deref()?;
-        let was_asked = core::mem::replace(&mut self.board().is_id_asked, true);
-        (!was_asked).then_some(id)
+        let id = self.asked.flags.id.as_deref()?;
+        (!self.is_id_asked.swap(true, Ordering::Relaxed)).then_some(id)
     }
 
     /// Tries the relay that a device was told, if it is another one than those that are tried.
-    fn try_relay(self: &Arc<Self>, relay: &str) {
-        let usual = with_port(&self.server, self.asked.port.saturating_add(1));
-        let is_known = relay.is_empty()
-            || relay == usual
-            || relay == self.server && self.asked.port == PORT
-            || self.asked.relays.iter().any(|known| known == relay);
-        if !is_known {
-            self.look_up(name::relay(relay));
+    fn try_relay(&'static self, relay: &str) {
+        let relay = name::relay(relay);
+        let is_known = |known: &Name| match known.role {
+            Role::Server => known.host == relay.host && known.port.saturating_add(1) == relay.port,
+            Role::Relay => known.host == relay.host && known.port == relay.port,
+            Role::Proxy | Role::Api => false,
+        };
+        if !(relay.host.is_empty() || self.asked.names.iter().any(is_known)) {
+            self.look_up(Box::leak(Box::new(relay)));
         }
     }
 
     /// Starts what finds out about a name.
-    fn look_up(self: &Arc<Self>, name: Name) {
-        self.board().names += 1;
-        let order = self.board().names * NAME;
-        let mut late = Finding::new(order, "dns", State::Wrong, "the name server does not answer");
-        late.at.clone_from(&name.host);
-        self.start(late, Task::LookUp(name));
+    fn look_up(&'static self, name: &'static Name) {
+        let mut board = self.board();
+        board.names += 1;
+        let order = board.names * NAME;
+        drop(board);
+        self.start(Place { order, check: "dns", at: None }, Kind::LookUp, name);
     }
 
-    /// Works on a task in a thread; `late` stands for it until it is done.
-    fn start(self: &Arc<Self>, late: Finding, task: Task) {
-        let (shared, order) = (Arc::clone(self), late.order);
-        self.board().open.push(late);
-        let work = move || {
-            let found = match &task {
-                Task::LookUp(name) => shared.resolve(name, order),
-                Task::Try(job) => shared.work(job),
-            };
-            let mut board = shared.board();
-            board.open.retain(|open| open.order != order);
-            for finding in found {
-                board.add(finding);
-            }
+    /// Works on a job in a thread; until it is done, something stands for it that says it is late.
+    fn start(&'static self, place: Place, kind: Kind, name: &'static Name) {
+        let patience = self.asked.patience();
+        let job: &'static Job = Box::leak(Box::new(Job { place, kind, name, patience }));
+        let late = match kind {
+            Kind::LookUp => "the name server does not answer",
+            _ => "no end in time",
         };
+        let mut late = job.finding(place.check, State::Wrong, late);
+        late.is_open = true;
+        self.board().add(late);
         // Without a thread it stays open, and is told so at the end.
-        drop(thread::start("doctor", STACK_BYTES, Box::new(work)));
+        drop(thread::start("doctor", STACK_BYTES, Box::new(move || self.work(job))));
     }
 
-    fn resolve(self: &Arc<Self>, name: &Name, order: usize) -> Vec<Finding> {
-        let mut ips: Vec<IpAddr> = Vec::new();
-        if let Ok(found) = (&*name.host, name.port).to_socket_addrs() {
-            for ip in found.map(|at| at.ip()) {
-                if ips.len() < NAME_ADDRESSES_MAX && !ips.contains(&ip) {
-                    ips.push(ip);
-                }
-            }
-        }
-        for (number, ip) in ips.iter().enumerate() {
-            for (place, it) in TRIES.iter().enumerate() {
-                if !it.is_for(name, &self.asked) {
-                    continue;
-                }
-                let at = SocketAddr::new(*ip, it.port(name, &self.asked));
-                let order = order + (number + 1) * ADDRESS + place;
-                let mut late = Finding::new(order, it.check, State::Wrong, "no end in time");
-                late.place(at);
-                let host = with_port(&name.host, at.port());
-                let path = [&name.path, it.path].concat();
-                let kind = if name.is_tls { Kind::Open } else { it.kind };
-                self.start(late, Task::Try(Job { order, check: it.check, at, kind, host, path }));
-            }
-        }
-        vec![found(name, order, &ips)]
-    }
-
-    fn work(self: &Arc<Self>, job: &Job) -> Vec<Finding> {
-        let (asked, findings) = (&self.asked, Vec::new());
-        let mut probe = Probe { job, asked, patience: asked.patience(), findings };
+    fn work(&'static self, job: &'static Job) {
+        let mut probe = Probe { job, shared: self, findings: Vec::new() };
         let done = match job.kind {
-            Kind::Signalling => key::signalling(&mut probe, self),
+            Kind::LookUp => probe.look_up(),
+            Kind::Signalling => key::signalling(&mut probe),
             Kind::Nat => probe.nat(),
             Kind::Udp => probe.udp(),
             Kind::Relay | Kind::WebRelay => probe.relay(),
             Kind::Web => probe.web(),
             Kind::Api => probe.api(),
-            Kind::Open => probe.open(),
+            Kind::Open => probe.is_open(),
         };
-        if let Err(fault) = done {
-            probe.findings.push(Finding::of_fault(job.order, job.check, job.at, fault));
+        let mut board = self.board();
+        board.findings.retain(|finding| !finding.is_open || finding.place.order != job.place.order);
+        for finding in probe.findings {
+            board.add(finding);
         }
-        probe.findings
+        if let Err(fault) = done {
+            let mut finding = job.finding(job.place.check, State::Wrong, "");
+            finding.fault = Some(fault);
+            board.add(finding);
+        }
     }
 
     /// All that was found, in order, with what was not tried.
-    fn findings(&self, flags: &DoctorFlags) -> Vec<Finding> {
-        let mut board = core::mem::take(&mut *self.board());
-        for finding in core::mem::take(&mut board.open) {
-            board.add(finding);
-        }
-        let has_clock = board.findings.iter().any(|finding| finding.check == "clock");
+    fn findings(&self) -> Vec<Finding> {
+        let flags = &self.asked.flags;
+        let mut findings = core::mem::take(&mut self.board().findings);
+        let has_clock = findings.iter().any(|finding| finding.place.check == "clock");
         for (is_missing, check, text) in [
             (flags.ws.is_none(), "proxy", "not tried: give --ws with its URL, if there is one"),
             (flags.id.is_none(), "signed", "not tried: give --id with a device that is online"),
             (!has_clock, "clock", "nobody told the time"),
         ] {
             if is_missing {
-                board.findings.push(Finding::new(usize::MAX, check, State::Note, text));
+                findings.push(last(check, State::Note, text));
             }
         }
-        let mut findings = board.findings;
-        if findings.iter().any(|one| one.check == "key" && one.state == State::Wrong) {
+        let is_wrong = |one: &Finding| one.place.check == "key" && one.state == State::Wrong;
+        if findings.iter().any(is_wrong) {
             // A relay does what it should.
-            for finding in findings.iter_mut().filter(|one| one.text == probe::KEY_REFUSED) {
-                (finding.state, finding.advice) = (State::Note, [""; 2]);
+            for finding in findings.iter_mut().filter(|one| one.text.starts_with(KEY_REFUSED)) {
+                finding.state = State::Note;
+                finding.text.truncate(KEY_REFUSED.len());
             }
         }
+        report::explain(&mut findings, flags.from_inside);
         if flags.from_inside {
             findings.push(hairpin(&findings));
         }
-        report::advise(&mut findings, flags.from_inside);
         findings
     }
 }
 
 impl Board {
     fn add(&mut self, finding: Finding) {
-        let at = self.findings.iter().rposition(|before| before.order <= finding.order);
+        let is_before = |before: &Finding| before.place.order <= finding.place.order;
+        let at = self.findings.iter().rposition(is_before);
         self.findings.insert(at.map_or(0, |at| at + 1), finding);
     }
 }
 
-/// What a name stands for.
-fn found(name: &Name, order: usize, ips: &[IpAddr]) -> Finding {
-    let mut text = String::new();
-    let mut is_public = false;
-    for ip in ips {
-        let ip = ip.to_string();
-        is_public |= is_global(&ip);
-        text.extend([if text.is_empty() { "" } else { ", " }, &ip]);
-    }
-    let mut finding = Finding::new(order, "dns", State::Ok, &text);
-    finding.at.clone_from(&name.host);
-    if ips.is_empty() {
-        (finding.state, finding.text) = (State::Wrong, "the name has no address".into());
-        finding.advice = ["your provider of names: an A record for IPv4, AAAA for IPv6", ""];
-    } else if !is_public {
-        finding.text.push_str(", private: nobody outside reaches it");
-    }
-    finding
+/// What is about no place, behind all others.
+fn last(check: &'static str, state: State, text: &str) -> Finding {
+    Finding::new(Place { order: usize::MAX, check, at: None }, state, text)
 }
 
 /// Whether the router leads its own public address back inside.
 fn hairpin(findings: &[Finding]) -> Finding {
     let (mut tried, mut broken) = (0_usize, 0_usize);
-    for finding in findings {
-        let is_public = finding.ip.is_some_and(|ip| is_global(&ip.to_string()));
-        if is_public && matches!(finding.check, "tcp" | "udp" | "nat" | "relay") {
+    for Finding { place, state, .. } in findings {
+        let is_public = place.at.is_some_and(|at| is_global(at.ip()));
+        if is_public && matches!(place.check, "tcp" | "udp" | "nat" | "relay") {
             tried += 1;
-            broken += usize::from(finding.state == State::Wrong);
+            broken += usize::from(*state == State::Wrong);
         }
     }
     let (state, text) = match broken {
@@ -348,5 +293,5 @@ fn hairpin(findings: &[Finding]) -> Finding {
         _ if broken == tried => (State::Wrong, "the router does not lead its public address back"),
         _ => (State::Wrong, "the router leads some ports of its public address back, see above"),
     };
-    Finding::new(usize::MAX, "hairpin", state, text)
+    last("hairpin", state, text)
 }

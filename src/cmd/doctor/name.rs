@@ -1,7 +1,9 @@
-//! The names that are looked up, and what is tried at each of their addresses. C159.
+//! The names that are looked up, what is tried at each of their addresses, and the jobs that come
+//! of both. C159.
 
 use super::Asked;
-use super::probe::Kind;
+use super::report::{Finding, Place, State};
+use super::wire::Patience;
 use crate::config::PORT;
 use hbb_core::base::address::{host, split_port};
 
@@ -24,6 +26,60 @@ pub(super) struct Name {
     pub(super) is_tls: bool,
 }
 
+/// What is found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The addresses behind a name.
+    LookUp,
+    /// P: signalling, the offer of a sealed channel, the key.
+    Signalling,
+    /// P-1, with P: both see one port, or the NAT here is symmetric.
+    Nat,
+    /// P, datagrams.
+    Udp,
+    /// Two legs in frames.
+    Relay,
+    /// Signalling over a WebSocket.
+    Web,
+    /// Two legs over WebSockets.
+    WebRelay,
+    /// An HTTP request.
+    Api,
+    /// Whether it is open, and no more.
+    Open,
+}
+
+impl Kind {
+    /// What is asked for by HTTP, behind the path of a URL.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Web => "/ws/id",
+            Self::WebRelay => "/ws/relay",
+            // What a client asks an API server first.
+            _ => "/api/login-options",
+        }
+    }
+}
+
+/// One thing to find out, in a thread.
+pub(super) struct Job {
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+    pub(super) name: &'static Name,
+    pub(super) patience: Patience,
+}
+
+impl Job {
+    /// What was found, of this check or of another one that showed there.
+    pub(super) fn finding(&self, check: &'static str, state: State, text: &str) -> Finding {
+        let mut finding = Finding::new(Place { check, ..self.place }, state, text);
+        if self.place.at.is_none() {
+            finding.name.clone_from(&self.name.host);
+        }
+        finding
+    }
+}
+
 /// What is tried at a port.
 pub(super) struct Try {
     role: Role,
@@ -31,17 +87,10 @@ pub(super) struct Try {
     pub(super) kind: Kind,
     /// Above the port of the name.
     above: i16,
-    pub(super) path: &'static str,
 }
 
 const fn try_it(role: Role, check: &'static str, kind: Kind, above: i16) -> Try {
-    let path = match kind {
-        Kind::Web => "/ws/id",
-        Kind::WebRelay => "/ws/relay",
-        // What a client asks an API server first.
-        _ => "/api/login-options",
-    };
-    Try { role, check, kind, above, path }
+    Try { role, check, kind, above }
 }
 
 /// In the order in which they are told.
@@ -63,21 +112,24 @@ pub(super) const TRIES: &[Try] = &[
 impl Try {
     /// Whether it is tried at `name`.
     pub(super) fn is_for(&self, name: &Name, asked: &Asked) -> bool {
-        let is_elsewhere = match self.check {
-            "relay" | "websocket-relay" => !asked.relays.is_empty(),
-            "api" => asked.single_port || asked.has_api,
-            "nat" => asked.single_port,
+        let is_elsewhere = match self.kind {
+            Kind::Relay | Kind::WebRelay => {
+                asked.names.iter().any(|named| named.role == Role::Relay)
+            }
+            Kind::Api => asked.flags.single_port || asked.flags.api.is_some(),
+            Kind::Nat => asked.flags.single_port,
             _ => false,
         };
-        let is_left_out = asked.skip.split(',').any(|skipped| skipped == self.check)
+        let skip = asked.flags.skip.as_deref().unwrap_or_default();
+        let is_left_out = skip.split(',').any(|skipped| skipped == self.check)
             || self.role == Role::Server && is_elsewhere
-            || name.is_tls && self.check == "proxy-relay";
+            || name.is_tls && self.kind == Kind::WebRelay;
         self.role == name.role && !is_left_out
     }
 
     /// The port for it.
     pub(super) fn port(&self, name: &Name, asked: &Asked) -> u16 {
-        let above = if asked.single_port { 0 } else { self.above };
+        let above = if asked.flags.single_port { 0 } else { self.above };
         name.port.saturating_add_signed(above)
     }
 }

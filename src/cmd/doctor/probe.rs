@@ -1,12 +1,16 @@
 //! What is asked at each port of a server, as clients ask it, and what the answers mean. Nothing
 //! that is asked registers anything. C159.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, ToSocketAddrs as _};
 
-use super::report::{Finding, State};
-use super::wire::{Fault, Head, Patience, Wire};
-use super::{Asked, clock};
+use super::name::{Job, Kind, TRIES};
+use super::report::{Finding, Place, State};
+use super::wire::{Fault, Form, Head, Wire};
+use super::{ADDRESS, Shared, clock};
 use crate::cmd::keygen::entropy;
+use crate::config::is_global;
+use hbb_core::base::address::{Endpoint, canonical, with_port};
+use hbb_core::base::limits::NAME_ADDRESSES_MAX;
 use hbb_core::wire::message::client::{self, Answer};
 
 /// An id that no device has: a question about it is answered, and goes no further.
@@ -15,175 +19,176 @@ pub(super) const NOBODY: &str = "hbb-doctor";
 /// What a relay does to the legs of those who have another key than it; or than its limits let in.
 pub(super) const KEY_REFUSED: &str = "open; it closes legs that show this key";
 
-const CURL: &str = "'curl -I' with its https:// URL knows TLS";
-
-/// What is tried at a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// P: signalling, the offer of a sealed channel, the key.
-    Signalling,
-    /// P-1, with P: both see one port, or the NAT here is symmetric.
-    Nat,
-    /// P, datagrams.
-    Udp,
-    /// Two legs in frames.
-    Relay,
-    /// Signalling over a WebSocket.
-    Web,
-    /// Two legs over WebSockets.
-    WebRelay,
-    /// An HTTP request.
-    Api,
-    /// Whether it is open, and no more.
-    Open,
-}
-
-/// One thing to try at one port.
-pub(super) struct Job {
-    pub(super) order: usize,
-    pub(super) check: &'static str,
-    pub(super) at: SocketAddr,
-    pub(super) kind: Kind,
-    /// For HTTP: who is asked, and for what path.
-    pub(super) host: String,
-    pub(super) path: String,
-}
+/// The wish for a WebSocket (RFC 6455 §4.1), its key 16 bytes in base64.
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+     Sec-WebSocket-Key: aGJiIGRvY3RvciBhc2tzLg==\r\n";
 
 /// A job at work, and what it found.
-pub(super) struct Probe<'a> {
-    pub(super) job: &'a Job,
-    pub(super) asked: &'a Asked,
-    pub(super) patience: Patience,
+pub(super) struct Probe {
+    pub(super) job: &'static Job,
+    pub(super) shared: &'static Shared,
     pub(super) findings: Vec<Finding>,
 }
 
-impl Probe<'_> {
-    /// Notes what was found.
-    pub(super) fn say(
-        &mut self,
-        check: &'static str,
-        state: State,
-        text: &str,
-        advice: &'static str,
-    ) {
-        let mut finding = Finding::new(self.job.order, check, state, text);
-        finding.place(self.job.at);
-        finding.advice = [advice, ""];
-        self.findings.push(finding);
+impl Probe {
+    /// Notes what was found, of this check or of another one; in a second line, what to do.
+    pub(super) fn say(&mut self, check: &'static str, state: State, text: &str) {
+        self.findings.push(self.job.finding(check, state, text));
     }
 
-    fn well(&mut self, text: &str) {
-        self.say(self.job.check, State::Ok, text, "");
+    pub(super) fn tell(&mut self, state: State, text: &str) {
+        self.say(self.job.place.check, state, text);
     }
 
-    /// A connection to the job's port, a WebSocket if it is for those; None if that was refused
-    /// and said.
+    /// Where it is tried, which is known of all but look-ups.
+    fn at(&self) -> Result<Endpoint, Fault> {
+        self.job.place.at.ok_or(Fault::NoRoute)
+    }
+
+    /// A connection to the job's port.
+    pub(super) fn open(&self, form: Form) -> Result<Wire, Fault> {
+        Wire::open(self.at()?.into(), None, form, &self.job.patience)
+    }
+
+    /// The same in frames, or as a WebSocket if the job is for those; None if that was refused and
+    /// said.
     fn connect(&mut self) -> Result<Option<Wire>, Fault> {
-        let mut wire = Wire::connect(self.job.at, None, self.patience)?;
-        if matches!(self.job.kind, Kind::Web | Kind::WebRelay) {
-            let head = wire.upgrade(&self.job.path, &self.job.host)?;
-            if self.job.kind == Kind::Web {
-                self.tell_time(&head);
-            }
-            if head.status != 101 {
-                self.refused(&head);
-                return Ok(None);
-            }
+        let kind = self.job.kind;
+        if kind == Kind::Relay {
+            return self.open(Form::Frames).map(Some);
+        }
+        let wire = self.open(Form::WebSocket)?;
+        let head = self.get(&wire, UPGRADE)?;
+        if kind == Kind::Web {
+            self.tell_time(&head);
+        }
+        if head.status != 101 {
+            self.refused(&head);
+            return Ok(None);
         }
         Ok(Some(wire))
     }
 
+    /// Asks for the path of the job.
+    fn get(&self, wire: &Wire, headers: &str) -> Result<Head, Fault> {
+        let host = with_port(&self.job.name.host, self.at()?.port());
+        wire.get(&self.path(), &host, headers)
+    }
+
+    fn path(&self) -> String {
+        [&self.job.name.path, self.job.kind.path()].concat()
+    }
+
+    /// Looks up a name, and has what is behind it tried.
+    pub(super) fn look_up(&mut self) -> Result<(), Fault> {
+        let (name, asked) = (self.job.name, &self.shared.asked);
+        let mut ips: Vec<IpAddr> = Vec::new();
+        if let Ok(found) = (&*name.host, name.port).to_socket_addrs() {
+            for ip in found.map(|at| canonical(at.ip())) {
+                if ips.len() < NAME_ADDRESSES_MAX && !ips.contains(&ip) {
+                    ips.push(ip);
+                }
+            }
+        }
+        let (mut text, mut is_public) = (String::new(), false);
+        for (number, ip) in ips.iter().enumerate() {
+            is_public |= is_global(*ip);
+            text.extend([if text.is_empty() { "" } else { ", " }, &ip.to_string()]);
+            for (place, it) in TRIES.iter().enumerate() {
+                if !it.is_for(name, asked) {
+                    continue;
+                }
+                let at = Some(Endpoint::new(*ip, it.port(name, asked)));
+                let order = self.job.place.order + (number + 1) * ADDRESS + place;
+                let kind = if name.is_tls { Kind::Open } else { it.kind };
+                self.shared.start(Place { order, check: it.check, at }, kind, name);
+            }
+        }
+        let (state, more) = match ips.is_empty() {
+            true => (
+                State::Wrong,
+                "the name has no address\nyour provider of names: an A record for IPv4, AAAA for \
+                 IPv6",
+            ),
+            false if is_public => (State::Ok, ""),
+            false => (State::Ok, ", private: nobody outside reaches it"),
+        };
+        self.tell(state, &(text + more));
+        Ok(())
+    }
+
     /// A NAT test at both ports from one of ours.
     pub(super) fn nat(&mut self) -> Result<(), Fault> {
-        let mut first = Wire::connect(self.job.at, None, self.patience)?;
-        let seen = seen_port(&mut first)?;
-        let main = SocketAddr::new(self.job.at.ip(), self.asked.port);
-        let other = Wire::connect(main, first.local(), self.patience);
-        let other = other.and_then(|mut wire| seen_port(&mut wire));
-        if other.is_ok_and(|other| other != seen) {
-            self.say(
-                self.job.check,
+        let first = self.open(Form::Frames)?;
+        let seen = seen_port(&first)?;
+        let main = Endpoint::new(self.at()?.ip(), self.shared.asked.port);
+        let other = Wire::open(main.into(), first.local(), Form::Frames, &self.job.patience);
+        let (state, text) = match other.and_then(|other| seen_port(&other)) {
+            Ok(other) if other == seen => (State::Ok, "both ports see the same port"),
+            Ok(_) => (
                 State::Note,
                 "answers; the two ports see this machine at two ports, so its NAT is symmetric and \
                  sessions from here take the relay; or a proxy stands before the server",
-                "",
-            );
-        } else {
-            self.well(if other.is_ok() { "both ports see the same port" } else { "answers" });
-        }
+            ),
+            Err(_) => (State::Ok, "answers"),
+        };
+        self.tell(state, text);
         Ok(())
     }
 
     /// hbb answers a NAT test by datagram, upstream's server a registration without a key.
     pub(super) fn udp(&mut self) -> Result<(), Fault> {
-        let mut wire = Wire::datagrams(self.job.at, self.patience)?;
+        let wire = self.open(Form::Datagrams)?;
         let (test, register) = (client::test_nat(), client::register_peer(NOBODY));
         for datagram in [&test, &test, &register] {
-            match wire.ask(datagram, self.patience.wait_ms / 3).map(|told| client::answer(&told)) {
-                Ok(Some(Answer::Nat(_) | Answer::Registered)) => {
-                    self.well("answers");
-                    return Ok(());
-                }
-                Ok(_) => return Err(Fault::Foreign),
-                Err(Fault::Silent) => {}
+            wire.send(datagram)?;
+            let told = match wire.receive_within(self.job.patience.wait_ms / 3) {
+                Ok(told) => told,
+                Err(Fault::Mute) => continue,
+                // An empty one counts as an end.
+                Err(Fault::Closed) => return Err(Fault::Foreign),
                 Err(fault) => return Err(fault),
+            };
+            if !matches!(client::answer(&told), Some(Answer::Nat(_) | Answer::Registered)) {
+                return Err(Fault::Foreign);
             }
+            self.tell(State::Ok, "answers");
+            return Ok(());
         }
         Err(Fault::Silent)
     }
 
     /// Two legs of one token, and a message each way.
     pub(super) fn relay(&mut self) -> Result<(), Fault> {
-        let Some(mut one) = self.connect()? else { return Ok(()) };
-        let Some(mut other) = self.connect()? else { return Ok(()) };
-        match self.pair(&mut one, &mut other) {
-            Ok(()) => self.well("two legs meet, bytes pass both ways"),
-            Err(Fault::Closed) if self.asked.key.is_none() => self.say(
-                self.job.check,
+        let Some(one) = self.connect()? else { return Ok(()) };
+        let Some(other) = self.connect()? else { return Ok(()) };
+        match pair(&one, &other, self.shared.asked.key()) {
+            Ok(()) => self.tell(State::Ok, "two legs meet, bytes pass both ways"),
+            Err(Fault::Closed) if self.shared.asked.key().is_empty() => self.tell(
                 State::Note,
-                "open; it closes legs that show no key",
-                "give --key to see two of them meet",
+                "open; it closes legs that show no key\ngive --key to see two of them meet",
             ),
             Err(Fault::Closed) => {
-                self.say(
-                    self.job.check,
-                    State::Wrong,
-                    KEY_REFUSED,
-                    "relay: its log says 'refused'",
-                );
+                self.tell(State::Wrong, &[KEY_REFUSED, "\nrelay: its log says 'refused'"].concat());
             }
             Err(fault) => return Err(fault),
         }
         Ok(())
     }
 
-    fn pair(&self, one: &mut Wire, other: &mut Wire) -> Result<(), Fault> {
-        let token = entropy::<16>().map_err(|_| Fault::Barred)?;
-        let token: String = token.iter().map(|byte| char::from(b'a' + byte % 16)).collect();
-        let leg = client::relay_leg(&token, self.asked.shown());
-        one.send(&leg)?;
-        other.send(&leg)?;
-        other.send(NOBODY.as_bytes())?;
-        let there = one.receive()?;
-        one.send(&there)?;
-        let back = other.receive()?;
-        if back == NOBODY.as_bytes() { Ok(()) } else { Err(Fault::Foreign) }
-    }
-
     /// Signalling over a WebSocket.
     pub(super) fn web(&mut self) -> Result<(), Fault> {
-        let Some(mut wire) = self.connect()? else { return Ok(()) };
-        wire.send(&client::punch(NOBODY, self.asked.shown()))?;
-        match client::answer(&wire.receive()?) {
-            Some(Answer::Target(_)) => self.well("a WebSocket opens, and its question is answered"),
-            _ => return Err(Fault::Foreign),
+        let Some(wire) = self.connect()? else { return Ok(()) };
+        let told = ask(&wire, &client::punch(NOBODY, self.shared.asked.key()))?;
+        if !matches!(client::answer(&told), Some(Answer::Target(_))) {
+            return Err(Fault::Foreign);
         }
+        self.tell(State::Ok, "a WebSocket opens, and its question is answered");
         Ok(())
     }
 
     /// Whoever answers HTTP instead of opening a WebSocket.
     fn refused(&mut self, head: &Head) {
-        let at = head.value("location").unwrap_or_default();
         let (text, advice) = match head.status {
             400 | 426 => (
                 "the wish for a WebSocket does not arrive: headers are lost on the way",
@@ -201,48 +206,67 @@ impl Probe<'_> {
             300..=399 => ("it leads elsewhere", "proxy: serve this path where clients ask for it"),
             _ => ("no WebSocket opens", "lead this port to the server"),
         };
-        let text = [text, " (HTTP ", &head.status.to_string(), " ", at].concat();
-        let text = [&self.job.path, ": ", text.trim_end(), ")"].concat();
-        self.say(self.job.check, State::Wrong, &text, advice);
+        let status = [&head.status.to_string(), " ", head.value("location")].concat();
+        let (path, status) = (self.path(), status.trim_end());
+        let text = [&path, ": ", text, " (HTTP ", status, ")\n", advice].concat();
+        self.tell(State::Wrong, &text);
     }
 
     pub(super) fn api(&mut self) -> Result<(), Fault> {
-        let mut wire = Wire::connect(self.job.at, None, self.patience)?;
-        let head = wire.get(&self.job.path, &self.job.host, "Connection: close\r\n")?;
+        let wire = self.open(Form::Frames)?;
+        let head = self.get(&wire, "Connection: close\r\n")?;
         self.tell_time(&head);
         match head.status {
-            404 => self.well("there is no API, and clients are told so at once"),
-            200 => self.well("an API server answers"),
-            status => self.say(
-                self.job.check,
+            404 => self.tell(State::Ok, "there is no API, and clients are told so at once"),
+            200 => self.tell(State::Ok, "an API server answers"),
+            status => self.tell(
                 if status < 500 { State::Note } else { State::Wrong },
                 &["an API server answers with HTTP ", &status.to_string()].concat(),
-                "",
             ),
         }
         Ok(())
     }
 
-    pub(super) fn open(&mut self) -> Result<(), Fault> {
-        Wire::connect(self.job.at, None, self.patience)?;
-        self.say(self.job.check, State::Note, "open; what is behind TLS is not tried here", CURL);
+    pub(super) fn is_open(&mut self) -> Result<(), Fault> {
+        self.open(Form::Frames)?;
+        self.tell(
+            State::Note,
+            "open; what is behind TLS is not tried here\n'curl -I' with its https:// URL knows TLS",
+        );
         Ok(())
     }
 
     fn tell_time(&mut self, head: &Head) {
-        if let Some((state, text)) = head.value("date").and_then(clock::compare) {
-            self.say("clock", state, &text, "");
+        if let Some((state, text)) = clock::compare(head.value("date")) {
+            self.say("clock", state, &text);
         }
     }
 }
 
-fn seen_port(wire: &mut Wire) -> Result<u64, Fault> {
-    wire.send(&client::test_nat())?;
+/// Asks, and gives what is answered; who is offered a sealed channel asks in clear.
+pub(super) fn ask(wire: &Wire, question: &[u8]) -> Result<Vec<u8>, Fault> {
+    wire.send(question)?;
     loop {
-        match client::answer(&wire.receive()?) {
-            Some(Answer::Nat(port)) => return Ok(port),
-            Some(Answer::Offer(_)) => {}
-            _ => return Err(Fault::Foreign),
+        let told = wire.receive()?;
+        if !matches!(client::answer(&told), Some(Answer::Offer(_))) {
+            return Ok(told);
         }
     }
+}
+
+fn seen_port(wire: &Wire) -> Result<u64, Fault> {
+    match client::answer(&ask(wire, &client::test_nat())?) {
+        Some(Answer::Nat(port)) => Ok(port),
+        _ => Err(Fault::Foreign),
+    }
+}
+
+fn pair(one: &Wire, other: &Wire, key: &str) -> Result<(), Fault> {
+    let token = entropy::<32>().map_err(|_| Fault::Barred)?.map(|byte| b'a' + byte % 16);
+    let leg = client::relay_leg(&String::from_utf8_lossy(&token), key);
+    one.send(&leg)?;
+    other.send(&leg)?;
+    other.send(NOBODY.as_bytes())?;
+    one.send(&one.receive()?)?;
+    if other.receive()? == NOBODY.as_bytes() { Ok(()) } else { Err(Fault::Foreign) }
 }

@@ -3,11 +3,11 @@
 
 use std::env;
 use std::io::{self, IsTerminal as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::wire::Fault;
 use crate::config::is_global;
-use hbb_core::base::address::with_port;
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::json::quote;
 
 /// How good it is.
@@ -21,63 +21,34 @@ pub(super) enum State {
     Wrong,
 }
 
-/// One thing that was found.
-pub(super) struct Finding {
+/// What is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
     /// Where it stands among others.
     pub(super) order: usize,
     pub(super) check: &'static str,
-    /// A name, an address with its port, or nothing.
-    pub(super) at: String,
-    pub(super) ip: Option<IpAddr>,
-    pub(super) state: State,
-    pub(super) text: String,
-    /// What to do.
-    pub(super) advice: [&'static str; 2],
-    /// Where nobody answers as they should.
-    pub(super) fault: Option<Fault>,
+    /// The address and port; None for a name, and for what is nowhere.
+    pub(super) at: Option<Endpoint>,
 }
 
-impl Fault {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Refused => "refused: nothing listens there, or a firewall rejects",
-            Self::Silent => "no answer: dropped on the way",
-            Self::Mute => "connects, and then nobody answers",
-            Self::Unreachable => "not reached, says a router or the network",
-            Self::NoRoute => "not tried: this machine has no way there",
-            Self::Barred => "this machine's own firewall forbids it",
-            Self::Closed => "connects, and is closed without a word",
-            Self::Foreign => "something else answers there",
-        }
-    }
+/// One thing that was found.
+pub(super) struct Finding {
+    pub(super) place: Place,
+    /// The name that it is about, if it is about one.
+    pub(super) name: String,
+    pub(super) state: State,
+    /// What was found, and in a second line what to do.
+    pub(super) text: String,
+    /// Where nobody answers as they should.
+    pub(super) fault: Option<Fault>,
+    /// Whether it is still being tried.
+    pub(super) is_open: bool,
 }
 
 impl Finding {
-    pub(super) fn new(order: usize, check: &'static str, state: State, text: &str) -> Self {
-        let (at, text, advice) = (String::new(), text.into(), ["", ""]);
-        Self { order, check, at, ip: None, state, text, advice, fault: None }
-    }
-
-    /// It is about this address and port.
-    pub(super) fn place(&mut self, at: SocketAddr) {
-        self.at = with_port(&at.ip().to_string(), at.port());
-        self.ip = Some(at.ip());
-    }
-
-    /// What a fault at a port means; who must open it follows from all that was found.
-    pub(super) fn of_fault(
-        order: usize,
-        check: &'static str,
-        at: SocketAddr,
-        fault: Fault,
-    ) -> Self {
-        let kind = if check == "udp" { "UDP " } else { "TCP " };
-        let text = [kind, &at.port().to_string(), ": ", fault.words()].concat();
-        let state = if fault == Fault::NoRoute { State::Note } else { State::Wrong };
-        let mut finding = Self::new(order, check, state, &text);
-        finding.place(at);
-        finding.fault = Some(fault);
-        finding
+    pub(super) fn new(place: Place, state: State, text: &str) -> Self {
+        let (name, text) = (String::new(), text.into());
+        Self { place, name, state, text, fault: None, is_open: false }
     }
 
     /// Whether it shows that somebody is there.
@@ -87,23 +58,39 @@ impl Finding {
     }
 }
 
-/// Says who must open what is closed.
-pub(super) fn advise(findings: &mut [Finding], from_inside: bool) {
+/// Says what faults mean, and who must open what is closed: it follows from all that was found.
+pub(super) fn explain(findings: &mut [Finding], from_inside: bool) {
     let mut alive: Vec<IpAddr> = Vec::new();
     for finding in findings.iter().filter(|finding| finding.is_life()) {
-        if let Some(ip) = finding.ip {
-            alive.push(ip);
+        if let Some(at) = finding.place.at {
+            alive.push(at.ip());
         }
     }
-    for finding in findings {
-        if let (Some(fault), Some(ip)) = (finding.fault, finding.ip) {
-            finding.advice = advice(fault, ip, alive.contains(&ip), from_inside);
+    for Finding { place, state, text, fault, .. } in findings {
+        if let (Some(fault), Some(at)) = (*fault, place.at) {
+            let kind = if place.check == "udp" { "UDP " } else { "TCP " };
+            let [first, then] = advice(fault, at.ip(), alive.contains(&at.ip()), from_inside);
+            *state = if fault == Fault::NoRoute { State::Note } else { State::Wrong };
+            *text = [kind, &at.port().to_string(), ": ", words(fault), "\n", first, then].concat();
         }
     }
 }
 
+const fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Refused => "refused: nothing listens there, or a firewall rejects",
+        Fault::Silent => "no answer: dropped on the way",
+        Fault::Mute => "connects, and then nobody answers",
+        Fault::Unreachable => "not reached, says a router or the network",
+        Fault::NoRoute => "not tried: this machine has no way there",
+        Fault::Barred => "this machine's own firewall forbids it",
+        Fault::Closed => "connects, and is closed without a word",
+        Fault::Foreign => "something else answers there",
+    }
+}
+
 fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'static str; 2] {
-    let is_public = is_global(&ip.to_string());
+    let is_public = is_global(ip);
     let first = match fault {
         Fault::NoRoute => return ["", ""],
         Fault::Barred => return ["let it out here", ""],
@@ -139,9 +126,18 @@ fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'sta
     [first, then]
 }
 
+impl Finding {
+    /// Where it is, what was found and what to do, each empty if there is none.
+    fn parts(&self) -> [String; 3] {
+        let (found, to_do) = self.text.split_once('\n').unwrap_or((&self.text, ""));
+        let at = self.place.at.map_or_else(|| self.name.clone(), |at| at.to_string());
+        [at, found.into(), to_do.into()]
+    }
+}
+
 /// Lines for people.
 pub(super) fn text(findings: &[Finding]) -> String {
-    let colours = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+    let has_colours = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
     let mut text = String::new();
     for finding in findings {
         let (colour, word) = match finding.state {
@@ -149,12 +145,12 @@ pub(super) fn text(findings: &[Finding]) -> String {
             State::Note => ("\x1b[36m", "note   "),
             State::Wrong => ("\x1b[31m", "WRONG  "),
         };
-        let (colour, end) = if colours { (colour, "\x1b[0m") } else { ("", "") };
-        let [first, then] = finding.advice;
-        let arrow = if first.is_empty() && then.is_empty() { "" } else { "\n         -> " };
-        let place = if finding.at.is_empty() { "" } else { " " };
-        text.extend([colour, word, end, finding.check, place, &finding.at, ": ", &finding.text]);
-        text.extend([arrow, first, then, "\n"]);
+        let (colour, end) = if has_colours { (colour, "\x1b[0m") } else { ("", "") };
+        let [at, found, to_do] = finding.parts();
+        let before_place = if at.is_empty() { "" } else { " " };
+        let arrow = if to_do.is_empty() { "" } else { "\n         -> " };
+        let (check, place) = (finding.place.check, [before_place, &at].concat());
+        text += &[colour, word, end, check, &place, ": ", &found, arrow, &to_do, "\n"].concat();
     }
     text
 }
@@ -171,13 +167,14 @@ pub(super) fn json(host: &str, is_well: bool, findings: &[Finding]) -> String {
             State::Note => "note",
             State::Wrong => "wrong",
         };
+        let [at, found, to_do] = finding.parts();
         text.push_str(before);
         for (name, value) in [
-            ("\"check\":", finding.check),
-            (",\"at\":", &finding.at),
+            ("\"check\":", finding.place.check),
+            (",\"at\":", &at),
             (",\"state\":", state),
-            (",\"text\":", &finding.text),
-            (",\"advice\":", &finding.advice.concat()),
+            (",\"text\":", &found),
+            (",\"advice\":", &to_do),
         ] {
             text.push_str(name);
             quote(&mut text, value, false);

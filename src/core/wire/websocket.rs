@@ -13,7 +13,8 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 pub const CLOSE_NORMAL: u16 = 1000;
 
 const FIN: u8 = 0x80;
-const MASKED: u8 = 0x80;
+/// Beside the length: a mask follows, as in all that clients send (RFC 6455 §5.2).
+pub const MASKED: u8 = 0x80;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The client's side of the few exchanges by which `hbb doctor` tries a server from outside; none
 //! of them registers anything. C159.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::wire::patch::{Fields, append, last_member, member_of_whole};
@@ -9,32 +8,32 @@ use crate::wire::patch::{Fields, append, last_member, member_of_whole};
 use super::{member, wrap_bytes};
 
 /// What a server says to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
     /// It takes registrations, and wants the key behind this one.
     Registered,
     /// The port it sees, 0 for none.
     Nat(u64),
     /// One signed key of a sealed channel, 96 bytes if it is one (protocol §4.8).
-    Offer(Vec<u8>),
+    Offer(&'a [u8]),
     /// Where a target is, or why it is nowhere.
-    Target(Target),
+    Target(Target<'a>),
     /// Anything else.
     Other,
 }
 
 /// PunchHoleResponse, or the RelayResponse that takes its place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
     /// Why there is no path, as the wire numbers it; None if there is one.
     pub failure: Option<u64>,
     /// The target's key under the server's signature; empty if there is none.
-    pub signed: Vec<u8>,
-    /// The relay to fall back to.
-    pub relay: String,
+    pub signed: &'a [u8],
+    /// The relay to fall back to; a text, if all is well.
+    pub relay: &'a [u8],
 }
 
-impl Target {
+impl Target<'_> {
     /// The key that was shown is not the server's.
     pub const KEY_MISMATCH: u64 = 3;
 }
@@ -69,21 +68,21 @@ fn texts(fields: &[(u32, &str)]) -> Vec<u8> {
 }
 
 /// Reads what a server sent; None if it is no message of this protocol.
-pub fn answer(payload: &[u8]) -> Option<Answer> {
+pub fn answer(payload: &[u8]) -> Option<Answer<'_>> {
     let (number, body) = member_of_whole(payload, member::ALL)?;
     Some(match number {
         member::REGISTER_PEER_RESPONSE => Answer::Registered,
         member::TEST_NAT_RESPONSE => Answer::Nat(value(body, 1)),
-        member::KEY_EXCHANGE => Answer::Offer(bytes(body, 1).into()),
+        member::KEY_EXCHANGE => Answer::Offer(bytes(body, 1)),
         member::PUNCH_HOLE_RESPONSE => Answer::Target(Target {
             failure: bytes(body, 1).is_empty().then(|| value(body, 3)),
-            signed: bytes(body, 2).into(),
-            relay: text(body, 4),
+            signed: bytes(body, 2),
+            relay: bytes(body, 4),
         }),
         member::RELAY_RESPONSE => Answer::Target(Target {
             failure: (!bytes(body, 6).is_empty()).then_some(0),
-            signed: bytes(body, 5).into(),
-            relay: text(body, 3),
+            signed: bytes(body, 5),
+            relay: bytes(body, 3),
         }),
         _ => Answer::Other,
     })
@@ -96,10 +95,6 @@ pub fn id_of_signed(id_pk: &[u8]) -> &[u8] {
 
 fn bytes(body: &[u8], number: u32) -> &[u8] {
     last_member(body, number..=number).map_or(&[], |(_, contents)| contents)
-}
-
-fn text(body: &[u8], number: u32) -> String {
-    String::from_utf8_lossy(bytes(body, number)).into_owned()
 }
 
 fn value(body: &[u8], number: u32) -> u64 {
@@ -135,14 +130,12 @@ mod tests {
 
     #[test]
     fn c159_what_the_server_answers_is_read() {
-        let read = |reply| answer(&encode(&reply)).unwrap();
-        assert_eq!(read(Reply::Nat { port: 54321 }), Answer::Nat(54321));
-        assert_eq!(read(Reply::RegisterPeer { request_pk: true }), Answer::Registered);
-        assert_eq!(answer(&key_exchange_offer(&[7; 96])), Some(Answer::Offer(vec![7; 96])));
-        let Answer::Target(refused) = read(Reply::PunchRefused(Failure::KeyMismatch)) else {
-            panic!()
-        };
-        assert_eq!(refused.failure, Some(Target::KEY_MISMATCH));
+        let reads = |reply, told| assert_eq!(answer(&encode(&reply)), Some(told));
+        reads(Reply::Nat { port: 54321 }, Answer::Nat(54321));
+        reads(Reply::RegisterPeer { request_pk: true }, Answer::Registered);
+        assert_eq!(answer(&key_exchange_offer(&[7; 96])), Some(Answer::Offer(&[7; 96])));
+        let refused = Target { failure: Some(Target::KEY_MISMATCH), signed: &[], relay: &[] };
+        reads(Reply::PunchRefused(Failure::KeyMismatch), Answer::Target(refused));
         let endpoint = Endpoint::new([192, 0, 2, 1].into(), 7);
         let found = Reply::PunchAnswer(Box::new(PunchAnswer {
             addr: Mangled::new(endpoint, 1).as_bytes().to_vec(),
@@ -153,8 +146,8 @@ mod tests {
             upnp_port: 0,
             v6: None,
         }));
-        let target = Target { failure: None, signed: vec![1; 70], relay: "r:1".into() };
-        assert_eq!(read(found), Answer::Target(target));
+        let target = Target { failure: None, signed: &[1; 70], relay: b"r:1" };
+        reads(found, Answer::Target(target));
         assert_eq!(answer(&[0xff, 0xff]), None);
         assert_eq!(answer(b"SSH-2.0-x\r\n"), None);
     }
