@@ -127,10 +127,21 @@ pub fn flags_of_all() -> argh::CommandInfoWithArgs {
     Top::get_args_info()
 }
 
-#[cfg(not(feature = "doctor"))]
-const COMMANDS: &str = "serve\nkeygen\nexport\ncheck\nctl\nimport\nstore\nbackup\nrestore";
-#[cfg(feature = "doctor")]
-const COMMANDS: &str = "serve\nkeygen\nexport\ncheck\nctl\ndoctor\nimport\nstore\nbackup\nrestore";
+const COMMANDS: &[&str] = &[
+    "serve",
+    "keygen",
+    "export",
+    "check",
+    "ctl",
+    #[cfg(feature = "doctor")]
+    "doctor",
+    "import",
+    "store",
+    "backup",
+    "restore",
+    #[cfg(feature = "accounts")]
+    "rules",
+];
 
 /// Why there is no command to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -196,7 +207,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
         let more = if first == "ctl" { ctl::help() } else { String::new() };
         return Early::Asked(early.output + &more);
     }
-    let is_known = COMMANDS.lines().any(|word| word == first);
+    let is_known = COMMANDS.contains(&first);
     let (space, command) = if is_known { (" ", first) } else { ("", "") };
     let hint = hint(&early.output, &|| known(command));
     Early::Wrong([&early.output, &hint, "See 'hbb", space, command, " --help'.\n"].concat())
@@ -205,7 +216,7 @@ fn told(early: EarlyExit, first: &str) -> Early {
 /// What there is to mean, a line each: a command's flags, as its help lists them, or the commands.
 fn known(command: &str) -> String {
     if command.is_empty() {
-        return COMMANDS.into();
+        return COMMANDS.join("\n");
     }
     let command = if command == "check" { "serve" } else { command };
     let help = Top::from_args(&["hbb"], &[command, "--help"]).err();
@@ -255,6 +266,12 @@ mod tests {
         assert_eq!(key(" --key  abc=  \r").as_deref(), Some("abc="));
         assert_eq!(key("--key=--x=y z").as_deref(), Some("--x=y z"));
         assert!(parse_line("--always-use-relay").unwrap().always_use_relay);
+    }
+
+    #[test]
+    fn every_command_is_known_by_name() {
+        let all: Vec<_> = flags_of_all().commands.iter().map(|command| command.name).collect();
+        assert_eq!(COMMANDS, all);
     }
 
     #[test]
