@@ -60,17 +60,9 @@ pub fn encode_into(out: &mut Vec<u8>, reply: &Reply) {
             wrap(out, member::PUNCH_HOLE_RESPONSE, &punch_response(answer))
         }
         Reply::Forward(payload) => out.extend_from_slice(payload),
-        Reply::RelayRefused(text) => wrap(
-            out,
-            member::RELAY_RESPONSE,
-            &proto::RelayResponse { refuse_reason: (*text).into(), ..Default::default() },
-        ),
+        Reply::RelayRefused(text) => refuse_relay(out, text),
         #[cfg(feature = "accounts")]
-        Reply::Denied { said, relay: true } => wrap(
-            out,
-            member::RELAY_RESPONSE,
-            &proto::RelayResponse { refuse_reason: (**said).into(), ..Default::default() },
-        ),
+        Reply::Denied { said, relay: true } => refuse_relay(out, said),
         #[cfg(feature = "accounts")]
         Reply::Denied { said, relay: false } => wrap(
             out,
@@ -87,6 +79,11 @@ pub fn encode_into(out: &mut Vec<u8>, reply: &Reply) {
         }
         Reply::NoApi => append(out, member::HTTP_PROXY_RESPONSE, NOT_FOUND),
     }
+}
+
+fn refuse_relay(out: &mut Vec<u8>, said: &str) {
+    let refusal = proto::RelayResponse { refuse_reason: said.into(), ..Default::default() };
+    wrap(out, member::RELAY_RESPONSE, &refusal);
 }
 
 fn v6_bytes(v6: Option<SocketV6>) -> Vec<u8> {
