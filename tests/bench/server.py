@@ -8,7 +8,9 @@ import subprocess
 import time
 from pathlib import Path
 
+# Peers come from 127.x, and clients are no proxies: as such each connection would be warned of.
 FLAGS = {
+    "--trusted-proxies": "192.0.2.1",
     "--single-bandwidth": "1000000", "--total-bandwidth": "1000000", "--max-peers": "131072",
     "--max-sessions": "2048", "--max-connections": "4096", "--registrations-per-minute": "65535",
     "--new-peers-per-day": "65535", "--writes-per-day": "0",
