@@ -303,6 +303,34 @@ fn c188_a_dial_goes_on_for_so_long() {
 }
 
 #[test]
+fn c215_two_users_behind_one_address_are_told_apart() {
+    let mut journal = Journal::new(&Limits::default(), false, Seed(1, 2));
+    let mut by = |user: Option<&str>, from: &str, kind| {
+        let step = step(1, 1, kind);
+        journal.step(Time::START, Step { from: at(from), user: user.map(Into::into), ..step });
+    };
+    by(Some("anna"), "10.0.1.1:1001", asked(true));
+    by(Some("bert"), "10.0.1.1:1002", asked(true));
+    // Nobody is logged in there; then each tries another way.
+    by(None, "10.0.1.1:1003", refused());
+    by(None, "10.0.1.1:1004", refused());
+    by(Some("anna"), "10.0.1.1:1005", asked(true));
+    by(Some("bert"), "10.0.1.1:1006", refused());
+    // An answer names the connection that asked, and no user.
+    by(None, "10.0.1.1:1001", StepKind::Answered { outcome: Outcome::Lan, token: None });
+    let all = journal.read(Time::START, &Wanted { count: ALL, ..Wanted::default() });
+    let told: Vec<_> = all.iter().map(|it| (it.user.as_deref(), it.outcome, it.asks)).collect();
+    assert_eq!(
+        told,
+        [
+            (Some("anna"), Outcome::Lan, 2),
+            (Some("bert"), Outcome::UnknownId, 2),
+            (None, Outcome::UnknownId, 2)
+        ]
+    );
+}
+
+#[test]
 fn c194_a_report_belongs_to_the_last_ask_of_two_minutes() {
     let to = hbb_core::base::peer::PeerId::new("100000001").unwrap();
     for (ms, entries) in [(119_999, 1), (120_000, 2)] {

@@ -13,7 +13,7 @@ use crate::base::time::Time;
 /// What happened to an ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Who asks; of an answer, who is answered.
+    /// Who asks; of an answer, the connection that is answered.
     pub from: Endpoint,
     /// Who is asked for; None for what cannot be an id.
     pub to: Option<PeerId>,

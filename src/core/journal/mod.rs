@@ -17,7 +17,7 @@ use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
 
 pub use audit::{Audit, AuditKind};
-pub use entry::{Entry, Outcome, RelayedSession, Report, SessionEnd, Step, StepKind};
+pub use entry::{Entry, Outcome, RelayedSession, SessionEnd, Step, StepKind};
 use rings::Rings;
 
 /// See the file's head.
@@ -26,9 +26,11 @@ pub struct Journal {
     rings: Rings,
     /// Those whose session runs: nothing pushes them out.
     running: Table<u64, Entry>,
-    /// By who asks whom, the entry that further steps belong to, and since when; by who asked
-    /// longest ago.
+    /// By who asks whom, as which user, the entry that further asks belong to, and since when; by
+    /// who asked longest ago.
     open: Table<u64, (u64, Time)>,
+    /// By the connection that asks, and for whom, the same: an answer names no user.
+    answers: Table<u64, (u64, Time)>,
     /// The same of those that were refused, which many may be.
     refusals: Table<u64, (u64, Time)>,
     /// By the hash of what both bring to a relay, the entry of the session to come.
@@ -65,6 +67,7 @@ impl Journal {
             rings: Rings::new(limits.connections_kept(), seed),
             running: Table::new(limits.sessions, seed),
             open: Table::new(ASKS_OPEN_MAX, seed),
+            answers: Table::new(ASKS_OPEN_MAX, seed),
             refusals: Table::new(ASKS_OPEN_MAX, seed),
             meetings: Table::new(ASKS_OPEN_MAX, seed),
             last_number: 0,
@@ -89,16 +92,17 @@ impl Journal {
     pub fn step(&mut self, now: Time, step: Step) {
         self.settle(now);
         let Step { from, to, user, kind } = step;
-        let key = self.seed.hash(&(from.prefix(), to.as_ref()));
+        let one = self.seed.hash(&(from, to.as_ref()));
+        let key = self.seed.hash(&(from.prefix(), to.as_ref(), user.as_deref()));
         match kind {
             StepKind::Asked { at, trusted, token } => {
                 let number = match self.open_for(now, key, token.is_some()) {
                     Some(number) => number,
-                    None => self.add(now, Entry { trusted, ..blank(from, to) }),
+                    None => self.add(now, Entry { trusted, user, ..blank(from, to) }),
                 };
                 self.note(key, (number, now));
+                self.answers.insert_evicting(one, (number, now));
                 self.change(number, |entry| {
-                    entry.user = user.or(entry.user.take());
                     entry.last = now;
                     entry.target_at = Some(at);
                     entry.asks = entry.asks.saturating_add(1);
@@ -109,7 +113,10 @@ impl Journal {
                 self.refused(now, key, Entry { trusted, outcome, user, ..blank(from, to) });
             }
             StepKind::Answered { outcome, token } => {
-                let Some((number, _)) = self.open.get(&key).copied() else { return };
+                let Some((number, since)) = self.answers.get(&one).copied() else { return };
+                if now.since_ms(since) >= RELAY_ASK_AGAIN_MS {
+                    return;
+                }
                 self.become_known(number, outcome);
                 self.meet(now, number, token);
             }
@@ -237,7 +244,6 @@ impl Journal {
             {
                 entry.last = now;
                 entry.asks = entry.asks.saturating_add(1);
-                entry.user = refusal.user.or(entry.user.take());
                 return self.become_known(number, outcome);
             }
         }
@@ -259,7 +265,7 @@ impl Journal {
         }
     }
 
-    /// What further steps of the same two belong to.
+    /// What further asks of the same two belong to.
     fn note(&mut self, key: u64, open: (u64, Time)) {
         if self.open.is_full()
             && self.open.get(&key).is_none()

@@ -203,8 +203,8 @@ pub const CHANGES_UNPROVED: u16 = 16;
 pub const CHANGES_WINDOW_MS: u64 = 3_600_000;
 /// A device registered this long ago is not held to what new ones used up, in seconds: a day.
 pub const SETTLED_SECS: u64 = 24 * 3_600;
-/// Asks that further steps may belong to, as many of those that were refused, and sessions about to
-/// meet at our relay; the oldest is forgotten first (C188).
+/// Asks that further ones may belong to, as many of those that were refused, connections that may
+/// be answered, and sessions about to meet at our relay; the oldest is forgotten first (C188).
 #[cfg(feature = "accounts")]
 pub const ASKS_OPEN_MAX: usize = 512;
 /// An initiator that asks for the same target again within this time, though it was told a path,
