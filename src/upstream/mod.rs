@@ -10,7 +10,9 @@ mod words;
 use std::path::Path;
 
 use sources::{Setting, Sources};
-pub use words::{Meaning, Program, WORDS, Word};
+#[cfg(feature = "testing")]
+pub use words::Word;
+pub use words::{Meaning, Program, WORDS};
 
 /// What a command line of upstream's asks for.
 pub enum Asked {

@@ -25,7 +25,7 @@ use crate::base::table::{Seed, Table};
 use crate::base::time::Time;
 use crate::journal::Audit;
 
-pub use calls::{Claim, claim};
+pub use calls::claim;
 pub(super) use groups::{GROUP_KEY, Groups};
 pub(super) use lists::Sight;
 

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::calls::Claim;
 use super::*;
 use crate::accounts::call::{Answer, Call, Changes, Door, Method, Source};
 use crate::base::peer::DeviceId;

@@ -5,7 +5,7 @@
 mod read;
 mod write;
 
-pub use read::{NotJson, Value};
+pub use read::Value;
 #[cfg(any(feature = "accounts", feature = "testing"))]
 pub use write::Writer;
 pub use write::{escape, quote};
