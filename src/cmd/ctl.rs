@@ -32,6 +32,8 @@ use hbb_core::base::limits::CONTROL_BYTES_MAX;
 
 /// Where the packages put the socket.
 pub(super) const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
+/// Those that are words of a command if they stand behind its first.
+const OWN_FLAGS: [&str; 4] = ["--control", "--data", "--flags", "--json"];
 /// What every refusal of a value says, before what is allowed.
 const VALUE_IS: &str = ": must be ";
 /// A server that is not stuck says something within this time: it waits for a commit at most.
@@ -44,8 +46,17 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let line = [if flags.json { "json " } else { "text " }, &said, "\n"].concat();
     let lines = line.lines().count();
     let asks_help = flags.words.iter().any(|word| word == "--help" || word == "-h");
-    if flags.words.is_empty() || asks_help || lines != 1 || line.len() > CONTROL_BYTES_MAX {
+    if flags.words.is_empty() || asks_help {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
+    }
+    let mut names = flags.words.iter().filter_map(|word| word.split('=').next());
+    if let Some(flag) = names.find(|name| OWN_FLAGS.contains(name)) {
+        return Err(Exit::flags(
+            [flag, " stands before the command: see 'hbb ctl --help'."].concat(),
+        ));
+    }
+    if lines != 1 || line.len() > CONTROL_BYTES_MAX {
+        return Err(Exit::flags("A command is one line of at most 500 bytes."));
     }
     #[cfg(feature = "accounts")]
     let words: Vec<&str> = said.split_whitespace().collect();
@@ -67,12 +78,23 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let is_last = asks_entries(&words);
     #[cfg(not(feature = "accounts"))]
     let is_last = false;
-    let mut server = ask(&path, (&line, is_last), flags.json)?;
+    let asked = ask(&path, (&line, is_last), flags.json);
+    let mut server = asked.map_err(|exit| explained(exit, &flags.words))?;
     #[cfg(feature = "accounts")]
     if matches!(words[..], ["user", "totp", _, "on"]) && !flags.json {
         return show_scanned(&mut server, &path);
     }
     show(&mut server, &path)
+}
+
+/// To the server a word with blanks is several, and an empty one is none.
+fn explained(exit: Exit, words: &[String]) -> Exit {
+    match words.iter().find(|word| word.split_whitespace().count() != 1) {
+        Some(odd) if exit.message().contains(NO_SUCH_COMMAND) => Exit::flags(
+            [exit.message(), "\nA word has no blanks, and '", odd, "' is not one."].concat(),
+        ),
+        _ => exit,
+    }
 }
 
 /// Asks the server, who has heard all then if `is_last`; what it gives is the answer, if it is no

@@ -44,6 +44,16 @@ fn a_word_that_is_nearly_one_of_ours_is_told_which() {
     refused(&asked(&["frobnicate"]), 2, &["There is no such command. Those there are: status"]);
     refused(&asked(&["forget"]), 2, &["command. Those there are: forget ID, forget --free ID."]);
     refused(&asked(&["limits", "max-peer", "9"]), 1, &["Did you mean max-peers?"]);
+    // Its words are joined by blanks on the way, and flags behind the first are words.
+    for odd in ["1234 5678", ""] {
+        refused(&asked(&["forget", odd]), 2, &["forget ID, ", &format!("'{odd}' is not one")]);
+    }
+    let said = "--data stands before the command: see 'hbb ctl --help'";
+    refused(&run(&folder, &["ctl", "status", "--data", "."]), 2, &[said]);
+    refused(&run(&folder, &["ctl", "forget", "1", "--data=."]), 2, &[said]);
+    for long in ["a\nb", &"x".repeat(600)] {
+        refused(&asked(&["forget", long]), 2, &["one line of at most 500 bytes"]);
+    }
 }
 
 /// As pages and word processors make of two dashes and of quotes, or without its blank.
