@@ -4,6 +4,7 @@ HBB_PICTURES, a folder, pictures of each page are left there, at a desk, on a ph
 import gzip
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -67,8 +68,8 @@ class Pages(unittest.TestCase):
                          f"document.querySelector('input[name=password]').value = {password!r};"
                          "document.querySelector('button').click()")
 
-    def signed_in(self):
-        self.sign_in()
+    def signed_in(self, name="admin"):
+        self.sign_in(name)
         self.browser.wait("document.querySelector('main h2')")
 
     def shows(self, text, shown=True):
@@ -177,6 +178,12 @@ class SignIn(Pages):
         self.browser.open(self.url)
         self.browser.wait("document.querySelector('input[name=password]')")
 
+    def test_c195_who_is_made_as_the_page_says_may_sign_in(self):
+        for words in re.findall("<code>hbb ctl (.*?)</code>", self.asked("")[1].decode()):
+            words = [HBB, "ctl", "--control", self.hbb.socket, *words.replace("NAME", "eve").split()]
+            subprocess.run(words, input=PASSWORD + "\n", text=True, check=True, capture_output=True)
+        self.signed_in("eve")
+
     def test_c209_a_second_browser_ends_nobodys_session(self):
         first, second = self.cookie(), self.cookie()
         for cookie in [first, second]:
@@ -247,7 +254,7 @@ class Buttons(Pages):
         self.press("Ban")
         # What was said names it before the list does, which empties the form.
         self.shows("Unban")
-        self.fill("what", "not an address/")
+        self.fill("what", "no-address/")
         self.press("Ban")
         self.browser.wait("document.getElementById('said').className == 'bad'")
 
@@ -278,6 +285,8 @@ class Buttons(Pages):
     def test_c197_users_are_added_disabled_and_removed(self):
         self.signed_in()
         self.open("Users")
+        self.fill("name", "carol c")
+        self.browser.wait("document.querySelector('main :invalid[name=name]')?.validity.patternMismatch")
         self.fill("name", "carol")
         self.fill("password", "carols password")
         self.press("Add user")
@@ -285,6 +294,7 @@ class Buttons(Pages):
         users = {user["name"]: user for user in self.hbb.ctl("user", "list")["users"]}
         self.assertFalse(users["carol"]["disabled"])
         self.press_beside("carol", "Disable")
+        self.press("Disable", "dialog")
         self.shows("Enable")
         self.assertTrue(self.hbb.ctl("user", "list")["users"][1]["disabled"])
         self.press_beside("carol", "Enable")
@@ -427,6 +437,13 @@ class Buttons(Pages):
         self.fill("id", "987654321")
         self.press("Search")
         self.shows("There is none")
+        for page, name in [("Log", "from"), ("Devices", "part")]:
+            self.open(page)
+            # The form stays.
+            for text in ["a b", ""]:
+                self.fill(name, text)
+                self.press("Search")
+                self.shows("': must be ", bool(text))
         self.open("Limits")
         self.browser.run("document.querySelector('[aria-label=max-sessions]').value = '7';"
                          "document.querySelector('[aria-label=max-sessions]').closest('form').requestSubmit()")

@@ -176,6 +176,8 @@ function row(fields, text, then) {
 	return form;
 }
 
+// What commands take as one word.
+const WORD = { pattern: '\\S+', title: 'without blanks' };
 const input = (label, name, more) => node('label', {}, label, node('input', { name: name, autocomplete: 'off', ...more }));
 const secret = () => input('Password, 8 characters or more', 'password',
 	{ type: 'password', required: '', minlength: 8, autocomplete: 'new-password' });
@@ -188,6 +190,12 @@ function search(fields) {
 	return row(fields.map(([ label, name ]) => input(label, name, { type: 'search', value: wanted[name] })), 'Search',
 		(given) => { wanted = { rows: ROWS, ...given }; draw(); });
 }
+
+// What pages are searched for, above what there is, or why the server looks for nothing of the kind.
+const SEARCHES = {
+	Devices: [ [ 'Part of the id', 'part' ] ],
+	Log: [ [ 'Id of the device asked for', 'id' ], [ 'Address or network of who asked', 'from' ], [ 'Since, such as 30m, 12h, 7d', 'since' ] ]
+};
 
 const PAGES = {
 	async Status() {
@@ -225,7 +233,6 @@ const PAGES = {
 		const [ told, bans ] = await Promise.all([
 			all('peers', (told) => told.next, wanted.rows + 1, [ 'peers', 'count=' + ROWS, ...part ]), ctl('bans') ]);
 		return [
-			search([ [ 'Part of the id', 'part' ] ]),
 			table('Devices', [ 'Id', 'Name', 'System', 'User', 'Online', 'Address', 'First seen', '' ], first(told).map((peer) => [
 				peer.id, peer.name, peer.system, peer.user,
 				peer.online ? node('span', { class: 'good' }, time(peer.online_secs)) : peer.seen_secs === null ? 'not since the start' : time(peer.seen_secs) + ' ago',
@@ -268,7 +275,6 @@ const PAGES = {
 		const rows = await all('log', (_, part) => part.length == 400 ? part.at(-1).number : null, 10000, [ 'log', 'count=400', ...filter ]);
 		rows.reverse();
 		return [
-			search([ [ 'Id of the device asked for', 'id' ], [ 'Address or network of who asked', 'from' ], [ 'Since, such as 30m, 12h, 7d', 'since' ] ]),
 			table('Newest first', [ 'When', 'From', 'User', 'To', 'Outcome', 'For', 'Moved', 'By' ], first(rows).map((one) => [
 				date(one.at), one.from, one.user, one.to, one.outcome + (one.reason ? ': ' + one.reason : '') + (one.asks > 1 ? ', ' + one.asks + ' times' : ''),
 				time(one.secs), one.bytes ? bytes(one.bytes) : '', [ one.by_name, one.by ].filter((word) => word).join(' ')
@@ -283,7 +289,7 @@ const PAGES = {
 		const [ told, grouped ] = await Promise.all([ ctl('user', 'list'), ctl('group', 'list') ]);
 		const edit = (user) => () => dialog('User ' + user.name, [
 			input('Shown as', 'display', { value: user.display, maxlength: 256 }), input('E-mail', 'email', { value: user.email, maxlength: 256 }),
-			input('Note', 'note', { value: user.note, maxlength: 256 }), input('Group', 'group', { value: user.group, maxlength: 64 }),
+			input('Note', 'note', { value: user.note, maxlength: 256 }), input('Group', 'group', { ...WORD, value: user.group, maxlength: 64 }),
 			check('Administrator', 'admin', user.admin)
 		], 'Save', async (given) => {
 			const now = { ...given, admin: given.admin ? 'yes' : 'no' }, was = { ...user, admin: user.admin ? 'yes' : 'no' };
@@ -299,17 +305,18 @@ const PAGES = {
 						(given) => act('user', 'passwd', user.name, { secret: given.password }))),
 					user.totp ? button('Codes off', ask('Let ' + user.name + ' log in by the password alone?', 'Codes off', 'user', 'totp', user.name, 'off'), true)
 						: button('Codes on', () => codes(user.name)),
-					user.disabled ? doing('Enable', 'user', 'enable', user.name) : doing('Disable', 'user', 'disable', user.name),
+					user.disabled ? doing('Enable', 'user', 'enable', user.name)
+						: button('Disable', ask('Log ' + user.name + ' out everywhere, and let nobody log in so?', 'Disable', 'user', 'disable', user.name), true),
 					button('Remove', ask('Remove ' + user.name + ' with the personal address book?', 'Remove', 'user', 'remove', user.name), true))
 			]), 'There are no users.'),
 			head('Add'),
-			row([ input('Name', 'name', { required: '' }), secret() ],
+			row([ input('Name', 'name', { ...WORD, required: '', maxlength: 64 }), secret() ],
 				'Add user', (given) => act('user', 'add', given.name, { secret: given.password })),
 			head('Groups'),
 			table('Users see the devices of their group; rules and books name both by @GROUP', [ 'Group', 'User', 'Device', '' ],
 				grouped.groups.map((one) => [ one.group, one.user, one.device,
 					one.device && doing('Take out', 'group', 'remove', 'id=' + one.device) ]), 'Nobody is in a group.'),
-			row([ input('Group', 'group', { required: '', maxlength: 64 }), input('Id of a device', 'device', { required: '' }) ],
+			row([ input('Group', 'group', { ...WORD, required: '', maxlength: 64 }), input('Id of a device', 'device', { ...WORD, required: '' }) ],
 				'Put into group', (given) => act('group', 'add', given.group, 'id=' + given.device))
 		];
 	},
@@ -335,8 +342,8 @@ const PAGES = {
 			node('ol', { class: 'rules' }, told.rules.map((line) => node('li', {}, node('code', {}, line)))),
 			node('p', {}, doing('Put the file in force', 'reload')),
 			head('Test'),
-			row([ input('From: id, address or ID@ADDRESS', 'from', { required: '' }), input('To: id', 'to', { required: '' }),
-				input('User who is logged in there', 'user'), input('At, such as Mon 14:00', 'at') ], 'Test', async (given, form) => {
+			row([ input('From: id, address or ID@ADDRESS', 'from', { ...WORD, required: '' }), input('To: id', 'to', { ...WORD, required: '' }),
+				input('User who is logged in there', 'user', WORD), input('At, such as Mon 14:00', 'at') ], 'Test', async (given, form) => {
 				const more = [ given.user && 'user=' + given.user, given.at && 'at=' + given.at.replace(' ', ',') ].filter((word) => word);
 				let said;
 				try {
@@ -354,7 +361,7 @@ const PAGES = {
 		return [
 			table('Shut out', [ 'What', '' ], first(told.bans).map((what) => [ what, doing('Unban', 'unban', what) ]), 'Nobody is shut out.'),
 			more(told.bans),
-			row([ input('Id, address or network', 'what', { required: '' }) ], 'Ban', (given) => act('ban', given.what))
+			row([ input('Id, address or network', 'what', { ...WORD, required: '' }) ], 'Ban', (given) => act('ban', given.what))
 		];
 	},
 	async Limits() {
@@ -417,7 +424,7 @@ async function shelf(book) {
 		head('Shared with'),
 		table('Users, and groups behind @', [ 'Who', 'May', '' ], shares.map(([ who, rule ]) => [ who, rule,
 			doing('Unshare', 'book', 'unshare', book.guid, who) ]), book.name ? 'Nobody but the owner and administrators.' : 'A personal book is shared with nobody.'),
-		book.name && row([ input('User or @GROUP', 'who', { required: '' }), choice('May', 'rule', [ 'read', 'write', 'full' ]) ], 'Share',
+		book.name && row([ input('User or @GROUP', 'who', { ...WORD, required: '' }), choice('May', 'rule', [ 'read', 'write', 'full' ]) ], 'Share',
 			(given) => act('book', 'share', book.guid, given.who, given.rule)),
 		head('The book'),
 		book.name && row([ input('Name', 'name', { required: '', value: book.name, maxlength: 128 }) ], 'Rename', (given) => act('book', 'rename', book.guid, given.name)),
@@ -478,7 +485,7 @@ async function draw() {
 	}
 	if (turn != drawn) return;
 	document.title = name + ' - RustDesk server';
-	main.replaceChildren(node('h2', {}, name), ...shown.filter((part) => part));
+	main.replaceChildren(...[ node('h2', {}, name), SEARCHES[name] && search(SEARCHES[name]), ...shown ].filter((part) => part));
 	// Whoever works by keys goes on where the page is.
 	if (turn > 1 && document.activeElement == document.body) main.focus();
 }
