@@ -204,6 +204,8 @@ fn the_database_of_db_url_is_taken() {
         (Some(".env"), &["-p", &port][..], &[][..]),
         (Some("hbbs.ini"), &["-p", &port, "-c", "hbbs.ini"], &[]),
         (None, &["-p", &port], &[("DB_URL", "./other.sqlite3")]),
+        (None, &["-p", &port], &[("DB_URL", "sqlite:other.sqlite3")]),
+        (None, &["-p", &port], &[("DB_URL", "sqlite://./other.sqlite3?mode=rwc")]),
     ] {
         file.iter().for_each(|file| fs::write(folder.0.join(file), line).unwrap());
         let said = folder.serve("hbbs", args, variables).said();
@@ -212,6 +214,28 @@ fn the_database_of_db_url_is_taken() {
         fs::remove_file(folder.0.join("hbb.store")).unwrap();
         file.iter().for_each(|file| fs::remove_file(folder.0.join(file)).unwrap());
     }
+    let said = folder.serve("hbbs", &["-p", &port], &[("DB_URL", "sqlite://gone")]).said();
+    assert!(said.contains("hbbs: there is no gone, which DB_URL names, so no device"), "{said}");
+}
+
+/// As editors of Windows leave it, with comments behind values, and with what compose files set to
+/// nothing: none of that is a word that clients must show, or lets in everybody.
+#[test]
+fn what_is_no_value_is_none() {
+    let folder = Folder::new("values");
+    let port = free_ports();
+    let text = format!(
+        "\u{feff}PORT={port} # ours\r\nKEY=_\t# who has it\r\nRELAY=\r\nMASK=''\r\n\
+         LOCAL_IP='' # none\r\n"
+    );
+    fs::write(folder.0.join(".env"), text).unwrap();
+    let variables = [("KEY_PRIV", ""), ("RELAY_SERVERS", "rd.example.org"), ("RMEM", "")];
+    let hbbs = folder.serve("hbbs", &[], &variables);
+    let said = hbbs.said();
+    assert!(is_open(port), "behind the mark of the file: {said}");
+    assert!(!said.contains("hbbs: ") && !said.contains("key-unsigned"), "{said}");
+    assert!(!said.contains("serves anybody"), "{said}");
+    assert_eq!(typed(port - 1, "rs"), "rd.example.org\n");
 }
 
 #[test]
@@ -263,6 +287,9 @@ fn key_pairs_are_made_and_checked() {
     assert!(check(&[keys[0]], 1).starts_with("Usage"));
     said(&folder.output("hbbs", &["-g"]), 0);
     assert!(folder.0.join("id_ed25519").exists());
+    // It has no --force.
+    let again = said(&folder.output("hbbs", &["-g"]), 3);
+    assert!(again.contains("'hbb keygen --force' replaces it"), "{again}");
 }
 
 #[test]
@@ -303,7 +330,7 @@ fn what_is_wrong_is_named() {
     let folder = Folder::new("wrong");
     assert!(said(&folder.output("hbbs", &["-x"]), 2).contains("Unknown word '-x'"));
     let nearly = said(&folder.output("hbbs", &["--relay-server=a"]), 2);
-    assert!(nearly.contains("Unknown word '--relay-server=a'. Did you mean relay-servers? See"));
+    assert!(nearly.contains("Unknown word '--relay-server=a'. Did you mean --relay-servers? See"));
     assert!(said(&folder.output("hbbr", &["-r", "a"]), 2).contains("Unknown word '-r'"));
     assert!(said(&folder.output("hbbs", &["-p"]), 2).contains("a value must follow"));
     assert!(said(&folder.output("hbbs", &["-p", "0"]), 2).contains("--port"));
@@ -352,7 +379,10 @@ fn does_what_the_table_says(program: Program, word: &Word) {
     };
     let has = |word: &str| words.iter().any(|own| own == word);
     let is_done = match word.meaning {
-        Meaning::Flag("--mask") => !words.concat().contains("--mask") && notes.len() == 1,
+        // The one without the other.
+        Meaning::Flag(flag @ ("--mask" | "--local-ip")) => {
+            !words.concat().contains(flag) && notes.len() == 1
+        }
         Meaning::Flag(flag) => has(&format!("{flag}=4711")),
         Meaning::SecretKey => has("--key=4711"),
         Meaning::PortBelow => has("--relay-port=4712"),
@@ -363,6 +393,14 @@ fn does_what_the_table_says(program: Program, word: &Word) {
         Meaning::Nothing(why) => notes.len() == 1 && notes[0].ends_with(why),
     };
     assert!(is_done, "{name} of {program:?}: {notes:?}");
+}
+
+#[test]
+fn the_level_that_only_debug_builds_have_is_the_one_above() {
+    let variable = |asked: &str| (asked == "RUST_LOG").then(|| "trace".to_owned());
+    let note = &mut |text: &str| panic!("{text}");
+    let Ok(Asked::Serve { words, .. }) = Program::Hbbs.read(&[], &variable, note) else { panic!() };
+    assert!(words.contains(&"--log-level=debug".into()), "{words:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::greeting::DATABASE;
 use super::store::STORE_FILE;
-use super::{import, keygen, serve};
+use super::{import, rotate, serve};
 use crate::cli::{self, Command, ImportFlags, KeygenFlags};
 use crate::settings;
 use crate::upstream::{Asked, Program};
@@ -35,9 +35,7 @@ pub fn run(
     let asked = program.read(args, variable, note).map_err(Exit::flags)?;
     let (words, database) = match asked {
         Asked::Text(text) => return print(&text),
-        Asked::Keygen => {
-            return keygen::run(&KeygenFlags::default());
-        }
+        Asked::Keygen => return rotate::run(&KeygenFlags::default()),
         Asked::Serve { words, database } => (words, database),
     };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -46,27 +44,41 @@ pub fn run(
     };
     print(&notes)?;
     if program == Program::Hbbs {
-        let database = database.filter(|name| !name.is_empty());
-        take_over(database.as_deref().unwrap_or(DATABASE))?;
+        take_over(database.as_deref())?;
     }
     serve::run(settings::read(&flags).map_err(Exit::flags)?, true)
 }
 
-/// At the first start, where there is no store of ours yet.
-fn take_over(database: &str) -> Result<(), Exit> {
-    let database = database.strip_prefix("sqlite://").unwrap_or(database);
-    let is_first = !Path::new(STORE_FILE).exists();
-    if !is_first || !Path::new(database).is_file() {
+/// At the first start, where there is no store of ours yet, takes what `DB_URL` names or the usual
+/// one, if it is there.
+fn take_over(url: Option<&str>) -> Result<(), Exit> {
+    if Path::new(STORE_FILE).exists() {
         return Ok(());
     }
-    let file = Some(database.to_owned());
-    import::run(&ImportFlags { data: None, merge: None, dry_run: false, file })
+    let file = url.map_or(DATABASE, file_of);
+    if Path::new(file).is_file() {
+        let file = Some(file.to_owned());
+        return import::run(&ImportFlags { data: None, merge: None, dry_run: false, file });
+    }
+    match url {
+        Some(_) => print(
+            &["hbbs: there is no ", file, ", which DB_URL names, so no device is known yet\n"]
+                .concat(),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The file in a URL such as `sqlite://db_v2.sqlite3?mode=rwc`, or what is no URL.
+fn file_of(url: &str) -> &str {
+    let file = url.strip_prefix("sqlite:").map(|file| file.strip_prefix("//").unwrap_or(file));
+    file.map_or(url, |file| file.split('?').next().unwrap_or(file))
 }
 
 /// `rustdesk-utils`.
 fn keys(args: &[&str]) -> Result<(), Exit> {
     match args {
-        ["genkeypair"] => keygen::run(&KeygenFlags { print: true, ..KeygenFlags::default() }),
+        ["genkeypair"] => rotate::run(&KeygenFlags { print: true, ..KeygenFlags::default() }),
         ["validatekeypair", public, secret] => match ServerKey::parse(secret) {
             Ok(key) if key.public_text() == *public => print("Key pair is VALID\n"),
             Ok(_) => Err(Exit::running("The secret key belongs to another public key")),

@@ -103,9 +103,10 @@ impl Program {
         let mut flags = Flags(Vec::new());
         self.usual().split(' ').for_each(|word| flags.0.push(word.into()));
         sources.each(&mut |setting| apply(&mut flags, setting, note));
-        if flags.given("--mask").is_some() && flags.given("--local-ip").is_none() {
-            flags.remove("--mask");
-            note("mask without LOCAL_IP: left out; this machine's own networks are known anyway");
+        let lan = ["--mask", "--local-ip"];
+        if let [Some(_), None] | [None, Some(_)] = lan.map(|flag| flags.given(flag)) {
+            lan.iter().for_each(|flag| flags.remove(flag));
+            note("mask and LOCAL_IP: one alone is left out; this machine's own networks are known");
         }
         Ok(Asked::Serve { words: flags.0, database })
     }
@@ -149,7 +150,7 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
         }
         Meaning::Level => match log_level(value) {
             Some(level) => flags.set("--log-level", level),
-            None => refuse("only a level is understood"),
+            None => refuse("only error, warn, info, debug and trace are understood"),
         },
         Meaning::Relayed | Meaning::Enforced | Meaning::Here => {}
         Meaning::Nothing(why) => refuse(why),
@@ -160,5 +161,8 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
 fn log_level(text: &str) -> Option<&'static str> {
     let first = text.split(',').next()?;
     let level = first.rsplit('=').next()?.trim();
+    if level.eq_ignore_ascii_case("trace") {
+        return Some("debug");
+    }
     ["error", "warn", "info", "debug"].into_iter().find(|known| level.eq_ignore_ascii_case(known))
 }

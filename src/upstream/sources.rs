@@ -43,7 +43,7 @@ impl Sources {
             let (name, large) = (word.name, word.name.to_ascii_uppercase());
             for name in [&word.variable(), &large, &name.replace('-', "_"), name] {
                 if let Some(value) = variable(name) {
-                    sources.add(word, value, "variable");
+                    sources.add(word, &value, "variable");
                 }
             }
         }
@@ -63,9 +63,11 @@ impl Sources {
         }
     }
 
-    fn add(&mut self, word: &'static Word, value: String, place: &'static str) {
-        if self.value(word.name).is_none() {
-            self.said.push(Setting { word, value, place });
+    /// What compose files set to nothing is not said; a key that is empty serves anybody.
+    fn add(&mut self, word: &'static Word, value: &str, place: &'static str) {
+        let is_said = word.name == "key" || !value.is_empty();
+        if is_said && self.value(word.name).is_none() {
+            self.said.push(Setting { word, value: value.into(), place });
         }
     }
 
@@ -79,19 +81,17 @@ impl Sources {
                 format!("Cannot read {file}: {error}")
             })?,
         };
-        for line in text.lines().map(str::trim) {
+        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
             let line = line.strip_prefix("export ").unwrap_or(line);
             let Some((name, value)) = line.split_once('=') else { continue };
             if line.starts_with(['#', ';', '[']) {
                 continue;
             }
             let name = name.trim().to_ascii_lowercase().replace('_', "-");
-            let value = value.trim();
-            let quoted = |quote| value.strip_prefix(quote).and_then(|it| it.strip_suffix(quote));
-            let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
+            let value = bare(value.trim());
             let mut known = words(self.program).filter(|word| word.has_value);
             if let Some(word) = known.find(|word| word.name == name) {
-                self.add(word, value.into(), place);
+                self.add(word, value, place);
             }
         }
         Ok(())
@@ -112,6 +112,17 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// A value without its quotes, or without the comment behind it.
+fn bare(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some((value, _)) = value.strip_prefix(quote).and_then(|it| it.split_once(quote)) {
+            return value;
+        }
+    }
+    let marks = [" #", "\t#"].into_iter();
+    marks.fold(value, |value, mark| value.split_once(mark).map_or(value, |it| it.0)).trim_end()
 }
 
 /// The words of a program.
@@ -138,8 +149,9 @@ fn flag(program: Program, arg: &str) -> Option<(&'static Word, Option<&str>)> {
 
 fn unknown(program: Program, arg: &str) -> String {
     let known = words(program).filter(|word| word.letter.is_some());
+    let known: Vec<String> = known.map(|word| ["--", word.flag()].concat()).collect();
     let name = arg.trim_start_matches('-').split('=').next().unwrap_or_default();
-    let mut meant = meant(name, &mut known.map(|word| word.name));
+    let mut meant = meant(&["--", name].concat(), &mut known.iter().map(String::as_str));
     if !meant.is_empty() {
         meant.push(' ');
     }

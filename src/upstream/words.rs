@@ -151,7 +151,9 @@ pub(super) fn help(program: Program) -> String {
          serves with what they mean here.\n\nFlags:\n",
     ]
     .concat();
-    let mut variables = String::from("\nVariables, also in .env:\n");
+    let mut variables = String::from(
+        "\nVariables, also in .env, beside one for each flag with a value, such as KEY:\n",
+    );
     for word in WORDS.iter().filter(|word| word.is_of(program)) {
         let (part, name) = match word.letter {
             None => (&mut variables, word.variable()),
