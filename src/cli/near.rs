@@ -10,6 +10,9 @@ const BEGIN_MIN: usize = 3;
 /// Longest word that is compared.
 const WORD_BYTES_MAX: usize = 40;
 
+/// What most guides begin with.
+const RELAYS: &str = "--relay-servers";
+
 /// What helps where argh said that it does not know a word: a line, or nothing. What stood without
 /// its flag was a relay. Each line of `known` begins with a word that was perhaps meant.
 pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
@@ -19,20 +22,22 @@ pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
     let bare = unquoted(word);
     let name = bare.trim_start_matches(is_dash);
     let is_flag = name.len() < bare.len();
-    if !is_flag && bare.contains(['.', ':']) {
-        return ["A relay is named by its flag: --relay-servers ", bare, "\n"].concat();
+    let known = known();
+    // Before a command any may be meant.
+    let is_taken = |flag: &str| known.contains(flag) || !known.starts_with("--");
+    if !is_flag && bare.contains(['.', ':']) && is_taken(RELAYS) {
+        return ["A relay is named by its flag: ", RELAYS, " ", bare, "\n"].concat();
     }
     // As other programs have them: one dash, capitals, `_` between words.
     let spelled = name.split('=').next().unwrap_or(name).to_ascii_lowercase().replace('_', "-");
     let flag = if is_flag && !spelled.is_empty() { ["--", &spelled].concat() } else { bare.into() };
-    let known = known();
     let meant = meant(&flag, &mut known.lines().filter_map(|line| line.split(' ').next()));
     if !meant.is_empty() {
         return meant + "\n";
     }
     // A letter, or one with its value behind it.
     let is_letter = is_flag && (name.len() == 1 || !bare.starts_with("--"));
-    match of_letter(name).filter(|_| is_letter) {
+    match of_letter(name).filter(|flag| is_letter && is_taken(flag)) {
         Some(flag) => {
             let letter = if name.len() == 1 { word } else { word.get(..2).unwrap_or(word) };
             [letter, " is ", flag, " here.\n"].concat()
@@ -44,7 +49,7 @@ pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
 /// What upstream's programs call so, by its first letter.
 fn of_letter(name: &str) -> Option<&'static str> {
     Some(match name.bytes().next()? {
-        b'r' => "--relay-servers",
+        b'r' => RELAYS,
         b'k' => "--key",
         b'p' => "--port",
         b'm' => "--mask",
@@ -162,6 +167,13 @@ mod tests {
         ] {
             let said = ["Unrecognized argument: ", word, "\n"].concat();
             assert_eq!(hint(&said, &|| "--relay-servers LIST\n--key\n".into()), hinted, "{word}");
+        }
+        // A command that knows no relays, and this program's own words, before a command.
+        for (known, is_hinted) in [("--data DIR\n", false), ("serve\ncheck", true)] {
+            for word in ["rd.example.org", "-r", "-krd"] {
+                let said = ["Unrecognized argument: ", word, "\n"].concat();
+                assert_eq!(!hint(&said, &|| known.into()).is_empty(), is_hinted, "{word} {known}");
+            }
         }
         for said in ["Unrecognized argument: -x\n", "No value provided for option '--key'.\n", ""] {
             assert_eq!(hint(said, &|| "--xyz\n--key\n".into()), "", "{said}");
