@@ -135,13 +135,17 @@ fn c159_an_address_where_nobody_is_is_told_apart_from_a_closed_port() {
     let said = net.ask(SERVER, port, &["--skip", "udp"]);
     said.says("tcp", &["refused", "does it listen"]);
     let said = net.ask("2001:db8:1::1", port, &[]);
-    said.is_wrong_in(&[]);
-    said.says("tcp", &["note", "not tried: this machine has no way there"]);
+    said.is_wrong_in(&ALL);
+    said.says("tcp", &["wrong", "not tried: this machine has no way there"]);
+    let said = net.ask(SERVER, port, &["--relay", "2001:db8:1::1", "--skip", "nat,api"]);
+    said.says("relay", &["note", "not tried: this machine has no way there"]);
     let said = net.ask("no-such-name.invalid", port, &[]);
     said.is_wrong_in(&["dns"]);
     let server = net.serve(&[]);
     let said = net.ask(SERVER, server.port, &["--from-inside"]);
     said.says("hairpin", &["ok", "leads its public address back"]);
+    let said = net.ask(SERVER, server.port, &["--from-inside", "--skip", "hairpin,signed,clock"]);
+    assert_eq!(said.checks("note"), ["key", "proxy", "relay", "websocket-relay"], "{said:?}");
 }
 
 #[test]
@@ -410,6 +414,7 @@ fn c159_flags_are_judged_before_anything_is_sent() {
         (vec!["doctor", "h", "--port", "2"], "must be 3 to 65532"),
         (vec!["doctor", "h", "--timeout", "0"], "must be 1 to 60"),
         (vec!["doctor", "h", "--relay", "a b"], "HOST[:PORT]"),
+        (vec!["doctor", "h", "--skip", "api,tpc"], "--skip 'tpc': must be a check"),
         (vec!["doctor", "h", "--ws", "ftp://h"], "http://"),
         (vec!["doctor", "h", "--api", "h"], "http://"),
         (vec!["doctor", "h", "--key", OTHER_SECRET], "this is the secret key"),

@@ -32,6 +32,23 @@ use hbb_core::identity::{ServerKey, public_key};
 const STACK_BYTES: usize = 256 * 1024;
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
+/// What findings are about.
+const CHECKS: [&str; 14] = [
+    "dns",
+    "tcp",
+    "nat",
+    "udp",
+    "key",
+    "signed",
+    "relay",
+    "websocket",
+    "websocket-relay",
+    "proxy",
+    "proxy-relay",
+    "api",
+    "clock",
+    "hairpin",
+];
 /// Room for what is tried at one address, in the order of findings.
 const ADDRESS: usize = 16;
 const NAME: usize = ADDRESS * (NAME_ADDRESSES_MAX + 1);
@@ -104,6 +121,10 @@ impl Asked {
                  one, which 'hbb export' prints",
             ));
         }
+        let mut skipped = flags.skip.iter().flat_map(|skip| skip.split(','));
+        if let Some(other) = skipped.find(|name| !CHECKS.contains(name)) {
+            return Err(wrong("--skip", other, &["a check, of ", &CHECKS.join(", ")].concat()));
+        }
         let listed = flags.relay.as_deref().unwrap_or_default();
         let relays = relays(listed).ok_or_else(|| wrong("--relay", listed, "HOST[:PORT],..."))?;
         let mut names = vec![Name { role: Role::Server, port, ..name::relay(&server) }];
@@ -127,6 +148,10 @@ impl Asked {
             wait_ms: u64::from(secs) * 1000,
             flags,
         })
+    }
+
+    fn is_skipped(&self, check: &str) -> bool {
+        self.flags.skip.iter().any(|skip| skip.split(',').any(|skipped| skipped == check))
     }
 
     /// What is shown as key, empty if there is none.
@@ -260,6 +285,7 @@ impl Shared {
         if flags.from_inside {
             findings.push(hairpin(&findings));
         }
+        findings.retain(|finding| !self.asked.is_skipped(finding.place.check));
         findings
     }
 }

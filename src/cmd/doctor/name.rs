@@ -120,8 +120,7 @@ impl Try {
             Kind::Nat => asked.flags.single_port,
             _ => false,
         };
-        let skip = asked.flags.skip.as_deref().unwrap_or_default();
-        let is_left_out = skip.split(',').any(|skipped| skipped == self.check)
+        let is_left_out = asked.is_skipped(self.check)
             || self.role == Role::Server && is_elsewhere
             || name.is_tls && self.kind == Kind::WebRelay;
         self.role == name.role && !is_left_out

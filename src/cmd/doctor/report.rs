@@ -66,11 +66,14 @@ pub(super) fn explain(findings: &mut [Finding], from_inside: bool) {
             alive.push(at.ip());
         }
     }
+    // Where nothing could be tried, nothing is well.
+    let is_tried = |one: &Finding| one.place.at.is_some() && one.fault != Some(Fault::NoRoute);
+    let of_no_route = if findings.iter().any(is_tried) { State::Note } else { State::Wrong };
     for Finding { place, state, text, fault, .. } in findings {
         if let (Some(fault), Some(at)) = (*fault, place.at) {
             let kind = if place.check == "udp" { "UDP " } else { "TCP " };
             let [first, then] = advice(fault, at.ip(), alive.contains(&at.ip()), from_inside);
-            *state = if fault == Fault::NoRoute { State::Note } else { State::Wrong };
+            *state = if fault == Fault::NoRoute { of_no_route } else { State::Wrong };
             *text = [kind, &at.port().to_string(), ": ", words(fault), "\n", first, then].concat();
         }
     }
