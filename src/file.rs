@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -111,6 +111,24 @@ pub fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     publish(path, new_draft(path, mode)?, text)
 }
 
+/// The same for a file of a server, which root may be writing for the server's own user.
+///
+/// # Errors
+/// As of [`replace`].
+pub fn replace_for_owner(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let draft = new_draft(path, mode)?;
+    give_to_owner(&draft_of(path));
+    publish(path, draft, text)
+}
+
+/// Gives what is at `path` to whoever owns the folder that it is in; no link is followed.
+pub fn give_to_owner(path: &Path) {
+    if let Ok(owner) = fs::metadata(folder_of(path)) {
+        // Only root may; for everyone else it is right as it is.
+        drop(lchown(path, Some(owner.uid()), Some(owner.gid())));
+    }
+}
+
 /// Makes the draft of `path`. One that was left by a power cut goes first, and so does whatever
 /// else has its name: a link is not followed, a pipe is not waited for.
 ///
@@ -149,12 +167,17 @@ pub fn name_draft(path: &Path, written: io::Result<()>) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match File::open(folder.unwrap_or(Path::new(".")))?.sync_all() {
+    match File::open(folder_of(path))?.sync_all() {
         // Some file systems know no such thing for a directory.
         Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The folder that `path` is in.
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -398,6 +398,32 @@ fn a_restore_that_is_broken_off_leaves_the_old_or_the_new() {
 }
 
 #[test]
+fn what_a_power_cut_left_of_a_restore_neither_hinders_the_next_nor_comes_along() {
+    let folder = Folder::new("left");
+    let (old, new) = (folder.server("old", 300), folder.server("new", 400));
+    let file = folder.at("backup");
+    succeeded(&hbb(&["backup", text(&file), "--data", text(&new)]));
+    let left = old.join("hbb.restore.new");
+    let store = fs::read(old.join("hbb.store")).unwrap();
+    for whole in [0, 100, store.len() / 2, store.len()] {
+        fs::create_dir(&left).unwrap();
+        for name in FILES {
+            fs::write(left.join(name), "deny\n").unwrap();
+            fs::write(left.join(format!("{name}.new")), "x").unwrap();
+        }
+        for name in ["hbb.store", "hbb.store.new"] {
+            fs::write(left.join(name), &store[..whole]).unwrap();
+        }
+        succeeded(&hbb(&["restore", text(&file), "--data", text(&old), "--force"]));
+        assert_eq!(peers(&old), peers(&new));
+        for name in FILES {
+            assert_eq!(fs::read(old.join(name)).ok(), fs::read(new.join(name)).ok(), "{name}");
+        }
+        assert!(!left.exists());
+    }
+}
+
+#[test]
 fn check_says_what_was_broken_off() {
     let folder = Folder::new("broken");
     let data = folder.server("old", 1);

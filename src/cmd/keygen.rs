@@ -4,16 +4,18 @@
 //! with another, is one that clients can no longer tell from an impostor.
 //! Checks: C74, C75.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role};
-use crate::file::{beside, draft_of, open_file, publish, read_text};
+use crate::file::{
+    beside, draft_of, give_to_owner, open_file, publish, read_text, replace_for_owner,
+};
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{
     KEY_CHARS, KeyChoice, KeyError, KeyPolicy, ServerKey, public_key, unquoted,
@@ -54,8 +56,8 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let is_there = exists(&secret) || exists(&public);
     if is_there && !flags.force {
         return Err(Exit::unusable(format!(
-            "There is a key in {} already, and clients may know it. Use --force to replace it; \
-             the old files are kept.",
+            "There is a key in {} already, and clients may know it. 'hbb keygen --force' replaces \
+             it, and keeps the old files.",
             dir.display()
         )));
     }
@@ -370,7 +372,9 @@ fn remove_left(draft: &Path, seen: u64) -> bool {
 /// process is making it: the draft serves as a lock.
 fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
     let path = dir.join(SECRET_FILE);
-    let draft = open_draft(&path, dir, SECRET_MODE)?;
+    let mut options = OpenOptions::new();
+    let draft = options.write(true).create_new(true).mode(SECRET_MODE).open(draft_of(&path))?;
+    give_to_owner(&draft_of(&path));
     // Where there are no locks, others wait for longer than need be.
     let _ = draft.lock();
     if exists(&path) {
@@ -382,13 +386,7 @@ fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
 
 /// Writes the public key file, replacing what is there.
 pub(super) fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
-    write(&dir.join(PUBLIC_FILE), dir, PUBLIC_MODE, &key.public_text())
-}
-
-/// Writes a file in `dir`, whose owner gets it, replacing what is there.
-pub(super) fn write(path: &Path, dir: &Path, mode: u32, text: &str) -> io::Result<()> {
-    drop(fs::remove_file(draft_of(path)));
-    publish(path, open_draft(path, dir, mode)?, text)
+    replace_for_owner(&dir.join(PUBLIC_FILE), PUBLIC_MODE, &key.public_text())
 }
 
 /// People copy the public key from its file, so it must be that of the secret.
@@ -404,19 +402,6 @@ fn repair_public(dir: &Path, key: &ServerKey) {
     if let Err(error) = write_public(dir, key) {
         warn!("key-public-unwritable file={} cause='{error}'", path.display());
     }
-}
-
-/// Creates the draft of `path`, a file in `dir`, unless somebody else has. Whoever owns `dir` gets
-/// the file, as root may be making it for the server's own user.
-fn open_draft(path: &Path, dir: &Path, mode: u32) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let draft = options.write(true).create_new(true).mode(mode).open(draft_of(path))?;
-    let (owner, made) = (fs::metadata(dir)?, draft.metadata()?);
-    if owner.uid() != made.uid() {
-        // Only root may; for everyone else the file is right as it is.
-        drop(fchown(&draft, Some(owner.uid()), Some(owner.gid())));
-    }
-    Ok(draft)
 }
 
 /// Renames both files, adding the date of the first.

@@ -4,7 +4,7 @@
 
 use std::env;
 use std::ffi::{CStr, CString};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -121,6 +121,19 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
          Look at it with 'hbb store check', then stop the server and put it in the place of the \
          old one.\n"
     ))
+}
+
+/// Keeps other commands from changing what is in `data` until it is dropped: two at once would mix
+/// what they make. What cannot be locked is left to what comes next.
+pub(super) fn alone_in(data: &Path) -> Result<Option<File>, Exit> {
+    let folder = File::open(data).ok();
+    match folder.as_ref().map(File::try_lock) {
+        Some(Err(TryLockError::WouldBlock)) => Err(Exit::running(format!(
+            "Another command of hbb is at work in {}. Wait until it has ended.",
+            data.display()
+        ))),
+        _ => Ok(folder),
+    }
 }
 
 /// A store that many changes are written to, one after the other.

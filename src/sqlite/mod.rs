@@ -143,6 +143,11 @@ impl<'a> Database<'a> {
         self.pages.is_cut_short()
     }
 
+    /// Whether it is one that has a log beside it until it is shut, and none was given.
+    pub fn lacks_log(&self) -> bool {
+        self.pages.lacks_log
+    }
+
     /// Gives `each` every row of the table, in which the columns that are `named` have numbers in
     /// that order.
     ///

@@ -25,6 +25,8 @@ pub(super) struct Pages<'a> {
     pub(super) usable: usize,
     /// How many there are.
     pub(super) count: u32,
+    /// Whether it is a database with a log, and none was given.
+    pub(super) lacks_log: bool,
 }
 
 impl<'a> Pages<'a> {
@@ -36,10 +38,11 @@ impl<'a> Pages<'a> {
         }
         file.fill(&mut header, 0)?;
         let page_bytes = page_bytes(&header)?;
+        let lacks_log = log.is_none() && header.get(19) == Some(&2);
         let log = log.map(|log| Log::new(log, page_bytes)).transpose()?.flatten();
         let in_file = u32::try_from(length / page_bytes as u64).map_err(|_| Error::Damaged(1))?;
         let count = log.as_ref().and_then(Log::pages).unwrap_or(in_file);
-        let mut pages = Self { file, log, page_bytes, usable: 0, count };
+        let mut pages = Self { file, log, page_bytes, usable: 0, count, lacks_log };
         // The log may have a newer one.
         let header = pages.page(1)?;
         pages.usable = checked(&header, page_bytes)?;

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "programs are found by PATH")]
 
 use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -274,11 +275,86 @@ fn what_cannot_be_read_changes_nothing() {
     folder.fill(20, 4096, "shut");
     drop(fs::remove_file(folder.at("db_v2.sqlite3-wal")));
     pipe("db_v2.sqlite3-wal");
-    refused(&folder.in_time(&["import", folder.base().to_str().unwrap()]), 3, "invalid");
+    refused(
+        &folder.in_time(&["import", folder.base().to_str().unwrap()]),
+        3,
+        "the -wal beside it cannot be opened",
+    );
     fs::remove_file(folder.at("db_v2.sqlite3-wal")).unwrap();
     fs::write(folder.at("db_v2.sqlite3-journal"), "half").unwrap();
     refused(&folder.import(&[]), 3, "cut short");
     assert!(!folder.at("hbb.store").exists());
+}
+
+/// SQLite, too, looks for it there, and not beside the link.
+#[test]
+fn the_log_is_beside_what_a_link_leads_to() {
+    let folder = Folder::new("link");
+    let expected = folder.fill(30, 4096, "wal");
+    let (link, more) = (folder.at("link"), folder.at("more"));
+    fs::create_dir(&more).unwrap();
+    symlink("more/link", &link).unwrap();
+    symlink(folder.base(), more.join("link")).unwrap();
+    succeeded(&folder.hbb(&["import", link.to_str().unwrap()]));
+    assert_eq!(folder.peers(), expected);
+}
+
+/// Who copies the database alone copies next to nothing.
+#[test]
+fn a_log_that_was_left_behind_is_asked_for() {
+    let folder = Folder::new("no-log");
+    folder.fill(30, 4096, "wal");
+    let log = folder.at("db_v2.sqlite3-wal");
+    assert!(!succeeded(&folder.import(&["--dry-run"])).contains("-wal"));
+    fs::rename(&log, folder.at("log")).unwrap();
+    refused(&folder.import(&[]), 3, "no such table, and no -wal is beside it");
+    let other = Folder::new("no-log-either");
+    other.fill(3_000, 4096, "upstream's own");
+    fs::remove_file(other.at("db_v2.sqlite3-wal")).unwrap();
+    let told = other.import(&["--dry-run"]);
+    assert!(succeeded(&told).contains("No -wal is beside it"), "{told:?}");
+}
+
+/// Root imports for the server's own user, who must be able to read it then.
+#[test]
+fn the_store_belongs_to_whom_its_folder_belongs() {
+    let folder = Folder::new("owner");
+    folder.fill(3, 4096, "wal");
+    chown(&folder.0, Some(65_534), Some(65_534)).expect("run this test as root");
+    for round in ["made", "replaced"] {
+        succeeded(&folder.import(&[]));
+        let told = fs::metadata(folder.at("hbb.store")).unwrap();
+        assert_eq!(
+            (told.uid(), told.gid(), told.mode() & 0o777),
+            (65_534, 65_534, 0o600),
+            "{round}"
+        );
+        fs::remove_file(folder.base()).unwrap();
+        folder.fill(4, 4096, "shut");
+    }
+}
+
+/// None mixes what it makes with what the other one does.
+#[test]
+fn of_two_at_once_one_is_told_to_wait() {
+    let folder = Folder::new("two");
+    folder.fill(3, 4096, "wal");
+    succeeded(&folder.hbb(&["keygen"]));
+    let backup = folder.at("backup").to_str().unwrap().to_owned();
+    succeeded(&folder.hbb(&["backup", &backup]));
+    let other = File::open(&folder.0).unwrap();
+    other.lock().unwrap();
+    for words in [
+        &["import", folder.base().to_str().unwrap()][..],
+        &["restore", &backup, "--force"],
+        &["keygen", "--force"],
+        &["keygen", "--rotate"],
+        &["keygen", "--end-rotation"],
+    ] {
+        refused(&folder.hbb(words), 1, "Another command of hbb is at work in");
+    }
+    drop(other);
+    succeeded(&folder.hbb(&["restore", &backup, "--force"]));
 }
 
 #[test]

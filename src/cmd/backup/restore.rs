@@ -12,7 +12,9 @@ use super::super::store::{self, Filling, STORE_FILE};
 use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
 use super::{MODE, STDIO};
 use crate::cli::RestoreFlags;
-use crate::file::{beside, draft_of, open_file, replace, stdin, sync_folder};
+use crate::file::{
+    beside, draft_of, give_to_owner, open_file, replace, replace_for_owner, stdin, sync_folder,
+};
 use crate::net::control::is_left_behind;
 use crate::settings;
 use crate::store as stores;
@@ -35,6 +37,7 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
         let (counts, _) = pass(&flags.file, None)?;
         return print(&format!("It holds {counts}. Nothing was changed.\n"));
     }
+    let _alone = store::alone_in(data)?;
     let answers = is_left_behind(&config.control);
     if answers.is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
         return Err(Exit::running("A server runs there: stop it first. Nothing was changed."));
@@ -130,6 +133,7 @@ impl Staging {
         // A power cut left it.
         clear(&folder);
         DirBuilder::new().mode(0o700).create(&folder)?;
+        give_to_owner(&folder);
         let store = Filling::open(&folder.join(STORE_FILE))?;
         Ok(Self { folder, store })
     }
@@ -140,7 +144,7 @@ impl Staging {
             Item::File(number, text) => {
                 let mode = MODES.get(number).copied().unwrap_or(MODE);
                 let name = FILES.get(number).copied().unwrap_or_default();
-                Ok(replace(&self.folder.join(name), mode, text)?)
+                Ok(replace_for_owner(&self.folder.join(name), mode, text)?)
             }
             Item::Peer(record) => self.store.put(Change::Put(record)),
             #[cfg(feature = "accounts")]
@@ -158,11 +162,7 @@ impl Staging {
             }
         }
         self.store.end()?;
-        let owner = fs::metadata(data)?;
-        for name in names().chain(&[""]) {
-            // Only root may; for everyone else they are right as they are, and not all are there.
-            drop(chown(self.folder.join(name), Some(owner.uid()), Some(owner.gid())));
-        }
+        give_to_owner(&self.folder.join(STORE_FILE));
         fs::rename(&self.folder, data.join(WHOLE))?;
         Ok(sync_folder(&self.folder)?)
     }

@@ -42,6 +42,8 @@ pub(super) struct Found {
     left_behind: usize,
     /// Behind what was read more was written, and is not whole.
     pub(super) is_cut_short: bool,
+    /// No log is beside it, and one may have been.
+    pub(super) lacks_log: bool,
     pub(super) is_database: bool,
 }
 

@@ -8,7 +8,7 @@ mod json;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::stdio;
 
@@ -17,7 +17,9 @@ use found::{COLUMNS, Found, USER};
 use super::exit::{Exit, print};
 use super::store::{self, Filling, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
-use crate::file::{beside, draft_of, open_file, read_line, stdin, sync_folder};
+use crate::file::{
+    beside, draft_of, folder_of, give_to_owner, open_file, read_line, stdin, sync_folder,
+};
 use crate::sqlite::{self, Bytes, Database, MAGIC, Row, Value};
 use crate::store as stores;
 use hbb_core::base::limits::Limits;
@@ -42,7 +44,9 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
         }
     };
     let mut found = read(flags.file.as_deref())?;
-    let path = Path::new(flags.data.as_deref().unwrap_or(".")).join(STORE_FILE);
+    let data = Path::new(flags.data.as_deref().unwrap_or("."));
+    let path = data.join(STORE_FILE);
+    let _alone = store::alone_in(data)?;
     // Held, so that no server starts meanwhile.
     let here = open(&path)?;
     let compared = found.compare(here.as_deref(), replace);
@@ -56,12 +60,16 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
         text += "The log beside it ends with a write that was cut short, or is damaged there: what \
                  comes after its last whole write is not here, nor would SQLite read it.\n";
     }
+    if found.lacks_log {
+        text += "No -wal is beside it, in which a server that was killed leaves most of its \
+                 devices: if there was one, copy that too, and import again.\n";
+    }
     if found.records.is_empty() {
         text += "There is nothing to write.\n";
     } else if flags.dry_run {
         text += "Nothing was written: this was a dry run.\n";
     } else {
-        replace_store(&path, found.records)?;
+        replace_store(&path, here.is_some(), found.records)?;
         let all = before + new;
         text += &format!("{} has {all} devices now, {before} before.", path.display());
         if all > Limits::default().peers {
@@ -84,14 +92,19 @@ fn open(path: &Path) -> Result<Option<Box<dyn stores::Store>>, Exit> {
     store::open(path).map(Some).map_err(|error| store::exit(path, error))
 }
 
-/// Puts them into a copy of the store, which takes its place; what was there gets another name.
-fn replace_store(path: &Path, records: Vec<Record>) -> Result<(), Exit> {
+/// Puts them into a copy of the store, which takes its place; what was there gets another name. If
+/// none was there to be held, no server has made one meanwhile.
+fn replace_store(path: &Path, is_held: bool, records: Vec<Record>) -> Result<(), Exit> {
     let draft = draft_of(path);
     drop(fs::remove_file(&draft));
     let written = copy(path, &draft).map_err(stores::Error::from).and_then(|()| {
         let mut filling = Filling::open(&draft)?;
         records.into_iter().try_for_each(|record| filling.put(Change::Put(record)))?;
         filling.end()?;
+        if !is_held && path.exists() {
+            return Err(stores::Error::InUse);
+        }
+        give_to_owner(&draft);
         keep(path)?;
         fs::rename(&draft, path)?;
         Ok(sync_folder(path)?)
@@ -165,9 +178,11 @@ fn read(name: Option<&str>) -> Result<Found, Exit> {
 
 /// Upstream's database. While that server runs, what is read here and there may not fit.
 fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
+    let path = &target_of(path);
     let log = match open_file(&beside(path, "-wal")) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        opened => Some(opened?),
+        Ok(log) => Some(log),
+        Err(_) => return Err(sqlite::Error::Unread("the -wal beside it cannot be opened")),
     };
     if fs::metadata(beside(path, "-journal")).is_ok_and(|told| told.len() > 0) {
         return Err(sqlite::Error::Unread(
@@ -182,6 +197,7 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
     let database = Database::new(file, log.as_ref().map(|log| log as &dyn Bytes))?;
     let mut found = Found::default();
     (found.is_database, found.is_cut_short) = (true, database.is_cut_short());
+    found.lacks_log = database.lacks_log();
     let mut told = 0;
     let walked = database.rows(TABLE, &COLUMNS, &mut |row, pages| {
         if pages / PROGRESS_PAGES > told {
@@ -193,7 +209,23 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
     if state() != at_first {
         return Err(sqlite::Error::Unread("it changed meanwhile: stop that server first"));
     }
-    walked.map(|()| found)
+    match walked {
+        Err(sqlite::Error::NoTable) if found.lacks_log => Err(sqlite::Error::Unread(
+            "it has no such table, and no -wal is beside it, in which most of it may stand: copy \
+             that, too",
+        )),
+        walked => walked.map(|()| found),
+    }
+}
+
+/// What a link leads to: what belongs to a database stands beside that.
+fn target_of(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As it could be opened, they do not go round.
+    while let Ok(target) = fs::read_link(&path) {
+        path = folder_of(&path).join(target);
+    }
+    path
 }
 
 /// The bytes in the columns; of whole numbers only what a status may say.

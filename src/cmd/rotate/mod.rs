@@ -8,11 +8,12 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::keygen::{
     self, KEY_FILE_BYTES_MAX, SECRET_FILE, SECRET_MODE, cannot_write, exists, generate, put_aside,
-    read, write, write_public,
+    read, write_public,
 };
+use super::store;
 use crate::cli::KeygenFlags;
 use crate::config::{Config, old_key_file};
-use crate::file::read_text;
+use crate::file::{read_text, replace_for_owner};
 use crate::net::clock::{is_set, unix_secs};
 use hbb_core::base::time::Utc;
 use hbb_core::identity::KeyPolicy;
@@ -28,6 +29,7 @@ const DAY_SECS: u64 = 24 * 3_600;
 #[inline(never)]
 pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let dir = Path::new(flags.data.as_deref().unwrap_or("."));
+    let _alone = if flags.print { None } else { store::alone_in(dir)? };
     match (flags.rotate, flags.end_rotation) {
         (true, false) => begin(dir, flags.days.as_deref()),
         (false, true) => end(dir),
@@ -76,8 +78,8 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
     let old = OldKey::new(key, unix_secs() + days * DAY_SECS);
     let new = generate()?;
     // The old one first: it is the only one until the new one has its name.
-    write(&old_file, dir, SECRET_MODE, &old.text()).map_err(failed)?;
-    write(&secret, dir, SECRET_MODE, &new.secret_text()).map_err(failed)?;
+    replace_for_owner(&old_file, SECRET_MODE, &old.text()).map_err(failed)?;
+    replace_for_owner(&secret, SECRET_MODE, &new.secret_text()).map_err(failed)?;
     write_public(dir, &new).map_err(failed)?;
     print(&format!(
         "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now, and \
