@@ -15,7 +15,7 @@ use super::store::{self, STORE_FILE};
 use super::{backup, greeting, keygen};
 use crate::cli::ServeFlags;
 use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
-use crate::file::draft_of;
+use crate::file::{draft_of, folder_of};
 use crate::net::clock::Clock;
 use crate::net::control;
 use crate::net::interfaces::own_addresses;
@@ -144,13 +144,13 @@ fn check_control(path: &Path, report: &mut Report) {
         // Not known while flags are wrong.
         return;
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let why = match (control::is_left_behind(path), folder) {
-        (Err(error), _) if error.kind() == ErrorKind::AddrInUse => {
+    let folder = folder_of(path);
+    let why = match control::is_left_behind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
             "another hbb answers there; if that one serves already, all is well".into()
         }
-        (Err(error), _) => error.to_string(),
-        (Ok(false), Some(folder)) if !folder.is_dir() => {
+        Err(error) => error.to_string(),
+        Ok(false) if !folder.is_dir() => {
             format!("there is no folder {}, unless a service makes it", folder.display())
         }
         _ => return,
@@ -167,23 +167,12 @@ fn check_lists(config: &Config, report: &mut Report) {
 }
 
 fn check_key(config: &Config, report: &mut Report) {
-    let choice = KeyChoice::parse(config.key.as_deref());
-    if let Ok(Err(exit)) = choice.as_ref().map(|choice| keygen::refuse_two(config, choice)) {
-        return report.exit(&exit);
-    }
-    match choice {
-        Err(why) => report.problem(ExitReason::Flags, &format!("--key: {why}")),
+    match keygen::choice(config) {
+        Err(exit) => report.exit(&exit),
         Ok(KeyChoice::Secret(key)) => {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
         }
-        Ok(KeyChoice::Word(word)) if keygen::is_path(&word) => report.exit(&keygen::key_is_path()),
-        Ok(KeyChoice::Word(word)) if keygen::is_cut_secret(config, &word) => {
-            report.exit(&keygen::key_is_cut());
-        }
         Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
-        Ok(KeyChoice::Word(word)) if keygen::is_own_public(config, &word) => {
-            check_key_files(config, report);
-        }
         Ok(KeyChoice::Word(_)) => report.doubt(
             "--key is not a secret key, so nothing can be signed and sessions are NOT encrypted; \
              leave --key out to use the key files",
@@ -350,18 +339,22 @@ type Verdict = io::Result<()>;
 
 /// Asks for all names at once. Only names are asked for: any port will do.
 fn check_names(config: &Config, report: &mut Report) -> Result<(), Exit> {
-    let relays = config.relay_servers.iter().map(|name| ("--relay-servers", name.as_str()));
-    let public = config.public.iter().map(|name| ("--public", &**name));
-    let names: Vec<_> = relays.chain(public).collect();
-    let hosts: Vec<_> = names.iter().map(|(_, name)| split_port(name).0).collect();
-    let asked = hosts.iter().filter(|host| host.parse::<IpAddr>().is_err());
-    let asked = asked.copied().collect::<Vec<_>>().join(", ");
+    let mut names: Vec<[&str; 2]> = Vec::new();
+    config.relay_servers.iter().for_each(|name| names.push(["--relay-servers", name]));
+    config.public.iter().for_each(|name| names.push(["--public", name]));
+    let mut asked = String::new();
+    for [_, name] in &names {
+        let host = split_port(name).0;
+        if host.parse::<IpAddr>().is_err() {
+            asked.extend([if asked.is_empty() { "" } else { ", " }, host]);
+        }
+    }
     if !asked.is_empty() {
         report.flush()?;
         let most = NAMES_SECS_MAX.to_string();
         say_at_terminal(&["asking the name server for ", &asked, ", ", &most, " s at most"]);
     }
-    for ((flag, name), verdict) in names.iter().zip(look_up(&hosts)) {
+    for ([flag, name], verdict) in names.iter().zip(look_up(&names)) {
         let why = match verdict {
             Some(Ok(())) => {
                 report.fine(&[flag, " ", name].concat());
@@ -383,11 +376,12 @@ fn check_names(config: &Config, report: &mut Report) -> Result<(), Exit> {
 
 /// What is known of each after [`NAMES_SECS_MAX`]; a thread waits for the name server, as it can
 /// be told no time.
-fn look_up(hosts: &[&str]) -> Vec<Option<Verdict>> {
-    let found: Vec<Option<Verdict>> = hosts.iter().map(|_| None).collect();
+fn look_up(names: &[[&str; 2]]) -> Vec<Option<Verdict>> {
+    let mut found: Vec<Option<Verdict>> = Vec::new();
+    found.resize_with(names.len(), || None);
     let found = Arc::new(Mutex::new(found));
-    for (number, host) in hosts.iter().enumerate() {
-        let (found, host) = (Arc::clone(&found), String::from(*host));
+    for (number, [_, name]) in names.iter().enumerate() {
+        let (found, host) = (Arc::clone(&found), String::from(split_port(name).0));
         let work = move || {
             let verdict = (&*host, PORT).to_socket_addrs().map(drop);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,6 +41,11 @@ impl Exit {
         Self::new(ExitReason::Flags, message)
     }
 
+    /// A flag whose value is another than `allowed`.
+    pub(super) fn must_be(flag: &str, text: &str, allowed: &str) -> Self {
+        Self::flags([flag, " '", text, "': must be ", allowed].concat())
+    }
+
     /// An unusable key or store; the message names the file and the way out.
     pub fn unusable(message: impl Into<String>) -> Self {
         Self::new(ExitReason::Unusable, message)

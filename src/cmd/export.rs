@@ -213,9 +213,7 @@ fn checked(
     allowed: &str,
 ) -> Result<(), Exit> {
     match text {
-        Some(text) if !is_right(text) => {
-            Err(Exit::flags([flag, " '", text, "': must be ", allowed].concat()))
-        }
+        Some(text) if !is_right(text) => Err(Exit::must_be(flag, text, allowed)),
         _ => Ok(()),
     }
 }
@@ -227,10 +225,7 @@ fn is_web_address(text: &str) -> bool {
 
 /// The key clients enter: the public one, or the word of `--key`.
 fn client_key(config: &Config) -> Result<String, Exit> {
-    let choice = KeyChoice::parse(config.key.as_deref());
-    match choice.map_err(|why| Exit::flags(format!("--key: {why}")))? {
-        KeyChoice::Word(word) if keygen::is_cut_secret(config, &word) => Err(keygen::key_is_cut()),
-        KeyChoice::Word(word) if keygen::is_own_public(config, &word) => public_key(config),
+    match keygen::choice(config)? {
         KeyChoice::Word(word) => Ok(word.into()),
         KeyChoice::Secret(key) => Ok(key.public_text()),
         KeyChoice::Files { .. } => public_key(config),
@@ -260,16 +255,11 @@ impl Handout {
     /// The members of §8.1 that are not empty, in ASCII: so a config string, being base64 of it,
     /// never holds `--`, which takes a byte above 127 in the text.
     pub fn json(&self) -> String {
-        let members =
-            [("host", &self.host), ("relay", &self.relay), ("api", &self.api), ("key", &self.key)];
-        let mut text = String::from("{");
-        for (name, value) in members.into_iter().filter(|(_, value)| !value.is_empty()) {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(&["\"", name, "\":"].concat());
-            quote(&mut text, value, true);
-        }
+        let text = self.listed(["host", "relay", "api", "key"], |text, name, value| {
+            text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+            text.push_str(&[name, "\":"].concat());
+            quote(text, value, true);
+        });
         text + "}"
     }
 
@@ -300,27 +290,27 @@ impl Handout {
 
     /// The lines to type into the client's settings.
     pub fn text(&self) -> String {
-        let mut text = ["ID server:     ", &self.host, "\n"].concat();
-        let others = [("Relay server:  ", &self.relay), ("API server:    ", &self.api)];
-        for (label, value) in others.into_iter().filter(|(_, value)| !value.is_empty()) {
-            text.push_str(&[label, value, "\n"].concat());
-        }
-        text + "Key:           " + &self.key + "\n"
+        let labels = ["ID server:     ", "Relay server:  ", "API server:    ", "Key:           "];
+        self.listed(labels, |text, label, value| text.push_str(&[label, value, "\n"].concat()))
     }
 
     /// The part of the client's `RustDesk2.toml` that sets the server (§8.4).
     pub fn toml(&self) -> String {
-        let options = [
-            ("custom-rendezvous-server", &self.host),
-            ("relay-server", &self.relay),
-            ("api-server", &self.api),
-            ("key", &self.key),
-        ];
-        let mut text = String::from("[options]\n");
-        for (name, value) in options.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let names = ["custom-rendezvous-server", "relay-server", "api-server", "key"];
+        let options = self.listed(names, |text, name, value| {
             text.push_str(&[name, " = "].concat());
-            quote(&mut text, value, false);
+            quote(text, value, false);
             text.push('\n');
+        });
+        ["[options]\n", &options].concat()
+    }
+
+    /// Puts down what is not empty, each with its name.
+    fn listed(&self, names: [&str; 4], put: fn(&mut String, &str, &str)) -> String {
+        let mut text = String::new();
+        let values = [&self.host, &self.relay, &self.api, &self.key];
+        for (name, value) in names.into_iter().zip(values).filter(|(_, value)| !value.is_empty()) {
+            put(&mut text, name, value);
         }
         text
     }

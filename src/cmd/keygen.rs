@@ -42,6 +42,12 @@ const SHOWN_CHARS: usize = 8;
 pub(super) const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 /// Every other public key holds a `/`, so this many with one in all of them do not happen.
 const TRIES_MAX: usize = 300;
+/// The refusal of a path where the text of a key is meant.
+const KEY_IS_PATH: &str = "--key takes the text of a key, not its file. Leave it out to use \
+     id_ed25519 in --data, or give what is in the file.";
+/// The refusal of a part of a secret key.
+const KEY_IS_CUT: &str = "--key: this looks like a part of a secret key, and would be told to all \
+     clients. Copy all 88 characters of the secret key file, or leave --key out to use the file.";
 /// How long another process may take to make the key: this often, this long.
 const WAITS_MAX: usize = 20;
 const WAIT: Duration = Duration::from_millis(100);
@@ -79,27 +85,15 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
 /// alone does not make a key of its own, since clients show it the ID server's: it must be given.
 /// Call it after logging has started: damage that can be lived with is logged as a warning.
 pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
-    let text = config.key.as_deref();
-    let choice = KeyChoice::parse(text)
-        .map_err(|why| Exit::flags(format!("--key: {why}; copy all of the secret key file")))?;
     let alone = config.role == Role::Relay;
-    // Its own public key can only mean what clients must show: it signs, as without the flag.
-    let choice = match choice {
-        KeyChoice::Word(word) if !alone && is_own_public(config, &word) => {
-            KeyChoice::Files { enforce: true }
-        }
-        choice => choice,
-    };
-    refuse_two(config, &choice)?;
+    let choice = choice(config)?;
     match choice {
         KeyChoice::Files { enforce: false } if alone => {
             return Ok(KeyPolicy { signing: None, enforced: None, old: None });
         }
-        KeyChoice::Files { .. } if alone && text.is_none() && read_for(config)?.is_none() => {
+        KeyChoice::Files { .. } if alone && config.key.is_none() && read_for(config)?.is_none() => {
             return Err(relay_without_key());
         }
-        KeyChoice::Word(word) if is_path(&word) => return Err(key_is_path()),
-        KeyChoice::Word(word) if is_cut_secret(config, &word) => return Err(key_is_cut()),
         KeyChoice::Word(word) if alone => return Ok(shown_to_relay(&word)),
         KeyChoice::Files { .. } if alone && read_for(config)?.is_none() => {
             warn!("relay-key-made help='--key, with the public key of the ID server'");
@@ -113,17 +107,27 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
     })
 }
 
-/// Refuses a key that `--key` holds beside one that `--key-file` names.
-pub(super) fn refuse_two(config: &Config, choice: &KeyChoice) -> Result<(), Exit> {
-    let two = match choice {
-        KeyChoice::Files { .. } => false,
-        KeyChoice::Secret(_) => true,
-        KeyChoice::Word(word) => !is_own_public(config, word),
-    };
-    if two && config.key_file.is_some() {
-        return Err(Exit::flags("--key-file: --key holds another key; leave one of them out"));
+/// What `--key` asks for.
+///
+/// # Errors
+/// It is no key, a part of one or a file's name, or `--key-file` names another key.
+pub(super) fn choice(config: &Config) -> Result<KeyChoice, Exit> {
+    let choice = KeyChoice::parse(config.key.as_deref())
+        .map_err(|why| Exit::flags(format!("--key: {why}; copy all of the secret key file")))?;
+    match choice {
+        KeyChoice::Files { .. } => Ok(choice),
+        // It can only mean what clients must show: it signs, as without the flag.
+        KeyChoice::Word(word) if is_own_public(config, &word) => match config.role {
+            Role::Relay => Ok(KeyChoice::Word(word)),
+            _ => Ok(KeyChoice::Files { enforce: true }),
+        },
+        _ if config.key_file.is_some() => {
+            Err(Exit::flags("--key-file: --key holds another key; leave one of them out"))
+        }
+        KeyChoice::Word(word) if is_path(&word) => Err(Exit::flags(KEY_IS_PATH)),
+        KeyChoice::Word(word) if is_cut_secret(config, &word) => Err(Exit::flags(KEY_IS_CUT)),
+        choice => Ok(choice),
     }
-    Ok(())
 }
 
 /// The key in a file that `--key-file` names, where nothing is changed or made.
@@ -153,7 +157,7 @@ pub(super) fn public_path(secret: &Path) -> PathBuf {
 
 /// Whether `word` is the public half of the key in the file that is ours, as people copy it: in
 /// quotes, with blanks, without padding, in the alphabet for URLs.
-pub(super) fn is_own_public(config: &Config, word: &str) -> bool {
+fn is_own_public(config: &Config, word: &str) -> bool {
     let read = || read_for(config).ok().flatten();
     let word = bare(word);
     word.len() >= KEY_CHARS && read().is_some_and(|key| bare(&key.public_text()) == word)
@@ -168,7 +172,7 @@ fn shown_to_relay(word: &str) -> KeyPolicy {
 
 /// Whether `word` is a piece of a secret key, which would be shown to all as the key of clients: of
 /// the own one, or any text of its alphabet that is longer than a key and shorter than a pair.
-pub(super) fn is_cut_secret(config: &Config, word: &str) -> bool {
+fn is_cut_secret(config: &Config, word: &str) -> bool {
     let whole = bare(word);
     let word = whole.as_str();
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
@@ -188,25 +192,9 @@ fn bare(text: &str) -> String {
 }
 
 /// Whether somebody gave the key's file where its text is meant.
-pub(super) fn is_path(word: &str) -> bool {
+fn is_path(word: &str) -> bool {
     let looks = word.starts_with(['/', '.', '~']) || word.ends_with(".pub");
     looks || word.ends_with(SECRET_FILE)
-}
-
-/// The refusal of a part of a secret key.
-pub(super) fn key_is_cut() -> Exit {
-    Exit::flags(
-        "--key: this looks like a part of a secret key, and would be told to all clients. Copy all \
-         88 characters of the secret key file, or leave --key out to use the file.",
-    )
-}
-
-/// The refusal of a path where the text of a key is meant.
-pub(super) fn key_is_path() -> Exit {
-    Exit::flags(format!(
-        "--key takes the text of a key, not its file. Leave it out to use {SECRET_FILE} in --data, \
-         or give what is in the file."
-    ))
 }
 
 /// The pair in `dir`, made if there is none. Anything in between is refused and left as it is.
@@ -408,12 +396,11 @@ fn repair_public(dir: &Path, key: &ServerKey) {
 pub(super) fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
     let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public))?;
     let date = Utc { unix_secs: u64::try_from(old.mtime()).unwrap_or(0) }.for_file();
-    let mut names = (1_u32..).map(|turn| match turn {
-        1 => [".", &date].concat(),
-        _ => format!(".{date}-{turn}"),
-    });
-    let is_free = |end: &String| !exists(&beside(secret, end)) && !exists(&beside(public, end));
-    let Some(end) = names.find(is_free) else { return Err(ErrorKind::AlreadyExists.into()) };
+    let (mut end, mut turn) = ([".", &date].concat(), 1_u32);
+    while exists(&beside(secret, &end)) || exists(&beside(public, &end)) {
+        turn += 1;
+        end = format!(".{date}-{turn}");
+    }
     // The public file first: a secret alone is a whole key, a public key alone is refused.
     for path in [public, secret].into_iter().filter(|path| exists(path)) {
         fs::rename(path, beside(path, &end))?;

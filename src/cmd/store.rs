@@ -170,6 +170,14 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
     store::open_judged(path, &|path| judged(File::open(path)?).map(drop))
 }
 
+/// Opens the store that is there; None if there is none. Damage may end the process.
+pub(super) fn open_there(path: &Path) -> Result<Option<Box<dyn Store>>, Error> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        _ => store::open(path).map(Some),
+    }
+}
+
 /// How many peers the store holds, if all of it can be read; None as for [`judged`]. Changes
 /// nothing, and keeps no server from starting meanwhile: then it is in use.
 pub(super) fn survey(path: &Path) -> Result<Option<usize>, Error> {

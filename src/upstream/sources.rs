@@ -116,13 +116,13 @@ impl Sources {
 
 /// A value without its quotes, or without the comment behind it.
 fn bare(value: &str) -> &str {
-    for quote in ['"', '\''] {
-        if let Some((value, _)) = value.strip_prefix(quote).and_then(|it| it.split_once(quote)) {
-            return value;
+    match (value.chars().next(), value.split_once('#')) {
+        (Some(quote @ ('"' | '\'')), _) => value.split(quote).nth(1).unwrap_or_default(),
+        (_, Some((before, _))) if before.trim_end() != before || before.is_empty() => {
+            before.trim_end()
         }
+        _ => value,
     }
-    let marks = [" #", "\t#"].into_iter();
-    marks.fold(value, |value, mark| value.split_once(mark).map_or(value, |it| it.0)).trim_end()
 }
 
 /// The words of a program.
@@ -149,9 +149,9 @@ fn flag(program: Program, arg: &str) -> Option<(&'static Word, Option<&str>)> {
 
 fn unknown(program: Program, arg: &str) -> String {
     let known = words(program).filter(|word| word.letter.is_some());
-    let known: Vec<String> = known.map(|word| ["--", word.flag()].concat()).collect();
+    let known: String = known.flat_map(|word| ["--", word.flag(), "\n"]).collect();
     let name = arg.trim_start_matches('-').split('=').next().unwrap_or_default();
-    let mut meant = meant(&["--", name].concat(), &mut known.iter().map(String::as_str));
+    let mut meant = meant(&["--", name].concat(), &mut known.lines());
     if !meant.is_empty() {
         meant.push(' ');
     }

@@ -414,7 +414,7 @@ fn c159_flags_are_judged_before_anything_is_sent() {
         (vec!["doctor", "h", "--port", "2"], "must be 3 to 65532"),
         (vec!["doctor", "h", "--timeout", "0"], "must be 1 to 60"),
         (vec!["doctor", "h", "--relay", "a b"], "HOST[:PORT]"),
-        (vec!["doctor", "h", "--skip", "api,tpc"], "--skip 'tpc': must be a check"),
+        (vec!["doctor", "h", "--skip", "api,tpc"], "--skip 'tpc': must be of dns,tcp,nat,"),
         (vec!["doctor", "h", "--ws", "ftp://h"], "http://"),
         (vec!["doctor", "h", "--api", "h"], "http://"),
         (vec!["doctor", "h", "--key", OTHER_SECRET], "this is the secret key"),

@@ -1,7 +1,6 @@
 //! The devices of a server as lines, one after the other: from the store, or, while a server has
 //! that, from it. There are too many to hold at once on a small router.
 
-use std::fs;
 use std::io::{self, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -23,12 +22,11 @@ pub(in crate::cmd) fn each(
 ) -> Result<Option<Option<String>>, Exit> {
     let path = config.data.join(STORE_FILE);
     let unusable = |error| store::exit(&path, error);
-    if matches!(fs::symlink_metadata(&path), Err(error) if error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
-    let opened = match store::open(&path) {
+    let opened = match store::open_there(&path) {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return Ok(None),
         Err(stores::Error::InUse) => return of_server(&socket(config), each).map(Some),
-        opened => opened.map_err(unusable)?,
+        Err(error) => return Err(unusable(error)),
     };
     let mut given = Ok(());
     if let Some(reader) = opened.reader() {

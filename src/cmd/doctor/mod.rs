@@ -33,22 +33,8 @@ const STACK_BYTES: usize = 256 * 1024;
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 /// What findings are about.
-const CHECKS: [&str; 14] = [
-    "dns",
-    "tcp",
-    "nat",
-    "udp",
-    "key",
-    "signed",
-    "relay",
-    "websocket",
-    "websocket-relay",
-    "proxy",
-    "proxy-relay",
-    "api",
-    "clock",
-    "hairpin",
-];
+const CHECKS: &str = "dns,tcp,nat,udp,key,signed,relay,websocket,websocket-relay,proxy,proxy-relay,\
+     api,clock,hairpin";
 /// Room for what is tried at one address, in the order of findings.
 const ADDRESS: usize = 16;
 const NAME: usize = ADDRESS * (NAME_ADDRESSES_MAX + 1);
@@ -110,7 +96,7 @@ pub(super) fn run(flags: DoctorFlags) -> Result<(), Exit> {
 impl Asked {
     fn new(flags: DoctorFlags) -> Result<Self, Exit> {
         let server = host(&flags.host).ok_or_else(|| {
-            wrong("HOST", &flags.host, "a name or an IP address; its port goes into --port")
+            Exit::must_be("HOST", &flags.host, "a name or an IP address; its port goes into --port")
         })?;
         let port = number("--port", &flags.port, PORT, [3, 65_532])?;
         let secs = number("--timeout", &flags.timeout, 3, [1, 60])?;
@@ -121,12 +107,14 @@ impl Asked {
                  one, which 'hbb export' prints",
             ));
         }
-        let mut skipped = flags.skip.iter().flat_map(|skip| skip.split(','));
-        if let Some(other) = skipped.find(|name| !CHECKS.contains(name)) {
-            return Err(wrong("--skip", other, &["a check, of ", &CHECKS.join(", ")].concat()));
+        let skipped = flags.skip.as_deref().unwrap_or_default();
+        let is_other = |name: &&str| !CHECKS.split(',').any(|check| check == *name);
+        if let Some(other) = skipped.split_terminator(',').find(is_other) {
+            return Err(Exit::must_be("--skip", other, &["of ", CHECKS].concat()));
         }
         let listed = flags.relay.as_deref().unwrap_or_default();
-        let relays = relays(listed).ok_or_else(|| wrong("--relay", listed, "HOST[:PORT],..."))?;
+        let relays =
+            relays(listed).ok_or_else(|| Exit::must_be("--relay", listed, "HOST[:PORT],..."))?;
         let mut names = vec![Name { role: Role::Server, port, ..name::relay(&server) }];
         for relay in &relays {
             names.push(name::relay(relay));
@@ -136,7 +124,9 @@ impl Asked {
         {
             if let Some(url) = url {
                 let name = name::url(role, url);
-                names.push(name.ok_or_else(|| wrong(flag, url, "a URL of http:// or https://"))?);
+                names.push(
+                    name.ok_or_else(|| Exit::must_be(flag, url, "a URL of http:// or https://"))?,
+                );
             }
         }
         Ok(Self {
@@ -151,7 +141,8 @@ impl Asked {
     }
 
     fn is_skipped(&self, check: &str) -> bool {
-        self.flags.skip.iter().any(|skip| skip.split(',').any(|skipped| skipped == check))
+        let skipped = self.flags.skip.as_deref().unwrap_or_default();
+        skipped.split(',').any(|name| name == check)
     }
 
     /// What is shown as key, empty if there is none.
@@ -166,10 +157,6 @@ impl Asked {
     }
 }
 
-fn wrong(flag: &str, text: &str, must_be: &str) -> Exit {
-    Exit::flags([flag, " '", text, "': must be ", must_be].concat())
-}
-
 fn number(
     flag: &str,
     text: &Option<String>,
@@ -179,7 +166,7 @@ fn number(
     let Some(text) = text else { return Ok(usual) };
     match text.parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(wrong(flag, text, &[&min.to_string(), " to ", &max.to_string()].concat())),
+        _ => Err(Exit::must_be(flag, text, &[&min.to_string(), " to ", &max.to_string()].concat())),
     }
 }
 

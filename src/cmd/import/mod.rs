@@ -39,18 +39,17 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let (replace, fate) = match flags.merge.as_deref() {
         None | Some("keep") => (false, "kept as they are here; --merge replace"),
         Some("replace") => (true, "replaced"),
-        Some(other) => {
-            return Err(Exit::flags(format!("--merge '{other}': must be keep or replace")));
-        }
+        Some(other) => return Err(Exit::must_be("--merge", other, "keep or replace")),
     };
     let mut found = read(flags.file.as_deref())?;
     let data = Path::new(flags.data.as_deref().unwrap_or("."));
     let path = data.join(STORE_FILE);
     let _alone = store::alone_in(data)?;
     // Held, so that no server starts meanwhile.
-    let here = open(&path)?;
+    let unusable = |error| store::exit(&path, error);
+    let here = store::open_there(&path).map_err(unusable)?;
     let compared = found.compare(here.as_deref(), replace);
-    let [before, new, same, other] = compared.map_err(|error| store::exit(&path, error))?;
+    let [before, new, same, other] = compared.map_err(unusable)?;
     let file = flags.file.as_deref().unwrap_or("stdin");
     let mut text = format!(
         "From {file}: {new} new devices, {same} known here already, {other} known here as other \
@@ -82,14 +81,6 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
         drop(File::create_new(path.with_file_name(IMPORTED_FILE)));
     }
     print(&text)
-}
-
-/// The store that is there; None if there is none.
-fn open(path: &Path) -> Result<Option<Box<dyn stores::Store>>, Exit> {
-    if matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
-    store::open(path).map(Some).map_err(|error| store::exit(path, error))
 }
 
 /// Puts them into a copy of the store, which takes its place; what was there gets another name. If

@@ -47,11 +47,11 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
     let place = dir.display();
     let days = match days {
         None => DAYS,
-        Some(text) => {
-            text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days)).ok_or_else(|| {
-                Exit::flags(format!("--days '{text}': must be a number from 1 to {DAYS_MAX}"))
-            })?
-        }
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|days| (1..=DAYS_MAX).contains(days))
+            .ok_or_else(|| Exit::must_be("--days", text, "a number from 1 to 3650"))?,
     };
     if !is_set(unix_secs()) {
         return Err(Exit::running(
