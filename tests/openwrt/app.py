@@ -362,6 +362,15 @@ class Plugin(unittest.TestCase):
         self.assertNotIn(secret, "".join(told))
         server.stop()
 
+    def test_each_option_of_the_configuration_can_be_set(self):
+        told = (ROOT / "openwrt/files/hbb.config").read_text()
+        options = set(re.findall(r"^\s#?(?:option|list) (\w+)", told, re.M))
+        full = ROOT / "openwrt/luci-app-hbb-full/htdocs/luci-static/resources/view/hbb/accounts.js"
+        pages = (VIEWS / "view/hbb/settings.js").read_text() + full.read_text()
+        there = set(re.findall(r"'(?:relay_)?(\w+)'", pages))
+        # How the rules of the firewall are written is nothing for a page.
+        self.assertEqual(options - there, {"method"})
+
     def test_each_entry_of_the_menu_is_a_view(self):
         views = [entry["action"]["path"] for entry in json.loads(MENU.read_text()).values()
                  if entry["action"]["type"] == "view"]

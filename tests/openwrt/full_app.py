@@ -7,8 +7,10 @@ full_app.py --template prints what po/templates/hbb-full.pot has to be.
 import json
 import re
 import socket
+import subprocess
 import sys
 import unittest
+import urllib.request
 
 from app import template, texts
 from packages import contents, fields_of, full_made, members
@@ -16,7 +18,7 @@ from scratch import HBB, ROOT, Scratch
 from views import SECONDS, Pages
 
 from axe import findings  # noqa: E402 (views finds it)
-from devices import DEVICE_KEY, Server, exactly, field, frame  # noqa: E402 (views finds them)
+from devices import DEVICE_KEY, Server, exactly, field, frame, free_port  # noqa: E402 (views finds them)
 
 FOLDER = ROOT / "openwrt/luci-app-hbb-full"
 SHARE = FOLDER / "root/usr/share"
@@ -29,9 +31,9 @@ def ipk(name="luci-app-hbb-full"):
     return full_made()[f"ipk/x86_64/{name}_0.1.0-r1_all.ipk"]
 
 
-def dial(server, name):
-    """Somebody asks for a device; gives the answer's bytes."""
-    wish = field(8, field(1, name.encode()) + field(3, server.key().encode()))
+def dial(server, name, token=""):
+    """Somebody asks for a device, logged in by a token; gives the answer's bytes."""
+    wish = field(8, field(1, name.encode()) + field(3, server.key().encode()) + field(5, token))
     with socket.create_connection(("127.0.0.1", server.port), SECONDS) as line:
         line.sendall(frame(wish))
         return exactly(line, 2)
@@ -196,13 +198,22 @@ class Views(Pages):
         self.assertEqual(self.browser.errors, [])
 
     def test_the_log_of_connections_is_shown_and_filtered(self):
-        for name in ["111111111", "222222222"]:
-            dial(self.hbb, name)
+        api = free_port(self)
+        self.hbb.stop()
+        self.hbb = Server(self, HBB, self.root, f"{FLAGS}--api=127.0.0.1:{api}\n")
+        subprocess.run([HBB, "ctl", "--control", self.hbb.socket, "user", "add", "anna"],
+                       input=b"a long word\n", check=True, capture_output=True)
+        asked = json.dumps({"username": "anna", "password": "a long word"}).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{api}/api/login", asked) as answer:
+            token = json.load(answer)["access_token"]
+        for name, shown in [("111111111", ""), ("222222222", token)]:
+            dial(self.hbb, name, shown)
         self.open("connections")
         for text in ["no such ID", "2 of 2", "127.0.0.1:"]:
             self.shows(text)
         first = self.browser.run("document.querySelectorAll('#hbb-connections tr')[1].innerText")
         self.assertIn("222222222", first, "the newest comes first")
+        self.assertIn("anna", first, "the user who asked")
         self.fill("hbb-part", "111")
         self.shows("1 of 2")
         self.fill("hbb-since", "1h")

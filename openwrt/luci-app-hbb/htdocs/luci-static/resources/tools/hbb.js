@@ -31,6 +31,7 @@ const NAMES = {
 	downgrade_start_check: _('of their speed for minutes'),
 	limit_speed: _('down to, Mb/s'),
 	writes_per_day: _('MiB written a day'),
+	forget_after: _('Absent ones give way after days'),
 	role: _('Role'),
 	port: _('Port'),
 	single_port: _('Single port'),

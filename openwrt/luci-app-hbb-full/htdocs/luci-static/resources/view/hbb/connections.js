@@ -8,7 +8,7 @@
 // What is loaded at once: the answer of rpcd has an end. The server holds 8,192 at most.
 const PAGE = 300;
 const SHOWN = 1000;
-const TITLES = [ _('When'), _('From'), _('To'), _('Outcome'), _('Duration'), _('Carried') ];
+const TITLES = [ _('When'), _('From'), _('User'), _('To'), _('Outcome'), _('Duration'), _('Carried') ];
 
 const OUTCOMES = {
 	waiting: _('waiting'),
@@ -52,6 +52,7 @@ return view.extend({
 			one.last == null ? '-' : new Date(one.last * 1000)
 				.toLocaleString(document.documentElement.lang || undefined),
 			by ? by + ' (' + one.from + ')' : one.from,
+			one.user || '-',
 			one.to || '-',
 			(OUTCOMES[one.outcome] || one.outcome) + (one.reason ? ': ' + one.reason : ''),
 			one.secs == null ? '-' : hbb.span(one.secs),
@@ -61,9 +62,9 @@ return view.extend({
 
 	row(texts, one) {
 		const cells = texts.map((text) => [ text ]);
-		cells[2] = [ E('bdi', {}, cells[2]) ];
+		cells[3] = [ E('bdi', {}, cells[3]) ];
 		if (one.alarm != null)
-			cells[3].push(E('em', { style: 'color:#d33' }, [ ' ', _('wrong passwords') ]));
+			cells[4].push(E('em', { style: 'color:#d33' }, [ ' ', _('wrong passwords') ]));
 		return cells;
 	},
 

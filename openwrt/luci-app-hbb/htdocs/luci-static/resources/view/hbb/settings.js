@@ -117,6 +117,7 @@ return view.extend({
 		this.tab('limits', _('Limits'));
 		const fits = _('what fits this router');
 		this.value('max_peers', null, 'range(1,131072)', fits);
+		this.value('forget_after', null, 'range(0,65535)', _('never'));
 		this.value('max_connections', null, 'range(1,16384)', fits);
 		this.value('max_sessions', null, 'range(1,4096)', fits);
 		this.value('total_bandwidth', null, 'ufloat', '1024');

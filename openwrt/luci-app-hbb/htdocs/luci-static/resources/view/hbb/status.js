@@ -15,10 +15,9 @@ function drawing(text) {
 	let path = '';
 	lines.forEach((line, at) => {
 		for (let x = 0; x < size; x++) {
-			const upper = '█▀'.indexOf(line[x]) >= 0, lower = '█▄'.indexOf(line[x]) >= 0;
-			if (!upper)
+			if (!'█▀'.includes(line[x]))
 				path += 'M%d %dh1v1h-1z'.format(x, 2 * at);
-			if (!lower && 2 * at + 1 < size)
+			if (!'█▄'.includes(line[x]) && 2 * at + 1 < size)
 				path += 'M%d %dh1v1h-1z'.format(x, 2 * at + 1);
 		}
 	});
