@@ -206,8 +206,18 @@ fn c217_a_group_of_devices_is_seen_by_its_users_and_named_by_rules() {
     for words in [&["user", "set", "anna", "group=office"][..], &["group", "add", "office", ID]] {
         assert_eq!(said(&server, words), Ok("Done.\n".into()));
     }
-    assert!(said(&server, &["group", "add", "a/b", ID]).unwrap_err().contains("must be a name"));
-    assert!(said(&server, &["group", "add", "x", "anna"]).unwrap_err().contains("ID of a device"));
+    for (words, why) in [
+        (&["group", "add", "a/b", ID][..], "group 'a/b': must be a name"),
+        // As rules have it.
+        (&["group", "add", "@office", ID], "group '@office': must be a name"),
+        (&["user", "set", "anna", "group=@office"], "group '@office': must be a name"),
+        (&["group", "add", "x", "anna"], "must be the ID of a device"),
+        (&["group", "remove", "987654321"], "in no group"),
+        (&["rule", "test", "192.0.2.1", ID, "user="], "'user=': must be user=NAME"),
+    ] {
+        let told = said(&server, words).unwrap_err();
+        assert!(told.contains(why), "{words:?}: {told}");
+    }
     // The groups that the server knows.
     for (user, line) in [("user=anna", "line     1: "), ("user=otto", "line     2: ")] {
         let told = said(&server, &["rule", "test", "192.0.2.1", ID, user]).unwrap();

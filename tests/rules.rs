@@ -120,6 +120,8 @@ fn c184_what_is_no_question_is_named() {
         (&[], "must be 'rules check'"),
         (&["test", "a b", TO], "'a b': must be an ID, an address or ID@ADDRESS"),
         (&["test", "123456789@home", TO], "must be an ID, an address or ID@ADDRESS"),
+        (&["test", "192.0.2.1/24", TO], "'192.0.2.1/24': must be an ID, an address"),
+        (&["test", "192.0.2.1", "1"], "'1': must be an ID, an address"),
         (&["test", "192.0.2.1", "192.0.2.2"], "TO must be an ID"),
         (&["test", "192.0.2.1", TO, "--at", "14:00"], "--at '14:00': must be a time"),
     ] {

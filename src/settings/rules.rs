@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hbb_core::base::address::Banned;
 use hbb_core::base::limits::RULES_BYTES_MAX;
 use hbb_core::base::peer::PeerId;
 use hbb_core::rules::{At, Decision, Dial, Local, Only, PERMISSIONS, Rules, Terms};
@@ -138,8 +139,8 @@ impl Side {
     fn parse(text: &str) -> Result<Self, String> {
         let (id, ip) = match (text.parse(), text.split_once('@')) {
             (Ok(ip), _) => (None, Some(ip)),
-            (Err(_), Some((id, ip))) => (PeerId::new(id), ip.parse().ok()),
-            (Err(_), None) => (PeerId::new(text), None),
+            (Err(_), Some((id, ip))) => (Banned::id(id), ip.parse().ok()),
+            (Err(_), None) => (Banned::id(text), None),
         };
         let complete = !text.contains('@') || (id.is_some() && ip.is_some());
         if !complete || (id.is_none() && ip.is_none()) {

@@ -135,9 +135,20 @@ fn c179_an_old_client_a_new_one_and_tables_are_one_book() {
     assert!(anna.open()[0].1.ends_with(r#""total":1000}"#));
     ctl(&server, &import, &json).unwrap();
     assert_eq!(anna.open(), opened);
-    for (text, word) in [("name\nx\n", "columns"), ("[1]", "without an ID"), ("\u{1}", "columns")] {
-        assert!(ctl(&server, &import, text).unwrap_err().contains(word), "{text}");
+    for (text, word) in [
+        ("name\nx\n", "columns"),
+        ("[1]", "Entry 1: A device without an ID"),
+        ("\u{1}", "columns"),
+        // One entry alone, and no list of them: with --replace nothing would be left.
+        ("{}", "no entries"),
+        (r#"{"id":"1"}"#, "no entries"),
+        ("id,alias\n1,\n\n\"2\",\n3,4,5\n", "Entry 3: These are no entries"),
+        (r#"[{"id":"1"},{"id":"2"},{"alias":"x"}]"#, "Entry 3: A device without an ID"),
+    ] {
+        let said = ctl(&server, &import, text).unwrap_err();
+        assert!(said.contains(word), "{text}: {said}");
     }
+    assert_eq!(anna.open(), opened);
     assert!(ctl(&server, &["book", "export", "x"], "").unwrap_err().contains("no such address"));
 }
 

@@ -1,6 +1,6 @@
 //! What operators do with accounts. C167, C169, C217.
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::access::attempts::Then;
@@ -15,7 +15,9 @@ use crate::base::limits::{PASSWORD_BYTES_MAX, USER_TEXT_BYTES_MAX};
 use crate::base::peer::PeerId;
 
 const NO_USER: &str = "There is no such user; 'hbb ctl user list' lists them.";
-const NO_NAME: &str = "': must be a name of 1 to 64 letters, digits and . _ - @ +";
+const NO_NAME: &str =
+    "': must be a name of 1 to 64 letters, digits and . _ - @ +, - and @ not first";
+const NO_GROUP: &str = "The device is in no group; 'hbb ctl group list' lists those that are.";
 const MANY_GROUPS: &str = "There are as many devices in groups as there may be.";
 const NO_PASSWORD: &str = "The password: must be 8 to 256 bytes long.";
 const NO_FIELD: &str = "': must be display=TEXT, email=TEXT, note=TEXT (256 bytes at most), \
@@ -162,7 +164,11 @@ impl Accounts {
             }
             Command::Set(name, said) => {
                 let field = field_of(said, self.user(name)?.flags());
-                let (number, contents) = field.ok_or_else(|| ["'", said, NO_FIELD].concat())?;
+                let (number, contents) =
+                    field.ok_or_else(|| match said.strip_prefix("group=") {
+                        Some(group) => ["group '", group, NO_NAME].concat(),
+                        None => ["'", said, NO_FIELD].concat(),
+                    })?;
                 self.users.put(name, (number, &contents), changes);
                 Told::Done("Done.")
             }
@@ -188,8 +194,12 @@ impl Accounts {
 
     fn book(&mut self, command: &BookCommand, changes: &mut Changes) -> Result<Told, String> {
         command.user().map(|name| self.user(name)).transpose()?;
-        let told = self.books.obey(command, changes);
-        told.map(Told::Book).map_err(|refusal| refusal.text().into())
+        let mut wrong = 0;
+        let told = self.books.obey(command, changes, &mut wrong).map(Told::Book);
+        told.map_err(|refusal| match wrong {
+            0 => refusal.text().into(),
+            number => ["Entry ", &number.to_string(), ": ", refusal.text()].concat(),
+        })
     }
 
     fn put_in_group(
@@ -200,6 +210,9 @@ impl Accounts {
     ) -> Result<Told, String> {
         if !name.is_empty() && !is_name(name) {
             return Err(["group '", name, NO_NAME].concat());
+        }
+        if name.is_empty() && self.devices.groups.get(id.as_str()).is_empty() {
+            return Err(NO_GROUP.into());
         }
         let done = self.devices.groups.put(id, name, changes);
         done.then_some(Told::Done("Done.")).ok_or_else(|| MANY_GROUPS.into())

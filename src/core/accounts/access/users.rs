@@ -78,11 +78,12 @@ impl<'a> User<'a> {
 }
 
 /// Whether it is a name for a user or a group: letters, digits and a few signs, so that it is one
-/// word everywhere.
+/// word everywhere, no flag, and with `@` before it a group.
 pub(in crate::accounts) fn is_name(text: &str) -> bool {
     let count = text.chars().count();
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+');
-    (1..=USER_NAME_CHARS_MAX).contains(&count) && !text.starts_with('-') && text.chars().all(fits)
+    let is_short = (1..=USER_NAME_CHARS_MAX).contains(&count);
+    is_short && !text.starts_with(['-', '@']) && text.chars().all(fits)
 }
 
 /// All of them, by name.
@@ -182,7 +183,7 @@ mod tests {
             assert!(is_name(good), "{good}");
         }
         let long = "x".repeat(USER_NAME_CHARS_MAX + 1);
-        for bad in ["", " ", "a b", "-a", "a/b", "a\"", "a\u{202e}b", "a\nb", "a=b", &long] {
+        for bad in ["", " ", "a b", "-a", "@a", "a/b", "a\"", "a\u{202e}b", "a\nb", "a=b", &long] {
             assert!(!is_name(bad), "{bad:?}");
         }
     }

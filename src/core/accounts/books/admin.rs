@@ -87,7 +87,8 @@ pub struct BookRow {
 }
 
 impl Books {
-    /// Does what an operator wants. Whether an owner is a user is not known here.
+    /// Does what an operator wants. Whether an owner is a user is not known here. If an entry that
+    /// was to be taken in is why nothing was done, `wrong` is its number, from 1.
     ///
     /// # Errors
     /// Why nothing was done.
@@ -95,6 +96,7 @@ impl Books {
         &mut self,
         command: &BookCommand,
         changes: &mut Changes,
+        wrong: &mut usize,
     ) -> Result<BookTold, Refusal> {
         let named = match command {
             BookCommand::List => return Ok(BookTold::Books(self.rows())),
@@ -128,7 +130,7 @@ impl Books {
             }
             _ => {
                 let mut next = book.clone();
-                let told = self.edit((book, &mut next), command)?;
+                let told = self.edit((book, &mut next), command, wrong)?;
                 self.settle(next, changes).map(|()| told)
             }
         }
@@ -139,6 +141,7 @@ impl Books {
         &self,
         (book, next): (&Book, &mut Book),
         command: &BookCommand,
+        wrong: &mut usize,
     ) -> Result<BookTold, Refusal> {
         match command {
             BookCommand::Drop(_, id) => {
@@ -163,8 +166,8 @@ impl Books {
                 if *replace {
                     next.clear();
                 }
-                let count = import(next, text, (book, self.limits.entries))?;
-                return Ok(BookTold::Imported(count));
+                import(next, text, (book, self.limits.entries), wrong)?;
+                return Ok(BookTold::Imported(core::mem::take(wrong)));
             }
             _ => {}
         }
@@ -263,14 +266,25 @@ fn share(book: &mut Book, with: &str, rule: Option<Rule>) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Takes in the entries of a text, over what the book that was before has of them; how many.
-fn import(next: &mut Book, text: &str, before: (&Book, usize)) -> Result<usize, Refusal> {
+/// Takes in the entries of a text, over what the book that was before has of them; counts them,
+/// with the one that is refused.
+fn import(
+    next: &mut Book,
+    text: &str,
+    before: (&Book, usize),
+    count: &mut usize,
+) -> Result<(), Refusal> {
     let list = match text.trim_start_matches('\u{feff}').trim_start() {
         json if json.starts_with(['[', '{']) => Cow::Borrowed(json),
-        csv => Cow::Owned(rows(csv)?),
+        csv => Cow::Owned(rows(csv, count)?),
     };
-    let list = Value::parse(&list).map_err(|_| Refusal::Malformed)?;
-    next.put_all(list.get("entries").unwrap_or(list), before)
+    let list = Value::parse(&list).map_err(|_| Refusal::NotEntries)?;
+    let list = list.get("entries").unwrap_or(list);
+    if !list.raw().starts_with('[') {
+        return Err(Refusal::NotEntries);
+    }
+    *count = 0;
+    next.put_all(list, before, count)
 }
 
 /// Entries as JSON.

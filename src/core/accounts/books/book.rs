@@ -181,22 +181,22 @@ impl Book {
         }
     }
 
-    /// Puts in the entries of a list, over what a book before it has of them, up to so many; how
-    /// many they were.
+    /// Puts in the entries of a list, over what a book before it has of them, up to so many; counts
+    /// them, with the one that is refused.
     pub(super) fn put_all(
         &mut self,
         list: Value<'_>,
         (before, most): (&Self, usize),
-    ) -> Result<usize, Refusal> {
-        let mut count = 0;
+        count: &mut usize,
+    ) -> Result<(), Refusal> {
         for said in list.items() {
+            *count += 1;
             self.put(Entry::new(said, before.entry(&id_of(said)?))?);
-            count += 1;
             if self.entries.len() > most {
                 return Err(Refusal::BookFull);
             }
         }
-        Ok(count)
+        Ok(())
     }
 
     pub(super) fn remove(&mut self, id: &str) {

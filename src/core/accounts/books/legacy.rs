@@ -76,7 +76,7 @@ impl Books {
         retag_whole(&mut next, data)?;
         next.clear();
         let peers = data.get("peers").unwrap_or(Value::NULL);
-        next.put_all(peers, (known.unwrap_or(&empty), self.limits.entries))?;
+        next.put_all(peers, (known.unwrap_or(&empty), self.limits.entries), &mut 0)?;
         self.settle(next, changes)?;
         Ok(String::new())
     }

@@ -68,6 +68,8 @@ pub enum Refusal {
     Personal,
     /// The book is not shared with them.
     NotShared,
+    /// What is to be taken in is neither a table nor JSON of entries.
+    NotEntries,
     /// A table has a column that no entry has.
     NoColumn,
     /// A book is longer than a client that wants it whole may have it.
@@ -99,6 +101,9 @@ impl Refusal {
             Self::NotAName => "This cannot be a name or note here.",
             Self::Personal => "A personal address book is shared with nobody.",
             Self::NotShared => "The address book is not shared with them.",
+            Self::NotEntries => {
+                "These are no entries: 'hbb ctl book export' shows their two forms."
+            }
             Self::NoColumn => "The first row must name columns: id, alias, tags, note and others.",
             Self::WholeTooLong => "This address book is too large for this old client: update it.",
             Self::BookFull => "This address book is full.",

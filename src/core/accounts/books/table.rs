@@ -62,15 +62,15 @@ fn cell(text: &mut String, value: &str) {
     }
 }
 
-/// The entries of a table, as a list of JSON.
-pub(super) fn rows(text: &str) -> Result<String, Refusal> {
+/// The entries of a table, as a list of JSON; counts them, with the one that is refused.
+pub(super) fn rows(text: &str, count: &mut usize) -> Result<String, Refusal> {
     let head = text.lines().next().unwrap_or_default();
     // Where a comma stands in numbers, spreadsheets write another sign.
     let sign = [',', ';', '\t'].into_iter().max_by_key(|sign| head.matches(*sign).count());
     let mut cells = Cells { rest: text, sign: sign.unwrap_or(','), is_last: false };
     let mut columns = Vec::new();
     while !cells.is_last {
-        let name = cells.next().ok_or(Refusal::Malformed)?;
+        let name = cells.next().ok_or(Refusal::NotEntries)?;
         let name = name.trim();
         let known = COLUMNS.iter().find(|column| column.eq_ignore_ascii_case(name));
         columns.push(*known.ok_or(Refusal::NoColumn)?);
@@ -79,22 +79,29 @@ pub(super) fn rows(text: &str) -> Result<String, Refusal> {
     writer.open('[');
     while !cells.rest.is_empty() {
         cells.is_last = false;
-        row(&mut writer, &columns, &mut cells)?;
+        *count += 1;
+        row(&mut writer, &columns, &mut cells, count)?;
     }
     writer.close(']');
     Ok(writer.into_text())
 }
 
-fn row(writer: &mut Writer, columns: &[&str], cells: &mut Cells<'_>) -> Result<(), Refusal> {
+fn row(
+    writer: &mut Writer,
+    columns: &[&str],
+    cells: &mut Cells<'_>,
+    count: &mut usize,
+) -> Result<(), Refusal> {
     let mut values = Vec::with_capacity(columns.len());
     while !cells.is_last {
-        values.push(cells.next().ok_or(Refusal::Malformed)?);
+        values.push(cells.next().ok_or(Refusal::NotEntries)?);
         if values.len() > columns.len() {
-            return Err(Refusal::Malformed);
+            return Err(Refusal::NotEntries);
         }
     }
     // A row of nothing is an empty line.
     if values.iter().all(|value| value.is_empty()) {
+        *count -= 1;
         return Ok(());
     }
     writer.open('{');

@@ -33,6 +33,14 @@ impl Banned {
             None => PeerId::new(text).filter(is_plain_id).map(Self::Id),
         }
     }
+
+    /// The same for what can be an id alone.
+    pub fn id(text: &str) -> Option<PeerId> {
+        match Self::parse(text) {
+            Some(Self::Id(id)) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// Whether an id needs no mark: one that may not register is somebody's mistake, and so is what

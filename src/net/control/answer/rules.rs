@@ -44,7 +44,7 @@ pub(super) fn answer(
             };
             for word in more {
                 match word.split_once('=') {
-                    Some(("user", name)) => question.user = Some(name),
+                    Some(("user", name)) if !name.is_empty() => question.user = Some(name),
                     Some(("user-group", name)) => question.user_group = name,
                     Some(("to-group", name)) => question.to_group = name,
                     Some(("at", time)) => at = time.replace(',', " "),

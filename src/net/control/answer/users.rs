@@ -54,10 +54,7 @@ pub(super) fn command(words: &[&str], brought: &str) -> Result<Command, String> 
 
 /// The id of a device, as rules and bans have it.
 fn id_of(word: &str) -> Result<PeerId, String> {
-    match Banned::parse(word) {
-        Some(Banned::Id(id)) => Ok(id),
-        _ => Err(["'", word, NO_ID].concat()),
-    }
+    Banned::id(word).ok_or_else(|| ["'", word, NO_ID].concat())
 }
 
 /// Lists who has an account.

@@ -224,7 +224,7 @@ fn c178_there_are_so_many_tags_shares_and_books() {
     assert_eq!(server.books.books.len(), BOOKS_MAX);
     let mut changes = super::Changes::default();
     assert_eq!(
-        server.books.obey(&BookCommand::Add("a".into()), &mut changes),
+        server.books.obey(&BookCommand::Add("a".into()), &mut changes, &mut 0),
         Err(Refusal::TooMany)
     );
     assert!(changes.is_empty());
@@ -319,12 +319,12 @@ fn c178_a_table_comes_back_as_it_was() {
     }
     // As others write them.
     for (csv, count) in [
-        ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";a; \r\n", Err(Refusal::Malformed)),
+        ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";a; \r\n", Err(Refusal::NotEntries)),
         ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";\"a; b\"\r\n\r\n", Ok(BookTold::Imported(1))),
         ("id\n7", Ok(BookTold::Imported(1))),
         ("id,alias\n7\n8,\"\"\n", Ok(BookTold::Imported(2))),
-        ("id,alias\n7,\"a", Err(Refusal::Malformed)),
-        ("id,alias\n7,\"a\"b\n", Err(Refusal::Malformed)),
+        ("id,alias\n7,\"a", Err(Refusal::NotEntries)),
+        ("id,alias\n7,\"a\"b\n", Err(Refusal::NotEntries)),
         ("name\n7\n", Err(Refusal::NoColumn)),
         ("alias\nx\n", Err(Refusal::NotAnEntry)),
         ("[{\"id\":5}]", Ok(BookTold::Imported(1))),

@@ -111,7 +111,7 @@ impl Server {
 
     fn obey(&mut self, command: &BookCommand) -> Result<BookTold, Refusal> {
         let (before, mut changes) = (self.loaded(), Changes::default());
-        let told = self.books.obey(command, &mut changes);
+        let told = self.books.obey(command, &mut changes, &mut 0);
         self.store(&changes, &before);
         told
     }
