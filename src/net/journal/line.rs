@@ -3,6 +3,7 @@
 
 use core::ops::Range;
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::json::Writer;
 use hbb_core::base::time::{Time, Utc};
 use hbb_core::journal::Entry;
@@ -93,7 +94,7 @@ pub(crate) fn fields(entry: &Entry, epoch_secs: u64, people: bool) -> [Field; FI
         Field::Number(entry.number),
         time(entry.at),
         time(entry.last),
-        Field::Text(entry.from.to_string()),
+        from(entry.from),
         Field::text(entry.to.as_ref().map(|to| to.as_str())),
         entry.target_at.map_or(Field::Nothing, |at| Field::Text(at.to_string())),
         Field::Number(entry.asks.into()),
@@ -110,6 +111,15 @@ pub(crate) fn fields(entry: &Entry, epoch_secs: u64, people: bool) -> [Field; FI
         Field::number(report.and_then(|report| report.alarm?.try_into().ok())),
         Field::text(entry.user.as_deref()),
     ]
+}
+
+/// Where somebody asked from; a target tells no port, and at times no address.
+fn from(at: Endpoint) -> Field {
+    match at.port() {
+        0 if at.ip().is_unspecified() => Field::Nothing,
+        0 => Field::Text(at.ip().to_string()),
+        _ => Field::Text(at.to_string()),
+    }
 }
 
 /// One JSON object on a line of its own; `epoch_secs` as for [`fields`].
@@ -151,5 +161,37 @@ pub(super) fn lost_line(lines: usize) -> String {
     match lines {
         0 => String::new(),
         lines => ["{\"lost\":", &lines.to_string(), "}\n"].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hbb_core::base::limits::Limits;
+    use hbb_core::base::peer::PeerId;
+    use hbb_core::base::table::Seed;
+    use hbb_core::journal::{Audit, AuditKind, Journal, Wanted};
+
+    /// As of a session that was there before the server.
+    #[test]
+    fn c194_a_report_tells_of_the_caller_s_address_what_it_says() {
+        let mut journal = Journal::new(&Limits::default(), false, Seed(1, 2));
+        let target = PeerId::new("123456789").unwrap();
+        for (conn, kind) in [
+            (1, AuditKind::Closed),
+            (2, AuditKind::Began(Some([203, 0, 113, 9].into()))),
+            (3, AuditKind::Began("2001:db8::9".parse().ok())),
+        ] {
+            journal.report(Time::START, &target, Audit { conn, kind });
+        }
+        let wanted = Wanted { count: 9, ..Wanted::default() };
+        for (entry, from) in journal.read(Time::START, &wanted).iter().zip([
+            "null",
+            r#""203.0.113.9""#,
+            r#""2001:db8::9""#,
+        ]) {
+            let line = json_line(entry, 0);
+            assert!(line.contains(&[",\"from\":", from, ","].concat()), "{line}");
+        }
     }
 }

@@ -51,7 +51,7 @@ return view.extend({
 		return [
 			one.last == null ? '-' : new Date(one.last * 1000)
 				.toLocaleString(document.documentElement.lang || undefined),
-			by ? by + ' (' + one.from + ')' : one.from,
+			by && one.from ? by + ' (' + one.from + ')' : by || one.from || '-',
 			one.user || '-',
 			one.to || '-',
 			(OUTCOMES[one.outcome] || one.outcome) + (one.reason ? ': ' + one.reason : ''),
