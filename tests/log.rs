@@ -223,17 +223,27 @@ fn c191_what_is_no_file_and_a_link_to_nowhere_are_refused_and_a_link_is_followed
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
     assert!(made.success());
     for bad in [&nowhere, &pipe, &folder, &folder.join("no/such")] {
-        let ended = serve(&["--data", folder.to_str().unwrap(), "--connection-log"], bad);
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(2), "{bad:?}: {said}");
-        assert!(said.contains("--connection-log: cannot write"), "{bad:?}: {said}");
+        for command in ["serve", "check"] {
+            let flags = [command, "--data", folder.to_str().unwrap(), "--connection-log"];
+            let ended = hbb(&flags, bad);
+            let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+            assert_eq!(ended.status.code(), Some(2), "{command} {bad:?}: {said}");
+            assert!(said.contains("--connection-log: cannot write"), "{command} {bad:?}: {said}");
+        }
     }
+    // To look is to change nothing.
+    let log = folder.join("log");
+    let looked = hbb(&["check", "--data", folder.to_str().unwrap(), "--connection-log"], &log);
+    let said = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert!(said.contains("ok       log of connections") && !log.exists(), "{said}");
     // Nor is what the server lives on a place for lines, by whatever name.
     let secret = fs::read(folder.join("id_ed25519")).unwrap();
     symlink(folder.join("id_ed25519"), folder.join("alias")).unwrap();
     for ours in ["hbb.store", "alias", "id_ed25519", "banned.txt", "rules.conf"] {
-        let ended =
-            serve(&["--data", folder.to_str().unwrap(), "--connection-log"], &folder.join(ours));
+        let ended = hbb(
+            &["serve", "--data", folder.to_str().unwrap(), "--connection-log"],
+            &folder.join(ours),
+        );
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(2), "{ours}: {said}");
         assert!(said.contains("itself needs"), "{ours}: {said}");
@@ -253,11 +263,10 @@ fn c191_what_is_no_file_and_a_link_to_nowhere_are_refused_and_a_link_is_followed
     }
 }
 
-/// What `hbb serve` said that did not start.
-fn serve(words: &[&str], last: &std::path::Path) -> Output {
+/// What a command said that ends at once.
+fn hbb(words: &[&str], last: &std::path::Path) -> Output {
     let mut command = Command::new("timeout");
-    command.arg("10").arg(env!("CARGO_BIN_EXE_hbb")).arg("serve").args(words).arg(last);
-    command.output().unwrap()
+    command.arg("10").arg(env!("CARGO_BIN_EXE_hbb")).args(words).arg(last).output().unwrap()
 }
 
 fn tempfolder(name: &str) -> std::path::PathBuf {

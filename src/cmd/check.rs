@@ -11,9 +11,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::exit::{Exit, ExitReason, READ_ONLY, print, say_at_terminal};
+#[cfg(feature = "accounts")]
+use super::serve::connections;
 use super::store::{self, STORE_FILE};
 use super::{backup, greeting, keygen};
 use crate::cli::ServeFlags;
+#[cfg(feature = "accounts")]
+use crate::config::ConnectionsTo;
 use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
 use crate::file::{draft_of, folder_of};
 use crate::net::clock::Clock;
@@ -39,6 +43,8 @@ pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
     check_directory(&config.data, &mut report);
     check_control(&config.control, &mut report);
     check_lists(&config, &mut report);
+    #[cfg(feature = "accounts")]
+    check_connection_log(&config, &mut report);
     check_key(&config, &mut report);
     check_store(&config, &mut report);
     check_broken_off(&config.data, &mut report);
@@ -163,6 +169,20 @@ fn check_lists(config: &Config, report: &mut Report) {
     faults.iter().for_each(|fault| report.problem(ExitReason::Flags, fault));
     if faults.is_empty() {
         report.fine("lists of addresses");
+    }
+}
+
+/// Whether a file of it can be written. To try makes one that was not there, which goes again.
+#[cfg(feature = "accounts")]
+fn check_connection_log(config: &Config, report: &mut Report) {
+    let ConnectionsTo::File(path) = &config.connections_to else { return };
+    let is_new = fs::symlink_metadata(path).is_err();
+    match connections(config) {
+        Ok(_) => report.fine("log of connections"),
+        Err(exit) => return report.exit(&exit),
+    }
+    if is_new {
+        drop(fs::remove_file(path));
     }
 }
 

@@ -130,7 +130,7 @@ fn log_file(config: &Config) -> Option<PathBuf> {
 
 /// Where asks and sessions are noted; a file is one that can be written.
 #[cfg(feature = "accounts")]
-fn connections(config: &Config) -> Result<Target, Exit> {
+pub(super) fn connections(config: &Config) -> Result<Target, Exit> {
     Ok(match &config.connections_to {
         ConnectionsTo::Nowhere => Target::Off,
         ConnectionsTo::Memory => Target::Memory,
