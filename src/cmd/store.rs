@@ -170,11 +170,11 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Store>, Error> {
     store::open_judged(path, &|path| judged(File::open(path)?).map(drop))
 }
 
-/// Opens the store that is there; None if there is none. Damage may end the process.
-pub(super) fn open_there(path: &Path) -> Result<Option<Box<dyn Store>>, Error> {
+/// The store that is there, to be read; None if there is none. Damage may end the process.
+pub(super) fn read_there(path: &Path) -> Result<Option<Box<dyn Store>>, Error> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        _ => store::open(path).map(Some),
+        _ => store::read_only(path).map(Some),
     }
 }
 

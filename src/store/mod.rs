@@ -104,6 +104,14 @@ pub fn open_judged(path: &Path, judge: Judge<'_>) -> Result<Box<dyn Store>, Erro
     Ok(Box::new(redb::Redb::open(path, judge)?))
 }
 
+/// Opens the store in the file `path` for reading alone; see [`redb::Redb::read_only`].
+///
+/// # Errors
+/// [`Error`]; damage may end the process instead.
+pub fn read_only(path: &Path) -> Result<Box<dyn Store>, Error> {
+    Ok(Box::new(redb::Redb::read_only(path)?))
+}
+
 /// Reads all of the store in `file` and gives how many peers it has; see [`redb::survey`].
 ///
 /// # Errors

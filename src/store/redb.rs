@@ -128,6 +128,19 @@ impl Redb {
         Ok(Self { path: path.into(), opened: Shared::new(opened), written_before: 0 })
     }
 
+    /// Opens the file `path` for reading alone, beside others who read: what redb would mend, it
+    /// mends in memory. No server opens it meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub fn read_only(path: &Path) -> Result<Self, Error> {
+        let file = open_to_read(path)?;
+        check_begin(&file)?;
+        let opened = opened(Backend::held(Plain(file)))?;
+        check_version(&opened.database)?;
+        Ok(Self { path: path.into(), opened: Shared::new(opened), written_before: 0 })
+    }
+
     /// The store over another backend, for tests that cut writes short.
     ///
     /// # Errors
@@ -232,9 +245,7 @@ pub fn survey(file: File) -> Result<usize, Error> {
 }
 
 fn surveyed(backend: impl StorageBackend) -> Result<usize, Error> {
-    let (backend, control) = Backend::held(backend);
-    let database = builder().create_with_backend(backend)?;
-    let mut opened = Opened { database, control, changed: false };
+    let mut opened = opened(Backend::held(backend))?;
     if !opened.database.check_integrity()? {
         return Err(Error::Damaged);
     }
@@ -327,22 +338,22 @@ fn locked(file: File, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Fil
 
 /// Mends what a power cut left, but writes nothing before the version is known to be ours.
 fn existing(backend: impl StorageBackend) -> Result<Opened, Error> {
-    opened(Backend::held(backend), check_version)
+    let opened = opened(Backend::held(backend))?;
+    check_version(&opened.database)?;
+    opened.control.release()?;
+    Ok(opened)
 }
 
 fn new(backend: impl StorageBackend) -> Result<Opened, Error> {
-    opened(Backend::draft(backend), write_version)
-}
-
-fn opened(
-    (backend, control): (Backend, BackendSwitch),
-    first: fn(&Database) -> Result<(), Error>,
-) -> Result<Opened, Error> {
-    let database = builder().create_with_backend(backend)?;
-    let opened = Opened { database, control, changed: false };
-    first(&opened.database)?;
+    let opened = opened(Backend::draft(backend))?;
+    write_version(&opened.database)?;
     opened.control.release()?;
     Ok(opened)
+}
+
+fn opened((backend, control): (Backend, BackendSwitch)) -> Result<Opened, Error> {
+    let database = builder().create_with_backend(backend)?;
+    Ok(Opened { database, control, changed: false })
 }
 
 /// One commit; the last notes which pages are free, at the price of a second sync.

@@ -334,6 +334,28 @@ fn the_store_belongs_to_whom_its_folder_belongs() {
     }
 }
 
+/// A disk that fails is mounted read-only, and there is still to be a backup of it.
+#[test]
+fn who_only_reads_needs_no_right_to_write() {
+    let folder = Folder::new("read-only");
+    folder.fill(3, 4096, "wal");
+    succeeded(&folder.hbb(&["keygen"]));
+    succeeded(&folder.import(&[]));
+    let script =
+        "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && shift && exec \"$@\"";
+    for (words, said) in [
+        (&["export", "--peers"][..], "100000002 "),
+        (&["backup", "-"], "@end 3\n"),
+        (&["import", folder.base().to_str().unwrap(), "--dry-run"], "3 known here already"),
+    ] {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(&folder.0);
+        command.arg(env!("CARGO_BIN_EXE_hbb")).args(words).arg("--data").arg(&folder.0);
+        let output = command.output().unwrap();
+        assert!(succeeded(&output).contains(said), "{output:?}");
+    }
+}
+
 /// None mixes what it makes with what the other one does.
 #[test]
 fn of_two_at_once_one_is_told_to_wait() {

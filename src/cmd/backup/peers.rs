@@ -22,7 +22,7 @@ pub(in crate::cmd) fn each(
 ) -> Result<Option<Option<String>>, Exit> {
     let path = config.data.join(STORE_FILE);
     let unusable = |error| store::exit(&path, error);
-    let opened = match store::open_there(&path) {
+    let opened = match store::read_there(&path) {
         Ok(Some(opened)) => opened,
         Ok(None) => return Ok(None),
         Err(stores::Error::InUse) => return of_server(&socket(config), each).map(Some),

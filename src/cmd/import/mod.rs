@@ -47,7 +47,7 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let _alone = store::alone_in(data)?;
     // Held, so that no server starts meanwhile.
     let unusable = |error| store::exit(&path, error);
-    let here = store::open_there(&path).map_err(unusable)?;
+    let here = store::read_there(&path).map_err(unusable)?;
     let compared = found.compare(here.as_deref(), replace);
     let [before, new, same, other] = compared.map_err(unusable)?;
     let file = flags.file.as_deref().unwrap_or("stdin");
