@@ -192,6 +192,21 @@ fn c193_a_direct_session_of_two_clients_ends_once_an_operator_wants_it() {
     assert_eq!(std::io::Read::read(&mut near, &mut [0; 16]).unwrap(), 0, "the other end is gone");
 }
 
+fn refuses_what_means_no_group(server: &Server) {
+    for (words, why) in [
+        (&["group", "add", "a/b", ID][..], "group 'a/b': must be a name"),
+        // As rules have it.
+        (&["group", "add", "@office", ID], "group '@office': must be a name"),
+        (&["user", "set", "anna", "group=@office"], "group '@office': must be a name"),
+        (&["group", "add", "x", "anna"], "must be the ID of a device"),
+        (&["group", "remove", "987654321"], "in no group"),
+        (&["rule", "test", "192.0.2.1", ID, "user="], "'user=': must be user=NAME"),
+    ] {
+        let told = ctl(server, words, "").unwrap_err();
+        assert!(told.contains(why), "{words:?}: {told}");
+    }
+}
+
 /// One name for the tab, for rules and for shared books.
 #[test]
 fn c217_a_group_of_devices_is_seen_by_its_users_and_named_by_rules() {
@@ -206,18 +221,7 @@ fn c217_a_group_of_devices_is_seen_by_its_users_and_named_by_rules() {
     for words in [&["user", "set", "anna", "group=office"][..], &["group", "add", "office", ID]] {
         assert_eq!(said(&server, words), Ok("Done.\n".into()));
     }
-    for (words, why) in [
-        (&["group", "add", "a/b", ID][..], "group 'a/b': must be a name"),
-        // As rules have it.
-        (&["group", "add", "@office", ID], "group '@office': must be a name"),
-        (&["user", "set", "anna", "group=@office"], "group '@office': must be a name"),
-        (&["group", "add", "x", "anna"], "must be the ID of a device"),
-        (&["group", "remove", "987654321"], "in no group"),
-        (&["rule", "test", "192.0.2.1", ID, "user="], "'user=': must be user=NAME"),
-    ] {
-        let told = said(&server, words).unwrap_err();
-        assert!(told.contains(why), "{words:?}: {told}");
-    }
+    refuses_what_means_no_group(&server);
     // The groups that the server knows.
     for (user, line) in [("user=anna", "line     1: "), ("user=otto", "line     2: ")] {
         let told = said(&server, &["rule", "test", "192.0.2.1", ID, user]).unwrap();
