@@ -5,7 +5,7 @@ use hbb_core::accounts::call::HttpCall;
 use hbb_core::accounts::{Command, Hashed, Told};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::json::Value;
-use hbb_core::base::limits::AccountLimits;
+use hbb_core::base::limits::{AccountLimits, USERS_CEILING};
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::time::Time;
 
@@ -178,6 +178,20 @@ fn c167_as_many_users_as_a_small_router_has_and_no_more() {
     assert!(matches!(drive.add(&format!("{long}x")), Told::Refused(_)), "65 letters");
     drive.told.clear();
     assert_eq!(drive.add(&long), Told::Done("The user was added."));
+}
+
+#[test]
+fn c167_of_as_many_users_as_there_may_ever_be_none_is_lost_and_one_more_is_none() {
+    let mut drive = many(USERS_CEILING);
+    for number in 0..USERS_CEILING {
+        assert_eq!(drive.add(&format!("user{number}")), Told::Done("The user was added."));
+    }
+    assert!(matches!(drive.add("more"), Told::Refused(said) if said.contains("--max-users")));
+    // After a restart, with a limit of 64, those that are stored are there.
+    let mut again = drive.restarted();
+    let row = drive.rows[&b"uuser0"[..]].clone();
+    assert!(again.load(b"uuser0", Some(&row)) && !again.load(b"umore", Some(&row)));
+    assert_eq!(again.load_now().users, USERS_CEILING);
 }
 
 #[test]

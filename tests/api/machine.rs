@@ -20,7 +20,7 @@ const NOW: u64 = 1_800_000_000;
 pub(crate) struct Drive {
     pub(crate) accounts: Accounts,
     pub(crate) now: Time,
-    rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What the store says to the next rows.
     outcome: SaveOutcome,
     /// The store is slow: what it is given waits.
@@ -159,7 +159,7 @@ impl Drive {
     }
 
     /// As after a restart: a machine of the rows alone.
-    fn restarted(&self) -> Accounts {
+    pub(crate) fn restarted(&self) -> Accounts {
         let limits = AccountLimits { users: 64, password_kib: 4096, ..AccountLimits::default() };
         let mut again = Accounts::new(limits, Seed(3, 4), [8; 32]);
         again.set_epoch_secs(NOW);

@@ -98,7 +98,8 @@ pub(crate) struct LogWriter {
 pub(crate) fn start(path: LogPath, account: Account, clock: Clock) -> io::Result<LogWriter> {
     let (lines, queue) = bounded(CONNECTION_LINES_WAITING_MAX);
     let (running, done) = bounded(1);
-    let mut writing = Writing { path, queue, account, clock, lost: 0 };
+    let wait_ms = CONNECTION_GROUP_MS;
+    let mut writing = Writing { path, queue, account, clock, wait_ms, lost: 0 };
     let run = move || {
         while let Some(text) = writing.gather() {
             writing.write(&text);
@@ -114,6 +115,8 @@ struct Writing {
     queue: Receiver<String>,
     account: Account,
     clock: Clock,
+    /// How long the first line of a group waits for more.
+    wait_ms: u64,
     /// Lines that could not be written since the last that were.
     lost: usize,
 }
@@ -122,7 +125,7 @@ impl Writing {
     /// Waits for a line, then for more until it is time to write; None when there will be none.
     fn gather(&mut self) -> Option<String> {
         let mut text = self.queue.recv_blocking()?;
-        let until = self.clock.now().after_ms(CONNECTION_GROUP_MS);
+        let until = self.clock.now().after_ms(self.wait_ms);
         while text.len() < CONNECTION_GROUP_BYTES {
             let left = until.since_ms(self.clock.now());
             match self.queue.recv_within(left) {
@@ -157,18 +160,48 @@ mod tests {
     use hbb_core::base::limits::WRITES_UNIT_BYTES;
     use hbb_core::base::writes::Writes;
 
+    /// A folder, who writes to `log` in it within a day of 1 MiB, and whom to give lines.
+    fn writing(name: &str, clock: Clock) -> (PathBuf, Writing, Sender<String>) {
+        let name = format!("hbb-log-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let path = LogPath::open(&folder.join("log")).unwrap();
+        let account = Account::new(Writes::new(1), clock);
+        let (lines, queue) = bounded(CONNECTION_LINES_WAITING_MAX);
+        let wait_ms = CONNECTION_GROUP_MS;
+        (folder, Writing { path, queue, account, clock, wait_ms, lost: 0 }, lines)
+    }
+
+    /// Five minutes, here less: what comes later is of the next group.
+    #[test]
+    fn c191_the_first_line_of_a_group_waits_so_long_for_more() {
+        let clock = Clock::start();
+        let (folder, mut writing, lines) = writing("group", clock);
+        writing.wait_ms = 400;
+        lines.try_send("a\n".into()).unwrap();
+        let later = std::thread::spawn(move || {
+            for (ms, line) in [(100, "b\n"), (900, "c\n")] {
+                std::thread::sleep(std::time::Duration::from_millis(ms));
+                lines.try_send(line.into()).unwrap();
+            }
+            lines
+        });
+        let begun = clock.now();
+        assert_eq!(writing.gather().as_deref(), Some("a\nb\n"));
+        assert!((400..900).contains(&clock.now().since_ms(begun)));
+        assert_eq!(writing.gather().as_deref(), Some("c\n"));
+        drop(later.join().unwrap());
+        assert_eq!(writing.gather(), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
     #[test]
     fn c191_a_day_writes_no_more_than_is_left_for_it_and_what_is_lost_is_said() {
         let clock = Clock::start();
-        let folder = std::env::temp_dir().join(format!("hbb-log-budget-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let (folder, mut writing, lines) = writing("budget", clock);
         let path = folder.join("log");
-        let _ = fs::remove_file(&path);
-        let account = Account::new(Writes::new(1), clock);
-        let (lines, queue) = bounded(CONNECTION_LINES_WAITING_MAX);
-        let shared = account.clone();
-        let mut writing =
-            Writing { path: LogPath::open(&path).unwrap(), queue, account, clock, lost: 0 };
+        let shared = writing.account.clone();
         let group = "x".repeat(CONNECTION_GROUP_BYTES - 1) + "\n";
         for _ in 0..100 {
             writing.write(&group);

@@ -216,3 +216,27 @@ const fn trust((source, at_home): (Source, bool)) -> usize {
         (false, known) => known as usize,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::call::Door;
+    use alloc::format;
+
+    /// Of more names than there may ever be users, as some are removed and others added.
+    #[test]
+    fn c166_wrong_passwords_of_so_many_users_are_kept_and_the_oldest_forgotten() {
+        let (mut logins, now) = (Logins::new(Seed(1, 2)), Time::START);
+        let from = (Source { ip: [192, 0, 2, 1].into(), known: true, door: Door::Http }, false);
+        for number in 0..USERS_CEILING {
+            for _ in 0..WRONG_PER_USER {
+                logins.was_wrong(now, from, Some(&format!("user{number}")));
+            }
+        }
+        assert!(!logins.window(now, from, "user0", 0), "too many were wrong");
+        logins.was_wrong(now, from, Some("one more"));
+        assert_eq!(logins.wrong.len(), USERS_CEILING);
+        assert!(logins.window(now, from, "user0", 0), "it is forgotten");
+        assert!(!logins.window(now, from, "user1", 0));
+    }
+}
