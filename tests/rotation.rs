@@ -134,6 +134,9 @@ fn c156_either_key_dials_and_is_dialled() {
     assert!(rotated.refuses("A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="), "a third key");
     assert!(!rotated.refuses(old) && !rotated.refuses(new));
     assert!(!rotated.ctl(&["--json", "status"]).contains("\"old_key_until\":null"));
+    let status = rotated.ctl(&["status"]);
+    let until = status.lines().find_map(|line| line.strip_prefix("old key until")).unwrap();
+    assert!(Utc::parse(until.trim()).is_some() && until.contains('T'), "{status}");
 }
 
 #[test]

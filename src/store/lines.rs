@@ -66,7 +66,7 @@ pub fn is_forgotten(line: &str) -> bool {
 }
 
 fn moment(unix_secs: u64) -> String {
-    Utc { unix_secs }.to_string().replace(' ', "T")
+    Utc { unix_secs }.in_one_word()
 }
 
 /// Reads such a line; nothing stands in an empty one or a comment.

@@ -63,5 +63,5 @@ fn c120_a_clone_is_told_in_the_log_and_in_the_list() {
     assert!(either || told.contains(" and=127.0.0.8:"), "{told}");
     assert_eq!(server.log().matches("peer-flaps").count(), 1, "{}", server.log());
     hears("--json peers", &server, "\"also_at\":\"127.0.0.8:");
-    hears("peers", &server, "first_seen key     also_at\n");
+    hears("peers", &server, "first_seen           key     also_at\n");
 }

@@ -37,7 +37,7 @@ const TABLE: &str = "peer";
 /// `hbb import`.
 pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let (replace, fate) = match flags.merge.as_deref() {
-        None | Some("keep") => (false, "kept as they are here; --merge replace"),
+        None | Some("keep") => (false, "kept as they are here, unless with --merge replace"),
         Some("replace") => (true, "replaced"),
         Some(other) => return Err(Exit::must_be("--merge", other, "keep or replace")),
     };

@@ -140,7 +140,7 @@ pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<OldKe
     let old =
         old.filter(|_| keygen::read(&secret).is_ok_and(|of_file| of_file.as_ref() == Some(key)));
     if let Some(old) = &old {
-        let date = Utc { unix_secs: old.until_secs }.to_string().replace(' ', "T");
+        let date = Utc { unix_secs: old.until_secs }.in_one_word();
         info!("key-rotation old={} until={date}Z", old.shown);
     }
     Ok(old)

@@ -41,7 +41,7 @@ const PEER_COLUMNS: &[(&str, usize)] = &[
     ("address", 24),
     ("online_secs", 12),
     ("seen_secs", 10),
-    ("first_seen", 11),
+    ("first_seen", 21),
     ("key", 8),
     ("also_at", 9),
     #[cfg(feature = "accounts")]
@@ -292,7 +292,10 @@ fn peer_rows(out: &mut Output, page: &[PeerRow], told: &Devices) {
             address.as_deref().map_or(Value::Nothing, Value::Text),
             number(peer.online_secs),
             number(peer.seen_secs),
-            number(Some(peer.first_seen_secs).filter(|secs| *secs > 0)),
+            match peer.first_seen_secs {
+                0 => Value::Nothing,
+                secs => Value::Moment(secs),
+            },
             text(key),
             also_at.as_deref().map_or(Value::Nothing, Value::Text),
         ];

@@ -4,6 +4,7 @@
 use hbb_core::base::text::{Quoted, is_invisible};
 
 use hbb_core::base::json::quote;
+use hbb_core::base::time::Utc;
 
 /// What an answer is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(super) enum Value<'a> {
     Decimal(&'a str),
     /// A whole number.
     Number(u64),
+    /// Unix time; in text a date.
+    Moment(u64),
     /// Yes or no.
     Flag(bool),
     /// Several numbers.
@@ -198,7 +201,12 @@ impl Output {
                 self.text.push_str(&Quoted(text).to_string());
             }
             Value::Text(text) | Value::Decimal(text) => self.text.push_str(text),
-            Value::Number(number) => self.text.push_str(&number.to_string()),
+            Value::Moment(unix_secs) if !json => {
+                self.text.push_str(&Utc { unix_secs }.in_one_word());
+            }
+            Value::Number(number) | Value::Moment(number) => {
+                self.text.push_str(&number.to_string())
+            }
             Value::Flag(yes) if json => self.text.push_str(if yes { "true" } else { "false" }),
             Value::Flag(yes) => self.text.push_str(if yes { "yes" } else { "no" }),
             Value::Nothing => self.text.push_str(if json { "null" } else { "-" }),

@@ -64,7 +64,7 @@ impl Status {
         out.field("public", info.public.as_deref().map_or(Value::Nothing, Value::Text));
         out.field("key", info.key.as_deref().map_or(Value::Nothing, Value::Text));
         let until = info.old_key_until;
-        out.field("old_key_until", until.map_or(Value::Nothing, Value::Number));
+        out.field("old_key_until", until.map_or(Value::Nothing, Value::Moment));
         let [port, relay_port] = info.ports;
         out.field("port", Value::Number(port.into()));
         out.field("relay_port", Value::Number(relay_port.into()));

@@ -47,6 +47,11 @@ impl Utc {
         Some(Self { unix_secs: days * DAY_SECS + secs })
     }
 
+    /// The moment without a blank: `2026-11-21T07:12:33`.
+    pub fn in_one_word(self) -> String {
+        self.to_string().replace(' ', "T")
+    }
+
     /// The moment as a part of a file name: `20261121-071233`.
     pub fn for_file(self) -> String {
         self.to_string().replace(['-', ':'], "").replace(' ', "-")

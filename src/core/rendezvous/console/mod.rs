@@ -171,7 +171,7 @@ impl Rendezvous {
         let dialled = journal.dialled().get(number(argument, 0)..).unwrap_or_default();
         for it in dialled.iter().take(number(more, CONSOLE_LINES)) {
             let unix_secs = start_secs + it.at.as_millis() / 1000;
-            let at = Utc { unix_secs }.to_string().replace(' ', "T");
+            let at = Utc { unix_secs }.in_one_word();
             let (from, target, target_ip) = (it.from, it.target.as_str(), it.target_ip);
             // It cannot fail.
             let _ = writeln!(text, "{at}Z {from} -> {target}@{target_ip}");
