@@ -224,9 +224,11 @@ impl Accounts {
             user: user.into(),
             device: device.into(),
         };
+        let mut rows = Vec::new();
         let users = self.users.iter().filter(|(_, user)| !user.group().is_empty());
-        let mut rows: Vec<_> = users.map(|(name, user)| row(user.group(), name, "")).collect();
-        rows.extend(self.devices.groups.iter().map(|(id, group)| row(group, "", id)));
+        users.for_each(|(name, user)| rows.push(row(user.group(), name, "")));
+        let devices = self.devices.groups.iter();
+        devices.for_each(|(id, group)| rows.push(row(group, "", id)));
         rows.sort_unstable();
         rows
     }

@@ -1,6 +1,7 @@
 //! Characters: those that names are made of, those that nobody sees, and how text of strangers
 //! stands in a line for people. C81.
 
+use alloc::string::String;
 use core::fmt::{self, Write as _};
 
 /// Whether names may hold it: a letter or digit of any script, or a mark that combines with one,
@@ -201,6 +202,21 @@ fn write_code(out: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
     write!(out, "\\u{{{:x}}}", u32::from(c))
 }
 
+/// How a formula begins, to programs for tables; and what is written before it.
+const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', APOSTROPHE];
+/// See [`csv_cell`].
+pub const APOSTROPHE: char = '\'';
+
+/// A cell of a table (CSV, RFC 4180), in quotes where it could end too soon. What a program would
+/// take for a formula has an apostrophe before it.
+pub fn csv_cell(value: &str) -> String {
+    let formula = if value.starts_with(FORMULA) { "'" } else { "" };
+    match value.contains([',', ';', '"', '\r', '\n', '\t']) || !formula.is_empty() {
+        true => ["\"", formula, &value.replace('"', "\"\""), "\""].concat(),
+        false => value.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString as _;
@@ -230,6 +246,19 @@ mod tests {
                 .chars()
         {
             assert!(!is_letter(c), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn cells_of_csv_are_no_formulas_and_end_where_they_end() {
+        for (value, cell) in [
+            ("123456789", "123456789"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("=1+1", "\"'=1+1\""),
+            ("@x,y", "\"'@x,y\""),
+        ] {
+            assert_eq!(csv_cell(value), cell);
         }
     }
 

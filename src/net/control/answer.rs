@@ -14,7 +14,7 @@ mod rules;
 #[cfg(feature = "accounts")]
 mod users;
 
-use hbb_core::base::address::{Bans, named_id};
+use hbb_core::base::address::{Bans, Endpoint, named_id};
 use hbb_core::base::conn::{Transport, Via};
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
@@ -282,7 +282,8 @@ fn peer_rows(out: &mut Output, page: &[PeerRow], told: &Devices) {
             (_, Some(Transport::WebSocket)) => Some("websocket"),
             (_, None) => None,
         };
-        let [address, also_at] = [peer.at, peer.also_at].map(|at| at.map(|at| at.to_string()));
+        let said = |at: Option<Endpoint>| at.map(|at| at.to_string());
+        let (address, also_at) = (said(peer.at), said(peer.also_at));
         let key = peer.shows_old.map(|old| if old { "old" } else { "new" });
         let text = |text: Option<&'static str>| text.map_or(Value::Nothing, Value::Text);
         let values = [

@@ -128,9 +128,10 @@ impl Tokens {
 
     /// Of those for which `which` holds, leaves the newest.
     fn keep(&mut self, most: usize, changes: &mut Changes, which: &dyn Fn(Token<'_>) -> bool) {
-        let those = self.iter().filter(|(_, token)| which(*token));
-        let mut those: Vec<_> =
-            those.map(|(digits, token)| (token.given_secs(), String::from(digits))).collect();
+        let mut those = Vec::new();
+        for (digits, token) in self.iter().filter(|(_, token)| which(*token)) {
+            those.push((token.given_secs(), String::from(digits)));
+        }
         while those.len() > most {
             let oldest = (0..those.len()).min_by_key(|at| those.get(*at).map(|(secs, _)| *secs));
             let (_, digits) = those.swap_remove(oldest.unwrap_or_default());

@@ -128,9 +128,11 @@ impl Users {
     ) {
         let Some(user) = self.get(name) else { return };
         let here = &Prefix::of(ip).to_bytes();
-        let before = user.homes().filter(|home| *home != here);
-        let homes: Vec<_> = [here].into_iter().chain(before).take(HOMES_MAX).copied().collect();
-        let row = Some(user.0.with(field::HOMES, homes.as_flattened()));
+        let mut homes = here.to_vec();
+        for home in user.homes().filter(|home| *home != here).take(HOMES_MAX - 1) {
+            homes.extend(home);
+        }
+        let row = Some(user.0.with(field::HOMES, &homes));
         match changes {
             Some(changes) => self.rows.put(name, row, changes),
             None => self.rows.set(name, row),

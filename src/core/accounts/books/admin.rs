@@ -181,7 +181,8 @@ impl Books {
         let is_of = |book: &&Book| {
             *book.owner == *user || book.shares.iter().any(|(with, _)| **with == *user)
         };
-        let touched: Vec<Book> = self.books.iter().filter(is_of).cloned().collect();
+        let mut touched = Vec::new();
+        self.books.iter().filter(is_of).for_each(|book| touched.push(Book::clone(book)));
         for mut next in touched {
             if *next.owner == *user {
                 next.owner = "".into();

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::Refusal;
 use super::entry::Entry;
 use crate::base::json::Writer;
+use crate::base::text::{APOSTROPHE, csv_cell};
 
 /// The first row of a table that is written; one that is read has some of these, in any order.
 const COLUMNS: [&str; 14] = [
@@ -28,9 +29,6 @@ const COLUMNS: [&str; 14] = [
 /// The column of several words, and what stands between them.
 const TAGS: &str = "tags";
 const BETWEEN_TAGS: char = ';';
-/// How a formula begins; and what is written before it.
-const FORMULA: [char; 7] = ['=', '+', '-', '@', '\t', '\r', APOSTROPHE];
-const APOSTROPHE: char = '\'';
 
 /// All entries.
 pub(super) fn table(entries: &[Entry]) -> String {
@@ -39,27 +37,14 @@ pub(super) fn table(entries: &[Entry]) -> String {
     for entry in entries {
         for (at, column) in COLUMNS.iter().enumerate() {
             text.push_str(if at == 0 { "" } else { "," });
-            let value = entry.value();
-            match *column {
-                TAGS => {
-                    let tags: Vec<_> = entry.tags().collect();
-                    cell(&mut text, &tags.join(";"));
-                }
-                _ => cell(&mut text, &value.text_of(column).unwrap_or_default()),
-            }
+            text.push_str(&match *column {
+                TAGS => csv_cell(&entry.tags().collect::<Vec<_>>().join(";")),
+                _ => csv_cell(&entry.value().text_of(column).unwrap_or_default()),
+            });
         }
         text.push_str("\r\n");
     }
     text
-}
-
-fn cell(text: &mut String, value: &str) {
-    let formula = if value.starts_with(FORMULA) { "'" } else { "" };
-    if value.contains([',', ';', '"', '\r', '\n', '\t']) || !formula.is_empty() {
-        text.push_str(&["\"", formula, &value.replace('"', "\"\""), "\""].concat());
-    } else {
-        text.push_str(value);
-    }
 }
 
 /// The entries of a table, as a list of JSON; counts them, with the one that is refused.

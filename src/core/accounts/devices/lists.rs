@@ -56,7 +56,7 @@ impl Devices {
         let told = |id| PeerId::new(id).is_some_and(|id| self.table.get(&id).is_some());
         let silent = silent.filter(|(id, _)| !told(id));
         let all = self.table.iter().map(|(id, it)| (id.as_str(), it)).chain(silent);
-        let seen: Vec<_> = all.filter(|(id, it)| sight.sees_device(id, &it.info, groups)).collect();
+        let seen = all.filter(|(id, it)| sight.sees_device(id, &it.info, groups));
         let group = |id: &str, device: &Device| match groups.get(id) {
             "" => String::from(&*device.info.group),
             group => group.into(),
@@ -72,15 +72,15 @@ impl Devices {
                     }
                 }
             }
-            "peers" => {
+            "peers" | "device-group/accessible" => {
+                let mut groups = Vec::new();
                 for (id, device) in seen {
-                    if let Some(out) = page.next() {
+                    if path != "peers" {
+                        groups.push(group(id, device));
+                    } else if let Some(out) = page.next() {
                         show((id, device, &group(id, device)), sight, out);
                     }
                 }
-            }
-            "device-group/accessible" => {
-                let mut groups: Vec<_> = seen.iter().map(|(id, it)| group(id, it)).collect();
                 groups.sort_unstable();
                 groups.dedup();
                 for group in groups.into_iter().filter(|group| !group.is_empty()) {

@@ -177,14 +177,14 @@ impl Devices {
         if now < due || !self.saving.is_empty() {
             return Vec::new();
         }
-        let changed = self.table.iter().filter(|(_, device)| device.is_changed);
-        let changed: Vec<_> =
-            changed.take(DEVICE_ROWS_PER_SAVE).map(|(id, _)| id.clone()).collect();
-        let mut rows: Vec<_> = mem::take(&mut self.gone)
-            .into_iter()
-            .filter(|id| self.table.get(id).is_none())
-            .map(|id| RowChange { key: key(&id), value: None })
-            .collect();
+        let (mut changed, mut rows) = (Vec::new(), Vec::new());
+        let is_changed = self.table.iter().filter(|(_, device)| device.is_changed);
+        is_changed.take(DEVICE_ROWS_PER_SAVE).for_each(|(id, _)| changed.push(id.clone()));
+        for id in mem::take(&mut self.gone) {
+            if self.table.get(&id).is_none() {
+                rows.push(RowChange { key: key(&id), value: None });
+            }
+        }
         for id in &changed {
             if let Some(device) = self.table.get_mut(id) {
                 device.is_changed = false;

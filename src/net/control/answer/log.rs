@@ -4,6 +4,7 @@
 use hbb_core::base::address::Network;
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
+use hbb_core::base::text::csv_cell;
 use hbb_core::base::time::Time;
 use hbb_core::journal::{Entry, Wanted};
 
@@ -13,9 +14,6 @@ use crate::net::control::owners::{Owners, odd};
 use crate::net::control::reply::OperatorReply;
 use crate::net::journal::{FIELDS, Field, fields, json_line};
 use crate::net::message::{Answer, RelayQuestion, RendezvousQuestion};
-
-/// What may begin the value of a cell that a program for tables takes for a formula.
-const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// How the entries are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,31 +153,9 @@ fn csv(text: &mut String, fields: &[Field]) {
     text.push_str("\r\n");
 }
 
-/// In quotes where RFC 4180 asks for that; what begins like a formula is told to be text.
-fn csv_cell(value: &str) -> String {
-    let mark = if value.starts_with(FORMULAS) { "'" } else { "" };
-    match value.contains(['"', ',', '\r', '\n']) {
-        true => ["\"", mark, &value.replace('"', "\"\""), "\""].concat(),
-        false => [mark, value].concat(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cells_of_csv_are_no_formulas_and_end_where_they_end() {
-        for (value, cell) in [
-            ("123456789", "123456789"),
-            ("a,b", "\"a,b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("=1+1", "'=1+1"),
-            ("@x,y", "\"'@x,y\""),
-        ] {
-            assert_eq!(csv_cell(value), cell);
-        }
-    }
 
     #[test]
     fn entries_are_asked_for_by_time_id_and_network() {
