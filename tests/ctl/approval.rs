@@ -91,6 +91,9 @@ fn c187_a_code_of_ctl_deploys_one_device_over_the_api() {
     assert_eq!(ctl(&server, &["--json", "pending"]).unwrap(), "{\"pending\":[]}\n");
     let open = Server::start(&[]);
     assert!(ctl(&open, &["invite"]).unwrap_err().contains("codes are for --private"));
+    // Nobody would take it.
+    let silent = Server::start(&["--private"]);
+    assert!(ctl(&silent, &["invite"]).unwrap_err().contains("no accounts"));
 }
 
 #[test]

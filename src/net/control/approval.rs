@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use hbb_core::accounts::{Command, Told};
 use hbb_core::base::address::named_id;
 use hbb_core::base::limits::INVITE_HOURS_MAX;
 use hbb_core::rendezvous::{Approval, Invited};
@@ -42,13 +43,19 @@ pub(super) fn list(out: &mut Output, owners: &Owners) -> Result<(), String> {
     Ok(())
 }
 
-/// A code for one that nobody sees wait.
+/// A code for one that nobody sees wait, and who brings it to the accounts.
 pub(super) fn invite(out: &mut Output, hours: &str, owners: &Owners) -> Result<(), String> {
     let good = hours.parse().ok().filter(|hours| (1..=INVITE_HOURS_MAX).contains(hours));
     let wrong = || format!("'{hours}': must be a number of hours from 1 to {INVITE_HOURS_MAX}");
     let hours = good.ok_or_else(wrong)?;
     match owners.ask_rendezvous(RendezvousQuestion::Invite(hours))? {
-        Answer::Invited(Invited::Code(code)) => out.field("code", Value::Text(&code)),
+        Answer::Invited(Invited::Code(code)) => {
+            let accounts = RendezvousQuestion::Accounts(Command::Groups);
+            if let Answer::Accounts(Told::Refused(said)) = owners.ask_rendezvous(accounts)? {
+                return Err(said);
+            }
+            out.field("code", Value::Text(&code));
+        }
         Answer::Invited(Invited::NotEnabled) => return Err(NOT_PRIVATE.into()),
         Answer::Invited(Invited::Full) => return Err(TOO_MANY.into()),
         _ => return odd(),
