@@ -19,4 +19,4 @@ _('a private address, which clients outside reach only if this machine has it');
 _('the relay of this machine listens on %s; any other port must be forwarded to it');
 _('that is the port of the ID server; give that of the relay, %s unless it was told another');
 _('so large a part of the internet is no proxy of yours, and any client in it may say that it is somebody else; name the addresses of the proxies');
-_('is for the ID server, a relay alone tells nobody');
+_('is for the ID server, a relay alone has no use for it');

@@ -51,8 +51,17 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
                 .into(),
         );
     }
-    if config.role == Role::Relay && !config.relay_servers.is_empty() {
-        found.push("--relay-servers is for the ID server, a relay alone tells nobody".into());
+    for (flag, is_set) in [
+        ("--relay-servers", !config.relay_servers.is_empty()),
+        #[cfg(feature = "accounts")]
+        ("--rules", config.rules.is_some()),
+        #[cfg(feature = "accounts")]
+        ("--private", config.private),
+    ] {
+        if is_set && config.role == Role::Relay {
+            const WHY: &str = " is for the ID server, a relay alone has no use for it";
+            found.push([flag, WHY].concat());
+        }
     }
     found
 }
@@ -233,7 +242,11 @@ mod tests {
             ("--public hbb\n--single-port", "--public hbb: a name without a dot"),
             ("--relay-servers 192.168.1.5\n--public rd.example.org", "a private address"),
             ("--relay-servers 100.64.0.7\n--public rd.example.org", "a private address"),
-            ("--relay-servers rd.example.org\n--role relay", "tells nobody"),
+            ("--relay-servers rd.example.org\n--role relay", "has no use for it"),
+            #[cfg(feature = "accounts")]
+            ("--private\n--role relay", "--private is for the ID server"),
+            #[cfg(feature = "accounts")]
+            ("--rules /etc/rules\n--role relay", "--rules is for the ID server"),
             ("--trusted-proxies 0.0.0.0/0", "no proxy of yours"),
             ("--trusted-proxies 10.0.0.1,::/0", "no proxy of yours"),
             ("--trusted-proxies 0.0.0.0/1,128.0.0.0/1", "no proxy of yours"),
