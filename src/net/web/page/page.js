@@ -297,8 +297,8 @@ const PAGES = {
 				if (now[name] != was[name] && !await act('user', 'set', user.name, name + '=' + now[name])) return;
 		});
 		return [
-			table('Whom clients log in as; administrators may sign in here', [ 'Name', 'Shown as', 'Group', 'Role', 'Logged in', 'State', '' ], told.users.map((user) => [
-				user.name, user.display, user.group, user.admin ? 'administrator' : 'user', user.tokens + ' times',
+			table('Whom clients log in as; administrators may sign in here', [ 'Name', 'Shown as', 'Group', 'Role', 'Logins', 'State', '' ], told.users.map((user) => [
+				user.name, user.display, user.group, user.admin ? 'administrator' : 'user', user.tokens,
 				(user.disabled ? 'disabled' : 'enabled') + (user.totp ? ', with codes' : ''),
 				spaced(button('Edit', edit(user)),
 					button('Password', () => dialog('Another password for ' + user.name, [ secret(), faint('The user is logged out everywhere.') ], 'Set',
