@@ -9,7 +9,7 @@ use argh::ArgsInfo;
 use argh::{CommandInfo, EarlyExit, FromArgs, SubCommand};
 
 /// Run the ID server and the relay, in the foreground.
-#[derive(FromArgs, Clone, Default)]
+#[derive(FromArgs, Default)]
 #[cfg_attr(feature = "testing", derive(ArgsInfo))]
 #[argh(
     subcommand,

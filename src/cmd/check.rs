@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// `hbb check`.
 #[inline(never)]
-pub(super) fn run(flags: &ServeFlags) -> Result<(), Exit> {
+pub(super) fn run(flags: ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
     let config = check_flags(flags, &mut report);
     check_directory(&config.data, &mut report);
@@ -102,7 +102,7 @@ impl Report {
 }
 
 /// The settings, built-in ones in place of refused flags.
-fn check_flags(flags: &ServeFlags, report: &mut Report) -> Config {
+fn check_flags(flags: ServeFlags, report: &mut Report) -> Config {
     let before = report.problems;
     let (config, problems) = settings::survey(flags);
     for problem in &problems {

@@ -172,7 +172,7 @@ fn gather(flags: &ExportFlags) -> Result<Vec<Handout>, Exit> {
     }
     checked("--relay", flags.relay.as_deref(), |text| host_port(text).is_some(), relay_is)?;
     checked("--api", flags.api.as_deref(), is_web_address, api_is)?;
-    let config = settings::read(&ServeFlags {
+    let config = settings::read(ServeFlags {
         data: flags.data.clone(),
         flags: flags.flags.clone(),
         key_file: flags.key_file.clone(),

@@ -41,13 +41,13 @@ fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Serve(flags) => {
             become_user(&flags)?;
-            serve::run(settings::read(&flags).map_err(Exit::flags)?, false)
+            serve::run(settings::read(*flags).map_err(Exit::flags)?, false)
         }
         Command::Keygen(flags) => rotate::run(&flags),
         Command::Export(flags) => export::run(&flags),
         Command::Check(flags) => {
             become_user(&flags.0)?;
-            check::run(&flags.0)
+            check::run(*flags.0)
         }
         Command::Ctl(flags) => ctl::run(&flags),
         #[cfg(feature = "doctor")]

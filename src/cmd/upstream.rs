@@ -46,7 +46,7 @@ pub fn run(
     if program == Program::Hbbs {
         take_over(database.as_deref())?;
     }
-    serve::run(settings::read(&flags).map_err(Exit::flags)?, true)
+    serve::run(settings::read(*flags).map_err(Exit::flags)?, true)
 }
 
 /// At the first start, where there is no store of ours yet, takes what `DB_URL` names or the usual

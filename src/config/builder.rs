@@ -5,6 +5,7 @@
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[cfg(feature = "accounts")]
 use super::AccountSettings;
@@ -26,7 +27,7 @@ use hbb_core::base::rates::Rates;
 impl Config {
     /// Merges and judges. The error is every problem found, each a sentence with the way out.
     pub fn new(
-        command_line: &ServeFlags,
+        command_line: &Arc<ServeFlags>,
         file: Option<FlagsFile<'_>>,
     ) -> Result<Self, Vec<String>> {
         let (config, problems) = Self::survey(command_line, file);
@@ -35,7 +36,10 @@ impl Config {
 
     /// The same for `check`: beside the problems, a configuration that has the built-in value
     /// wherever one was refused. How flags go together is judged only if each is right by itself.
-    pub fn survey(command_line: &ServeFlags, file: Option<FlagsFile<'_>>) -> (Self, Vec<String>) {
+    pub fn survey(
+        command_line: &Arc<ServeFlags>,
+        file: Option<FlagsFile<'_>>,
+    ) -> (Self, Vec<String>) {
         let mut builder = Builder::new(command_line);
         if let Some(file) = file {
             builder.apply_file(file);
@@ -88,7 +92,7 @@ struct Builder {
 }
 
 impl Builder {
-    fn new(command_line: &ServeFlags) -> Self {
+    fn new(command_line: &Arc<ServeFlags>) -> Self {
         let config = Config {
             data: PathBuf::from("."),
             control: PathBuf::new(),
@@ -120,7 +124,7 @@ impl Builder {
             log_level: LogLevel::Info,
             #[cfg(feature = "accounts")]
             connections_to: ConnectionsTo::Memory,
-            command_line: Box::new(command_line.clone()),
+            command_line: Arc::clone(command_line),
         };
         Self::again(config)
     }

@@ -11,6 +11,7 @@ mod value;
 use core::fmt;
 use core::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::cli::ServeFlags;
 use crate::file::beside;
@@ -137,7 +138,7 @@ pub struct Config {
     /// Where it is kept who asked for whom.
     #[cfg(feature = "accounts")]
     pub connections_to: ConnectionsTo,
-    command_line: Box<ServeFlags>,
+    command_line: Arc<ServeFlags>,
 }
 
 impl Config {
@@ -223,11 +224,11 @@ mod tests {
 
     fn problems(text: &str) -> Vec<String> {
         let file = FlagsFile { name: "flags", text };
-        Config::new(&ServeFlags::default(), Some(file)).unwrap_err()
+        Config::new(&Arc::default(), Some(file)).unwrap_err()
     }
 
     pub(super) fn config(text: &str) -> Config {
-        Config::new(&ServeFlags::default(), Some(FlagsFile { name: "flags", text })).unwrap()
+        Config::new(&Arc::default(), Some(FlagsFile { name: "flags", text })).unwrap()
     }
 
     #[test]
@@ -276,7 +277,8 @@ mod tests {
     fn command_line_wins_over_file_over_built_in() {
         let flags = ServeFlags { port: Some("4000".into()), ..ServeFlags::default() };
         let text = "\u{feff}--port 3000\r\n--max-sessions 7\r\n";
-        let config = Config::new(&flags, Some(FlagsFile { name: "flags", text })).unwrap();
+        let config =
+            Config::new(&Arc::new(flags), Some(FlagsFile { name: "flags", text })).unwrap();
         assert_eq!((config.ports, config.limits.sessions), (Ports::new(4000), 7));
         assert_eq!(config.limits.peers, Limits::default().peers);
         let again =

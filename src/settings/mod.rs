@@ -8,7 +8,6 @@ mod rules;
 
 use core::net::IpAddr;
 use std::path::Path;
-#[cfg(feature = "accounts")]
 use std::sync::Arc;
 
 use hbb_core::base::address::{Banned, Bans, NetworkSet};
@@ -311,7 +310,8 @@ fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
 ///
 /// # Errors
 /// Every mistake, one a line, with what is allowed.
-pub fn read(flags: &ServeFlags) -> Result<Config, String> {
+pub fn read(flags: ServeFlags) -> Result<Config, String> {
+    let flags = &Arc::new(flags);
     let text = flags_text(flags.flags.as_deref())?;
     Config::new(flags, flags_file(flags.flags.as_deref(), &text)).map_err(|all| all.join("\n"))
 }
@@ -327,7 +327,7 @@ pub fn of(
     flags: Option<&str>,
     control: Option<&str>,
 ) -> Result<Config, String> {
-    read(&ServeFlags {
+    read(ServeFlags {
         data: data.map(str::to_owned),
         flags: flags.map(str::to_owned),
         control: control.map(str::to_owned),
@@ -336,7 +336,8 @@ pub fn of(
 }
 
 /// The same with built-in values in place of refused ones, and every mistake.
-pub fn survey(flags: &ServeFlags) -> (Config, Vec<String>) {
+pub fn survey(flags: ServeFlags) -> (Config, Vec<String>) {
+    let flags = &Arc::new(flags);
     let name = flags.flags.as_deref();
     let (text, unreadable) = match flags_text(name) {
         Ok(text) => (text, None),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ impl Folder {
             role: Some(role.into()),
             ..ServeFlags::default()
         };
-        policy(&Config::new(&flags, None).unwrap())
+        policy(&Config::new(&Arc::new(flags), None).unwrap())
     }
 }
 

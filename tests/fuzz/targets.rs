@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::sync::Arc;
+
 use hbb::cli;
 use hbb::config::{Config, FlagsFile};
 use hbb::sqlite::{self, Bytes, Database};
@@ -179,7 +181,7 @@ pub fn address(bytes: &[u8]) {
 /// A flags file, and each of its lines as the value of `--key`.
 pub fn flags(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
-    let command_line = cli::parse_line("--port 21116").unwrap();
+    let command_line = Arc::new(cli::parse_line("--port 21116").unwrap());
     let file = FlagsFile { name: "flags", text };
     if let Err(problems) = Config::new(&command_line, Some(file)) {
         assert!(!problems.is_empty() && problems.iter().all(|problem| !problem.is_empty()));

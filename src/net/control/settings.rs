@@ -145,7 +145,7 @@ mod tests {
         fs::create_dir(&data).unwrap();
         let flags = ServeFlags { data: data.to_str().map(str::to_owned), ..ServeFlags::default() };
         let keys = KeyPolicy { signing: None, enforced: None, old: None };
-        let config = Config::new(&flags, None).unwrap();
+        let config = Config::new(&Arc::new(flags), None).unwrap();
         let settings = RunningSettings::new(config, keys, usize::MAX).unwrap();
         let (updates, serving) = bounded(1);
         let supervisor = Arc::new(Supervisor::find());
