@@ -77,12 +77,16 @@ fn add(text: &mut String, labels: [&str; 2], hosts: &[String], named: &dyn Fn(&s
 /// The addresses of this machine that others may reach, IPv4 first; a word in their place if there
 /// is none.
 fn addresses() -> Vec<String> {
-    let mut found: Vec<IpAddr> = own_addresses().into_iter().filter(|ip| is_reached(*ip)).collect();
-    found.sort_by_key(IpAddr::is_ipv6);
-    match found.is_empty() {
-        true => vec!["ADDRESS-OF-THIS-MACHINE".into()],
-        false => found.iter().map(IpAddr::to_string).collect(),
+    let (own, mut shown) = (own_addresses(), Vec::new());
+    for is_ipv6 in [false, true] {
+        for ip in own.iter().filter(|ip| ip.is_ipv6() == is_ipv6 && is_reached(**ip)) {
+            shown.push(ip.to_string());
+        }
     }
+    if shown.is_empty() {
+        shown.push("ADDRESS-OF-THIS-MACHINE".into());
+    }
+    shown
 }
 
 fn is_reached(ip: IpAddr) -> bool {

@@ -61,15 +61,24 @@ pub(super) fn proxy_header(text: &str) -> Option<ProxyHeader> {
 
 /// A list of relays, separated by commas; at most `RELAY_SERVERS_MAX`.
 pub fn relays(text: &str) -> Option<Vec<String>> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let list: Option<Vec<String>> = names.map(host_port).collect();
-    list.filter(|list| list.len() <= RELAY_SERVERS_MAX)
+    let mut list = Vec::new();
+    for name in names(text) {
+        list.push(host_port(name)?);
+    }
+    Some(list).filter(|list| list.len() <= RELAY_SERVERS_MAX)
 }
 
 pub(super) fn proxies(text: &str) -> Option<Vec<Network>> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let list: Option<Vec<Network>> = names.map(Network::parse).collect();
-    list.filter(|list| list.len() <= TRUSTED_PROXIES_MAX)
+    let mut list = Vec::new();
+    for name in names(text) {
+        list.push(Network::parse(name)?);
+    }
+    Some(list).filter(|list| list.len() <= TRUSTED_PROXIES_MAX)
+}
+
+/// What stands between commas.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// An address, if one is given, and a port.

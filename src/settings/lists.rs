@@ -127,11 +127,14 @@ impl List<'_> {
             return vec![fault];
         }
         let name = self.path.display();
-        let texts = wrong.iter().take(NAMED_MAX);
-        let texts = texts.map(|number| format!("{name} line {number} must be {}", self.is));
-        let more = wrong.len().saturating_sub(NAMED_MAX);
-        let more = (more > 0).then(|| format!("{name} has {more} more lines like that"));
-        texts.chain(more).collect()
+        let mut texts = Vec::new();
+        for number in wrong.iter().take(NAMED_MAX) {
+            texts.push(format!("{name} line {number} must be {}", self.is));
+        }
+        if let Some(more @ 1..) = wrong.len().checked_sub(NAMED_MAX) {
+            texts.push(format!("{name} has {more} more lines like that"));
+        }
+        texts
     }
 
     /// Collects the numbers of wrong lines.

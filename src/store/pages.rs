@@ -40,9 +40,9 @@ impl<'a> Pages<'a> {
             let root = u64_at(&first, at + 8).filter(|_| is_there)?;
             Some((u64_at(&first, at + TRANSACTION_AT)?, root))
         };
-        let mut roots: Vec<_> = SLOTS.into_iter().filter_map(slot).collect();
-        roots.sort_unstable_by(|a, b| b.cmp(a));
-        pages.roots = roots.into_iter().map(|(_, root)| root).collect();
+        let [one, other] = SLOTS.map(slot);
+        let newest_first = if one < other { [other, one] } else { [one, other] };
+        newest_first.into_iter().flatten().for_each(|(_, root)| pages.roots.push(root));
         pages
     }
 

@@ -38,7 +38,9 @@ impl Flags {
     }
 
     fn remove(&mut self, flag: &str) {
-        self.0.retain(|word| value_of(word, flag).is_none());
+        if let Some(at) = self.0.iter().position(|word| value_of(word, flag).is_some()) {
+            self.0.swap_remove(at);
+        }
     }
 
     fn set(&mut self, flag: &str, value: &str) {

@@ -148,8 +148,10 @@ fn flag(program: Program, arg: &str) -> Option<(&'static Word, Option<&str>)> {
 }
 
 fn unknown(program: Program, arg: &str) -> String {
-    let known = words(program).filter(|word| word.letter.is_some());
-    let known: String = known.flat_map(|word| ["--", word.flag(), "\n"]).collect();
+    let mut known = String::new();
+    for word in words(program).filter(|word| word.letter.is_some()) {
+        known.extend(["--", word.flag(), "\n"]);
+    }
     let name = arg.trim_start_matches('-').split('=').next().unwrap_or_default();
     let mut meant = meant(&["--", name].concat(), &mut known.lines());
     if !meant.is_empty() {

@@ -71,21 +71,22 @@ pub(super) fn open(listening: &Listening) -> Result<Sockets, ServeError> {
         PortService::Web => listening.web_ip.or(ip),
         _ => ip,
     };
-    let tcp = |(service, port): (PortService, u16)| match socket::tcp(at(service), port) {
-        Ok(listener) => Ok(Some((service, listener))),
-        // Nearly all clients do without WebSockets, and all without being told of no API.
-        Err(cause)
-            if service.is_optional()
-                && (cause.kind() == io::ErrorKind::AddrInUse || service == PortService::NoApi) =>
-        {
-            without.push((service, port));
-            Ok(None)
-        }
-        Err(cause) => Err(ServeError::Port { protocol: "TCP", port, cause }),
-    };
     let datagrams = ports.udp(role).map(udp).transpose()?;
-    let listeners = ports.tcp(role).into_iter().map(tcp).filter_map(Result::transpose);
-    let listeners = listeners.collect::<Result<_, _>>()?;
+    let mut listeners = Vec::new();
+    for (service, port) in ports.tcp(role) {
+        match socket::tcp(at(service), port) {
+            Ok(listener) => listeners.push((service, listener)),
+            // Nearly all clients do without WebSockets, and all without being told of no API.
+            Err(cause)
+                if service.is_optional()
+                    && (cause.kind() == io::ErrorKind::AddrInUse
+                        || service == PortService::NoApi) =>
+            {
+                without.push((service, port));
+            }
+            Err(cause) => return Err(ServeError::Port { protocol: "TCP", port, cause }),
+        }
+    }
     report::ports_taken(&without);
     Ok(Sockets { datagrams, listeners })
 }
