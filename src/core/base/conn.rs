@@ -1,16 +1,25 @@
 //! Handles the shell and the machines name connections and saves by. They are never addresses:
 //! two clients can share one address behind a proxy.
 
+use core::hash::{Hash, Hasher};
+
 use super::address::Endpoint;
 
 /// One live connection: a slot in the shell's pool and the generation of its tenant, so that a
 /// late message for a closed connection cannot reach the next one in the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conn {
     /// Index in the pool, below its limit.
     pub slot: u32,
     /// Counts the tenants of this slot.
     pub generation: u32,
+}
+
+/// In one word.
+impl Hash for Conn {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.slot) << 32 | u64::from(self.generation));
+    }
 }
 
 /// How a connection's bytes are cut into payloads.

@@ -2,10 +2,11 @@
 //! Covers C09's normalisation; `wire/addr.rs` gives endpoints their bytes.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 
 /// A canonical IP address and port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     ip: IpAddr,
     port: u16,
@@ -44,6 +45,17 @@ impl Endpoint {
     }
 }
 
+/// In one word where it is IPv4, as most are.
+impl Hash for Endpoint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (port, ip) = (u64::from(self.port), self.ip);
+        match ip {
+            IpAddr::V4(ip) => state.write_u64(u64::from(ip.to_bits()) << 16 | port),
+            IpAddr::V6(ip) => (ip.octets(), port).hash(state),
+        }
+    }
+}
+
 impl From<SocketAddr> for Endpoint {
     fn from(addr: SocketAddr) -> Self {
         Self::new(addr.ip(), addr.port())
@@ -76,10 +88,17 @@ pub const fn canonical(ip: IpAddr) -> IpAddr {
 }
 
 /// The unit throttles count by: an IPv4 address or an IPv6 /64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix {
     bits: u64,
     v6: bool,
+}
+
+/// In one word: no more than one other, of the other kind, has the same.
+impl Hash for Prefix {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.bits);
+    }
 }
 
 impl Prefix {

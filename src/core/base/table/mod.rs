@@ -212,13 +212,13 @@ impl<K: Hash + Eq, V> Table<K, V> {
     }
 
     fn release(&mut self, at: u32) -> Option<(K, V)> {
-        let entry = self.place_mut(at)?.take()?;
         self.order.free(at);
+        let entry = self.place_mut(at)?.take();
         // What a flood took is not kept for the next one.
         if self.order.rest() {
             self.give_back();
         }
-        Some(entry)
+        entry
     }
 
     /// Not in each place where an entry goes: dropping all steps is 100 bytes of code.
