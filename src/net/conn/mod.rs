@@ -6,7 +6,6 @@ pub mod link;
 pub(crate) mod pool;
 pub(crate) mod proxied;
 pub(crate) mod secrecy;
-pub(crate) mod slots;
 pub(crate) mod socket;
 pub(crate) mod udp;
 pub(crate) mod websocket;

@@ -1,4 +1,4 @@
-//! The places connections occupy: who gets one and who gives way is decided by `base/places.rs`;
+//! The places connections occupy: who gets one and who gives way is decided by `base/places/`;
 //! here those wait who were promised one, and those learn of it who must go. C101.
 
 use std::cell::{Cell, RefCell};
@@ -11,13 +11,12 @@ use std::task::{Poll, Waker};
 
 use hbb_core::base::conn::Conn;
 use hbb_core::base::limits::Limits;
-use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places};
+use hbb_core::base::places::{Admission, Origin, PlaceRefused, Places, SlotTable};
 use hbb_core::base::table::Seed;
 use hbb_core::base::time::Time;
 
 use crate::net::clock::Clock;
 use crate::net::conn::link::bytes::{Account, ByteBudget, Purpose};
-use crate::net::conn::slots::SlotTable;
 use crate::net::tasks::queue::{Sender, bounded};
 
 /// Hands out places; clones share them.

@@ -11,6 +11,7 @@ use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::STREAMS_PER_TURN;
 #[cfg(feature = "accounts")]
 use hbb_core::base::peer::RelayToken;
+use hbb_core::base::places::SlotTable;
 use hbb_core::base::time::Time;
 use hbb_core::relay::{Effect, Effects, Input, LegCounts, Relay};
 use hbb_core::wire::message::decode;
@@ -20,7 +21,6 @@ use hbb_core::wire::request::Request;
 use crate::net::clock::Clock;
 use crate::net::conn::link::Link;
 use crate::net::conn::pool::Pool;
-use crate::net::conn::slots::SlotTable;
 #[cfg(feature = "accounts")]
 use crate::net::journal::ConnectionLog;
 use crate::net::message::{

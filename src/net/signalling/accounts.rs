@@ -10,6 +10,7 @@ use hbb_core::accounts::{
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket};
 use hbb_core::base::limits::PASSWORD_STACK_BYTES;
 use hbb_core::base::peer::{Change, PeerId};
+use hbb_core::base::places::SlotTable;
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::Caller;
 use hbb_core::wire::message::access_token;
@@ -17,7 +18,6 @@ use hbb_core::wire::request::Request;
 
 use crate::config::AccountSettings;
 use crate::net::clock::Clock;
-use crate::net::conn::slots::SlotTable;
 use crate::net::message::{Answer, AnswerTo};
 use crate::net::report;
 use crate::net::store::{PendingChange, StoreThread};

@@ -28,6 +28,7 @@ use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::DATAGRAM_BYTES_MAX;
 use hbb_core::base::peer::PeerId;
+use hbb_core::base::places::SlotTable;
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::{Effect, Effects, Input, Rendezvous, Vouched};
 use hbb_core::wire::message::{decode, encode, encode_into};
@@ -36,7 +37,6 @@ use hbb_core::wire::request::{Registration, Request};
 use crate::net::clock::Clock;
 use crate::net::conn::pool::Pool;
 use crate::net::conn::secrecy::Offers;
-use crate::net::conn::slots::SlotTable;
 use crate::net::conn::udp::{BUFFER_BYTES, Datagrams};
 use crate::net::health::ToWatch;
 #[cfg(feature = "accounts")]

@@ -2,6 +2,9 @@
 //! network may hold so many that are tied to nothing; when all are held, the oldest of the
 //! greediest goes, and never somebody known for a newcomer. It must not know sockets. C101.
 
+mod held;
+mod slots;
+
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -12,6 +15,9 @@ use super::conn::Conn;
 use super::limits::{KNOWN_MS, KNOWN_PER_PLACE, Shares};
 use super::table::{Seed, Table};
 use super::time::Time;
+
+use held::{Held, take};
+pub use slots::SlotTable;
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -45,9 +51,9 @@ pub struct Places {
     limit: usize,
     /// Connections that wait for a place to be given back.
     waiting: usize,
+    tenants: SlotTable<Tenant>,
     /// Connections tied to nothing, the oldest first.
-    loose: Table<Conn, Tenant>,
-    tied: Table<Conn, Tenant>,
+    loose: Table<Conn, ()>,
     addresses: Table<Prefix, Held>,
     networks: Table<Prefix, Held>,
     /// Addresses where a device proved itself or somebody showed the key, and when.
@@ -62,28 +68,10 @@ struct Tenant {
     /// Whether its address was known when it came.
     known: bool,
     exempt: bool,
+    tied: bool,
 }
 
 const_assert!(size_of::<Tenant>() <= 40);
-
-/// What one address or network holds.
-#[derive(Clone, Copy, Default)]
-struct Held {
-    newcomers: u32,
-    /// Tied to nothing either, but from a known address.
-    known: u32,
-    tied: u32,
-}
-
-impl Held {
-    const fn loose(&self) -> usize {
-        self.newcomers as usize + self.known as usize
-    }
-
-    const fn of_kind(&self, known: bool) -> u32 {
-        if known { self.known } else { self.newcomers }
-    }
-}
 
 impl Places {
     /// `limit` places, all of them free; `seed` keys the tables.
@@ -92,8 +80,8 @@ impl Places {
             free: Vec::new(),
             limit: 0,
             waiting: 0,
+            tenants: SlotTable::new(),
             loose: Table::new(0, seed),
-            tied: Table::new(0, seed),
             addresses: Table::new(0, seed),
             networks: Table::new(0, seed),
             known: Table::new(0, seed),
@@ -113,7 +101,6 @@ impl Places {
         self.free.sort_unstable_by_key(|conn| core::cmp::Reverse(conn.slot));
         self.limit = self.limit.max(limit);
         self.loose.set_limit(self.limit);
-        self.tied.set_limit(self.limit);
         self.addresses.set_limit(self.limit);
         self.networks.set_limit(self.limit);
         self.known.set_limit(self.limit.saturating_mul(KNOWN_PER_PLACE));
@@ -162,7 +149,7 @@ impl Places {
         conn: Conn,
         ip: IpAddr,
     ) -> Result<Option<Conn>, PlaceRefused> {
-        if self.loose.get(&conn).is_none() {
+        if self.loose_tenant(conn).is_none() {
             return Ok(None);
         }
         self.forget(conn);
@@ -179,7 +166,7 @@ impl Places {
     /// it gives way to nobody. Of one address or network only so many are, and more if they are
     /// devices a day old, `settled`: those stand behind one NAT by the hundred (C147).
     pub fn tie(&mut self, conn: Conn, settled: bool) {
-        let Some(tenant) = self.loose.get(&conn).copied() else { return };
+        let Some(tenant) = self.loose_tenant(conn).copied() else { return };
         let shares = Shares::of(self.limit);
         let most = if settled { shares.settled } else { shares.tied };
         let tied = |held: Option<&Held>| held.map_or(0, |held| held.tied as usize);
@@ -192,13 +179,14 @@ impl Places {
 
     /// Keeps a connection whatever its address holds: its session begins.
     pub fn settle(&mut self, conn: Conn) {
-        let Some(tenant) = self.loose.remove(&conn) else { return };
+        let Some(tenant) = self.tenants.get_mut(conn).filter(|tenant| !tenant.tied) else { return };
+        tenant.tied = true;
+        let tenant = *tenant;
+        self.loose.remove(&conn);
         self.count(&tenant, |held| {
-            take(kind(held, tenant.known));
+            take(held.kind(tenant.known));
             held.tied += 1;
         });
-        // Loose and tied are fewer than the places.
-        let _ = self.tied.insert(conn, tenant);
     }
 
     /// Remembers an address where a device proved itself, or somebody showed the key.
@@ -208,14 +196,14 @@ impl Places {
 
     /// Whether a connection comes from an address that is known.
     pub fn is_known(&self, now: Time, conn: Conn) -> bool {
-        let tenant = self.loose.get(&conn).or_else(|| self.tied.get(&conn));
+        let tenant = self.tenants.get(conn);
         tenant.is_some_and(|tenant| self.is_known_address(now, &tenant.address))
     }
 
     /// Whether a connection is no stranger's: it is tied to a device, to somebody who showed the
     /// key, or to a session, or came from an address that was known then.
     pub fn is_familiar(&self, conn: Conn) -> bool {
-        self.tied.get(&conn).is_some() || self.loose.get(&conn).is_some_and(|tenant| tenant.known)
+        self.tenants.get(conn).is_some_and(|tenant| tenant.tied || tenant.known)
     }
 
     fn is_known_address(&self, now: Time, address: &Prefix) -> bool {
@@ -237,7 +225,7 @@ impl Places {
     fn tenant(&self, now: Time, origin: Origin) -> Tenant {
         let (address, network) = (Prefix::of(origin.ip), Prefix::of_network(origin.ip));
         let known = self.is_known_address(now, &address);
-        Tenant { address, network, known, exempt: origin.exempt }
+        Tenant { address, network, known, exempt: origin.exempt, tied: false }
     }
 
     /// Who must go so that a connection's address and network hold no more than their share.
@@ -248,8 +236,8 @@ impl Places {
             return Ok(None);
         }
         if loose(self.addresses.get(&tenant.address)) >= shares.address {
-            let mut own = self.loose.iter().filter(|(_, held)| held.address == tenant.address);
-            return Ok(own.next().map(|(conn, _)| *conn));
+            let mut own = self.loose_tenants().filter(|(_, held)| held.address == tenant.address);
+            return Ok(own.next().map(|(conn, _)| conn));
         }
         if loose(self.networks.get(&tenant.network)) >= shares.network {
             let evicted = self.greediest(tenant, Some(tenant.network));
@@ -270,41 +258,56 @@ impl Places {
             let held = self.networks.iter().map(|(network, held)| (*network, held.of_kind(known)));
             first_max(held).map(|(network, _)| network)
         })?;
-        let kin =
-            self.loose.iter().filter(|(_, other)| other.known == known && other.network == network);
+        let kin = self
+            .loose_tenants()
+            .filter(|(_, other)| other.known == known && other.network == network);
         let held = kin.map(|(conn, other)| {
-            (*conn, self.addresses.get(&other.address).map_or(0, |held| held.of_kind(known)))
+            (conn, self.addresses.get(&other.address).map_or(0, |held| held.of_kind(known)))
         });
         first_max(held).map(|(conn, _)| conn)
     }
 
     fn enter(&mut self, conn: Conn, tenant: Tenant) {
-        self.count(&tenant, |held| *kind(held, tenant.known) += 1);
-        let _ = self.loose.insert(conn, tenant);
+        self.count(&tenant, |held| *held.kind(tenant.known) += 1);
+        self.tenants.insert(conn, tenant);
+        // No more are loose than there are places.
+        let _ = self.loose.insert(conn, ());
+    }
+
+    fn loose_tenant(&self, conn: Conn) -> Option<&Tenant> {
+        self.tenants.get(conn).filter(|tenant| !tenant.tied)
+    }
+
+    /// Who is tied to nothing, the oldest first.
+    fn loose_tenants(&self) -> impl Iterator<Item = (Conn, &Tenant)> {
+        self.loose.iter().filter_map(|(conn, ())| Some((*conn, self.tenants.get(*conn)?)))
     }
 
     /// Counts a connection no more; it has its place until that is released.
     fn forget(&mut self, conn: Conn) {
-        if let Some(tenant) = self.loose.remove(&conn) {
-            self.count(&tenant, |held| take(kind(held, tenant.known)));
-        } else if let Some(tenant) = self.tied.remove(&conn) {
-            self.count(&tenant, |held| take(&mut held.tied));
+        let Some(tenant) = self.tenants.remove(conn) else { return };
+        if !tenant.tied {
+            self.loose.remove(&conn);
         }
+        self.count(&tenant, |held| {
+            take(if tenant.tied { &mut held.tied } else { held.kind(tenant.known) });
+        });
     }
 
     fn count(&mut self, tenant: &Tenant, change: impl Fn(&mut Held)) {
         let Self { addresses, networks, .. } = self;
         for (table, key) in [(addresses, tenant.address), (networks, tenant.network)] {
-            let mut held = table.get(&key).copied().unwrap_or_default();
-            change(&mut held);
-            if held.loose() == 0 && held.tied == 0 {
-                table.remove(&key);
-            } else if let Some(counted) = table.get_mut(&key) {
-                *counted = held;
-            } else {
-                // Fewer addresses than places.
-                let _ = table.insert(key, held);
+            if let Some(held) = table.get_mut(&key) {
+                change(held);
+                if held.is_nothing() {
+                    table.remove(&key);
+                }
+                continue;
             }
+            let mut held = Held::default();
+            change(&mut held);
+            // Fewer addresses than places.
+            let _ = table.insert(key, held);
         }
     }
 }
@@ -312,14 +315,6 @@ impl Places {
 /// A network holds its share of the places, and nobody there may give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceRefused;
-
-const fn kind(held: &mut Held, known: bool) -> &mut u32 {
-    if known { &mut held.known } else { &mut held.newcomers }
-}
-
-const fn take(count: &mut u32) {
-    *count = count.saturating_sub(1);
-}
 
 /// The first of those with the largest number that is not 0.
 fn first_max<T>(all: impl Iterator<Item = (T, u32)>) -> Option<(T, u32)> {
@@ -469,7 +464,7 @@ mod tests {
         hotel.flood(100, |_| "198.51.100.1".into());
         assert!(tied[..most].iter().all(|conn| hotel.1.contains(conn)));
         tied[..most].iter().for_each(|conn| hotel.leave(*conn));
-        assert!(hotel.0.tied.is_empty());
+        assert!(tied[..most].iter().all(|conn| hotel.0.tenants.get(*conn).is_none()));
         hotel.1.clone().into_iter().for_each(|conn| hotel.leave(conn));
         assert!(hotel.0.addresses.is_empty() && hotel.0.networks.is_empty());
         assert_eq!(hotel.0.free.len(), L);
