@@ -36,13 +36,16 @@ pub(in crate::rendezvous) struct Askers {
     /// When a device last proved itself at an address. Where all are fresh no further one is noted,
     /// so that newcomers push nobody out.
     known: Table<Prefix, Time>,
-    /// What was told to each target within [`PUSH_WINDOW_MS`]; the oldest is forgotten first.
-    pushes: Table<(Whose, PeerId), RateWindow>,
+    /// What was told to each target within [`PUSH_WINDOW_MS`], by the hash of whose pushes to whom;
+    /// the oldest is forgotten first.
+    pushes: Table<u64, RateWindow>,
+    seed: Seed,
 }
 
 impl Askers {
     pub(in crate::rendezvous) fn new(seed: Seed) -> Self {
-        Self { known: Table::new(KNOWN_ASKERS_MAX, seed), pushes: Table::new(PUSHES_MAX, seed) }
+        let (known, pushes) = (Table::new(KNOWN_ASKERS_MAX, seed), Table::new(PUSHES_MAX, seed));
+        Self { known, pushes, seed }
     }
 
     /// Bytes allocated.
@@ -87,7 +90,7 @@ impl Askers {
             (Whose::All { known, granted }, in_all),
         ];
         let counted = shares.map(|(whose, limit)| {
-            let key = (whose, target.clone());
+            let key = self.seed.hash(&(whose, target));
             let mut window = self.pushes.get(&key).copied().unwrap_or(RateWindow::EMPTY);
             window.allow(now, PUSH_WINDOW_MS, limit).then_some((key, window))
         });
