@@ -79,7 +79,9 @@ impl Acceptor {
                 }
             }
             // A flood of connections starves nobody.
-            future::yield_now().await;
+            if listener.is_readable() {
+                future::yield_now().await;
+            }
         }
     }
 

@@ -7,8 +7,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use smol::future;
-
 #[cfg(feature = "accounts")]
 use hbb_core::accounts::{Hashed, Input as AccountInput};
 use hbb_core::base::conn::{SaveOutcome, Ticket};
@@ -38,8 +36,8 @@ pub(crate) struct Queues {
 }
 
 enum SignallingWake {
-    Datagram,
-    Stream(ToRendezvous),
+    /// Datagrams, or something from connections: a turn takes them.
+    Arrived,
     Saved((Ticket, SaveOutcome)),
     Live(Box<Update<LiveSettings>>),
     Seen(Seen),
@@ -64,14 +62,9 @@ impl Signalling {
         loop {
             let wake = poll_fn(|context| owner.borrow_mut().poll_wake(&queues, &mut due, context));
             let Some(wake) = wake.await else { break };
-            // Of datagrams, a turn takes all there are, and sleeps next: nobody is owed a turn.
-            let only_datagrams = matches!(wake, SignallingWake::Datagram);
-            let more = owner.borrow_mut().woken(wake, &queues);
-            // A flood starves nobody, and connections take what they were sent before more comes.
-            match more {
-                true => give_way().await,
-                false if only_datagrams => {}
-                false => future::yield_now().await,
+            // A flood starves nobody. When there is no more this sleeps: nobody is owed a turn.
+            if owner.borrow_mut().woken(wake, &queues) {
+                give_way().await;
             }
         }
         if let Some(owner) = Rc::into_inner(owner) {
@@ -119,17 +112,16 @@ impl Signalling {
             return Poll::Ready(Some(SignallingWake::Due));
         }
         if self.datagrams.poll_readable(context).is_ready() {
-            return Poll::Ready(Some(SignallingWake::Datagram));
+            return Poll::Ready(Some(SignallingWake::Arrived));
         }
-        queues.inbox.poll_recv(context).map(|message| message.map(SignallingWake::Stream))
+        queues.inbox.poll_some(context).map(|some| some.then_some(SignallingWake::Arrived))
     }
 
     /// Does what it was woken for, and a turn; whether there may be more.
     fn woken(&mut self, wake: SignallingWake, queues: &Queues) -> bool {
         let now = self.date();
         match wake {
-            SignallingWake::Datagram | SignallingWake::Due => {}
-            SignallingWake::Stream(message) => self.stream(now, message),
+            SignallingWake::Arrived | SignallingWake::Due => {}
             SignallingWake::Saved((ticket, outcome)) => self.saved(now, ticket, outcome),
             #[cfg(feature = "accounts")]
             SignallingWake::Hashed(hashed) => {

@@ -115,7 +115,17 @@ impl<T> Receiver<T> {
         self.0.take(Some(context.waker()))
     }
 
-    /// The same on a thread that may block.
+    /// Ready when there is an item, with true, or when none will come any more; else the task of
+    /// `context` is woken when it is.
+    pub fn poll_some(&self, context: &Context<'_>) -> Poll<bool> {
+        let mut state = self.0.lock();
+        match state.items.is_empty() {
+            true => state.gate.listen(Some(context.waker())).map(|()| false),
+            false => Poll::Ready(true),
+        }
+    }
+
+    /// As [`Self::recv`], on a thread that may block.
     pub fn recv_blocking(&self) -> Option<T> {
         self.recv_within(u64::MAX).ok().flatten()
     }
