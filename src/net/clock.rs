@@ -23,7 +23,10 @@ impl Clock {
 
     /// Milliseconds since start.
     pub fn now(self) -> Time {
-        Time::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
+        let time = self.start.elapsed();
+        // Not by Duration's own: that is a division of 128 bits.
+        let ms = time.as_secs().saturating_mul(1000).saturating_add(time.subsec_millis().into());
+        Time::from_millis(ms)
     }
 
     /// The instant timers wait for.

@@ -128,6 +128,10 @@ fn append_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// A varint of at most 10 bytes and what follows it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    // Most are one byte.
+    if let Some((byte @ 0..0x80, rest)) = bytes.split_first() {
+        return Some(((*byte).into(), rest));
+    }
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f).checked_shl(7 * u32::try_from(index).ok()?).unwrap_or(0);

@@ -4,14 +4,15 @@
 
 pub mod bytes;
 
-use std::io::{self, ErrorKind, Read as _};
+use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use smol::future;
 
 use hbb_core::base::address::Endpoint;
@@ -70,18 +71,17 @@ impl Link {
     /// hold is held.
     pub fn read(&mut self) -> Result<(), DropReason> {
         // On the stack of this call, not in the connection.
-        let mut buffer = [0; READ_BYTES];
-        let mut socket = self.stream.socket();
-        match socket.read(&mut buffer) {
-            Ok(0) => Err(DropReason::Done),
-            Ok(len) => {
+        let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
+        match recv(self.stream.socket(), &mut buffer, RecvFlags::empty()) {
+            Ok((_, 0)) => Err(DropReason::Done),
+            Ok(((bytes, _), len)) => {
                 if len < READ_BYTES {
                     self.stream.read_short();
                 }
-                self.keep(buffer.get(..len).unwrap_or_default());
+                self.keep(bytes);
                 self.count_held()
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(Errno::AGAIN) => {
                 self.stream.drained();
                 Ok(())
             }

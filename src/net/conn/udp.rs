@@ -164,18 +164,27 @@ impl Datagrams {
 
     /// Reads what is there, as much as there is room for.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let most = if self.many { DATAGRAMS_PER_READ } else { FEW };
-        let mut parts = buffer.chunks_exact_mut(SLOT_BYTES);
-        let mut slots: [_; DATAGRAMS_PER_READ] =
-            array::from_fn(|_| [IoSliceMut::new(parts.next().unwrap_or_default())]);
-        let slots = slots.iter_mut().take(most);
+        let (mut all, mut few);
+        let slots = match self.many {
+            true => {
+                all = slots::<DATAGRAMS_PER_READ>(buffer);
+                all.iter_mut()
+            }
+            false => {
+                few = slots::<FEW>(buffer);
+                few.iter_mut()
+            }
+        };
+        let most = slots.len();
         let (socket, flags) = (self.socket.socket().as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let received = recvmmsg(socket, &mut self.headers, slots, flags, None);
         if matches!(received, Err(Errno::EAGAIN)) {
             self.socket.drained();
         }
         let (mut count, mut lost, mut cut) = (0, None, false);
-        for message in received? {
+        let mut received = received?;
+        // Looked at in its place: it is 200 bytes.
+        while let Some(message) = &received.next() {
             let at = count * SLOT_BYTES..count * SLOT_BYTES + message.bytes;
             count += 1;
             cut |= message.flags.contains(MsgFlags::MSG_CTRUNC);
@@ -299,6 +308,12 @@ impl Datagrams {
         sendmsg(socket, &parts, control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
         Ok(())
     }
+}
+
+/// Where `N` datagrams go.
+fn slots<const N: usize>(buffer: &mut [u8]) -> [[IoSliceMut<'_>; 1]; N] {
+    let mut parts = buffer.chunks_exact_mut(SLOT_BYTES);
+    array::from_fn(|_| [IoSliceMut::new(parts.next().unwrap_or_default())])
 }
 
 fn headers() -> MultiHeaders<SockaddrStorage> {

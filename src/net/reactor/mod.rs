@@ -34,6 +34,8 @@ pub use timer::Timer;
 
 /// Events taken from the kernel at once; more wait for the next turn.
 const EVENTS_MAX: usize = 64;
+/// The longest wait, 24 days.
+const WAIT_MAX: Duration = Duration::from_millis(i32::MAX.unsigned_abs() as u64);
 /// What the alarm's events carry in place of a source's number.
 const ALARM: u64 = u64::MAX;
 
@@ -162,8 +164,13 @@ impl Reactor {
         for event in events.iter() {
             self.happened(event.data.u64(), event.flags);
         }
+        // Who comes all the time keeps no timer from its turn: one that is due makes the next wait
+        // a short one, after which the clock is read.
+        let may_be_due = events.is_empty() || timeout == Some(Duration::ZERO);
         drop(events);
-        self.wake_due();
+        if may_be_due {
+            self.wake_due();
+        }
         // Those that give way again meanwhile have their turn after the next wait.
         let yielded = core::mem::take(&mut *self.yielded.borrow_mut());
         yielded.into_iter().for_each(Waker::wake);
@@ -234,11 +241,9 @@ impl Sources {
     }
 }
 
-/// Rounded up to whole milliseconds, as epoll_wait(2) has them.
+/// At most what epoll_wait(2) takes; rustix makes it whole milliseconds, rounded up.
 fn timespec(timeout: Duration) -> Timespec {
-    let ms = timeout.as_nanos().div_ceil(1_000_000);
-    let ms = u64::try_from(ms).unwrap_or(u64::MAX).min(i32::MAX.unsigned_abs().into());
-    Timespec::try_from(Duration::from_millis(ms)).unwrap_or_default()
+    Timespec::try_from(timeout.min(WAIT_MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]
