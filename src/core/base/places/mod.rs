@@ -297,17 +297,12 @@ impl Places {
     fn count(&mut self, tenant: &Tenant, change: impl Fn(&mut Held)) {
         let Self { addresses, networks, .. } = self;
         for (table, key) in [(addresses, tenant.address), (networks, tenant.network)] {
-            if let Some(held) = table.get_mut(&key) {
-                change(held);
-                if held.is_nothing() {
-                    table.remove(&key);
-                }
-                continue;
-            }
-            let mut held = Held::default();
-            change(&mut held);
             // Fewer addresses than places.
-            let _ = table.insert(key, held);
+            let _ = table.change(key, |held| {
+                let mut held = held.unwrap_or_default();
+                change(&mut held);
+                (!held.is_nothing()).then_some(held)
+            });
         }
     }
 }

@@ -120,6 +120,34 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.put(key, value, true).ok().flatten()
     }
 
+    /// Puts what `change` makes of the value under `key`, or of none, in its place: a new one as
+    /// the newest entry, another at its age, none at all if it makes none.
+    ///
+    /// # Errors
+    /// [`TableFull`] as [`Self::insert`]; nothing was changed.
+    pub fn change(
+        &mut self,
+        key: K,
+        change: impl FnOnce(Option<V>) -> Option<V>,
+    ) -> Result<(), TableFull> {
+        let hash = self.hash(&key);
+        let found = self.find(&key, hash);
+        let place = found.and_then(|at| self.place_mut(at)?.take());
+        let value = change(place.map(|(_, value)| value));
+        let at = match (found, &value) {
+            (Some(at), Some(_)) => at,
+            (Some(at), None) => {
+                self.release(at);
+                return Ok(());
+            }
+            (None, Some(_)) if self.is_full() => return Err(TableFull),
+            (None, Some(_)) => self.order.take(hash),
+            (None, None) => return Ok(()),
+        };
+        self.fill(at, value.map(|value| (key, value)));
+        Ok(())
+    }
+
     /// Removes `key` and gives back its value.
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.find_key(key)?;
@@ -161,15 +189,12 @@ impl<K: Hash + Eq, V> Table<K, V> {
                 self.order.take(hash)
             }
         };
-        self.grow(at);
-        if let Some(place) = self.place_mut(at) {
-            *place = Some((key, value));
-        }
+        self.fill(at, Some((key, value)));
         Ok(evicted)
     }
 
-    /// Adds the place at `at` if it was never taken before: it is the next then.
-    fn grow(&mut self, at: u32) {
+    /// Puts an entry in a place, which is added if it was never taken before: it is the next then.
+    fn fill(&mut self, at: u32, entry: Option<(K, V)>) {
         if self.steps.len() == at as usize / STEP {
             self.steps.push(Vec::with_capacity(STEP));
         }
@@ -177,6 +202,9 @@ impl<K: Hash + Eq, V> Table<K, V> {
             && step.len() == at as usize % STEP
         {
             step.push(None);
+        }
+        if let Some(place) = self.place_mut(at) {
+            *place = entry;
         }
     }
 
@@ -245,6 +273,21 @@ mod tests {
         assert_eq!(table.insert(3, 30), Err(TableFull));
         assert_eq!(table.insert(1, 11), Ok(()));
         assert_eq!(table.iter().collect::<Vec<_>>(), [(&2, &20), (&1, &11)]);
+    }
+
+    #[test]
+    fn what_is_changed_keeps_its_age_and_goes_when_nothing_is_left() {
+        let mut table = table(2);
+        for key in [1, 2] {
+            assert_eq!(table.change(key, |value| Some(value.unwrap_or(9) + 1)), Ok(()));
+        }
+        assert_eq!(table.change(3, |value| value), Ok(()), "there is nothing to keep");
+        assert_eq!(table.change(3, |_| Some(1)), Err(TableFull));
+        assert_eq!(table.change(1, |value| value.map(|value| value * 2)), Ok(()));
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(&1, &20), (&2, &10)]);
+        assert_eq!(table.change(1, |_| None), Ok(()));
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(&2, &10)]);
+        assert_eq!(table.insert(3, 3), Ok(()), "its place is free");
     }
 
     #[test]
