@@ -217,12 +217,18 @@ const LOCAL_NAMES: [&str; 5] = ["localhost", ".local", ".lan", ".home.arpa", ".i
 
 /// Whether a relay is at an address or has a name that `at` cannot reach, as only neighbours do.
 fn is_out_of_reach(at: IpAddr, relay: &str) -> bool {
+    if is_private(at) {
+        return false;
+    }
     let host = split_port(relay).0;
-    let Ok(ip) = host.parse::<IpAddr>() else {
-        let host = host.to_ascii_lowercase();
-        return !is_private(at) && LOCAL_NAMES.iter().any(|end| host.ends_with(end));
-    };
-    !is_private(at) && (is_private(ip) || is_shared(ip) && !is_shared(at))
+    match host.parse::<IpAddr>() {
+        Ok(ip) => is_private(ip) || is_shared(ip) && !is_shared(at),
+        Err(_) => LOCAL_NAMES.iter().any(|end| {
+            let from = host.len().checked_sub(end.len());
+            let ends = from.and_then(|from| host.as_bytes().get(from..));
+            ends.is_some_and(|ends| ends.eq_ignore_ascii_case(end.as_bytes()))
+        }),
+    }
 }
 
 #[cfg(test)]
