@@ -31,7 +31,8 @@ use hbb_core::base::peer::PeerId;
 use hbb_core::base::places::SlotTable;
 use hbb_core::base::time::Time;
 use hbb_core::rendezvous::{Effect, Effects, Input, Rendezvous, Vouched};
-use hbb_core::wire::message::{decode, encode, encode_into};
+use hbb_core::wire::message::{decode, encode_into};
+use hbb_core::wire::reply::Reply;
 use hbb_core::wire::request::{Registration, Request};
 
 use crate::net::clock::Clock;
@@ -59,7 +60,7 @@ pub(crate) struct Signalling {
     clock: Clock,
     datagrams: Datagrams,
     buffer: Box<[u8]>,
-    /// The datagram that is being sent.
+    /// What is being sent, encoded.
     answer: Vec<u8>,
     store: StoreThread,
     /// To the watch over relays.
@@ -297,21 +298,10 @@ impl Signalling {
         }
         while let Some(effect) = self.effects.pop_front() {
             match effect {
-                Effect::Reply { via: Via::Datagram(to), reply } => {
-                    if reply.welcomes() {
-                        self.datagrams.asked().note_device(to);
-                    }
+                Effect::Reply { via, ref reply } => {
                     self.answer.clear();
-                    encode_into(&mut self.answer, &reply);
-                    if self.datagrams.send(now, &self.answer, to).is_err() {
-                        self.counters.count(DropReason::SendFailed);
-                    }
-                }
-                Effect::Reply { via: Via::Stream(conn), reply } => {
-                    if reply.is_early() {
-                        self.tell(conn, ToConnection::Pause);
-                    }
-                    self.push(conn, encode(&reply));
+                    encode_into(&mut self.answer, reply);
+                    self.reply(now, via, reply);
                 }
                 Effect::Keep { conn, settled } => {
                     self.pool.tie_device(conn, settled);
@@ -342,9 +332,28 @@ impl Signalling {
         }
     }
 
+    /// Sends the answer that is encoded.
+    fn reply(&mut self, now: Time, via: Via, reply: &Reply) {
+        match via {
+            Via::Datagram(to) => {
+                if reply.welcomes() {
+                    self.datagrams.asked().note_device(to);
+                }
+                if self.datagrams.send(now, &self.answer, to).is_err() {
+                    self.counters.count(DropReason::SendFailed);
+                }
+            }
+            Via::Stream(conn) => {
+                if reply.is_early() {
+                    self.tell(conn, ToConnection::Pause);
+                }
+                self.push(conn, self.answer.as_slice().to_vec());
+            }
+        }
+    }
+
     /// A payload for a connection; one for which there is no memory is not read fast enough.
-    fn push(&mut self, conn: Conn, mut payload: Vec<u8>) {
-        payload.shrink_to_fit();
+    fn push(&mut self, conn: Conn, payload: Vec<u8>) {
         let familiar = self.pool.is_familiar(conn);
         let Some(outbox) = self.outboxes.get_mut(conn) else { return };
         if !self.machine.is_reading(conn) {

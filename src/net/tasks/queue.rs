@@ -99,10 +99,12 @@ impl<T> Drop for Sender<T> {
 impl<T> Receiver<T> {
     /// The next item, if there is one.
     pub fn try_recv(&self) -> Option<T> {
-        match self.0.take(None) {
-            Poll::Ready(item) => item,
-            Poll::Pending => None,
-        }
+        let mut state = self.0.lock();
+        let item = state.items.pop_front();
+        let next = if item.is_some() { state.gate.next() } else { None };
+        drop(state);
+        wake(next);
+        item
     }
 
     /// Waits for the next item; None once the queue is closed and empty. One task waits at a time.
@@ -112,7 +114,7 @@ impl<T> Receiver<T> {
 
     /// Ready as [`Self::recv`]; else the task of `context` is woken when it is.
     pub fn poll_recv(&self, context: &Context<'_>) -> Poll<Option<T>> {
-        self.0.take(Some(context.waker()))
+        self.0.take(context.waker())
     }
 
     /// Ready when there is an item, with true, or when none will come any more; else the task of
@@ -120,7 +122,7 @@ impl<T> Receiver<T> {
     pub fn poll_some(&self, context: &Context<'_>) -> Poll<bool> {
         let mut state = self.0.lock();
         match state.items.is_empty() {
-            true => state.gate.listen(Some(context.waker())).map(|()| false),
+            true => state.gate.listen(context.waker()).map(|()| false),
             false => Poll::Ready(true),
         }
     }
@@ -138,7 +140,7 @@ impl<T> Receiver<T> {
         let waker = Waker::from(Arc::new(Parked(thread::current())));
         let clock = Clock::start();
         loop {
-            if let Poll::Ready(item) = self.0.take(Some(&waker)) {
+            if let Poll::Ready(item) = self.0.take(&waker) {
                 return item.ok_or(Closed).map(Some);
             }
             let left = ms_max.saturating_sub(clock.now().as_millis());
@@ -230,16 +232,16 @@ impl<T> Queue<T> {
     }
 
     /// Takes the next item out, or has `waker` told of it.
-    fn take(&self, waker: Option<&Waker>) -> Poll<Option<T>> {
+    fn take(&self, waker: &Waker) -> Poll<Option<T>> {
         let mut state = self.lock();
-        let item = state.items.pop_front();
-        if item.is_none() {
+        if state.items.is_empty() {
             return state.gate.listen(waker).map(|()| None);
         }
+        let item = Poll::Ready(state.items.pop_front());
         let next = state.gate.next();
         drop(state);
         wake(next);
-        Poll::Ready(item)
+        item
     }
 }
 
@@ -261,13 +263,11 @@ impl Gate {
     }
 
     /// Ready if nothing will come any more.
-    fn listen(&mut self, waker: Option<&Waker>) -> Poll<()> {
+    fn listen(&mut self, waker: &Waker) -> Poll<()> {
         if self.closed {
             return Poll::Ready(());
         }
-        if let Some(waker) = waker {
-            self.receiver.get_or_insert_with(|| waker.clone()).clone_from(waker);
-        }
+        self.receiver.get_or_insert_with(|| waker.clone()).clone_from(waker);
         Poll::Pending
     }
 
