@@ -2,6 +2,7 @@
 //! never waits, and neighbours that do not answer take no room from others (C113).
 //! What waits is read together (C152). It is sent one by one: each goes from its own address, for
 //! which rustix has no word, and musl's sendmmsg makes a call for each where a pointer is 64 bits.
+//! That is used all the same, since nix's sendmsg allocates for each.
 
 use core::array;
 use core::task::{Context, Poll};
@@ -12,11 +13,11 @@ use std::os::fd::AsRawFd as _;
 
 use heapless::Deque;
 use nix::errno::Errno;
-use nix::libc;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
-    sendmsg, setsockopt, sockopt,
+    sendmmsg, sendmsg, setsockopt, sockopt,
 };
+use nix::{cmsg_space, libc};
 use rustix::net::sockopt::socket_recv_buffer_size;
 
 use hbb_core::base::address::{Asked, Endpoint, canonical};
@@ -44,6 +45,8 @@ pub(crate) struct Datagrams {
     socket: Source<UdpSocket>,
     v6: bool,
     headers: MultiHeaders<SockaddrStorage>,
+    /// Of a datagram that is sent from an address.
+    sending: MultiHeaders<SockaddrStorage>,
     /// Read and not yet handed out.
     read: Deque<Received, DATAGRAMS_PER_READ>,
     /// The last read found as many as it had room for.
@@ -115,6 +118,7 @@ impl Datagrams {
             socket: Source::new(socket)?,
             v6,
             headers: headers(),
+            sending: MultiHeaders::preallocate(1, Some(control_room(v6))),
             read: Deque::new(),
             many: false,
             asked: Asked::new(peers, seed),
@@ -248,7 +252,7 @@ impl Datagrams {
         sent
     }
 
-    fn send_anyhow(&self, payload: &[u8], to: Endpoint) -> io::Result<()> {
+    fn send_anyhow(&mut self, payload: &[u8], to: Endpoint) -> io::Result<()> {
         let from = match self.link(to) {
             Some((_, asked)) => Some(asked),
             None => self.asked.answers_from(to),
@@ -265,7 +269,7 @@ impl Datagrams {
         is_link_local(to.ip()).then(|| self.links.get(&to).copied()).flatten()
     }
 
-    fn send_from(&self, payload: &[u8], to: Endpoint, from: IpAddr) -> io::Result<()> {
+    fn send_from(&mut self, payload: &[u8], to: Endpoint, from: IpAddr) -> io::Result<()> {
         match from {
             IpAddr::V4(from) if !self.v6 => {
                 let addr = libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
@@ -287,7 +291,7 @@ impl Datagrams {
     }
 
     fn send_with(
-        &self,
+        &mut self,
         payload: &[u8],
         to: Endpoint,
         control: &[ControlMessage<'_>],
@@ -305,7 +309,12 @@ impl Datagrams {
         };
         let parts = [IoSlice::new(payload)];
         let socket = self.socket.socket().as_raw_fd();
-        sendmsg(socket, &parts, control, MsgFlags::MSG_DONTWAIT, Some(&to))?;
+        let flags = MsgFlags::MSG_DONTWAIT;
+        if control.is_empty() {
+            sendmsg(socket, &parts, control, flags, Some(&to))?;
+        } else {
+            sendmmsg(socket, &mut self.sending, [&parts], [Some(to)], control, flags)?;
+        }
         Ok(())
     }
 }
@@ -314,6 +323,11 @@ impl Datagrams {
 fn slots<const N: usize>(buffer: &mut [u8]) -> [[IoSliceMut<'_>; 1]; N] {
     let mut parts = buffer.chunks_exact_mut(SLOT_BYTES);
     array::from_fn(|_| [IoSliceMut::new(parts.next().unwrap_or_default())])
+}
+
+/// Exactly what [`Datagrams::send_from`] writes.
+fn control_room(v6: bool) -> Vec<u8> {
+    if v6 { cmsg_space!(libc::in6_pktinfo) } else { cmsg_space!(libc::in_pktinfo) }
 }
 
 fn headers() -> MultiHeaders<SockaddrStorage> {
