@@ -131,7 +131,7 @@ pub(crate) enum FromLeg {
         /// The bytes, as they came.
         payload: Vec<u8>,
         /// The connection and what came behind the message.
-        leg: Link,
+        leg: Box<Link>,
     },
     /// A connection ended before it was known what it is; why.
     Refused(DropReason),
@@ -167,7 +167,7 @@ pub enum ToRelay {
 /// What the owner of the relay tells a leg.
 pub enum ToLeg {
     /// Wait with your connection for a partner.
-    Park(Link),
+    Park(Box<Link>),
     /// Here is your partner.
     Pair(Box<Paired>),
 }
@@ -175,7 +175,7 @@ pub enum ToLeg {
 /// What a leg that waited needs to begin its session.
 pub struct Paired {
     /// The leg that came.
-    pub partner: Link,
+    pub partner: Box<Link>,
     /// What holds for both.
     pub terms: SessionTerms,
     /// The session's number.

@@ -54,7 +54,7 @@ fn start_with(
         let ended = block_on(async {
             let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
             let bounds = Bounds { idle_ms, limit: &unlimited(), bytes: &bytes, known: true };
-            websocket::join(first, second, bounds, Rc::default()).await
+            websocket::join(*first, *second, bounds, Rc::default()).await
         });
         ended.unwrap()
     })
@@ -132,7 +132,7 @@ fn c154_an_idle_session_holds_no_buffer() {
         let (bytes, limit, pipes) = (ByteBudget::default(), unlimited(), PipePool::new(0));
         let bounds = Bounds { idle_ms: NEVER_MS, limit: &limit, bytes: &bytes, known: true };
         let frames = pair::join(first.into(), second.into(), bounds, &pipes);
-        let messages = websocket::join(third, fourth, bounds, Rc::default());
+        let messages = websocket::join(*third, *fourth, bounds, Rc::default());
         [size_of_val(&frames), size_of_val(&messages)]
     });
     let [frames, messages] = sizes.unwrap();

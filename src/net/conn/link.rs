@@ -294,15 +294,16 @@ impl Link {
     /// # Errors
     /// `Bug` for one that no frame can hold.
     pub fn framed(&self, payload: &[u8]) -> Result<Vec<u8>, DropReason> {
-        let header = match self.codec {
+        Ok(match self.codec {
             Codec::Frames => {
-                frame::header_for(payload.len()).map_err(|_| DropReason::Bug)?.to_vec()
+                let header = frame::header_for(payload.len()).map_err(|_| DropReason::Bug)?;
+                [&header, payload].concat()
             }
             Codec::WebSocket(_) => {
-                websocket::header_for(FrameKind::Binary, true, payload.len() as u64).to_vec()
+                let len = payload.len() as u64;
+                [&websocket::header_for(FrameKind::Binary, true, len), payload].concat()
             }
-        };
-        Ok([&header, payload].concat())
+        })
     }
 
     /// Writes all of `bytes`, giving up on a peer that does not read.
@@ -357,13 +358,14 @@ impl TravellingLink {
         Self { stream, leftover, codec, familiar: false, unnamed: false, held }
     }
 
-    /// Has this thread's reactor watch it.
+    /// Has this thread's reactor watch it. It is in a box, as it goes from hand to hand.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn watch(self) -> io::Result<Link> {
+    pub fn watch(self) -> io::Result<Box<Link>> {
         let Self { stream, leftover, codec, familiar, unnamed, held } = self;
-        Ok(Link { stream: Source::new(stream)?, leftover, codec, familiar, unnamed, held })
+        let stream = Source::new(stream)?;
+        Ok(Box::new(Link { stream, leftover, codec, familiar, unnamed, held }))
     }
 }
 

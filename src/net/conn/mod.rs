@@ -22,7 +22,7 @@ use pool::Place;
 /// A connection that was accepted.
 pub(crate) struct Connection {
     /// Its stream, and what was read of it.
-    pub(crate) link: Link,
+    pub(crate) link: Box<Link>,
     /// Where its client is: where it came from, unless a trusted proxy knows better (C54).
     pub(crate) from: Endpoint,
     /// Kept to its end.

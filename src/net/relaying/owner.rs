@@ -230,7 +230,7 @@ impl Relaying {
 
     /// Takes a leg's first message. Its connection goes where the machine wants it, and is closed
     /// if that is nowhere.
-    fn joined(&mut self, conn: Conn, payload: &[u8], link: Link) {
+    fn joined(&mut self, conn: Conn, payload: &[u8], link: Box<Link>) {
         match decode(payload) {
             Ok(request) if self.legs.get_mut(conn).is_some() => {
                 #[cfg(feature = "accounts")]
@@ -267,7 +267,7 @@ impl Relaying {
 
     /// Does what the machine decided; `joined` is the connection of a leg whose first message led
     /// to it. Only such a leg is parked or completes a pair.
-    fn carry_out(&mut self, mut joined: Option<Link>) {
+    fn carry_out(&mut self, mut joined: Option<Box<Link>>) {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Park { conn, known } => self.park(conn, known, joined.take()),
@@ -307,7 +307,7 @@ impl Relaying {
     }
 
     /// Sends a leg back its connection, to wait with it.
-    fn park(&mut self, conn: Conn, known: bool, link: Option<Link>) {
+    fn park(&mut self, conn: Conn, known: bool, link: Option<Box<Link>>) {
         let (Some(entry), Some(link)) = (self.legs.get_mut(conn), link) else { return };
         if known {
             self.pool.tie(conn);
@@ -316,7 +316,7 @@ impl Relaying {
     }
 
     /// Sends a leg that waits its partner.
-    fn pair(&mut self, outbox: &Sender<ToLeg>, partner: Link, session: NewSession) {
+    fn pair(&mut self, outbox: &Sender<ToLeg>, partner: Box<Link>, session: NewSession) {
         let NewSession { terms, ends: [waiting, joining], .. } = session;
         report::session_started(waiting, joining);
         let Listed { number, traffic } = self.running.start(self.clock.now(), session);

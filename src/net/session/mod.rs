@@ -49,7 +49,7 @@ pub(crate) struct Session<L> {
     pub(crate) inbox: Sender<ToRelay>,
 }
 
-impl Session<Link> {
+impl Session<Box<Link>> {
     fn unwatch(self) -> Session<TravellingLink> {
         let Self { waiting, joining, terms, number, traffic, conn, inbox } = self;
         let (waiting, joining) = (waiting.unwatch(), joining.unwatch());
@@ -58,7 +58,7 @@ impl Session<Link> {
 }
 
 impl Session<TravellingLink> {
-    fn watch(self) -> io::Result<Session<Link>> {
+    fn watch(self) -> io::Result<Session<Box<Link>>> {
         let Self { waiting, joining, terms, number, traffic, conn, inbox } = self;
         let (waiting, joining) = (waiting.watch()?, joining.watch()?);
         Ok(Session { waiting, joining, terms, number, traffic, conn, inbox })
@@ -123,7 +123,7 @@ impl Sessions {
     }
 
     /// Starts a session; it tells its inbox when it is over.
-    pub(crate) async fn start(&self, session: Session<Link>) {
+    pub(crate) async fn start(&self, session: Session<Box<Link>>) {
         match self {
             Self::Here(runner) => runner.start(session, None),
             Self::Spread(workers) => {

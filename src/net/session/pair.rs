@@ -25,8 +25,9 @@ pub struct Leg {
     leftover: Vec<u8>,
 }
 
-impl From<Link> for Leg {
-    fn from(Link { stream, leftover, .. }: Link) -> Self {
+impl From<Box<Link>> for Leg {
+    fn from(link: Box<Link>) -> Self {
+        let Link { stream, leftover, .. } = *link;
         Self { stream, leftover }
     }
 }

@@ -82,7 +82,7 @@ impl Runner {
     }
 
     /// Starts a session, unless an operator ended it on its way here.
-    pub(super) fn start(&self, session: Session<Link>, load: Option<LoadGuard>) {
+    pub(super) fn start(&self, session: Session<Box<Link>>, load: Option<LoadGuard>) {
         if session.traffic.is_dismissed() {
             return;
         }
@@ -105,7 +105,7 @@ impl Runner {
         self.shared.tasks.borrow_mut().insert(number, task);
     }
 
-    fn spawn_copying(&self, legs: [Link; 2], context: Box<Context>) -> Task {
+    fn spawn_copying(&self, legs: [Box<Link>; 2], context: Box<Context>) -> Task {
         let legs = Box::new(legs.map(Leg::from));
         self.executor.spawn(Box::pin(async move {
             // What is moved in here stays to the end: that shall be a pointer, not both legs.
@@ -120,13 +120,12 @@ impl Runner {
         }))
     }
 
-    fn spawn_converting(&self, legs: [Link; 2], context: Box<Context>) -> Task {
-        let (legs, scratch) = (Box::new(legs), Rc::clone(&self.scratch));
+    fn spawn_converting(&self, legs: [Box<Link>; 2], context: Box<Context>) -> Task {
+        let scratch = Rc::clone(&self.scratch);
         self.executor.spawn(Box::pin(async move {
             let ended = {
-                let (legs, scratch) = (legs, scratch);
-                let [first, second] = *legs;
-                websocket::join(first, second, context.bounds(), scratch)
+                let ([first, second], scratch) = (legs, scratch);
+                websocket::join(*first, *second, context.bounds(), scratch)
             };
             let ended = ended.await;
             // In a box as well: an idle session has no memory for its end.

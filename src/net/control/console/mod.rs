@@ -39,7 +39,7 @@ pub(crate) async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason
 }
 
 /// Carries out one line and closes.
-pub(crate) async fn serve(mut link: Link, orders: &Orders, of: ConsoleOf) {
+pub(crate) async fn serve(mut link: Box<Link>, orders: &Orders, of: ConsoleOf) {
     let whole = async {
         while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
             if link.read_more().await.is_err() {

@@ -87,7 +87,7 @@ enum Happening {
 
 /// One conversation.
 struct Talk<'a> {
-    link: Link,
+    link: Box<Link>,
     place: &'a Place,
     ip: IpAddr,
     rendezvous: &'a SignallingHandle,
