@@ -443,16 +443,16 @@ async function shelf(book) {
 async function take(guid, text, replace) {
 	const clean = text.replace(/^\ufeff/, '').trim();
 	const list = /^[[{]/.test(clean);
-	let parts = [], begin = '';
+	let parts = [], begin = '', count = 0;
 	try {
 		if (list) {
-			const read = JSON.parse(clean);
-			parts = (read.entries || read).map((entry) => JSON.stringify(entry));
+			const read = JSON.parse(clean), entries = Array.isArray(read) ? read : read.entries;
+			if (!Array.isArray(entries)) throw new Error('There are no entries in it.');
+			parts = entries.map((entry) => JSON.stringify(entry));
 		} else {
 			// Lines, of which those in quotes go on.
 			[ begin, ...parts ] = clean.match(/(?:"[^"]*"|[^"\n])*\n|(?:"[^"]*"|[^"\n])+/g) || [ '' ];
 		}
-		let count = 0;
 		do {
 			let many = 1;
 			while (many < parts.length && JSON.stringify(parts.slice(0, many + 1)).length < 12000) many++;
@@ -465,7 +465,8 @@ async function take(guid, text, replace) {
 		say('Entries that were read: ' + count + '.');
 	} catch (cause) {
 		await draw();
-		say(cause.message, true);
+		// Of the part that was sent last.
+		say(cause.message.replace(/^Entry (\d+)/, (_, at) => 'Entry ' + (count + Number(at))), true);
 	}
 }
 
