@@ -201,6 +201,7 @@ fn refuses_what_means_no_group(server: &Server) {
         (&["group", "add", "x", "anna"], "must be the ID of a device"),
         (&["group", "remove", "987654321"], "in no group"),
         (&["rule", "test", "192.0.2.1", ID, "user="], "'user=': must be user=NAME"),
+        (&["rule", "test", "192.0.2.1", ID, "user=anne"], "There is no such user"),
     ] {
         let told = ctl(server, words, "").unwrap_err();
         assert!(told.contains(why), "{words:?}: {told}");

@@ -14,7 +14,8 @@ use crate::base::conn::SaveRank;
 use crate::base::limits::{PASSWORD_BYTES_MAX, USER_TEXT_BYTES_MAX};
 use crate::base::peer::PeerId;
 
-const NO_USER: &str = "There is no such user; 'hbb ctl user list' lists them.";
+/// What is said of a name that no user has.
+pub const NO_USER: &str = "There is no such user; 'hbb ctl user list' lists them.";
 const NO_NAME: &str =
     "': must be a name of 1 to 64 letters, digits and . _ - @ +, - and @ not first";
 const NO_GROUP: &str = "The device is in no group; 'hbb ctl group list' lists those that are.";

@@ -31,7 +31,7 @@ use access::password::Cost;
 pub use access::password::{HashJob, Hashed};
 use access::tokens::{TOKEN_KEY, Tokens};
 use access::users::{USER_KEY, Users};
-pub use admin::{Command, GroupRow, Told, UserRow};
+pub use admin::{Command, GroupRow, NO_USER, Told, UserRow};
 use books::{BOOK_KEY, Books};
 use call::{Answer, Call, Changes, Who};
 use devices::{DEVICE_KEY, DeviceRow, Devices, GROUP_KEY};

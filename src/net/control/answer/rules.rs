@@ -1,7 +1,7 @@
 //! `ctl rule`: who may dial whom, as the file says it, and what that decides. C183;
 //! tests/rules.rs.
 
-use hbb_core::accounts::{Command, GroupRow, Told};
+use hbb_core::accounts::{Command, NO_USER, Told};
 
 use crate::cli::no_such_command;
 use crate::net::clock::{is_set, unix_secs};
@@ -52,16 +52,17 @@ pub(super) fn answer(
                 }
             }
             question.at = Some(&*at).filter(|at| !at.is_empty());
-            let rows = groups(owners);
-            let group_of = |fits: &dyn Fn(&GroupRow) -> bool| {
-                rows.iter().find(|row| fits(row)).map_or("", |row| &row.group)
-            };
-            if question.user_group.is_empty() {
-                question.user_group = group_of(&|row| question.user == Some(&row.user));
+            let (users, groups) = (ask(owners, Command::List), ask(owners, Command::Groups));
+            if let (Some(name), Some(Told::Users(users))) = (question.user, &users) {
+                let user = users.iter().find(|user| user.name == name).ok_or(NO_USER)?;
+                if question.user_group.is_empty() {
+                    question.user_group = &user.group;
+                }
             }
-            if question.to_group.is_empty() {
+            if let ("", Some(Told::Groups(rows))) = (question.to_group, &groups) {
                 let id = to.split('@').next();
-                question.to_group = group_of(&|row| id == Some(&row.device));
+                let row = rows.iter().find(|row| id == Some(&row.device));
+                question.to_group = row.map_or("", |row| &row.group);
             }
             Ok(file.test(&question)?.trim_end().into())
         }
@@ -69,10 +70,10 @@ pub(super) fn answer(
     }
 }
 
-/// Who is in which group; nobody without accounts.
-fn groups(owners: &Owners) -> Vec<GroupRow> {
-    match owners.ask_rendezvous(RendezvousQuestion::Accounts(Command::Groups)) {
-        Ok(Answer::Accounts(Told::Groups(rows))) => rows,
-        _ => Vec::new(),
+/// What the accounts say, if there are any.
+fn ask(owners: &Owners, command: Command) -> Option<Told> {
+    match owners.ask_rendezvous(RendezvousQuestion::Accounts(command)) {
+        Ok(Answer::Accounts(told)) => Some(told),
+        _ => None,
     }
 }
