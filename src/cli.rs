@@ -221,8 +221,11 @@ fn known(command: &str) -> String {
     let command = if command == "check" { "serve" } else { command };
     let help = Top::from_args(&["hbb"], &[command, "--help"]).err();
     let help = help.map_or_else(String::new, |early| early.output);
-    let flags = help.lines().filter(|line| line.starts_with("  --"));
-    flags.flat_map(|line| [line.trim_start(), "\n"]).collect()
+    let mut flags = String::new();
+    for line in help.lines().filter(|line| line.starts_with("  --")) {
+        flags.extend([line.trim_start(), "\n"]);
+    }
+    flags
 }
 
 fn top_help() -> String {

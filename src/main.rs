@@ -26,11 +26,13 @@ fn start() -> Result<(), Exit> {
     let (own, told) = (names.next().flatten(), names.next().flatten());
     let words = if own.is_none() && told.is_some() { 2 } else { 1 };
     let program = own.or(told);
-    let args: Option<Vec<&str>> = args.iter().skip(words).map(|arg| arg.to_str()).collect();
-    let Some(args) = args else { return Err(Exit::flags("An argument is not UTF-8 text")) };
+    let mut texts = Vec::new();
+    for arg in args.iter().skip(words) {
+        texts.push(arg.to_str().ok_or_else(|| Exit::flags("An argument is not UTF-8 text"))?);
+    }
     if let Some(program) = program {
         let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
-        return cmd::upstream::run(program, &args, &variable);
+        return cmd::upstream::run(program, &texts, &variable);
     }
-    cmd::start(&args)
+    cmd::start(&texts)
 }

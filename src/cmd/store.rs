@@ -103,9 +103,13 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
         )));
     }
     let written = Filling::open(&to).and_then(|mut filling| {
-        records.into_iter().try_for_each(|record| filling.put(Change::Put(record)))?;
+        for record in records {
+            filling.put(Change::Put(record))?;
+        }
         #[cfg(feature = "accounts")]
-        rows.into_iter().try_for_each(|row| filling.put(Change::Rows(vec![row])))?;
+        for row in rows {
+            filling.put(Change::Rows(vec![row]))?;
+        }
         filling.end()
     });
     written.map_err(|error| {

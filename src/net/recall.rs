@@ -106,7 +106,13 @@ fn read(text: &str, now_secs: u64) -> Vec<Whereabouts> {
     if age.is_none_or(|age| age > LIST_SECS_MAX) {
         return Vec::new();
     }
-    lines.lines().filter_map(line).collect()
+    let mut found = Vec::new();
+    for text in lines.lines() {
+        if let Some(one) = line(text) {
+            found.push(one);
+        }
+    }
+    found
 }
 
 fn line(line: &str) -> Option<Whereabouts> {

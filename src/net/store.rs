@@ -275,8 +275,11 @@ impl Committer {
     }
 
     fn commit(&mut self, batch: Vec<PendingChange>, charged: bool) {
-        let (tickets, changes): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|it| (it.ticket, it.change)).unzip();
+        let (mut tickets, mut changes) = (Vec::new(), Vec::new());
+        for PendingChange { ticket, change, .. } in batch {
+            tickets.push(ticket);
+            changes.push(change);
+        }
         let outcome = match self.store.commit(&changes) {
             Ok(()) => SaveOutcome::Durable,
             Err(error) => {

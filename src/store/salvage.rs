@@ -235,6 +235,9 @@ fn below<'a>(tables: &[(&[u8], &'a [u8])], wanted: &str) -> Option<(Option<&'a u
 /// A leaf of ours holds records alone, and the format's version; of another table, or half
 /// overwritten, it is lost as a whole.
 fn records(entries: &[(&[u8], &[u8])]) -> Option<Vec<Record>> {
-    let ours = entries.iter().filter(|(id, _)| *id != FORMAT.as_bytes());
-    ours.map(|(id, bytes)| decode(core::str::from_utf8(id).ok()?, bytes).ok()).collect()
+    let mut records = Vec::new();
+    for (id, bytes) in entries.iter().filter(|(id, _)| *id != FORMAT.as_bytes()) {
+        records.push(decode(core::str::from_utf8(id).ok()?, bytes).ok()?);
+    }
+    Some(records)
 }

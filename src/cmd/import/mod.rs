@@ -90,7 +90,9 @@ fn replace_store(path: &Path, is_held: bool, records: Vec<Record>) -> Result<(),
     drop(fs::remove_file(&draft));
     let written = copy(path, &draft).map_err(stores::Error::from).and_then(|()| {
         let mut filling = Filling::open(&draft)?;
-        records.into_iter().try_for_each(|record| filling.put(Change::Put(record)))?;
+        for record in records {
+            filling.put(Change::Put(record))?;
+        }
         filling.end()?;
         if !is_held && path.exists() {
             return Err(stores::Error::InUse);

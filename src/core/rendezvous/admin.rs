@@ -158,7 +158,13 @@ impl Rendezvous {
                 ids.truncate(wanted.count);
             }
         }
-        ids.into_iter().filter_map(|id| self.listed(now, id)).collect()
+        let mut rows = Vec::new();
+        for id in ids {
+            if let Some(row) = self.listed(now, id) {
+                rows.push(row);
+            }
+        }
+        rows
     }
 
     fn listed(&self, now: Time, id: &PeerId) -> Option<PeerRow> {
@@ -190,9 +196,14 @@ impl Rendezvous {
     /// newer one. At most one an id.
     pub fn last_changes(&self, now: Time) -> Vec<Change> {
         let settled = |id: &PeerId| self.saving.get(id).is_none();
-        let moved = self.registry.relocated().filter(|record| settled(&record.id));
-        let over = self.registry.kept.over(self.moment(now)).filter(|id| settled(id));
-        moved.map(Change::Put).chain(over.cloned().map(Change::Remove)).collect()
+        let mut changes = Vec::new();
+        for record in self.registry.relocated().filter(|record| settled(&record.id)) {
+            changes.push(Change::Put(record));
+        }
+        for id in self.registry.kept.over(self.moment(now)).filter(|id| settled(id)) {
+            changes.push(Change::Remove(id.clone()));
+        }
+        changes
     }
 
     /// Where devices are that are here over UDP, for the next start to ask them; at most

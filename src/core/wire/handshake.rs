@@ -87,10 +87,13 @@ fn values<'a>(headers: &'a [Header<'_>], name: &'static str) -> impl Iterator<It
 impl Forwarded {
     /// What these say.
     pub(super) fn of(headers: &[Header<'_>]) -> Self {
-        let hops = values(headers, "x-forwarded-for").flat_map(|value| value.split(','));
+        let mut forwarded_for = Vec::new();
+        for value in values(headers, "x-forwarded-for") {
+            value.split(',').for_each(|hop| forwarded_for.push(address(hop)));
+        }
         let mut real_ips = values(headers, "x-real-ip");
         let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
-        Self { real_ip, forwarded_for: hops.map(address).collect() }
+        Self { real_ip, forwarded_for }
     }
 
     /// Whether they say nothing that is read.

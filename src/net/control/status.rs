@@ -134,9 +134,9 @@ impl Status {
 
     /// What was dropped, by reason; a conversation that was over is none.
     fn show_dropped(&self, out: &mut Output) {
-        let rendezvous = self.rendezvous.iter().flat_map(|load| &load.dropped);
-        let relay = self.relay.iter().flat_map(|load| &load.dropped);
-        let counters: Vec<&Counters> = rendezvous.chain(relay).collect();
+        let mut counters: Vec<&Counters> = Vec::new();
+        self.rendezvous.iter().for_each(|load| counters.extend(&load.dropped));
+        self.relay.iter().for_each(|load| counters.extend(&load.dropped));
         let mut members = Vec::with_capacity(DROP_REASONS);
         let mut meanings = Vec::with_capacity(DROP_REASONS);
         for reason in DropReason::ALL {

@@ -118,8 +118,11 @@ impl Sessions {
         if settings.threads <= 1 {
             return Ok(Self::Here(Runner::new(executor.clone(), setup)));
         }
-        let workers = (0..settings.threads).map(|_| Worker::start(setup.clone()));
-        Ok(Self::Spread(workers.collect::<io::Result<_>>()?))
+        let mut workers = Vec::new();
+        for _ in 0..settings.threads {
+            workers.push(Worker::start(setup.clone())?);
+        }
+        Ok(Self::Spread(workers))
     }
 
     /// Starts a session; it tells its inbox when it is over.
