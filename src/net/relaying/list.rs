@@ -107,22 +107,30 @@ impl SessionList {
 
     /// The numbers of those with a leg at an address for which `matches` holds.
     pub(crate) fn numbers(&self, matches: impl Fn(Endpoint) -> bool) -> Vec<u64> {
-        let all = self.sessions.iter();
-        let found = all.filter(|(_, running)| running.session.ends.into_iter().any(&matches));
-        found.map(|(number, _)| number).collect()
+        self.found(&|running| running.session.ends.into_iter().any(&matches))
     }
 
     /// The numbers of those that are these entries of the log of connections.
     #[cfg(feature = "accounts")]
     pub(crate) fn logged(&self, logged: &[u64]) -> Vec<u64> {
-        let all = self.sessions.iter();
-        let found = all.filter(|(_, running)| logged.contains(&running.logged()));
-        found.map(|(number, _)| number).collect()
+        self.found(&|running| logged.contains(&running.logged()))
+    }
+
+    fn found(&self, is_wanted: &dyn Fn(&RunningSession) -> bool) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        for (number, _) in self.sessions.iter().filter(|(_, running)| is_wanted(running)) {
+            numbers.push(number);
+        }
+        numbers
     }
 
     /// All of them, as an operator sees them.
     pub(crate) fn rows(&mut self, now: Time) -> Vec<SessionRow> {
-        self.sessions.iter_mut().map(|(number, running)| running.row(number, now)).collect()
+        let mut rows = Vec::new();
+        for (number, running) in self.sessions.iter_mut() {
+            rows.push(running.row(number, now));
+        }
+        rows
     }
 
     /// Bytes moved since start.
