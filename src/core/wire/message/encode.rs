@@ -16,14 +16,16 @@ use super::{member, proto};
 /// HttpProxyResponse with status 404 alone.
 const NOT_FOUND: &[u8] = &[0x08, 0x94, 0x03];
 
-/// The payload that says `reply`. All-default answers are present and empty (C10).
+/// The payload that says `reply`, for tests.
+#[cfg(any(test, feature = "testing"))]
 pub fn encode(reply: &Reply) -> Vec<u8> {
     let mut payload = Vec::new();
     encode_into(&mut payload, reply);
     payload
 }
 
-/// The same behind what is in `out`, whose memory serves for one after the other.
+/// Puts the payload that says `reply` behind what is in `out`, whose memory serves for one after
+/// the other. All-default answers are present and empty (C10).
 pub fn encode_into(out: &mut Vec<u8>, reply: &Reply) {
     match reply {
         Reply::RegisterPeer { request_pk } => wrap(

@@ -13,7 +13,9 @@ use alloc::vec::Vec;
 use super::patch::append;
 
 pub use decode::decode;
-pub use encode::{encode, encode_into, key_exchange_offer};
+#[cfg(any(test, feature = "testing"))]
+pub use encode::encode;
+pub use encode::{encode_into, key_exchange_offer};
 #[cfg(not(feature = "testing"))]
 pub(crate) use forward::{forward_relay_answer, forward_relay_request, id_pk};
 #[cfg(feature = "testing")]
