@@ -26,7 +26,7 @@ impl<'a> Value<'a> {
     /// Checks `text`, whose length is for the caller to bound; blanks may stand around the value.
     ///
     /// # Errors
-    /// [`NotJson`]
+    /// `NotJson`
     pub fn parse(text: &'a str) -> Result<Self, NotJson> {
         let mut scan = Scan::new(text);
         let value = scan.value();
