@@ -18,6 +18,8 @@ use std::time::Duration;
 #[path = "sim/chance.rs"]
 mod chance;
 mod model;
+#[path = "backup/other.rs"]
+mod other;
 #[path = "conformance/say.rs"]
 mod say;
 

@@ -251,6 +251,30 @@ fn there_is_a_store_at_every_moment_of_an_import() {
     assert_ne!(fs::read(store).unwrap(), fs::read(folder.at("hbb.store.before-import")).unwrap());
 }
 
+/// It is asked for again when all is read: here it stops while it writes its draft.
+#[test]
+fn a_store_that_a_server_made_meanwhile_is_not_replaced() {
+    let folder = Folder::new("meanwhile");
+    folder.fill(3_000, 4096, "wal");
+    let store = folder.at("hbb.store");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    command.arg("import").arg(folder.base()).arg("--data").arg(&folder.0);
+    let mut import = command.stderr(Stdio::piped()).spawn().unwrap();
+    let pid = import.id().to_string();
+    let signal = |name: &str| Command::new("kill").args([name, &pid]).status().unwrap();
+    while !folder.at("hbb.store.new").exists() {
+        assert!(import.try_wait().unwrap().is_none(), "it is over already");
+        thread::yield_now();
+    }
+    assert!(signal("-STOP").success());
+    // As a server's that began to serve.
+    fs::write(&store, "a server's").unwrap();
+    assert!(signal("-CONT").success());
+    refused(&import.wait_with_output().unwrap(), 1, "The store is as it was");
+    assert_eq!(fs::read(&store).unwrap(), b"a server's");
+    assert!(!folder.at("hbb.store.new").exists() && !folder.at("hbb.store.before-import").exists());
+}
+
 #[test]
 fn what_cannot_be_read_changes_nothing() {
     let folder = Folder::new("bad");

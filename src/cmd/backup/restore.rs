@@ -51,8 +51,10 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
             data.display()
         )));
     }
+    let filling = data.join(FILLING);
+    clear(&filling)?;
     let staged = stage(data, &flags.file, held.is_some());
-    let (counts, settings) = staged.inspect_err(|_| clear(&data.join(FILLING)))?;
+    let (counts, settings) = staged.inspect_err(|_| drop(clear(&filling)))?;
     finish(data)?;
     let told = put_settings(flags.flags.as_deref(), settings)?;
     print(&format!("Restored into {}: {counts}.{told}\n", data.display()))
@@ -76,13 +78,24 @@ fn names() -> impl Iterator<Item = &'static &'static str> {
     [STORE_FILE].iter().chain(FILES.iter().take(FLAGS))
 }
 
-/// Removes the folder that is being filled, or that a power cut left.
-fn clear(folder: &Path) {
+/// Removes the folder that is being filled, or that a power cut left; a file or a link of its name,
+/// too, but nothing that such a link leads to.
+///
+/// # Errors
+/// Another user's folder, or one with more in it than a restore makes, stays.
+fn clear(folder: &Path) -> Result<(), Exit> {
+    drop(fs::remove_file(folder));
     for path in names().map(|name| folder.join(name)) {
         drop(fs::remove_file(draft_of(&path)));
         drop(fs::remove_file(path));
     }
     drop(fs::remove_dir(folder));
+    let Ok(left) = fs::symlink_metadata(folder) else { return Ok(()) };
+    let (folder, user) = (folder.display(), left.uid());
+    Err(Exit::running(format!(
+        "{folder} is of user {user}, left by a restore that was broken off, and cannot be removed: \
+         remove it as root or as that user, then restore again. Nothing was changed."
+    )))
 }
 
 /// Keeps servers from starting while the store is replaced; there may be none.
@@ -130,8 +143,6 @@ struct Staging {
 impl Staging {
     fn begin(data: &Path) -> Result<Self, stores::Error> {
         let folder = data.join(FILLING);
-        // A power cut left it.
-        clear(&folder);
         DirBuilder::new().mode(0o700).create(&folder)?;
         give_to_owner(&folder);
         let store = Filling::open(&folder.join(STORE_FILE))?;

@@ -1,0 +1,74 @@
+//! What others do in the folder of a restore: what another user left there, and a server that is
+//! started meanwhile.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{chown, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::model::server::Server;
+use crate::{FILES, Folder, hbb, peers, refused, succeeded, text, tree};
+
+/// Another user's folder of that name is left to its owner, and named; a file or a link goes, and
+/// what that leads to stays.
+#[test]
+fn what_another_left_of_a_restore_is_named() {
+    let folder = Folder::new("another");
+    let (data, new) = (folder.server("old", 1), folder.at("new"));
+    let file = folder.at("backup");
+    succeeded(&hbb(&["backup", text(&file), "--data", text(&data)]));
+    fs::create_dir(&new).unwrap();
+    let left = new.join("hbb.restore.new");
+    symlink(&data, &left).unwrap();
+    let before = tree(&data);
+    for path in [&folder.0, &file, &new] {
+        chown(path, Some(65534), None).unwrap();
+    }
+    let restore = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        command.args(["restore", text(&file), "--force", "--data", text(&new)]);
+        command.uid(65534).gid(65534).output().unwrap()
+    };
+    succeeded(&restore());
+    assert!(tree(&data) == before);
+    fs::write(&left, "").unwrap();
+    succeeded(&restore());
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("id_ed25519"), "").unwrap();
+    let before = tree(&new);
+    refused(&restore(), 1, &format!("{} is of user 0", left.display()));
+    refused(&restore(), 1, "Nothing was changed");
+    assert!(tree(&new) == before);
+    fs::remove_dir_all(&left).unwrap();
+    succeeded(&restore());
+}
+
+/// It is asked for again when all is read: here while the backup comes through a pipe.
+#[test]
+fn a_restore_replaces_no_store_that_a_server_made_meanwhile() {
+    let folder = Folder::new("meanwhile");
+    let old = folder.server("old", 3);
+    let backup = succeeded(&hbb(&["backup", "-", "--data", text(&old)]));
+    let mut server = Server::start(&[]);
+    server.terminate(Duration::from_secs(20));
+    let data = server.data().to_owned();
+    fs::remove_file(data.join("hbb.store")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    command.args(["restore", "-", "--force", "--data", text(&data)]).stdin(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    while !data.join("hbb.restore.new").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it is over already");
+        thread::yield_now();
+    }
+    server.restart();
+    let key = fs::read(data.join(FILES[0])).unwrap();
+    child.stdin.take().unwrap().write_all(backup.as_bytes()).unwrap();
+    refused(&child.wait_with_output().unwrap(), 1, "A server was started there");
+    server.terminate(Duration::from_secs(20));
+    assert_eq!(peers(&data), [""; 0]);
+    assert_eq!(fs::read(data.join(FILES[0])).unwrap(), key);
+    assert!(!data.join("hbb.restore.new").exists());
+}
