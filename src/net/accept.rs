@@ -13,7 +13,7 @@ use smol::future;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{
-    ACCEPT_PAUSE_MS, MESSAGE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
+    ACCEPT_PAUSE_MS, CONSOLE_MS, IDLE_MS, MESSAGE_MS, OFFER_DELAY_SHARED_MS, RELAY_FRAME_BYTES_MAX,
 };
 use hbb_core::base::places::Origin;
 use hbb_core::wire::message::decode;
@@ -198,7 +198,7 @@ impl Entrance {
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Fresh))
             }
             Self::NatTest { rendezvous, console } => {
-                Ok(match typed_into(console, connection).await? {
+                Ok(match typed_into(console, connection, door).await? {
                     Some(orders) => Accepted::Console(orders, ConsoleOf::Rendezvous),
                     None => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
                 })
@@ -208,10 +208,12 @@ impl Entrance {
                 Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
             }
             Self::NoApi(_) => Err(refuse_call(&mut connection.link).await),
-            Self::Relay { relay, console } => Ok(match typed_into(console, connection).await? {
-                Some(orders) => Accepted::Console(orders, ConsoleOf::Relay),
-                None => Accepted::Relay(relay.clone(), None),
-            }),
+            Self::Relay { relay, console } => {
+                Ok(match typed_into(console, connection, door).await? {
+                    Some(orders) => Accepted::Console(orders, ConsoleOf::Relay),
+                    None => Accepted::Relay(relay.clone(), None),
+                })
+            }
             #[cfg(feature = "accounts")]
             Self::Api(_) => Ok(Accepted::Call),
             #[cfg(feature = "web")]
@@ -319,7 +321,8 @@ impl Entrance {
             Self::Web(_) => Web::Page,
             Self::Signalling(_) | Self::NatTest { .. } | Self::Relay { .. } => Web::Nothing,
         };
-        Door { gate, only_relay, web }
+        let console = matches!(self, Self::Relay { console: Some(_), .. });
+        Door { gate, only_relay, console, web }
     }
 }
 
@@ -359,15 +362,18 @@ impl SinglePort {
 }
 
 /// The way for somebody on this machine who begins with text, if there is a console. Nobody is on
-/// this machine whom a proxy told of, nor, where proxies tell, who came from one (C163).
+/// this machine whom a proxy told of, nor, where proxies tell, who came from one (C163). Whom the
+/// relay blocks is not waited for as long.
 async fn typed_into(
     console: &Option<Rc<Orders>>,
     connection: &mut Connection,
+    door: Door<'_>,
 ) -> Result<Option<Rc<Orders>>, DropReason> {
     let Some(orders) = console.as_ref().filter(|_| connection.from.is_loopback()) else {
         return Ok(None);
     };
-    Ok(console::begins_with_text(&mut connection.link).await?.then(|| Rc::clone(orders)))
+    let ms_max = if door.blocks(connection.from.ip()) { CONSOLE_MS } else { IDLE_MS };
+    Ok(console::begins_with_text(&mut connection.link, ms_max).await?.then(|| Rc::clone(orders)))
 }
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {

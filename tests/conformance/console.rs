@@ -159,6 +159,22 @@ fn c162_who_is_blocked_by_the_console_gets_no_relay() {
     is_pair(one, other);
 }
 
+#[test]
+fn c162_a_console_never_shuts_itself_out() {
+    let server = with_console(&["--key="]);
+    let port = relay_port(&server);
+    let local = ["127.0.0.1", "127.0.0.2"];
+    assert_eq!(says(local[0], port, "Ba 127.0.0.0/8|::1\n"), "");
+    assert_eq!(local.map(|ip| says(ip, port, "B 127.0.0.1\n")), ["true\n"; 2]);
+    assert_eq!(says("::1", over_v6(port), "B\n"), "127.0.0.0/8\n::1\n");
+    // All else of this machine is blocked.
+    leg(local[1], port, "a token").is_closed();
+    assert_eq!(says(local[0], port, "Br all\n") + &says(local[1], port, "B\n"), "");
+    let mut legs = local.map(|ip| leg(ip, port, "a token"));
+    let [one, other] = &mut legs;
+    is_pair(one, other);
+}
+
 /// Whether whoever says this from this machine is answered by a console.
 fn is_console(port: SocketAddr, ip: &str, said: &str) -> bool {
     let mut caller = Caller::from(ip, port);

@@ -50,6 +50,8 @@ pub(crate) struct Door<'a> {
     pub(crate) gate: &'a Gate,
     /// Nothing but the relay is behind it.
     pub(crate) only_relay: bool,
+    /// This machine's console is, too: its own list does not shut it out (C162).
+    pub(crate) console: bool,
     /// What of HTTP is.
     pub(crate) web: Web,
 }
@@ -88,8 +90,13 @@ impl Door<'_> {
 
     /// Whether nobody from `ip` gets in.
     pub(crate) fn refuses(&self, ip: IpAddr) -> bool {
-        let rules = self.gate.0.borrow();
-        rules.banned.contains(ip) || (self.only_relay && rules.blocked.contains(ip))
+        let may_type = self.console && ip.is_loopback();
+        self.gate.0.borrow().banned.contains(ip) || (self.blocks(ip) && !may_type)
+    }
+
+    /// Whether the relay, and nothing else is behind it, serves nobody from `ip`.
+    pub(crate) fn blocks(&self, ip: IpAddr) -> bool {
+        self.only_relay && self.gate.0.borrow().blocked.contains(ip)
     }
 }
 

@@ -5,7 +5,7 @@
 mod typed;
 
 use hbb_core::base::counters::DropReason;
-use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS, IDLE_MS};
+use hbb_core::base::limits::{CONSOLE_BYTES_MAX, CONSOLE_MS};
 
 use super::orders::{ConsoleOf, Orders};
 use crate::net::conn::link::{Link, within};
@@ -17,13 +17,13 @@ const TELLING_BYTES: usize = 5;
 /// Whether a connection begins with text. What was read stays in the link.
 ///
 /// # Errors
-/// The connection is over, or silent.
-pub(crate) async fn begins_with_text(link: &mut Link) -> Result<bool, DropReason> {
+/// The connection is over, or silent for `ms_max`.
+pub(crate) async fn begins_with_text(link: &mut Link, ms_max: u64) -> Result<bool, DropReason> {
     let spoke = async {
         link.stream.readable().await;
         Ok(())
     };
-    within(IDLE_MS, Err(DropReason::Idle), spoke).await?;
+    within(ms_max, Err(DropReason::Idle), spoke).await?;
     let whole = async {
         while link.read_more().await.is_ok() {
             let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
