@@ -5,6 +5,7 @@
 //! a list from oldest to newest (`order.rs`). Lookup, insert, touch, remove and evict are O(1).
 //! Empty, it holds no more than a step.
 
+mod chains;
 mod order;
 
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use core::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
+pub use chains::Chains;
 use order::{Order, STEP};
 
 /// Keys the hash of a [`Table`].
@@ -114,10 +116,18 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.put(key, value, false).map(drop)
     }
 
+    /// As `insert`; gives back the place, which is the entry's until it is removed.
+    ///
+    /// # Errors
+    /// [`TableFull`] as [`Self::insert`].
+    pub fn insert_at(&mut self, key: K, value: V) -> Result<u32, TableFull> {
+        self.put(key, value, false).map(|(at, _)| at)
+    }
+
     /// As `insert`, but makes room by removing the oldest entry, whose key it gives back: one for
     /// one, also above a limit that was lowered. With a limit of 0 nothing is kept.
     pub fn insert_evicting(&mut self, key: K, value: V) -> Option<K> {
-        self.put(key, value, true).ok().flatten()
+        self.put(key, value, true).ok().and_then(|(_, evicted)| evicted)
     }
 
     /// Puts what `change` makes of the value under `key`, or of none, in its place: a new one as
@@ -154,6 +164,26 @@ impl<K: Hash + Eq, V> Table<K, V> {
         self.release(at).map(|(_, value)| value)
     }
 
+    /// The place of `key`.
+    pub fn place(&self, key: &K) -> Option<u32> {
+        self.find_key(key)
+    }
+
+    /// The entry at a place.
+    pub fn at(&self, place: u32) -> Option<(&K, &V)> {
+        self.entry(place).map(|(key, value)| (key, value))
+    }
+
+    /// Removes the entry at a place.
+    pub fn remove_at(&mut self, place: u32) -> Option<(K, V)> {
+        self.release(place)
+    }
+
+    /// The place of [`Self::oldest`].
+    pub fn oldest_place(&self) -> Option<u32> {
+        (!self.is_empty()).then(|| self.order.oldest())
+    }
+
     /// The entry touched or inserted longest ago.
     pub fn oldest(&self) -> Option<(&K, &V)> {
         self.entry(self.order.oldest()).map(|(key, value)| (key, value))
@@ -174,7 +204,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
         })
     }
 
-    fn put(&mut self, key: K, value: V, evict: bool) -> Result<Option<K>, TableFull> {
+    fn put(&mut self, key: K, value: V, evict: bool) -> Result<(u32, Option<K>), TableFull> {
         let (hash, mut evicted) = (self.hash(&key), None);
         let at = match self.find(&key, hash) {
             Some(at) => {
@@ -190,7 +220,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
             }
         };
         self.fill(at, Some((key, value)));
-        Ok(evicted)
+        Ok((at, evicted))
     }
 
     /// Puts an entry in a place, which is added if it was never taken before: it is the next then.

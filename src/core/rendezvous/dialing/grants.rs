@@ -3,16 +3,20 @@
 
 use alloc::boxed::Box;
 
+use static_assertions::const_assert;
+
 use crate::base::address::Prefix;
 use crate::base::limits::{
     GRANT_MS, GRANTS_MAX, GRANTS_OF_STRANGERS, GRANTS_PER_NETWORK, GRANTS_PER_SOURCE,
     RELAY_NAME_BYTES_MAX,
 };
 use crate::base::peer::PeerId;
-use crate::base::table::{Seed, Table};
+use crate::base::table::{Chains, Seed, Table};
 use crate::base::time::Time;
 
 use super::askers::Asker;
+
+const_assert!(GRANTS_MAX < u16::MAX as usize);
 
 struct Grant {
     /// When it last passed the key check.
@@ -35,31 +39,29 @@ pub(super) struct Told {
     pub(super) target: Option<Prefix>,
 }
 
-/// How many grants are held of the sources and of the networks in each class, and of strangers: as
-/// each punch asks, a share is counted one by one only where it may be held.
+/// The places of the grants of the sources and of the networks in each class, and of strangers: as
+/// each punch asks, whose share it counts for is found without a walk through all.
 struct Classes {
-    sources: [u16; CLASSES],
-    networks: [u16; CLASSES],
-    strangers: u16,
+    sources: Chains,
+    networks: Chains,
+    strangers: Chains,
 }
+
+/// Whether a grant, of this source, counts for a share.
+type Fits<'a> = &'a dyn Fn(Prefix, &Grant) -> bool;
 
 const CLASSES: usize = 256;
+/// The one class of strangers.
+const STRANGERS: usize = 0;
 
 impl Classes {
-    /// One grant more, or one less.
-    fn count(&mut self, source: Prefix, grant: &Grant, by: i16) {
-        let source = self.sources.get_mut(source.class());
-        let network = self.networks.get_mut(grant.network.class());
-        let stranger = (!grant.known).then_some(&mut self.strangers);
-        for held in [source, network, stranger].into_iter().flatten() {
-            *held = held.saturating_add_signed(by);
-        }
+    /// Each that a grant counts for, and its class there.
+    fn of(&mut self, source: Prefix, grant: &Grant) -> impl Iterator<Item = (&mut Chains, usize)> {
+        let Self { sources, networks, strangers } = self;
+        let stranger = (!grant.known).then_some((strangers, STRANGERS));
+        let of_all = [(sources, source.class()), (networks, grant.network.class())];
+        of_all.into_iter().chain(stranger)
     }
-}
-
-/// Whether as many are held in its class: at least all that are its own.
-fn may_hold(classes: &[u16; CLASSES], prefix: Prefix, many: usize) -> bool {
-    classes.get(prefix.class()).is_some_and(|held| usize::from(*held) >= many)
 }
 
 /// Grants for a source and a target, [`GRANTS_MAX`] at most. Each source and network has a share,
@@ -71,15 +73,16 @@ pub(in crate::rendezvous) struct Grants {
 
 impl Grants {
     pub(in crate::rendezvous) fn new(seed: Seed) -> Self {
-        let none = [0; CLASSES];
-        let classes = Classes { sources: none, networks: none, strangers: 0 };
+        let [sources, networks, strangers] = [CLASSES, CLASSES, 1].map(Chains::new);
+        let classes = Classes { sources, networks, strangers };
         Self { held: Table::new(GRANTS_MAX, seed), classes }
     }
 
     /// Bytes allocated.
     #[cfg(feature = "testing")]
     pub(in crate::rendezvous) fn bytes(&self) -> usize {
-        self.held.bytes()
+        let Classes { sources, networks, strangers } = &self.classes;
+        [self.held.bytes(), sources.bytes(), networks.bytes(), strangers.bytes()].iter().sum()
     }
 
     pub(in crate::rendezvous) fn len(&self) -> usize {
@@ -88,12 +91,15 @@ impl Grants {
 
     /// A source passed the key check for a target. The relay it was told before stays good.
     pub(super) fn give(&mut self, now: Time, asker: Asker, target: PeerId) {
-        while let Some(key) = self.oldest(|grant| now.since_ms(grant.at) >= GRANT_MS) {
-            self.remove(&key);
+        let outlived = |grant: &Grant| now.since_ms(grant.at) >= GRANT_MS;
+        while let Some(oldest) = self.held.oldest_place()
+            && self.held.at(oldest).is_some_and(|(_, grant)| outlived(grant))
+        {
+            self.remove(oldest);
         }
         let key = (asker.source, target);
-        let relay = match self.remove(&key) {
-            Some(grant) => grant.relay,
+        let relay = match self.held.place(&key) {
+            Some(place) => self.remove(place).and_then(|grant| grant.relay),
             None => {
                 self.make_room(asker);
                 None
@@ -101,51 +107,48 @@ impl Grants {
         };
         let Asker { source, network, known, .. } = asker;
         let grant = Grant { at: now, relay, network, known };
-        self.classes.count(source, &grant, 1);
-        self.held.insert_evicting(key, grant);
+        // There is room: one was removed if all were held.
+        if let Ok(place) = self.held.insert_at(key, grant)
+            && let Some((_, grant)) = self.held.at(place)
+        {
+            self.classes.of(source, grant).for_each(|(chains, class)| chains.join(class, place));
+        }
     }
 
-    fn remove(&mut self, key: &(Prefix, PeerId)) -> Option<Grant> {
-        let grant = self.held.remove(key)?;
-        self.classes.count(key.0, &grant, -1);
+    fn remove(&mut self, place: u32) -> Option<Grant> {
+        let ((source, _), grant) = self.held.remove_at(place)?;
+        self.classes.of(source, &grant).for_each(|(chains, class)| chains.leave(class, place));
         Some(grant)
-    }
-
-    /// The oldest, if that is so of it.
-    fn oldest(&self, is: impl Fn(&Grant) -> bool) -> Option<(Prefix, PeerId)> {
-        self.held.oldest().filter(|(_, grant)| is(grant)).map(|(key, _)| key.clone())
     }
 
     /// Takes away one grant if whoever asks holds its share, or all are held.
     fn make_room(&mut self, asker: Asker) {
-        let Asker { source, network, .. } = asker;
-        let Self { held, classes } = self;
-        let share = |limit: usize, fits: &dyn Fn(Prefix, &Grant) -> bool| {
-            let mut own = held.iter().filter(|((source, _), grant)| fits(*source, grant));
-            let (oldest, _) = own.next()?;
-            (own.count() + 1 >= limit).then(|| oldest.clone())
+        let Asker { source, network, known, .. } = asker;
+        let Self { held, classes: Classes { sources, networks, strangers } } = self;
+        let share = |limit: usize, (chains, class): (&Chains, usize), fits: Fits| {
+            // All of its class are at least all of its own.
+            if chains.held(class) < limit {
+                return None;
+            }
+            let fits = |place: &u32| held.at(*place).is_some_and(|(of, grant)| fits(of.0, grant));
+            let mut own = chains.places(class).filter(fits);
+            let oldest = own.next()?;
+            (own.count() + 1 >= limit).then_some(oldest)
         };
-        let full = held.is_full();
-        let too_many_strangers = match (asker.known, full) {
-            (false, _) => usize::from(classes.strangers) >= GRANTS_OF_STRANGERS,
-            (true, full) => full,
+        let of_source = || {
+            let fits = |of, _: &Grant| of == source;
+            share(GRANTS_PER_SOURCE, (sources, source.class()), &fits)
         };
-        let mut gone = None;
-        if may_hold(&classes.sources, source, GRANTS_PER_SOURCE) {
-            gone = share(GRANTS_PER_SOURCE, &|of, _| of == source);
-        }
-        if gone.is_none() && may_hold(&classes.networks, network, GRANTS_PER_NETWORK) {
-            gone = share(GRANTS_PER_NETWORK, &|_, grant| grant.network == network);
-        }
-        if gone.is_none() && too_many_strangers {
-            let mut strangers = held.iter().filter(|(_, grant)| !grant.known);
-            gone = strangers.next().map(|(key, _)| key.clone());
-        }
-        if gone.is_none() && full {
-            gone = self.oldest(|_| true);
-        }
-        if let Some(gone) = gone {
-            self.remove(&gone);
+        let of_network = || {
+            let fits = |_, grant: &Grant| grant.network == network;
+            share(GRANTS_PER_NETWORK, (networks, network.class()), &fits)
+        };
+        let many_strangers = strangers.held(STRANGERS) >= GRANTS_OF_STRANGERS;
+        let too_many_strangers = if known { held.is_full() } else { many_strangers };
+        let of_strangers = || strangers.places(STRANGERS).next().filter(|_| too_many_strangers);
+        let of_all = || held.oldest_place().filter(|_| held.is_full());
+        if let Some(gone) = of_source().or_else(of_network).or_else(of_strangers).or_else(of_all) {
+            self.remove(gone);
         }
     }
 
@@ -166,8 +169,10 @@ impl Grants {
     /// Whether the source passed the key check for anybody a short while ago.
     pub(in crate::rendezvous) fn any_of(&self, now: Time, source: Prefix) -> bool {
         let fresh = |grant: &Grant| now.since_ms(grant.at) < GRANT_MS;
-        may_hold(&self.classes.sources, source, 1)
-            && self.held.iter().any(|((of, _), grant)| *of == source && fresh(grant))
+        let mut of_class = self.classes.sources.places(source.class());
+        of_class.any(|place| {
+            self.held.at(place).is_some_and(|((of, _), grant)| *of == source && fresh(grant))
+        })
     }
 
     /// Whether anybody passed the key check for the target a short while ago: a client that has two
@@ -208,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_count_what_is_held() {
+    fn classes_hold_what_is_held_the_oldest_first() {
         let mut grants = Grants::new(Seed(1, 2));
         let mut random = 7_u32;
         let mut below = |most: u32| {
@@ -223,14 +228,20 @@ mod tests {
             grants.give(Time::START.after_ms(turn * 90), asker, target);
             assert!(grants.len() <= GRANTS_MAX);
         }
-        let mut counted = Classes { sources: [0; CLASSES], networks: [0; CLASSES], strangers: 0 };
         let held: Vec<_> = grants.held.iter().collect();
         assert!(held.len() > 1_000, "{}", held.len());
-        for ((source, _), grant) in held {
-            counted.count(*source, grant, 1);
+        let places_of = |fits: &dyn Fn(Prefix, &Grant) -> bool| -> Vec<u32> {
+            let own = held.iter().filter(|((source, _), grant)| fits(*source, grant));
+            own.map(|(key, _)| grants.held.place(key).unwrap()).collect()
+        };
+        let Classes { sources, networks, strangers } = &grants.classes;
+        for class in 0..CLASSES {
+            let own = places_of(&|source, _| source.class() == class);
+            assert_eq!(sources.places(class).collect::<Vec<_>>(), own);
+            let own = places_of(&|_, grant| grant.network.class() == class);
+            assert_eq!(networks.places(class).collect::<Vec<_>>(), own);
         }
-        let all = |classes: &Classes| (classes.sources, classes.networks, classes.strangers);
-        assert_eq!(all(&counted), all(&grants.classes));
-        assert!(may_hold(&grants.classes.networks, Prefix::of_network([0, 0, 1, 0].into()), 1));
+        let own = places_of(&|_, grant| !grant.known);
+        assert_eq!(strangers.places(STRANGERS).collect::<Vec<_>>(), own);
     }
 }
