@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -165,7 +165,7 @@ fn flags_come_before_the_file_that_before_dot_env_and_that_before_the_environmen
     let hbbs = folder.serve("hbbs", &args, &environment);
     assert!(is_open(port), "of the file, not of the environment");
     let said = hbbs.said();
-    assert!(said.contains("hbbs: variable test-hbbs: it never tests itself"), "{said}");
+    assert!(said.contains("hbbs: variable TEST_HBBS: it never tests itself"), "{said}");
     assert!(said.contains(" flag"), "the key of the flag: {said}");
     assert_eq!(typed(port - 1, "aur"), "ALWAYS_USE_RELAY: true\n", "by a name in small letters");
     assert_eq!(typed(port - 1, "rs"), "from.env\n");
@@ -333,7 +333,6 @@ fn what_is_wrong_is_named() {
     assert!(nearly.contains("Unknown word '--relay-server=a'. Did you mean --relay-servers? See"));
     assert!(said(&folder.output("hbbr", &["-r", "a"]), 2).contains("Unknown word '-r'"));
     assert!(said(&folder.output("hbbs", &["-p"]), 2).contains("a value must follow"));
-    assert!(said(&folder.output("hbbs", &["-p", "0"]), 2).contains("--port"));
     assert!(said(&folder.output("hbbs", &["-c", "none"]), 2).contains("Cannot read --config none"));
     for name in ["pipe", ".env"] {
         assert!(Command::new("mkfifo").arg(folder.0.join(name)).status().unwrap().success());
@@ -347,6 +346,45 @@ fn what_is_wrong_is_named() {
         let help = said(&folder.output(program, &["--help"]), 0);
         assert!(help.contains("-k, --key") && help.contains("ENCRYPTED_ONLY"), "{help}");
     }
+}
+
+/// A mistake names our flag, and by which word of upstream's it was given.
+#[test]
+fn what_is_wrong_is_named_as_it_was_given() {
+    let folder = Folder::new("given");
+    let path = folder.0.join("hbbs.ini");
+    fs::write(path, "relay-servers = a:b:c\n").unwrap();
+    let port = free_ports().to_string();
+    let tried = |program: &str, args: &[&str], variable: (&str, &str)| {
+        let mut command = folder.command(program, args);
+        let output = command.env(variable.0, variable.1).output().unwrap();
+        crate::said(&output, 2)
+    };
+    let nothing = ("HBB_NOTHING", "");
+    for (args, variable, given) in [
+        (&["-r", "a:b:c"][..], nothing, "-r"),
+        (&["-ra:b:c"], nothing, "-r"),
+        (&["--relay-servers=a:b:c"], ("RELAY", "d"), "--relay-servers"),
+        (&[], ("RELAY-SERVERS", "a:b:c"), "variable RELAY-SERVERS"),
+        (&[], ("RELAY", "a:b:c"), "variable RELAY"),
+        (&["-c", "hbbs.ini", "-p", &port], nothing, "relay-servers in hbbs.ini"),
+    ] {
+        let text = tried("hbbs", args, variable);
+        let line = format!("\nhbbs: --relay-servers was given as {given}\n");
+        assert!(text.contains("--relay-servers 'a:b:c': must be "), "{text}");
+        assert!(text.ends_with(&line) && text.matches("given as").count() == 1, "{text}");
+    }
+    // The word is another flag here.
+    let text = tried("hbbr", &["-p", "0"], nothing);
+    assert!(text.ends_with("\nhbbr: --relay-port was given as -p\n"), "{text}");
+    fs::write(folder.0.join(".env"), "export Port='99999'\n").unwrap();
+    let text = tried("hbbs", &[], nothing);
+    assert!(text.ends_with("\nhbbs: --port was given as Port in .env\n"), "{text}");
+    // What failed while it started, too.
+    fs::remove_file(folder.0.join(".env")).unwrap();
+    let _taken = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
+    let text = said(&folder.output("hbbs", &["-b", "127.0.0.1", "-p", &port]), 1);
+    assert!(text.ends_with("\nhbbs: --port was given as -p\n"), "{text}");
 }
 
 /// What every word does if it alone is given, as a flag or as a variable.

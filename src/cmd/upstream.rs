@@ -7,9 +7,9 @@ use super::exit::{Exit, print};
 use super::greeting::DATABASE;
 use super::store::STORE_FILE;
 use super::{import, rotate, serve};
-use crate::cli::{self, Command, ImportFlags, KeygenFlags};
+use crate::cli::{self, Command, ImportFlags, KeygenFlags, ServeFlags};
 use crate::settings;
-use crate::upstream::{Asked, Program};
+use crate::upstream::{Asked, Program, told};
 use hbb_core::identity::ServerKey;
 
 const KEYS_USAGE: &str = "\
@@ -33,20 +33,28 @@ pub fn run(
     let mut notes = String::new();
     let note = &mut |text: &str| notes.extend([program.name(), ": ", text, "\n"]);
     let asked = program.read(args, variable, note).map_err(Exit::flags)?;
-    let (words, database) = match asked {
+    let (words, given, database) = match asked {
         Asked::Text(text) => return print(&text),
         Asked::Keygen => return rotate::run(&KeygenFlags::default()),
-        Asked::Serve { words, database } => (words, database),
+        Asked::Serve { words, given, database } => (words, given, database),
     };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let Ok(Command::Serve(flags)) = cli::parse(&words) else {
         return Err(Exit::flags([program.name(), ": these words cannot be told to hbb"].concat()));
     };
     print(&notes)?;
+    serve(program, *flags, database.as_deref()).map_err(|exit| {
+        let said = exit.message().trim_end();
+        Exit::new(exit.reason(), [said, &told(program, said, &given)].concat())
+    })
+}
+
+fn serve(program: Program, flags: ServeFlags, database: Option<&str>) -> Result<(), Exit> {
+    let config = settings::read(flags).map_err(Exit::flags)?;
     if program == Program::Hbbs {
-        take_over(database.as_deref())?;
+        take_over(database)?;
     }
-    serve::run(settings::read(*flags).map_err(Exit::flags)?, true)
+    serve::run(config, true)
 }
 
 /// At the first start, where there is no store of ours yet, takes what `DB_URL` names or the usual

@@ -20,6 +20,8 @@ pub enum Asked {
     Serve {
         /// The words for `hbb`.
         words: Vec<String>,
+        /// Flags among these, each with the word that gave it.
+        given: Vec<(&'static str, String)>,
         /// The database that `DB_URL` names, wherever that was said.
         database: Option<String>,
     },
@@ -29,23 +31,41 @@ pub enum Asked {
     Text(String),
 }
 
+/// A line for each flag that `text` names: by which word of `program` it was given.
+pub fn told(program: Program, text: &str, given: &[(&'static str, String)]) -> String {
+    let is_flag = |sign: char| sign == '-' || sign.is_ascii_lowercase();
+    let mut lines = String::new();
+    for (flag, word) in given {
+        if text.split(|sign| !is_flag(sign)).any(|part| part == *flag) {
+            lines.extend(["\n", program.name(), ": ", flag, " was given as ", word]);
+        }
+    }
+    lines
+}
+
 /// The words for `hbb`: flags of `serve`, each once, with their values.
-struct Flags(Vec<String>);
+struct Flags {
+    words: Vec<String>,
+    /// As [`Asked::Serve`] has it.
+    given: Vec<(&'static str, String)>,
+}
 
 impl Flags {
     fn given(&self, flag: &str) -> Option<&str> {
-        self.0.iter().find_map(|word| value_of(word, flag))
+        self.words.iter().find_map(|word| value_of(word, flag))
     }
 
     fn remove(&mut self, flag: &str) {
-        if let Some(at) = self.0.iter().position(|word| value_of(word, flag).is_some()) {
-            self.0.swap_remove(at);
+        if let Some(at) = self.words.iter().position(|word| value_of(word, flag).is_some()) {
+            self.words.swap_remove(at);
         }
+        self.given.retain(|(given, _)| *given != flag);
     }
 
-    fn set(&mut self, flag: &str, value: &str) {
+    fn set(&mut self, flag: &'static str, value: &str, given: &str) {
         self.remove(flag);
-        self.0.push([flag, "=", value].concat());
+        self.words.push([flag, "=", value].concat());
+        self.given.push((flag, given.into()));
     }
 }
 
@@ -102,15 +122,16 @@ impl Program {
             return Ok(Asked::Keygen);
         }
         let database = sources.value("db-url").map(Into::into);
-        let mut flags = Flags(Vec::new());
-        self.usual().split(' ').for_each(|word| flags.0.push(word.into()));
+        let words = self.usual().split(' ').map(String::from).collect();
+        let mut flags = Flags { words, given: Vec::new() };
         sources.each(&mut |setting| apply(&mut flags, setting, note));
         let lan = ["--mask", "--local-ip"];
         if let [Some(_), None] | [None, Some(_)] = lan.map(|flag| flags.given(flag)) {
             lan.iter().for_each(|flag| flags.remove(flag));
             note("mask and LOCAL_IP: one alone is left out; this machine's own networks are known");
         }
-        Ok(Asked::Serve { words: flags.0, database })
+        let Flags { words, given } = flags;
+        Ok(Asked::Serve { words, given, database })
     }
 
     /// What upstream's programs do if nothing is said. They bound nothing; here bounds are those
@@ -130,28 +151,28 @@ impl Program {
 
 /// Sets what one word says, or tells that it means nothing.
 fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
-    let Setting { word, value, place } = setting;
-    let mut refuse = |why: &str| note(&[place, " ", word.name, ": ", why].concat());
+    let Setting { word, value, given } = setting;
+    let mut refuse = |why: &str| note(&[given, ": ", why].concat());
     match word.meaning {
         Meaning::Flag("--relay-servers") if value.is_empty() => {}
-        Meaning::Flag(flag) => flags.set(flag, value),
+        Meaning::Flag(flag) => flags.set(flag, value, given),
         Meaning::PortBelow => {
             match value.parse::<u16>().ok().and_then(|port| port.checked_add(1)) {
-                Some(port) => flags.set("--relay-port", &port.to_string()),
+                Some(port) => flags.set("--relay-port", &port.to_string(), given),
                 None => refuse("it is no port"),
             }
         }
         Meaning::Relayed if value.eq_ignore_ascii_case("y") => {
-            flags.0.push("--always-use-relay".into())
+            flags.words.push("--always-use-relay".into())
         }
-        Meaning::Enforced if value == "1" => flags.set("--key", "_"),
+        Meaning::Enforced if value == "1" => flags.set("--key", "_", given),
         Meaning::SecretKey => {
             if flags.given("--key").is_none_or(|key| matches!(key, "" | "-" | "_")) {
-                flags.set("--key", value);
+                flags.set("--key", value, given);
             }
         }
         Meaning::Level => match log_level(value) {
-            Some(level) => flags.set("--log-level", level),
+            Some(level) => flags.set("--log-level", level, given),
             None => refuse("only error, warn, info, debug and trace are understood"),
         },
         Meaning::Relayed | Meaning::Enforced | Meaning::Here => {}

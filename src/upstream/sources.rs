@@ -17,8 +17,8 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 pub(super) struct Setting {
     pub(super) word: &'static Word,
     pub(super) value: String,
-    /// Where, for a message.
-    pub(super) place: &'static str,
+    /// The word as it was given, and where, for a message.
+    pub(super) given: String,
 }
 
 /// All that was said, the first of each word being what counts.
@@ -43,7 +43,7 @@ impl Sources {
             let (name, large) = (word.name, word.name.to_ascii_uppercase());
             for name in [&word.variable(), &large, &name.replace('-', "_"), name] {
                 if let Some(value) = variable(name) {
-                    sources.add(word, &value, "variable");
+                    sources.add(word, &value, &["variable ", name]);
                 }
             }
         }
@@ -64,10 +64,10 @@ impl Sources {
     }
 
     /// What compose files set to nothing is not said; a key that is empty serves anybody.
-    fn add(&mut self, word: &'static Word, value: &str, place: &'static str) {
+    fn add(&mut self, word: &'static Word, value: &str, given: &[&str]) {
         let is_said = word.name == "key" || !value.is_empty();
         if is_said && self.value(word.name).is_none() {
-            self.said.push(Setting { word, value: value.into(), place });
+            self.said.push(Setting { word, value: value.into(), given: given.concat() });
         }
     }
 
@@ -87,11 +87,11 @@ impl Sources {
             if line.starts_with(['#', ';', '[']) {
                 continue;
             }
-            let name = name.trim().to_ascii_lowercase().replace('_', "-");
-            let value = bare(value.trim());
+            let (given, value) = (name.trim_end(), bare(value.trim()));
+            let name = given.to_ascii_lowercase().replace('_', "-");
             let mut known = words(self.program).filter(|word| word.has_value);
             if let Some(word) = known.find(|word| word.name == name) {
-                self.add(word, value, place);
+                self.add(word, value, &[given, " in ", path]);
             }
         }
         Ok(())
@@ -102,13 +102,14 @@ impl Sources {
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
             let unknown = || unknown(self.program, arg);
-            let (word, value) = flag(self.program, arg).ok_or_else(unknown)?;
+            let (word, given, value) = flag(self.program, arg).ok_or_else(unknown)?;
             let value = match (word.has_value, value) {
                 (true, None) => args.next().ok_or([arg, ": a value must follow"].concat())?,
                 (false, Some(_)) => return Err(unknown()),
                 (_, value) => value.unwrap_or_default(),
             };
-            self.said.push(Setting { word, value: value.into(), place: "flag" });
+            let given = given.into();
+            self.said.push(Setting { word, value: value.into(), given });
         }
         Ok(())
     }
@@ -130,8 +131,8 @@ fn words(program: Program) -> impl Iterator<Item = &'static Word> {
     WORDS.iter().filter(move |word| word.is_of(program))
 }
 
-/// The word that a flag is, and the value in the same argument.
-fn flag(program: Program, arg: &str) -> Option<(&'static Word, Option<&str>)> {
+/// The word that a flag is, the flag by itself, and the value in the same argument.
+fn flag(program: Program, arg: &str) -> Option<(&'static Word, &str, Option<&str>)> {
     let short = arg.strip_prefix('-')?;
     let long = short.strip_prefix('-');
     let (name, rest) = match long {
@@ -144,7 +145,7 @@ fn flag(program: Program, arg: &str) -> Option<(&'static Word, Option<&str>)> {
         Some(_) => word.flag() == name || word.name == name,
         None => name.chars().next() == word.letter,
     })?;
-    Some((word, value))
+    Some((word, arg.strip_suffix(rest)?, value))
 }
 
 fn unknown(program: Program, arg: &str) -> String {
