@@ -188,6 +188,18 @@ fn the_devices_of_a_database_are_there_from_the_first_start_on() {
     assert!(
         !again.said().contains("new devices") && again.said().contains("peers-loaded count=50")
     );
+    // The line of the page for the way back leaves what was there; a kill left the socket.
+    drop(again);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("MIGRATING.md");
+    let page = fs::read_to_string(path).unwrap();
+    let (_, line) = page.split_once("upstream's passes over: `").unwrap();
+    let line = line.split('`').next().unwrap();
+    let cleared = Command::new("sh").args(["-ec", line]).current_dir(&folder.0).output().unwrap();
+    crate::said(&cleared, 0);
+    for file in fs::read_dir(&folder.0).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(name == "hbbs.log" || !name.contains("hbb.") && !name.ends_with(".sock"), "{name}");
+    }
 }
 
 /// Wherever it is named.
