@@ -481,6 +481,14 @@ fn c169_a_code_is_asked_for_behind_the_password() {
         let answer = drive.post("/api/login", None, &second(secret, "000000"));
         assert!(error(&answer).contains("Log in again"));
     }
+    // The telephone goes on with the secret that it has.
+    let rows = drive.rows.clone();
+    drive.ask(Command::Totp("anna".into(), true));
+    let Some(Told::Refused(said)) = drive.told.pop() else { panic!("another secret") };
+    assert!(said.contains("'hbb ctl user totp NAME off'") && drive.rows == rows, "{said}");
     drive.ask(Command::Totp("anna".into(), false));
     assert!(!drive.token("anna").is_empty());
+    drive.told.clear();
+    drive.ask(Command::Totp("anna".into(), true));
+    assert!(matches!(drive.told.pop(), Some(Told::Totp(other)) if other != uri));
 }

@@ -21,6 +21,8 @@ const NO_NAME: &str =
 const NO_GROUP: &str = "The device is in no group; 'hbb ctl group list' lists those that are.";
 const MANY_GROUPS: &str = "There are as many devices in groups as there may be.";
 const NO_PASSWORD: &str = "The password: must be 8 to 256 bytes long.";
+const HAS_TOTP: &str = "The user has a second factor already; for another secret first 'hbb ctl \
+                        user totp NAME off'.";
 const NO_FIELD: &str = "': must be display=TEXT, email=TEXT, note=TEXT (256 bytes at most), \
                         group=NAME, group=, admin=yes or admin=no";
 
@@ -182,7 +184,9 @@ impl Accounts {
     }
 
     fn set_totp(&mut self, name: &str, is_on: bool, changes: &mut Changes) -> Result<Told, String> {
-        self.user(name)?;
+        if self.user(name)?.totp().is_some() && is_on {
+            return Err(HAS_TOTP.into());
+        }
         let secret = self.secrets.draw().first_chunk().copied().unwrap_or_default();
         let kept = if is_on { &secret[..] } else { &[] };
         self.users.put(name, (field::TOTP, kept), changes);
