@@ -43,8 +43,26 @@ impl Clock {
 }
 
 /// The instant it is, for timers.
+#[cfg(not(test))]
 pub fn instant_now() -> Instant {
     Instant::now()
+}
+
+/// The same, so far ahead as a test went on this thread.
+#[cfg(test)]
+pub fn instant_now() -> Instant {
+    Instant::now() + AHEAD.get()
+}
+
+#[cfg(test)]
+thread_local! {
+    static AHEAD: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+}
+
+/// Has time pass for the timers of this thread.
+#[cfg(test)]
+pub(crate) fn pass(time: Duration) {
+    AHEAD.set(AHEAD.get() + time);
 }
 
 /// 2020-01-01: a wall clock that reads less was not set.

@@ -158,3 +158,39 @@ async fn whole_head(link: &mut Link) -> Result<Option<Head>, DropReason> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+    use core::time::Duration;
+
+    use hbb_core::base::limits::Limits;
+    use hbb_core::base::places::Origin;
+    use hbb_core::base::table::Seed;
+    use smol::future::block_on;
+
+    use super::*;
+    use crate::net::clock::{Clock, pass};
+    use crate::net::conn::pool::Pool;
+
+    /// As where the store has hung, and the accounts wait for it.
+    #[test]
+    fn c170_a_call_that_nobody_answers_ends_in_its_time() {
+        let pool = Pool::new(&Limits::default(), Seed(1, 2), Clock::start());
+        let origin = Origin { ip: [192, 0, 2, 1].into(), exempt: false };
+        let place = block_on(pool.place(origin)).unwrap();
+        let (inbox, called) = bounded(1);
+        let call = HttpCall::new("POST", "/api/currentUser", None, b"{}".to_vec());
+        let mut asked = pin!(ask(&inbox, &place, call, Way::Http));
+        let mut poll = || asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        let Some(ToRendezvous::Called { to, .. }) = called.try_recv() else { panic!("no call") };
+        // The test itself takes less than the second.
+        pass(Duration::from_millis(CALL_MS - 1_000));
+        assert!(poll().is_pending());
+        pass(Duration::from_secs(1));
+        assert!(matches!(poll(), Poll::Ready(Err(DropReason::Idle))));
+        drop(to);
+    }
+}
