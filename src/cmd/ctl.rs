@@ -174,7 +174,7 @@ fn connect(path: &Path) -> Result<File, Exit> {
             }
             _ => {
                 "Start 'hbb serve', or name its socket with --control, or its directory with \
-                 --data."
+                 --data; that of a package is found without them."
             }
         };
         Exit::running(format!("No hbb answers at {path}: {cause}. {way_out}"))

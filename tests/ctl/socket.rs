@@ -89,6 +89,15 @@ fn a_server_that_says_nothing_is_given_up_soon_and_in_words() {
     assert!(said.contains(&words), "{said}");
 }
 
+/// A package's is elsewhere than in its data directory.
+#[test]
+fn where_nobody_answers_it_is_told_that_a_package_s_socket_needs_no_name() {
+    let place = Place::new("ctl-none");
+    let said = ctl_at(&place.0, &["status"]).unwrap_err();
+    let words = format!("No hbb answers at {}: ", place.0.join("hbb.sock").display());
+    assert!(said.starts_with(&words) && said.contains("that of a package is found"), "{said}");
+}
+
 #[test]
 fn a_file_or_a_link_is_not_replaced_by_the_socket() {
     let place = Place::new("ctl-file");
