@@ -33,12 +33,12 @@ pub fn run(
     let mut notes = String::new();
     let note = &mut |text: &str| notes.extend([program.name(), ": ", text, "\n"]);
     let asked = program.read(args, variable, note).map_err(Exit::flags)?;
-    let (words, given, database) = match asked {
+    let (given, database) = match asked {
         Asked::Text(text) => return print(&text),
         Asked::Keygen => return rotate::run(&KeygenFlags::default()),
-        Asked::Serve { words, given, database } => (words, given, database),
+        Asked::Serve { words, database } => (words, database),
     };
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let words: Vec<&str> = given.iter().map(|[word, _]| word.as_str()).collect();
     let Ok(Command::Serve(flags)) = cli::parse(&words) else {
         return Err(Exit::flags([program.name(), ": these words cannot be told to hbb"].concat()));
     };

@@ -18,10 +18,8 @@ pub use words::{Meaning, Program, WORDS};
 pub enum Asked {
     /// To serve.
     Serve {
-        /// The words for `hbb`.
-        words: Vec<String>,
-        /// Flags among these, each with the word that gave it.
-        given: Vec<(&'static str, String)>,
+        /// The words for `hbb`, each with the word of upstream's that gave it, or empty.
+        words: Vec<[String; 2]>,
         /// The database that `DB_URL` names, wherever that was said.
         database: Option<String>,
     },
@@ -31,41 +29,35 @@ pub enum Asked {
     Text(String),
 }
 
-/// A line for each flag that `text` names: by which word of `program` it was given.
-pub fn told(program: Program, text: &str, given: &[(&'static str, String)]) -> String {
-    let is_flag = |sign: char| sign == '-' || sign.is_ascii_lowercase();
+/// A line for each of `words` whose flag `text` names: by which word of `program` it was given.
+pub fn told(program: Program, text: &str, words: &[[String; 2]]) -> String {
     let mut lines = String::new();
-    for (flag, word) in given {
-        if text.split(|sign| !is_flag(sign)).any(|part| part == *flag) {
-            lines.extend(["\n", program.name(), ": ", flag, " was given as ", word]);
+    for [word, given] in words {
+        let flag = word.split('=').next().unwrap_or_default();
+        if !given.is_empty() && text.contains(flag) {
+            lines.extend(["\n", program.name(), ": ", flag, " was given as ", given]);
         }
     }
     lines
 }
 
-/// The words for `hbb`: flags of `serve`, each once, with their values.
-struct Flags {
-    words: Vec<String>,
-    /// As [`Asked::Serve`] has it.
-    given: Vec<(&'static str, String)>,
-}
+/// The words for `hbb`, as [`Asked::Serve`] has them: flags of `serve`, each once.
+struct Flags(Vec<[String; 2]>);
 
 impl Flags {
     fn given(&self, flag: &str) -> Option<&str> {
-        self.words.iter().find_map(|word| value_of(word, flag))
+        self.0.iter().find_map(|[word, _]| value_of(word, flag))
     }
 
     fn remove(&mut self, flag: &str) {
-        if let Some(at) = self.words.iter().position(|word| value_of(word, flag).is_some()) {
-            self.words.swap_remove(at);
+        if let Some(at) = self.0.iter().position(|[word, _]| value_of(word, flag).is_some()) {
+            self.0.swap_remove(at);
         }
-        self.given.retain(|(given, _)| *given != flag);
     }
 
-    fn set(&mut self, flag: &'static str, value: &str, given: &str) {
+    fn set(&mut self, flag: &str, value: &str, given: &str) {
         self.remove(flag);
-        self.words.push([flag, "=", value].concat());
-        self.given.push((flag, given.into()));
+        self.0.push([[flag, "=", value].concat(), given.into()]);
     }
 }
 
@@ -122,16 +114,15 @@ impl Program {
             return Ok(Asked::Keygen);
         }
         let database = sources.value("db-url").map(Into::into);
-        let words = self.usual().split(' ').map(String::from).collect();
-        let mut flags = Flags { words, given: Vec::new() };
+        let mut flags = Flags(Vec::new());
+        self.usual().split(' ').for_each(|word| flags.0.push([word.into(), String::new()]));
         sources.each(&mut |setting| apply(&mut flags, setting, note));
         let lan = ["--mask", "--local-ip"];
         if let [Some(_), None] | [None, Some(_)] = lan.map(|flag| flags.given(flag)) {
             lan.iter().for_each(|flag| flags.remove(flag));
             note("mask and LOCAL_IP: one alone is left out; this machine's own networks are known");
         }
-        let Flags { words, given } = flags;
-        Ok(Asked::Serve { words, given, database })
+        Ok(Asked::Serve { words: flags.0, database })
     }
 
     /// What upstream's programs do if nothing is said. They bound nothing; here bounds are those
@@ -163,7 +154,7 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
             }
         }
         Meaning::Relayed if value.eq_ignore_ascii_case("y") => {
-            flags.words.push("--always-use-relay".into())
+            flags.0.push(["--always-use-relay".into(), given.clone()])
         }
         Meaning::Enforced if value == "1" => flags.set("--key", "_", given),
         Meaning::SecretKey => {
