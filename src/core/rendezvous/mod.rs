@@ -44,6 +44,7 @@ use crate::wire::request::Request;
 pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
 use console::Journal;
+pub use console::short_name;
 use dialing::{Askers, Dial, Elsewhere, Grants, Meetings};
 use events::Flaps;
 pub use events::{Event, Held, RateLimit};

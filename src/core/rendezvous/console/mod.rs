@@ -4,10 +4,10 @@
 mod journal;
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
-use core::fmt::Write as _;
 use core::net::IpAddr;
 
 use super::Rendezvous;
@@ -93,31 +93,31 @@ impl Rendezvous {
         let mut words = line.split_whitespace();
         let (command, argument) = (words.next().unwrap_or_default(), words.next());
         let more = words.next();
-        let text = match (command, argument) {
+        let text = match (short_name(HELP, command), argument) {
             ("h", _) => HELP.into(),
-            ("relay-servers" | "rs", None) => {
+            ("rs", None) => {
                 let mut lines = String::new();
                 self.policy.relays.iter().for_each(|relay| lines.extend([relay, "\n"]));
                 lines
             }
-            ("relay-servers" | "rs", Some(list)) => {
+            ("rs", Some(list)) => {
                 let Some(relays) = relays(list) else { return ConsoleAnswer::default() };
                 self.policy.relays.clone_from(&relays);
                 return ConsoleAnswer { text: String::new(), relays: Some(relays) };
             }
-            ("always-use-relay" | "aur", None) => {
-                ["ALWAYS_USE_RELAY: ", &self.policy.always_relay.to_string(), "\n"].concat()
+            ("aur", None) => {
+                format!("ALWAYS_USE_RELAY: {}\n", self.policy.always_relay)
             }
-            ("always-use-relay" | "aur", Some(word)) => {
+            ("aur", Some(word)) => {
                 self.policy.always_relay = word == "Y";
                 String::new()
             }
-            ("test-geo" | "tg", Some(initiator)) => {
+            ("tg", Some(initiator)) => {
                 self.test_relay(initiator, more.unwrap_or(initiator)).unwrap_or_default()
             }
-            ("ip-blocker" | "ib", argument) => self.typed_address(now, argument, more),
-            ("ip-changes" | "ic", argument) => self.typed_id(now, argument, more),
-            ("punch-requests" | "pr", argument) => self.typed_dials(argument, more),
+            ("ib", argument) => self.typed_address(now, argument, more),
+            ("ic", argument) => self.typed_id(now, argument, more),
+            ("pr", argument) => self.typed_dials(argument, more),
             _ => String::new(),
         };
         ConsoleAnswer { text, relays: None }
@@ -173,11 +173,16 @@ impl Rendezvous {
             let unix_secs = start_secs + it.at.as_millis() / 1000;
             let at = Utc { unix_secs }.in_one_word();
             let (from, target, target_ip) = (it.from, it.target.as_str(), it.target_ip);
-            // It cannot fail.
-            let _ = writeln!(text, "{at}Z {from} -> {target}@{target_ip}");
+            text += &format!("{at}Z {from} -> {target}@{target_ip}\n");
         }
         text
     }
+}
+
+/// The short name of a command that the help has as `name(short)`; else the word itself.
+pub fn short_name<'a>(help: &'a str, word: &'a str) -> &'a str {
+    let short = |line: &'a str| line.strip_prefix(word)?.strip_prefix('(')?.split(')').next();
+    help.lines().find_map(short).unwrap_or(word)
 }
 
 /// Which lines of a list.
@@ -222,29 +227,29 @@ impl Listing {
             }
             text.extend([&(self.text)(line, now), "\n"]);
         }
-        [&number.to_string(), "\n", &text].concat()
+        format!("{number}\n{text}")
     }
 }
 
 /// Seconds since the last of them.
-fn age(rows: &[Row<'_>], now: Time) -> String {
+fn age(rows: &[Row<'_>], now: Time) -> u64 {
     let last = rows.iter().map(|row| row.seen.last).max().unwrap_or(now);
-    (now.since_ms(last) / 1000).to_string()
+    now.since_ms(last) / 1000
 }
 
 /// Requests of the last minute and ids of the last day, each with how long ago the last was.
 fn asked(rows: &[Row<'_>], now: Time) -> String {
     let age = age(rows, now);
     let lately: u32 = rows.iter().fold(0, |sum, row| sum.saturating_add(row.seen.lately(now)));
-    [&lately.to_string(), "/", &age, "s ", &rows.len().to_string(), "/", &age, "s"].concat()
+    format!("{lately}/{age}s {}/{age}s", rows.len())
 }
 
 /// The addresses of an id, with how often it was at each.
 fn addresses(rows: &[Row<'_>], now: Time) -> String {
-    let mut text = [&age(rows, now), "s {"].concat();
-    for (number, row) in rows.iter().enumerate() {
-        let between = if number == 0 { "\"" } else { ", \"" };
-        text.extend([between, &row.ip.to_string(), "\": ", &row.seen.hits.to_string()]);
+    let (mut text, mut between) = (format!("{}s {{", age(rows, now)), "");
+    for row in rows {
+        text += &format!("{between}\"{}\": {}", row.ip, row.seen.hits);
+        between = ", ";
     }
     text + "}"
 }

@@ -19,35 +19,38 @@ const TELLING_BYTES: usize = 5;
 /// # Errors
 /// The connection is over, or silent for `ms_max`.
 pub(crate) async fn begins_with_text(link: &mut Link, ms_max: u64) -> Result<bool, DropReason> {
-    let spoke = async {
-        link.stream.readable().await;
-        Ok(())
-    };
-    within(ms_max, Err(DropReason::Idle), spoke).await?;
-    let whole = async {
-        while link.read_more().await.is_ok() {
-            let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
-            if !telling.is_ascii() || telling.len() == TELLING_BYTES || telling.contains(&b'\n') {
-                return;
-            }
-        }
-    };
+    if !reads(link, ms_max, |read| !read.is_empty()).await {
+        return Err(DropReason::Idle);
+    }
     // A person at a terminal sends a line at once, a script may send no end of line.
-    within(CONSOLE_MS, (), whole).await;
-    let telling = link.leftover.get(..TELLING_BYTES).unwrap_or(&link.leftover);
+    reads(link, CONSOLE_MS, tells).await;
+    let telling = beginning(&link.leftover);
     if telling.is_empty() { Err(DropReason::Done) } else { Ok(telling.is_ascii()) }
+}
+
+fn beginning(read: &[u8]) -> &[u8] {
+    read.get(..TELLING_BYTES).unwrap_or(read)
+}
+
+/// Whether what was read tells text from the protocol.
+fn tells(read: &[u8]) -> bool {
+    let telling = beginning(read);
+    !telling.is_ascii() || telling.len() == TELLING_BYTES || telling.contains(&b'\n')
+}
+
+/// Reads until that `is_enough` or no more comes; false if neither is so within `ms_max`.
+async fn reads(link: &mut Link, ms_max: u64, is_enough: fn(&[u8]) -> bool) -> bool {
+    let whole = async {
+        while !is_enough(&link.leftover) && link.read_more().await.is_ok() {}
+        true
+    };
+    within(ms_max, false, whole).await
 }
 
 /// Carries out one line and closes.
 pub(crate) async fn serve(mut link: Box<Link>, orders: &Orders, of: ConsoleOf) {
-    let whole = async {
-        while !link.leftover.contains(&b'\n') && link.leftover.len() < CONSOLE_BYTES_MAX {
-            if link.read_more().await.is_err() {
-                return;
-            }
-        }
-    };
-    within(CONSOLE_MS, (), whole).await;
+    reads(&mut link, CONSOLE_MS, |read| read.contains(&b'\n') || read.len() >= CONSOLE_BYTES_MAX)
+        .await;
     let text = String::from_utf8_lossy(&link.leftover);
     let line = text.lines().next().unwrap_or_default().trim().to_owned();
     let answer = orders.typed(of, line).await;

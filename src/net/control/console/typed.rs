@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use hbb_core::base::address::canonical;
+use hbb_core::rendezvous::short_name;
 
 use crate::net::control::answer::Controller;
 use crate::net::control::orders::{ConsoleOf, Typed};
@@ -55,21 +56,21 @@ fn rendezvous(line: &str, control: &Controller) -> Option<String> {
 
 fn relay(line: &str, control: &mut Controller) -> Option<String> {
     let mut words = line.split_whitespace();
-    let (command, argument) = (words.next()?, words.next());
+    let (command, argument) = (short_name(RELAY_HELP, words.next()?), words.next());
     let settings = &mut control.settings;
-    if let Some((name, _, unit)) = LIMITS.iter().find(|it| [it.0, it.1].contains(&command)) {
+    if let Some((name, _, unit)) = LIMITS.iter().find(|it| it.1 == command) {
         return limit(settings, (name, unit), argument);
     }
     let (black, block) = (RelayList::Black, RelayList::Block);
     match (command, argument) {
         ("h", _) => Some(RELAY_HELP.into()),
-        ("usage" | "u", _) => usage(control),
-        ("blacklist" | "b", ip) => listed(settings, black, ip),
-        ("blocklist" | "B", ip) => listed(settings, block, ip),
-        ("blacklist-add" | "ba", Some(text)) => change(settings, (black, true), text),
-        ("blacklist-remove" | "br", Some(text)) => change(settings, (black, false), text),
-        ("blocklist-add" | "Ba", Some(text)) => change(settings, (block, true), text),
-        ("blocklist-remove" | "Br", Some(text)) => change(settings, (block, false), text),
+        ("u", _) => usage(control),
+        ("b", ip) => listed(settings, black, ip),
+        ("B", ip) => listed(settings, block, ip),
+        ("ba", Some(text)) => change(settings, (black, true), text),
+        ("br", Some(text)) => change(settings, (black, false), text),
+        ("Ba", Some(text)) => change(settings, (block, true), text),
+        ("Br", Some(text)) => change(settings, (block, false), text),
         _ => None,
     }
 }
@@ -104,10 +105,10 @@ fn listed(settings: &SettingsOwner, list: RelayList, ip: Option<&str>) -> Option
     Some(match ip {
         None => {
             let mut text = String::new();
-            networks.iter().for_each(|network| text.extend([&network.to_string(), "\n"]));
+            networks.iter().for_each(|network| text += &format!("{network}\n"));
             text
         }
-        Some(ip) => [&networks.contains(canonical(ip.parse().ok()?)).to_string(), "\n"].concat(),
+        Some(ip) => format!("{}\n", networks.contains(canonical(ip.parse().ok()?))),
     })
 }
 
