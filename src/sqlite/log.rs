@@ -8,14 +8,15 @@ use super::{Bytes, Error};
 const MAGIC: u32 = 0x377f_0682;
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// Most frames that are looked at: 16 MiB of memory, a log of 4 GiB with pages of 4 KiB.
+/// Most frames that are looked at: 8 MiB of memory, a log of 4 GiB with pages of 4 KiB.
 const FRAMES_MAX: usize = 1024 * 1024;
 
 /// A log.
 pub(super) struct Log<'a> {
     bytes: &'a dyn Bytes,
-    /// Pages and where the content of each begins, in the order of pages.
-    places: Vec<(u32, u64)>,
+    /// Numbers of pages, with that of a frame in the lower half: the last of a page is its newest.
+    frames: Vec<u64>,
+    page_bytes: usize,
     pages: u32,
     /// Behind the last commit more was written, and is not whole.
     pub(super) is_cut_short: bool,
@@ -63,11 +64,11 @@ impl<'a> Log<'a> {
             return Err(Error::Unread("the log beside it has pages of another size"));
         }
         let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
-        let frames = (length - HEADER_BYTES as u64) / frame.len() as u64;
-        let (mut read, mut committed, mut pages) = (Vec::new(), 0, 0);
-        let (mut offset, mut is_cut_short) = (HEADER_BYTES as u64, false);
-        for _ in 0..frames {
-            bytes.fill(&mut frame, offset)?;
+        let count = (length - HEADER_BYTES as u64) / frame.len() as u64;
+        let (mut frames, mut committed, mut pages) = (Vec::new(), 0, 0);
+        let mut is_cut_short = false;
+        for number in 0..count {
+            bytes.fill(&mut frame, frame_at(number, page_bytes))?;
             let (own, content) = frame.split_at(FRAME_HEADER_BYTES);
             let (before, after) = own.split_at(8);
             sum = sum.add(before, big).add(content, big);
@@ -78,20 +79,17 @@ impl<'a> Log<'a> {
                 is_cut_short = true;
                 break;
             }
-            if read.len() == FRAMES_MAX {
+            if frames.len() == FRAMES_MAX {
                 return Err(Error::Unread("the log beside it is too long"));
             }
-            read.push((u32_at(own, 0).unwrap_or(0), offset + FRAME_HEADER_BYTES as u64));
+            frames.push(u64::from(u32_at(own, 0).unwrap_or(0)) << 32 | number);
             if let Some(count) = u32_at(own, 4).filter(|count| *count != 0) {
-                (committed, pages) = (read.len(), count);
+                (committed, pages) = (frames.len(), count);
             }
-            offset += frame.len() as u64;
         }
-        read.truncate(committed);
-        // Of one page the newest comes first, and is kept.
-        read.sort_unstable_by(|a, b| (a.0, b.1).cmp(&(b.0, a.1)));
-        read.dedup_by_key(|place| place.0);
-        Ok(Some(Self { bytes, places: read, pages, is_cut_short }))
+        frames.truncate(committed);
+        frames.sort_unstable();
+        Ok(Some(Self { bytes, frames, page_bytes, pages, is_cut_short }))
     }
 
     /// How many pages the database has since the last commit; None if there was none.
@@ -101,7 +99,15 @@ impl<'a> Log<'a> {
 
     /// Where the page stands, if the log has it.
     pub(super) fn place(&self, page: u32) -> Option<(&'a dyn Bytes, u64)> {
-        let found = self.places.binary_search_by_key(&page, |place| place.0).ok()?;
-        self.places.get(found).map(|place| (self.bytes, place.1))
+        let up_to = self.frames.partition_point(|frame| frame >> 32 <= u64::from(page));
+        let newest = self.frames.get(up_to.checked_sub(1)?)?;
+        let (of, number) = (newest >> 32, newest & u64::from(u32::MAX));
+        let content = frame_at(number, self.page_bytes) + FRAME_HEADER_BYTES as u64;
+        (of == u64::from(page)).then_some((self.bytes, content))
     }
+}
+
+/// Where the frame with this number begins, the first being 0.
+const fn frame_at(number: u64, page_bytes: usize) -> u64 {
+    HEADER_BYTES as u64 + number * (FRAME_HEADER_BYTES + page_bytes) as u64
 }
