@@ -10,7 +10,7 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, mkdir};
 use rustix::stdio;
 
 /// What a command is given.
@@ -141,6 +141,14 @@ pub fn new_draft(path: &Path, mode: u32) -> io::Result<File> {
     let name = draft_of(path);
     drop(fs::remove_file(&name));
     OpenOptions::new().write(true).create_new(true).mode(mode).open(name)
+}
+
+/// Makes a folder in one that is there. std's way knows how to make both, which takes its room.
+///
+/// # Errors
+/// What the system says; `AlreadyExists` if anything has that name.
+pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    Ok(mkdir(path, Mode::from_raw_mode(mode))?)
 }
 
 /// Fills the draft of `path` and gives it its name, for good.

@@ -13,7 +13,7 @@ use super::store::STORE_FILE;
 use super::{backup, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, doubted_host};
-use crate::file::{open_file, replace, stdout};
+use crate::file::{make_folder, open_file, replace, stdout};
 use crate::qr::qr_code;
 use crate::settings;
 use crate::store::{TITLE, is_forgotten, is_row};
@@ -26,6 +26,8 @@ const KEY: &str = "key";
 const FORMATS: [&str; 7] = ["text", "string", "qr", "exe", "toml", "json", "server-conf"];
 /// Permissions of what is for clients: nothing in it is secret.
 const MODE: u32 = 0o644;
+/// Those of their folder, before the umask.
+const FOLDER_MODE: u32 = 0o777;
 /// Longest file name of Windows.
 const FILE_NAME_CHARS_MAX: usize = 255;
 /// What Windows refuses in a file name, and the comma, which ends a part of ours.
@@ -110,7 +112,7 @@ fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
     let cannot = |path: &Path, cause: &io::Error| {
         Exit::running(format!("Cannot write {}: {cause}.", path.display()))
     };
-    match fs::create_dir(dir) {
+    match make_folder(dir, FOLDER_MODE) {
         Err(cause) if cause.kind() != ErrorKind::AlreadyExists => return Err(cannot(dir, &cause)),
         _ => {}
     }

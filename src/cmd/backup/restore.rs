@@ -2,9 +2,9 @@
 //! whole, and moves what is in it to its place. A start of the server ends what a power cut
 //! interrupted, so that nothing is ever served of half a backup.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::super::exit::{Exit, print};
@@ -13,7 +13,8 @@ use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
 use super::{MODE, STDIO};
 use crate::cli::RestoreFlags;
 use crate::file::{
-    beside, draft_of, give_to_owner, open_file, replace, replace_for_owner, stdin, sync_folder,
+    beside, draft_of, give_to_owner, make_folder, open_file, replace, replace_for_owner, stdin,
+    sync_folder,
 };
 use crate::net::control::is_left_behind;
 use crate::settings;
@@ -143,7 +144,7 @@ struct Staging {
 impl Staging {
     fn begin(data: &Path) -> Result<Self, stores::Error> {
         let folder = data.join(FILLING);
-        DirBuilder::new().mode(0o700).create(&folder)?;
+        make_folder(&folder, 0o700)?;
         give_to_owner(&folder);
         let store = Filling::open(&folder.join(STORE_FILE))?;
         Ok(Self { folder, store })
