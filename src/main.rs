@@ -22,8 +22,8 @@ fn main() -> ExitCode {
 fn start() -> Result<(), Exit> {
     let args: Vec<OsString> = std::env::args_os().collect();
     // By the name of the file, or by the first word: a container starts one file.
-    let mut names = args.iter().take(2).map(|name| Program::called(Path::new(name)));
-    let (own, told) = (names.next().flatten(), names.next().flatten());
+    let named = |at: usize| Program::called(Path::new(args.get(at)?));
+    let (own, told) = (named(0), named(1));
     let words = if own.is_none() && told.is_some() { 2 } else { 1 };
     let program = own.or(told);
     let mut texts = Vec::new();

@@ -43,7 +43,9 @@ pub fn row_line(key: &[u8], value: &[u8]) -> String {
 
 /// Bytes as hexadecimal digits.
 fn digits(bytes: &[u8]) -> String {
-    Hex::encode_to_string(bytes).unwrap_or_default()
+    let mut digits = vec![0; bytes.len() * 2];
+    // There is room.
+    Hex::encode_to_str(&mut digits, bytes).unwrap_or_default().into()
 }
 
 /// Whether a line is one of those.

@@ -17,10 +17,9 @@ pub(super) fn compare(date: &str) -> Option<(State, String)> {
     if difference <= DIFFERENCE_SECS_MAX {
         return Some((State::Ok, "the server's and ours agree".into()));
     }
-    let side = if there < here { " s behind" } else { " s ahead of" };
-    let words =
-        ["the server's clock is ", &difference.to_string(), side, " ours: set the wrong one"];
-    Some((State::Wrong, words.concat()))
+    let side = if there < here { "behind" } else { "ahead of" };
+    let text = format!("the server's clock is {difference} s {side} ours: set the wrong one");
+    Some((State::Wrong, text))
 }
 
 /// Unix time of `Sun, 06 Nov 1994 08:49:37 GMT`, whose length is always the same (RFC 9110 §5.6.7).

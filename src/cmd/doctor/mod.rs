@@ -89,7 +89,7 @@ pub(super) fn run(flags: DoctorFlags) -> Result<(), Exit> {
     match wrong {
         0 => Ok(()),
         _ if asked.flags.json => Err(Exit::running("")),
-        _ => Err(Exit::running([&wrong.to_string(), " wrong, see above"].concat())),
+        _ => Err(Exit::running(format!("{wrong} wrong, see above"))),
     }
 }
 
@@ -166,7 +166,7 @@ fn number(
     let Some(text) = text else { return Ok(usual) };
     match text.parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(Exit::must_be(flag, text, &[&min.to_string(), " to ", &max.to_string()].concat())),
+        _ => Err(Exit::must_be(flag, text, &format!("{min} to {max}"))),
     }
 }
 

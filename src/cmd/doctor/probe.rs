@@ -206,9 +206,9 @@ impl Probe {
             300..=399 => ("it leads elsewhere", "proxy: serve this path where clients ask for it"),
             _ => ("no WebSocket opens", "lead this port to the server"),
         };
-        let status = [&head.status.to_string(), " ", head.value("location")].concat();
-        let (path, status) = (self.path(), status.trim_end());
-        let text = [&path, ": ", text, " (HTTP ", status, ")\n", advice].concat();
+        let (path, status, place) = (self.path(), head.status, head.value("location"));
+        let blank = if place.is_empty() { "" } else { " " };
+        let text = format!("{path}: {text} (HTTP {status}{blank}{place})\n{advice}");
         self.tell(State::Wrong, &text);
     }
 
@@ -221,7 +221,7 @@ impl Probe {
             200 => self.tell(State::Ok, "an API server answers"),
             status => self.tell(
                 if status < 500 { State::Note } else { State::Wrong },
-                &["an API server answers with HTTP ", &status.to_string()].concat(),
+                &format!("an API server answers with HTTP {status}"),
             ),
         }
         Ok(())

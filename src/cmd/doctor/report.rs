@@ -74,7 +74,7 @@ pub(super) fn explain(findings: &mut [Finding], from_inside: bool) {
             let kind = if place.check == "udp" { "UDP " } else { "TCP " };
             let [first, then] = advice(fault, at.ip(), alive.contains(&at.ip()), from_inside);
             *state = if fault == Fault::NoRoute { of_no_route } else { State::Wrong };
-            *text = [kind, &at.port().to_string(), ": ", words(fault), "\n", first, then].concat();
+            *text = format!("{kind}{}: {}\n{first}{then}", at.port(), words(fault));
         }
     }
 }

@@ -32,6 +32,10 @@ pub(super) fn rows(text: &str, found: &mut Found) -> Result<(), String> {
 
 /// A text, or what its digits say; a number as it is written; empty for anything else.
 fn column_of(value: Value<'_>, is_bytes: bool) -> Vec<u8> {
-    let text = value.text().or(value.number().map(|_| value.raw().into())).unwrap_or_default();
+    let text = match value.text() {
+        Some(text) => text,
+        None if value.number().is_some() => value.raw().into(),
+        None => return Vec::new(),
+    };
     if is_bytes { hex(&text).unwrap_or_default() } else { text.into_owned().into() }
 }

@@ -14,7 +14,7 @@ use rustix::stdio;
 
 use found::{COLUMNS, Found, USER};
 
-use super::exit::{Exit, print};
+use super::exit::{Exit, print, say_at_terminal};
 use super::store::{self, Filling, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
 use crate::file::{
@@ -234,10 +234,7 @@ fn columns<'a>(row: &Row<'a>) -> [&'a [u8]; COLUMNS.len()] {
 }
 
 fn progress(devices: usize, pages: u32, of: u32) {
-    let mut screen = io::stderr();
-    if screen.is_terminal() {
-        drop(writeln!(screen, "{devices} devices, page {pages} of {of}"));
-    }
+    say_at_terminal(&[&format!("{devices} devices, page {pages} of {of}")]);
 }
 
 /// JSON or lines, told apart by how they begin. Lines are not held: a full table's are 18 MB.

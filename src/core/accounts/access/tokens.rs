@@ -150,7 +150,7 @@ impl Tokens {
 pub(in crate::accounts) fn text(secret: [u8; 32]) -> String {
     let mut digits = [0; 64];
     // There is room.
-    Hex::encode_to_str(&mut digits, secret).unwrap_or_default().into()
+    Hex::encode_to_str(&mut digits, secret.as_slice()).unwrap_or_default().into()
 }
 
 /// What a secret that is random itself is kept as.
