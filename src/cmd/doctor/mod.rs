@@ -108,7 +108,7 @@ impl Asked {
             ));
         }
         let skipped = flags.skip.as_deref().unwrap_or_default();
-        let is_other = |name: &&str| !CHECKS.split(',').any(|check| check == *name);
+        let is_other = |name: &&str| !lists(CHECKS, name);
         if let Some(other) = skipped.split_terminator(',').find(is_other) {
             return Err(Exit::must_be("--skip", other, &["of ", CHECKS].concat()));
         }
@@ -119,16 +119,8 @@ impl Asked {
         for relay in &relays {
             names.push(name::relay(relay));
         }
-        for (role, flag, url) in
-            [(Role::Proxy, "--ws", &flags.ws), (Role::Api, "--api", &flags.api)]
-        {
-            if let Some(url) = url {
-                let name = name::url(role, url);
-                names.push(
-                    name.ok_or_else(|| Exit::must_be(flag, url, "a URL of http:// or https://"))?,
-                );
-            }
-        }
+        add_url(&mut names, Role::Proxy, ("--ws", &flags.ws))?;
+        add_url(&mut names, Role::Api, ("--api", &flags.api))?;
         Ok(Self {
             server,
             public: public_key(key),
@@ -141,8 +133,7 @@ impl Asked {
     }
 
     fn is_skipped(&self, check: &str) -> bool {
-        let skipped = self.flags.skip.as_deref().unwrap_or_default();
-        skipped.split(',').any(|name| name == check)
+        lists(self.flags.skip.as_deref().unwrap_or_default(), check)
     }
 
     /// What is shown as key, empty if there is none.
@@ -155,6 +146,23 @@ impl Asked {
         let until = self.clock.now().after_ms(self.wait_ms * 3);
         Patience { clock: self.clock, wait_ms: self.wait_ms, until }
     }
+}
+
+/// Whether `name` is among those between commas.
+fn lists(names: &str, name: &str) -> bool {
+    names.split(',').any(|it| it == name)
+}
+
+/// Adds who is at the URL of a flag, if it is given.
+fn add_url(
+    names: &mut Vec<Name>,
+    role: Role,
+    (flag, url): (&str, &Option<String>),
+) -> Result<(), Exit> {
+    let Some(url) = url else { return Ok(()) };
+    let name = name::url(role, url);
+    names.push(name.ok_or_else(|| Exit::must_be(flag, url, "a URL of http:// or https://"))?);
+    Ok(())
 }
 
 fn number(
@@ -235,7 +243,7 @@ impl Shared {
             Kind::Open => probe.is_open(),
         };
         let mut board = self.board();
-        board.findings.retain(|finding| !finding.is_open || finding.place.order != job.place.order);
+        board.close(job.place.order);
         for finding in probe.findings {
             board.add(finding);
         }
@@ -278,6 +286,14 @@ impl Shared {
 }
 
 impl Board {
+    /// Takes away what stands for the job in this place, which is done.
+    fn close(&mut self, order: usize) {
+        let is_its = |one: &Finding| one.is_open && one.place.order == order;
+        if let Some(at) = self.findings.iter().position(is_its) {
+            self.findings.remove(at);
+        }
+    }
+
     fn add(&mut self, finding: Finding) {
         let is_before = |before: &Finding| before.place.order <= finding.place.order;
         let at = self.findings.iter().rposition(is_before);

@@ -46,13 +46,13 @@ impl Probe {
     }
 
     /// A connection to the job's port.
-    pub(super) fn open(&self, form: Form) -> Result<Wire, Fault> {
+    pub(super) fn open(&self, form: Form) -> Result<Box<Wire>, Fault> {
         Wire::open(self.at()?.into(), None, form, &self.job.patience)
     }
 
     /// The same in frames, or as a WebSocket if the job is for those; None if that was refused and
     /// said.
-    fn connect(&mut self) -> Result<Option<Wire>, Fault> {
+    fn connect(&mut self) -> Result<Option<Box<Wire>>, Fault> {
         let kind = self.job.kind;
         if kind == Kind::Relay {
             return self.open(Form::Frames).map(Some);

@@ -87,7 +87,7 @@ pub(super) enum Form {
     Datagrams,
 }
 
-/// A connection. It is small, as it is handed on in results.
+/// A connection. Behind a pointer, as it is handed on in results.
 pub(super) struct Wire {
     patience: &'static Patience,
     socket: OwnedFd,
@@ -102,7 +102,7 @@ impl Wire {
         from: Option<SocketAddr>,
         form: Form,
         patience: &'static Patience,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Box<Self>, Fault> {
         let family = if to.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
         let is_stream = form != Form::Datagrams;
         let kind = if is_stream { SocketType::STREAM } else { SocketType::DGRAM };
@@ -114,7 +114,7 @@ impl Wire {
             bind(&socket, &from)?;
         }
         match connect(&socket, &to) {
-            Ok(()) => Ok(Self { patience, socket, form }),
+            Ok(()) => Ok(Box::new(Self { patience, socket, form })),
             // In vain until the end, it still knows what an ICMP message said meanwhile.
             Err(error) => Err(sockopt::socket_error(&socket)?.err().unwrap_or(error).into()),
         }
