@@ -120,7 +120,7 @@ type EachOfAll<'e> = dyn FnMut(&[Value<'_>], u32) -> Result<(), Error> + 'e;
 
 /// A database that is read.
 pub struct Database<'a> {
-    pages: Pages<'a>,
+    pages: Box<Pages<'a>>,
 }
 
 impl<'a> Database<'a> {

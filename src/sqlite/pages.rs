@@ -30,7 +30,7 @@ pub(super) struct Pages<'a> {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(file: &'a dyn Bytes, log: Option<&'a dyn Bytes>) -> Result<Self, Error> {
+    pub(super) fn new(file: &'a dyn Bytes, log: Option<&'a dyn Bytes>) -> Result<Box<Self>, Error> {
         let length = file.length()?;
         let mut header = [0; HEADER_BYTES];
         if length < 100 {
@@ -42,7 +42,8 @@ impl<'a> Pages<'a> {
         let log = log.map(|log| Log::new(log, page_bytes)).transpose()?.flatten();
         let in_file = u32::try_from(length / page_bytes as u64).map_err(|_| Error::Damaged(1))?;
         let count = log.as_ref().and_then(Log::pages).unwrap_or(in_file);
-        let mut pages = Self { file, log, page_bytes, usable: 0, count, lacks_log };
+        let pages = Self { file, log, page_bytes, usable: 0, count, lacks_log };
+        let mut pages = Box::new(pages);
         // The log may have a newer one.
         let header = pages.page(1)?;
         pages.usable = checked(&header, page_bytes)?;

@@ -78,8 +78,9 @@ fn moment(unix_secs: u64) -> String {
 pub fn parse(line: &str) -> Result<Option<Record>, Error> {
     let line = line.trim();
     match record(line.split_whitespace()) {
+        Some(record) => Ok(Some(record)),
         None if line.is_empty() || line.starts_with('#') => Ok(None),
-        record => record.ok_or(Error::Damaged).map(Some),
+        None => Err(Error::Damaged),
     }
 }
 

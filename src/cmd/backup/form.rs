@@ -115,17 +115,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn begin(out: File, now: &str) -> Result<Self, Exit> {
-        let out = BufWriter::new(out);
-        let mut writer = Self { out, sum: Sha1::new(), counts: Counts::default() };
-        writer.put(&[
+    pub(super) fn new(out: File) -> Self {
+        Self { out: BufWriter::new(out), sum: Sha1::new(), counts: Counts::default() }
+    }
+
+    pub(super) fn begin(&mut self, now: &str) -> Result<(), Exit> {
+        self.put(&[
             MAGIC,
             VERSION,
             "\n# of ",
             now,
             " UTC, for 'hbb restore'; it holds the secret key\n",
-        ])?;
-        Ok(writer)
+        ])
     }
 
     fn put(&mut self, parts: &[&str]) -> Result<(), Exit> {
@@ -160,7 +161,7 @@ impl Writer {
         self.put(&["|", line])
     }
 
-    pub(super) fn end(mut self) -> Result<Counts, Exit> {
+    pub(super) fn end(&mut self) -> Result<Counts, Exit> {
         self.put(&[COUNT, &self.counts.all().to_string(), "\n"])?;
         let sum = self.sum.digest().to_string();
         self.put(&[SUM, &sum, "\n"])?;

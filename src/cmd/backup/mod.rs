@@ -75,7 +75,8 @@ fn write(config: &Config, out: File) -> Result<Counts, Exit> {
             config.data.display()
         )));
     }
-    let mut writer = Writer::begin(out, &Utc { unix_secs: unix_secs() }.to_string())?;
+    let mut writer = Writer::new(out);
+    writer.begin(&Utc { unix_secs: unix_secs() }.to_string())?;
     for (number, name) in FILES.iter().enumerate() {
         let path = match (number, config.flags_file()) {
             (0, _) => config.secret_file(),

@@ -41,7 +41,8 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
         Some("replace") => (true, "replaced"),
         Some(other) => return Err(Exit::must_be("--merge", other, "keep or replace")),
     };
-    let mut found = read(flags.file.as_deref())?;
+    let mut found = Found::default();
+    read(flags.file.as_deref(), &mut found)?;
     let data = Path::new(flags.data.as_deref().unwrap_or("."));
     let path = data.join(STORE_FILE);
     let _alone = store::alone_in(data)?;
@@ -138,7 +139,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-fn read(name: Option<&str>) -> Result<Found, Exit> {
+/// Reads the file of that name, or what comes in, and adds it to `found`.
+fn read(name: Option<&str>, found: &mut Found) -> Result<(), Exit> {
     let name = name.filter(|name| *name != "-");
     let unread = |why: &str| {
         let name = name.unwrap_or("stdin");
@@ -159,18 +161,18 @@ fn read(name: Option<&str>) -> Result<Found, Exit> {
     match name {
         // What is in a pipe has no place that could be read twice.
         Some(name) if file.fill(&mut start, 0).is_ok() && start == *MAGIC => {
-            database(Path::new(name), &file).map_err(|error| {
+            database(Path::new(name), &file, found).map_err(|error| {
                 Exit::unusable(format!(
                     "Cannot read {name}: {error}. It was not changed, and nothing was written."
                 ))
             })
         }
-        _ => text(file).map_err(|why| unread(&why)),
+        _ => text(file, found).map_err(|why| unread(&why)),
     }
 }
 
 /// Upstream's database. While that server runs, what is read here and there may not fit.
-fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
+fn database(path: &Path, file: &File, found: &mut Found) -> Result<(), sqlite::Error> {
     let path = &target_of(path);
     let log = match open_file(&beside(path, "-wal")) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -188,7 +190,6 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
     };
     let at_first = state();
     let database = Database::new(file, log.as_ref().map(|log| log as &dyn Bytes))?;
-    let mut found = Found::default();
     (found.is_database, found.is_cut_short) = (true, database.is_cut_short());
     found.lacks_log = database.lacks_log();
     let mut told = 0;
@@ -207,7 +208,7 @@ fn database(path: &Path, file: &File) -> Result<Found, sqlite::Error> {
             "it has no such table, and no -wal is beside it, in which most of it may stand: copy \
              that, too",
         )),
-        walked => walked.map(|()| found),
+        walked => walked,
     }
 }
 
@@ -238,14 +239,14 @@ fn progress(devices: usize, pages: u32, of: u32) {
 }
 
 /// JSON or lines, told apart by how they begin. Lines are not held: a full table's are 18 MB.
-fn text(from: File) -> Result<Found, String> {
+fn text(from: File, found: &mut Found) -> Result<(), String> {
     let mut text = Text { from: BufReader::new(from), bytes: Vec::new(), left: TEXT_BYTES_MAX };
-    let (mut found, mut number) = (Found::default(), 0_u32);
+    let mut number = 0_u32;
     while text.next()? {
         let line = text.told()?.trim_end();
         if number == 0 && line.starts_with('[') {
             while text.next()? {}
-            json::rows(text.told()?, &mut found)?;
+            json::rows(text.told()?, found)?;
         } else if number > 0 || !line.is_empty() {
             number += 1;
             match stores::parse(line) {
@@ -256,7 +257,7 @@ fn text(from: File) -> Result<Found, String> {
         }
         text.bytes.clear();
     }
-    if text.left == 0 { Err("it is far too long".into()) } else { Ok(found) }
+    if text.left == 0 { Err("it is far too long".into()) } else { Ok(()) }
 }
 
 /// A text, and what was read of it.

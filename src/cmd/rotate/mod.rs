@@ -63,7 +63,9 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
             "There is no key in {place} to replace; 'hbb keygen' makes one."
         )));
     };
-    if let Some(old) = in_force(&secret)?.filter(|old| old.key != key) {
+    if let Some(old) = in_force(&secret)?
+        && old.key != key
+    {
         return Err(Exit::unusable(format!(
             "The key is being replaced already: the one before is good until {} UTC. End that \
              first with 'hbb keygen --end-rotation'.",
@@ -124,7 +126,7 @@ fn in_force(secret: &Path) -> Result<Option<OldKey>, Exit> {
         Err(error) => return Err(unusable(&error.to_string())),
     };
     let old = OldKey::parse(&text).map_err(|why| unusable(&why.to_string()))?;
-    Ok(Some(old).filter(|old| !is_over(old)))
+    if is_over(&old) { Ok(None) } else { Ok(Some(old)) }
 }
 
 /// The same for a server that starts with `keys`, which says so; none for a key that is not from
@@ -135,15 +137,15 @@ fn in_force(secret: &Path) -> Result<Option<OldKey>, Exit> {
 pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<OldKey>, Exit> {
     let secret = config.secret_file();
     let Some(key) = &keys.signing else { return Ok(None) };
+    let Some(old) = in_force(&secret)? else { return Ok(None) };
+    let of_file = keygen::read(&secret).ok().flatten();
     // The same one twice: the power was cut before the new one had its name.
-    let old = in_force(&secret)?.filter(|old| old.key != *key);
-    let old =
-        old.filter(|_| keygen::read(&secret).is_ok_and(|of_file| of_file.as_ref() == Some(key)));
-    if let Some(old) = &old {
-        let date = Utc { unix_secs: old.until_secs }.in_one_word();
-        info!("key-rotation old={} until={date}Z", old.shown);
+    if old.key == *key || of_file.as_ref() != Some(key) {
+        return Ok(None);
     }
-    Ok(old)
+    let date = Utc { unix_secs: old.until_secs }.in_one_word();
+    info!("key-rotation old={} until={date}Z", old.shown);
+    Ok(Some(old))
 }
 
 fn is_over(old: &OldKey) -> bool {
