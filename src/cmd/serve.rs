@@ -46,8 +46,9 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
     // Both before the first thread.
     let log_file = log_file(&config);
     let log_folder = log_file.as_deref().and_then(Path::parent);
-    let folders: Vec<_> = [&*config.data, control_folder].into_iter().chain(log_folder).collect();
-    let files: Vec<_> = [store].into_iter().chain(log_file.clone()).collect();
+    let (mut folders, mut files) = (vec![&*config.data, control_folder], vec![store]);
+    folders.extend_from_slice(log_folder.as_slice());
+    files.extend_from_slice(log_file.as_slice());
     let confinement = Confinement::begin(&folders, &files);
     let signals = Reloads::take().map_err(|cause| exit(ServeError::System(cause)))?;
     let crashes = Crashes::count(control_folder);
