@@ -432,9 +432,10 @@ fn check_upstream(config: &Config, report: &mut Report) {
     }
     let names = greeting::unused_variables();
     if !names.is_empty() {
-        let said =
-            ["variables that hbb does not read: ", &names, "; give the flags that 'hbb hbbs"];
-        report.doubt(&[&said.concat(), " --help' and MIGRATING.md name in their place"].concat());
+        report.doubt(&format!(
+            "variables that hbb does not read: {names}; give the flags that 'hbb hbbs --help' and \
+             MIGRATING.md name in their place"
+        ));
     }
 }
 

@@ -330,19 +330,25 @@ impl Handout {
 }
 
 fn explained(handouts: &[Handout]) -> Result<String, Exit> {
-    Ok([
-        "To type into the client, under settings, network, ID/relay server:\n\n",
-        &form(handouts, "text")?,
-        "\nTo import in the same place, or as administrator with 'rustdesk --config TEXT':\n\n",
-        &form(handouts, "string")?,
-        "\nTo set up Windows clients by the file name of their program:\n\n",
-        &form(handouts, "exe").unwrap_or_else(|exit| [exit.message(), "\n"].concat()),
-        "\nTo put into the client's RustDesk2.toml:\n\n",
-        &form(handouts, "toml")?,
-        "\nTo scan with a phone's client, under settings, ID/relay server:\n\n",
-        &form(handouts, "qr")?,
-    ]
-    .concat())
+    let mut text = String::new();
+    for (what, format) in [
+        ("To type into the client, under settings, network, ID/relay server", "text"),
+        (
+            "\nTo import in the same place, or as administrator with 'rustdesk --config TEXT'",
+            "string",
+        ),
+        ("\nTo set up Windows clients by the file name of their program", "exe"),
+        ("\nTo put into the client's RustDesk2.toml", "toml"),
+        ("\nTo scan with a phone's client, under settings, ID/relay server", "qr"),
+    ] {
+        let formed = match form(handouts, format) {
+            // Too long for the name of a file.
+            Err(exit) if format == "exe" => [exit.message(), "\n"].concat(),
+            formed => formed?,
+        };
+        text.extend([what, ":\n\n", &formed]);
+    }
+    Ok(text)
 }
 
 /// The config string of §8.1: base64 for URLs without padding, read backwards. `json` is ASCII.

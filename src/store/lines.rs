@@ -31,14 +31,14 @@ pub fn line(record: &Record) -> String {
         RecordState::Registered(None) => "-".into(),
         RecordState::Forgotten(secs) => [FORGOTTEN, &moment(secs)].concat(),
     };
-    [record.id.as_str(), " ", &device, " ", &key, " ", &seen, " ", &state, "\n"].concat()
+    format!("{} {device} {key} {seen} {state}\n", record.id.as_str())
 }
 
 /// The line of a row that belongs to no device, with its end: two words where a device has five.
 #[cfg(feature = "accounts")]
 pub fn row_line(key: &[u8], value: &[u8]) -> String {
     let value = if value.is_empty() { "-".into() } else { digits(value) };
-    [&digits(key), " ", &value, "\n"].concat()
+    format!("{} {value}\n", digits(key))
 }
 
 /// Bytes as hexadecimal digits.

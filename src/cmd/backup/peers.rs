@@ -49,9 +49,11 @@ pub(in crate::cmd) fn each(
 
 /// The socket of the settings, or that of a package.
 fn socket(config: &Config) -> PathBuf {
-    let usual = ctl::USUAL.map(PathBuf::from);
-    let known = [config.control.clone()].into_iter().chain(usual).find(|path| path.exists());
-    known.unwrap_or_else(|| config.control.clone())
+    let mut usual = ctl::USUAL.iter().filter(|path| Path::new(path).exists());
+    match usual.next().filter(|_| !config.control.exists()) {
+        Some(path) => path.into(),
+        None => config.control.clone(),
+    }
 }
 
 fn of_server(

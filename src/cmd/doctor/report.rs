@@ -152,8 +152,8 @@ pub(super) fn text(findings: &[Finding]) -> String {
         let [at, found, to_do] = finding.parts();
         let before_place = if at.is_empty() { "" } else { " " };
         let arrow = if to_do.is_empty() { "" } else { "\n         -> " };
-        let (check, place) = (finding.place.check, [before_place, &at].concat());
-        text += &[colour, word, end, check, &place, ": ", &found, arrow, &to_do, "\n"].concat();
+        let check = finding.place.check;
+        text += &format!("{colour}{word}{end}{check}{before_place}{at}: {found}{arrow}{to_do}\n");
     }
     text
 }
