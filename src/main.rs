@@ -20,7 +20,8 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Result<(), Exit> {
-    let args: Vec<OsString> = std::env::args_os().collect();
+    let mut args: Vec<OsString> = Vec::new();
+    std::env::args_os().for_each(|arg| args.push(arg));
     // By the name of the file, or by the first word: a container starts one file.
     let named = |at: usize| Program::called(Path::new(args.get(at)?));
     let (own, told) = (named(0), named(1));

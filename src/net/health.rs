@@ -132,12 +132,7 @@ impl Watch {
 
     /// Says which names stand for nothing since they were last asked for, and which do again.
     fn say(&mut self) {
-        let [lost, found] = [true, false].map(|lost| {
-            let changed = self.hosts.iter().filter(|host| host.lost == lost && host.said != lost);
-            let mut names: Vec<&str> = changed.map(|host| &*host.named.name).collect();
-            names.dedup();
-            names.join(",")
-        });
+        let (lost, found) = (self.changed(true), self.changed(false));
         if !lost.is_empty() {
             warn!("name-unknown names={lost} help='hbb check'");
         }
@@ -145,6 +140,16 @@ impl Watch {
             info!("name-known names={found}");
         }
         self.hosts.iter_mut().for_each(|host| host.said = host.lost);
+    }
+
+    /// The names that are lost now and were not, or the other way round; with commas between them.
+    fn changed(&self, lost: bool) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for host in self.hosts.iter().filter(|host| host.lost == lost && host.said != lost) {
+            names.push(&host.named.name);
+        }
+        names.dedup();
+        names.join(",")
     }
 
     fn watch_relays(&mut self, relays: Vec<String>) -> bool {

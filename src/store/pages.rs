@@ -40,7 +40,8 @@ impl<'a> Pages<'a> {
             let root = u64_at(&first, at + 8).filter(|_| is_there)?;
             Some((u64_at(&first, at + TRANSACTION_AT)?, root))
         };
-        let [one, other] = SLOTS.map(slot);
+        let [first_at, other_at] = SLOTS;
+        let (one, other) = (slot(first_at), slot(other_at));
         let newest_first = if one < other { [other, one] } else { [one, other] };
         newest_first.into_iter().flatten().for_each(|(_, root)| pages.roots.push(root));
         pages

@@ -316,8 +316,8 @@ impl Journal {
         let Some(entry) = self.entry_mut(number) else { return };
         entry.change = change;
         let entry = has_room.then(|| entry.clone());
-        if let Some(told) = &mut self.told {
-            told.extend(entry);
+        if let (Some(told), Some(entry)) = (&mut self.told, entry) {
+            told.push(entry);
         }
     }
 
