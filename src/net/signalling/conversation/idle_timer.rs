@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use smol::future;
+
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::{HEARTBEAT_MISSED_MS, HEARTBEAT_MS, IDLE_MS, MESSAGE_MS};
 
@@ -60,6 +62,11 @@ impl IdleTimer {
     /// Waits for the timer to run out.
     pub(super) async fn wait(&mut self) {
         (&mut self.timer).await;
+    }
+
+    /// Whether the timer has run out.
+    pub(super) async fn is_over(&mut self) -> bool {
+        future::poll_once(self.wait()).await.is_some()
     }
 
     /// Something came: `said` tells whether a whole message that says something was in it,

@@ -134,10 +134,7 @@ impl Talk<'_> {
                     Ok(())
                 }
                 Happening::Finished => Err(DropReason::Done),
-                Happening::Elapsed => match idle.elapsed() {
-                    Ok(due) => self.due(due).await,
-                    Err(reason) => Err(reason),
-                },
+                Happening::Elapsed => self.elapsed(&mut idle).await,
             };
         }
     }
@@ -178,7 +175,9 @@ impl Talk<'_> {
         let said = self.pass_on_whole().await?;
         idle.heard(said, self.link.is_half_read());
         self.link.let_others().await;
-        Ok(())
+        // Whoever sends faster than is read is always readable: no deadline had its turn otherwise.
+        let unread = self.link.stream.is_unread();
+        if unread && idle.is_over().await { self.elapsed(idle).await } else { Ok(()) }
     }
 
     /// Passes on every whole payload; whether one of them says something.
@@ -221,8 +220,8 @@ impl Talk<'_> {
         Err(DropReason::Done)
     }
 
-    async fn due(&mut self, due: Due) -> Result<(), DropReason> {
-        match due {
+    async fn elapsed(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
+        match idle.elapsed()? {
             Due::Nothing => Ok(()),
             Due::Heartbeat => self.link.send(&[]).await,
             Due::Offer => self.offer().await,
@@ -244,5 +243,52 @@ impl Talk<'_> {
         let sent = self.link.write(&framed).await;
         drop(held);
         sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    use hbb_core::base::limits::{IDLE_MS, Limits};
+    use hbb_core::base::places::Origin;
+    use hbb_core::base::table::Seed;
+
+    use super::*;
+    use crate::net::clock::{Clock, pass};
+    use crate::net::conn::link::TravellingLink;
+    use crate::net::conn::pool::Pool;
+    use crate::net::reactor::block_on;
+
+    #[test]
+    fn who_sends_faster_than_is_read_keeps_no_deadline_from_its_turn() {
+        block_on(async {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            // Of these, each an empty message, every read leaves some.
+            peer.write_all(&[0; 60_000]).unwrap();
+            let stream = listener.accept().unwrap().0;
+            stream.set_nonblocking(true).unwrap();
+            let pool = Pool::new(&Limits::default(), Seed(1, 2), Clock::start());
+            let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
+            let place = pool.place(Origin { ip, exempt: false }).await.unwrap();
+            let account = place.account(Purpose::HalfRead, false);
+            let link = TravellingLink::new(stream, account).watch().unwrap();
+            let (inbox, _received) = bounded(1);
+            #[cfg(feature = "accounts")]
+            let rendezvous = SignallingHandle { inbox, offers: None, answers_calls: false };
+            #[cfg(not(feature = "accounts"))]
+            let rendezvous = SignallingHandle { inbox, offers: None };
+            let secrecy = Secrecy::Silent;
+            let mut talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy };
+            talk.link.stream.readable().await;
+            let mut idle = IdleTimer::for_open();
+            assert_eq!(talk.receive(&mut idle).await, Ok(()));
+            pass(Duration::from_millis(IDLE_MS));
+            assert_eq!(talk.receive(&mut idle).await, Err(DropReason::Idle));
+            assert!(talk.link.stream.is_unread());
+        })
+        .unwrap();
     }
 }
