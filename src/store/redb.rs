@@ -29,7 +29,7 @@ const VERSION: u8 = 1;
 /// What redb may keep in memory. Everything is in the machine's table anyway.
 const CACHE_BYTES: usize = 256 * 1024;
 /// How often and after what pause a lock that is taken is asked for again.
-const LOOKS_MAX: usize = 5;
+const LOOKS_MAX: usize = 25;
 const LOOK: Duration = Duration::from_millis(10);
 /// The first page and one more.
 const BYTES_MIN: u64 = 2 * 4096;
