@@ -60,9 +60,10 @@ class Crashes(unittest.TestCase):
     def test_one_that_cannot_start_waits_too(self):
         self.root.write("etc/hbb/id_ed25519", "damaged")
         code, said = 0, ""
+        script = RUN.replace("info ready", "id_ed25519").replace("kill", "kill 2>/dev/null")
         for _ in range(3):
-            code, said = self.root.run("/usr/bin/hbb serve --flags /var/etc/hbb/flags & hbb=$!; "
-                                       "usleep 300000; kill -TERM $hbb 2>/dev/null; wait $hbb")
+            code = self.root.run(script % "TERM")[0]
+        said = self.root.read("tmp/said")
         self.assertIn("start-delayed bad-ends=2 secs=5", said)
         self.assertEqual(code, 0, said)
 

@@ -45,6 +45,9 @@ const STRANGE: [&str; 2] = ["198.18.0.0/15", "2001:db8:bad::/48"];
 /// of these and others share two cores, in three times as much.
 const SERVED_WITHIN: Duration = Duration::from_secs(1);
 const SHARED: u32 = 3;
+/// A new id waits for one sync of a disk that others write to then: 3.5 s of one were measured,
+/// where the server did nothing else.
+const SYNCED_WITHIN: Duration = Duration::from_secs(10);
 /// How much the server may grow: what all connections at their worst hold, and tables.
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
 /// What a small router may write in a day.
@@ -252,7 +255,11 @@ fn wear(
     println!("{name}: the stranger {stranger}");
     assert!(rounds >= 3 && served.new >= 2, "nobody was served");
     for (what, longest) in served.longest {
-        let most = SERVED_WITHIN * if is_long() { 1 } else { SHARED };
+        let most = match what {
+            _ if is_long() => SERVED_WITHIN,
+            "new id" => SYNCED_WITHIN,
+            _ => SERVED_WITHIN * SHARED,
+        };
         assert!(longest <= most, "{name}: a {what} took {longest:?}");
     }
     // The hash of a password has its memory beside that.
