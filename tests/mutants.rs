@@ -111,30 +111,35 @@ impl Tree {
         said
     }
 
-    /// The words with which the simulation finds what is broken; None if it does not.
+    /// The words with which the simulation finds what is broken, once it says them; None if it
+    /// does not.
     fn found(&self) -> Option<String> {
         let mut run = Command::new(self.built());
         let said = fs::File::create(self.0.join("said")).unwrap();
-        run.current_dir(&self.0).env("RUST_BACKTRACE", "0");
+        run.arg("--nocapture").current_dir(&self.0).env("RUST_BACKTRACE", "0");
         run.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
         let (mut run, begin) = (run.spawn().unwrap(), Instant::now());
         let late = |pid| processor_time(pid) > FOUND_WITHIN || begin.elapsed() > PATIENCE;
-        let status = loop {
-            match run.try_wait().unwrap() {
-                Some(status) => break Some(status),
-                None if late(run.id()) => break None,
-                None => sleep(Duration::from_millis(50)),
+        let words = loop {
+            let ended = run.try_wait().unwrap();
+            let words = self.words();
+            if ended.is_some() || words.is_some() || late(run.id()) {
+                break words;
             }
+            sleep(Duration::from_millis(50));
         };
-        let Some(status) = status else {
-            run.kill().unwrap();
-            run.wait().unwrap();
-            return None;
-        };
+        // It may have ended.
+        let _ = run.kill();
+        run.wait().unwrap();
+        words
+    }
+
+    /// What the simulation said of the first test that failed.
+    fn words(&self) -> Option<String> {
         let said = String::from_utf8_lossy(&fs::read(self.0.join("said")).unwrap()).into_owned();
-        let mut lines = said.lines().skip_while(|line| !line.contains("panicked at"));
-        let (_, words) = (lines.next(), lines.next());
-        words.filter(|_| !status.success()).map(str::to_owned)
+        let (_, behind) = said.split_once("panicked at ")?;
+        let (_place, words) = behind.split_once('\n')?;
+        words.split_once('\n').map(|(words, _)| words.to_owned())
     }
 }
 
