@@ -39,7 +39,8 @@ class Peers:
 
     def ask_all(self, request, expected, first=0):
         """Sends `request(i)` for every peer from `first`; seconds each answer took, and how many
-        requests had to be sent again. A server that was started anew asks for registrations, too."""
+        requests had to be sent again. Who is asked for a registration, as it was not heard from for
+        30 s, registers and goes on; a server that was started anew asks for some, too."""
         latencies, again = [], 0
         # Per socket: the peer it asks for, and when it asked.
         asking = [(first + slot, self.ask(slot, request, first + slot))
@@ -51,11 +52,16 @@ class Peers:
             for fd, _ in ready:
                 slot = self.by_fd[fd]
                 answer = self.sockets[slot].recv(2048)
+                peer, asked = asking[slot]
+                if expected == wire.PRESENT and answer in (wire.ASKED_BACK, wire.REGISTERED):
+                    again += answer == wire.ASKED_BACK
+                    back = wire.register_pk if answer == wire.ASKED_BACK else request
+                    self.sockets[slot].send(back(peer))
+                    continue
                 if answer == wire.ASKED_BACK != expected:
                     continue
                 if answer != expected:
                     raise SystemExit(f"unexpected answer {answer.hex()}")
-                peer, asked = asking[slot]
                 latencies.append(now - asked)
                 left -= 1
                 peer += self.window
