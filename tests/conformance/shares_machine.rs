@@ -9,20 +9,32 @@ use hbb_core::rendezvous::Policy;
 
 use crate::drive::{A_AT, B1, DEVICE, Drive, KEY, server_key};
 use crate::punch_machine::{told, with_b1};
-use crate::say;
+use crate::say::{self, take};
 
 /// Where a device is from which somebody dials.
 const KNOWN_AT: &str = "198.51.100.77:50000";
 
-/// How many of `tries` asks for B1 on connections from `from` B1 is told.
+/// What whoever asks too often reads.
+const TOO_OFTEN: &str = "Too many attempts, try again in a minute";
+
+/// How many of `tries` asks for B1 on connections from `from` B1 is told. Who asks beyond is told
+/// why and closed.
 fn pushes(drive: &mut Drive, from: &str, tries: u16) -> u16 {
     let mut told = 0;
     for _ in 0..tries {
         let conn = drive.connect(from);
         let deeds = drive.stream(conn, &say::punch(B1, |_| ()));
-        match deeds.sent().is_empty() {
-            false => told += 1,
-            true => assert_eq!(deeds.closed(conn), Some(DropReason::TooFrequent)),
+        match deeds.closed(conn) {
+            None => {
+                assert_eq!(deeds.sent().len(), 1);
+                told += 1;
+            }
+            Some(reason) => {
+                assert_eq!(reason, DropReason::TooFrequent);
+                let answer = take!(deeds.stream_to(conn), PunchHoleResponse);
+                assert_eq!(answer.other_failure, TOO_OFTEN);
+                assert!(answer.socket_addr.is_empty());
+            }
         }
         drive.hang_up(conn);
     }
@@ -47,7 +59,7 @@ fn c086_one_source_does_not_flood_a_target() {
     let conn = drive.connect(A_AT);
     let deeds = drive.stream(conn, &say::request_relay(B1, |_| ()));
     assert_eq!(deeds.closed(conn), Some(DropReason::TooFrequent));
-    deeds.silent();
+    assert_eq!(take!(deeds.stream_to(conn), RelayResponse).refuse_reason, TOO_OFTEN);
     assert_eq!(pushes(&mut drive, "[2001:db8::1]:1", 30), 30);
     assert_eq!(pushes(&mut drive, "[2001:db8::2]:1", 1000), PUSHES_PER_SOURCE - 30);
     assert_eq!(pushes(&mut drive, "192.0.2.200:1", 1), 1, "others are served");

@@ -270,7 +270,7 @@ impl Ledger {
                 _ => panic!("forwarded {}", say::hex(payload)),
             },
             Reply::RegisterPk { .. }
-            | Reply::RelayRefused(_)
+            | Reply::Refused { .. }
             | Reply::Denied { .. }
             | Reply::Nat { .. }
             | Reply::Online(_)

@@ -41,8 +41,13 @@ pub enum Reply {
     PunchAnswer(Box<PunchAnswer>),
     /// A patched message that passes through, ready for the wire.
     Forward(Vec<u8>),
-    /// To an initiator: no relay, in words shown to the person (C58).
-    RelayRefused(&'static str),
+    /// To an initiator: no path, or no relay, in words shown to the person (C58, C86).
+    Refused {
+        /// What the person reads.
+        said: &'static str,
+        /// It asked for the relay.
+        relay: bool,
+    },
     /// To an initiator: no path, or no relay, in an operator's words (C180).
     #[cfg(feature = "accounts")]
     Denied {

@@ -12,6 +12,9 @@ use crate::base::peer::PeerId;
 use crate::base::table::{Seed, Table};
 use crate::base::time::{RateWindow, Time};
 
+/// What an initiator reads that asks for one target more often than it may.
+pub(super) const TOO_OFTEN: &str = "Too many attempts, try again in a minute";
+
 /// Where an initiator is.
 #[derive(Clone, Copy)]
 pub(super) struct Asker {

@@ -15,7 +15,7 @@ use crate::wire::reply::{Failure, Reply};
 use crate::wire::request::{Given, RelayAnswer, RelayRequest};
 
 use super::answer::finish;
-use super::askers::Asker;
+use super::askers::{Asker, TOO_OFTEN};
 use super::grants::Told;
 use super::punch::{Call, TargetTask};
 use super::steps::{Meeting, NoPath};
@@ -49,7 +49,7 @@ impl Rendezvous {
         if must_show && !any {
             self.counters.count(DropReason::NotGranted);
             self.note_refused((from, false), &wish.target, NoPath::NotGranted);
-            reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
+            refuse(effects, via, ADDRESS_CHANGED);
             return Ok(());
         }
         let (id, contact) = match self.find_target(now, &wish.target, false) {
@@ -57,7 +57,7 @@ impl Rendezvous {
             Err(failure) => {
                 self.note_refused((from, own), &wish.target, NoPath::Failure(failure));
                 let text = if failure == Failure::Offline { OFFLINE } else { NO_SUCH_ID };
-                reply(effects, via, Reply::RelayRefused(text));
+                refuse(effects, via, text);
                 return Ok(());
             }
         };
@@ -68,7 +68,7 @@ impl Rendezvous {
                 self.counters.count(reason);
                 self.note_refused((from, own), &wish.target, NoPath::NotGranted);
                 let text = if own { NO_RELAY } else { ADDRESS_CHANGED };
-                reply(effects, via, Reply::RelayRefused(text));
+                refuse(effects, via, text);
                 return Ok(());
             }
         };
@@ -76,11 +76,12 @@ impl Rendezvous {
         if !self.askers.allow(now, asker, &id) {
             self.note_refused((from, own), &wish.target, NoPath::TooFrequent);
             if asker.granted {
+                refuse(effects, via, TOO_OFTEN);
                 return Err(DropReason::TooFrequent);
             }
             // To dial again, and so to show the key from here, helps.
             self.refuse(now, via, DropReason::TooFrequent, effects);
-            reply(effects, via, Reply::RelayRefused(ADDRESS_CHANGED));
+            refuse(effects, via, ADDRESS_CHANGED);
             return Ok(());
         }
         let (task, target) = (TargetTask::JoinRelay, id.clone());
@@ -203,4 +204,8 @@ impl Rendezvous {
             self.registry.note_shown(&id, old);
         }
     }
+}
+
+fn refuse(effects: &mut Effects, via: Via, said: &'static str) {
+    reply(effects, via, Reply::Refused { said, relay: true });
 }

@@ -16,6 +16,7 @@ use crate::wire::addr::Mangled;
 use crate::wire::reply::{Failure, Punch, Remarks, Reply};
 use crate::wire::request::{Given, PunchRequest};
 
+use super::askers::TOO_OFTEN;
 use super::steps::NoPath;
 use super::terms::{Asks, Terms};
 use crate::rendezvous::console::Dialled;
@@ -122,6 +123,7 @@ impl Rendezvous {
         let asker = self.askers.of(from.ip());
         if !self.askers.allow(now, asker, &id) {
             self.note_refused((from, true), &wish.target, NoPath::TooFrequent);
+            reply(effects, via, Reply::Refused { said: TOO_OFTEN, relay: false });
             return Err(DropReason::TooFrequent);
         }
         if let Some(journal) = &mut self.journal {

@@ -62,15 +62,9 @@ pub fn encode_into(out: &mut Vec<u8>, reply: &Reply) {
             wrap(out, member::PUNCH_HOLE_RESPONSE, &punch_response(answer))
         }
         Reply::Forward(payload) => out.extend_from_slice(payload),
-        Reply::RelayRefused(text) => refuse_relay(out, text),
+        Reply::Refused { said, relay } => refuse(out, said, *relay),
         #[cfg(feature = "accounts")]
-        Reply::Denied { said, relay: true } => refuse_relay(out, said),
-        #[cfg(feature = "accounts")]
-        Reply::Denied { said, relay: false } => wrap(
-            out,
-            member::PUNCH_HOLE_RESPONSE,
-            &proto::PunchHoleResponse { other_failure: (**said).into(), ..Default::default() },
-        ),
+        Reply::Denied { said, relay } => refuse(out, said, *relay),
         Reply::Nat { port } => wrap(
             out,
             member::TEST_NAT_RESPONSE,
@@ -83,9 +77,13 @@ pub fn encode_into(out: &mut Vec<u8>, reply: &Reply) {
     }
 }
 
-fn refuse_relay(out: &mut Vec<u8>, said: &str) {
-    let refusal = proto::RelayResponse { refuse_reason: said.into(), ..Default::default() };
-    wrap(out, member::RELAY_RESPONSE, &refusal);
+fn refuse(out: &mut Vec<u8>, said: &str, relay: bool) {
+    if relay {
+        let refusal = proto::RelayResponse { refuse_reason: said.into(), ..Default::default() };
+        return wrap(out, member::RELAY_RESPONSE, &refusal);
+    }
+    let refusal = proto::PunchHoleResponse { other_failure: said.into(), ..Default::default() };
+    wrap(out, member::PUNCH_HOLE_RESPONSE, &refusal);
 }
 
 fn v6_bytes(v6: Option<SocketV6>) -> Vec<u8> {
