@@ -99,6 +99,8 @@ pub struct Outbox {
     pub held: Held,
     /// What it said that is still being answered.
     pub asked: Option<Held>,
+    /// The turn in which it was last told something, and how much in that turn.
+    pub told: (u32, usize),
 }
 
 /// What the owner of the rendezvous tells a connection.

@@ -12,7 +12,7 @@ use crate::loopback::{
 };
 use crate::model::initiator::verify;
 use crate::model::server::Server;
-use crate::model::wire::demangle;
+use crate::model::wire::{demangle, frame};
 use crate::model::ws;
 use crate::relay_socket::{first, is_pair};
 use crate::say::{self, hex, take};
@@ -127,6 +127,20 @@ fn c031_nothing_unasked_registration_heartbeats_and_pushes() {
         one_shot(&server, &say::punch_sent(id, &hole.socket_addr, |_| ()));
         verify(&server.key(), id, &take!(&initiator.next(), PunchHoleResponse).pk);
     }
+}
+
+#[test]
+fn c030_many_wishes_in_one_segment_are_pushed_and_cut_no_connection_off() {
+    let server = open();
+    let mut peer = WebSocket::at(B_IP, ws_port(&server));
+    peer.register(B1);
+    let mut initiator = Caller::from(A_IP, main_port(&server));
+    let wish = frame(&say::punch(B1, |_| ()));
+    initiator.say_raw(&wish.repeat(30));
+    for _ in 0..30 {
+        take!(&peer.next(), PunchHole);
+    }
+    assert!(is_online(&server, B1));
 }
 
 #[test]

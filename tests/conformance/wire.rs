@@ -117,6 +117,21 @@ fn c003_two_frames_in_one_segment_are_answered_in_order() {
 }
 
 #[test]
+fn c003_a_segment_of_fifty_frames_is_answered_whole() {
+    let server = enforcing();
+    let mut caller = Caller::from(A_IP, main_port(&server));
+    let wish = |number| {
+        let access_key = if number % 2 == 0 { server.key() } else { "wrong".into() };
+        frame(&say::punch("nobody1", |wish| wish.access_key = access_key))
+    };
+    caller.say_raw(&(0..50).flat_map(wish).collect::<Vec<_>>());
+    for number in 0..50 {
+        let answer = if number % 2 == 0 { "5a00" } else { "5a021803" };
+        assert_eq!(hex(&caller.next()), answer, "{number}");
+    }
+}
+
+#[test]
 fn c004_a_frame_above_the_cap_closes_at_its_header() {
     let server = open();
     let relay = relay_port(&server);

@@ -26,7 +26,7 @@ use accounts::Accounting;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::{Conn, SaveOutcome, Ticket, Via};
 use hbb_core::base::counters::{Counters, DropReason};
-use hbb_core::base::limits::DATAGRAM_BYTES_MAX;
+use hbb_core::base::limits::{DATAGRAM_BYTES_MAX, OUTBOX_MAX, TOLD_AT_ONCE_MAX};
 use hbb_core::base::peer::PeerId;
 use hbb_core::base::places::SlotTable;
 use hbb_core::base::time::Time;
@@ -76,6 +76,10 @@ pub(crate) struct Signalling {
     keep: Option<Keep>,
     surroundings: Surroundings,
     early: Early,
+    /// Which turn it is, and whether some connection was told as much in it as fits: it must read
+    /// before there is more for it.
+    turn: u32,
+    crowded: bool,
     /// When the task is to be woken, and when the machine was last told the date.
     due: Option<Time>,
     dated: Option<Time>,
@@ -143,6 +147,8 @@ impl Signalling {
             keep,
             surroundings: Surroundings::new(bind),
             early: Early::default(),
+            turn: 0,
+            crowded: false,
             due: None,
             dated: None,
             forgetting: None,
@@ -369,6 +375,9 @@ impl Signalling {
     /// business.
     fn tell(&mut self, conn: Conn, message: ToConnection) {
         let Some(outbox) = self.outboxes.get_mut(conn) else { return };
+        let before = if outbox.told.0 == self.turn { outbox.told.1 } else { 0 };
+        outbox.told = (self.turn, before + 1);
+        self.crowded |= before + 1 > OUTBOX_MAX - TOLD_AT_ONCE_MAX;
         if outbox.queue.try_send(message) == Err(Refused::Full) {
             self.give_up(conn);
         }

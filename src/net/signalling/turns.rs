@@ -148,8 +148,10 @@ impl Signalling {
     }
 
     /// One turn: timeouts, then datagrams, then streams, each at most so many; whether there may
-    /// be more of them.
+    /// be more of them. Streams wait where a connection was told as much as fits into its outbox,
+    /// so that many wishes at once cut nobody off who reads (C30).
     fn turn(&mut self, now: Time, queues: &Queues) -> bool {
+        (self.turn, self.crowded) = (self.turn.wrapping_add(1), false);
         while self.machine.next_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now, &mut self.effects);
             self.carry_out(now);
@@ -160,7 +162,7 @@ impl Signalling {
         }
         let more_datagrams = self.datagrams(now);
         let more_streams = (0..STREAMS_PER_TURN).all(|_| {
-            let message = queues.inbox.try_recv();
+            let message = if self.crowded { None } else { queues.inbox.try_recv() };
             message.map(|message| self.stream(now, message)).is_some()
         });
         while let Some((ticket, outcome)) = queues.saved.try_recv() {
@@ -171,7 +173,7 @@ impl Signalling {
         {
             self.claim(now, claim);
         }
-        more_datagrams || more_streams
+        more_datagrams || more_streams || self.crowded
     }
 
     /// Answers the datagrams that came, without the task; false if there is something for that: a

@@ -98,8 +98,10 @@ pub const OWN_ADDRESSES_READ_MS: u64 = 5_000;
 pub const RELAY_NAMES_MAX: usize = 33;
 /// Messages that may wait for a machine; streams wait, datagrams are dropped and counted.
 pub const INBOX_MAX: usize = 64;
-/// Payloads that may wait for one connection; one more closes it as a slow reader.
+/// Messages that may wait for one connection; one more closes it as a slow reader.
 pub const OUTBOX_MAX: usize = 4;
+/// What one message of somebody has a connection told at most: a pause, and an answer behind it.
+pub const TOLD_AT_ONCE_MAX: usize = 2;
 /// Datagrams read with one call: 12 KiB for them.
 pub const DATAGRAMS_PER_READ: usize = 8;
 /// Datagrams handled in one turn before streams get theirs.

@@ -65,7 +65,7 @@ pub(crate) async fn serve(
     let (conn, transport) = (place.conn(), link.transport());
     let (queue, outbox) = bounded(OUTBOX_MAX);
     let held = Held::none(place.account(Purpose::Unread, link.unnamed));
-    let outbox_in = Outbox { queue, held, asked: None };
+    let outbox_in = Outbox { queue, held, asked: None, told: (0, 0) };
     let opened = ToRendezvous::Opened { conn, from, transport, outbox: outbox_in };
     if rendezvous.inbox.send(opened).await.is_ok() {
         let ip = from.ip();
