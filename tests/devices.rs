@@ -132,15 +132,13 @@ fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
         assert_eq!(tell(&server, "/api/sysinfo", &body).body, "SYSINFO_UPDATED");
     }
     let door = (&server, Door::Http(i32::from(port) - i32::from(server.port)));
-    let log_in = |name: &str| {
-        let body = login(name, PASSWORD);
-        call(door, ("POST", "/api/login"), None, &body).text("access_token")
+    // By HTTP this machine is a proxy that names no client, and so no device of ours.
+    let log_in = |at, name: &str, uuid: &str| {
+        let body = login(name, PASSWORD).replace("MTIz", uuid);
+        call(at, ("POST", "/api/login"), None, &body).text("access_token")
     };
-    let (anna, otto) = (log_in("anna"), log_in("otto"));
-    // As a client does that is logged in. By HTTP this machine is a proxy that names no client.
-    let who = format!(r#"{{"id":"{ID}","uuid":"{uuid}"}}"#);
     let sealed = (&server, Door::Sealed);
-    assert_eq!(call(sealed, ("POST", "/api/currentUser"), Some(&anna), &who).status, 200);
+    let (anna, otto) = (log_in(sealed, "anna", &uuid), log_in(door, "otto", &uuid));
     let list = |token: &str, path: &str| {
         let path = format!("/api/{path}?current=1&pageSize=100&accessible=&status=1");
         call(door, ("GET", &path), Some(token), "").body
@@ -163,6 +161,8 @@ fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
     assert_eq!(groups, r#"{"data":[{"name":"office"}],"total":1}"#);
     assert_eq!(call(door, ("GET", "/api/peers"), None, "").status, 401);
     assert!(list("none", "users").is_empty());
+    ctl(&server, &["user", "disable", "anna"], "").unwrap();
+    assert!(list(&otto, "users").ends_with(r#""total":1}"#), "clients ask for who may log in");
 }
 
 /// As two clients have it: the target ends what the answer to its heartbeat names.
@@ -318,6 +318,9 @@ fn c194_notes_of_callers_are_answered_and_not_kept() {
     assert_eq!(call(door, ("GET", &active), Some(&token), "").status, 404);
     let note = r#"{"guid":"1","note":"done"}"#;
     assert_eq!(call(door, ("PUT", "/api/audit"), Some(&token), note).status, 404);
+    // `rustdesk --assign` prints what it is told; to nothing it says "Done!".
+    let assigned = call(door, ("POST", "/api/devices/cli"), Some(&token), "{}");
+    assert!(assigned.status == 404 && assigned.body.contains("hbb ctl group"), "{assigned:?}");
     let note = format!(r#"{{"id":"{ID}","session_id":5,"note":"done"}}"#);
     assert_eq!(tell(&server, "/api/audit/conn", &note).body, "");
     assert_eq!(ctl(&server, &["log", "--lines"], "").unwrap(), "");

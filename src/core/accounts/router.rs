@@ -12,6 +12,8 @@ use crate::base::time::Time;
 
 /// The first word of calls of address books.
 const BOOKS: &str = "ab";
+/// What `rustdesk --assign` prints.
+const NOT_ASSIGNED: &str = "Clients assign nothing here: use 'hbb ctl group' on the server.\n";
 /// What every path begins with.
 const BEGIN: &str = "/api/";
 
@@ -39,7 +41,11 @@ impl Accounts {
             // A browser asks whether a page of another origin may; all may, who show a token.
             (Method::Options, _) => Answer::status(204),
             (Method::Get | Method::Head, "login-options") => Answer::json(b"[]".to_vec()),
-            (Method::Post, "login") => return self.log_in(now, (conn, call), changes, effects),
+            (Method::Post, "login") => {
+                return self.log_in(now, (conn, call, device), changes, effects);
+            }
+            // The client that asks for it takes silence for success.
+            (Method::Post, "devices/cli") => Answer { status: 404, ..Answer::text(NOT_ASSIGNED) },
             _ if is_of_users(path) => self.route_user(now, path, call, changes),
             _ => Answer::status(404),
         })

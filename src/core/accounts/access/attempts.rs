@@ -15,6 +15,7 @@ use crate::base::limits::{
     LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_NETWORK, LOGINS_PER_SOURCE, USERS_CEILING,
     WRONG_PER_USER, WRONG_WINDOW_MS,
 };
+use crate::base::peer::PeerId;
 use crate::base::table::Seed;
 use crate::base::time::{RateWindow, Throttle, Time};
 
@@ -37,6 +38,8 @@ pub(in crate::accounts) struct Attempt {
     pub(in crate::accounts) conn: Conn,
     pub(in crate::accounts) user: String,
     pub(in crate::accounts) device: String,
+    /// The device, if it proved itself.
+    pub(in crate::accounts) proved: Option<PeerId>,
     pub(in crate::accounts) source: Source,
     /// Whether the user was logged in there.
     pub(in crate::accounts) at_home: bool,

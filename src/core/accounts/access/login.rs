@@ -13,6 +13,7 @@ use crate::accounts::{AccountEvent, Accounts, BUSY, CLOCK, Effect, Effects, Whom
 use crate::base::conn::{Conn, SaveRank};
 use crate::base::json::{Value, Writer};
 use crate::base::limits::{PASSWORD_BYTES_MAX, PEER_ID_BYTES_MAX};
+use crate::base::peer::PeerId;
 use crate::base::time::Time;
 
 const WRONG: &str = "Wrong credentials";
@@ -23,11 +24,12 @@ const DISABLED: &str = "This account is disabled.";
 const NO_MEMORY: &str = "The server has no memory to check the password in. Try again.";
 
 impl Accounts {
-    /// Somebody logs in; None if a password is to be looked at first.
+    /// Somebody logs in, on a device that proved itself by the call, if one did; None if a password
+    /// is to be looked at first.
     pub(in crate::accounts) fn log_in(
         &mut self,
         now: Time,
-        (conn, call): (Conn, &Call<'_>),
+        (conn, call, proved): (Conn, &Call<'_>, Option<PeerId>),
         changes: &mut Changes,
         effects: &mut Effects,
     ) -> Option<Answer> {
@@ -36,7 +38,7 @@ impl Accounts {
         if body.text_of("type").as_deref() == Some("email_code") {
             return Some(self.log_in_with_code(
                 (now, now_secs),
-                call.source,
+                (call.source, proved),
                 body,
                 (changes, effects),
             ));
@@ -56,6 +58,7 @@ impl Accounts {
             conn,
             user: name.into(),
             device: device.into(),
+            proved,
             source: call.source,
             at_home,
             stored: stored.bytes(),
@@ -109,7 +112,7 @@ impl Accounts {
         hashed: &Hashed,
         (changes, effects): (&mut Changes, &mut Effects),
     ) -> Answer {
-        let Attempt { user: name, device, source, stored, .. } = attempt;
+        let Attempt { user: name, device, proved, source, stored, .. } = attempt;
         let user = self.users.get(name);
         match hashed {
             Hashed::Failed => return Answer::error(NO_MEMORY),
@@ -133,14 +136,14 @@ impl Accounts {
             return self.tell_user(name, "type tfa_type secret", &texts);
         }
         let Some(now_secs) = self.unix_secs(now) else { return Answer::error(CLOCK) };
-        self.give((name, device), *source, now_secs, (changes, effects))
+        self.give((name, device, proved.as_ref()), *source, now_secs, (changes, effects))
     }
 
     /// The second step, where a user has one.
     fn log_in_with_code(
         &mut self,
         (now, now_secs): (Time, u64),
-        source: Source,
+        (source, proved): (Source, Option<PeerId>),
         body: Value<'_>,
         (changes, effects): (&mut Changes, &mut Effects),
     ) -> Answer {
@@ -163,7 +166,8 @@ impl Accounts {
             Some(step) => {
                 self.logins.code_done(&key);
                 self.users.put(&name, (field::TOTP_STEP, &step.to_le_bytes()), changes);
-                self.give((&name, &device), source, now_secs, (changes, effects))
+                let who = (&*name, &*device, proved.as_ref());
+                self.give(who, source, now_secs, (changes, effects))
             }
         }
     }
@@ -185,7 +189,7 @@ impl Accounts {
     /// Everything was right.
     fn give(
         &mut self,
-        (name, device): (&str, &str),
+        (name, device, proved): (&str, &str, Option<&PeerId>),
         source: Source,
         now_secs: u64,
         (changes, effects): (&mut Changes, &mut Effects),
@@ -195,6 +199,9 @@ impl Accounts {
         self.logins.counts.done += 1;
         // In the commit of the token.
         self.users.note_home(name, source.ip, Some(changes));
+        if let Some(id) = proved {
+            self.devices.note_login(id, name);
+        }
         let event = AccountEvent::LoggedIn { user: name.into(), from: source.ip };
         push(effects, Effect::Report(event));
         self.tell_user(name, "access_token type", &[&token, "access_token"])

@@ -22,9 +22,11 @@ pub(in crate::accounts) struct Sight<'a> {
 }
 
 impl Sight<'_> {
+    /// Who is disabled is shown to nobody: clients ask for those who are not.
     fn sees_user(&self, name: &str, user: User<'_>) -> bool {
         let Who { name: own, group, is_admin } = self.who;
-        is_admin || name == own || (!group.is_empty() && user.group() == group)
+        let is_theirs = is_admin || name == own || (!group.is_empty() && user.group() == group);
+        is_theirs && !user.is_disabled()
     }
 
     /// The user who is logged in on a device.
