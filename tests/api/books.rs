@@ -112,7 +112,8 @@ fn c179_an_old_client_a_new_one_and_tables_are_one_book() {
     anna.done("POST", "ab", &book);
     let opened = anna.open();
     assert!(opened[0].1.contains(r#"{"id":"111","alias":"=1","tags":["t"],"#), "{opened:?}");
-    assert_eq!(anna.asked(&format!("ab/tags/{}", opened[0].0)), r#"[{"name":"t","color":7}]"#);
+    let tags = format!("ab/tags/{}", opened[0].0);
+    assert_eq!(anna.asked(&tags), r#"[{"name":"t","color":7}]"#);
 
     let table = ctl(&server, &["book", "export", "anna"], "").unwrap();
     assert!(table.starts_with("id,alias,tags,") && table.contains("111,\"'=1\",t,"), "{table}");
@@ -133,6 +134,16 @@ fn c179_an_old_client_a_new_one_and_tables_are_one_book() {
     let (status, said) = anna.call("GET", "ab", "");
     assert!(status == 413 && said.contains("too large"), "{status} {said}");
     assert!(anna.open()[0].1.ends_with(r#""total":1000}"#));
+    let rows: String = (0..100).map(|id| format!("{id},{}\n", "x".repeat(1_900))).collect();
+    ctl(&server, &import, &["id,note\n", &rows].concat()).unwrap();
+    let page = format!("ab/peers?current=1&pageSize=100&ab={}", opened[0].0);
+    let (status, said) = anna.call("POST", &page, "");
+    assert!(status == 413 && said.contains("no memory"), "{status} {said}");
+    // A client lists the tags that it is told, which tables name with their entries alone.
+    ctl(&server, &import, &format!("id,tags\n500,u;t;u\n600,u;{}\n", "x".repeat(129))).unwrap();
+    let grey = 0xff60_7d8b_u32;
+    let told = format!(r#"[{{"name":"t","color":7}},{{"name":"u","color":{grey}}}]"#);
+    assert_eq!(anna.asked(&tags), told);
     ctl(&server, &import, &json).unwrap();
     assert_eq!(anna.open(), opened);
     for (text, word) in [

@@ -21,6 +21,8 @@ use crate::net::message::{Answer, ToRendezvous};
 use crate::net::tasks::queue::{Sender, bounded};
 
 const TOO_LONG: &str = "This is more than the server takes at once.";
+const NO_MEMORY: &str = "The server has no memory to send this much at once; it has more where one \
+                         of its devices is.";
 const GO_ON: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Has a call answered; the memory of the answer comes with it.
@@ -46,7 +48,12 @@ pub(crate) async fn ask(
         // A whole address book.
         held.may_be_long();
     }
-    let held = held.another(answer.body.len(), place.is_familiar());
+    if let Some(held) = held.another(answer.body.len(), place.is_familiar()) {
+        return Ok((answer, held));
+    }
+    // A page of long entries. The person is shown why; a change is answered with nothing.
+    let answer = Called { status: 413, ..Called::error(NO_MEMORY) };
+    let held = held.another(answer.body.len(), false);
     Ok((answer, held.ok_or(DropReason::MemoryFull)?))
 }
 

@@ -285,7 +285,9 @@ fn import(
         return Err(Refusal::NotEntries);
     }
     *count = 0;
-    next.put_all(list, before, count)
+    next.put_all(list, before, count)?;
+    next.list_tags();
+    Ok(())
 }
 
 /// Entries as JSON.

@@ -227,6 +227,19 @@ impl Book {
         }
     }
 
+    /// Lists the tags of its entries too, while there is room: clients name those to a book before
+    /// they use them, tables do not.
+    pub(super) fn list_tags(&mut self) {
+        for tag in self.entries.iter().flat_map(Entry::tags) {
+            if self.tags.len() < BOOK_TAGS_MAX
+                && !self.tags.iter().any(|own| *own.name == *tag)
+                && let Ok(tag) = Tag::new(&tag, None)
+            {
+                self.tags.push(tag);
+            }
+        }
+    }
+
     /// Puts `to` in the place of tags of all entries, or takes them away.
     pub(super) fn retag(&mut self, from: &[Cow<'_, str>], to: Option<&str>) -> Result<(), Refusal> {
         for entry in &mut self.entries {

@@ -301,6 +301,9 @@ fn c178_a_table_comes_back_as_it_was() {
     ] {
         server.done("alice", Post, &format!("ab/peer/add/{guid}"), peer);
     }
+    for tag in [r#"{"name":"x","color":1}"#, r#"{"name":"y z","color":2}"#] {
+        server.done("alice", Post, &format!("ab/tag/add/{guid}"), tag);
+    }
     let before = server.rows.clone();
     let Ok(BookTold::Entries(table)) =
         server.obey(&BookCommand::Export("alice".into(), false, None))
@@ -352,7 +355,7 @@ fn c179_a_book_of_five_thousand_entries_is_one_change_and_an_edit_of_it_one_row(
     let mut server = Server::new();
     let guid = server.guid("alice");
     assert_eq!(server.obey(&import), Ok(BookTold::Imported(5_000)));
-    assert_eq!(server.written, 5_000);
+    assert_eq!(server.written, 5_001, "with its two tags");
     // A small router holds no message so long: an old client is told so.
     assert_eq!(server.refused("alice", Get, "ab", ""), 413);
     assert!(server.peers("alice", &guid).ends_with(r#""total":5000}"#));
