@@ -210,6 +210,8 @@ class Strangers(Pages):
         # The devices' secrets are not for it.
         self.assertIn(b"error", self.asked("ctl", b'["records"]', whole)[1])
         self.assertEqual(self.asked("nothing")[0], 404)
+        # Where a browser is after a wrong password, and asks again.
+        self.assertEqual(self.asked("sign-in")[0], 303)
         status, _, headers = self.asked("")
         self.assertEqual(status, 200)
         self.assertIn("default-src 'none'", headers["Content-Security-Policy"])
@@ -229,6 +231,11 @@ class Strangers(Pages):
             _, body, headers = self.asked(name)
             self.assertEqual(headers["Content-Encoding"], "gzip")
             self.assertIn(part, gzip.decompress(body))
+        at = urllib.parse.urlsplit(self.url)
+        with socket.create_connection((at.hostname, at.port), 20) as link:
+            link.sendall(b"HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            with link.makefile("rb") as told:
+                self.assertTrue(told.read().endswith(b"\r\n\r\n"))
 
 
 class Buttons(Pages):

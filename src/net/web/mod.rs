@@ -58,9 +58,10 @@ pub(crate) async fn answer(
     door: Door<'_>,
     web: &WebHandle,
 ) -> Result<(), DropReason> {
-    let peer = connection.from.ip();
+    let (peer, mut is_head) = (connection.from.ip(), false);
     let page = match calls::received(connection, door).await? {
         Ok((call, held)) => {
+            is_head = call.method == Method::Head;
             let place = &connection.place;
             let is_here = peer.is_loopback() && call.browser.is_of_this_machine();
             let is_welcome = !web.at_home_alone || is_at_home(place.ip()) || is_here;
@@ -74,8 +75,13 @@ pub(crate) async fn answer(
         }
         Err(status) => plain(status),
     };
-    let _held = held(connection, page.body.len())?;
-    connection.link.write(&page.into_bytes()).await
+    let body_bytes = page.body.len();
+    let _held = held(connection, body_bytes)?;
+    let mut answer = page.into_bytes();
+    if is_head {
+        answer.truncate(answer.len() - body_bytes);
+    }
+    connection.link.write(&answer).await
 }
 
 fn held(connection: &Connection, bytes: usize) -> Result<Held, DropReason> {
@@ -102,6 +108,8 @@ impl Visit<'_> {
             (Method::Get | Method::Head, "/page.css") => Ok(file(CSS_PACKED, STYLE)),
             (Method::Get | Method::Head, "/page.js") => Ok(file(JS_PACKED, SCRIPT)),
             (Method::Get | Method::Head, "/") => self.front(&call).await,
+            // A browser that shows why nobody was signed in, and asks again.
+            (Method::Get, "/sign-in") => Ok(plain(303)),
             (Method::Post, "/sign-in") => self.sign_in(&call.body).await,
             (Method::Post, "/sign-out") => self.sign_out(call).await,
             (Method::Post, "/ctl" | "/qr") => self.command(&call, path == "/qr").await,
