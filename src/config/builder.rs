@@ -334,6 +334,8 @@ impl Builder {
             if others.tcp(self.config.role).into_iter().any(|(_, other)| other == port) {
                 let other = "must differ from all other ports of this server";
                 self.problem(&format!("{flag} {port}: {other}"));
+                // It is said once.
+                self.config.ports = others;
             }
         }
     }

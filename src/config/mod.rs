@@ -271,6 +271,8 @@ mod tests {
         ] {
             assert!(problems(text).concat().contains(said), "{text}");
         }
+        #[cfg(feature = "accounts")]
+        assert_eq!(problems("--accounts\n--api 21116").len(), 1, "--relay-port is well");
     }
 
     #[test]
