@@ -46,6 +46,8 @@ pub enum Input<'a> {
     Hashed(Hashed),
     /// The store is done with rows.
     Saved(Ticket, SaveOutcome),
+    /// A device goes by another id from now on, or by none: it was forgotten.
+    Moved(&'a PeerId, Option<&'a PeerId>),
 }
 
 /// What the accounts want done.
@@ -112,7 +114,7 @@ const LOG_IN: &str = "This server connects only users who are logged in. Log in 
 enum Whom {
     Call(Conn, Answer),
     Operator(Told),
-    /// What devices told.
+    /// What devices told, or what became of one.
     Nobody,
 }
 
@@ -219,6 +221,7 @@ impl Accounts {
             Input::Asked(command) => self.asked(&command, effects),
             Input::Hashed(hashed) => self.hashed(now, &hashed, effects),
             Input::Saved(ticket, outcome) => self.saved(ticket, outcome, effects),
+            Input::Moved(from, to) => self.moved(from, to, effects),
         }
         self.save_devices(now, effects);
         if let Some(job) = self.logins.next() {
@@ -251,9 +254,20 @@ impl Accounts {
         self.devices.end_connections(now, id)
     }
 
-    /// An operator had a device forgotten.
-    pub fn forget_device(&mut self, id: &PeerId) {
-        self.devices.forget(id);
+    /// What is known of a device goes with it: its group, and who is logged in there.
+    fn moved(&mut self, from: &PeerId, to: Option<&PeerId>, effects: &mut Effects) {
+        self.devices.moved(from, to);
+        let (groups, mut changes) = (&mut self.devices.groups, Changes::default());
+        let group = String::from(groups.get(from.as_str()));
+        groups.put(from, "", &mut changes);
+        if let Some(to) = to {
+            self.tokens.moved(from.as_str(), to.as_str(), &mut changes);
+            // Else an operator may have put the new id into one.
+            if !group.is_empty() {
+                groups.put(to, &group, &mut changes);
+            }
+        }
+        self.finish(Whom::Nobody, changes, SaveRank::Known, effects);
     }
 
     fn save_devices(&mut self, now: Time, effects: &mut Effects) {
@@ -309,7 +323,8 @@ impl Accounts {
     fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome, effects: &mut Effects) {
         let Some(at) = self.saving.iter().position(|(given, _)| *given == ticket) else { return };
         let (_, Saving { whom, before }) = self.saving.swap_remove(at);
-        if matches!(whom, Whom::Nobody) {
+        // What devices told has nothing before it.
+        if matches!(whom, Whom::Nobody) && before.is_empty() {
             return self.devices.stored(outcome == SaveOutcome::Durable);
         }
         if outcome == SaveOutcome::Durable {

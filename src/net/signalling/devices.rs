@@ -1,12 +1,12 @@
 //! Calls of the API on their way to the accounts, with the device that proved itself by one; what
 //! devices told, for operators. C192 to C194.
 
+use hbb_core::accounts::Input;
 use hbb_core::accounts::call::{Call, HttpCall, Source};
 use hbb_core::accounts::devices::claim;
-use hbb_core::accounts::{Command, Input};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::peer::PeerId;
-use hbb_core::rendezvous::PeerRow;
+use hbb_core::rendezvous::{Event, PeerRow};
 
 use super::Signalling;
 use crate::net::message::{Answer, AnswerTo, Devices};
@@ -40,13 +40,13 @@ impl Signalling {
         Answer::Ended(machine.is_some_and(|machine| machine.end_connections(now, id)))
     }
 
-    /// An operator had a device forgotten.
-    pub(super) fn forget_device(&mut self, id: &PeerId) {
-        if let Some(machine) = self.accounts.machine() {
-            machine.forget_device(id);
-            // Nobody waits to hear it.
-            let command = Command::Group(id.clone(), String::new());
-            self.accounts.handle(Input::Asked(command), &self.store);
-        }
+    /// A device has another id now, or an operator had it forgotten.
+    pub(super) fn follow_device(&mut self, event: &Event) {
+        let (from, to) = match event {
+            Event::PeerForgotten { id } => (id, None),
+            Event::PeerRenamed { from, id, .. } => (from, Some(id)),
+            _ => return,
+        };
+        self.accounts.handle(Input::Moved(from, to), &self.store);
     }
 }

@@ -330,6 +330,8 @@ impl Signalling {
                 Effect::Report(event) => {
                     // Who is told of it finds it in the log.
                     report::rendezvous(&event);
+                    #[cfg(feature = "accounts")]
+                    self.follow_device(&event);
                     self.tell_operator(&event);
                     #[cfg(feature = "accounts")]
                     self.tell_deployed(&event);

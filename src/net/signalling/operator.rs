@@ -90,10 +90,6 @@ impl Signalling {
             Event::PeerApproved { id } => (id, Answer::Approved(Approval::Saving)),
             _ => return,
         };
-        #[cfg(feature = "accounts")]
-        if let Event::PeerForgotten { id } = event {
-            self.forget_device(id);
-        }
         if let Some((_, to)) = self.forgetting.take_if(|(waiting, _)| waiting == id) {
             let _ = to.try_send(outcome);
         }

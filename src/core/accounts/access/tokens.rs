@@ -18,6 +18,9 @@ use crate::base::limits::{
 /// What the keys of tokens begin with.
 pub(in crate::accounts) const TOKEN_KEY: u8 = b't';
 
+/// The field of the client's device.
+const DEVICE: u8 = 2;
+
 /// What a token is kept as.
 pub(in crate::accounts) type TokenHash = [u8; 32];
 
@@ -32,7 +35,7 @@ impl<'a> Token<'a> {
 
     /// The client's device, by its own account.
     fn device(self) -> &'a str {
-        self.0.text(2)
+        self.0.text(DEVICE)
     }
 
     /// Unix time, in seconds; where several were given within one, those behind it, so that it is
@@ -107,13 +110,24 @@ impl Tokens {
         let until_secs = now_secs.saturating_add(secs);
         let row = row(&[
             (1, user.as_bytes()),
-            (2, device.as_bytes()),
+            (DEVICE, device.as_bytes()),
             (3, &given_secs.to_le_bytes()),
             (4, &until_secs.to_le_bytes()),
         ]);
         // There is room.
         self.rows.put(&self::text(hash(text.as_bytes())), Some(row), changes);
         text
+    }
+
+    /// A device goes by another id.
+    pub(in crate::accounts) fn moved(&mut self, from: &str, to: &str, changes: &mut Changes) {
+        let mut those = Vec::new();
+        for (digits, token) in self.iter().filter(|(_, token)| token.device() == from) {
+            those.push((String::from(digits), token.0.with(DEVICE, to.as_bytes())));
+        }
+        for (digits, row) in those {
+            self.rows.put(&digits, Some(row), changes);
+        }
     }
 
     /// Takes back the one that is shown.

@@ -114,10 +114,12 @@ impl Devices {
         self.table.insert(id, device).is_ok()
     }
 
-    /// A device that an operator had forgotten.
-    pub(super) fn forget(&mut self, id: &PeerId) {
-        if self.table.remove(id).is_some() {
-            self.gone.push(id.clone());
+    /// A device has another id now, or an operator had it forgotten.
+    pub(super) fn moved(&mut self, from: &PeerId, to: Option<&PeerId>) {
+        let Some(device) = self.table.remove(from) else { return };
+        self.gone.push(from.clone());
+        if let Some(to) = to {
+            self.heard(to, |it| *it = Device { is_changed: true, ..device });
         }
     }
 

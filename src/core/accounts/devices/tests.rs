@@ -194,7 +194,7 @@ fn c193_what_is_stored_comes_back_and_what_was_not_is_tried_again() {
         assert!(fresh.load(name_of(&row.key), row.value.as_deref()));
     }
     assert_eq!(fresh.row(&id(1)).unwrap().info, devices.row(&id(1)).unwrap().info);
-    devices.forget(&id(1));
+    devices.moved(&id(1), None);
     let rows = devices.rows(Time::from_millis(5 * HOUR_MS));
     assert_eq!(rows, [RowChange { key: key(&id(1)), value: None }]);
     assert!(!fresh.load("", Some(&[1])) && !fresh.load("1 2", Some(&[1])));
