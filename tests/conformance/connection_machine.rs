@@ -110,6 +110,25 @@ fn c030_a_push_goes_to_the_connection_and_not_to_udp() {
 }
 
 #[test]
+fn c057_a_long_wish_for_a_relay_goes_to_a_connection_no_more_than_into_a_datagram() {
+    let relays = vec!["relay.example".into()];
+    let mut drive = Drive::new(Limits::default(), Policy { relays, ..Policy::default() });
+    drive.enroll(B1, B1_AT);
+    let target = connected(&mut drive);
+    for (length, closed) in [(1_400, None), (1_500, Some(DropReason::Oversized))] {
+        let initiator = drive.connect(A_AT);
+        let wish = say::request_relay(B1, |wish| wish.uuid = "u".repeat(length));
+        let deeds = drive.stream(initiator, &wish);
+        assert_eq!(deeds.closed(initiator), closed);
+        match closed {
+            None => assert_eq!(take!(deeds.stream_to(target), RequestRelay).uuid.len(), length),
+            Some(_) => deeds.silent(),
+        }
+        drive.hang_up(initiator);
+    }
+}
+
+#[test]
 fn c032_closing_the_connection_is_leaving() {
     let mut drive = Drive::open();
     let conn = connected(&mut drive);

@@ -90,7 +90,8 @@ impl Rendezvous {
         let told = self.dial(now, from, call);
         let remarks = self.remarks(terms);
         let payload = forward_relay_request(wish.raw, &told, instead.as_deref(), remarks);
-        if matches!(contact.via(), Via::Datagram(_)) && payload.len() > DATAGRAM_BYTES_MAX {
+        // No client's is as long, and three of a frame's length would cut a connection off.
+        if payload.len() > DATAGRAM_BYTES_MAX {
             return Err(DropReason::Oversized);
         }
         reply(effects, contact.via(), Reply::Forward(payload));
