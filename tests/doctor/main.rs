@@ -112,7 +112,11 @@ fn c159_each_port_that_is_closed_is_named() {
                     said.is_wrong_in(&[check]);
                     let closed = format!("{kind} {blocked}: ");
                     let at = format!("\"{at}:{blocked}\"");
-                    said.says(check, &[&at, &closed, text, "router: forward it to the server"]);
+                    let but = if *check == "api" { "with --accounts" } else { text };
+                    said.says(
+                        check,
+                        &[&at, &closed, text, but, "router: forward it to the server"],
+                    );
                 });
             }
         });

@@ -71,10 +71,14 @@ pub(super) fn explain(findings: &mut [Finding], from_inside: bool) {
     let of_no_route = if findings.iter().any(is_tried) { State::Note } else { State::Wrong };
     for Finding { place, state, text, fault, .. } in findings {
         if let (Some(fault), Some(at)) = (*fault, place.at) {
-            let kind = if place.check == "udp" { "UDP " } else { "TCP " };
+            let (kind, but) = match place.check {
+                "udp" => ("UDP ", ""),
+                "api" => ("TCP ", "well with --accounts, which closes it: --skip api; else "),
+                _ => ("TCP ", ""),
+            };
             let [first, then] = advice(fault, at.ip(), alive.contains(&at.ip()), from_inside);
             *state = if fault == Fault::NoRoute { of_no_route } else { State::Wrong };
-            *text = format!("{kind}{}: {}\n{first}{then}", at.port(), words(fault));
+            *text = format!("{kind}{}: {}\n{but}{first}{then}", at.port(), words(fault));
         }
     }
 }
