@@ -325,6 +325,8 @@ fn c178_a_table_comes_back_as_it_was() {
         ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";a; \r\n", Err(Refusal::NotEntries)),
         ("\u{feff}ID;Alias;Tags\r\n7;\"Büro; 1\";\"a; b\"\r\n\r\n", Ok(BookTold::Imported(1))),
         ("id\n7", Ok(BookTold::Imported(1))),
+        // As clients show it.
+        ("id\n234 567 890", Ok(BookTold::Imported(1))),
         ("id,alias\n7\n8,\"\"\n", Ok(BookTold::Imported(2))),
         ("id,alias\n7,\"a", Err(Refusal::NotEntries)),
         ("id,alias\n7,\"a\"b\n", Err(Refusal::NotEntries)),
@@ -337,6 +339,7 @@ fn c178_a_table_comes_back_as_it_was() {
         assert_eq!(server.obey(&import), count, "{csv}");
     }
     let (_, whole) = server.call("alice", Get, "ab", "");
+    assert!(whole.contains(r#"\"id\":\"234567890\""#), "{whole}");
     assert!(whole.contains("Büro; 1") && whole.contains(r#"\"a\",\"b\""#), "{whole}");
 }
 
