@@ -273,8 +273,8 @@ fn exit(error: ServeError) -> Exit {
             ))
         }
         ServeError::Port { protocol, port, cause } => Exit::running(format!(
-            "Cannot listen on {protocol} port {port}: {cause}. Check --bind and --port; ports \
-             below 1024 need the capability net_bind_service."
+            "Cannot listen on {protocol} port {port}: {cause}. Check --bind and the flag of that \
+             port; ports below 1024 need the capability net_bind_service."
         )),
         ServeError::System(cause) => Exit::running(format!("Cannot start: {cause}")),
     }
