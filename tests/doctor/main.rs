@@ -112,7 +112,7 @@ fn c159_each_port_that_is_closed_is_named() {
                     said.is_wrong_in(&[check]);
                     let closed = format!("{kind} {blocked}: ");
                     let at = format!("\"{at}:{blocked}\"");
-                    let but = if *check == "api" { "with --accounts" } else { text };
+                    let but = ["", "well with --accounts"][usize::from(*check == "api")];
                     said.says(
                         check,
                         &[&at, &closed, text, but, "router: forward it to the server"],
