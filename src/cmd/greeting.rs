@@ -21,8 +21,8 @@ pub(super) const DATABASE: &str = "db_v2.sqlite3";
 pub(super) fn text(config: &Config, keys: &KeyPolicy) -> String {
     let hosts = match (&config.public, config.bind) {
         (Some(public), _) => vec![public.to_string()],
-        (None, Some(ip)) => vec![ip.to_string()],
-        (None, None) => addresses(),
+        (None, Some(ip)) if !ip.is_unspecified() => vec![ip.to_string()],
+        (None, _) => addresses(),
     };
     let own = keys.signing.as_ref().map(|key| key.public_text());
     let key = own.as_deref().or(keys.enforced.as_deref());

@@ -51,6 +51,8 @@ const KEY_IS_CUT: &str = "--key: this looks like a part of a secret key, and wou
 /// How long another process may take to make the key: this often, this long.
 const WAITS_MAX: usize = 20;
 const WAIT: Duration = Duration::from_millis(100);
+/// How long a relay leaves the making of the key to an ID server that starts beside it (§5.2).
+const ID_SERVER_WAIT: Duration = Duration::from_millis(300);
 
 /// `hbb keygen`.
 pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
@@ -96,7 +98,10 @@ pub fn policy(config: &Config) -> Result<KeyPolicy, Exit> {
         }
         KeyChoice::Word(word) if alone => return Ok(shown_to_relay(&word)),
         KeyChoice::Files { .. } if alone && read_for(config)?.is_none() => {
-            warn!("relay-key-made help='--key, with the public key of the ID server'");
+            std::thread::sleep(ID_SERVER_WAIT);
+            if read_for(config)?.is_none() {
+                warn!("relay-key-made help='--key, with the public key of the ID server'");
+            }
         }
         KeyChoice::Word(_) => warn!("key-unsigned flag=--key sessions=unencrypted"),
         _ => {}
@@ -380,14 +385,18 @@ pub(super) fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
 /// People copy the public key from its file, so it must be that of the secret.
 fn repair_public(dir: &Path, key: &ServerKey) {
     let (path, secret) = (dir.join(PUBLIC_FILE), dir.join(SECRET_FILE));
+    let is_right = |found: &Option<String>| found.as_deref() == Some(&key.public_text());
     let found = read_public(&secret);
-    if found.as_deref() == Some(&key.public_text()) {
+    if is_right(&found) {
         return;
     }
     if exists(&path) {
         warn_of_public(&secret, (&found.unwrap_or_default(), key), "rewritten");
     }
-    if let Err(error) = write_public(dir, key) {
+    // A server that starts beside this one may have been quicker.
+    if let Err(error) = write_public(dir, key)
+        && !is_right(&read_public(&secret))
+    {
         warn!("key-public-unwritable file={} cause='{error}'", path.display());
     }
 }

@@ -1,5 +1,5 @@
 //! What this program does under a name of upstream's: it serves as that program would, with the
-//! devices of its database, or makes and checks key pairs. Checks: tests/upstream.rs.
+//! devices of its database, or makes and checks key pairs. Checks: tests/upstream/.
 
 use std::path::Path;
 

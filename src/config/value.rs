@@ -96,7 +96,7 @@ pub(super) fn ipv4_network(text: &str) -> Option<Network> {
     Network::parse(text).filter(|network| !network.is_v6() && text.contains('/'))
 }
 
-/// Bytes a second of a number of Mb/s with at most six decimals.
+/// Bytes a second of a number of Mb/s, of which six decimals count.
 pub(super) fn bandwidth(text: &str) -> Option<u64> {
     let millionths = decimal(text, 6).filter(|millionths| *millionths <= 1_000_000_000_000)?;
     Some(millionths * MEGABIT / 1_000_000).filter(|bytes| *bytes > 0)
@@ -122,15 +122,15 @@ fn decimals(text: &str) -> String {
     text.trim_end_matches('0').trim_end_matches('.').into()
 }
 
-/// A number with at most so many decimals, as a whole number of the smallest of them.
+/// A number as a whole number of its so many first decimals; further ones are cut off.
 fn decimal(text: &str, decimals: usize) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || whole.len() > 12 || !digits(whole) || !digits(part) {
         return None;
     }
-    let zeros = decimals.checked_sub(part.len())?;
-    [whole, part, &"0".repeat(zeros)].concat().parse().ok()
+    let part = part.get(..decimals).unwrap_or(part);
+    [whole, part, &"0".repeat(decimals - part.len())].concat().parse().ok()
 }
 
 /// A number of threads; `auto` is one for each processor.
@@ -215,5 +215,6 @@ mod tests {
         }
         assert_eq!((hundredths("0.66"), hundredths("1")), (Some(66), Some(100)));
         assert_eq!((hundredths("0"), hundredths("1.01")), (None, None));
+        assert_eq!((hundredths("0.339"), bandwidth("1.23456789")), (Some(33), Some(161_817)));
     }
 }

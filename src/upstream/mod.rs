@@ -2,13 +2,14 @@
 //! link named `hbbs`, `hbbr` or `rustdesk-utils` to this program takes the flags, variables and
 //! files that guides for those name. What comes out are flags of ours, and a line for each word
 //! that means nothing here. Nothing here is copied from them: proto/protocol.md section 5.
-//! Checks: tests/upstream.rs.
+//! Checks: tests/upstream/main.rs.
 
 mod sources;
 mod words;
 
 use std::path::Path;
 
+use hbb_core::identity::ServerKey;
 use sources::{Setting, Sources};
 #[cfg(feature = "testing")]
 pub use words::Word;
@@ -113,6 +114,9 @@ impl Program {
         if has("generate") {
             return Ok(Asked::Keygen);
         }
+        if let Some(Err(why)) = sources.value("key-priv").map(ServerKey::parse) {
+            return Err(format!("KEY_PRIV: {why}"));
+        }
         let database = sources.value("db-url").map(Into::into);
         let mut flags = Flags(Vec::new());
         self.usual().split(' ').for_each(|word| flags.0.push([word.into(), String::new()]));
@@ -134,7 +138,7 @@ impl Program {
             }
             Self::Hbbs | Self::Keys => {
                 "serve --console --role=rendezvous --max-peers=65536 --max-connections=4096 \
-                 --writes-per-day=64"
+                 --writes-per-day=64 --no-api-port"
             }
         }
     }
@@ -158,7 +162,9 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
         }
         Meaning::Enforced if value == "1" => flags.set("--key", "_", given),
         Meaning::SecretKey => {
-            if flags.given("--key").is_none_or(|key| matches!(key, "" | "-" | "_")) {
+            let key = flags.given("--key");
+            let is_open_relay = key == Some("") && flags.given("--role") == Some("relay");
+            if !is_open_relay && key.is_none_or(|key| matches!(key, "" | "-" | "_")) {
                 flags.set("--key", value, given);
             }
         }

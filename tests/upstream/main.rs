@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use hbb::upstream::{Asked, Meaning, Program, WORDS, Word};
 
-#[path = "sim/chance.rs"]
+#[path = "../sim/chance.rs"]
 mod chance;
+mod keys;
+#[path = "../model/mod.rs"]
 mod model;
-#[path = "conformance/say.rs"]
+#[path = "../conformance/say.rs"]
 mod say;
 
 use model::server::free_ports;
@@ -133,6 +135,7 @@ fn two_units_beside_each_other_share_folder_and_key() {
     for open in [port - 1, port, port + 1, port + 2, port + 3] {
         assert!(is_open(open), "port {open} of {port}");
     }
+    assert!(!is_open(port - 2), "the port of an API server is left to it");
     let ctl = |socket: &str| {
         let words = ["ctl", "--json", "--control", socket, "status"];
         let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
@@ -147,8 +150,13 @@ fn a_relay_without_a_key_touches_no_file_and_takes_its_port_from_the_environment
     let folder = Folder::new("env");
     let port = free_ports();
     let below = (port - 1).to_string();
-    let _hbbr = folder.serve("hbbr", &[], &[("PORT", &below), ("SINGLE_BANDWIDTH", "64")]);
+    let variables =
+        [("PORT", below.as_str()), ("SINGLE_BANDWIDTH", "64"), ("DOWNGRADE_THRESHOLD", "0.333")];
+    let hbbr = folder.serve("hbbr", &["-b", "0.0.0.0"], &variables);
     assert!(is_open(port) && is_open(port + 2));
+    assert_eq!(typed(port, "dt"), "0.33\n", "in hundredths, as upstream has it");
+    let said = hbbr.said();
+    assert!(!said.contains("--relay-servers 0.0.0.0"), "no client finds that: {said}");
     assert!(!folder.0.join("id_ed25519").exists());
 }
 
@@ -285,26 +293,6 @@ fn each_variable_of_the_table_is_named_by_check() {
 }
 
 #[test]
-fn key_pairs_are_made_and_checked() {
-    let folder = Folder::new("keys");
-    let made = said(&folder.output("rustdesk-utils", &["genkeypair"]), 0);
-    let keys: Vec<_> = made.lines().map(|line| line.split_whitespace().last().unwrap()).collect();
-    assert!(made.starts_with("Public Key:  ") && made.contains("\nSecret Key:  "));
-    let check = |keys: &[&str], code| {
-        said(&folder.output("rustdesk-utils", &[&["validatekeypair"], keys].concat()), code)
-    };
-    assert!(check(&[keys[0], keys[1]], 0).contains("VALID"));
-    assert!(check(&[keys[1], keys[1]], 1).contains("another public key"));
-    assert!(check(&[keys[0], "none"], 1).starts_with("The secret key: "));
-    assert!(check(&[keys[0]], 1).starts_with("Usage"));
-    said(&folder.output("hbbs", &["-g"]), 0);
-    assert!(folder.0.join("id_ed25519").exists());
-    // It has no --force.
-    let again = said(&folder.output("hbbs", &["-g"]), 3);
-    assert!(again.contains("'hbb keygen --force' replaces it"), "{again}");
-}
-
-#[test]
 fn the_doctor_tries_a_server() {
     let folder = Folder::new("doctor");
     let port = free_ports();
@@ -416,6 +404,7 @@ fn does_what_the_table_says(program: Program, word: &Word) {
         Meaning::Relayed => "Y",
         Meaning::Enforced => "1",
         Meaning::Level => "hbbs=warn,info",
+        Meaning::SecretKey => keys::SECRET,
         _ => "4711",
     };
     let name = word.name.to_ascii_uppercase().replace('-', "_");
@@ -434,7 +423,9 @@ fn does_what_the_table_says(program: Program, word: &Word) {
             !words.concat().concat().contains(flag) && notes.len() == 1
         }
         Meaning::Flag(flag) => has(&format!("{flag}=4711")),
-        Meaning::SecretKey => has("--key=4711"),
+        // Nobody asks for a key at a relay that was told none.
+        Meaning::SecretKey if program == Program::Hbbr => has("--key="),
+        Meaning::SecretKey => has(&format!("--key={value}")),
         Meaning::PortBelow => has("--relay-port=4712"),
         Meaning::Relayed => has("--always-use-relay"),
         Meaning::Enforced => has("--key=_"),
