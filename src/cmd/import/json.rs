@@ -7,6 +7,8 @@ use hbb_core::base::json::Value;
 
 /// The columns that are hexadecimal digits here.
 const BYTES: [&str; 2] = ["uuid", "pk"];
+/// What is wrong where they are not, as `SELECT *` prints them.
+const NO_DIGITS: &str = "it needs uuid and pk in hexadecimal: SELECT hex(uuid) uuid, hex(pk) pk";
 
 /// Takes every object for a device.
 ///
@@ -18,9 +20,11 @@ pub(super) fn rows(text: &str, found: &mut Found) -> Result<(), String> {
     for row in rows.items() {
         let mut columns: [Vec<u8>; COLUMNS.len()] = Default::default();
         for (name, value) in row.members() {
+            // As SQLite names what is not given a name.
+            let name = name.strip_prefix("hex(").map_or(&*name, |name| name.trim_end_matches(')'));
             for (column, own) in columns.iter_mut().zip(COLUMNS) {
                 if name.eq_ignore_ascii_case(own) {
-                    *column = column_of(value, BYTES.contains(&own));
+                    *column = column_of(value, BYTES.contains(&own)).ok_or(NO_DIGITS)?;
                 }
             }
         }
@@ -30,12 +34,13 @@ pub(super) fn rows(text: &str, found: &mut Found) -> Result<(), String> {
     Ok(())
 }
 
-/// A text, or what its digits say; a number as it is written; empty for anything else.
-fn column_of(value: Value<'_>, is_bytes: bool) -> Vec<u8> {
+/// A text, or what its digits say, if they are some; a number as it is written; empty for anything
+/// else.
+fn column_of(value: Value<'_>, is_bytes: bool) -> Option<Vec<u8>> {
     let text = match value.text() {
         Some(text) => text,
         None if value.number().is_some() => value.raw().into(),
-        None => return Vec::new(),
+        None => return Some(Vec::new()),
     };
-    if is_bytes { hex(&text).unwrap_or_default() } else { text.into_owned().into() }
+    if is_bytes { hex(&text) } else { Some(text.into_owned().into()) }
 }

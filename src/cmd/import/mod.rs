@@ -278,7 +278,8 @@ impl Text {
 
     /// What was read, without what Windows may put in front of a text.
     fn told(&self) -> Result<&str, &'static str> {
-        let text = core::str::from_utf8(&self.bytes).map_err(|_| "it is not UTF-8")?;
+        let text = core::str::from_utf8(&self.bytes)
+            .map_err(|_| "it is no SQLite database, and no text")?;
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text).trim_start())
     }
 }
