@@ -180,6 +180,8 @@ fn c157_devices_that_come_to_our_relay_show_which_key_they_have() {
 fn c156_one_command_ends_it() {
     let rotated = Rotated::new(&[]);
     let Rotated { server, old, new } = &rotated;
+    // What only prints replaces nothing.
+    assert_eq!(keygen(server, &["--end-rotation", "--print"]).status.code(), Some(2));
     let again = keygen(server, &["--rotate"]);
     assert_eq!(again.status.code(), Some(3), "{again:?}");
     assert!(String::from_utf8(again.stderr).unwrap().contains("--end-rotation"));

@@ -53,6 +53,7 @@ fn of_letter(name: &str) -> Option<&'static str> {
         b'k' => "--key",
         b'p' => "--port",
         b'm' => "--mask",
+        b'b' => "--bind",
         _ => return None,
     })
 }
@@ -158,6 +159,7 @@ mod tests {
             ("-rrd.example.org", "-r is --relay-servers here.\n"),
             ("-r=rd.example.org", "-r is --relay-servers here.\n"),
             ("-k_", "-k is --key here.\n"),
+            ("-b", "-b is --bind here.\n"),
             ("-x1.2", ""),
             ("\u{2014}", ""),
             (
@@ -166,7 +168,11 @@ mod tests {
             ),
         ] {
             let said = ["Unrecognized argument: ", word, "\n"].concat();
-            assert_eq!(hint(&said, &|| "--relay-servers LIST\n--key\n".into()), hinted, "{word}");
+            assert_eq!(
+                hint(&said, &|| "--relay-servers LIST\n--key\n--bind IP".into()),
+                hinted,
+                "{word}"
+            );
         }
         // A command that knows no relays, and this program's own words, before a command.
         for (known, is_hinted) in [("--data DIR\n", false), ("serve\ncheck", true)] {

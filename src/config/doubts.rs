@@ -44,13 +44,7 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
                 .into(),
         );
     }
-    if trusts_everybody(config) {
-        found.push(
-            "--trusted-proxies: so large a part of the internet is no proxy of yours, and any \
-             client in it may say that it is somebody else; name the addresses of the proxies"
-                .into(),
-        );
-    }
+    doubt_proxies(config, &mut found);
     for (flag, is_set) in [
         ("--relay-servers", !config.relay_servers.is_empty()),
         #[cfg(feature = "accounts")]
@@ -64,6 +58,25 @@ pub fn doubts(config: &Config, here: &[IpAddr]) -> Vec<String> {
         }
     }
     found
+}
+
+/// What can hardly be meant of proxies, or cannot be while they are trusted.
+fn doubt_proxies(config: &Config, found: &mut Vec<String>) {
+    if trusts_everybody(config) {
+        found.push(
+            "--trusted-proxies: so large a part of the internet is no proxy of yours, and any \
+             client in it may say that it is somebody else; name the addresses of the proxies"
+                .into(),
+        );
+    }
+    let is_proxied = config.proxies.protocol && is_trusted(config, Ipv4Addr::LOCALHOST.into());
+    if config.console && (config.ports.single || is_proxied) {
+        found.push(
+            "--console: nobody is answered with --single-port, nor while --proxy-protocol has this \
+             machine in --trusted-proxies"
+                .into(),
+        );
+    }
 }
 
 /// Why the relay of this machine will hardly be found in the LAN.
@@ -95,9 +108,12 @@ fn trusts_everybody(config: &Config) -> bool {
         Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
         Ipv6Addr::new(0x2a00, 0, 0, 0, 0, 0, 0, 1),
     ];
-    let is_trusted =
-        |ip: IpAddr| config.proxies.networks.iter().any(|network| network.contains(ip));
-    V4.map(IpAddr::V4).into_iter().all(is_trusted) || V6.map(IpAddr::V6).into_iter().all(is_trusted)
+    let all = |ips: [IpAddr; 2]| ips.into_iter().all(|ip| is_trusted(config, ip));
+    all(V4.map(IpAddr::V4)) || all(V6.map(IpAddr::V6))
+}
+
+fn is_trusted(config: &Config, ip: IpAddr) -> bool {
+    config.proxies.networks.iter().any(|network| network.contains(ip))
 }
 
 /// Whether `relay` is this process under a name of its own.
@@ -247,6 +263,8 @@ mod tests {
             ("--private\n--role relay", "--private is for the ID server"),
             #[cfg(feature = "accounts")]
             ("--rules /etc/rules\n--role relay", "--rules is for the ID server"),
+            ("--console\n--proxy-protocol", "--console: nobody is answered"),
+            ("--console\n--single-port\n--public rd.example.org", "--console: nobody is answered"),
             ("--trusted-proxies 0.0.0.0/0", "no proxy of yours"),
             ("--trusted-proxies 10.0.0.1,::/0", "no proxy of yours"),
             ("--trusted-proxies 0.0.0.0/1,128.0.0.0/1", "no proxy of yours"),
@@ -273,6 +291,7 @@ mod tests {
             "--relay-servers 198.51.100.7:443\n--relay-port 443",
             "--relay-servers 198.51.100.7:21116\n--single-port",
             "--trusted-proxies 10.0.0.0/8,172.64.0.0/13,2400:cb00::/32,fd00::/8",
+            "--console\n--proxy-protocol\n--trusted-proxies 10.0.0.1",
             "",
         ] {
             assert_eq!(doubts(&config(flags), &HERE), [""; 0], "{flags}");

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::loopback::{A_IP, B_IP, B1, Caller, Device, asked, nat_port, open, over_v6, relay_port};
 use crate::model::server::Server;
@@ -35,6 +35,7 @@ fn c076_there_is_no_console_unless_asked_for() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "it is timed as a script would be")]
 fn c076_relays_and_always_relay_are_shown_and_set() {
     let server = with_console(&["--key=", "--relay-servers", "one.example,two.example:5"]);
     let console = |line: &str| says("127.0.0.1", nat_port(&server), line);
@@ -52,7 +53,9 @@ fn c076_relays_and_always_relay_are_shown_and_set() {
     assert!(console("h\n").lines().any(|line| line.contains("(aur)")));
     assert_eq!(console("no such command\n"), "");
     // Over IPv6, without an end of line, and on the relay's port.
+    let begin = Instant::now();
     assert_eq!(says("::1", over_v6(nat_port(&server)), "rs"), "three.example\n");
+    assert!(begin.elapsed().as_millis() < 1_000, "`nc -w 1` goes after a second");
     let names = |told: String| -> Vec<String> {
         let name = |line: &str| line.split(['(', ')']).nth(1).unwrap().to_owned();
         told.lines().map(name).collect()

@@ -161,6 +161,8 @@ fn c159_a_wrong_and_an_old_key_are_named() {
     said.is_wrong_in(&["key"]);
     said.says("key", &["key mismatch", "wrong or old", "hbb export", "Key mismatch"]);
     said.says("relay", &["note", "closes legs that show this key"]);
+    let said = net.ask(SERVER, server.port, &["--id", "123456789"]);
+    said.says("signed", &["note", "the server asks for its key"]);
     server.kill();
     let mut keygen = Command::new(env!("CARGO_BIN_EXE_hbb"));
     let done = keygen.args(["keygen", "--force", "--data"]).arg(server.data()).output().unwrap();

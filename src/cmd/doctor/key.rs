@@ -39,7 +39,7 @@ pub(super) fn signalling(probe: &mut Probe) -> Result<(), Fault> {
     let mismatch = target.failure == Some(Target::KEY_MISMATCH);
     let (state, text) = key(&shared.asked, offer, mismatch);
     probe.say("key", state, text);
-    if let Some(id) = id.filter(|_| !mismatch) {
+    if let Some(id) = id {
         let (state, text) = signature(&shared.asked, id, &target);
         probe.say("signed", state, text);
         shared.try_relay(&String::from_utf8_lossy(target.relay));
@@ -94,6 +94,7 @@ fn signature(asked: &Asked, id: &str, target: &Target<'_>) -> (State, &'static s
     };
     match (target.failure, &asked.public) {
         (Some(0), _) => (State::Wrong, "no device has the id of --id, or it refuses"),
+        (Some(Target::KEY_MISMATCH), _) => (State::Note, "not tried: the server asks for its key"),
         (Some(2), _) => (State::Wrong, "the device of --id is not online"),
         (Some(_), _) => (State::Wrong, "the server finds no way to the device of --id"),
         (None, _) if target.signed.is_empty() => {

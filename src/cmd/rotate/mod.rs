@@ -31,6 +31,9 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let dir = Path::new(flags.data.as_deref().unwrap_or("."));
     let _alone = if flags.print { None } else { store::alone_in(dir)? };
     match (flags.rotate, flags.end_rotation) {
+        _ if flags.print && (flags.rotate || flags.end_rotation) => {
+            Err(Exit::flags("--print: not together with --rotate or --end-rotation"))
+        }
         (true, false) => begin(dir, flags.days.as_deref()),
         (false, true) => end(dir),
         (true, true) => Err(Exit::flags("--end-rotation: not together with --rotate")),

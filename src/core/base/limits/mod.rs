@@ -168,7 +168,7 @@ pub const SAY_BYTES_MAX: usize = 200;
 
 /// A WebSocket is open this long after its connection was, or it is closed.
 pub const HANDSHAKE_MS: u64 = 10_000;
-/// A console line is whole after this, if it has no end of line.
+/// A console line is whole, and answered, within this time if it has no end of line.
 pub const CONSOLE_MS: u64 = 1_000;
 /// Longest console line.
 pub const CONSOLE_BYTES_MAX: usize = 1024;

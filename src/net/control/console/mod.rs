@@ -23,7 +23,7 @@ pub(crate) async fn begins_with_text(link: &mut Link, ms_max: u64) -> Result<boo
         return Err(DropReason::Idle);
     }
     // A person at a terminal sends a line at once, a script may send no end of line.
-    reads(link, CONSOLE_MS, tells).await;
+    reads(link, CONSOLE_MS / 2, tells).await;
     let telling = beginning(&link.leftover);
     if telling.is_empty() { Err(DropReason::Done) } else { Ok(telling.is_ascii()) }
 }
@@ -49,8 +49,8 @@ async fn reads(link: &mut Link, ms_max: u64, is_enough: fn(&[u8]) -> bool) -> bo
 
 /// Carries out one line and closes.
 pub(crate) async fn serve(mut link: Box<Link>, orders: &Orders, of: ConsoleOf) {
-    reads(&mut link, CONSOLE_MS, |read| read.contains(&b'\n') || read.len() >= CONSOLE_BYTES_MAX)
-        .await;
+    let is_whole = |read: &[u8]| read.contains(&b'\n') || read.len() >= CONSOLE_BYTES_MAX;
+    reads(&mut link, CONSOLE_MS / 4, is_whole).await;
     let text = String::from_utf8_lossy(&link.leftover);
     let line = text.lines().next().unwrap_or_default().trim().to_owned();
     let answer = orders.typed(of, line).await;
