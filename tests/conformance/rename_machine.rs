@@ -167,6 +167,22 @@ fn c032_a_connection_closed_meanwhile_does_not_undo_a_slow_registration() {
 }
 
 #[test]
+fn c032_a_connection_is_not_closed_for_a_claim_to_what_is_being_stored() {
+    let mut drive = Drive::open();
+    drive.store = Store::Holds;
+    let [first, second] = [B1_STREAM, A_AT].map(|from| drive.connect(from));
+    let claim = say::register_pk(B1, DEVICE, &KEY);
+    drive.stream(first, &claim).silent();
+    // Again on its connection, on another, as another device; by UDP no answer makes it ask soon.
+    for (conn, device) in [(first, DEVICE), (second, DEVICE), (second, b"another")] {
+        let deeds = drive.stream(conn, &say::register_pk(B1, device, &KEY));
+        assert_eq!((hex(deeds.stream_to(conn)), deeds.closed(conn)), (TOO_FREQUENT.into(), None));
+    }
+    drive.datagram("203.0.113.9:50000", &claim).silent();
+    assert!(drive.release().kept(first));
+}
+
+#[test]
 fn c033_a_change_to_another_id_of_the_same_device_keeps_who_left_away() {
     let mut drive = Drive::open();
     let conn = drive.connect(B1_STREAM);

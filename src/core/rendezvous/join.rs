@@ -1,5 +1,5 @@
 //! Who is let in, who is put off, and who makes room: ids that nobody has, and connections that are
-//! to be kept. C96, C97, C99, C116, C122.
+//! to be kept. C32, C96, C97, C99, C116, C122.
 
 use alloc::boxed::Box;
 
@@ -20,6 +20,20 @@ use super::registry::Contact;
 use super::{Effect, Effects, Event, RateLimit, Rendezvous, push};
 
 impl Rendezvous {
+    /// A claim to what is being stored: its answer is on its way, and the client asks again if that
+    /// gets lost. A connection that got no answer to this one would be closed.
+    pub(super) fn claim_again(
+        &mut self,
+        now: Time,
+        via: Via,
+        effects: &mut Effects,
+    ) -> Result<(), DropReason> {
+        let Via::Stream(_) = via else { return Err(DropReason::Unexpected) };
+        self.refuse(now, via, DropReason::Unexpected, effects);
+        answer(effects, via, Registered::TooFrequent);
+        Ok(())
+    }
+
     /// A connection from there was complete, and never opened (C96).
     pub fn proved(&mut self, now: Time, ip: IpAddr) {
         self.newcomers.connected(now, Endpoint::new(ip, 0));

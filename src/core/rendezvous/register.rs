@@ -161,8 +161,7 @@ impl Rendezvous {
         let standing = self.standing(&claim, &contact);
         let asked = standing == Standing::Known && self.answers_challenge(&claim.id, via);
         if self.saving.get(&claim.id).is_some() {
-            // The answer is on its way; the client asks again if it gets lost.
-            return Err(DropReason::Unexpected);
+            return self.claim_again(now, via, effects);
         }
         // A forged address must not use up what a real one is entitled to (C96).
         let pays = matches!(standing, Standing::New | Standing::Rekeyed);
