@@ -161,6 +161,20 @@ fn c193_the_tab_of_accessible_devices_shows_what_its_user_may_see() {
     assert_eq!(groups, r#"{"data":[{"name":"office"}],"total":1}"#);
     assert_eq!(call(door, ("GET", "/api/peers"), None, "").status, 401);
     assert!(list("none", "users").is_empty());
+    // A page goes on where the one before ended, though devices call in between.
+    ctl(&server, &["user", "set", "otto", "admin=yes"], "").unwrap();
+    let page = |number| {
+        let path = format!("/api/peers?current={number}&pageSize=1");
+        call(door, ("GET", &path), Some(&otto), "").body
+    };
+    let first = page(1);
+    for (id, uuid) in [("234567890", &other_uuid), (ID, &uuid)] {
+        if first.contains(id) {
+            tell(&server, "/api/heartbeat", &format!(r#"{{"id":"{id}","uuid":"{uuid}"}}"#));
+        }
+    }
+    let both = first + &page(2);
+    assert!(both.contains(ID) && both.contains("234567890"), "{both}");
     ctl(&server, &["user", "disable", "anna"], "").unwrap();
     assert!(list(&otto, "users").ends_with(r#""total":1}"#), "clients ask for who may log in");
 }

@@ -52,12 +52,14 @@ impl Devices {
         call: &Call<'_>,
         sight: Sight<'_>,
     ) -> Option<Answer> {
-        let (groups, blank) = (&self.groups, Device::default());
+        let (groups, blank, mut ids) = (&self.groups, Device::default(), Vec::new());
+        self.table.iter().for_each(|(id, _)| ids.push(id.clone()));
         // An operator may name one that never called.
-        let silent = groups.iter().map(|(id, _)| (id, &blank));
-        let told = |id| PeerId::new(id).is_some_and(|id| self.table.get(&id).is_some());
-        let silent = silent.filter(|(id, _)| !told(id));
-        let all = self.table.iter().map(|(id, it)| (id.as_str(), it)).chain(silent);
+        groups.iter().for_each(|(id, _)| ids.extend(PeerId::new(id)));
+        // Whoever calls is the newest, while a client asks for page after page.
+        ids.sort_unstable();
+        ids.dedup();
+        let all = ids.iter().map(|id| (id.as_str(), self.table.get(id).unwrap_or(&blank)));
         let seen = all.filter(|(id, it)| sight.sees_device(id, &it.info, groups));
         let group = |id: &str, device: &Device| match groups.get(id) {
             "" => String::from(&*device.info.group),
