@@ -49,14 +49,15 @@ pub struct Handout {
 /// `hbb export`.
 #[inline(never)]
 pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
-    if flags.write.is_some() && (flags.peers || flags.format.is_some()) {
-        return Err(Exit::flags("--write: not together with --peers or --format"));
+    let format = flags.format.as_deref();
+    let asked = [flags.write.is_some(), flags.peers, format.is_some()];
+    if asked.into_iter().filter(|is_asked| *is_asked).count() > 1 {
+        return Err(Exit::flags("--write, --peers, --format: not together"));
     }
     if flags.peers {
         return print_peers(flags);
     }
     let format_is = "text, string, qr, exe, server-conf, toml or json";
-    let format = flags.format.as_deref();
     checked("--format", format, |text| FORMATS.contains(&text), format_is)?;
     let handouts = gather(flags)?;
     if let Some(dir) = flags.write.as_deref() {

@@ -141,6 +141,7 @@ fn fifty_thousand_devices_arrive() {
 fn a_dry_run_writes_nothing_and_json_and_lines_say_the_same() {
     let folder = Folder::new("forms");
     let expected = folder.fill(200, 4096, "wal");
+    refused(&folder.hbb(&["export", "--peers", "--format", "json"]), 2, "not together");
     let told = folder.import(&["--dry-run"]);
     assert!(succeeded(&told).contains("200 new devices") && !folder.at("hbb.store").exists());
 
@@ -358,6 +359,8 @@ fn the_store_belongs_to_whom_its_folder_belongs() {
             (65_534, 65_534, 0o600),
             "{round}"
         );
+        let told = fs::metadata(folder.at("hbb.store.imported")).unwrap();
+        assert_eq!((told.uid(), told.gid()), (65_534, 65_534), "{round}");
         fs::remove_file(folder.base()).unwrap();
         folder.fill(4, 4096, "shut");
     }

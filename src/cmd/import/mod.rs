@@ -79,7 +79,9 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     }
     if found.is_database && !flags.dry_run {
         // Without it `serve` points at the database for good: it only says too much.
-        drop(File::create_new(path.with_file_name(IMPORTED_FILE)));
+        let imported = path.with_file_name(IMPORTED_FILE);
+        drop(File::create_new(&imported));
+        give_to_owner(&imported);
     }
     print(&text)
 }
