@@ -24,6 +24,8 @@ mod ids;
 #[path = "ctl/lists.rs"]
 mod lists;
 mod model;
+#[path = "ctl/reload.rs"]
+mod reload;
 #[path = "conformance/say.rs"]
 mod say;
 #[path = "ctl/socket.rs"]
@@ -421,22 +423,6 @@ fn limits_change_until_the_next_reload() {
     hears("--json limits", &server, "\"max-sessions\":32,");
     drop(relayed(&server, "third", ["127.0.0.1", "127.0.0.2"]));
     drop(kept);
-}
-
-#[test]
-fn a_reload_says_what_is_wrong_and_what_needs_a_restart() {
-    let flags = std::env::temp_dir().join(format!("hbb-ctl-flags-{}", std::process::id()));
-    fs::write(&flags, "--max-peers 9\n").unwrap();
-    let server = Server::start(&["--flags", flags.to_str().unwrap()]);
-    hears("--json limits", &server, "\"max-peers\":9,");
-    fs::write(&flags, "--max-peers 8\n--dscp 34\n").unwrap();
-    hears("reload", &server, "Only a restart changes: --dscp");
-    hears("--json limits", &server, "\"max-peers\":8,");
-    fs::write(&flags, "--max-peers 0\n").unwrap();
-    let said = ctl(&server, &["--json", "reload"]).unwrap_err();
-    assert!(said.starts_with("{\"error\":\"") && said.contains("from 1 to 131072"), "{said}");
-    hears("--json limits", &server, "\"max-peers\":8,");
-    fs::remove_file(&flags).unwrap();
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::value::{
 };
 use super::{CONTROL_FILE, Config, FlagsFile, Lan, TrustedProxies};
 use crate::cli::{self, ServeFlags};
-use hbb_core::base::address::{Network, host, with_port};
+use hbb_core::base::address::{Network, host};
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::{BookLimits, PASSWORD_KIB_CEILING, PASSWORD_KIB_MIN, USERS_CEILING};
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
@@ -389,16 +389,17 @@ impl Builder {
         if self.config.ports.single {
             return self.relate_single_port();
         }
-        let config = &mut self.config;
-        let unexpected = !config.ports.relay_is_expected() && config.role == Role::All;
-        if unexpected && config.relay_servers.is_empty() {
-            match &config.public {
-                Some(host) => config.relay_servers.push(with_port(host, config.ports.relay)),
-                None => self.problem(
-                    "--relay-port: clients expect the relay on --port + 1 and must be told that \
-                     it is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
-                ),
-            }
+        if !self.config.ports.relay_is_expected() && self.config.role == Role::All {
+            self.relate_relay("--relay-port");
+        }
+    }
+
+    /// Where clients do not look for the relay by themselves.
+    fn relate_relay(&mut self, flag: &str) {
+        if self.config.relays().is_empty() {
+            let said = ": clients expect the relay on --port + 1 and must be told that it is \
+                        elsewhere; add --public HOST, or --relay-servers HOST:PORT";
+            self.problem(&[flag, said].concat());
         }
     }
 
@@ -413,14 +414,7 @@ impl Builder {
             return self.problem("--single-port: the relay is on --port; leave out --relay-port");
         }
         config.ports = config.ports.on_one();
-        match &config.public {
-            _ if !config.relay_servers.is_empty() => {}
-            Some(host) => config.relay_servers.push(with_port(host, config.ports.main)),
-            None => self.problem(
-                "--single-port: clients expect the relay on --port + 1 and must be told that it \
-                 is elsewhere; add --public HOST, or --relay-servers HOST:PORT",
-            ),
-        }
+        self.relate_relay("--single-port");
     }
 
     /// Whether each port is there once.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::cli::ServeFlags;
 use crate::file::beside;
-use hbb_core::base::address::Network;
+use hbb_core::base::address::{Network, with_port};
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::AccountLimits;
 use hbb_core::base::limits::Limits;
@@ -95,8 +95,7 @@ pub struct Config {
     pub bind: Option<IpAddr>,
     /// The ports, which do not overlap.
     pub ports: Ports,
-    /// Relays clients are told, `host` or `host:port`, at most 32.
-    /// Empty: clients use their ID server's host with the port above P.
+    /// Relays that were named for clients, `host` or `host:port`, at most 32; see [`Self::relays`].
     pub relay_servers: Vec<String>,
     /// Whether upstream's console answers on this machine.
     pub console: bool,
@@ -173,6 +172,46 @@ impl Config {
             #[cfg(feature = "accounts")]
             ("password-memory", (self.accounts.limits.password_kib / 1024).to_string()),
         ]
+    }
+
+    /// Relays clients are told: those that were named, else ours where they would not look for it.
+    pub fn relays(&self) -> Vec<String> {
+        let named = |host: &str| vec![with_port(host, self.ports.relay)];
+        match self.public.as_deref().map(named) {
+            Some(ours)
+                if self.relay_servers.is_empty()
+                    && self.role == Role::All
+                    && !self.ports.relay_is_expected() =>
+            {
+                ours
+            }
+            _ => self.relay_servers.clone(),
+        }
+    }
+
+    /// What is in force once `new` was read: what only a restart changes stays as it is.
+    pub fn reloaded(&self, new: Self) -> Self {
+        Self {
+            relay_servers: new.relay_servers,
+            proxies: new.proxies,
+            lan: new.lan,
+            always_use_relay: new.always_use_relay,
+            public: new.public,
+            #[cfg(feature = "accounts")]
+            rules: new.rules,
+            #[cfg(feature = "accounts")]
+            private: new.private,
+            #[cfg(feature = "accounts")]
+            accounts: AccountSettings {
+                must_login: new.accounts.must_login,
+                limits: new.accounts.limits,
+                ..self.accounts
+            },
+            limits: new.limits,
+            rates: new.rates,
+            log_level: new.log_level,
+            ..self.clone()
+        }
     }
 
     /// The flags whose new values only a restart can bring into force.
@@ -290,6 +329,22 @@ mod tests {
     }
 
     #[test]
+    fn until_a_restart_what_it_takes_stays_as_it_runs() {
+        let running = config("--public a");
+        let text = "--public b\n--max-peers 9\n--relay-port 7\n--role rendezvous\n--data /x";
+        let new = config(text);
+        let reloaded = running.reloaded(new.clone());
+        assert_eq!((reloaded.ports, reloaded.role), (running.ports, Role::All));
+        assert_eq!((reloaded.public.as_deref(), reloaded.limits.peers), (Some("b"), 9));
+        assert_eq!((reloaded.data.as_path(), reloaded.relays()), (running.data.as_path(), vec![]));
+        // Taken back, nothing needs a restart; read again, it still does.
+        assert_eq!(reloaded.restart_needed(&running), [""; 0]);
+        assert_eq!(reloaded.restart_needed(&new), running.restart_needed(&new));
+        let elsewhere = config("--relay-port 443\n--public a");
+        assert_eq!(elsewhere.reloaded(config("--public b")).relays(), ["b:443"]);
+    }
+
+    #[test]
     fn limits_are_told_as_they_are_typed() {
         let config = config("--total-bandwidth 0.5\n--max-sessions 7");
         let changed = config.with_limit("limit-speed", "2.25").unwrap();
@@ -315,8 +370,8 @@ mod tests {
 
     #[test]
     fn relay_elsewhere_is_announced_under_the_public_name() {
-        assert_eq!(config("--relay-port 443\n--public ::1").relay_servers, ["[::1]:443"]);
-        assert!(config("--relay-port 443\n--role relay").relay_servers.is_empty());
+        assert_eq!(config("--relay-port 443\n--public ::1").relays(), ["[::1]:443"]);
+        assert!(config("--relay-port 443\n--role relay").relays().is_empty());
         assert_eq!(config("--relay-servers a, b:1,").relay_servers.len(), 2);
     }
 

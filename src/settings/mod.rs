@@ -165,6 +165,8 @@ impl RunningSettings {
     /// What to tell the operator; nothing was changed.
     pub fn reload(&mut self) -> Result<(LiveSettings, Vec<&'static str>), String> {
         let new = read_again(&self.config)?;
+        let fixed = self.config.restart_needed(&new);
+        let new = self.config.reloaded(new);
         // All is read before anything is changed.
         let lists = Lists::read(&new.data).map_err(refused)?;
         #[cfg(feature = "accounts")]
@@ -172,7 +174,6 @@ impl RunningSettings {
             self.rules = RulesFile::in_force(&new).map_err(refused)?;
         }
         self.lists = lists;
-        let fixed = self.config.restart_needed(&new);
         set_level(level(&new));
         self.limits = self.files.allow(new.limits);
         self.config = new;
@@ -297,7 +298,7 @@ fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
     Policy {
         access_key: keys.enforced.clone(),
         old_key: keys.old.clone(),
-        relays: config.relay_servers.clone(),
+        relays: config.relays(),
         public_relay: config.public.as_deref().map(|host| config.ports.relay_server(host)),
         always_relay: config.always_use_relay,
         lan,
