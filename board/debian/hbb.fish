@@ -172,7 +172,7 @@ complete -c hbb -n '__fish_hbb_using_command ctl' -f -l help -d 'display usage i
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket; if not given, that of --flags or --data, else the first that exists of /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l data -x -a '(__fish_complete_path)' -d 'DIR of \'hbb serve --data\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\''
-complete -c hbb -n '__fish_hbb_using_command ctl' -f -l json -d 'answer in JSON, errors too, as {"error": "..."}'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l json -d 'answer in JSON, what the server refuses too, as {"error": "..."}'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'status' -d 'what runs, how full it is, what was dropped'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'peers' -d 'who is registered; also count=NUMBER, part=TEXT, key=old'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -a 'sessions' -d 'who is relayed, with bytes and bytes per second'

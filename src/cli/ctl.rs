@@ -34,7 +34,7 @@ pub struct CtlFlags {
     /// FILE of 'hbb serve --flags'
     #[argh(option)]
     pub flags: Option<String>,
-    /// answer in JSON, errors too, as {"error": "..."}
+    /// answer in JSON, what the server refuses too, as {"error": "..."}
     #[argh(switch)]
     pub json: bool,
     /// what to do

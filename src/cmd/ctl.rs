@@ -188,6 +188,6 @@ pub(super) fn silent(path: &Path, cause: &io::Error) -> Exit {
             "hbb at {path} says nothing for {SILENCE_SECS_MAX} s; see its log, and start it again \
              if it hangs."
         ),
-        _ => format!("hbb at {path} broke off: {cause}. See its log."),
+        _ => format!("hbb at {path} broke off, as when it stops: try again, and see its log."),
     })
 }

@@ -66,7 +66,7 @@ impl Config {
             let texts = self.limit_texts();
             let meant = cli::meant(name, &mut texts.iter().map(|(known, _)| *known));
             return Err(
-                ["'", name, "' is no limit; 'hbb ctl limits' lists them. ", &meant].concat()
+                ["'", name, "': must be one that 'hbb ctl limits' lists. ", &meant].concat()
             );
         }
         let flags = cli::parse_line(&["--", name, " ", value].concat())?;

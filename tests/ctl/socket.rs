@@ -160,6 +160,7 @@ fn a_word_that_is_no_command_ends_with_2() {
     for words in [
         &["limits", "max-peers", "many"][..],
         &["--json", "limits", "max-peers", "0"],
+        &["limits", "max-pears", "9"],
         &["peers", "first=1"],
         &["ban", "10.0.0.1-9"],
     ] {
