@@ -114,8 +114,11 @@ impl Program {
         if has("generate") {
             return Ok(Asked::Keygen);
         }
-        if let Some(Err(why)) = sources.value("key-priv").map(ServerKey::parse) {
-            return Err(format!("KEY_PRIV: {why}"));
+        if let Some(text) = sources.value("key-priv") {
+            let key = ServerKey::parse(text).map_err(|why| format!("KEY_PRIV: {why}"))?;
+            if sources.value("key-pub").is_some_and(|public| *public != key.public_text()) {
+                return Err("KEY_PUB: KEY_PRIV belongs to another public key".into());
+            }
         }
         let database = sources.value("db-url").map(Into::into);
         let mut flags = Flags(Vec::new());

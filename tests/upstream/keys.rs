@@ -63,6 +63,14 @@ fn a_secret_key_of_the_variables_that_is_none_is_refused() {
         let Err(told) = program.read(&[], &variable, &mut |_| {}) else { panic!("{secret}") };
         assert!(told.starts_with("KEY_PRIV: "), "{told}");
     }
+    // Clients would have the one, and meet the other.
+    let pair = |asked: &str| match asked {
+        "KEY_PRIV" => Some(SECRET.into()),
+        "KEY_PUB" => Some(PUBLIC.replace('A', "B")),
+        _ => None,
+    };
+    let read = Program::Hbbs.read(&[], &pair, &mut |_| {});
+    assert!(read.is_err_and(|told| told.starts_with("KEY_PUB: ")));
 }
 
 /// Units start at once: the ID server makes the key, and nothing is wrong.
