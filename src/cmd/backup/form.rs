@@ -97,6 +97,13 @@ impl Counts {
         }
     }
 
+    /// The file of this number is told no more.
+    pub(super) fn leave_out(&mut self, number: usize) {
+        if let Some(is_there) = self.files.get_mut(number) {
+            *is_there = false;
+        }
+    }
+
     const fn all(&self) -> usize {
         self.registered + self.forgotten + self.rows
     }

@@ -55,9 +55,12 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
     let filling = data.join(FILLING);
     clear(&filling)?;
     let staged = stage(data, &flags.file, held.is_some());
-    let (counts, settings) = staged.inspect_err(|_| drop(clear(&filling)))?;
+    let (mut counts, settings) = staged.inspect_err(|_| drop(clear(&filling)))?;
     finish(data)?;
     let told = put_settings(flags.flags.as_deref(), settings)?;
+    if flags.flags.is_none() {
+        counts.leave_out(FLAGS);
+    }
     print(&format!("Restored into {}: {counts}.{told}\n", data.display()))
 }
 
