@@ -122,8 +122,7 @@ fn salvage(path: &Path, to: Option<&str>) -> Result<(), Exit> {
          From {from}, which was not changed: {lost_pages} pages lost; of the peers {loose} \
          were found on pages that belong to no tree any more, so that some of them may have \
          been forgotten before; {unclear} more were left out, as what is left of them differs.\n\
-         Look at it with 'hbb store check', then stop the server and put it in the place of the \
-         old one.\n"
+         Put it in the place of the old one, then look at it with 'hbb store check'.\n"
     ))
 }
 
