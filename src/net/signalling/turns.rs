@@ -119,6 +119,7 @@ impl Signalling {
 
     /// Does what it was woken for, and a turn; whether there may be more.
     fn woken(&mut self, wake: SignallingWake, queues: &Queues) -> bool {
+        (self.turn, self.crowded) = (self.turn.wrapping_add(1), false);
         let now = self.date();
         match wake {
             SignallingWake::Arrived | SignallingWake::Due => {}
@@ -147,11 +148,10 @@ impl Signalling {
         now
     }
 
-    /// One turn: timeouts, then datagrams, then streams, each at most so many; whether there may
-    /// be more of them. Streams wait where a connection was told as much as fits into its outbox,
-    /// so that many wishes at once cut nobody off who reads (C30).
+    /// One turn: timeouts, datagrams, what is stored, then streams, each at most so many; whether
+    /// there may be more of them. Streams wait where a connection was told as much as fits into its
+    /// outbox, so that many wishes at once cut nobody off who reads (C30).
     fn turn(&mut self, now: Time, queues: &Queues) -> bool {
-        (self.turn, self.crowded) = (self.turn.wrapping_add(1), false);
         while self.machine.next_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now, &mut self.effects);
             self.carry_out(now);
@@ -161,13 +161,13 @@ impl Signalling {
             self.log.handle_timeout(now);
         }
         let more_datagrams = self.datagrams(now);
+        while let Some((ticket, outcome)) = queues.saved.try_recv() {
+            self.saved(now, ticket, outcome);
+        }
         let more_streams = (0..STREAMS_PER_TURN).all(|_| {
             let message = if self.crowded { None } else { queues.inbox.try_recv() };
             message.map(|message| self.stream(now, message)).is_some()
         });
-        while let Some((ticket, outcome)) = queues.saved.try_recv() {
-            self.saved(now, ticket, outcome);
-        }
         while let Some(claim) =
             self.early.take(now, |from, claim| self.machine.lacks_proof(now, from, claim))
         {
