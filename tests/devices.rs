@@ -40,8 +40,12 @@ fn with(flags: &[&str]) -> Server {
 
 /// A device at 127.0.0.1, where calls come from.
 fn register(server: &Server, id: &str) -> (Target, String) {
-    let at = SocketAddr::from(([127, 0, 0, 1], server.port));
-    let target = Target::register(&Host::local("127.0.0.1"), at, id, &server.key());
+    register_at(server, "127.0.0.1", id)
+}
+
+fn register_at(server: &Server, ip: &str, id: &str) -> (Target, String) {
+    let at = SocketAddr::new(ip.parse().unwrap(), server.port);
+    let target = Target::register(&Host::local(ip), at, id, &server.key());
     // "a device", by which modelled targets prove themselves.
     (target, "YSBkZXZpY2U=".into())
 }
@@ -87,6 +91,14 @@ fn c192_a_device_is_heard_where_it_is_and_nobody_else_is() {
     assert!(peers(&server).contains(told) && !peers(&server).contains("evil"));
     let text = ctl(&server, &["peers"], "").unwrap();
     assert!(text.contains(" desk ") && text.contains(" connections "), "{text}");
+    // A name leads to both families; registered by the other, it is heard. Elsewhere it is not.
+    let (both, away) = ("111222333", "444555666");
+    let (_both, uuid) = register_at(&server, "::1", both);
+    let (_away, _) = register_at(&server, "127.0.9.9", away);
+    for (id, heard) in [(both, "SYSINFO_UPDATED"), (away, "{}")] {
+        let info = info(&uuid, "both").replace(ID, id);
+        assert_eq!(tell(&server, "/api/sysinfo", &info).body, heard, "{id}");
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_word_that_is_nearly_one_of_ours_is_told_which() {
     refused(&asked(&["stauts"]), 2, &["There is no such command. Did you mean status? Those"]);
     refused(&asked(&["frobnicate"]), 2, &["There is no such command. Those there are: status"]);
     refused(&asked(&["forget"]), 2, &["command. Those there are: forget ID, forget --free ID."]);
-    refused(&asked(&["limits", "max-peer", "9"]), 1, &["Did you mean max-peers?"]);
+    refused(&asked(&["limits", "max-peer", "9"]), 2, &["Did you mean max-peers?"]);
     // Its words are joined by blanks on the way, and flags behind the first are words.
     for odd in ["1234 5678", ""] {
         refused(&asked(&["forget", odd]), 2, &["forget ID, ", &format!("'{odd}' is not one")]);

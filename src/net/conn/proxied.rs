@@ -2,7 +2,7 @@
 //! of a WebSocket says. Whoever a proxy does not name comes from outside. C53, C103, C104,
 //! C131.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use log::warn;
 
@@ -152,14 +152,11 @@ fn is_at(connection: &mut Connection, door: Door<'_>, at: Endpoint) -> Result<()
     connection.place.told(at.ip()).map_err(|_| DropReason::ConnectionsFull)
 }
 
-/// Nobody knows where the client is: at an address that is nobody's (RFC 6666), each connection at
-/// another, all of them in the /64 that limits count by. It is neither this machine's nor in a LAN.
+/// Nobody knows where the client is.
 fn is_outside(connection: &mut Connection, door: Door<'_>) -> Result<(), DropReason> {
-    const DISCARDED: u128 = 0x0100 << 112;
     let conn = connection.place.conn();
-    let ip = Ipv6Addr::from_bits(DISCARDED | (u128::from(conn.slot) + 1));
     let port = connection.from.port();
-    is_at(connection, door, Endpoint::new(IpAddr::V6(ip), port))
+    is_at(connection, door, Endpoint::nowhere(conn.slot, port))
 }
 
 /// A port no other live connection has: behind one proxy many clients share one address, and the

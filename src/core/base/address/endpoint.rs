@@ -3,7 +3,7 @@
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// A canonical IP address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,13 @@ impl Endpoint {
     /// Makes `ip` canonical: IPv4-mapped IPv6 becomes IPv4, all else stays (C09).
     pub fn new(ip: IpAddr, port: u16) -> Self {
         Self { ip: canonical(ip), port }
+    }
+
+    /// For somebody who may be anywhere: an address that is nobody's (RFC 6666), neither this
+    /// machine's nor in a LAN. Each `number` has another, all in the /64 that limits count by.
+    pub fn nowhere(number: u32, port: u16) -> Self {
+        let ip = u128::from(Prefix::NOWHERE.bits) << 64 | (u128::from(number) + 1);
+        Self::new(Ipv6Addr::from_bits(ip).into(), port)
     }
 
     /// The address without its port.
@@ -102,6 +109,14 @@ impl Hash for Prefix {
 }
 
 impl Prefix {
+    const NOWHERE: Self = Self { bits: 0x0100 << 48, v6: true };
+
+    /// Whether one host may be at both: a name with addresses of both families leads it to either.
+    #[cfg(feature = "accounts")]
+    pub(crate) fn may_be_host_of(self, other: Self) -> bool {
+        self == other || (self.v6 != other.v6 && ![self, other].contains(&Self::NOWHERE))
+    }
+
     /// The prefix that `ip` belongs to.
     pub(crate) fn of(ip: IpAddr) -> Self {
         match canonical(ip) {

@@ -48,10 +48,14 @@ impl Rendezvous {
     }
 
     /// Whether a call comes from a registered device: it knows what that proves itself by, and is
-    /// where that is (C192).
+    /// where that is, as far as one can tell: of a name with addresses of both families a device
+    /// may take one to register at and the other to call (C192).
     pub fn is_device(&self, id: &PeerId, device: &DeviceId, from: IpAddr) -> bool {
-        let peer = self.registry.found(id).filter(|_| !self.policy.bans.has_id(id));
-        peer.is_some_and(|peer| peer.device == *device) && self.is_of(id, Prefix::of(from))
+        let from = Prefix::of(from);
+        let found = self.registry.found(id).filter(|_| !self.policy.bans.has_id(id));
+        let Some(peer) = found.filter(|peer| peer.device == *device) else { return false };
+        peer.last().is_some_and(|contact| contact.from.prefix().may_be_host_of(from))
+            || self.is_of(id, from)
     }
 
     /// A target is told, which is at `at`; with what both will bring to the relay, if the initiator
