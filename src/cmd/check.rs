@@ -281,8 +281,12 @@ fn check_ports(config: &Config, report: &mut Report) {
         let said = format!("--bind {ip} is not an address of this machine; 'ip addr' lists those");
         return report.problem(ExitReason::Flags, &said);
     }
+    #[cfg(feature = "accounts")]
+    let at = |service| config.accounts.ip_of(service, config.bind);
+    #[cfg(not(feature = "accounts"))]
+    let at = |_| config.bind;
     for (service, port) in config.ports.tcp(config.role) {
-        let outcome = listen(config.bind, port, bind_tcp);
+        let outcome = listen(at(service), port, bind_tcp);
         let taken = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
         if service.is_optional() && (taken || (outcome.is_err() && service == PortService::NoApi)) {
             let holder = service.usual_holder(port);
@@ -342,14 +346,18 @@ fn check_port(protocol: &str, port: u16, outcome: io::Result<()>, report: &mut R
             ExitReason::Running,
             format!(
                 "{place} is taken, perhaps by a running hbb; see by whom with 'netstat -lnp | \
-                 grep {port}' or 'ss -lnp | grep {port}', or choose others with --port"
+                 grep {port}' or 'ss -lnp | grep {port}', or choose another with --port, or the \
+                 flag of that port"
             ),
         ),
         ErrorKind::PermissionDenied => (
             ExitReason::Flags,
-            format!("{place} is for root alone; choose 1024 or above with --port and --relay-port"),
+            format!("{place} is for root alone; choose 1024 or above with the flag of that port"),
         ),
-        _ => (ExitReason::Running, format!("{place} cannot be opened: {error}")),
+        _ => (
+            ExitReason::Running,
+            format!("{place} cannot be opened: {error}; look at --bind and the flag of that port"),
+        ),
     };
     report.problem(reason, &said);
 }

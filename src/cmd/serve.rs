@@ -87,9 +87,7 @@ fn serve(
         role,
         console,
         #[cfg(feature = "accounts")]
-        api_ip: config.accounts.api_ip,
-        #[cfg(feature = "web")]
-        web_ip: config.accounts.web_ip,
+        accounts: config.accounts,
     };
     let sessions = SessionSettings { threads: config.relay_threads, dscp: config.dscp };
     let control = config.control.clone();
@@ -269,7 +267,8 @@ fn exit(error: ServeError) -> Exit {
         ServeError::Port { protocol, port, cause } if cause.kind() == ErrorKind::AddrInUse => {
             Exit::running(format!(
                 "{protocol} port {port} is taken by another program. See which with 'netstat -lnp \
-                 | grep {port}' and stop it, or choose other ports with --port and --relay-port."
+                 | grep {port}' and stop it, or choose another with --port, or the flag of that \
+                 port."
             ))
         }
         ServeError::Port { protocol, port, cause } => Exit::running(format!(

@@ -84,6 +84,19 @@ pub struct AccountSettings {
     pub limits: AccountLimits,
 }
 
+#[cfg(feature = "accounts")]
+impl AccountSettings {
+    /// The only address at which this is served where all else is at `ip`; None is all of them.
+    pub fn ip_of(&self, service: PortService, ip: Option<IpAddr>) -> Option<IpAddr> {
+        match service {
+            PortService::Api => self.api_ip.or(ip),
+            #[cfg(feature = "web")]
+            PortService::Web => self.web_ip.or(ip),
+            _ => ip,
+        }
+    }
+}
+
 /// All settings. Only `builder.rs` makes one, so every value is in its bounds.
 #[derive(Clone)]
 pub struct Config {

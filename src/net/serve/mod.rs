@@ -392,7 +392,7 @@ impl Shell {
             PortService::Web => Entrance::Web(WebHandle {
                 rendezvous: rendezvous()?,
                 orders: servers.orders.clone()?,
-                at_home_alone: self.listening.web_ip.is_none(),
+                at_home_alone: self.listening.accounts.web_ip.is_none(),
             }),
             PortService::RelayWs => Entrance::RelayWs(relay()?),
             PortService::Every => {

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 
+#[cfg(feature = "accounts")]
+use crate::config::AccountSettings;
 use crate::config::{PortService, Ports, Role};
 use crate::net::conn::socket;
 use crate::net::report;
@@ -18,12 +20,9 @@ pub(crate) struct Listening {
     pub(crate) role: Role,
     /// The console is on.
     pub(crate) console: bool,
-    /// The only address at which calls are answered by HTTP; None for `ip`.
+    /// At which addresses calls are answered by HTTP, and operators find their page.
     #[cfg(feature = "accounts")]
-    pub(crate) api_ip: Option<IpAddr>,
-    /// The only address at which operators find their page; None for `ip`, and for those at home.
-    #[cfg(feature = "web")]
-    pub(crate) web_ip: Option<IpAddr>,
+    pub(crate) accounts: AccountSettings,
 }
 
 /// Why the shell could not start or had to stop.
@@ -33,7 +32,7 @@ pub(crate) enum ServeError {
     Port {
         /// `TCP` or `UDP`.
         protocol: &'static str,
-        /// As `--port` or `--relay-port` gave it, or counted from there.
+        /// As a flag gave it, or counted from there.
         port: u16,
         /// What the kernel said.
         cause: io::Error,
@@ -64,13 +63,10 @@ pub(super) fn open(listening: &Listening) -> Result<Sockets, ServeError> {
         socket::udp(ip, port).map_err(|cause| ServeError::Port { protocol: "UDP", port, cause })
     };
     let mut without = Vec::new();
-    let at = |service| match service {
-        #[cfg(feature = "accounts")]
-        PortService::Api => listening.api_ip.or(ip),
-        #[cfg(feature = "web")]
-        PortService::Web => listening.web_ip.or(ip),
-        _ => ip,
-    };
+    #[cfg(feature = "accounts")]
+    let at = |service| listening.accounts.ip_of(service, ip);
+    #[cfg(not(feature = "accounts"))]
+    let at = |_| ip;
     let datagrams = ports.udp(role).map(udp).transpose()?;
     let mut listeners = Vec::new();
     for (service, port) in ports.tcp(role) {
