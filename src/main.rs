@@ -32,8 +32,14 @@ fn start() -> Result<(), Exit> {
         texts.push(arg.to_str().ok_or_else(|| Exit::flags("An argument is not UTF-8 text"))?);
     }
     if let Some(program) = program {
-        let variable = |name: &str| std::env::var_os(name)?.into_string().ok();
-        return cmd::upstream::run(program, &texts, &variable);
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            // Upstream's words are text, as their values are.
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                variables.push((name, value));
+            }
+        }
+        return cmd::upstream::run(program, &texts, &variables);
     }
     cmd::start(&texts)
 }

@@ -189,7 +189,7 @@ fn check_connection_log(config: &Config, report: &mut Report) {
 fn check_key(config: &Config, report: &mut Report) {
     match keygen::choice(config) {
         Err(exit) => report.exit(&exit),
-        Ok(KeyChoice::Secret(key)) => {
+        Ok(KeyChoice::Secret { key, .. }) => {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
         }
         Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),

@@ -230,7 +230,7 @@ fn is_web_address(text: &str) -> bool {
 fn client_key(config: &Config) -> Result<String, Exit> {
     match keygen::choice(config)? {
         KeyChoice::Word(word) => Ok(word.into()),
-        KeyChoice::Secret(key) => Ok(key.public_text()),
+        KeyChoice::Secret { key, .. } => Ok(key.public_text()),
         KeyChoice::Files { .. } => public_key(config),
     }
 }

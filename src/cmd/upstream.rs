@@ -18,21 +18,17 @@ Usage: rustdesk-utils genkeypair
        rustdesk-utils doctor HOST [flags of 'hbb doctor']
 ";
 
-/// Runs `program` with `args` and this environment.
+/// Runs `program` with `args` and these variables of the environment.
 ///
 /// # Errors
 /// As `hbb serve` and `hbb keygen`.
-pub fn run(
-    program: Program,
-    args: &[&str],
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Exit> {
+pub fn run(program: Program, args: &[&str], variables: &[(String, String)]) -> Result<(), Exit> {
     if program == Program::Keys {
         return keys(args);
     }
     let mut notes = String::new();
     let note = &mut |text: &str| notes.extend([program.name(), ": ", text, "\n"]);
-    let asked = program.read(args, variable, note).map_err(Exit::flags)?;
+    let asked = program.read(args, variables, note).map_err(Exit::flags)?;
     let (given, database) = match asked {
         Asked::Text(text) => return print(&text),
         Asked::Keygen => return rotate::run(&KeygenFlags::default()),

@@ -9,7 +9,7 @@ mod words;
 
 use std::path::Path;
 
-use hbb_core::identity::ServerKey;
+use hbb_core::identity::{OPEN, ServerKey};
 use sources::{Setting, Sources};
 #[cfg(feature = "testing")]
 pub use words::Word;
@@ -92,7 +92,7 @@ impl Program {
         }
     }
 
-    /// Reads `args`, the files they name, `.env` and what `variable` says of the environment.
+    /// Reads `args`, the files they name, `.env` and the environment's `variables`.
     /// Tells `note` what means nothing here.
     ///
     /// # Errors
@@ -100,10 +100,10 @@ impl Program {
     pub fn read(
         self,
         args: &[&str],
-        variable: &dyn Fn(&str) -> Option<String>,
+        variables: &[(String, String)],
         note: &mut dyn FnMut(&str),
     ) -> Result<Asked, String> {
-        let sources = Sources::new(self, args, variable)?;
+        let sources = Sources::new(self, args, variables)?;
         let has = |name| sources.value(name).is_some();
         if has("help") {
             return Ok(Asked::Text(words::help(self)));
@@ -166,10 +166,13 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
         Meaning::Enforced if value == "1" => flags.set("--key", "_", given),
         Meaning::SecretKey => {
             let key = flags.given("--key");
-            let is_open_relay = key == Some("") && flags.given("--role") == Some("relay");
-            if !is_open_relay && key.is_none_or(|key| matches!(key, "" | "-" | "_")) {
-                flags.set("--key", value, given);
-            }
+            let before = match key {
+                Some("") if flags.given("--role") == Some("relay") => return,
+                Some("") => OPEN,
+                None | Some("-" | "_") => "",
+                Some(_) => return,
+            };
+            flags.set("--key", &[before, value].concat(), given);
         }
         Meaning::Level => match log_level(value) {
             Some(level) => flags.set("--log-level", level, given),

@@ -31,7 +31,7 @@ impl Sources {
     pub(super) fn new(
         program: Program,
         args: &[&str],
-        variable: &dyn Fn(&str) -> Option<String>,
+        variables: &[(String, String)],
     ) -> Result<Self, String> {
         let mut sources = Self { program, said: Vec::new() };
         sources.add_flags(args)?;
@@ -39,15 +39,24 @@ impl Sources {
             sources.add_file(&name, "--config")?;
         }
         sources.add_file(DOT_ENV, DOT_ENV)?;
-        for word in words(program).filter(|word| word.has_value) {
-            let (name, large) = (word.name, word.name.to_ascii_uppercase());
-            for name in [&word.variable(), &large, &name.replace('-', "_"), name] {
-                if let Some(value) = variable(name) {
-                    sources.add(word, &value, &["variable ", name]);
+        // As the tables have it, before other ways to write it.
+        for is_exact in [true, false] {
+            for (name, value) in variables {
+                if let Some(word) = sources.named(name)
+                    && (*name == word.variable()) == is_exact
+                {
+                    sources.add(word, value, &["variable ", name]);
                 }
             }
         }
         Ok(sources)
+    }
+
+    /// The word of that name in a file or as a variable.
+    fn named(&self, name: &str) -> Option<&'static Word> {
+        let name = name.to_ascii_lowercase().replace('_', "-");
+        let mut known = words(self.program).filter(|word| word.has_value);
+        known.find(|word| word.name == name)
     }
 
     /// What was said of a word.
@@ -88,9 +97,7 @@ impl Sources {
                 continue;
             }
             let (given, value) = (name.trim_end(), bare(value.trim()));
-            let name = given.to_ascii_lowercase().replace('_', "-");
-            let mut known = words(self.program).filter(|word| word.has_value);
-            if let Some(word) = known.find(|word| word.name == name) {
+            if let Some(word) = self.named(given) {
                 self.add(word, value, &[given, " in ", path]);
             }
         }

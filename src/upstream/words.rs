@@ -1,5 +1,6 @@
 //! Every word that upstream's programs take, and what becomes of it: the one list, from which
-//! `--help` and the table in MIGRATING.md are made.
+//! `--help` and the table in MIGRATING.md are made. `MAX_PEERS` is ours: upstream's has no such
+//! bound, and who reaches it must have a way on under that name too.
 
 /// One of upstream's programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +83,9 @@ impl Word {
             Meaning::PortBelow => "`--relay-port`, which is the one above".into(),
             Meaning::Relayed => "`--always-use-relay`, if it is Y".into(),
             Meaning::Enforced => "`--key _`, if it is 1".into(),
-            Meaning::SecretKey => "`--key` with that secret key, where a key is asked for".into(),
+            Meaning::SecretKey => {
+                "`--key` with that secret key; beside an empty `KEY` it only signs".into()
+            }
             Meaning::Level => "`--log-level`".into(),
             Meaning::Here => "as upstream's".into(),
             Meaning::Nothing(why) => ["nothing: ", why].concat(),
@@ -120,6 +123,7 @@ pub const WORDS: &[Word] = &[
     variable("encrypted-only", None, Meaning::Enforced),
     variable("key-priv", None, Meaning::SecretKey),
     variable("key-pub", None, Meaning::Nothing("it follows from KEY_PRIV or id_ed25519")),
+    variable("max-peers", HBBS, Meaning::Flag("--max-peers")),
     variable("always-use-relay", HBBS, Meaning::Relayed),
     variable("total-bandwidth", HBBR, Meaning::Flag("--total-bandwidth")),
     variable("single-bandwidth", HBBR, Meaning::Flag("--single-bandwidth")),

@@ -53,22 +53,33 @@ fn the_pair_of_the_variables_is_that_of_both_servers() {
     assert!(hbbr.said().contains("It serves anybody."), "{}", hbbr.said());
 }
 
+/// As of the files: an empty key signs and demands nothing.
+#[test]
+fn beside_an_empty_key_that_pair_signs_and_nobody_need_show_it() {
+    let folder = Folder::new("open");
+    let port = free_ports().to_string();
+    for (args, key) in [(&["-k", "", "-p", &port][..], "_"), (&["-p", &port], "")] {
+        let variables = [("KEY_PRIV", SECRET), ("KEY", key)];
+        let said = folder.serve("hbbs", args, &variables).said();
+        assert!(said.contains(PUBLIC) && said.contains("erves anybody"), "{said}");
+        assert!(!said.contains("key-unsigned") && !said.contains(SECRET), "{said}");
+        assert!(!folder.0.join("id_ed25519").exists());
+    }
+}
+
 /// A word in its place would be what clients must show, and nothing would be signed.
 #[test]
 fn a_secret_key_of_the_variables_that_is_none_is_refused() {
     for (program, secret) in
         [(Program::Hbbs, PUBLIC), (Program::Hbbs, "short"), (Program::Hbbr, &SECRET[..80])]
     {
-        let variable = |asked: &str| (asked == "KEY_PRIV").then(|| secret.to_owned());
-        let Err(told) = program.read(&[], &variable, &mut |_| {}) else { panic!("{secret}") };
+        let variables = [("KEY_PRIV".to_owned(), secret.to_owned())];
+        let Err(told) = program.read(&[], &variables, &mut |_| {}) else { panic!("{secret}") };
         assert!(told.starts_with("KEY_PRIV: "), "{told}");
     }
     // Clients would have the one, and meet the other.
-    let pair = |asked: &str| match asked {
-        "KEY_PRIV" => Some(SECRET.into()),
-        "KEY_PUB" => Some(PUBLIC.replace('A', "B")),
-        _ => None,
-    };
+    let pair =
+        [("KEY_PRIV".to_owned(), SECRET.to_owned()), ("KEY_PUB".into(), PUBLIC.replace('A', "B"))];
     let read = Program::Hbbs.read(&[], &pair, &mut |_| {});
     assert!(read.is_err_and(|told| told.starts_with("KEY_PUB: ")));
 }

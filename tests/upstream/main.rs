@@ -249,7 +249,7 @@ fn what_is_no_value_is_none() {
          LOCAL_IP='' # none\r\n"
     );
     fs::write(folder.0.join(".env"), text).unwrap();
-    let variables = [("KEY_PRIV", ""), ("RELAY_SERVERS", "rd.example.org"), ("RMEM", "")];
+    let variables = [("KEY_PRIV", ""), ("Relay-Servers", "rd.example.org"), ("RMEM", "")];
     let hbbs = folder.serve("hbbs", &[], &variables);
     let said = hbbs.said();
     assert!(is_open(port), "behind the mark of the file: {said}");
@@ -387,6 +387,22 @@ fn what_is_wrong_is_named_as_it_was_given() {
     assert!(text.ends_with("\nhbbs: --port was given as -p\n"), "{text}");
 }
 
+/// The names of variables are told apart without case, but that of the table comes first.
+#[test]
+fn the_name_of_the_table_counts_before_others() {
+    let folder = Folder::new("cases");
+    let port = free_ports();
+    let text = port.to_string();
+    let others = [("Max-Peers", "7"), ("max_peers", "9"), ("max-peers", "8")];
+    let variables = [&[("Port", &*text), ("MAX_PEERS", "131072")], &others[..]].concat();
+    let hbbs = folder.serve("hbbs", &[], &variables);
+    assert!(is_open(port), "{}", hbbs.said());
+    let words = ["ctl", "--control", "hbb.sock", "limits"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let told = said(&command.args(words).current_dir(&folder.0).output().unwrap(), 0);
+    assert!(told.contains("max-peers                 131072\n"), "{told}");
+}
+
 /// What every word does if it alone is given, as a flag or as a variable.
 #[test]
 fn every_word_does_what_the_table_says() {
@@ -410,10 +426,11 @@ fn does_what_the_table_says(program: Program, word: &Word) {
     let name = word.name.to_ascii_uppercase().replace('-', "_");
     let flag = word.letter.map(|letter| format!("-{letter}"));
     let args: Vec<&str> = flag.iter().flat_map(|flag| [flag.as_str(), value]).collect();
-    let variable = |asked: &str| (flag.is_none() && asked == name).then(|| value.to_owned());
+    let variables = [(name.clone(), value.to_owned())];
+    let variables = if flag.is_none() { &variables[..] } else { &[] };
     let mut notes = Vec::new();
     let note = &mut |text: &str| notes.push(text.to_owned());
-    let Ok(Asked::Serve { words, .. }) = program.read(&args, &variable, note) else {
+    let Ok(Asked::Serve { words, .. }) = program.read(&args, variables, note) else {
         panic!("{name} of {program:?}");
     };
     let has = |word: &str| words.iter().any(|[own, _]| own == word);
@@ -438,9 +455,9 @@ fn does_what_the_table_says(program: Program, word: &Word) {
 
 #[test]
 fn the_level_that_only_debug_builds_have_is_the_one_above() {
-    let variable = |asked: &str| (asked == "RUST_LOG").then(|| "trace".to_owned());
     let note = &mut |text: &str| panic!("{text}");
-    let Ok(Asked::Serve { words, .. }) = Program::Hbbs.read(&[], &variable, note) else { panic!() };
+    let read = Program::Hbbs.read(&[], &[("RUST_LOG".into(), "trace".into())], note);
+    let Ok(Asked::Serve { words, .. }) = read else { panic!() };
     assert!(words.iter().any(|[word, _]| word == "--log-level=debug"), "{words:?}");
 }
 

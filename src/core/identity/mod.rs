@@ -21,6 +21,8 @@ use rotation::OldKey;
 const SECRET_TEXT_BYTES: usize = 88;
 /// Characters of a public key's text without its padding.
 pub const KEY_CHARS: usize = 43;
+/// What stands before a secret key that signs and that nobody need show.
+pub const OPEN: &str = "open:";
 /// What separates the lines of a wrapped text.
 const BLANKS: &[u8] = b" \t\r\n";
 /// How the keys of other programs begin, `-` read as `+`.
@@ -189,8 +191,13 @@ pub enum KeyChoice {
         /// Whether clients must show the public key.
         enforce: bool,
     },
-    /// Sign with this key and demand its public half; the files are not touched.
-    Secret(ServerKey),
+    /// Sign with this key; the files are not touched.
+    Secret {
+        /// The pair.
+        key: ServerKey,
+        /// Whether clients must show its public half.
+        enforce: bool,
+    },
     /// Demand this text. Nothing is signed, so sessions stay unencrypted; worth a loud warning.
     Word(Box<str>),
 }
@@ -209,7 +216,7 @@ impl KeyChoice {
             return Ok(Self::Files { enforce: true });
         }
         match ServerKey::parse(text) {
-            Ok(key) => Ok(Self::Secret(key)),
+            Ok(key) => Ok(Self::Secret { key, enforce: !text.starts_with(OPEN) }),
             Err(broken @ (KeyError::PairDiffers | KeyError::ZeroSeed | KeyError::Foreign)) => {
                 Err(broken)
             }
@@ -221,7 +228,7 @@ impl KeyChoice {
     pub fn resolve<E>(self, load: impl FnOnce() -> Result<ServerKey, E>) -> Result<KeyPolicy, E> {
         Ok(match self {
             Self::Files { enforce } => KeyPolicy::signed(load()?, enforce),
-            Self::Secret(key) => KeyPolicy::signed(key, true),
+            Self::Secret { key, enforce } => KeyPolicy::signed(key, enforce),
             Self::Word(word) => KeyPolicy { signing: None, enforced: Some(word), old: None },
         })
     }
@@ -450,9 +457,11 @@ mod tests {
         assert_eq!(KeyChoice::Files { enforce: true }.resolve(unreadable), Err(()));
         let word = KeyChoice::Word("hunter2".into()).resolve(unreadable).unwrap();
         assert_eq!(word, KeyPolicy { signing: None, enforced: Some("hunter2".into()), old: None });
-        let secret = KeyChoice::Secret(key()).resolve(unreadable).unwrap();
-        let enforced = Some(PUBLIC.into());
-        assert_eq!(secret, KeyPolicy { signing: Some(key()), enforced, old: None });
+        for (before, enforced) in [("", Some(PUBLIC.into())), (OPEN, None)] {
+            let secret = KeyChoice::parse(Some(&[before, SECRET].concat())).unwrap();
+            let policy = KeyPolicy { signing: Some(key()), enforced, old: None };
+            assert_eq!(secret.resolve(unreadable), Ok(policy));
+        }
         let open = KeyChoice::Files { enforce: false }.resolve(|| Ok::<_, ()>(key())).unwrap();
         assert_eq!(open, KeyPolicy { signing: Some(key()), enforced: None, old: None });
     }
