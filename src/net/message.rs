@@ -191,9 +191,20 @@ pub struct Paired {
 pub struct Traffic {
     bytes: AtomicU64,
     dismissed: AtomicBool,
+    limited: AtomicBool,
 }
 
 impl Traffic {
+    /// Gives the session the limited rate, or takes it away: an address is blacklisted or not.
+    pub fn limit(&self, limited: bool) {
+        self.limited.store(limited, Ordering::Relaxed);
+    }
+
+    /// Whether it has the limited rate because of an address.
+    pub fn is_limited(&self) -> bool {
+        self.limited.load(Ordering::Relaxed)
+    }
+
     /// Counts bytes that one direction moved.
     pub fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -417,7 +428,9 @@ pub struct SessionRow {
     pub bytes: u64,
     /// Bytes a second since it was last asked for, or since it began.
     pub rate: u64,
-    /// The highest of the rates that were asked for.
+    /// Bytes a second since it began.
+    pub average: u64,
+    /// The highest of the rates and averages that were asked for.
     pub peak: u64,
     /// Its rate is the limited one because of an address.
     pub limited: bool,

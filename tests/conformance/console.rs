@@ -15,7 +15,7 @@ fn with_console(flags: &[&str]) -> Server {
 
 /// What the console says to `line`.
 #[track_caller]
-fn says(ip: &str, to: SocketAddr, line: &str) -> String {
+pub(crate) fn says(ip: &str, to: SocketAddr, line: &str) -> String {
     let mut caller = Caller::from(ip, to);
     caller.say_raw(line.as_bytes());
     String::from_utf8(caller.rest()).unwrap()

@@ -67,6 +67,30 @@ fn c161_who_is_forgotten_by_the_console_may_ask_again() {
 }
 
 #[test]
+fn c161_what_one_list_forgets_stays_in_the_other() {
+    let mut drive = drive();
+    let other = "198.51.100.9:5";
+    drive.enroll(B1, B1_AT);
+    drive.enroll(B1, other);
+    assert_eq!(drive.console("ib 198.51.100.9 -"), "");
+    assert_eq!(drive.console("ib"), "1\n203.0.113.9: 1/0s 1/0s\n");
+    let told = drive.console("ic");
+    assert!(told.contains("198.51.100.9") && told.contains("203.0.113.9"), "{told}");
+    drive.wait(7_000);
+    drive.enroll(B1, other);
+    assert_eq!(drive.console("ib 198.51.100.9"), "2\n1/0s 1/0s\n", "counted anew");
+    assert!(drive.console("ic").contains("\"198.51.100.9\": 2"));
+    assert_eq!(drive.console(&format!("ic {B1} -")), "");
+    assert_eq!(drive.console("ic"), "0\n");
+    let told = drive.console("ib");
+    assert_eq!(told, "2\n198.51.100.9: 1/0s 1/0s\n203.0.113.9: 1/7s 1/7s\n");
+    drive.enroll(B1, B1_AT);
+    assert_eq!(drive.console("ic"), "0\n", "at one address since");
+    drive.enroll(B1, other);
+    assert!(drive.console("ic").contains("\"198.51.100.9\": 1"));
+}
+
+#[test]
 fn c161_ids_that_were_at_several_addresses_are_listed() {
     let mut drive = drive();
     drive.enroll(B1, B1_AT);

@@ -41,7 +41,7 @@ pub(crate) fn connect() -> (TcpStream, TravellingLink) {
 /// A rate limit nobody can reach.
 pub(crate) fn unlimited() -> RateLimit {
     let rates = Rates { total: u64::MAX, single: u64::MAX, limited: u64::MAX, ..Rates::default() };
-    RateLimits::new(Clock::start(), Arc::default(), rates).session(false, Arc::default())
+    RateLimits::new(Clock::start(), Arc::default(), rates).session(Arc::default())
 }
 
 pub(crate) fn start(

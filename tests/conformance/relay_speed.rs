@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::console::says;
 use crate::half_minute::Watch;
 use crate::loopback::{A_IP, B_IP, Caller, relay_port};
 use crate::model::server::Server;
@@ -68,6 +69,19 @@ fn c072_a_blacklisted_address_is_slow_and_a_blocked_one_is_out() {
     assert!(others < secs, "others took {others} s, the blacklisted {secs} s");
     let mut blocked = leg("127.0.7.7", relay_port(&server), "fast");
     blocked.is_closed();
+}
+
+#[test]
+fn c072_a_list_counts_for_sessions_that_run() {
+    let server = Server::start(&["--key=", "--console", "--limit-speed", "8"]);
+    let mut pair = pair(&server, "listed");
+    let typed = |line: &str| says("127.0.0.1", relay_port(&server), line);
+    assert_eq!(typed(&format!("ba {B_IP}\n")), "");
+    let slow = seconds(&mut pair, 2 * MEBIBYTE);
+    assert!(slow > 1.5, "2 MiB in {slow} s at 1 MiB/s");
+    assert_eq!(typed("br all\n"), "");
+    let fast = seconds(&mut pair, 2 * MEBIBYTE);
+    assert!(fast < slow, "{fast} s after it was taken out, {slow} s before");
 }
 
 #[test]

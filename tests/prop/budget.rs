@@ -22,14 +22,14 @@ struct Session {
 
 impl Session {
     fn new(total: &Arc<TotalMeter>, chunk: u64, pause_ms: u64) -> Self {
-        let meter = total.meter(Time::START, false);
+        let meter = total.meter(Time::START);
         Self { meter, chunk, pause_ms, next: Time::START, waited_ms: 0 }
     }
 
     fn step(&mut self, rates: &Rates) {
         let now = self.next;
         let free = now.after_ms(self.pause_ms);
-        self.next = match self.meter.spend(now, self.chunk, rates) {
+        self.next = match self.meter.spend(now, self.chunk, false, rates) {
             Verdict::Go => free,
             Verdict::WaitUntil(at) => at.max(free),
         };
@@ -105,9 +105,12 @@ fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
     let after = run(&mut pairs, &rates, 71_000);
     assert!(near(after[0] - before[0], 10 * rates.limited, 5), "{}", after[0] - before[0]);
     // A blacklisted address is slow from its first second on.
-    let mut meter = total.meter(Time::START, true);
-    assert!(meter.own().is_limited());
-    assert_ne!(meter.spend(Time::START, rates.limited, &rates), Verdict::Go);
+    let mut meter = total.meter(Time::START);
+    assert_ne!(meter.spend(Time::START, rates.limited, true, &rates), Verdict::Go);
+    // Taken from the list it has its own rate again.
+    let later = Time::from_millis(10_000);
+    assert_eq!(meter.spend(later, rates.limited / 10, false, &rates), Verdict::Go);
+    assert!(!meter.own().is_limited());
 }
 
 #[test]

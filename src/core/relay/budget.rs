@@ -78,19 +78,25 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// An account for a session that starts now; one that is `blacklisted` has the limited rate
-    /// from the beginning.
-    pub fn new(now: Time, blacklisted: bool) -> Self {
+    /// An account for a session that starts now.
+    pub fn new(now: Time) -> Self {
         let (own, share) = (Bucket::default(), Bucket::default());
-        Self { own, share, started: now, moved: 0, limited: blacklisted }
+        Self { own, share, started: now, moved: 0, limited: false }
     }
 
-    /// Charges bytes that were moved. When all together use too much, a session waits only if it
-    /// also used more than its fair share: a mouse does not wait for a download.
-    pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates, all: TotalUse) -> Verdict {
+    /// Charges bytes that were moved, at the limited rate while it is `blacklisted`. When all
+    /// together use too much, a session waits only if it also used more than its fair share: a
+    /// mouse does not wait for a download.
+    pub fn spend(
+        &mut self,
+        (now, bytes): (Time, u64),
+        blacklisted: bool,
+        rates: &Rates,
+        all: TotalUse,
+    ) -> Verdict {
         self.moved += bytes;
         self.downgrade(now, rates);
-        let own_rate = if self.limited { rates.limited } else { rates.single };
+        let own_rate = if self.limited || blacklisted { rates.limited } else { rates.single };
         let own_ms = self.own.take(now, bytes, own_rate);
         let share_ms = self.share.take(now, bytes, rates.total / all.sessions.max(1));
         match own_ms.max(all.wait_ms.min(share_ms)) {
@@ -109,7 +115,7 @@ impl Meter {
         self.moved
     }
 
-    /// Whether it was downgraded or is blacklisted.
+    /// Whether it was downgraded.
     #[cfg(feature = "testing")]
     pub const fn is_limited(&self) -> bool {
         self.limited

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hbb_core::base::address::Endpoint;
+use hbb_core::base::address::{Endpoint, NetworkSet};
 use hbb_core::base::conn::Conn;
 use hbb_core::base::time::Time;
 use hbb_core::relay::SessionTerms;
@@ -53,7 +53,7 @@ struct RateSample {
     bytes: u64,
     /// Bytes a second before that.
     rate: u64,
-    /// The highest of them.
+    /// The highest of them, and of the averages since the start, a second being the least.
     peak: u64,
 }
 
@@ -71,6 +71,7 @@ impl SessionList {
     pub(crate) fn start(&mut self, now: Time, session: NewSession) -> Listed {
         self.last_number += 1;
         let (number, traffic) = (self.last_number, Arc::<Traffic>::default());
+        traffic.limit(session.terms.limited);
         let sample = RateSample { at: now, bytes: 0, rate: 0, peak: 0 };
         let running =
             RunningSession { session, since: now, traffic: Arc::clone(&traffic), sample, seen: 0 };
@@ -103,6 +104,14 @@ impl SessionList {
             let before = core::mem::replace(&mut running.seen, bytes);
             (before != bytes).then(|| running.conn())
         })
+    }
+
+    /// Gives the limited rate to those with a leg at such an address, and to no others.
+    pub(crate) fn limit(&self, black: &NetworkSet) {
+        for (_, running) in self.sessions.iter() {
+            let ends = running.session.ends;
+            running.traffic.limit(ends.iter().any(|end| black.contains(end.ip())));
+        }
     }
 
     /// The numbers of those with a leg at an address for which `matches` holds.
@@ -180,6 +189,8 @@ impl RunningSession {
             let rate = bytes.saturating_sub(sample.bytes).saturating_mul(1000) / span;
             self.sample = RateSample { at: now, bytes, rate, peak: sample.peak.max(rate) };
         }
+        let average = bytes.saturating_mul(1000) / now.since_ms(self.since).max(RATE_MS_MIN);
+        self.sample.peak = self.sample.peak.max(average);
         let NewSession { ends, terms, .. } = self.session;
         SessionRow {
             number,
@@ -187,8 +198,9 @@ impl RunningSession {
             secs: self.secs(now),
             bytes,
             rate: self.sample.rate,
+            average,
             peak: self.sample.peak,
-            limited: terms.limited,
+            limited: self.traffic.is_limited(),
             tunnel: terms.conn_type == ConnType::Tunnel,
         }
     }
@@ -215,7 +227,10 @@ mod tests {
         let Listed { number, traffic } = running.start(Time::START, session);
         traffic.add(4000);
         let rate = |running: &mut SessionList, ms| running.rows(Time::from_millis(ms))[0].rate;
+        let peak = |running: &mut SessionList, ms| running.rows(Time::from_millis(ms))[0].peak;
+        assert_eq!(peak(&mut running, 500), 4000, "the average of a second");
         assert_eq!(rate(&mut running, 2000), 2000);
+        assert_eq!(peak(&mut running, 2000), 4000, "it never falls");
         traffic.add(500);
         assert_eq!(rate(&mut running, 2500), 2000, "too short a span");
         assert_eq!(rate(&mut running, 3000), 500);

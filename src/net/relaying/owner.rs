@@ -188,6 +188,7 @@ impl Relaying {
         for number in self.running.numbers(refused) {
             self.end(number).await;
         }
+        self.running.limit(&settings.lists.black);
         self.machine.set_lists(settings.lists);
     }
 

@@ -37,11 +37,10 @@ pub struct SessionMeter {
 }
 
 impl TotalMeter {
-    /// An account for a session that starts; one that is `limited` has the limited rate from the
-    /// beginning.
-    pub fn meter(self: &Arc<Self>, now: Time, limited: bool) -> SessionMeter {
+    /// An account for a session that starts.
+    pub fn meter(self: &Arc<Self>, now: Time) -> SessionMeter {
         self.sessions.fetch_add(1, Ordering::Relaxed);
-        SessionMeter { total: Arc::clone(self), meter: Meter::new(now, limited) }
+        SessionMeter { total: Arc::clone(self), meter: Meter::new(now) }
     }
 
     /// How many sessions there are.
@@ -60,10 +59,10 @@ impl TotalMeter {
 }
 
 impl SessionMeter {
-    /// Charges bytes that were moved to this session and to all together.
-    pub fn spend(&mut self, now: Time, bytes: u64, rates: &Rates) -> Verdict {
+    /// Charges bytes that were moved to this session, which may be `limited`, and to all together.
+    pub fn spend(&mut self, now: Time, bytes: u64, limited: bool, rates: &Rates) -> Verdict {
         let all = self.total.take(now, bytes, rates.total);
-        self.meter.spend(now, bytes, rates, all)
+        self.meter.spend((now, bytes), limited, rates, all)
     }
 
     /// The session's own account.
@@ -109,9 +108,9 @@ impl RateLimits {
     }
 
     /// The limit of a session that starts; what it moves is added to `traffic`.
-    pub fn session(&self, limited: bool, traffic: Arc<Traffic>) -> RateLimit {
+    pub fn session(&self, traffic: Arc<Traffic>) -> RateLimit {
         let shared = Rc::clone(&self.0);
-        let meter = RefCell::new(shared.total.meter(shared.clock.now(), limited));
+        let meter = RefCell::new(shared.total.meter(shared.clock.now()));
         RateLimit { shared, meter, traffic }
     }
 }
@@ -142,7 +141,7 @@ impl RateLimit {
         let due = self.due();
         let (clock, rates) = (self.shared.clock, self.shared.rates.get());
         let mut meter = self.meter.borrow_mut();
-        match meter.spend(clock.now(), due, &rates) {
+        match meter.spend(clock.now(), due, self.traffic.is_limited(), &rates) {
             Verdict::Go => None,
             Verdict::WaitUntil(at) => clock.instant(at),
         }
@@ -183,7 +182,7 @@ mod tests {
     fn c155_a_little_is_charged_with_what_comes_next() {
         let rates = Rates { single: 1, ..Rates::default() };
         let limits = RateLimits::new(Clock::start(), Arc::default(), rates);
-        let session = limits.session(false, Arc::default());
+        let session = limits.session(Arc::default());
         let charged = || session.meter.borrow().own().moved();
         session.count(1);
         assert!(session.obey().is_some() && charged() == 1, "the first is charged at once");
@@ -201,7 +200,7 @@ mod tests {
         let limits = RateLimits::new(Clock::start(), Arc::default(), rates);
         let mut waited = 0;
         for _ in 0..100 {
-            let session = limits.session(false, Arc::default());
+            let session = limits.session(Arc::default());
             session.count(1);
             waited += u32::from(session.obey().is_some());
             session.count(CHARGED_BYTES_MIN - 1);

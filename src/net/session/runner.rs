@@ -91,8 +91,7 @@ impl Runner {
             mark(waiting.stream.socket(), dscp);
             mark(joining.stream.socket(), dscp);
         }
-        let (limit, shared) =
-            (self.limits.session(terms.limited, traffic), Rc::clone(&self.shared));
+        let (limit, shared) = (self.limits.session(traffic), Rc::clone(&self.shared));
         let (known, tunnel) = (terms.known, terms.conn_type == ConnType::Tunnel);
         let context =
             Box::new(Context { limit, known, tunnel, number, conn, inbox, shared, _load: load });

@@ -24,8 +24,9 @@ pub(super) struct Seen {
     pub(super) last: Time,
     /// The minute that is counted began.
     since: Time,
-    in_minute: u32,
-    /// How often, without a pause of [`CONSOLE_CHANGES_MS`].
+    /// None once the console forgot its address.
+    pub(super) in_minute: u32,
+    /// How often, without a pause of [`CONSOLE_CHANGES_MS`]; none once the console forgot its id.
     pub(super) hits: u32,
 }
 
@@ -115,8 +116,8 @@ impl Journal {
         rows
     }
 
-    /// Forgets those of which this is so.
-    pub(super) fn forget(&mut self, is_meant: &dyn Fn(&Row<'_>) -> bool) {
+    /// Changes what is known of those of which this is so.
+    pub(super) fn forget(&mut self, is_meant: &dyn Fn(&Row<'_>) -> bool, forget: fn(&mut Seen)) {
         let mut pairs = Vec::new();
         for row in self.rows(Time::START, u64::MAX) {
             if is_meant(&row) {
@@ -124,7 +125,7 @@ impl Journal {
             }
         }
         for pair in &pairs {
-            self.seen.remove(pair);
+            self.seen.get_mut(pair).into_iter().for_each(forget);
         }
     }
 }

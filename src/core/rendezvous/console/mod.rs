@@ -46,6 +46,8 @@ struct Listing {
     order: fn(&Row<'_>, &Row<'_>) -> Ordering,
     name: fn(&Row<'_>) -> String,
     text: fn(&[Row<'_>], Time) -> String,
+    /// Whether the pair was forgotten, which the other list may still have.
+    is_forgotten: fn(&Row<'_>) -> bool,
     /// Pairs are stale after this.
     ms: u64,
     /// So many of them make a line.
@@ -57,6 +59,7 @@ const ADDRESSES: Listing = Listing {
     order: |one, other| one.ip.cmp(&other.ip),
     name: |row| row.ip.to_string(),
     text: asked,
+    is_forgotten: |row| row.seen.in_minute == 0,
     ms: CONSOLE_SEEN_MS,
     least: 1,
 };
@@ -65,6 +68,7 @@ const CHANGES: Listing = Listing {
     order: |one, other| one.id.cmp(other.id),
     name: |row| row.id.as_str().into(),
     text: addresses,
+    is_forgotten: |row| row.seen.hits == 0,
     ms: CONSOLE_CHANGES_MS,
     least: 2,
 };
@@ -137,7 +141,7 @@ impl Rendezvous {
         let ip: Option<IpAddr> = argument.and_then(|ip| ip.parse().ok()).map(canonical);
         let Some(ip) = ip else { return ADDRESSES.told(journal, now, Wanted::from(argument)) };
         if more == Some("-") {
-            journal.forget(&|row| row.ip == ip);
+            journal.forget(&|row| row.ip == ip, |seen| seen.in_minute = 0);
             self.newcomers.forget(ip);
             return String::new();
         }
@@ -149,7 +153,7 @@ impl Rendezvous {
         let Some(journal) = &mut self.journal else { return String::new() };
         match (Wanted::from(argument), more) {
             (Wanted::One(id), Some("-")) => {
-                journal.forget(&|row| row.id.as_str() == id);
+                journal.forget(&|row| row.id.as_str() == id, |seen| seen.hits = 0);
                 String::new()
             }
             (wanted, _) => CHANGES.told(journal, now, wanted),
@@ -207,6 +211,7 @@ impl Listing {
     /// How many lines there are, and those that are wanted.
     fn told(&self, journal: &Journal, now: Time, wanted: Wanted<'_>) -> String {
         let mut rows = journal.rows(now, self.ms);
+        rows.retain(|row| !(self.is_forgotten)(row));
         rows.sort_unstable_by(self.order);
         let is_line = |group: &&[Row<'_>]| group.len() >= self.least;
         let lines = rows.chunk_by(|one, other| (self.order)(one, other).is_eq()).filter(is_line);

@@ -127,9 +127,8 @@ fn usage(control: &Controller) -> Option<String> {
 fn session(row: &SessionRow) -> String {
     let [_, from] = row.ends;
     let hundredths = row.bytes.saturating_mul(100) / (1024 * 1024);
-    let average = row.bytes / row.secs.max(1);
     let bits = |rate: u64| rate.saturating_mul(8) / 1000;
-    let (most, average, now) = (bits(row.peak.max(average)), bits(average), bits(row.rate));
+    let (most, average, now) = (bits(row.peak), bits(row.average), bits(row.rate));
     let (whole, part) = (hundredths / 100, hundredths % 100);
     format!("{from}: {}s {whole}.{part:02}MB {most}kb/s {average}kb/s {now}kb/s\n", row.secs)
 }
