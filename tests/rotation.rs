@@ -261,6 +261,35 @@ fn c156_without_a_key_to_show_each_is_answered_in_its_own() {
     }
 }
 
+/// Whom the old one was stolen from wants it good no more.
+#[test]
+fn c156_a_key_made_by_force_ends_it() {
+    let mut rotated = Rotated::new(&[]);
+    let Output { status, .. } = keygen(&rotated.server, &["--force"]);
+    assert!(status.success());
+    rotated.server.kill_and_restart();
+    assert!(!rotated.server.log().contains("key-rotation"), "{}", rotated.server.log());
+    let newest = rotated.server.key();
+    assert!(rotated.refuses(&rotated.old) && rotated.refuses(&rotated.new));
+    assert!(!rotated.refuses(&newest));
+    let files = fs::read_dir(rotated.server.data()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("id_ed25519.old.")).count(), 1, "it is kept");
+}
+
+#[test]
+fn a_reload_says_that_another_key_needs_a_restart() {
+    let mut rotated = Rotated::new(&[]);
+    assert_eq!(rotated.ctl(&["reload"]), "Reloaded.\n");
+    for words in [&["--end-rotation"][..], &["--rotate"]] {
+        assert!(keygen(&rotated.server, words).status.success());
+    }
+    assert_eq!(rotated.ctl(&["reload"]), "Reloaded. Only a restart changes: id_ed25519\n");
+    assert!(rotated.server.log().contains("restart-needed flag=id_ed25519"));
+    rotated.server.kill_and_restart();
+    assert_eq!(rotated.ctl(&["reload"]), "Reloaded.\n");
+}
+
 #[test]
 fn a_rotation_that_was_cut_short_begins_anew() {
     let mut server = Server::start(&[]);

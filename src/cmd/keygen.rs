@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, old_key_file};
 use crate::file::{
     beside, draft_of, give_to_owner, open_file, publish, read_text, replace_for_owner,
 };
@@ -68,6 +68,11 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
              it, and keeps the old files.",
             dir.display()
         )));
+    }
+    // Who wants another key at once wants the one before no more.
+    let old = old_key_file(&secret);
+    if exists(&old) {
+        put_aside(&old, &old).map_err(|error| cannot_write(dir, &error))?;
     }
     if is_there {
         put_aside(&secret, &public).map_err(|error| cannot_write(dir, &error))?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use hbb_core::base::address::{Banned, Bans, NetworkSet};
 use hbb_core::base::limits::{LIST_ENTRIES_MAX, Limits};
 use hbb_core::base::rates::Rates;
-use hbb_core::identity::KeyPolicy;
+use hbb_core::identity::{KeyPolicy, ServerKey};
 use hbb_core::relay::SourceLists;
 use hbb_core::rendezvous::{LocalNetwork, Policy};
 #[cfg(feature = "accounts")]
@@ -24,7 +24,9 @@ use ::log::error;
 use crate::cli::ServeFlags;
 #[cfg(feature = "accounts")]
 use crate::config::AccountSettings;
-use crate::config::{Config, FlagsFile, LogLevel, TrustedProxies, doubts, old_key_file};
+use crate::config::{
+    Config, FlagsFile, LogLevel, SECRET_FILE, TrustedProxies, doubts, old_key_file,
+};
 use crate::file::read_text;
 use crate::log::{LevelFilter, set_level};
 use files::Files;
@@ -84,6 +86,8 @@ pub struct ServerInfo {
 pub struct RunningSettings {
     config: Config,
     keys: KeyPolicy,
+    /// Whether it signs with the key in the file.
+    has_key_of_file: bool,
     lists: Lists,
     /// Who may dial whom.
     #[cfg(feature = "accounts")]
@@ -104,11 +108,13 @@ impl RunningSettings {
         let lists = Lists::read(&config.data).map_err(|faults| faults.join("\n"))?;
         #[cfg(feature = "accounts")]
         let rules = RulesFile::in_force(&config).map_err(|faults| faults.join("\n"))?;
+        let has_key_of_file = keys.signing.is_some() && key_in_file(&config) == keys.signing;
         let mut files = Files::new(files, config.relay_threads);
         let limits = files.allow(config.limits);
         Ok(Self {
             config,
             keys,
+            has_key_of_file,
             lists,
             #[cfg(feature = "accounts")]
             rules,
@@ -159,13 +165,17 @@ impl RunningSettings {
     }
 
     /// Reads flags file and lists again. With the settings come the flags that only a restart
-    /// changes.
+    /// changes, and the key's file if there is another key in it.
     ///
     /// # Errors
     /// What to tell the operator; nothing was changed.
     pub fn reload(&mut self) -> Result<(LiveSettings, Vec<&'static str>), String> {
         let new = read_again(&self.config)?;
-        let fixed = self.config.restart_needed(&new);
+        let mut fixed = self.config.restart_needed(&new);
+        let key = key_in_file(&self.config);
+        if self.has_key_of_file && key.is_some() && key != self.keys.signing {
+            fixed.push(SECRET_FILE);
+        }
         let new = self.config.reloaded(new);
         // All is read before anything is changed.
         let lists = Lists::read(&new.data).map_err(refused)?;
@@ -282,6 +292,12 @@ impl RunningSettings {
     pub const fn bans(&self) -> &Bans {
         &self.lists.bans
     }
+}
+
+/// The secret key in its file; None if there is none that can be read.
+fn key_in_file(config: &Config) -> Option<ServerKey> {
+    let text = read_text(&config.secret_file(), FLAGS_FILE_BYTES_MAX).ok()?;
+    ServerKey::parse(&text).ok()
 }
 
 /// Says what is wrong with a list: an error is logged each time, of warnings there is one a minute.
