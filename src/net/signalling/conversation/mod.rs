@@ -4,8 +4,10 @@
 
 mod idle_timer;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use smol::future;
@@ -70,8 +72,9 @@ pub(crate) async fn serve(
     if rendezvous.inbox.send(opened).await.is_ok() {
         let ip = from.ip();
         let secrecy = Secrecy::Silent;
-        let talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy };
-        let reason = talk.run(beginning, outbox).await;
+        let idle = idle_timer(&beginning, &rendezvous);
+        let talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy, outbox, idle };
+        let reason = talk.run(beginning).await;
         report::refused(ip, reason);
         let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
     }
@@ -80,8 +83,8 @@ pub(crate) async fn serve(
 /// What a conversation waits for.
 enum Happening {
     Readable,
-    Outgoing(ToConnection),
-    Finished,
+    /// The owner says this; None: nothing any more.
+    Told(Option<ToConnection>),
     Elapsed,
 }
 
@@ -92,13 +95,21 @@ struct Talk<'a> {
     ip: IpAddr,
     rendezvous: &'a SignallingHandle,
     secrecy: Secrecy,
+    outbox: Receiver<ToConnection>,
+    idle: IdleTimer,
+}
+
+fn idle_timer(beginning: &Beginning, rendezvous: &SignallingHandle) -> IdleTimer {
+    match (beginning, &rendezvous.offers) {
+        (Beginning::Fresh, Some(offers)) => IdleTimer::for_first_words(offers.delay_ms()),
+        _ => IdleTimer::for_open(),
+    }
 }
 
 impl Talk<'_> {
     /// Goes on until there is a reason to end.
-    async fn run(mut self, beginning: Beginning, outbox: Receiver<ToConnection>) -> DropReason {
-        let mut idle = self.idle_timer(&beginning);
-        let mut went = self.begin(beginning, &mut idle).await;
+    async fn run(mut self, beginning: Beginning) -> DropReason {
+        let mut went = self.begin(beginning).await;
         loop {
             if let Err(reason) = went {
                 return reason;
@@ -108,50 +119,34 @@ impl Talk<'_> {
                     self.link.stream.readable().await;
                     Happening::Readable
                 };
-                let outgoing =
-                    async { outbox.recv().await.map_or(Happening::Finished, Happening::Outgoing) };
+                let told = async { Happening::Told(self.outbox.recv().await) };
                 let elapsed = async {
-                    idle.wait().await;
+                    self.idle.wait().await;
                     Happening::Elapsed
                 };
-                future::or(outgoing, future::or(readable, elapsed)).await
+                future::or(told, future::or(readable, elapsed)).await
             };
             went = match happening {
-                Happening::Readable => self.receive(&mut idle).await,
-                Happening::Outgoing(ToConnection::Payload(payload, held)) => {
-                    self.send(payload, held).await
-                }
-                Happening::Outgoing(ToConnection::Pause) => {
-                    Timer::after(Duration::from_millis(LISTENS_MS)).await;
-                    Ok(())
-                }
-                Happening::Outgoing(ToConnection::Keep) => {
-                    idle.keep(None);
-                    Ok(())
-                }
-                Happening::Outgoing(ToConnection::Linger) => {
-                    idle.keep(Some(HEALTH_CHECK_MS));
-                    Ok(())
-                }
-                Happening::Finished => Err(DropReason::Done),
-                Happening::Elapsed => self.elapsed(&mut idle).await,
+                Happening::Readable => self.receive().await,
+                Happening::Told(message) => self.told(message).await,
+                Happening::Elapsed => self.elapsed().await,
             };
         }
     }
 
-    fn idle_timer(&self, beginning: &Beginning) -> IdleTimer {
-        match (beginning, &self.rendezvous.offers) {
-            (Beginning::Fresh, Some(offers)) => IdleTimer::for_first_words(offers.delay_ms()),
-            _ => IdleTimer::for_open(),
+    /// Does what the owner says; at the end of that, it is done.
+    async fn told(&mut self, message: Option<ToConnection>) -> Result<(), DropReason> {
+        match message.ok_or(DropReason::Done)? {
+            ToConnection::Payload(payload, held) => return self.send(payload, held).await,
+            ToConnection::Pause => Timer::after(Duration::from_millis(LISTENS_MS)).await,
+            ToConnection::Keep => self.idle.keep(None),
+            ToConnection::Linger => self.idle.keep(Some(HEALTH_CHECK_MS)),
         }
+        Ok(())
     }
 
     /// Does what is due at once, and passes on what was read before.
-    async fn begin(
-        &mut self,
-        beginning: Beginning,
-        idle: &mut IdleTimer,
-    ) -> Result<(), DropReason> {
+    async fn begin(&mut self, beginning: Beginning) -> Result<(), DropReason> {
         match beginning {
             Beginning::Fresh | Beginning::Unoffered => {}
             Beginning::Silent => self.offer().await?,
@@ -159,25 +154,25 @@ impl Talk<'_> {
         }
         let said = self.pass_on_whole().await?;
         if said || self.link.is_half_read() {
-            idle.heard(said, self.link.is_half_read());
+            self.idle.heard(said, self.link.is_half_read());
             self.link.let_others().await;
         }
         Ok(())
     }
 
     /// Reads what is there and passes on every whole payload.
-    async fn receive(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
+    async fn receive(&mut self) -> Result<(), DropReason> {
         self.link.familiar = self.place.is_familiar();
         if let Err(reason) = self.link.read() {
             self.secrecy.left(self.ip);
             return Err(reason);
         }
         let said = self.pass_on_whole().await?;
-        idle.heard(said, self.link.is_half_read());
+        self.idle.heard(said, self.link.is_half_read());
         self.link.let_others().await;
         // Whoever sends faster than is read is always readable: no deadline had its turn otherwise.
         let unread = self.link.stream.is_unread();
-        if unread && idle.is_over().await { self.elapsed(idle).await } else { Ok(()) }
+        if unread && self.idle.is_over().await { self.elapsed().await } else { Ok(()) }
     }
 
     /// Passes on every whole payload; whether one of them says something.
@@ -206,8 +201,30 @@ impl Talk<'_> {
             return self.call(call).await;
         }
         let held = self.link.hold(payload.len())?;
-        let message = ToRendezvous::Payload { conn: self.place.conn(), payload, held };
-        self.rendezvous.inbox.send(message).await.map_err(|_| DropReason::Done)
+        self.put(ToRendezvous::Payload { conn: self.place.conn(), payload, held }).await
+    }
+
+    /// Puts a message into the owner's inbox. What the connection is told until then goes out, also
+    /// while that is full: its outbox is short, and others fill it (C30).
+    async fn put(&mut self, message: ToRendezvous) -> Result<(), DropReason> {
+        let (inbox, waits) = (&self.rendezvous.inbox, Cell::new(true));
+        // It is polled first, also while something goes out: nobody waits behind its turn.
+        let putting = async {
+            let put = inbox.send(message).await;
+            waits.set(false);
+            put.map_err(|_| DropReason::Done)
+        };
+        let telling = async {
+            loop {
+                let told = future::poll_fn(|context| match self.outbox.poll_recv(context) {
+                    Poll::Pending if !waits.get() => Poll::Ready(None),
+                    told => told.map(Some),
+                });
+                let Some(message) = told.await else { return Ok(()) };
+                self.told(message).await?;
+            }
+        };
+        future::try_zip(putting, telling).await.map(|_| ())
     }
 
     /// Answers the one call of a connection (C165).
@@ -220,8 +237,8 @@ impl Talk<'_> {
         Err(DropReason::Done)
     }
 
-    async fn elapsed(&mut self, idle: &mut IdleTimer) -> Result<(), DropReason> {
-        match idle.elapsed()? {
+    async fn elapsed(&mut self) -> Result<(), DropReason> {
+        match self.idle.elapsed()? {
             Due::Nothing => Ok(()),
             Due::Heartbeat => self.link.send(&[]).await,
             Due::Offer => self.offer().await,
@@ -248,7 +265,7 @@ impl Talk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     use hbb_core::base::limits::{IDLE_MS, Limits};
@@ -261,34 +278,62 @@ mod tests {
     use crate::net::conn::pool::Pool;
     use crate::net::reactor::block_on;
 
+    /// A client, and the conversation with it, whose inbox has room for one message.
+    async fn talks(test: impl AsyncFnOnce(TcpStream, Talk<'_>, Sender<ToConnection>)) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        stream.set_nonblocking(true).unwrap();
+        let pool = Pool::new(&Limits::default(), Seed(1, 2), Clock::start());
+        let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let place = pool.place(Origin { ip, exempt: false }).await.unwrap();
+        let account = place.account(Purpose::HalfRead, false);
+        let link = TravellingLink::new(stream, account).watch().unwrap();
+        let (inbox, _received) = bounded(1);
+        #[cfg(feature = "accounts")]
+        let rendezvous = SignallingHandle { inbox, offers: None, answers_calls: false };
+        #[cfg(not(feature = "accounts"))]
+        let rendezvous = SignallingHandle { inbox, offers: None };
+        let (secrecy, idle) = (Secrecy::Silent, IdleTimer::for_open());
+        let ((queue, outbox), rendezvous) = (bounded(OUTBOX_MAX), &rendezvous);
+        let talk = Talk { link, place: &place, ip, rendezvous, secrecy, outbox, idle };
+        test(peer, talk, queue).await;
+    }
+
     #[test]
     fn who_sends_faster_than_is_read_keeps_no_deadline_from_its_turn() {
-        block_on(async {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let test = async |mut peer: TcpStream, mut talk: Talk<'_>, _told| {
             // Of these, each an empty message, every read leaves some.
             peer.write_all(&[0; 60_000]).unwrap();
-            let stream = listener.accept().unwrap().0;
-            stream.set_nonblocking(true).unwrap();
-            let pool = Pool::new(&Limits::default(), Seed(1, 2), Clock::start());
-            let ip = IpAddr::from(Ipv4Addr::LOCALHOST);
-            let place = pool.place(Origin { ip, exempt: false }).await.unwrap();
-            let account = place.account(Purpose::HalfRead, false);
-            let link = TravellingLink::new(stream, account).watch().unwrap();
-            let (inbox, _received) = bounded(1);
-            #[cfg(feature = "accounts")]
-            let rendezvous = SignallingHandle { inbox, offers: None, answers_calls: false };
-            #[cfg(not(feature = "accounts"))]
-            let rendezvous = SignallingHandle { inbox, offers: None };
-            let secrecy = Secrecy::Silent;
-            let mut talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy };
             talk.link.stream.readable().await;
-            let mut idle = IdleTimer::for_open();
-            assert_eq!(talk.receive(&mut idle).await, Ok(()));
+            assert_eq!(talk.receive().await, Ok(()));
             pass(Duration::from_millis(IDLE_MS));
-            assert_eq!(talk.receive(&mut idle).await, Err(DropReason::Idle));
+            assert_eq!(talk.receive().await, Err(DropReason::Idle));
             assert!(talk.link.stream.is_unread());
-        })
-        .unwrap();
+        };
+        block_on(talks(test)).unwrap();
+    }
+
+    #[test]
+    fn what_it_is_told_goes_out_while_what_it_said_waits_for_room() {
+        let test = async |mut peer: TcpStream, mut talk: Talk<'_>, told: Sender<ToConnection>| {
+            // Two messages of a byte each, of which one has room.
+            peer.write_all(&[4, 1, 4, 2]).unwrap();
+            talk.link.stream.readable().await;
+            let held = Held::none(talk.place.account(Purpose::Unread, false));
+            let telling = async {
+                for _ in 0..3 * OUTBOX_MAX {
+                    let message = ToConnection::Payload(vec![7], held.another(1, false).unwrap());
+                    assert_eq!(told.try_send(message), Ok(()));
+                    future::yield_now().await;
+                }
+                Ok(())
+            };
+            assert_eq!(future::or(talk.receive(), telling).await, Ok(()));
+            let mut read = [0; 6 * OUTBOX_MAX];
+            peer.read_exact(&mut read).unwrap();
+            assert_eq!(read, [4, 7].repeat(3 * OUTBOX_MAX)[..]);
+        };
+        block_on(talks(test)).unwrap();
     }
 }
