@@ -1,5 +1,5 @@
 //! The API of accounts: a modelled client's calls by each door of the real server, and the pure
-//! machine at its bounds. C78, C80, C165-C174.
+//! machine at its bounds. C78 to C80, C165-C174.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![allow(clippy::string_slice)] // a test may panic, anywhere in it
@@ -67,6 +67,40 @@ fn c078_login_options_are_told_to_everybody() {
     let server = with_anna(&[]);
     let told = call((&server, Door::Sealed), ("GET", "/api/login-options"), Some("none"), "");
     assert_eq!((told.status, &*told.body), (200, "[]"));
+}
+
+/// Clients take anything but nothing for an error of their book.
+#[test]
+fn c079_a_login_gives_a_token_and_changes_of_a_book_are_answered_with_nothing() {
+    let server = with_anna(&[]);
+    let asked = |token: Option<&str>, method: &str, path: &str, body: &str| {
+        call((&server, Door::Sealed), (method, &format!("/api/{path}")), token, body)
+    };
+    let user = r#"{"id":"123456789","uuid":"MTIz"}"#;
+    for no_token in [None, Some("none"), Some("")] {
+        assert_eq!(asked(no_token, "POST", "currentUser", user).status, 401, "{no_token:?}");
+        assert_eq!(asked(no_token, "POST", "ab", r#"{"data":"{}"}"#).status, 401, "{no_token:?}");
+    }
+    let token = asked(None, "POST", "login", &login("anna", PASSWORD)).text("access_token");
+    let with_token = |method: &str, path: &str, body: &str| {
+        let told = asked(Some(&token), method, path, body);
+        assert_eq!(told.status, 200, "{method} {path}: {}", told.body);
+        told
+    };
+    assert_eq!(with_token("POST", "currentUser", user).text("name"), "anna");
+    let guid = with_token("POST", "ab/personal", "").text("guid");
+    for (method, path, body) in [
+        ("POST", "ab/tag/add/GUID", r#"{"name":"a","color":7}"#),
+        ("PUT", "ab/tag/update/GUID", r#"{"name":"a","color":8}"#),
+        ("PUT", "ab/tag/rename/GUID", r#"{"old":"a","new":"b"}"#),
+        ("POST", "ab/peer/add/GUID", r#"{"id":"123456789","tags":["b"]}"#),
+        ("PUT", "ab/peer/update/GUID", r#"{"id":"123456789","alias":"Desk"}"#),
+        ("DELETE", "ab/tag/GUID", r#"["b"]"#),
+        ("DELETE", "ab/peer/GUID", r#"["123456789"]"#),
+        ("POST", "ab", r#"{"data":"{\"tags\":[],\"peers\":[]}"}"#),
+    ] {
+        assert_eq!(with_token(method, &path.replace("GUID", &guid), body).body, "", "{path}");
+    }
 }
 
 #[test]

@@ -3,15 +3,11 @@
 use crate::source::File;
 use std::collections::BTreeMap;
 
-/// The page: a table row for each check of what is built, a line for what is not.
+/// The page: a table row for each check.
 pub(crate) const PAGE: &str = "tests/conformance/README.md";
-/// The highest number a check may have, the last one below which none may be missing, and how many
-/// have a row even while they are later.
+/// The highest number a check may have, and the last one up to which none may be missing.
 const CHECKS: u16 = 230;
 const WHOLE: u16 = 81;
-const ROWS: u16 = 77;
-/// Checks without tests as yet; what is built now must leave this list, nothing may join it.
-const LATER: [u16; 1] = [79];
 const TESTS_IN_ROW_MAX: usize = 3;
 
 /// What the page says of one check.
@@ -19,7 +15,6 @@ struct Row<'a> {
     check: u16,
     /// What it names between backticks in its last column.
     tests: Vec<&'a str>,
-    later: bool,
 }
 
 /// Rows are `| C01 | what it asks | tests |`.
@@ -32,46 +27,32 @@ fn rows(page: &str) -> Vec<Row<'_>> {
             continue;
         };
         let tests = covered.split('`').skip(1).step_by(2).collect();
-        rows.push(Row { check, tests, later: covered.starts_with("later") });
+        rows.push(Row { check, tests });
     }
     rows
-}
-
-/// The checks in the line for those that need no row yet.
-fn without_row(page: &str) -> Vec<u16> {
-    let lines = page.lines().filter(|line| line.starts_with("Later"));
-    let words = lines.flat_map(|line| line.split(|next: char| !next.is_alphanumeric()));
-    words.filter_map(|word| word.strip_prefix('C')?.parse().ok()).collect()
 }
 
 /// The page names every check once, its tests exist, and no test claims another check.
 pub(crate) fn compare(files: &[File]) -> Vec<String> {
     let page = files.iter().find(|file| file.path == PAGE).map_or("", |file| &file.text);
-    let (rows, without_row) = (rows(page), without_row(page));
+    let rows = rows(page);
     let tests: BTreeMap<_, _> = files.iter().flat_map(tests).collect();
-    let mut found = every_check_once(&rows, &without_row);
+    let mut found = every_check_once(&rows);
     found.extend(rows.iter().flat_map(|row| row_findings(row, &tests)));
-    let later = rows.iter().filter(|row| row.later).map(|row| row.check);
-    let later: Vec<_> = later.chain(without_row).collect();
-    if later != LATER {
-        found.push(format!("later are {later:?}, agreed are {LATER:?}"));
-    }
     for (name, check) in tests.iter().filter_map(|(name, check)| Some((name, (*check)?))) {
-        if !rows.iter().any(|row| row.check == check && !row.later) {
-            found.push(format!("`{name}` tests C{check:02}, which is no row or later"));
+        if !rows.iter().any(|row| row.check == check) {
+            found.push(format!("`{name}` tests C{check:02}, which is no row"));
         }
     }
     found.into_iter().map(|finding| format!("{PAGE}: {finding}")).collect()
 }
 
-fn every_check_once(rows: &[Row], without_row: &[u16]) -> Vec<String> {
+fn every_check_once(rows: &[Row]) -> Vec<String> {
     let mut found = Vec::new();
     for check in 1..=CHECKS {
         let count = rows.iter().filter(|row| row.check == check).count();
-        let wanted = usize::from(check <= ROWS || !without_row.contains(&check));
-        let agreed = if check <= WHOLE { count == wanted } else { count <= 1 };
-        if !agreed {
-            found.push(format!("C{check:02} has {count} rows, not {wanted}"));
+        if count > 1 || (count == 0 && check <= WHOLE) {
+            found.push(format!("C{check:02} has {count} rows, not one"));
         }
     }
     let beyond = rows.iter().filter(|row| !(1..=CHECKS).contains(&row.check));
@@ -82,11 +63,10 @@ fn every_check_once(rows: &[Row], without_row: &[u16]) -> Vec<String> {
 fn row_findings(row: &Row, tests: &BTreeMap<String, Option<u16>>) -> Vec<String> {
     let lost = row.tests.iter().filter(|name| !tests.contains_key(**name));
     let mut found: Vec<_> = lost.map(|name| format!("no test is called `{name}`")).collect();
-    match (row.later, row.tests.len()) {
-        (true, 0) | (false, 1..=TESTS_IN_ROW_MAX) => {}
-        (true, _) => found.push("it is later and names a test; say one of the two".into()),
-        (false, 0) => found.push("it names no test; write it, or say `later` and why".into()),
-        (_, count) => found.push(format!("it names {count} tests, at most {TESTS_IN_ROW_MAX}")),
+    match row.tests.len() {
+        1..=TESTS_IN_ROW_MAX => {}
+        0 => found.push("it names no test; write it".into()),
+        count => found.push(format!("it names {count} tests, at most {TESTS_IN_ROW_MAX}")),
     }
     found.iter().map(|finding| format!("C{:02}: {finding}", row.check)).collect()
 }
@@ -118,12 +98,11 @@ mod tests {
     fn found((changed, change): (u16, &str), test: &str) -> usize {
         let mut page = String::from("# Checks\n\n| check | asks | tests |\n|---|---|---|\n");
         let mut file = String::from(test);
-        for check in (1..=WHOLE).filter(|check| !LATER.contains(check)) {
+        for check in 1..=WHOLE {
             file.push_str(&format!("#[test]\n#[cfg(unix)]\nfn c{check:03}_holds() {{}}\n"));
             let row = format!("| C{check:02} | it | `udp::c{check:03}_holds` |\n");
             page.push_str(if check == changed { change } else { &row });
         }
-        page.push_str("\nLater, with the account API: C79 (b).\n");
         let udp = File::new("tests/conformance/udp.rs", &file);
         compare(&[File::new(PAGE, &page), udp]).len()
     }
@@ -139,7 +118,7 @@ mod tests {
         assert_eq!(found((9, "\n"), ""), 2, "no row, and a test without one");
         let twice = "| C09 | it | `udp::c009_holds` |\n".repeat(2);
         assert_eq!(found((9, &twice), ""), 1);
-        for beyond in [0, 79, 81] {
+        for beyond in [0, 81] {
             let two = twice.replacen("C09", &format!("C{beyond:02}"), 1);
             assert_eq!(found((9, &two), ""), 1, "{two}");
         }
@@ -155,9 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn later_is_neither_tested_nor_longer_than_agreed() {
-        assert_eq!(found((9, "| C09 | it | later: not built |\n"), ""), 2);
-        assert_eq!(found((0, ""), "#[test] fn c079_answers() {}"), 1);
+    fn a_test_without_a_row_is_found() {
+        assert_eq!(found((0, ""), "#[test] fn c100_answers() {}"), 1);
         assert_eq!(found((0, ""), &format!("#[test] fn c{:03}_is_new() {{}}", CHECKS + 1)), 1);
     }
 
