@@ -5,7 +5,7 @@
 //! Checks: C74, C75.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role, old_key_file};
 use crate::file::{
-    beside, draft_of, give_to_owner, open_file, publish, read_text, replace_for_owner,
+    beside, draft_of, give_to_owner, name_draft, new_draft, open_file, publish, read_text,
+    replace_for_owner,
 };
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{
@@ -71,14 +72,26 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     }
     // Who wants another key at once wants the one before no more.
     let old = old_key_file(&secret);
-    if exists(&old) {
-        put_aside(&old, &old).map_err(|error| cannot_write(dir, &error))?;
-    }
-    if is_there {
-        put_aside(&secret, &public).map_err(|error| cannot_write(dir, &error))?;
-    }
-    let key = make(dir)?;
-    write_public(dir, &key).map_err(|error| cannot_write(dir, &error))?;
+    let clear = || {
+        let pairs = [(&old, &old), (&secret, &public)].into_iter();
+        let mut there = pairs.filter(|(one, other)| exists(one) || exists(other));
+        there.try_for_each(|(one, other)| put_aside(one, other))
+    };
+    let failed = |error| cannot_write(dir, &error);
+    let key = if is_there {
+        let key = generate()?;
+        let mut draft = new_draft(&secret, SECRET_MODE).map_err(failed)?;
+        give_to_owner(&draft_of(&secret));
+        let text = key.secret_text();
+        let written = draft.write_all(text.as_bytes()).and_then(|()| draft.sync_all());
+        // Whole before the others go: where there is no room for it, they stay.
+        name_draft(&secret, written.and_then(|()| clear())).map_err(failed)?;
+        key
+    } else {
+        clear().map_err(failed)?;
+        make(dir)?
+    };
+    write_public(dir, &key).map_err(failed)?;
     let place = dir.display();
     print(&format!(
         "Made {place}/{SECRET_FILE} (secret: back it up, show it to nobody) and \
@@ -467,6 +480,7 @@ fn dangling(path: &Path) -> String {
 pub(super) fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
     let way_out = match error.kind() {
         ErrorKind::ReadOnlyFilesystem => READ_ONLY,
+        ErrorKind::StorageFull => "Make room there.",
         _ => "Name an existing directory with --data that the user hbb runs as may write to.",
     };
     Exit::unusable(format!("Cannot write key files to {}: {error}. {way_out}", dir.display()))

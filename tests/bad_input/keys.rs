@@ -13,7 +13,7 @@ use super::model::server::{Server, command};
 use super::model::wire::send;
 use super::say::proto::RequestRelay;
 use super::say::{self, Body};
-use super::{Folder, refused, serve};
+use super::{Folder, in_own_mounts, refused, serve};
 
 #[test]
 fn a_half_written_key_file_is_named_and_kept() {
@@ -207,6 +207,26 @@ fn the_value_of_key_is_a_text_and_no_file() {
     for path in ["/data/id_ed25519", "./id_ed25519.pub", "id_ed25519"] {
         refused(&serve(&folder.0, &["--key", path]), 2, &["--key takes the text of a key"]);
     }
+}
+
+/// What `keygen` in the folder `$dir`, which is full, leaves of a pair that is there.
+const NO_ROOM: &str = "mount -t tmpfs -o size=64k tmpfs \"$dir\"
+    cd \"$dir\"; \"$@\" keygen --data . >/dev/null; cat id_ed25519 id_ed25519.pub
+    head -c 100000 /dev/zero >filler 2>/dev/null || true; echo
+    for how in --force --rotate; do \"$@\" keygen --data . $how && exit 9 || test $? = 3; done
+    echo id*; cat id_ed25519 id_ed25519.pub";
+
+#[test]
+fn a_key_stays_where_there_is_no_room_for_another() {
+    let folder = Folder::new("no-room");
+    let ended = in_own_mounts(&folder, 0, NO_ROOM).output().unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    let [before, names, after] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}{told}");
+    };
+    assert!(names == "id_ed25519 id_ed25519.pub" && before == after, "{said}");
+    assert!(told.contains("No space left") && told.contains("Make room there"), "{told}");
 }
 
 #[test]
