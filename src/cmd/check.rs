@@ -315,12 +315,12 @@ fn bind_tcp(ip: IpAddr, port: u16) -> io::Result<()> {
     TcpListener::bind((ip, port)).map(drop)
 }
 
-fn bind_udp(ip: IpAddr, port: u16) -> io::Result<()> {
+pub(super) fn bind_udp(ip: IpAddr, port: u16) -> io::Result<()> {
     UdpSocket::bind((ip, port)).map(drop)
 }
 
 /// Listens as `serve` would: on all of IPv6 and IPv4, or on IPv4 where there is no IPv6.
-fn listen(
+pub(super) fn listen(
     bind: Option<IpAddr>,
     port: u16,
     listen: fn(IpAddr, u16) -> io::Result<()>,

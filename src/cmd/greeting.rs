@@ -104,10 +104,14 @@ pub(super) fn warn_of(config: &Config) {
     }
 }
 
-/// Says what was set for another server, and means nothing here.
-pub(super) fn warn_of_upstream(config: &Config) {
-    if let Some(store) = unused_store(config) {
+/// Says what was left by another server, or set for it, and means nothing here: under its name,
+/// variables do.
+pub(super) fn warn_of_upstream(config: &Config, is_named_so: bool) {
+    if let Some(store) = unused_store(config).filter(|_| config.role != Role::Relay) {
         warn!("upstream-store-unused file={} help='hbb import --help'", store.display());
+    }
+    if is_named_so {
+        return;
     }
     let names = unused_variables();
     if !names.is_empty() {

@@ -37,8 +37,8 @@ use hbb_core::relay::Relay;
 use hbb_core::rendezvous::Rendezvous;
 use log::{info, warn};
 
-/// `hbb serve`; what another server left is warned of unless it was taken over.
-pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
+/// `hbb serve`, or what it does under a name of upstream's.
+pub(super) fn run(config: Config, is_named_so: bool) -> Result<(), Exit> {
     init(settings::level(&config), unix_secs);
     backup::finish(&config.data)?;
     let control_folder = config.control.parent().unwrap_or(Path::new("."));
@@ -54,7 +54,7 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
     let crashes = Crashes::count(control_folder);
     let stopped = crashes.as_ref().is_some_and(|crashes| crashes.pause(&signals));
     if !stopped {
-        serve(config, taken_over, (confinement, signals))?;
+        serve(config, is_named_so, (confinement, signals))?;
     }
     if let Some(crashes) = crashes {
         crashes.forget();
@@ -64,7 +64,7 @@ pub(super) fn run(config: Config, taken_over: bool) -> Result<(), Exit> {
 
 fn serve(
     config: Config,
-    taken_over: bool,
+    is_named_so: bool,
     (confinement, signals): (Confinement, Reloads),
 ) -> Result<(), Exit> {
     let mut keys = keygen::policy(&config)?;
@@ -110,9 +110,7 @@ fn serve(
     let greet = || {
         show(&dated(&greeting::text(&config, &keys), unix_secs()));
         greeting::warn_of(&config);
-        if !taken_over {
-            greeting::warn_of_upstream(&config);
-        }
+        greeting::warn_of_upstream(&config, is_named_so);
     };
     run_shell(setup, signals, &greet).map_err(exit)
 }
@@ -262,7 +260,7 @@ fn seed() -> Result<Seed, Exit> {
 }
 
 /// A shell that could not start, in the operator's words.
-fn exit(error: ServeError) -> Exit {
+pub(super) fn exit(error: ServeError) -> Exit {
     match error {
         ServeError::Port { protocol, port, cause } if cause.kind() == ErrorKind::AddrInUse => {
             Exit::running(format!(

@@ -6,8 +6,10 @@ use std::path::Path;
 use super::exit::{Exit, print};
 use super::greeting::DATABASE;
 use super::store::STORE_FILE;
-use super::{import, rotate, serve};
+use super::{check, import, rotate, serve};
 use crate::cli::{self, Command, ImportFlags, KeygenFlags, ServeFlags};
+use crate::config::Config;
+use crate::net::serve::ServeError;
 use crate::settings;
 use crate::upstream::{Asked, Program, told};
 use hbb_core::identity::ServerKey;
@@ -48,16 +50,20 @@ pub fn run(program: Program, args: &[&str], variables: &[(String, String)]) -> R
 fn serve(program: Program, flags: ServeFlags, database: Option<&str>) -> Result<(), Exit> {
     let config = settings::read(flags).map_err(Exit::flags)?;
     if program == Program::Hbbs {
-        take_over(database)?;
+        take_over(&config, database)?;
     }
     serve::run(config, true)
 }
 
 /// At the first start, where there is no store of ours yet, takes what `DB_URL` names or the usual
-/// one, if it is there.
-fn take_over(url: Option<&str>) -> Result<(), Exit> {
+/// one, if it is there. Not while its server may still run, which learns more then.
+fn take_over(config: &Config, url: Option<&str>) -> Result<(), Exit> {
     if Path::new(STORE_FILE).exists() {
         return Ok(());
+    }
+    if let Some(port) = config.ports.udp(config.role) {
+        let taken = |cause| serve::exit(ServeError::Port { protocol: "UDP", port, cause });
+        check::listen(config.bind, port, check::bind_udp).map_err(taken)?;
     }
     let file = url.map_or(DATABASE, file_of);
     if Path::new(file).is_file() {

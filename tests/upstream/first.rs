@@ -1,6 +1,7 @@
 //! The first start: what a database of upstream's holds is there from then on.
 
 use std::fs;
+use std::net::{Ipv6Addr, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -36,6 +37,49 @@ fn the_devices_of_a_database_are_there_from_the_first_start_on() {
         let name = file.unwrap().file_name().into_string().unwrap();
         assert!(name == "hbbs.log" || !name.contains("hbb.") && !name.ends_with(".sock"), "{name}");
     }
+}
+
+/// The old server has the ports: what it is told until it stops comes along as well.
+#[test]
+fn nothing_is_taken_over_while_the_ports_are_anothers() {
+    let folder = Folder::new("early");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/database.py");
+    let database = |devices: &str| {
+        for end in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(folder.0.join(["db_v2.sqlite3", end].concat()));
+        }
+        let words = ["db_v2.sqlite3", devices, "4096", "wal"];
+        let made = Command::new("python3").arg(&script).args(words).current_dir(&folder.0).output();
+        said(&made.expect("install the package python3"), 0);
+    };
+    let port = free_ports();
+    let other = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+    database("5");
+    let early = said(&folder.output("hbbs", &["-p", &port.to_string()]), 1);
+    assert!(early.contains(&format!("UDP port {port} is taken")), "{early}");
+    assert!(!folder.0.join("hbb.store").exists(), "{early}");
+    drop(other);
+    database("9");
+    let served = folder.serve("hbbs", &["-p", &port.to_string()], &[]).said();
+    assert!(
+        served.contains("9 new devices") && served.contains("peers-loaded count=9"),
+        "{served}"
+    );
+}
+
+/// Where a store was made before the database came, whoever wants its devices is told.
+#[test]
+fn a_database_that_came_too_late_is_pointed_at() {
+    let folder = Folder::new("late");
+    let port = free_ports().to_string();
+    let serve = || folder.serve("hbbs", &["-p", &port], &[("RMEM", "1")]).said();
+    assert!(!serve().contains("upstream-"));
+    fs::write(folder.0.join("db_v2.sqlite3"), "").unwrap();
+    let said = serve();
+    assert!(said.contains("warn upstream-store-unused file=./db_v2.sqlite3"), "{said}");
+    assert!(!said.contains("upstream-variables-unused"), "{said}");
+    let relay = folder.serve("hbbr", &["-p", &port], &[]).said();
+    assert!(!relay.contains("upstream-"), "{relay}");
 }
 
 /// Wherever it is named.
