@@ -155,9 +155,23 @@ pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says; the draft is gone then.
-pub fn publish(path: &Path, mut draft: File, text: &str) -> io::Result<()> {
-    let written = draft.write_all(text.as_bytes());
-    name_draft(path, written.and_then(|()| draft.sync_all()))
+pub fn publish(path: &Path, draft: File, text: &str) -> io::Result<()> {
+    publish_after(path, draft, text, &|| Ok(()))
+}
+
+/// The same; what is in the way is put `aside` once the draft is whole: without room for that it
+/// stays.
+///
+/// # Errors
+/// As above, and what `aside` says.
+pub fn publish_after(
+    path: &Path,
+    mut draft: File,
+    text: &str,
+    aside: &dyn Fn() -> io::Result<()>,
+) -> io::Result<()> {
+    let written = draft.write_all(text.as_bytes()).and_then(|()| draft.sync_all());
+    name_draft(path, written.and_then(|()| aside()))
 }
 
 /// Gives the draft of `path` its name, if it was written and synced.

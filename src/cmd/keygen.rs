@@ -5,7 +5,7 @@
 //! Checks: C74, C75.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::exit::{Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role, old_key_file};
 use crate::file::{
-    beside, draft_of, give_to_owner, name_draft, new_draft, open_file, publish, read_text,
+    beside, draft_of, give_to_owner, new_draft, open_file, publish, publish_after, read_text,
     replace_for_owner,
 };
 use hbb_core::base::time::Utc;
@@ -80,12 +80,9 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let failed = |error| cannot_write(dir, &error);
     let key = if is_there {
         let key = generate()?;
-        let mut draft = new_draft(&secret, SECRET_MODE).map_err(failed)?;
+        let draft = new_draft(&secret, SECRET_MODE).map_err(failed)?;
         give_to_owner(&draft_of(&secret));
-        let text = key.secret_text();
-        let written = draft.write_all(text.as_bytes()).and_then(|()| draft.sync_all());
-        // Whole before the others go: where there is no room for it, they stay.
-        name_draft(&secret, written.and_then(|()| clear())).map_err(failed)?;
+        publish_after(&secret, draft, &key.secret_text(), &clear).map_err(failed)?;
         key
     } else {
         clear().map_err(failed)?;

@@ -72,3 +72,20 @@ fn a_restore_replaces_no_store_that_a_server_made_meanwhile() {
     assert_eq!(fs::read(data.join(FILES[0])).unwrap(), key);
     assert!(!data.join("hbb.restore.new").exists());
 }
+
+#[test]
+fn settings_that_cannot_be_written_leave_those_that_are_there() {
+    let folder = Folder::new("settings");
+    let (data, new, file) = (folder.server("old", 1), folder.at("new"), folder.at("backup"));
+    let settings = folder.at("flags");
+    fs::write(&settings, "--max-peers 5\n").unwrap();
+    let flags = ["--flags", text(&settings)];
+    succeeded(&hbb(&[&["backup", text(&file), "--data", text(&data)], &flags[..]].concat()));
+    fs::write(&settings, "--max-peers 6\n").unwrap();
+    fs::create_dir(&new).unwrap();
+    // In the way of what is written beside it.
+    fs::create_dir(folder.at("flags.new")).unwrap();
+    let restore = || hbb(&[&["restore", text(&file), "--data", text(&new)], &flags[..]].concat());
+    refused(&restore(), 1, "All but the settings is restored: cannot write");
+    assert_eq!(fs::read_to_string(&settings).unwrap(), "--max-peers 6\n");
+}

@@ -13,8 +13,8 @@ use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
 use super::{MODE, STDIO};
 use crate::cli::RestoreFlags;
 use crate::file::{
-    beside, draft_of, give_to_owner, make_folder, open_file, replace, replace_for_owner, stdin,
-    sync_folder,
+    beside, draft_of, give_to_owner, make_folder, new_draft, open_file, publish_after,
+    replace_for_owner, stdin, sync_folder,
 };
 use crate::net::control::is_left_behind;
 use crate::settings;
@@ -240,8 +240,7 @@ fn put_settings(file: Option<&str>, settings: Option<String>) -> Result<String, 
     let path = Path::new(file);
     let write = || {
         let old = fs::metadata(path);
-        put_aside(path)?;
-        replace(path, MODE, &text)?;
+        publish_after(path, new_draft(path, MODE)?, &text, &|| put_aside(path))?;
         let Ok(old) = old else { return Ok(()) };
         drop(chown(path, Some(old.uid()), Some(old.gid())));
         fs::set_permissions(path, old.permissions())
