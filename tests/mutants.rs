@@ -48,6 +48,14 @@ fn read(text: &str) -> Patch {
     patch
 }
 
+/// The text of a file once its hunks are in it.
+fn broken(path: &Path, text: String, hunks: &[(String, String)]) -> String {
+    hunks.iter().fold(text, |text, (old, new)| {
+        assert_eq!(text.matches(old.as_str()).count(), 1, "once in {path:?}:\n{old}");
+        text.replacen(old.as_str(), new, 1)
+    })
+}
+
 /// A copy of the tree to be broken, with a target folder of its own: cargo tells two trees apart by
 /// the age of their files alone.
 struct Tree(PathBuf);
@@ -73,11 +81,7 @@ impl Tree {
             let path = self.0.join(path);
             let text = fs::read_to_string(&path).unwrap();
             before.push((path.clone(), text.clone()));
-            let broken = hunks.iter().fold(text, |text, (old, new)| {
-                assert_eq!(text.matches(old.as_str()).count(), 1, "once in {path:?}:\n{old}");
-                text.replacen(old.as_str(), new, 1)
-            });
-            fs::write(path, broken).unwrap();
+            fs::write(&path, broken(&path, text, hunks)).unwrap();
         }
         before
     }
@@ -199,6 +203,16 @@ fn the_simulation_finds_each_mutant_within_a_minute() {
         before.iter().for_each(|(path, text)| fs::write(path, text).unwrap());
     }
     assert!(alive.is_empty(), "not found: {alive:?}");
+}
+
+/// All of them, and not only those whose turn it is: a change of the sources renews its mutants.
+#[test]
+fn each_mutant_fits_the_sources() {
+    for (path, hunks) in mutants().into_values().flatten() {
+        let path = top().join(path);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_ne!(broken(&path, text.clone(), &hunks), text, "{path:?}");
+    }
 }
 
 #[test]
