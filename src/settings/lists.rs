@@ -9,7 +9,7 @@ use hbb_core::base::address::{Banned, Bans, Network, NetworkSet};
 use hbb_core::base::limits::{LIST_BYTES_MAX, LIST_ENTRIES_MAX};
 use hbb_core::relay::SourceLists;
 
-use crate::file::{open_file, read_line, replace};
+use crate::file::{open_file, read_line, read_text, replace};
 
 /// Addresses whose sessions get the limited rate.
 const BLACKLIST_FILE: &str = "blacklist.txt";
@@ -103,13 +103,29 @@ pub(super) fn read_bans(data: &Path, faults: &mut Vec<String>) -> Bans {
     Bans::new(bans).unwrap_or_default()
 }
 
-/// Writes who is shut out.
-pub(super) fn write_bans(data: &Path, bans: &Bans) -> io::Result<()> {
-    let mut text = String::from("# Who is shut out: ids, addresses, networks; one a line.\n");
-    for banned in bans.iter() {
-        text.push_str(&[&banned.to_string(), "\n"].concat());
+/// Writes that somebody is shut out, or no longer, and leaves all other lines as they are.
+pub(super) fn write_ban(data: &Path, subject: &Banned, is_out: bool) -> io::Result<()> {
+    let path = data.join(BANNED_FILE);
+    let old = match read_text(&path, LIST_BYTES_MAX as u64) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            String::from("# Who is shut out: ids, addresses, networks; one a line.")
+        }
+        read => read?,
+    };
+    let mut text = String::new();
+    for line in old.lines() {
+        let word = entry(line.as_bytes()).and_then(|word| str::from_utf8(word).ok());
+        if word.and_then(Banned::parse).as_ref() != Some(subject) {
+            text.push_str(&[line, "\n"].concat());
+        }
     }
-    replace(&data.join(BANNED_FILE), MODE, &text)
+    if is_out {
+        text.push_str(&[&subject.to_string(), "\n"].concat());
+    }
+    if text.len() > LIST_BYTES_MAX {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    replace(&path, MODE, &text)
 }
 
 /// A file of entries, one a line; what stands behind a blank is a comment, as upstream has it.

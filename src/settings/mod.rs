@@ -256,17 +256,20 @@ impl RunningSettings {
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
+        let was = bans.iter().any(|it| it == subject);
         if !banned && !bans.remove(&subject) {
             return Err(["'", what, "' is not shut out; 'hbb ctl bans' lists who is."].concat());
         }
-        if banned && !bans.add(subject) {
+        if banned && !bans.add(subject.clone()) {
             return Err(format!(
                 "{LIST_ENTRIES_MAX} are shut out, which is the most; ban a network."
             ));
         }
-        lists::write_bans(&self.config.data, &bans).map_err(|cause| {
-            format!("Cannot write {BANNED_FILE} in the directory of --data: {cause}.")
-        })?;
+        if was != banned {
+            lists::write_ban(&self.config.data, &subject, banned).map_err(|cause| {
+                format!("Cannot write {BANNED_FILE} in the directory of --data: {cause}.")
+            })?;
+        }
         self.lists.bans = bans;
         Ok(self.live())
     }

@@ -84,6 +84,22 @@ fn status_says_what_is_doubted() {
 }
 
 #[test]
+fn a_ban_leaves_the_lines_of_others_as_they_are() {
+    let ours = "# The office.\n127.0.9.0/24 Otto\n\n127.0.8.1 # until May\nid=a/b\nid=a/b x";
+    let server = Server::start_with(&[("banned.txt", ours)], &["--key="]);
+    let file = server.data().join("banned.txt");
+    let written = || fs::read_to_string(&file).unwrap();
+    hears("ban 127.0.9.0/24", &server, "is shut out");
+    assert_eq!(written(), ours, "it was there");
+    hears("ban 127.0.7.0/24", &server, "is shut out");
+    assert_eq!(written(), [ours, "\n127.0.7.0/24\n"].concat());
+    hears("unban 127.0.8.1/32", &server, "is let in again");
+    hears("unban id=a/b", &server, "is let in again");
+    assert_eq!(written(), "# The office.\n127.0.9.0/24 Otto\n\n127.0.7.0/24\n");
+    assert!(is_served(&server, "127.0.8.1") && !is_served(&server, "127.0.9.1"));
+}
+
+#[test]
 fn what_was_written_into_the_list_since_is_not_lost() {
     let server = Server::start_with(&[("banned.txt", "127.0.9.0/24\n")], &["--key="]);
     let file = server.data().join("banned.txt");
