@@ -25,7 +25,9 @@ use hbb_core::accounts::Accounts;
 use hbb_core::base::address::Endpoint;
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::Limits;
-use hbb_core::base::limits::{INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX};
+use hbb_core::base::limits::{
+    INBOX_MAX, OFFER_DELAY_MS, OFFER_DELAY_SHARED_MS, SAVES_PENDING_MAX, SAVES_WAITING_MAX,
+};
 use hbb_core::base::rates::Rates;
 use hbb_core::base::table::Seed;
 use hbb_core::base::writes::Writes;
@@ -306,7 +308,8 @@ impl Shell {
             part.machine.relays_at(self.listening.ports.relay);
         }
         part.recalled.into_iter().for_each(|(at, own)| datagrams.asked().note_recalled(at, own));
-        let (saved_in, saved) = bounded(SAVES_PENDING_MAX);
+        // Each change that its machine waits for, of devices and of accounts.
+        let (saved_in, saved) = bounded(SAVES_PENDING_MAX + SAVES_WAITING_MAX);
         let store = StoreThread::start(part.store, saved_in, self.account.clone())?;
         let (clock, pool) = (self.clock, self.pool.clone());
         let (keep, bind) = (part.keep, self.listening.ip);

@@ -56,8 +56,6 @@ pub const TOKENS_PER_USER: usize = 16;
 pub const TOKENS_MAX: usize = 1_024;
 /// How long a token is good, in seconds: 90 days.
 pub const TOKEN_SECS: u64 = 90 * 24 * 3_600;
-/// Calls that wait for the store; one more is told to try again.
-pub(crate) const SAVES_WAITING_MAX: usize = 64;
 /// Devices of which it is known what they tell of themselves; the one that was silent longest gives
 /// way: some 350 bytes each (C193).
 pub(crate) const DEVICES_MAX: usize = 2_048;
