@@ -1,8 +1,8 @@
 //! Memory for what waits: bytes of a message that is not whole, messages that nobody took yet,
 //! bytes of a session whose receiver takes none. Each connection has a little of its own; beyond
 //! that all draw on one budget, of which each purpose has a share, and a part of that is kept for
-//! those who are known. Of what strangers have for signalling one address and one network have a
-//! part. C107, C108, C114.
+//! those who are known. Of what strangers have for signalling, and of what those who are known
+//! have, one address and one network have a part. C107, C108, C114.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -97,11 +97,17 @@ impl ByteBudget {
     /// on several threads may find the same ones, each for what it reads at once.
     pub fn room(&self, purpose: Purpose, known: bool) -> usize {
         let drawn = self.0.by_purpose.each_ref().map(|drawn| drawn.load(Ordering::Relaxed));
-        let (index, [share, of_strangers]) = purpose.of();
+        let index = purpose.of().0;
         let most = self.0.most.load(Ordering::Relaxed);
-        let share = most / 16 * if known { share } else { of_strangers };
+        let share = self.share(purpose, known);
         let left = share.saturating_sub(drawn.get(index).copied().unwrap_or_default());
         left.min(most.saturating_sub(drawn.iter().sum()))
+    }
+
+    /// What there is for a purpose, of all or of strangers.
+    fn share(&self, purpose: Purpose, known: bool) -> usize {
+        let [all, of_strangers] = purpose.of().1;
+        self.0.most.load(Ordering::Relaxed) / 16 * if known { all } else { of_strangers }
     }
 
     /// So many bytes are held for a purpose instead of so many.
@@ -113,10 +119,9 @@ impl ByteBudget {
         };
     }
 
-    /// Whether strangers at `from` may draw so many bytes more.
-    fn has_share(&self, purpose: Purpose, from: IpAddr, more: usize) -> bool {
-        let (index, [_, of_strangers]) = purpose.of();
-        let share = self.0.most.load(Ordering::Relaxed) / 16 * of_strangers;
+    /// Whether strangers at `from`, or those who are known there, may draw so many bytes more.
+    fn has_share(&self, purpose: Purpose, known: bool, (from, more): (IpAddr, usize)) -> bool {
+        let (index, share) = (purpose.of().0, self.share(purpose, known));
         let sources = lock(&self.0.by_source);
         networks(from).into_iter().zip(SOURCE_QUARTERS).all(|(network, quarters)| {
             let found = sources.binary_search_by_key(&(index, network), |it| it.0).ok();
@@ -173,9 +178,7 @@ impl Account {
         // Only the thread of the machines draws; others give back.
         let (known, more) = (known || long, after - before);
         let has_share = || {
-            known
-                || (*lock(&self.from))
-                    .is_none_or(|it| self.budget.has_share(self.purpose, it, more))
+            lock(&self.from).is_none_or(|it| self.budget.has_share(self.purpose, known, (it, more)))
         };
         let fits = after <= most
             && (more == 0 || more <= self.budget.room(self.purpose, known) && has_share());
@@ -325,14 +328,17 @@ mod tests {
         // Of the three messages that strangers have room for.
         assert_eq!([holds("192.0.2.1", false), holds("192.0.2.2", false)], [1, 1]);
         assert_eq!([holds("192.0.2.3", false), holds("198.51.100.1", false)], [0, 1]);
-        assert_eq!(holds("192.0.2.3", true), 9, "who is known pays for no neighbour");
+        assert_eq!(holds("192.0.2.3", true), 7, "who is known pays for no stranger's part");
+        assert_eq!([holds("192.0.2.4", true), holds("198.51.100.2", true)], [2, 3]);
         held.truncate(0);
         let (six, same_48) = ("2001:db8:1:1::1", ["2001:db8:1:1::2", "2001:db8:1:2::1"]);
         let mut moved = Held::none(budget.account(HalfRead, None));
         assert!(moved.set(HALF_READ_BYTES_FREE + CONNECTION_BYTES_MAX, false));
         moved.comes_from("192.0.2.1".parse().unwrap());
         moved.comes_from(six.parse().unwrap());
-        let at = |ip: &str| budget.has_share(HalfRead, ip.parse().unwrap(), CONNECTION_BYTES_MAX);
+        let at = |ip: &str| {
+            budget.has_share(HalfRead, false, (ip.parse().unwrap(), CONNECTION_BYTES_MAX))
+        };
         assert_eq!((same_48.map(at), at("192.0.2.1")), ([false, true], true));
         drop(moved);
         assert!(at(six) && lock(&budget.0.by_source).is_empty() && drawn(&budget) == 0);
