@@ -177,12 +177,41 @@ fn c159_a_wrong_and_an_old_key_are_named() {
     let said = net.ask(SERVER, server.port, &["--key", &old]);
     said.is_wrong_in(&["key"]);
     said.says("key", &["signs with another", "Signature mismatch"]);
+    net.ask(SERVER, server.port, &["--key", "a word"]).is_wrong_in(&["key"]);
     net.ask(SERVER, server.port, &["--key", &server.key()]).is_wrong_in(&[]);
     // A word is taken, and nothing is signed.
     let server = net.serve(&["--key", "a word"]);
     let said = net.ask(SERVER, server.port, &["--key", "a word"]);
     said.is_wrong_in(&[]);
     said.says("key", &["note", "offers nothing signed"]);
+}
+
+/// Whichever of two keys was shown from this address last.
+#[test]
+fn c159_a_key_that_is_being_replaced_is_named() {
+    let net = Net::new("turn");
+    let mut server = net.serve(&[]);
+    let old = server.key();
+    server.kill();
+    let mut keygen = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    let done = keygen.args(["keygen", "--rotate", "--data"]).arg(server.data()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    server.restart();
+    let host = Host::inside(&net.name("c"), DEVICE);
+    let at = SocketAddr::new(SERVER.parse().unwrap(), server.port);
+    for shown in [&old, &server.key(), &old] {
+        let (ready, registered) = channel();
+        let other = host.clone();
+        let device = thread::spawn(move || device(&other, at, &ready));
+        registered.recv_timeout(Duration::from_secs(9)).expect("the device registers");
+        net.ask(SERVER, server.port, &["--key", shown, "--id", "123456789"]);
+        device.join().unwrap();
+        for key in [&old, &server.key(), &server.key(), &old] {
+            let said = net.ask(SERVER, server.port, &["--key", key]);
+            said.is_wrong_in(&[]);
+            said.says("key", &["note", "is being replaced", "hbb export"]);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Signalling at P, and what it shows of the key: whether the server takes it, and whether it
-//! signs with it. Who was offered a sealed channel asks in clear instead of hanging up, which a
-//! server without an access key would remember of this address (C121). C159.
+//! signs with it. Whoever hangs up on an offer is made the other one next, where the key is being
+//! replaced, and none where a server asks for no key, which forgets that with the next connection
+//! (C121, C156). C159.
 
 use super::Asked;
 use super::probe::{NOBODY, Probe, ask};
@@ -9,22 +10,27 @@ use super::wire::{Fault, Form};
 use hbb_core::identity::opened;
 use hbb_core::wire::message::client::{self, Answer, Target};
 
-/// An offer comes to the silent, after a second on a single port.
-const OFFER_MS: u64 = 2_000;
+/// An offer comes to the silent, after a second on a single port; the second one is for who has
+/// time.
+const OFFER_MS: [u64; 2] = [2_000, 1_500];
 
-/// Waits for an offer, then asks for a device.
+/// Waits for two offers, one after the other, then asks for a device.
 pub(super) fn signalling(probe: &mut Probe) -> Result<(), Fault> {
     let shared = probe.shared;
-    let wire = probe.open(Form::Frames)?;
-    let told = match wire.receive_within(OFFER_MS) {
-        Err(Fault::Mute) => Vec::new(),
-        told => told?,
-    };
-    let offer = match client::answer(&told) {
-        Some(Answer::Offer(offer)) => Some(offer),
-        _ if told.is_empty() => None,
-        _ => return Err(Fault::Foreign),
-    };
+    let mut wire = probe.open(Form::Frames)?;
+    let mut offers = [None; OFFER_MS.len()];
+    for (offer, ms) in offers.iter_mut().zip(OFFER_MS) {
+        let told = match wire.receive_within(ms) {
+            Err(Fault::Mute) => break,
+            told => told?,
+        };
+        let Some(Answer::Offer(signed)) = client::answer(&told) else { return Err(Fault::Foreign) };
+        *offer = Some(shared.asked.public.is_some_and(|key| opened(signed, &key).is_some()));
+        if shared.asked.key().is_empty() {
+            break;
+        }
+        wire = probe.open(Form::Frames)?;
+    }
     let id = shared.id_to_ask();
     let told = match ask(&wire, &client::punch(id.unwrap_or(NOBODY), shared.asked.key())) {
         Err(Fault::Mute) if id.is_some() => {
@@ -37,7 +43,7 @@ pub(super) fn signalling(probe: &mut Probe) -> Result<(), Fault> {
     let Some(Answer::Target(target)) = client::answer(&told) else { return Err(Fault::Foreign) };
     probe.tell(State::Ok, "answers");
     let mismatch = target.failure == Some(Target::KEY_MISMATCH);
-    let (state, text) = key(&shared.asked, offer, mismatch);
+    let (state, text) = key(&shared.asked, offers, mismatch);
     probe.say("key", state, text);
     if let Some(id) = id {
         let (state, text) = signature(&shared.asked, id, &target);
@@ -47,10 +53,14 @@ pub(super) fn signalling(probe: &mut Probe) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What the offer and the answer to a question say of the key, and what to do.
-fn key(asked: &Asked, offer: Option<&[u8]>, mismatch: bool) -> (State, &'static str) {
-    let signs = offer.map(|offer| asked.public.is_some_and(|key| opened(offer, &key).is_some()));
+/// What the offers and the answer to a question say of the key, and what to do.
+fn key(asked: &Asked, [signs, next]: [Option<bool>; 2], mismatch: bool) -> (State, &'static str) {
     match (!asked.key().is_empty(), signs, mismatch) {
+        (true, Some(_), false) if next.is_some_and(|next| signs != Some(next)) => (
+            State::Note,
+            "the server takes it, and signs with it and with another: its key is being replaced\n\
+             clients: enter what 'hbb export' prints there, before the old one ends",
+        ),
         (false, _, true) => (
             State::Note,
             "clients must show it; not tried\n\
@@ -69,8 +79,7 @@ fn key(asked: &Asked, offer: Option<&[u8]>, mismatch: bool) -> (State, &'static 
         ),
         (true, Some(false), false) => (
             State::Wrong,
-            "key mismatch: the server takes it, and signs with another; it is an old key, or none \
-             is asked for\n\
+            "key mismatch: the server asks for none, and signs with another\n\
              clients: enter what 'hbb export' prints there; with this one those that are logged in \
              say Signature mismatch",
         ),
