@@ -141,6 +141,7 @@ fn c159_an_address_where_nobody_is_is_told_apart_from_a_closed_port() {
     let said = net.ask("2001:db8:1::1", port, &[]);
     said.is_wrong_in(&ALL);
     said.says("tcp", &["wrong", "not tried: this machine has no way there"]);
+    said.says("api", &["no way there", "\"advice\":\"\""]);
     let said = net.ask(SERVER, port, &["--relay", "2001:db8:1::1", "--skip", "nat,api"]);
     said.says("relay", &["note", "not tried: this machine has no way there"]);
     let said = net.ask("no-such-name.invalid", port, &[]);
@@ -415,6 +416,16 @@ fn c159_a_server_that_knows_no_test_by_datagram_is_asked_as_upstream_s_answers()
         socket.send_to(b"\xff\xff", from).unwrap();
     });
     ask_here(port).says("udp", &["wrong", "something else answers"]);
+}
+
+#[test]
+fn c159_a_server_that_hangs_is_thought_of() {
+    let net = Net::new("hangs");
+    let server = net.serve(&[]);
+    let stop = Command::new("kill").args(["-STOP", &server.pid().to_string()]).status();
+    assert!(stop.unwrap().success());
+    let said = net.ask(SERVER, server.port, &["--skip", "udp"]);
+    said.says("tcp", &["nobody answers", "server: does 'hbb ctl status' answer there?"]);
 }
 
 #[test]

@@ -73,7 +73,9 @@ pub(super) fn explain(findings: &mut [Finding], from_inside: bool) {
         if let (Some(fault), Some(at)) = (*fault, place.at) {
             let (kind, but) = match place.check {
                 "udp" => ("UDP ", ""),
-                "api" => ("TCP ", "well with --accounts, which closes it: --skip api; else "),
+                "api" if fault != Fault::NoRoute => {
+                    ("TCP ", "well with --accounts, which closes it: --skip api; else ")
+                }
                 _ => ("TCP ", ""),
             };
             let [first, then] = advice(fault, at.ip(), alive.contains(&at.ip()), from_inside);
@@ -101,7 +103,14 @@ fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'sta
     let first = match fault {
         Fault::NoRoute => return ["", ""],
         Fault::Barred => return ["let it out here", ""],
-        Fault::Mute | Fault::Foreign => {
+        Fault::Mute => {
+            return [
+                "server: does 'hbb ctl status' answer there? If so, a forward or a proxy leads \
+                 elsewhere",
+                "",
+            ];
+        }
+        Fault::Foreign => {
             return ["lead this port to the server: a forward or a proxy leads elsewhere", ""];
         }
         Fault::Closed => {
