@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 mod approval;
 #[path = "sim/chance.rs"]
 mod chance;
+#[allow(dead_code, reason = "each test binary uses a part")]
+#[path = "api/client.rs"]
+mod client;
 #[path = "ctl/files.rs"]
 mod files;
 #[path = "ctl/ids.rs"]

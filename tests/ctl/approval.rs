@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::client::{self, Door};
 use crate::model::clock::Clock;
 use crate::model::host::{Host, PATIENCE};
 use crate::model::line::Line;
@@ -77,7 +78,7 @@ fn code(server: &Server, hours: &str) -> String {
 #[test]
 fn c187_a_code_of_ctl_deploys_one_device_over_the_api() {
     let flags = ["--private", "--accounts", "--single-port", "--public", "127.0.0.1"];
-    let server = Server::start(&flags);
+    let mut server = Server::start(&flags);
     let line = device(&server, "127.0.0.9");
     assert_eq!(registers(&line), NOT_DEPLOYED);
     let told = ctl(&server, &["--json", "invite", "2"]).unwrap();
@@ -89,6 +90,14 @@ fn c187_a_code_of_ctl_deploys_one_device_over_the_api() {
     assert_eq!(registers(&line), "820100");
     assert!(deploys(&server, code, "234567890").contains("The code is wrong"));
     assert_eq!(ctl(&server, &["--json", "pending"]).unwrap(), "{\"pending\":[]}\n");
+    // So does an administrator's token, also if nobody called since the start.
+    client::ctl(&server, &["user", "add", "anna"], "correct horse\n").unwrap();
+    hears("user set anna admin=yes", &server, "Done");
+    let login = client::login("anna", "correct horse");
+    let logged = client::call((&server, Door::Http(0)), ("POST", "/api/login"), None, &login);
+    let token = logged.text("access_token");
+    server.kill_and_restart();
+    assert_eq!(deploys(&server, &token, "345678901"), r#"{"result":"OK"}"#);
     let open = Server::start(&[]);
     assert!(ctl(&open, &["invite"]).unwrap_err().contains("codes are for --private"));
     // Nobody would take it.

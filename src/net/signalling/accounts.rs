@@ -70,15 +70,15 @@ impl Accounting {
 
     /// Who asks to connect with this payload, which says this (C172, C217).
     pub(super) fn caller(&mut self, payload: &[u8], request: &Request<'_>) -> Caller {
-        let (now, epoch_secs) = (self.clock.now(), self.clock.epoch_secs());
-        let Some(machine) = &mut self.machine else { return Caller::default() };
-        machine.set_epoch_secs(epoch_secs);
+        let (now, epoch_secs, must_login) =
+            (self.clock.now(), self.clock.epoch_secs(), self.must_login);
+        let Some(machine) = self.machine() else { return Caller::default() };
         let mut caller = Caller { reports: true, ..Caller::default() };
         let token = access_token(payload).unwrap_or_default();
         match machine.who(now, token) {
             Ok(who) => (caller.user, caller.group) = (Some(who.name.into()), who.group.into()),
             Err(said) => {
-                caller.barred = self.must_login.then_some(said);
+                caller.barred = must_login.then_some(said);
                 caller.doubt = (!token.is_empty() && epoch_secs == 0).then_some(said);
             }
         }
@@ -97,9 +97,9 @@ impl Accounting {
     }
 
     /// Whether a token is an administrator's.
-    pub(super) fn is_admin(&self, token: &str) -> bool {
-        let who = self.machine.as_ref().map(|machine| machine.who(self.clock.now(), token));
-        who.is_some_and(|who| who.is_ok_and(|who| who.is_admin))
+    pub(super) fn is_admin(&mut self, token: &str) -> bool {
+        let now = self.clock.now();
+        self.machine().is_some_and(|it| it.who(now, token).is_ok_and(|who| who.is_admin))
     }
 
     /// Ready when a password was hashed.
@@ -128,9 +128,11 @@ impl Accounting {
         self.handle(Input::Call(conn, call), store);
     }
 
-    /// The machine, if there are accounts.
+    /// The machine, if there are accounts, which knows what time it is.
     pub(super) fn machine(&mut self) -> Option<&mut Accounts> {
-        self.machine.as_deref_mut()
+        let machine = self.machine.as_deref_mut()?;
+        machine.set_epoch_secs(self.clock.epoch_secs());
+        Some(machine)
     }
 
     /// An operator wants something.
