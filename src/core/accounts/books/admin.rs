@@ -37,7 +37,7 @@ pub enum BookCommand {
     /// [`BOOK_ROWS_MAX`] behind this id.
     Export(String, bool, Option<String>),
     /// Entries for a book, in either of these forms, over what is known of them; if this is true,
-    /// in the place of all that it has.
+    /// in the place of all that it has, and nothing of them stays but tags and their colours.
     Import(String, String, bool),
 }
 
@@ -130,7 +130,7 @@ impl Books {
             }
             _ => {
                 let mut next = book.clone();
-                let told = self.edit((book, &mut next), command, wrong)?;
+                let told = self.edit(&mut next, command, wrong)?;
                 self.settle(next, changes).map(|()| told)
             }
         }
@@ -139,7 +139,7 @@ impl Books {
     /// Changes a copy of a book.
     fn edit(
         &self,
-        (book, next): (&Book, &mut Book),
+        next: &mut Book,
         command: &BookCommand,
         wrong: &mut usize,
     ) -> Result<BookTold, Refusal> {
@@ -166,7 +166,8 @@ impl Books {
                 if *replace {
                     next.clear();
                 }
-                import(next, text, (book, self.limits.entries), wrong)?;
+                let known = next.clone();
+                import(next, text, (&known, self.limits.entries), wrong)?;
                 return Ok(BookTold::Imported(core::mem::take(wrong)));
             }
             _ => {}
@@ -267,8 +268,8 @@ fn share(book: &mut Book, with: &str, rule: Option<Rule>) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Takes in the entries of a text, over what the book that was before has of them; counts them,
-/// with the one that is refused.
+/// Takes in the entries of a text, over what the book before them has of each; counts them, with
+/// the one that is refused.
 fn import(
     next: &mut Book,
     text: &str,

@@ -312,13 +312,20 @@ fn c178_a_table_comes_back_as_it_was() {
     };
     assert!(table.starts_with("id,alias,tags,note,"), "{table}");
     assert!(table.contains("\"'=1+1\",\"x;y z\",\"a \"\"b\"\", c;\nd\""), "{table}");
-    let Ok(BookTold::Entries(json)) = server.obey(&BookCommand::Export(guid, true, None)) else {
+    let Ok(BookTold::Entries(json)) = server.obey(&BookCommand::Export(guid.clone(), true, None))
+    else {
         panic!()
     };
     for text in [table, json] {
         let import = BookCommand::Import("alice".into(), text, true);
         assert_eq!(server.obey(&import), Ok(BookTold::Imported(2)));
         assert!(server.rows == before && server.written == 0);
+        // Nothing stays of what came to an entry since.
+        let since = r#"{"id":"2","note":"new","password":"p","tags":["x"],"same_server":true}"#;
+        server.done("alice", Put, &format!("ab/peer/update/{guid}"), since);
+        assert_eq!(server.obey(&import), Ok(BookTold::Imported(2)));
+        assert!(server.rows == before);
+        server.written = 0;
     }
     // As others write them.
     for (csv, count) in [
