@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use hbb::sqlite::{Bytes, Database};
+use hbb_core::base::peer::{Change, Record, RecordState};
 
 mod back;
 #[path = "../sim/chance.rs"]
@@ -204,11 +205,31 @@ fn who_is_known_here_already_is_kept_or_replaced_as_asked() {
     refused(&folder.import(&["--merge", "both"]), 2, "must be keep or replace");
 }
 
+/// As one is whose id another device has here.
+#[test]
+fn who_was_forgotten_here_is_brought_back_only_if_asked_for() {
+    let folder = Folder::new("forgotten");
+    let expected = folder.fill(3, 4096, "wal");
+    succeeded(&folder.import(&[]));
+    let mut forgotten = Vec::new();
+    let mut store = hbb::store::open(&folder.at("hbb.store")).unwrap();
+    let mut forget = |record: Record| {
+        let state = RecordState::Forgotten(1_796_000_000);
+        forgotten.push(Change::Put(Record { state, ..record }));
+    };
+    store.load(&mut forget).unwrap();
+    store.commit(&forgotten).unwrap();
+    drop(store);
+    succeeded(&folder.import(&[]));
+    assert_eq!(folder.peers(), "");
+    succeeded(&folder.import(&["--merge", "replace"]));
+    assert_eq!(folder.peers(), expected);
+}
+
 /// What stands in the store beside the devices is no other server's to give.
 #[cfg(feature = "accounts")]
 #[test]
 fn accounts_are_as_they_were() {
-    use hbb_core::base::peer::Change;
     use hbb_core::base::rows::RowChange;
 
     let folder = Folder::new("accounts");

@@ -103,7 +103,9 @@ impl Found {
             if let (Some(it), Some(is_wanted)) = (self.records.get(at), is_wanted.get_mut(at))
                 && it.id == own.id
             {
-                let is_same = it.device == own.device && it.key == own.key;
+                // Who was forgotten is not here.
+                let is_here = matches!(own.state, RecordState::Registered(_));
+                let is_same = is_here && it.device == own.device && it.key == own.key;
                 *if is_same { &mut same } else { &mut other } += 1;
                 *is_wanted = replace && !is_same;
             }
