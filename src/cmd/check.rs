@@ -14,7 +14,7 @@ use super::exit::{Exit, ExitReason, READ_ONLY, print, say_at_terminal};
 #[cfg(feature = "accounts")]
 use super::serve::connections;
 use super::store::{self, STORE_FILE};
-use super::{backup, greeting, keygen};
+use super::{backup, greeting, keygen, serve};
 use crate::cli::ServeFlags;
 #[cfg(feature = "accounts")]
 use crate::config::ConnectionsTo;
@@ -23,6 +23,7 @@ use crate::file::{draft_of, folder_of};
 use crate::net::clock::Clock;
 use crate::net::control;
 use crate::net::interfaces::own_addresses;
+use crate::net::serve::ServeError;
 use crate::net::tasks::thread;
 use crate::settings;
 use crate::store::Error;
@@ -338,28 +339,10 @@ fn is_final(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
 }
 
-fn check_port(protocol: &str, port: u16, outcome: io::Result<()>, report: &mut Report) {
-    let Err(error) = outcome else { return };
-    let place = format!("{protocol} port {port}");
-    let (reason, said) = match error.kind() {
-        ErrorKind::AddrInUse => (
-            ExitReason::Running,
-            format!(
-                "{place} is taken, perhaps by a running hbb; see by whom with 'netstat -lnp | \
-                 grep {port}' or 'ss -lnp | grep {port}', or choose another with --port, or the \
-                 flag of that port"
-            ),
-        ),
-        ErrorKind::PermissionDenied => (
-            ExitReason::Flags,
-            format!("{place} is for root alone; choose 1024 or above with the flag of that port"),
-        ),
-        _ => (
-            ExitReason::Running,
-            format!("{place} cannot be opened: {error}; look at --bind and the flag of that port"),
-        ),
-    };
-    report.problem(reason, &said);
+fn check_port(protocol: &'static str, port: u16, outcome: io::Result<()>, report: &mut Report) {
+    if let Err(cause) = outcome {
+        report.exit(&serve::exit(ServeError::Port { protocol, port, cause }));
+    }
 }
 
 /// What name servers say of a name.

@@ -137,5 +137,5 @@ fn check_tries_each_port_at_its_own_address() {
     assert!(ended.out.contains(&format!("TCP port {port} is taken")), "{ended:?}");
     let ended = check(&format!("192.0.2.1:{port}"));
     ended.failed(1, &["1 problem"]);
-    assert!(ended.out.contains("look at --bind and the flag of that port"), "{ended:?}");
+    assert!(ended.out.contains("Check --bind and the flag of that port"), "{ended:?}");
 }
