@@ -198,8 +198,10 @@ fn c181_where_only_the_relay_is_allowed_no_address_is_told() {
         drive.hang_up(conn);
     }
     let (conn, echo) = asked(&mut drive, A_AT);
-    let answer = one_shot(&mut drive, &say::relay_chosen(B1, &echo, |_| ()));
-    assert!(take!(answer.stream_to(conn), RelayResponse).refuse_reason.is_empty());
+    let chosen = say::relay_chosen(B1, &echo, |answer| answer.socket_addr_v6 = vec![1; 18]);
+    let answer = one_shot(&mut drive, &chosen);
+    let answer = take!(answer.stream_to(conn), RelayResponse);
+    assert!(answer.refuse_reason.is_empty() && answer.socket_addr_v6.is_empty());
 }
 
 /// Where devices report, so that what two targets' connections came to is told apart.

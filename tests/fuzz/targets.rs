@@ -157,10 +157,10 @@ pub fn message(bytes: &[u8]) {
             assert!(again.access_key.is_empty());
         }
         Request::RelayResponse(answer) => {
-            let forwarded = forward_relay_answer(answer.raw, Some(b"signed"), Some("relay"));
+            let forwarded = forward_relay_answer(answer.raw, Some(b"signed"), Some("relay"), true);
             let Ok(Request::RelayResponse(again)) = decode(&forwarded) else { panic!("spoilt") };
             assert_eq!((again.relay.as_str(), again.versioned), ("relay", answer.versioned));
-            let forwarded = forward_relay_answer(answer.raw, None, None);
+            let forwarded = forward_relay_answer(answer.raw, None, None, false);
             let Ok(Request::RelayResponse(again)) = decode(&forwarded) else { panic!("spoilt") };
             assert_eq!((again.relay, again.versioned), (answer.relay, answer.versioned));
             assert_eq!(again.id, Given::Nothing);

@@ -351,12 +351,14 @@ fn a_forwarded_wish_keeps_what_is_unknown_and_nothing_confidential() {
 
 #[test]
 fn a_forwarded_answer_keeps_what_is_unknown_and_changes_what_it_must() {
-    let values = (message(), option::of(blob(120)), option::of(text(40)));
-    check(CASES, &values, |(model, signed, relay)| {
-        let payload = forward_relay_answer(&bytes_of(&model), signed.as_deref(), relay.as_deref());
+    let values = (message(), option::of(blob(120)), option::of(text(40)), any::<bool>());
+    check(CASES, &values, |(model, signed, relay, only)| {
+        let (bytes, told) = (bytes_of(&model), relay.as_deref());
+        let payload = forward_relay_answer(&bytes, signed.as_deref(), told, only);
         let mut expected = model;
         expected.retain(|(number, _)| ![1, 4, 5].contains(number));
         expected.retain(|(number, _)| relay.is_none() || *number != 3);
+        expected.retain(|(number, _)| !only || *number != 10);
         expected.extend(signed.map(|signed| member(5, &signed)));
         expected.extend(relay.map(|relay| member(3, relay.as_bytes())));
         assert!(body(&payload, 19) == expected, "{}", hex(&payload));

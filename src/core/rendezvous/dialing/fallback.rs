@@ -165,7 +165,10 @@ impl Rendezvous {
             false => None,
         };
         let relay = self.relay_to_tell(&answer.echo, &call, &answer.relay);
-        let payload = forward_relay_answer(answer.raw, signed.as_deref(), relay.as_deref());
+        // No address of a target is told where it shall be reached through the relay alone (C181).
+        let relay_only = call.task == TargetTask::ChooseRelay || call.terms.is_relay_only();
+        let (signed, relay) = (signed.as_deref(), relay.as_deref());
+        let payload = forward_relay_answer(answer.raw, signed, relay, relay_only);
         reply(effects, Via::Stream(call.conn), Reply::Forward(payload));
         let initiator = answer.echo.endpoint;
         self.note_answered(initiator, &call.target, Meeting::Relay(&answer.token));

@@ -58,15 +58,23 @@ pub fn forward_relay_request(
 }
 
 /// RelayResponse for the initiator (C56): its own address out, the target's id replaced by
-/// `signed_key` if the target told one, the relay replaced if `relay` is some.
-pub fn forward_relay_answer(raw: &[u8], signed_key: Option<&[u8]>, relay: Option<&str>) -> Vec<u8> {
+/// `signed_key` if the target told one, the relay replaced if `relay` is some, and the target's
+/// IPv6 socket out where only the relay will do.
+pub fn forward_relay_answer(
+    raw: &[u8],
+    signed_key: Option<&[u8]>,
+    relay: Option<&str>,
+    relay_only: bool,
+) -> Vec<u8> {
     const SOCKET_ADDR: u32 = 1;
     const RELAY_SERVER: u32 = 3;
     const ID: u32 = 4;
     const PK: u32 = 5;
-    let fixed = [SOCKET_ADDR, ID, PK];
-    let with_relay = [SOCKET_ADDR, ID, PK, RELAY_SERVER];
-    let mut body = copy_without(raw, if relay.is_some() { &with_relay } else { &fixed });
+    const SOCKET_ADDR_V6: u32 = 10;
+    let or_less = |also: bool, field: u32| if also { field } else { ID };
+    let relay_server = or_less(relay.is_some(), RELAY_SERVER);
+    let v6 = or_less(relay_only, SOCKET_ADDR_V6);
+    let mut body = copy_without(raw, &[SOCKET_ADDR, ID, PK, relay_server, v6]);
     if let Some(signed) = signed_key {
         append(&mut body, PK, signed);
     }
