@@ -163,24 +163,27 @@ fn c180_other_rules_count_at_once_and_for_who_asks_anew() {
 
 #[test]
 fn c181_where_only_a_direct_path_is_allowed_no_relay_is_told() {
-    let mut drive = with("allow only=direct");
-    assert_eq!(refused_relay(&mut drive, A_AT), DIRECT_ONLY);
-    let conn = drive.connect(A_AT);
-    let forced = say::punch(B1, |wish| wish.force_relay = true);
-    let answer = drive.stream(conn, &forced);
-    assert_eq!(take!(answer.stream_to(conn), PunchHoleResponse).other_failure, DIRECT_ONLY);
-    drive.hang_up(conn);
-    // The target finds that only the relay will do.
-    let (conn, echo) = asked(&mut drive, A_AT);
-    let answer = one_shot(&mut drive, &say::relay_chosen(B1, &echo, |_| ()));
-    assert_eq!(take!(answer.stream_to(conn), PunchHoleResponse).other_failure, DIRECT_ONLY);
-    assert!(drive.met.is_empty());
-    drive.hang_up(conn);
-    let (conn, echo) = asked(&mut drive, A_AT);
-    let answer = one_shot(&mut drive, &say::punch_sent(B1, &echo, |_| ()));
-    assert!(!take!(answer.stream_to(conn), PunchHoleResponse).socket_addr.is_empty());
-    let mut drive = with("allow only=direct say=\"Come by VPN.\"");
-    assert_eq!(refused_relay(&mut drive, A_AT), "Come by VPN.");
+    for (rule, said) in [
+        ("allow only=direct", DIRECT_ONLY),
+        ("deny to=999999999\nallow only=direct say=\"Come by VPN.\"", "Come by VPN."),
+    ] {
+        let mut drive = with(rule);
+        assert_eq!(refused_relay(&mut drive, A_AT), said);
+        let conn = drive.connect(A_AT);
+        let forced = say::punch(B1, |wish| wish.force_relay = true);
+        let answer = drive.stream(conn, &forced);
+        assert_eq!(take!(answer.stream_to(conn), PunchHoleResponse).other_failure, said);
+        drive.hang_up(conn);
+        // The target finds that only the relay will do.
+        let (conn, echo) = asked(&mut drive, A_AT);
+        let answer = one_shot(&mut drive, &say::relay_chosen(B1, &echo, |_| ()));
+        assert_eq!(take!(answer.stream_to(conn), PunchHoleResponse).other_failure, said);
+        assert!(drive.met.is_empty());
+        drive.hang_up(conn);
+        let (conn, echo) = asked(&mut drive, A_AT);
+        let answer = one_shot(&mut drive, &say::punch_sent(B1, &echo, |_| ()));
+        assert!(!take!(answer.stream_to(conn), PunchHoleResponse).socket_addr.is_empty());
+    }
 }
 
 #[test]

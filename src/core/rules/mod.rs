@@ -110,8 +110,6 @@ pub struct Decision<'a> {
     pub line: Option<u32>,
     /// The terms, or the sentence for who asks.
     pub outcome: Result<Terms, &'a str>,
-    /// What that line says, also where it allows.
-    pub say: Option<&'a str>,
 }
 
 impl Rules {
@@ -160,7 +158,12 @@ impl Rules {
                 Some(_) => {}
             }
         }
-        Decision { line: None, outcome: Ok(Terms::default()), say: None }
+        Decision { line: None, outcome: Ok(Terms::default()) }
+    }
+
+    /// The sentence of a line, if it has one.
+    pub fn said(&self, line: u32) -> Option<&str> {
+        self.rules.iter().find(|rule| rule.line == line)?.say.as_deref()
     }
 
     /// The time of the week where the rules hold; None while the clock is not set.
@@ -175,9 +178,9 @@ impl Rules {
 
 impl Rule {
     fn decision(&self) -> Decision<'_> {
-        let say = self.say.as_deref();
-        let outcome = if self.allows { Ok(self.terms) } else { Err(say.unwrap_or(DENIED)) };
-        Decision { line: Some(self.line), outcome, say }
+        let said = || self.say.as_deref().unwrap_or(DENIED);
+        let outcome = if self.allows { Ok(self.terms) } else { Err(said()) };
+        Decision { line: Some(self.line), outcome }
     }
 }
 

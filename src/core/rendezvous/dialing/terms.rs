@@ -12,11 +12,17 @@ use crate::base::peer::PeerId;
 use crate::base::time::Time;
 use crate::rendezvous::registry::Peer;
 use crate::rendezvous::{Effects, Rendezvous, reply};
-use crate::rules::{At, DIRECT_ONLY, Dial, Only, RELAY_ONLY, Rules};
+use crate::rules::{self, At, DIRECT_ONLY, Dial, Only, RELAY_ONLY, Rules};
 use crate::wire::reply::{Remarks, Reply};
 use crate::wire::request::Given;
 
-pub(super) use crate::rules::Terms;
+/// What an operator's rules allow of a dial, and which line does; 0 if none says it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Terms {
+    permissions: u64,
+    line: u32,
+    only: Only,
+}
 
 /// Who asks for whom.
 pub(super) struct Asks<'a> {
@@ -43,15 +49,15 @@ impl Rendezvous {
         let (Some(rules), Some(id)) = (&self.policy.rules, asks.target.value()) else {
             return Some(Terms::default());
         };
-        match self.judge(now, (rules, asks.from), id, asks.relay) {
-            Ok(terms) => Some(terms),
-            Err(said) => {
-                let said = self.caller.doubt.map_or(said, Box::from);
-                self.refuse(now, asks.via, DropReason::Denied, effects);
-                reply(effects, asks.via, Reply::Denied { said, relay: asks.relay });
-                None
-            }
-        }
+        let said = match self.judge(now, (rules, asks.from), id) {
+            Ok(terms) if asks.relay && terms.only == Only::Direct => self.said(terms, DIRECT_ONLY),
+            Ok(terms) => return Some(terms),
+            Err(said) => said,
+        };
+        let said = self.caller.doubt.map_or(said, Box::from);
+        self.refuse(now, asks.via, DropReason::Denied, effects);
+        reply(effects, asks.via, Reply::Denied { said, relay: asks.relay });
+        None
     }
 
     fn judge(
@@ -59,7 +65,6 @@ impl Rendezvous {
         now: Time,
         (rules, from): (&Rules, IpAddr),
         id: &PeerId,
-        relay: bool,
     ) -> Result<Terms, Box<str>> {
         let here = Prefix::of(from);
         let is_there = |id: &PeerId| {
@@ -76,12 +81,15 @@ impl Rendezvous {
             at: At::Unix(self.unix_secs(now)),
             is_there: &is_there,
         });
-        match decision.outcome {
-            Ok(terms) if relay && terms.only == Only::Direct => {
-                Err(decision.say.unwrap_or(DIRECT_ONLY).into())
-            }
-            outcome => outcome.map_err(Box::from),
-        }
+        let rules::Terms { only, permissions } = decision.outcome?;
+        Ok(Terms { permissions, line: decision.line.unwrap_or_default(), only })
+    }
+
+    /// What is said to who may not go the only path there is: the sentence of the line that
+    /// decided, if it stands there still.
+    fn said(&self, terms: Terms, otherwise: &str) -> Box<str> {
+        let rules = self.policy.rules.as_deref();
+        rules.and_then(|rules| rules.said(terms.line)).unwrap_or(otherwise).into()
     }
 
     /// What the target is told beside (C182, C194).
@@ -99,7 +107,8 @@ impl Rendezvous {
         let bars = terms.only == Only::Direct;
         if bars {
             self.refuse(now, via, DropReason::Denied, effects);
-            reply(effects, via, Reply::Denied { said: DIRECT_ONLY.into(), relay: false });
+            let said = self.said(terms, DIRECT_ONLY);
+            reply(effects, via, Reply::Denied { said, relay: false });
         }
         bars
     }
@@ -118,7 +127,8 @@ impl Rendezvous {
             _ => return false,
         };
         self.counters.count(DropReason::Denied);
-        reply(effects, Via::Stream(conn), Reply::Denied { said: said.into(), relay: false });
+        let said = self.said(terms, said);
+        reply(effects, Via::Stream(conn), Reply::Denied { said, relay: false });
         true
     }
 }
