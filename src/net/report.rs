@@ -151,8 +151,8 @@ pub fn session_ended(ended: &SessionEnd, from: IpAddr) {
     info!("relay-ended bytes={bytes} secs={secs} reason={} from={from}", reason.as_str());
 }
 
-/// What an ask came to, for who has the log of connections among these lines: all of them are
-/// written of those who are trusted, and so many a minute of others.
+/// What an ask came to, for who has the log of connections among these lines: of others than those
+/// who are trusted so many a minute are written.
 #[cfg(feature = "accounts")]
 pub fn connection(trusted: bool, line: &str) {
     match trusted {

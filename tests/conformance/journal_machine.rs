@@ -59,6 +59,7 @@ fn c188_each_refusal_is_an_entry_with_its_reason() {
     let conn = drive.connect("192.0.2.1:40001");
     drive.stream(conn, &say::request_relay("987654321", |_| ()));
     drive.wait(31_000);
+    (0..2).for_each(|_| drive.enroll("234567890", "198.51.100.7:50002"));
     ask(&mut drive, A_AT, B1, &key);
     let id = |id: &str| Some(id.to_owned());
     assert_eq!(
@@ -72,7 +73,7 @@ fn c188_each_refusal_is_an_entry_with_its_reason() {
         ]
     );
     let trusted: Vec<_> = entries(&mut drive).iter().map(|entry| entry.trusted).collect();
-    assert_eq!(trusted, [false, true, true, false, true], "who showed the key is trusted");
+    assert_eq!(trusted, [false, false, false, false, true], "who has a device there is trusted");
 }
 
 #[test]
@@ -213,6 +214,33 @@ fn c189_a_network_above_a_quarter_gives_way_to_others_first() {
         all.iter().filter(from).count()
     };
     assert_eq!((of(1), of(2), of(3)), (20, 88, 20), "half of 256 places");
+}
+
+#[test]
+fn c189_strangers_and_each_network_are_told_of_so_often_an_hour() {
+    let mut journal = Journal::new(&Limits::default(), true, Seed(1, 2));
+    let mut told = |ms, network: u32, host: u32, trusted| {
+        let kind = StepKind::Refused { outcome: Outcome::UnknownId, trusted };
+        let now = Time::from_millis(ms);
+        journal.step(now, step(network, host, kind));
+        let told = journal.take_told();
+        let may = told.iter().filter(|entry| journal.may_tell(now, entry)).count();
+        (may, told.len() - may)
+    };
+    let hour = 3_600_000;
+    let mut of = |at: u64, networks: core::ops::Range<u32>, hosts: u32, trusted| {
+        let all = networks.flat_map(|network| (0..hosts).map(move |host| (network, host)));
+        let one = all.map(|(network, host)| told(at, network, host, trusted));
+        one.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    };
+    for (minutes, left) in [(2, 250), (4, 250), (6, 100), (8, 0)] {
+        let trusted = of(minutes * 60_000, 1_000..1_001, 250, true);
+        assert_eq!(trusted, (left, 250 - left), "one of those who are trusted");
+    }
+    assert_eq!(of(500_000, 1..2, 100, false), (16, 84), "one network of strangers");
+    assert_eq!(of(500_001, 2..902, 10, false), (16, 8_984), "many");
+    assert_eq!(of(600_000, 1_001..1_002, 100, true), (100, 0), "another, beside all of these");
+    assert_eq!(of(2 * hour, 1..2, 100, false), (16, 84), "the next hour");
 }
 
 #[test]

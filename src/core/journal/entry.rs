@@ -124,7 +124,8 @@ pub struct Entry {
     pub target_at: Option<IpAddr>,
     /// How often in all: a client tries several ways at once, and one after the other.
     pub asks: u16,
-    /// Whether a device of ours is where the initiator is, or it showed the key.
+    /// Whether a device of ours is where the initiator is. The key, which every client has, is not
+    /// enough: whoever has it could push out what others asked.
     pub trusted: bool,
     /// What became of it.
     pub outcome: Outcome,

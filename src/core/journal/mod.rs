@@ -10,15 +10,17 @@ use core::mem;
 
 use crate::base::address::{Endpoint, Network};
 use crate::base::limits::{
-    ASK_AGAIN_MS, ASKS_OPEN_MAX, CONNECTIONS_TOLD_MAX, Limits, RELAY_ASK_AGAIN_MS,
+    ASK_AGAIN_MS, ASKS_OPEN_MAX, CONNECTIONS_TOLD_MAX, Limits, RELAY_ASK_AGAIN_MS, TOLD_AN_HOUR,
 };
 use crate::base::peer::{PeerId, RelayToken};
 use crate::base::table::{Seed, Table};
-use crate::base::time::Time;
+use crate::base::time::{RateWindow, Time};
 
 pub use audit::{Audit, AuditKind};
 pub use entry::{Entry, Outcome, RelayedSession, SessionEnd, Step, StepKind};
-use rings::Rings;
+use rings::{CLASSES, KINDS, Rings, class, kind};
+
+const HOUR_MS: u64 = 3_600_000;
 
 /// See the file's head.
 pub struct Journal {
@@ -39,6 +41,9 @@ pub struct Journal {
     last_change: u64,
     /// What is to be told of at once; None if nobody wants to know.
     told: Option<Vec<Entry>>,
+    /// What was told of within an hour, by kind, and by the class of the network.
+    told_of_kind: [RateWindow; KINDS],
+    told_of: [RateWindow; CLASSES],
 }
 
 /// Which entries are wanted.
@@ -73,6 +78,8 @@ impl Journal {
             last_number: 0,
             last_change: 0,
             told: tells.then(Vec::new),
+            told_of_kind: [RateWindow::EMPTY; KINDS],
+            told_of: [RateWindow::EMPTY; CLASSES],
         }
     }
 
@@ -214,6 +221,16 @@ impl Journal {
     /// What became known since this was last called, at most `CONNECTIONS_TOLD_MAX`.
     pub fn take_told(&mut self) -> Vec<Entry> {
         self.told.as_mut().map_or_else(Vec::new, mem::take)
+    }
+
+    /// Whether what became known of this entry may be told on: so much an hour of its network and
+    /// of its kind. All of it is in the memory.
+    pub fn may_tell(&mut self, now: Time, entry: &Entry) -> bool {
+        let (class, kind) = (class(entry), kind(entry));
+        let windows = [self.told_of.get_mut(class), self.told_of_kind.get_mut(kind)];
+        let limits = TOLD_AN_HOUR.get(kind).copied().unwrap_or_default();
+        let mut both = windows.into_iter().flatten().zip(limits);
+        both.all(|(window, limit)| window.allow(now, HOUR_MS, limit))
     }
 
     /// The entry that one more ask belongs to: clients ask for a path several times, at once and

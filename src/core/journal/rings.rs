@@ -6,11 +6,11 @@ use crate::base::table::{Seed, Table};
 use super::entry::{Entry, Outcome};
 
 /// The kinds: of those who are trusted, of others who were served, of others who were not.
-const KINDS: usize = 3;
+pub(super) const KINDS: usize = 3;
 /// What each has of all places, in quarters.
 const QUARTERS: [usize; KINDS] = [2, 1, 1];
 /// As `Prefix::class` tells them.
-const CLASSES: usize = 256;
+pub(super) const CLASSES: usize = 256;
 
 /// All entries but those whose session runs.
 pub(super) struct Rings([Ring; KINDS]);
@@ -64,7 +64,7 @@ impl Rings {
 }
 
 /// Which ring an entry belongs to.
-fn kind(entry: &Entry) -> usize {
+pub(super) const fn kind(entry: &Entry) -> usize {
     match (entry.trusted, entry.outcome) {
         (true, _) => 0,
         (false, Outcome::Offline | Outcome::UnknownId | Outcome::Refused(_)) => 2,
@@ -72,7 +72,7 @@ fn kind(entry: &Entry) -> usize {
     }
 }
 
-fn class(entry: &Entry) -> usize {
+pub(super) fn class(entry: &Entry) -> usize {
     entry.from.prefix().network().class()
 }
 

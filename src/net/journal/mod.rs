@@ -180,7 +180,12 @@ impl Kept {
         if matches!(self.told, Told::Nobody) {
             return;
         }
+        let now = self.clock.now();
         for entry in self.journal.take_told() {
+            if !self.journal.may_tell(now, &entry) {
+                self.lost += 1;
+                continue;
+            }
             match &self.told {
                 Told::Nobody => {}
                 Told::Log => report::connection(entry.trusted, &syslog_line(&entry)),

@@ -221,6 +221,11 @@ pub const REPORT_JOINS_MS: u64 = 120_000;
 /// Outcomes that are told of at once after one step; the rest is in the memory alone.
 #[cfg(feature = "accounts")]
 pub const CONNECTIONS_TOLD_MAX: usize = 64;
+/// Outcomes that are told of within an hour, of one network and in all: of those who are trusted,
+/// of others who were served, of others who were not. Of the last two a day's lines take less of a
+/// file than comes in within a day by the default of `--writes-per-day`.
+#[cfg(feature = "accounts")]
+pub const TOLD_AN_HOUR: [[u16; 2]; 3] = [[600, 6_000], [30, 120], [16, 32]];
 
 // A turn leaves no byte of the answer half filled.
 const_assert!(ONLINE_IDS_PER_TURN.is_multiple_of(8));

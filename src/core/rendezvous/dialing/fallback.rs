@@ -41,21 +41,21 @@ impl Rendezvous {
         let from = self.connection(conn)?.from;
         let asks = Asks { via, from: from.ip(), target: &wish.target, relay: true };
         let Some(terms) = self.terms(now, &asks, effects) else {
-            self.note_refused((from, false), &wish.target, NoPath::Denied);
+            self.note_refused(from, &wish.target, NoPath::Denied);
             return Ok(());
         };
         let [own, any] = self.grants_for(now, from.prefix(), &wish.target);
         let must_show = self.policy.access_key.is_some();
         if must_show && !any {
             self.counters.count(DropReason::NotGranted);
-            self.note_refused((from, false), &wish.target, NoPath::NotGranted);
+            self.note_refused(from, &wish.target, NoPath::NotGranted);
             refuse(effects, via, ADDRESS_CHANGED);
             return Ok(());
         }
         let (id, contact) = match self.find_target(now, &wish.target, false) {
             Ok(found) => found,
             Err(failure) => {
-                self.note_refused((from, own), &wish.target, NoPath::Failure(failure));
+                self.note_refused(from, &wish.target, NoPath::Failure(failure));
                 let text = if failure == Failure::Offline { OFFLINE } else { NO_SUCH_ID };
                 refuse(effects, via, text);
                 return Ok(());
@@ -66,7 +66,7 @@ impl Rendezvous {
             Ok(instead) => instead,
             Err(reason) => {
                 self.counters.count(reason);
-                self.note_refused((from, own), &wish.target, NoPath::NotGranted);
+                self.note_refused(from, &wish.target, NoPath::NotGranted);
                 let text = if own { NO_RELAY } else { ADDRESS_CHANGED };
                 refuse(effects, via, text);
                 return Ok(());
@@ -74,7 +74,7 @@ impl Rendezvous {
         };
         let asker = Asker { granted: own || !must_show, ..self.askers.of(from.ip()) };
         if !self.askers.allow(now, asker, &id) {
-            self.note_refused((from, own), &wish.target, NoPath::TooFrequent);
+            self.note_refused(from, &wish.target, NoPath::TooFrequent);
             if asker.granted {
                 refuse(effects, via, TOO_OFTEN);
                 return Err(DropReason::TooFrequent);

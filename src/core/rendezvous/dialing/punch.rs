@@ -94,19 +94,19 @@ impl Rendezvous {
         let Some(old_key) = self.policy.admits(&wish.access_key) else {
             self.refuse(now, via, DropReason::WrongKey, effects);
             let why = NoPath::Failure(Failure::KeyMismatch);
-            self.note_refused((from, false), &wish.target, why);
+            self.note_refused(from, &wish.target, why);
             reply(effects, via, Reply::PunchRefused(Failure::KeyMismatch));
             return Ok(());
         };
         let asks = Asks { via, from: from.ip(), target: &wish.target, relay: false };
         let Some(terms) = self.terms(now, &asks, effects) else {
-            self.note_refused((from, true), &wish.target, NoPath::Denied);
+            self.note_refused(from, &wish.target, NoPath::Denied);
             return Ok(());
         };
         let (id, contact) = match self.find_target(now, &wish.target, old_key) {
             Ok(found) => found,
             Err(failure) => {
-                self.note_refused((from, true), &wish.target, NoPath::Failure(failure));
+                self.note_refused(from, &wish.target, NoPath::Failure(failure));
                 reply(effects, via, Reply::PunchRefused(failure));
                 return Ok(());
             }
@@ -117,12 +117,12 @@ impl Rendezvous {
             false => self.policy.route(ends, wish.nat, nearby),
         };
         if route == Route::Relay && self.bars_relay(now, (via, terms), effects) {
-            self.note_refused((from, true), &wish.target, NoPath::Denied);
+            self.note_refused(from, &wish.target, NoPath::Denied);
             return Ok(());
         }
         let asker = self.askers.of(from.ip());
         if !self.askers.allow(now, asker, &id) {
-            self.note_refused((from, true), &wish.target, NoPath::TooFrequent);
+            self.note_refused(from, &wish.target, NoPath::TooFrequent);
             reply(effects, via, Reply::Refused { said: TOO_OFTEN, relay: false });
             return Err(DropReason::TooFrequent);
         }

@@ -66,20 +66,15 @@ impl Rendezvous {
         (to, at): (&PeerId, IpAddr),
         token: Option<&Given<RelayToken>>,
     ) {
-        let trusted = self.is_trusted(asker);
+        let trusted = asker.known;
         let token = token.and_then(Given::value).cloned();
         let kind = StepKind::Asked { at, trusted, token };
         let user = self.caller.user.clone();
         self.step = Some(Step { from, to: Some(to.clone()), user, kind });
     }
 
-    /// An initiator is told no path; whether it showed the key, where one is asked for.
-    pub(super) fn note_refused(
-        &mut self,
-        (from, granted): (Endpoint, bool),
-        to: &Given<PeerId>,
-        why: NoPath,
-    ) {
+    /// An initiator is told no path.
+    pub(super) fn note_refused(&mut self, from: Endpoint, to: &Given<PeerId>, why: NoPath) {
         let outcome = match why {
             NoPath::Failure(Failure::IdNotExist) => Outcome::UnknownId,
             NoPath::Failure(Failure::Offline) => Outcome::Offline,
@@ -88,7 +83,7 @@ impl Rendezvous {
             NoPath::TooFrequent => Outcome::Refused(DropReason::TooFrequent),
             NoPath::Denied => Outcome::Refused(DropReason::Denied),
         };
-        let trusted = self.is_trusted(Asker { granted, ..self.askers.of(from.ip()) });
+        let trusted = self.askers.of(from.ip()).known;
         let kind = StepKind::Refused { outcome, trusted };
         let user = self.caller.user.clone();
         self.step = Some(Step { from, to: to.value().cloned(), user, kind });
@@ -105,11 +100,6 @@ impl Rendezvous {
         let kind = StepKind::Answered { outcome, token };
         self.step = Some(Step { from, to: Some(to.clone()), user: None, kind });
     }
-
-    /// Whether a device of ours is where it asks from, or it showed the key.
-    fn is_trusted(&self, asker: Asker) -> bool {
-        asker.known || (self.policy.access_key.is_some() && asker.granted)
-    }
 }
 
 #[cfg(not(feature = "accounts"))]
@@ -122,7 +112,7 @@ impl Rendezvous {
     ) {
     }
 
-    pub(super) const fn note_refused(&self, _: (Endpoint, bool), _: &Given<PeerId>, _: NoPath) {}
+    pub(super) const fn note_refused(&self, _: Endpoint, _: &Given<PeerId>, _: NoPath) {}
 
     pub(super) const fn note_answered(&self, _: Endpoint, _: &PeerId, _: Meeting<'_>) {}
 }
