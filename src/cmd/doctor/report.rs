@@ -85,6 +85,8 @@ pub(super) fn explain(findings: &mut [Finding], from_inside: bool) {
     }
 }
 
+const ELSEWHERE: &str = "lead this port to the server: a forward or a proxy leads elsewhere";
+
 const fn words(fault: Fault) -> &'static str {
     match fault {
         Fault::Refused => "refused: nothing listens there, or a firewall rejects",
@@ -103,16 +105,8 @@ fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'sta
     let first = match fault {
         Fault::NoRoute => return ["", ""],
         Fault::Barred => return ["let it out here", ""],
-        Fault::Mute => {
-            return [
-                "server: does 'hbb ctl status' answer there? If so, a forward or a proxy leads \
-                 elsewhere",
-                "",
-            ];
-        }
-        Fault::Foreign => {
-            return ["lead this port to the server: a forward or a proxy leads elsewhere", ""];
-        }
+        Fault::Mute => return ["server: does 'hbb ctl status' answer there? If so, ", ELSEWHERE],
+        Fault::Foreign => return [ELSEWHERE, ""],
         Fault::Closed => {
             return [
                 "server: its log says 'refused', or 'hbb ctl bans' this address; or a forward \
