@@ -40,7 +40,12 @@ pub(crate) fn connect() -> (TcpStream, TravellingLink) {
 
 /// A rate limit nobody can reach.
 pub(crate) fn unlimited() -> RateLimit {
-    let rates = Rates { total: u64::MAX, single: u64::MAX, limited: u64::MAX, ..Rates::default() };
+    limited(u64::MAX)
+}
+
+/// So many bytes a second.
+fn limited(single: u64) -> RateLimit {
+    let rates = Rates { total: u64::MAX, single, limited: u64::MAX, ..Rates::default() };
     RateLimits::new(Clock::start(), Arc::default(), rates).session(Arc::default())
 }
 
@@ -49,12 +54,20 @@ pub(crate) fn start(
     second: TravellingLink,
     idle_ms: u64,
 ) -> JoinHandle<SessionEnd> {
+    start_at(u64::MAX, [first, second], idle_ms)
+}
+
+fn start_at(
+    rate: u64,
+    [first, second]: [TravellingLink; 2],
+    idle_ms: u64,
+) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let pipes = PipePool::new(PIPES_MAX);
         let ended = block_on(async {
             let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
             let bytes = ByteBudget::default();
-            let bounds = Bounds { idle_ms, limit: &unlimited(), bytes: &bytes, known: true };
+            let bounds = Bounds { idle_ms, limit: &limited(rate), bytes: &bytes, known: true };
             join(first.into(), second.into(), bounds, &pipes).await
         });
         let ended = ended.unwrap();
@@ -246,6 +259,19 @@ fn c069_traffic_in_one_direction_keeps_a_pair() {
     let ended = joined.join().unwrap();
     assert_eq!((ended.bytes, ended.reason), (8, Idle));
     drop(b);
+}
+
+#[test]
+fn c069_a_pair_that_waits_for_its_rate_is_not_idle() {
+    let ((a, first), (b, second)) = (connect(), connect());
+    // What fits into a pipe would be paid for in half a second.
+    let joined = start_at(256 * 1024, [first, second], 200);
+    let said = Chance::new(7).bytes(512 * 1024);
+    let sender = send_in_pieces(&a, said.clone(), 8);
+    assert!(receive_all(&b).join().unwrap() == said);
+    sender.join().unwrap();
+    drop((a, b));
+    assert_eq!(joined.join().unwrap().reason, Done);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! lower rate for those that used much for long (protocol §7.3). The shell moves the bytes, keeps
 //! the account of all sessions together, and asks after each turn. C72.
 
+use crate::base::limits::{DIRECTION_BYTES_FREE, TURN_BYTES};
 use crate::base::rates::Rates;
 use crate::base::time::Time;
 
@@ -22,6 +23,8 @@ pub struct Bucket {
 }
 
 const AHEAD_NS: u64 = 100_000_000;
+/// What part of a second's worth may be moved at once: a little more than that tenth.
+const AT_ONCE: u64 = 8;
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_SEC: u64 = 1_000_000_000;
 
@@ -74,6 +77,7 @@ pub struct Meter {
     share: Bucket,
     started: Time,
     moved: u64,
+    at_once: usize,
     limited: bool,
 }
 
@@ -81,7 +85,7 @@ impl Meter {
     /// An account for a session that starts now.
     pub fn new(now: Time) -> Self {
         let (own, share) = (Bucket::default(), Bucket::default());
-        Self { own, share, started: now, moved: 0, limited: false }
+        Self { own, share, started: now, moved: 0, at_once: DIRECTION_BYTES_FREE, limited: false }
     }
 
     /// Charges bytes that were moved, at the limited rate while it is `blacklisted`. When all
@@ -98,7 +102,12 @@ impl Meter {
         self.downgrade(now, rates);
         let own_rate = if self.limited || blacklisted { rates.limited } else { rates.single };
         let own_ms = self.own.take(now, bytes, own_rate);
-        let share_ms = self.share.take(now, bytes, rates.total / all.sessions.max(1));
+        let share_rate = rates.total / all.sessions.max(1);
+        let share_ms = self.share.take(now, bytes, share_rate);
+        let free_rate = if all.wait_ms == 0 { rates.total } else { share_rate };
+        self.at_once = usize::try_from(own_rate.min(free_rate) / AT_ONCE)
+            .unwrap_or(TURN_BYTES)
+            .clamp(DIRECTION_BYTES_FREE, TURN_BYTES);
         match own_ms.max(all.wait_ms.min(share_ms)) {
             0 => Verdict::Go,
             wait_ms => Verdict::WaitUntil(now.after_ms(wait_ms)),
@@ -108,6 +117,12 @@ impl Meter {
     /// Milliseconds since it started.
     pub const fn age_ms(&self, now: Time) -> u64 {
         now.since_ms(self.started)
+    }
+
+    /// Bytes that a direction may move before it asks again: few where the rate is low, so that it
+    /// does not stand still for long behind them.
+    pub const fn at_once(&self) -> usize {
+        self.at_once
     }
 
     /// Bytes moved so far.

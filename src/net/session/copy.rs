@@ -232,16 +232,18 @@ impl<'a> Copier<'a> {
         })
     }
 
-    /// Passes on what is there, at most about [`TURN_BYTES`]. Then the reactor is asked what else
-    /// is ready, so a fast pair delays no other by more than its turn.
+    /// Passes on what is there, at most about [`TURN_BYTES`], and through no pipe where the rate
+    /// allows less. Then the reactor is asked what else is ready, so a fast pair delays no other by
+    /// more than its turn.
     fn turn(&self, streams: &mut bool) -> Result<Waiting<'a>, DirectionEnd> {
-        let mut left = TURN_BYTES;
+        let most = self.flow.limit().at_once();
+        let mut left = most;
         while left > 0 {
-            let piped = *streams && !self.from.is_urgent();
+            let piped = *streams && most == TURN_BYTES && !self.from.is_urgent();
             let pipe = if piped { self.pipes.lend() } else { None };
             let passed = match pipe {
                 Some(pipe) => self.splice(pipe)?,
-                None => self.copy()?,
+                None => self.copy(left.min(CHUNK_BYTES))?,
             };
             let bytes = match passed {
                 Passed::Bytes(bytes) => bytes,
@@ -282,11 +284,12 @@ impl<'a> Copier<'a> {
     /// mouse movement that would cost more than the copy. Where there is no memory for what the
     /// receiver may not take, that stays in the kernel: what is read then was looked at before.
     #[inline(never)]
-    fn copy(&self) -> Result<Passed<'a>, DirectionEnd> {
+    fn copy(&self, room: usize) -> Result<Passed<'a>, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; CHUNK_BYTES];
         let keeps = self.flow.room(Purpose::Stalled) >= CHUNK_BYTES;
         let flags = if keeps { RecvFlags::empty() } else { RecvFlags::PEEK };
-        let chunk = match recv(self.from.socket(), buffer.as_mut_slice(), flags) {
+        let part = buffer.get_mut(..room).unwrap_or_default();
+        let chunk = match recv(self.from.socket(), part, flags) {
             Ok(((chunk, _), _)) => chunk,
             Err(Errno::AGAIN) => return Ok(self.nothing()),
             Err(_) => return Err(DirectionEnd::SenderBroke),
@@ -300,7 +303,7 @@ impl<'a> Copier<'a> {
             Err(_) => return Err(DirectionEnd::ReceiverGone),
         };
         let rest = chunk.get(given..).unwrap_or_default();
-        if chunk.len() < CHUNK_BYTES && (keeps || rest.is_empty()) {
+        if chunk.len() < room && (keeps || rest.is_empty()) {
             self.from.read_short();
         }
         if rest.is_empty() && keeps {

@@ -126,6 +126,11 @@ impl RateLimit {
         self.meter.borrow().own().age_ms(self.shared.clock.now()) / 1000
     }
 
+    /// Bytes that a direction may move before it asks again.
+    pub fn at_once(&self) -> usize {
+        self.meter.borrow().own().at_once()
+    }
+
     /// Counts what either direction moved.
     pub fn count(&self, bytes: u64) {
         self.traffic.add(bytes);

@@ -291,7 +291,7 @@ impl<'a> MessageCopier<'a> {
             let (input, more) = if kept.is_empty() {
                 // It may be that the receiver takes none of it.
                 let room = self.flow.room(Purpose::Stalled).max(DIRECTION_BYTES_FREE);
-                let room = room.min(IN_BYTES);
+                let room = room.min(IN_BYTES).min(self.flow.limit().at_once());
                 match self.receive(buffer.get_mut(..room).unwrap_or_default())? {
                     ReadPart::Bytes(chunk) => (chunk, chunk.len() == room),
                     ReadPart::Nothing => return Ok(Next::Wait),
