@@ -57,8 +57,8 @@ pub const HALF_READ_PARTS: [usize; 2] = [8, 2];
 /// Messages of signalling that nobody reads. No client is sent long ones.
 pub const UNREAD_PARTS: [usize; 2] = [2, 1];
 /// What of the strangers' part of these one address (IPv6: a /64) may take, in quarters, and one
-/// network (an IPv4 /24, an IPv6 /48), and of all who is known there; of an address that is a
-/// proxy's, no such part.
+/// network (an IPv4 /24, an IPv6 /48), and of all half-read messages who is known there; of an
+/// address that is a proxy's, no such part.
 pub const SOURCE_QUARTERS: [usize; 2] = [2, 3];
 /// Messages of sessions that came in fragments and go on as one frame, whose header must tell its
 /// length, are held until they are whole (C108). Other messages pass without being held.

@@ -2,7 +2,7 @@
 //! bytes of a session whose receiver takes none. Each connection has a little of its own; beyond
 //! that all draw on one budget, of which each purpose has a share, and a part of that is kept for
 //! those who are known. Of what strangers have for signalling, and of what those who are known
-//! have, one address and one network have a part. C107, C108, C114.
+//! have for half-read messages, one address and one network have a part. C107, C108, C114.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -177,8 +177,12 @@ impl Account {
         let (before, after) = (self.beyond(held), self.beyond(all));
         // Only the thread of the machines draws; others give back.
         let (known, more) = (known || long, after - before);
+        // An answer of the API to who is known may take all that there is for unread messages.
+        let is_answer = known && matches!(self.purpose, Purpose::Unread);
         let has_share = || {
-            lock(&self.from).is_none_or(|it| self.budget.has_share(self.purpose, known, (it, more)))
+            lock(&self.from).is_none_or(|from| {
+                is_answer || self.budget.has_share(self.purpose, known, (from, more))
+            })
         };
         let fits = after <= most
             && (more == 0 || more <= self.budget.room(self.purpose, known) && has_share());
