@@ -23,7 +23,7 @@ use hbb_core::wire::websocket::Assembly;
 use crate::chance::Chance;
 use crate::model::host::again;
 use crate::model::{wire, ws};
-use crate::relay_pump::{NEVER_MS, connect, receive_all, reset, unlimited};
+use crate::relay_pump::{NEVER_MS, connect, limited, receive_all, reset, unlimited};
 use crate::relay_stream::fill;
 
 /// What the two legs of a session speak.
@@ -40,20 +40,20 @@ fn leg(transport: Transport) -> (TcpStream, TravellingLink) {
 }
 
 fn start(first: TravellingLink, second: TravellingLink, idle_ms: u64) -> JoinHandle<SessionEnd> {
-    start_with(first, second, idle_ms, ByteBudget::default())
+    start_with([first, second], idle_ms, ByteBudget::default(), u64::MAX)
 }
 
-/// With this memory.
+/// With this memory, at so many bytes a second.
 fn start_with(
-    first: TravellingLink,
-    second: TravellingLink,
+    [first, second]: [TravellingLink; 2],
     idle_ms: u64,
     bytes: ByteBudget,
+    rate: u64,
 ) -> JoinHandle<SessionEnd> {
     thread::spawn(move || {
         let ended = block_on(async {
             let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
-            let bounds = Bounds { idle_ms, limit: &unlimited(), bytes: &bytes, known: true };
+            let bounds = Bounds { idle_ms, limit: &limited(rate), bytes: &bytes, known: true };
             websocket::join(*first, *second, bounds, Rc::default()).await
         });
         ended.unwrap()
@@ -162,13 +162,32 @@ fn c069_a_receiver_that_takes_no_message_ends_its_pair() {
 }
 
 #[test]
+fn c069_messages_that_wait_for_their_rate_are_not_idle() {
+    for pair in PAIRS {
+        let ((mut a, first), (mut b, second)) = (leg(pair[0]), leg(pair[1]));
+        // What a turn moves where the rate is high would be paid for in half a second.
+        let joined = start_with([first, second], 300, ByteBudget::default(), 512 * 1024);
+        let (ahead, expected) = stream(pair, 1);
+        let rest = thread::spawn(move || {
+            a.write_all(&ahead).unwrap();
+            a
+        });
+        let mut got = vec![0; expected.len()];
+        b.read_exact(&mut got).unwrap();
+        assert!(got == expected, "{pair:?}: other messages than were sent");
+        drop((rest.join().unwrap(), b));
+        assert_eq!(joined.join().unwrap().reason, Done);
+    }
+}
+
+#[test]
 fn c114_messages_pass_where_memory_is_short() {
     for pair in PAIRS {
         let bytes = ByteBudget::default();
         let short = bytes.room(Purpose::Stalled, true);
         bytes.redraw(Purpose::Stalled, 0, short);
         let ((mut a, first), (mut b, second)) = (leg(pair[0]), leg(pair[1]));
-        let joined = start_with(first, second, NEVER_MS, bytes.clone());
+        let joined = start_with([first, second], NEVER_MS, bytes.clone(), u64::MAX);
         let (ahead, expected) = stream(pair, 20);
         let sent = fill(&mut a, &ahead);
         bytes.redraw(Purpose::Stalled, short, 0);

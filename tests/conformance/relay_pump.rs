@@ -44,7 +44,7 @@ pub(crate) fn unlimited() -> RateLimit {
 }
 
 /// So many bytes a second.
-fn limited(single: u64) -> RateLimit {
+pub(crate) fn limited(single: u64) -> RateLimit {
     let rates = Rates { total: u64::MAX, single, limited: u64::MAX, ..Rates::default() };
     RateLimits::new(Clock::start(), Arc::default(), rates).session(Arc::default())
 }

@@ -15,7 +15,7 @@ use smol::future;
 
 use hbb_core::base::conn::Transport;
 use hbb_core::base::limits::{
-    CHUNK_BYTES, CHUNKS_PER_TURN, DIRECTION_BYTES_FREE, GATHERED_BYTES_MAX,
+    CHUNK_BYTES, CHUNKS_PER_TURN, DIRECTION_BYTES_FREE, GATHERED_BYTES_MAX, TURN_BYTES,
 };
 use hbb_core::wire::convert::Converter;
 use hbb_core::wire::websocket::{CLOSE_NORMAL, FrameKind, control};
@@ -270,8 +270,9 @@ impl<'a> MessageCopier<'a> {
         }
     }
 
-    /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks. No session has a buffer of its
-    /// own: one is on the stack of this call, never cleared, and all share the other.
+    /// Converts what is there, at most [`CHUNKS_PER_TURN`] chunks, and where the rate allows less
+    /// one. No session has a buffer of its own: one is on the stack of this call, never cleared,
+    /// and all share the other.
     #[inline(never)]
     fn turn(&mut self) -> Result<Next, DirectionEnd> {
         let mut buffer = [const { MaybeUninit::<u8>::uninit() }; IN_BYTES];
@@ -279,7 +280,8 @@ impl<'a> MessageCopier<'a> {
         if out.capacity() == 0 {
             out.reserve_exact(OUT_BYTES);
         }
-        for _ in 0..CHUNKS_PER_TURN {
+        let most = self.flow.limit().at_once();
+        for _ in 0..if most == TURN_BYTES { CHUNKS_PER_TURN } else { 1 } {
             if self.converter.is_closed() {
                 return Ok(Next::Finish);
             }
@@ -291,7 +293,7 @@ impl<'a> MessageCopier<'a> {
             let (input, more) = if kept.is_empty() {
                 // It may be that the receiver takes none of it.
                 let room = self.flow.room(Purpose::Stalled).max(DIRECTION_BYTES_FREE);
-                let room = room.min(IN_BYTES).min(self.flow.limit().at_once());
+                let room = room.min(IN_BYTES).min(most);
                 match self.receive(buffer.get_mut(..room).unwrap_or_default())? {
                     ReadPart::Bytes(chunk) => (chunk, chunk.len() == room),
                     ReadPart::Nothing => return Ok(Next::Wait),
