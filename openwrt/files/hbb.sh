@@ -158,6 +158,18 @@ disk_is_mounted() { # DIR
 	return 1
 }
 
+# /var is memory, too. Who names the key elsewhere may have the devices there.
+data_is_kept() { # DIR
+	local key key_file
+	case "$(readlink -f "$1")" in /tmp/*) ;; *) return 0 ;; esac
+	config_get key server key
+	config_get key_file server key_file
+	[ -z "$key$key_file" ] || return 0
+	say err "data $1 is in memory, so the next boot would make a key that no client has; leave it \
+out for $DATA_DEFAULT, or name a mounted disk"
+	return 1
+}
+
 make_data() { # DIR
 	case "$1" in
 	/*/../* | */.. | [!/]* | *[!A-Za-z0-9._/-]*)
@@ -165,7 +177,8 @@ make_data() { # DIR
 		return 1
 		;;
 	esac
-	disk_is_mounted "$1" && mkdir -p "$1" && data_is_ours "$1" && write_lists "$1" || return 1
+	disk_is_mounted "$1" && mkdir -p "$1" && data_is_kept "$1" && data_is_ours "$1" &&
+		write_lists "$1" || return 1
 	# -h, as through a link the user could be given any file of the router.
 	if ! chown -Rh "$ACCOUNT:$ACCOUNT" "$1"; then
 		say err "data $1 cannot be given to the user $ACCOUNT; use a disk with a Unix file system"

@@ -52,7 +52,7 @@ class Full(Acts):
 
     def test_values_that_mean_nothing_are_named(self):
         for line, word in [
-            ("option private 'maybe'", "err refused: hbb.accounts.private=maybe validates as bool"),
+            ("option private 'maybe'", "err refused: hbb.accounts.private=maybe: must be bool"),
             ("option max_users '0'", "err refused: hbb.accounts.max_users=0"),
             ("option must_login '1'", "err refused: --must-login: add --accounts"),
             ("option api 'x'", "--api 'x': must be"),

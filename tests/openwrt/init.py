@@ -188,7 +188,7 @@ class Init(Acts):
 
     def test_values_of_the_wrong_kind_are_named(self):
         for pattern, line, word in [
-            ("port '21116'", "option port '80'", "err refused: hbb.server.port=80 validates as"),
+            ("port '21116'", "option port '80'", "err refused: hbb.server.port=80: must be range"),
             ("role", "option role 'both'", "hbb.server.role=both"),
             ("max_peers", "option max_peers 'many'", "hbb.limits.max_peers=many"),
             ("enabled", "option enabled 'maybe'", "hbb.server.enabled=maybe"),
@@ -246,6 +246,29 @@ class Init(Acts):
                 self.refused(word)
                 self.root.write("etc/config/hbb", shipped)
         self.assertEqual(self.root.calls("chown"), [])
+
+    def test_the_key_goes_to_no_place_that_a_reboot_empties(self):
+        """/var is memory on a router, whatever it is elsewhere."""
+        self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")
+        key, shipped = self.key("etc/hbb"), self.root.read("etc/config/hbb")
+        for data in ["/var/lib/hbb", "/tmp/hbb", "/srv/link"]:
+            with self.subTest(data):
+                self.root.run("mkdir -p /srv /tmp/there && ln -sfn /tmp/there /srv/link")
+                self.put("data", f"option data '{data}'")
+                self.refused("is in memory")
+                self.assertEqual(self.key("etc/hbb"), key)
+                self.root.write("etc/config/hbb", shipped)
+        # Who names the key elsewhere may have the rest there.
+        self.put("data", "option data '/var/lib/hbb'")
+        self.put("key_file", "option key_file '/etc/hbb/id_ed25519'")
+        self.assertIn("hbb", self.act("start")[2]["instances"])
+
+    def test_a_configuration_that_cannot_be_read_is_named(self):
+        for text, word in [("config server 'server\n", "unterminated"), ("", "is empty"),
+                           ("config servers\n", "no section named")]:
+            with self.subTest(word):
+                self.root.write("etc/config/hbb", text)
+                self.refused(word)
 
     def test_what_a_power_cut_leaves_is_its_own(self):
         self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")

@@ -182,7 +182,8 @@ class Views(Pages):
             self.browser.wait(f"document.getElementById('hbb-boot').checked == {checked}")
         self.assertEqual(done, ["enable", "restart", "stop", "start", "disable", "enable"])
         # What the script says is shown; what is switched off has no button to start it.
-        self.router.service = lambda action: (1, "hbb: refused: server.port=99 validates as port")
+        self.router.service = lambda action: (
+            1, "hbb: refused: hbb.server.port=99: must be port")
         self.press("Restart")
         self.shows("Port: “99” is not possible.")
         self.hbb.stop()
@@ -454,7 +455,7 @@ class Views(Pages):
         self.shows("Enter an ID, an address, or a network such as 192.0.2.0/24.")
 
     def test_a_secret_key_is_not_taken_and_what_is_refused_is_told(self):
-        self.root.write("var/etc/hbb.refused", "refused: hbb.relay.port=99 validates as "
+        self.root.write("var/etc/hbb.refused", "refused: hbb.relay.port=99: must be "
                         "range(1024,65533)\nrefused: --relay-servers 'a b': no name\n")
         self.open("settings")
         for text in ["Relay's port: “99” is not possible.", "Other relays 'a b': no name"]:

@@ -20,9 +20,9 @@ list() { # NAME VALUE
 }
 
 config_load() { # PACKAGE
-	# What was read before is kept, as on OpenWrt.
+	# What was read before is kept, as on OpenWrt, and of a file with an error nothing is read.
 	# shellcheck source=/dev/null
-	[ ! -f "/etc/config/$1" ] || . "/etc/config/$1"
+	[ ! -f "/etc/config/$1" ] || ! sh -n "/etc/config/$1" 2>/dev/null || . "/etc/config/$1"
 }
 
 config_get() { # VARIABLE SECTION OPTION DEFAULT
