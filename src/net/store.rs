@@ -268,7 +268,15 @@ impl Committer {
 
     /// Takes out what goes into the next commit: of the ranks up to `last`, least first.
     fn batch(&mut self, last: SaveRank) -> Vec<PendingChange> {
-        // Stable: of one rank, and so of one id, those that came first are first.
+        // What came first of one id is first, as its rank is one; so are rows, which have several.
+        #[cfg(feature = "accounts")]
+        self.waiting.iter_mut().rev().filter(|it| !it.change.rows().is_empty()).fold(
+            SaveRank::Stranger,
+            |least, it| {
+                it.rank = it.rank.min(least);
+                it.rank
+            },
+        );
         self.waiting.sort_by_key(|it| it.rank);
         let count = self.waiting.partition_point(|it| it.rank <= last).min(BATCH_MAX);
         self.waiting.drain(..count).collect()
@@ -325,6 +333,7 @@ mod tests {
     use super::*;
     use hbb_core::base::limits::WRITES_UNIT_BYTES;
     use hbb_core::base::peer::{PeerId, Record};
+    use hbb_core::base::rows::RowChange;
 
     /// A store that waits before each commit for leave to make it, and tells of it.
     struct Slow {
@@ -342,7 +351,10 @@ mod tests {
         fn commit(&mut self, batch: &[Change]) -> Result<(), Error> {
             self.leave.recv().unwrap();
             self.written += self.cost;
-            let ids = batch.iter().map(|change| change.gone_and_here().0.unwrap().as_str().into());
+            let ids = batch.iter().map(|change| match change.rows() {
+                [row, ..] => String::from_utf8(row.key.clone()).unwrap(),
+                [] => change.gone_and_here().0.unwrap().as_str().into(),
+            });
             self.seen.send(ids.collect()).unwrap();
             Ok(())
         }
@@ -355,7 +367,6 @@ mod tests {
             Ok(String::new())
         }
 
-        #[cfg(feature = "accounts")]
         fn rows(&mut self, _: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Error> {
             Ok(())
         }
@@ -391,7 +402,10 @@ mod tests {
 
         fn save(&mut self, rank: SaveRank, id: &str) {
             self.tickets += 1;
-            let change = Change::Remove(PeerId::new(id).unwrap());
+            let change = match id.strip_prefix("row of ") {
+                Some(key) => Change::Rows([RowChange { key: key.into(), value: None }].into()),
+                None => Change::Remove(PeerId::new(id).unwrap()),
+            };
             self.thread.save(PendingChange { rank, ticket: Ticket(self.tickets), change }).unwrap();
         }
 
@@ -433,15 +447,18 @@ mod tests {
         for (rank, id) in [
             (SaveRank::Stranger, "stranger"),
             (SaveRank::Known, "known1"),
+            (SaveRank::Stranger, "row of anna, 1"),
             (SaveRank::Proved, "proved"),
+            (SaveRank::Operator, "row of anna, 2"),
+            (SaveRank::Known, "row of anna, 3"),
             (SaveRank::Operator, "operator"),
             (SaveRank::Known, "known2"),
         ] {
             bench.save(rank, id);
         }
         assert_eq!(bench.commit(), ["first"]);
-        assert_eq!(bench.commit(), ["operator"]);
-        assert_eq!(bench.commit(), ["known1", "known2", "proved", "stranger"]);
+        assert_eq!(bench.commit(), ["anna, 1", "anna, 2", "operator"]);
+        assert_eq!(bench.commit(), ["known1", "anna, 3", "known2", "proved", "stranger"]);
     }
 
     #[test]

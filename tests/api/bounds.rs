@@ -158,7 +158,7 @@ fn c165_sixty_four_changes_wait_for_the_store_and_one_more_is_told_to_try_again(
     drive.ask(Command::Set("user0".into(), "note=x".into()));
     assert!(matches!(drive.told.pop(), Some(Told::Refused(said)) if said.contains("busy")));
     assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_none()), "they wait");
-    drive.release();
+    drive.release_but(0);
     assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_some_and(|it| it.status == 200)));
     // Nothing is left of the one that was refused.
     assert_eq!(drive.post("/api/ab/personal", Some(&tokens[64]), "").status, 200);
@@ -252,4 +252,32 @@ fn c193_of_a_device_with_many_connections_thirty_two_are_known() {
     drive.accounts.set_device(Some(id));
     let told = drive.post("/api/heartbeat", None, &beat);
     assert!(!str::from_utf8(&told.body).unwrap().contains("disconnect"));
+}
+
+/// A login stores where the user is now, beside the password and all else.
+#[test]
+fn c165_what_is_taken_back_takes_back_nothing_that_came_later() {
+    for put_off in 0..=3 {
+        let mut drive = many(2);
+        drive.add("anna");
+        drive.ask(Command::Set("anna".into(), "admin=yes".into()));
+        drive.holds = true;
+        for from in ["198.51.100.1", "203.0.113.1"] {
+            drive.log_in(from, true, &login("anna", "right"));
+            drive.hashed(Hashed::Fits(true));
+        }
+        drive.ask(Command::Set("anna".into(), "note=left".into()));
+        drive.ask(Command::Disable("anna".into(), true));
+        drive.release_but(put_off);
+        let listed = |drive: &mut Drive| {
+            drive.ask(Command::List);
+            let Some(Told::Users(mut rows)) = drive.told.pop() else { panic!() };
+            let row = rows.remove(0);
+            (row.is_disabled, row.note, row.tokens)
+        };
+        let here = listed(&mut drive);
+        assert_eq!(here, (true, "left".into(), 0), "{put_off} put off");
+        drive.accounts = drive.restarted();
+        assert_eq!(listed(&mut drive), here, "{put_off} put off, after a restart");
+    }
 }

@@ -141,11 +141,15 @@ impl Drive {
         }
     }
 
-    /// What waits is stored.
-    pub(crate) fn release(&mut self) {
+    /// What waits is stored, but for so many that came first: the store puts those off.
+    pub(crate) fn release_but(&mut self, put_off: usize) {
         self.holds = false;
-        for held in std::mem::take(&mut self.held) {
+        for (at, held) in std::mem::take(&mut self.held).into_iter().enumerate() {
             let Effect::Save { ticket, rows, .. } = held else { continue };
+            if at < put_off {
+                self.give(Input::Saved(ticket, SaveOutcome::Postponed));
+                continue;
+            }
             rows.into_iter().for_each(|row| self.store(row));
             self.give(Input::Saved(ticket, SaveOutcome::Durable));
         }

@@ -146,7 +146,7 @@ pub struct Accounts {
     /// The device that the next call is of, which proved itself.
     device: Option<PeerId>,
     secrets: Secrets,
-    /// [`SAVES_WAITING_MAX`] at most.
+    /// In the order they were given, [`SAVES_WAITING_MAX`] at most.
     saving: Vec<(Ticket, Saving)>,
     tickets: u64,
     epoch_secs: u64,
@@ -313,7 +313,7 @@ impl Accounts {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         if self.saving.len() >= SAVES_WAITING_MAX {
-            self.take_back(&before);
+            self.take_back(before, SAVES_WAITING_MAX);
             return tell(whom, Some(BUSY), effects);
         }
         self.saving.push((ticket, Saving { whom, before }));
@@ -322,7 +322,7 @@ impl Accounts {
 
     fn saved(&mut self, ticket: Ticket, outcome: SaveOutcome, effects: &mut Effects) {
         let Some(at) = self.saving.iter().position(|(given, _)| *given == ticket) else { return };
-        let (_, Saving { whom, before }) = self.saving.swap_remove(at);
+        let (_, Saving { whom, before }) = self.saving.remove(at);
         // What devices told has nothing before it.
         if matches!(whom, Whom::Nobody) && before.is_empty() {
             return self.devices.stored(outcome == SaveOutcome::Durable);
@@ -330,15 +330,20 @@ impl Accounts {
         if outcome == SaveOutcome::Durable {
             return tell(whom, None, effects);
         }
-        self.take_back(&before);
+        self.take_back(before, at);
         push(effects, Effect::Report(AccountEvent::NotSaved));
         tell(whom, Some(NOT_STORED), effects);
     }
 
-    /// Makes rows again what they were, the last change first.
-    fn take_back(&mut self, before: &[RowChange]) {
-        for row in before.iter().rev() {
-            self.load(&row.key, row.value.as_deref());
+    /// Makes rows again what they were, the last change first; but what was given to the store
+    /// since, from `later` on, stands, and would be taken back to this.
+    fn take_back(&mut self, before: Vec<RowChange>, later: usize) {
+        for row in before.into_iter().rev() {
+            let since = self.saving.iter_mut().skip(later).flat_map(|(_, it)| &mut it.before);
+            match since.into_iter().find(|it| it.key == row.key) {
+                Some(it) => it.value = row.value,
+                None => drop(self.load(&row.key, row.value.as_deref())),
+            }
         }
     }
 }
