@@ -25,9 +25,9 @@ mod net;
 mod say;
 
 use model::host::{Host, again};
-use model::server::free_ports;
+use model::server::{Server, free_ports};
 use model::wire::{receive, send};
-use net::{CLIENT, DEVICE, NOBODY, Net, SERVER, SERVER_V6, Said, ip};
+use net::{CLIENT, DEVICE, NOBODY, Net, SERVER, SERVER_V6, Said, ip, proxy_before};
 use say::take;
 
 /// Of another server.
@@ -347,6 +347,29 @@ fn c159_a_proxy_that_loses_headers_is_named() {
     }
     let _nginx = Nginx::start(&net, free_ports(), "");
     ask().says("proxy", &["does not reach the server", "HTTP 502"]);
+}
+
+#[test]
+fn c159_a_proxy_whose_first_words_are_not_expected_is_named() {
+    for (flags, wrong) in [
+        (&["--proxy-protocol"][..], &[][..]),
+        (&[], &["relay", "tcp", "websocket", "websocket-relay"]),
+    ] {
+        let server = Server::start(&[&["--single-port", "--public", "192.0.2.1"], flags].concat());
+        let port = proxy_before(server.port).to_string();
+        let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        hbb.args(["doctor", "127.0.0.1", "--json", "--single-port", "--skip", "udp", "--port"]);
+        let said = Said::of(&hbb.args([&port, "--key", &server.key()]).output().unwrap());
+        said.is_wrong_in(wrong);
+        wrong.iter().for_each(|check| said.says(check, &["'proxy-protocol-unexpected'"]));
+        assert_eq!(server.log().contains("warn proxy-protocol-unexpected"), flags.is_empty());
+    }
+    let server = Server::start(&[]);
+    let url = format!("ws://127.0.0.1:{}", proxy_before(server.port + 2));
+    let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
+    hbb.args(["doctor", "127.0.0.1", "--json", "--port", &server.port.to_string(), "--ws", &url]);
+    let said = Said::of(&hbb.output().unwrap());
+    said.says("proxy", &["HTTP 400", "'proxy-protocol-unexpected'"]);
 }
 
 /// What a terminal shows of a doctor that asks where nobody listens.

@@ -1,7 +1,10 @@
 //! A server and those who try it, in namespaces, and what a doctor says there.
 
 use std::fs;
+use std::io::{Write as _, copy};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::model::server::Server;
@@ -89,6 +92,30 @@ impl Drop for Net {
             let _ = Command::new("ip").args(["netns", "del", &self.name(part)]).status();
         }
     }
+}
+
+/// The port of a proxy before `port` of this machine, which says by the PROXY protocol whose each
+/// connection is.
+pub(crate) fn proxy_before(port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().map(Result::unwrap) {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            server.write_all(b"PROXY TCP4 192.0.2.7 127.0.0.1 4660 80\r\n").unwrap();
+            let pass = |mut from: TcpStream, mut to: TcpStream| {
+                let _ = copy(&mut from, &mut to);
+                let _ = to.shutdown(Shutdown::Write);
+            };
+            let (client_too, server_too) = (client.try_clone(), server.try_clone());
+            thread::spawn(move || pass(client_too.unwrap(), server_too.unwrap()));
+            thread::spawn(move || {
+                let _ = copy(&mut server, &mut client);
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    at
 }
 
 pub(crate) fn ip(words: &str) {

@@ -169,7 +169,8 @@ impl Probe {
                 "open; it closes legs that show no key\ngive --key to see two of them meet",
             ),
             Err(Fault::Closed) => {
-                self.tell(State::Wrong, &[KEY_REFUSED, "\nrelay: its log says 'refused'"].concat());
+                let says = "\nrelay: its log says 'refused' or 'proxy-protocol-unexpected'";
+                self.tell(State::Wrong, &[KEY_REFUSED, says].concat());
             }
             Err(fault) => return Err(fault),
         }
@@ -190,7 +191,11 @@ impl Probe {
     /// Whoever answers HTTP instead of opening a WebSocket.
     fn refused(&mut self, head: &Head) {
         let (text, advice) = match head.status {
-            400 | 426 => (
+            400 => (
+                "what arrives is no request",
+                "server: does its log say 'proxy-protocol-unexpected'? Then --proxy-protocol there",
+            ),
+            426 => (
                 "the wish for a WebSocket does not arrive: headers are lost on the way",
                 "proxy: pass on HTTP/1.1 with Upgrade and Connection, and X-Real-IP \
                  (board/proxies/README.md)",

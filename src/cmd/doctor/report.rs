@@ -109,8 +109,8 @@ fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'sta
         Fault::Foreign => return [ELSEWHERE, ""],
         Fault::Closed => {
             return [
-                "server: its log says 'refused', or 'hbb ctl bans' this address; or a forward \
-                 leads to where nothing listens",
+                "server: its log says 'refused' or 'proxy-protocol-unexpected', or 'hbb ctl bans' \
+                 this address; or a forward leads to where nothing listens",
                 "",
             ];
         }
