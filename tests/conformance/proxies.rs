@@ -261,6 +261,30 @@ fn c131_a_second_proxy_that_nobody_named_is_said_if_it_is_near() {
 }
 
 #[test]
+fn c131_a_client_whom_the_proxy_protocol_tells_is_no_proxy_for_what_its_request_says() {
+    let mut server = server(&["--proxy-protocol"]);
+    let mut target = target(&server);
+    let mut seen = |at: &str, more: &str| {
+        let mut web = Caller::from(PROXY, ws_port(&server));
+        web.say_raw(format!("PROXY TCP4 {at} 127.0.0.1 4660 21118\r\n").as_bytes());
+        WebSocket::opened(web, ("/", more)).say(&say::punch(B1, |_| ()));
+        seen(&mut target).ip()
+    };
+    for (at, more) in [
+        ("203.0.113.9", "X-Real-IP: 203.0.113.9\r\nX-Forwarded-For: 203.0.113.9\r\n"),
+        ("203.0.113.9", "X-Forwarded-For: 192.0.2.1\r\n"),
+        ("10.0.0.7", "X-Real-IP: 10.0.0.7\r\nX-Forwarded-For: 10.0.0.7\r\n"),
+    ] {
+        assert_eq!(seen(at, more), ip(at));
+    }
+    assert!(is_outside(seen("127.0.9.1", "X-Real-IP: 203.0.113.9\r\n")));
+    assert!(!server.log().contains("proxy-not-trusted"), "{}", server.log());
+    // Somebody near who says that the client is elsewhere still.
+    assert_eq!(seen("10.0.0.7", "X-Forwarded-For: 203.0.113.9\r\n"), ip("10.0.0.7"));
+    says(&mut server, "warn proxy-not-trusted proxy=10.0.0.7 ");
+}
+
+#[test]
 fn c131_what_two_proxies_need_is_said() {
     let mut server = server(&[]);
     let mut target = target(&server);

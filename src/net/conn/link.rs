@@ -207,14 +207,18 @@ impl Link {
         }
     }
 
+    /// Who made it, a client or a proxy of his; None once it is gone.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.stream.socket().peer_addr().ok().map(|at| Endpoint::from(at).ip())
+    }
+
     /// Whether what comes is no message but the PROXY protocol, of a proxy from which it is not
     /// expected; that, and that it is missing where it should be, is said (C131).
     pub fn warn_of_proxy(&mut self) -> bool {
         let unexpected = proxied::begins(&self.leftover);
         let due = unexpected || (self.unnamed && self.leftover.len() > 1);
         // One that is gone already only looked whether we are there.
-        if due && let Ok(at) = self.stream.socket().peer_addr() {
-            let proxy = Endpoint::from(at).ip();
+        if due && let Some(proxy) = self.peer() {
             let flag = "--proxy-protocol";
             match unexpected {
                 true => warn!("proxy-protocol-unexpected proxy={proxy} help={flag}"),

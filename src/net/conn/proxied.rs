@@ -84,16 +84,19 @@ pub(crate) fn take_word(
     forwarded: &Forwarded,
 ) -> Result<(), DropReason> {
     let from = connection.from.ip();
+    // Somebody near says that the client is elsewhere still; who is far away is a client.
+    let hides_another = |ip| is_near(ip) && door.gate.names_another(forwarded, ip);
     if !door.gate.trusts(from) {
-        if forwarded.real_ip.is_some() || !forwarded.forwarded_for.is_empty() {
+        let speaks = forwarded.real_ip.is_some() || !forwarded.forwarded_for.is_empty();
+        // Whom the PROXY protocol told of may be a client, whose headers a proxy set.
+        if speaks && (hides_another(from) || connection.link.peer() == Some(from)) {
             warn_of_unbelieved(from);
         }
         return Ok(());
     }
     match door.gate.told(forwarded) {
         Some(ip) => {
-            // Somebody near says that the client is elsewhere still; who is far away is a client.
-            if is_near(ip) && door.gate.names_another(forwarded, ip) {
+            if hides_another(ip) {
                 warn_of_unbelieved(ip);
             }
             let port = own_port(connection.place.conn());
