@@ -72,6 +72,17 @@ fn c006_garbage_datagrams_are_not_answered_and_leave_nothing() {
 }
 
 #[test]
+fn c006_a_datagram_that_no_answer_can_go_back_to_leaves_nothing() {
+    let mut drive = Drive::open();
+    drive.prove("198.51.100.2:0");
+    for payload in [say::register_pk(B1, DEVICE, &KEY), say::register_peer(B1), say::test_nat(3)] {
+        drive.datagram("198.51.100.2:0", &payload).silent();
+    }
+    assert_eq!(drive.machine.occupancy().peers, 0);
+    assert_eq!(drive.machine.counters().of(DropReason::Unexpected), 3);
+}
+
+#[test]
 fn c012_register_peer_without_an_id_is_not_answered() {
     let mut drive = Drive::open();
     drive.datagram(B1_AT, &say::register_peer("")).silent();

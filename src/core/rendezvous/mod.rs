@@ -458,6 +458,8 @@ impl Rendezvous {
     /// The address behind `via`.
     fn source(&self, via: Via) -> Result<Endpoint, DropReason> {
         match via {
+            // None that anybody sent: no answer can go there.
+            Via::Datagram(from) if from.port() == 0 => Err(DropReason::Unexpected),
             Via::Datagram(from) => Ok(from),
             Via::Stream(conn) => self.connection(conn).map(|connection| connection.from),
         }
