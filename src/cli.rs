@@ -29,6 +29,7 @@ pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
 pub use ctl::{asks_entries, asks_password};
 #[cfg(feature = "doctor")]
 pub use doctor::DoctorFlags;
+use hbb_core::base::text::holds;
 use hbb_core::identity::is_quote;
 pub use import::ImportFlags;
 pub use keys::{ExportFlags, KeygenFlags};
@@ -179,7 +180,7 @@ pub fn parse_line(line: &str) -> Result<ServeFlags, String> {
         Some((name, value)) => (name, Some(value.trim())),
         None => (line, None),
     };
-    if value.is_some_and(|value| value.starts_with(is_quote) || value.contains(" #")) {
+    if value.is_some_and(|value| value.starts_with(is_quote) || holds(value, " #")) {
         return Err([name, ": leave out quotes, and give a comment a line of its own"].concat());
     }
     let outcome = match value {

@@ -1,6 +1,7 @@
 //! What was meant by a word that is none of ours: a flag or command of almost that name, or one
 //! that upstream's programs take. Checks: below; tests/cli.rs.
 
+use hbb_core::base::text::holds;
 use hbb_core::identity::unquoted;
 
 /// How many letters may be others, or too many, or left out.
@@ -24,7 +25,7 @@ pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
     let is_flag = name.len() < bare.len();
     let known = known();
     // Before a command any may be meant.
-    let is_taken = |flag: &str| known.contains(flag) || !known.starts_with("--");
+    let is_taken = |flag: &str| holds(&known, flag) || !known.starts_with("--");
     if !is_flag && bare.contains(['.', ':']) && is_taken(RELAYS) {
         return ["A relay is named by its flag: ", RELAYS, " ", bare, "\n"].concat();
     }

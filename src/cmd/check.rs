@@ -29,10 +29,13 @@ use crate::settings;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
 use hbb_core::base::limits::WATCH_STACK_BYTES;
+use hbb_core::base::text::holds;
 use hbb_core::identity::KeyChoice;
 
 /// How long name servers may take for all names: the second is asked after five seconds.
 const NAMES_SECS_MAX: u64 = 6;
+/// What says that none answered (EAI_AGAIN), as glibc and musl word it.
+const AGAIN: [&str; 2] = ["emporary failure", "Try again"];
 /// How often it is looked whether they answered.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -373,8 +376,7 @@ fn check_names(config: &Config, report: &mut Report) -> Result<(), Exit> {
             }
             None => format!("no name server answers within {NAMES_SECS_MAX} s"),
             Some(Err(error)) => match error.to_string() {
-                // EAI_AGAIN, as glibc and musl word it.
-                said if said.contains("emporary failure") || said.contains("Try again") => {
+                said if AGAIN.iter().any(|word| holds(&said, word)) => {
                     ["no name server answers: ", &said].concat()
                 }
                 said => ["the name server does not know it: ", &said].concat(),

@@ -29,6 +29,7 @@ use crate::net::control::DONE;
 use crate::qr::qr_code;
 use crate::settings;
 use hbb_core::base::limits::CONTROL_BYTES_MAX;
+use hbb_core::base::text::holds;
 
 /// Where the packages put the socket.
 pub(super) const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
@@ -90,7 +91,7 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
 /// To the server a word with blanks is several, and an empty one is none.
 fn explained(exit: Exit, words: &[String]) -> Exit {
     match words.iter().find(|word| word.split_whitespace().count() != 1) {
-        Some(odd) if exit.message().contains(NO_SUCH_COMMAND) => Exit::flags(
+        Some(odd) if holds(exit.message(), NO_SUCH_COMMAND) => Exit::flags(
             [exit.message(), "\nA word has no blanks, and '", odd, "' is not one."].concat(),
         ),
         _ => exit,
@@ -112,7 +113,7 @@ pub(super) fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Res
     }
     let said = whole(&mut server, path)?;
     // A wrong word or value is no failure of the server, of whatever version it is.
-    let is_wrong = said.contains(NO_SUCH_COMMAND) || said.contains(VALUE_IS);
+    let is_wrong = [NO_SUCH_COMMAND, VALUE_IS].iter().any(|word| holds(&said, word));
     let reason = if is_wrong { ExitReason::Flags } else { ExitReason::Running };
     if json {
         print(&said)?;

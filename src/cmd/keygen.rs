@@ -17,6 +17,7 @@ use crate::file::{
     beside, draft_of, give_to_owner, new_draft, open_file, publish, publish_after, read_text,
     replace_for_owner,
 };
+use hbb_core::base::text::holds;
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{
     KEY_CHARS, KeyChoice, KeyError, KeyPolicy, ServerKey, public_key, unquoted,
@@ -202,7 +203,7 @@ fn is_cut_secret(config: &Config, word: &str) -> bool {
     let own = || read_for(config).ok().flatten();
     word.len() > KEY_CHARS + 1 && word.len() < SECRET_CHARS
         || own().is_some_and(|key| {
-            bare(&key.secret_text()).contains(word) && bare(&key.public_text()) != word
+            holds(&bare(&key.secret_text()), word) && bare(&key.public_text()) != word
         })
 }
 

@@ -9,6 +9,7 @@ mod words;
 
 use std::path::Path;
 
+use hbb_core::base::text::holds;
 use hbb_core::identity::{OPEN, ServerKey};
 use sources::{Setting, Sources};
 #[cfg(feature = "testing")]
@@ -35,7 +36,7 @@ pub fn told(program: Program, text: &str, words: &[[String; 2]]) -> String {
     let mut lines = String::new();
     for [word, given] in words {
         let flag = word.split('=').next().unwrap_or_default();
-        if !given.is_empty() && text.contains(flag) {
+        if !given.is_empty() && holds(text, flag) {
             lines.extend(["\n", program.name(), ": ", flag, " was given as ", given]);
         }
     }

@@ -6,6 +6,7 @@ use super::report::{Finding, Place, State};
 use super::wire::Patience;
 use crate::config::PORT;
 use hbb_core::base::address::{host, split_port};
+use hbb_core::base::text::around;
 
 /// What stands behind a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,7 +143,7 @@ pub(super) fn relay(named: &str) -> Name {
 
 /// Who is at a URL; None if it is none.
 pub(super) fn url(role: Role, url: &str) -> Option<Name> {
-    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, rest) = around(url, "://")?;
     let (is_tls, usual) = match scheme {
         "http" | "ws" => (false, 80),
         "https" | "wss" => (true, 443),

@@ -7,6 +7,7 @@ use core::net::IpAddr;
 use crate::store::{Error, Store};
 use hbb_core::base::limits::PEERS_CEILING;
 use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
+use hbb_core::base::text::around;
 use hbb_core::base::time::Utc;
 
 /// What of upstream's table is read; of the last three no more than whether anything is there.
@@ -146,7 +147,7 @@ impl fmt::Display for Found {
 
 /// The address in upstream's `{"ip":"::ffff:192.0.2.1"}`.
 fn address_in(info: &str) -> Option<IpAddr> {
-    let (_, value) = info.split_once("\"ip\"")?;
+    let (_, value) = around(info, "\"ip\"")?;
     let address: IpAddr = value.split('"').nth(1)?.parse().ok()?;
     Some(address.to_canonical()).filter(|address| !address.is_unspecified())
 }

@@ -13,6 +13,20 @@ pub fn is_letter(c: char) -> bool {
     c.is_alphanumeric() && !is_invisible(c) || is_mark(c)
 }
 
+/// What stands before the first `part` of `text`, and behind it. std has 2 KB of code to be quick
+/// in long texts; none is long here.
+pub fn around<'t>(text: &'t str, part: &str) -> Option<(&'t str, &'t str)> {
+    (0..=text.len()).find_map(|at| {
+        let (before, rest) = text.split_at_checked(at)?;
+        Some((before, rest.strip_prefix(part)?))
+    })
+}
+
+/// Whether `part` stands in `text`.
+pub fn holds(text: &str, part: &str) -> bool {
+    around(text, part).is_some()
+}
+
 /// Whether it shows nothing or changes how its neighbours are shown: controls, what joins, breaks,
 /// fills or has no width, what turns the direction of text, and what is for private use.
 pub fn is_invisible(c: char) -> bool {

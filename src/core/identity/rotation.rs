@@ -9,6 +9,7 @@ use super::{KeyError, ServerKey};
 use crate::base::address::Prefix;
 use crate::base::limits::ROTATION_ADDRESSES_MAX;
 use crate::base::table::{Seed, Table};
+use crate::base::text::around;
 use crate::base::time::Utc;
 
 /// The key before the present one, and until when it is good.
@@ -33,7 +34,7 @@ impl OldKey {
     /// # Errors
     /// As for [`ServerKey::parse`]; [`KeyError::NotBase64`] if there is no such line.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        let (key, until) = text.split_once("\nuntil ").ok_or(KeyError::NotBase64)?;
+        let (key, until) = around(text, "\nuntil ").ok_or(KeyError::NotBase64)?;
         let until = Utc::parse(until.trim()).ok_or(KeyError::NotBase64)?;
         Ok(Self::new(ServerKey::parse(key)?, until.unix_secs))
     }

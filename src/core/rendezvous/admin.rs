@@ -10,6 +10,7 @@ use crate::base::conn::{Conn, SaveOutcome, SaveRank, Transport, Via};
 use crate::base::counters::DropReason;
 use crate::base::limits::{EFFECTS_MAX, RECALLS_MAX};
 use crate::base::peer::{Change, PeerId, RecordState};
+use crate::base::text::holds;
 use crate::base::time::Time;
 use crate::wire::reply::Reply;
 
@@ -152,7 +153,7 @@ impl Rendezvous {
             let after = wanted.after.as_ref().is_none_or(|after| id > after);
             let early = ids.len() < wanted.count || ids.last().is_some_and(|last| id < *last);
             let fits = wanted.shows_old.is_none_or(|shows| shows == self.shows_old(peer));
-            if after && early && fits && id.as_str().contains(&wanted.part) {
+            if after && early && fits && holds(id.as_str(), &wanted.part) {
                 let at = ids.partition_point(|other| *other < id);
                 ids.insert(at, id);
                 ids.truncate(wanted.count);

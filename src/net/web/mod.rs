@@ -9,6 +9,7 @@ use hbb_core::accounts::call::{Door as Way, HttpCall, Method};
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::json::{Value, Writer};
 use hbb_core::base::limits::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX, PAGE_DEVICE};
+use hbb_core::base::text::around;
 use hbb_core::wire::http::browser::{Page, escaped, field};
 
 use crate::net::conn::Connection;
@@ -124,7 +125,7 @@ impl Visit<'_> {
         }
         let (_, status) = split(self.web.orders.command("text status\n".into()).await);
         let status = ["<pre>", &escaped(&status), "</pre>"].concat();
-        Ok(file(HTML, SHELL.replace(STATUS, &status).as_bytes()))
+        Ok(file(HTML, filled(SHELL, STATUS, &status).as_bytes()))
     }
 
     /// What a command says, or a text as QR code, for our own script alone.
@@ -242,8 +243,14 @@ fn split(said: String) -> (bool, String) {
     (done, letters.as_str().into())
 }
 
+/// A page with `text` in one of its places.
+fn filled(page: &str, place: &str, text: &str) -> String {
+    let (before, behind) = around(page, place).unwrap_or((page, ""));
+    [before, text, behind].concat()
+}
+
 fn sign_in_page(status: u16, error: &str) -> Page {
-    Page { status, ..file(HTML, SIGN_IN.replace(ERROR, &escaped(error)).as_bytes()) }
+    Page { status, ..file(HTML, filled(SIGN_IN, ERROR, &escaped(error)).as_bytes()) }
 }
 
 fn file(kind: &'static str, body: &[u8]) -> Page {

@@ -9,6 +9,7 @@ use httparse::Header;
 
 use super::{common_head, only};
 use crate::base::address::split_port;
+use crate::base::text::around;
 
 /// The cookie that holds the token of who is signed in.
 const COOKIE: &str = "hbb-session=";
@@ -41,7 +42,7 @@ impl Browser {
         let cookies = only(headers, "cookie").unwrap_or_default();
         let token = cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE));
         let named = headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"));
-        let origin = only(headers, "origin").and_then(|origin| origin.split_once("://"));
+        let origin = only(headers, "origin").and_then(|origin| around(origin, "://"));
         let host = only(headers, "host");
         let is_ours = origin.is_some_and(|(_, origin)| host == Some(origin));
         let proxies = |header: &Header<'_>| {
