@@ -162,11 +162,9 @@ impl Devices {
     fn heard(&mut self, id: &PeerId, change: impl FnOnce(&mut Device)) {
         let mut device = self.table.remove(id).unwrap_or_default();
         change(&mut device);
-        if let Some(gone) = self.table.insert_evicting(id.clone(), device)
-            && self.gone.len() < DEVICES_MAX
-        {
-            self.gone.push(gone);
-        }
+        let gone = self.table.evicted_by(id).filter(|_| self.gone.len() < DEVICES_MAX);
+        self.gone.extend(gone.cloned());
+        self.table.insert_evicting(id.clone(), device);
     }
 
     /// What is to be stored now, if it is time: an hour after the last time, and a while after the

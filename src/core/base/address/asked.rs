@@ -62,7 +62,7 @@ impl Asked {
     pub fn note_device(&mut self, peer: Endpoint) {
         match self.asked_by(peer) {
             Some(0) if !self.others.is_empty() => drop(self.others.remove(&peer)),
-            Some(place) if place > 0 => drop(self.others.insert_evicting(peer, place)),
+            Some(place) if place > 0 => self.others.insert_evicting(peer, place),
             _ => {}
         }
     }

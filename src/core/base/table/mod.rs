@@ -113,7 +113,7 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// # Errors
     /// [`TableFull`] if the key is new and the table at its limit.
     pub fn insert(&mut self, key: K, value: V) -> Result<(), TableFull> {
-        self.put(key, value, false).map(drop)
+        self.insert_at(key, value).map(drop)
     }
 
     /// As `insert`; gives back the place, which is the entry's until it is removed.
@@ -121,13 +121,23 @@ impl<K: Hash + Eq, V> Table<K, V> {
     /// # Errors
     /// [`TableFull`] as [`Self::insert`].
     pub fn insert_at(&mut self, key: K, value: V) -> Result<u32, TableFull> {
-        self.put(key, value, false).map(|(at, _)| at)
+        let at = self.place_for(&key, false).ok_or(TableFull)?;
+        self.fill(at, (key, value));
+        Ok(at)
     }
 
-    /// As `insert`, but makes room by removing the oldest entry, whose key it gives back: one for
-    /// one, also above a limit that was lowered. With a limit of 0 nothing is kept.
-    pub fn insert_evicting(&mut self, key: K, value: V) -> Option<K> {
-        self.put(key, value, true).ok().and_then(|(_, evicted)| evicted)
+    /// As `insert`, but makes room by removing the oldest entry: one for one, also above a limit
+    /// that was lowered. With a limit of 0 nothing is kept.
+    pub fn insert_evicting(&mut self, key: K, value: V) {
+        if let Some(at) = self.place_for(&key, true) {
+            self.fill(at, (key, value));
+        }
+    }
+
+    /// The key of the entry that `insert_evicting` would remove to make room for this one.
+    pub fn evicted_by(&self, key: &K) -> Option<&K> {
+        let is_new = self.is_full() && self.find_key(key).is_none();
+        self.oldest().filter(|_| is_new).map(|(oldest, _)| oldest)
     }
 
     /// Puts what `change` makes of the value under `key`, or of none, in its place: a new one as
@@ -142,19 +152,15 @@ impl<K: Hash + Eq, V> Table<K, V> {
     ) -> Result<(), TableFull> {
         let hash = self.hash(&key);
         let found = self.find(&key, hash);
-        let place = found.and_then(|at| self.place_mut(at)?.take());
-        let value = change(place.map(|(_, value)| value));
-        let at = match (found, &value) {
-            (Some(at), Some(_)) => at,
-            (Some(at), None) => {
-                self.release(at);
-                return Ok(());
+        let before = found.and_then(|at| self.place_mut(at)?.take());
+        match (change(before.map(|(_, value)| value)), found) {
+            (Some(value), found) => {
+                let at = found.or_else(|| self.order.take(hash, false)).ok_or(TableFull)?;
+                self.fill(at, (key, value));
             }
-            (None, Some(_)) if self.is_full() => return Err(TableFull),
-            (None, Some(_)) => self.order.take(hash),
-            (None, None) => return Ok(()),
-        };
-        self.fill(at, value.map(|value| (key, value)));
+            (None, Some(at)) => drop(self.release(at)),
+            (None, None) => {}
+        }
         Ok(())
     }
 
@@ -204,38 +210,27 @@ impl<K: Hash + Eq, V> Table<K, V> {
         })
     }
 
-    fn put(&mut self, key: K, value: V, evict: bool) -> Result<(u32, Option<K>), TableFull> {
-        let (hash, mut evicted) = (self.hash(&key), None);
-        let at = match self.find(&key, hash) {
-            Some(at) => {
-                self.order.touch(at);
-                at
-            }
-            None => {
-                if self.is_full() {
-                    let oldest = if evict { self.pop_oldest() } else { None };
-                    evicted = Some(oldest.ok_or(TableFull)?.0);
-                }
-                self.order.take(hash)
-            }
-        };
-        self.fill(at, Some((key, value)));
-        Ok((at, evicted))
+    /// The place of `key` as the newest entry; if it is not there yet, a free one, or that of the
+    /// oldest, if it may be evicted, which stays in it until it is filled.
+    fn place_for(&mut self, key: &K, evict: bool) -> Option<u32> {
+        let hash = self.hash(key);
+        let Some(at) = self.find(key, hash) else { return self.order.take(hash, evict) };
+        self.order.touch(at);
+        Some(at)
     }
 
     /// Puts an entry in a place, which is added if it was never taken before: it is the next then.
-    fn fill(&mut self, at: u32, entry: Option<(K, V)>) {
-        if self.steps.len() == at as usize / STEP {
+    /// Gives back what was there.
+    fn fill(&mut self, at: u32, entry: (K, V)) -> Option<(K, V)> {
+        let (step, at) = (at as usize / STEP, at as usize % STEP);
+        if self.steps.len() == step {
             self.steps.push(Vec::with_capacity(STEP));
         }
-        if let Some(step) = self.steps.get_mut(at as usize / STEP)
-            && step.len() == at as usize % STEP
-        {
+        let step = self.steps.get_mut(step)?;
+        if step.len() == at {
             step.push(None);
         }
-        if let Some(place) = self.place_mut(at) {
-            *place = entry;
-        }
+        step.get_mut(at)?.replace(entry)
     }
 
     fn hash(&self, key: &K) -> u32 {
@@ -327,7 +322,8 @@ mod tests {
             table.insert_evicting(key, key);
         }
         table.touch(&0);
-        assert_eq!(table.insert_evicting(9, 9), Some(1));
+        assert_eq!(table.evicted_by(&9), Some(&1));
+        table.insert_evicting(9, 9);
         assert_eq!(table.oldest(), Some((&2, &2)));
     }
 
@@ -338,11 +334,13 @@ mod tests {
             table.insert_evicting(key, key);
         }
         table.set_limit(1);
-        assert_eq!(table.insert_evicting(9, 9), Some(0));
+        assert_eq!(table.evicted_by(&9), Some(&0));
+        table.insert_evicting(9, 9);
         assert_eq!((table.len(), table.get(&9)), (3, Some(&9)));
         table.set_limit(0);
         while table.pop_oldest().is_some() {}
-        assert_eq!((table.insert_evicting(9, 9), table.len()), (None, 0));
+        table.insert_evicting(9, 9);
+        assert!(table.is_empty());
     }
 
     #[test]

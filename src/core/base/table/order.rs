@@ -87,9 +87,16 @@ impl Order {
         self.index.find(spread(hash), alike).copied()
     }
 
-    /// Takes a place for what has this hash, as the newest. Places that were never taken before
-    /// come in their order.
-    pub(super) fn take(&mut self, hash: u32) -> u32 {
+    /// Takes a place for what has this hash, as the newest; at the limit that of the oldest, if it
+    /// may be evicted, else none. Places that were never taken before come in their order.
+    pub(super) fn take(&mut self, hash: u32, evict: bool) -> Option<u32> {
+        if self.len() >= self.limit {
+            if !evict || self.len() == 0 {
+                return None;
+            }
+            // What is freed last is taken first.
+            self.free(self.oldest);
+        }
         if self.free == NONE {
             self.grow();
         }
@@ -102,7 +109,7 @@ impl Order {
         let Self { index, steps, .. } = self;
         let hash_of = |at: &u32| link_of(steps, *at).map_or(0, |link| spread(link.hash));
         index.insert_unique(spread(hash), at, hash_of);
-        at
+        Some(at)
     }
 
     /// Frees a place that is taken.

@@ -77,7 +77,9 @@ impl KeptIds {
 
     /// Keeps an id; gives back one that is kept no more.
     pub(in crate::rendezvous) fn keep(&mut self, id: PeerId, kept: Kept) -> Option<PeerId> {
-        self.0.insert_evicting(id, kept)
+        let gone = self.0.evicted_by(&id).cloned();
+        self.0.insert_evicting(id, kept);
+        gone
     }
 
     /// Gives an id to the next that asks for it within [`GIVEN_MS`] and is not its device; false
