@@ -37,14 +37,14 @@ impl Confinement {
         let no_core = Rlimit { current: Some(0), maximum: Some(0) };
         // Some supervisors forbid it; who is not dumpable leaves no core either.
         let _ = setrlimit(Resource::Core, no_core);
-        let files: Vec<_> =
-            files.iter().filter(|file| file.exists()).map(|file| followed(file)).collect();
-        let elsewhere = files.iter().filter_map(|file| file.parent());
-        let folders = folders.iter().copied().chain(elsewhere);
+        let mut folders: Vec<_> = folders.iter().map(|folder| folder.to_path_buf()).collect();
+        for file in files.iter().filter(|file| file.exists()) {
+            folders.extend(followed(file).parent().map(Path::to_path_buf));
+        }
         Self {
             privileges: set_no_new_privs(true).is_ok(),
             dumps: set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok(),
-            files: confine_files(folders).unwrap_or(false),
+            files: confine_files(&folders).unwrap_or(false),
         }
     }
 
@@ -81,19 +81,19 @@ fn followed(file: &Path) -> PathBuf {
 }
 
 /// True if the kernel obeys, be it an old one that leaves some of it out.
-fn confine_files<'a>(folders: impl Iterator<Item = &'a Path>) -> Result<bool, RulesetError> {
+fn confine_files(folders: &[PathBuf]) -> Result<bool, RulesetError> {
     let changes = AccessFs::from_write(ABI::V3);
     let mut rules = Ruleset::default().handle_access(changes)?.create()?;
-    for folder in folders {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        // One that is not there is somebody else's to name.
-        if let Ok(folder) = PathFd::new(folder) {
-            rules = rules.add_rule(PathBeneath::new(folder, changes))?;
-        }
-    }
     // Where other programs' words go.
-    if let Ok(nowhere) = PathFd::new("/dev/null") {
-        rules = rules.add_rule(PathBeneath::new(nowhere, AccessFs::WriteFile))?;
+    let nowhere = (Path::new("/dev/null"), AccessFs::WriteFile.into());
+    let mut allowed = vec![nowhere];
+    allowed.extend(folders.iter().map(|folder| (&**folder, changes)));
+    for (place, access) in allowed {
+        let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+        // One that is not there is somebody else's to name.
+        if let Ok(place) = PathFd::new(place) {
+            rules = rules.add_rule(PathBeneath::new(place, access))?;
+        }
     }
     Ok(rules.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
 }
