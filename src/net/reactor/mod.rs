@@ -48,9 +48,10 @@ struct Reactor {
     epoll: OwnedFd,
     alarm: Arc<Alarm>,
     sources: RefCell<Sources>,
-    /// When, and the number of a timer; who is to be woken then.
-    timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
-    timers_made: Cell<u64>,
+    /// When, and the number of a timer; who is to be woken then. smol has a tree of the same type,
+    /// whose code it shares.
+    timers: RefCell<BTreeMap<(Instant, usize), Waker>>,
+    timers_made: Cell<usize>,
     /// Who is asked first when something came to the source of this number.
     first: RefCell<Option<(u64, First)>>,
     /// Tasks that gave way until the others had their turn.

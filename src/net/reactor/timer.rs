@@ -15,7 +15,7 @@ pub struct Timer {
     /// None is never.
     at: Option<Instant>,
     /// What the reactor knows of it.
-    known: Option<(Instant, u64)>,
+    known: Option<(Instant, usize)>,
 }
 
 impl Timer {
