@@ -25,6 +25,7 @@ use crate::net::process::signal::Reloads;
 use crate::net::recall::{Keep, Whereabouts};
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
+use crate::net::tasks::lasting;
 use crate::settings::{self, LiveSettings, RunningSettings};
 #[cfg(feature = "accounts")]
 use crate::store::Store;
@@ -169,11 +170,15 @@ fn is_ours(path: &Path, data: &Path) -> bool {
     is_named(&STORE_FILE) || super::backup::FILES.iter().any(is_named)
 }
 
-fn relay(config: &Config, keys: &KeyPolicy, live: &LiveSettings) -> Result<Box<Relay>, Exit> {
+fn relay(
+    config: &Config,
+    keys: &KeyPolicy,
+    live: &LiveSettings,
+) -> Result<&'static mut Relay, Exit> {
     let mut relay = Relay::new(live.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
     relay.set_old_key(keys.old.as_ref().map(|old| old.shown.clone()));
-    Ok(Box::new(match config.role {
+    Ok(lasting(match config.role {
         Role::All => relay.beside_rendezvous(),
         Role::Relay | Role::Rendezvous => relay,
     }))
@@ -190,7 +195,7 @@ fn rendezvous(
     let mut store = store::open(&path).map_err(unusable)?;
     let signing = keys.signing.clone();
     let machine = Rendezvous::new(live.limits, live.policy.clone(), signing, seed()?);
-    let mut machine = Box::new(machine);
+    let machine = lasting(machine);
     if config.console {
         machine.keep_journal(seed()?);
     }
@@ -237,12 +242,12 @@ fn rendezvous(
 
 /// Everybody who has an account, if accounts are on.
 #[cfg(feature = "accounts")]
-fn accounts(config: &Config, store: &mut dyn Store) -> Result<Option<Box<Accounts>>, Exit> {
+fn accounts(config: &Config, store: &mut dyn Store) -> Result<Option<&'static mut Accounts>, Exit> {
     if !config.accounts.on {
         return Ok(None);
     }
     let accounts = Accounts::new(config.accounts.limits, seed()?, keygen::entropy()?);
-    let (mut accounts, mut rows, mut left_out) = (Box::new(accounts), 0_usize, 0_usize);
+    let (accounts, mut rows, mut left_out) = (lasting(accounts), 0_usize, 0_usize);
     let read = store.rows(&mut |key, value| {
         *if accounts.load(key, Some(value)) { &mut rows } else { &mut left_out } += 1;
     });

@@ -111,11 +111,11 @@ pub(crate) enum Entrance {
     /// P: signalling in frames, with an offer for the silent (C26).
     Signalling(SignallingHandle),
     /// P-1: NAT tests and online queries, never an offer (C37); perhaps the console.
-    NatTest { rendezvous: SignallingHandle, console: Option<Rc<Orders>> },
+    NatTest { rendezvous: SignallingHandle, console: Option<&'static Orders> },
     /// P+2: signalling over WebSocket, never an offer (C31).
     SignallingWs(SignallingHandle),
     /// The relay, its first message in a frame; perhaps the console.
-    Relay { relay: RelayHandle, console: Option<Rc<Orders>> },
+    Relay { relay: RelayHandle, console: Option<&'static Orders> },
     /// The relay over WebSocket.
     RelayWs(RelayHandle),
     /// P-2: each HTTP request is told that there is no API (C130).
@@ -142,7 +142,7 @@ enum Accepted {
     Signalling(SignallingHandle, Beginning),
     /// Its first message, if that was read already.
     Relay(RelayHandle, Option<Vec<u8>>),
-    Console(Rc<Orders>, ConsoleOf),
+    Console(&'static Orders, ConsoleOf),
     /// A request of HTTP, for whoever answers those of its port.
     #[cfg(feature = "accounts")]
     Call,
@@ -178,7 +178,7 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
             return relaying::serve(connection, first, relay).await;
         }
         Ok(Accepted::Console(orders, of)) => {
-            return console::serve(connection.link, &orders, of).await;
+            return console::serve(connection.link, orders, of).await;
         }
         #[cfg(feature = "accounts")]
         Ok(Accepted::Call) => entrance.answer(&mut connection, door).await,
@@ -365,15 +365,15 @@ impl SinglePort {
 /// this machine whom a proxy told of, nor, where proxies tell, who came from one (C163). Whom the
 /// relay blocks is not waited for as long.
 async fn typed_into(
-    console: &Option<Rc<Orders>>,
+    console: &Option<&'static Orders>,
     connection: &mut Connection,
     door: Door<'_>,
-) -> Result<Option<Rc<Orders>>, DropReason> {
+) -> Result<Option<&'static Orders>, DropReason> {
     let Some(orders) = console.as_ref().filter(|_| connection.from.is_loopback()) else {
         return Ok(None);
     };
     let ms_max = if door.blocks(connection.from.ip()) { CONSOLE_MS } else { IDLE_MS };
-    Ok(console::begins_with_text(&mut connection.link, ms_max).await?.then(|| Rc::clone(orders)))
+    Ok(console::begins_with_text(&mut connection.link, ms_max).await?.then_some(*orders))
 }
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {

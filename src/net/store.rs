@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::atomic::AtomicU64;
 use crate::store::{Error, Store};
@@ -18,6 +18,7 @@ use log::warn;
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
 use crate::net::recall::Keep;
+use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 use crate::net::tasks::thread;
 
@@ -34,7 +35,7 @@ pub(crate) struct PendingChange {
 /// Hands changes to the thread that owns the store.
 pub(crate) struct StoreThread {
     changes: Sender<PendingChange>,
-    shared: Arc<Shared>,
+    shared: &'static Shared,
     clock: Clock,
     /// Gives the store back when the thread is done.
     done: Receiver<Box<dyn Store>>,
@@ -72,7 +73,7 @@ impl Shared {
 /// What may be written in a day, for the store and for who writes beside it.
 #[derive(Clone)]
 pub(crate) struct Account {
-    shared: Arc<Shared>,
+    shared: &'static Shared,
     clock: Clock,
 }
 
@@ -81,7 +82,7 @@ impl Account {
     pub(crate) fn new(writes: Writes, clock: Clock) -> Self {
         let [commits, changes, failures] = [(); 3].map(|()| AtomicU64::new(0));
         let writes = Mutex::new(writes);
-        Self { shared: Arc::new(Shared { commits, changes, failures, writes }), clock }
+        Self { shared: lasting(Shared { commits, changes, failures, writes }), clock }
     }
 
     /// Takes out so many bytes; false, taking none, if what is left is for registrations.
@@ -114,10 +115,9 @@ impl StoreThread {
     ) -> io::Result<Self> {
         let (changes, queue) = bounded(SAVES_PENDING_MAX);
         let Account { shared, clock } = account;
-        let (seen, told) = (store.written(), Arc::clone(&shared));
+        let seen = store.written();
         let (waiting, ended) = (Vec::new(), None);
-        let mut committer =
-            Committer { store, queue, saved, shared: told, seen, waiting, ended, clock };
+        let mut committer = Committer { store, queue, saved, shared, seen, waiting, ended, clock };
         let (done_in, done) = bounded(1);
         let run = move || {
             committer.work();
@@ -143,7 +143,7 @@ impl StoreThread {
     /// What was done since start.
     pub(crate) fn counts(&self) -> StoreCounts {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Shared { commits, changes, failures, .. } = &*self.shared;
+        let Shared { commits, changes, failures, .. } = self.shared;
         let mut writes = self.shared.writes();
         writes.pass(self.clock.now());
         StoreCounts {
@@ -177,7 +177,7 @@ struct Committer {
     store: Box<dyn Store>,
     queue: Receiver<PendingChange>,
     saved: Sender<(Ticket, SaveOutcome)>,
-    shared: Arc<Shared>,
+    shared: &'static Shared,
     /// What the store had written when it was last asked.
     seen: u64,
     /// Changes taken from the queue, in the order they came; at most [`SAVES_PENDING_MAX`] of

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
-use std::rc::Rc;
 
 use hbb_core::base::address::{NetworkSet, canonical};
 use hbb_core::wire::handshake::Forwarded;
@@ -11,11 +10,18 @@ use hbb_core::wire::handshake::Forwarded;
 use hbb_core::wire::http::browser::Browser;
 
 use crate::config::{ProxyHeader, TrustedProxies};
+use crate::net::tasks::lasting;
 use crate::settings::LiveSettings;
 
 /// The rules at the door; clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Gate(Rc<RefCell<GateRules>>);
+#[derive(Clone)]
+pub(crate) struct Gate(&'static RefCell<GateRules>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(lasting(RefCell::default()))
+    }
+}
 
 /// What an operator decided about whole connections.
 #[derive(Default)]

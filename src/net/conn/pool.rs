@@ -17,11 +17,12 @@ use hbb_core::base::time::Time;
 
 use crate::net::clock::Clock;
 use crate::net::conn::link::bytes::{Account, ByteBudget, Purpose};
+use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Sender, bounded};
 
 /// Hands out places; clones share them.
 #[derive(Clone)]
-pub(crate) struct Pool(Rc<Shared>);
+pub(crate) struct Pool(&'static Shared);
 
 struct Shared {
     clock: Clock,
@@ -55,7 +56,7 @@ impl Pool {
         let tenants = RefCell::new(SlotTable::new());
         let bytes = ByteBudget::default();
         bytes.grow(limits.shared_bytes());
-        Self(Rc::new(Shared { clock, places, bytes, tenants, promised: RefCell::default() }))
+        Self(lasting(Shared { clock, places, bytes, tenants, promised: RefCell::default() }))
     }
 
     /// Adds places, and memory, as these limits have them. None is ever taken away while we run:
@@ -144,7 +145,7 @@ impl Place {
 
     /// Whether the connection comes from an address that is known.
     pub(crate) fn is_known(&self) -> bool {
-        let Shared { places, clock, .. } = &*self.pool.0;
+        let Shared { places, clock, .. } = self.pool.0;
         places.borrow().is_known(clock.now(), self.conn)
     }
 
@@ -183,7 +184,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Shared { places, tenants, promised, .. } = &*self.pool.0;
+        let Shared { places, tenants, promised, .. } = self.pool.0;
         tenants.borrow_mut().remove(self.conn);
         let next = places.borrow_mut().release(self.conn);
         if let (Some(next), Some(promise)) = (next, promised.borrow_mut().pop_front()) {

@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::Duration;
 
 use hbb_core::base::counters::DropReason;
@@ -215,25 +214,25 @@ pub(crate) enum Secrecy {
     /// Nothing was said yet.
     Silent,
     /// We made the offer of this number; the next message answers it or ignores it.
-    Offered(u64, Rc<Offers>),
+    Offered(u64, &'static Offers),
     /// Everything in clear.
     Plain,
     /// Everything sealed; whose offer it was, until the client's first message is there.
-    Sealed(Box<Channel>, Option<Rc<Offers>>),
+    Sealed(Box<Channel>, Option<&'static Offers>),
 }
 
 impl Secrecy {
     /// The payload that makes the offer, if nothing was said yet and there is a key to sign with.
     /// An empty one where somebody just hung up on an offer: whatever comes first in its place has
     /// a client go on in clear (C121).
-    pub(crate) fn offer(&mut self, offers: &Rc<Offers>, ip: IpAddr) -> Option<Vec<u8>> {
+    pub(crate) fn offer(&mut self, offers: &'static Offers, ip: IpAddr) -> Option<Vec<u8>> {
         let Self::Silent = self else { return None };
         if offers.is_left_by(ip) {
             *self = Self::Plain;
             return Some(Vec::new());
         }
         let (number, signed) = offers.offer(ip)?;
-        *self = Self::Offered(number, Rc::clone(offers));
+        *self = Self::Offered(number, offers);
         Some(key_exchange_offer(&signed))
     }
 
@@ -301,7 +300,7 @@ impl Secrecy {
                     return Ok(Some(payload));
                 };
                 let channel = offers.exchange(*number, half, caller())?;
-                *self = Self::Sealed(Box::new(channel), Some(Rc::clone(offers)));
+                *self = Self::Sealed(Box::new(channel), Some(offers));
                 Ok(None)
             }
         }

@@ -2,8 +2,6 @@
 //! sent to those who hold values of it. Nothing is done before all of them say so.
 //! Checks: C71, C72, tests/ctl.rs, tests/notify.rs.
 
-use std::sync::Arc;
-
 use hbb_core::base::address::Banned;
 use log::{info, warn};
 
@@ -27,7 +25,7 @@ pub struct SettingsOwner {
     /// How many machines run, 1 or 2: each answers when it obeys.
     pub machines: usize,
     /// Who started us.
-    pub(crate) supervisor: Arc<Supervisor>,
+    pub(crate) supervisor: &'static Supervisor,
 }
 
 impl SettingsOwner {
@@ -127,6 +125,7 @@ impl SettingsOwner {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
     use std::thread::{self, JoinHandle};
     use std::time::Duration;
 
@@ -136,6 +135,7 @@ mod tests {
     use crate::cli::ServeFlags;
     use crate::config::Config;
     use crate::net::message::AnswerTo;
+    use crate::net::tasks::lasting;
     use crate::net::tasks::queue::Receiver;
 
     /// The owner of settings in an empty folder, and what it sends to the serving thread.
@@ -148,7 +148,7 @@ mod tests {
         let config = Config::new(&Arc::new(flags), None).unwrap();
         let settings = RunningSettings::new(config, keys, usize::MAX).unwrap();
         let (updates, serving) = bounded(1);
-        let supervisor = Arc::new(Supervisor::find());
+        let supervisor = lasting(Supervisor::find());
         (SettingsOwner { settings, updates, machines: 2, supervisor }, serving)
     }
 

@@ -8,7 +8,6 @@ mod line;
 use core::mem;
 use std::cell::RefCell;
 use std::io;
-use std::rc::Rc;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::limits::Limits;
@@ -21,13 +20,14 @@ use crate::net::clock::Clock;
 use crate::net::message::SessionEnd;
 use crate::net::report;
 use crate::net::store::Account;
+use crate::net::tasks::lasting;
 use file::{LogPath, LogWriter};
 pub(crate) use line::{FIELDS, Field, fields, json_line};
 use line::{lost_line, syslog_line};
 
 /// Shared by the owners, which are on one thread.
 #[derive(Clone, Default)]
-pub(crate) struct ConnectionLog(Option<Rc<RefCell<Kept>>>);
+pub(crate) struct ConnectionLog(Option<&'static RefCell<Kept>>);
 
 /// Where outcomes go as they become known.
 enum Told {
@@ -78,7 +78,7 @@ pub(crate) fn open(
     };
     let journal = Journal::new(limits, !matches!(told, Told::Nobody), seed);
     let kept = Kept { journal, told, clock, lost: 0 };
-    Ok(ConnectionLog(Some(Rc::new(RefCell::new(kept)))))
+    Ok(ConnectionLog(Some(lasting(RefCell::new(kept)))))
 }
 
 impl ConnectionLog {
@@ -214,7 +214,7 @@ mod tests {
         let journal = Journal::new(&Limits::default(), true, seed);
         let told = Told::File(LogWriter { lines, done });
         let log =
-            ConnectionLog(Some(Rc::new(RefCell::new(Kept { journal, told, clock, lost: 0 }))));
+            ConnectionLog(Some(lasting(RefCell::new(Kept { journal, told, clock, lost: 0 }))));
         let refused = |number: u32| {
             let from = Endpoint::new([192, 0, 2, 1].into(), 1);
             let to = PeerId::new(&(100_000_000 + number).to_string());

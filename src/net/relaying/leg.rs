@@ -3,8 +3,6 @@
 //! back, a leg that completes a pair does not. C65-C67, C71; checks: relay_socket, half_minute of
 //! conformance.
 
-use std::rc::Rc;
-
 use smol::future;
 
 use hbb_core::base::limits::RELAY_FRAME_BYTES_MAX;
@@ -24,7 +22,7 @@ pub(crate) struct RelayHandle {
     /// The same, for sessions and operators.
     pub(crate) inbox: Sender<ToRelay>,
     /// Where pairs go.
-    pub(crate) sessions: Rc<Sessions>,
+    pub(crate) sessions: &'static Sessions,
 }
 
 /// How waiting for a partner ended.

@@ -1,8 +1,6 @@
 //! The task that owns the relay machine: tells it what legs do, and does what it decides. C65-C67,
 //! C69-C71, C106; checks: relay_socket, relay_speed of conformance, tests/ctl.rs.
 
-use std::rc::Rc;
-
 use smol::future;
 
 use hbb_core::base::address::Endpoint;
@@ -38,8 +36,8 @@ const LOOK_MS: u64 = 1_000;
 
 /// The machine and the legs it decides about.
 pub(crate) struct Relaying {
-    machine: Box<Relay>,
-    sessions: Rc<Sessions>,
+    machine: &'static mut Relay,
+    sessions: &'static Sessions,
     /// Learns which legs are no strangers'.
     pool: Pool,
     /// To the rendezvous beside us, if there is one.
@@ -91,8 +89,8 @@ enum RelayWake {
 impl Relaying {
     /// Takes over a machine.
     pub(crate) fn new(
-        machine: Box<Relay>,
-        sessions: Rc<Sessions>,
+        machine: &'static mut Relay,
+        sessions: &'static Sessions,
         (pool, clock): (Pool, Clock),
         rendezvous: Option<Sender<ToRendezvous>>,
     ) -> Self {

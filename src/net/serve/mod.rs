@@ -9,7 +9,6 @@ use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use log::{info, warn};
 use smol::future;
@@ -62,15 +61,16 @@ use crate::net::signalling::conversation::SignallingHandle;
 use crate::net::signalling::{Queues, Signalling, SignallingIo};
 use crate::net::store::{Account, StoreThread};
 use crate::net::tasks::executor::Executor;
+use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 #[cfg(feature = "web")]
 use crate::net::web::WebHandle;
 
 /// The rendezvous to run and its store.
 pub(crate) struct RendezvousPart {
-    /// The machine, peers restored. In a box: it passes through many hands before it serves, and
-    /// each would leave a touched page of the stack.
-    pub(crate) machine: Box<Rendezvous>,
+    /// The machine, peers restored. Behind a pointer: it passes through many hands before it
+    /// serves, and each would leave a touched page of the stack.
+    pub(crate) machine: &'static mut Rendezvous,
     /// Where its changes go.
     pub(crate) store: Box<dyn Store>,
     /// What offers of a sealed channel are made with; None if there is no key to sign them.
@@ -81,7 +81,7 @@ pub(crate) struct RendezvousPart {
     pub(crate) keep: Option<Keep>,
     /// Who has an account, if anybody has one.
     #[cfg(feature = "accounts")]
-    pub(crate) accounts: Option<Box<Accounts>>,
+    pub(crate) accounts: Option<&'static mut Accounts>,
     /// Whether only users who are logged in may connect.
     #[cfg(feature = "accounts")]
     pub(crate) must_login: bool,
@@ -108,7 +108,7 @@ pub(crate) struct Setup {
     /// The rendezvous, unless this process is a relay only.
     pub(crate) rendezvous: Option<RendezvousPart>,
     /// The relay, unless this process is a rendezvous only.
-    pub(crate) relay: Option<Box<Relay>>,
+    pub(crate) relay: Option<&'static mut Relay>,
     /// How relayed sessions run.
     pub(crate) sessions: SessionSettings,
     /// Keys the shell's own tables: must be secret.
@@ -177,14 +177,10 @@ async fn serve(
     servers.take(&orders, listening.console);
     shell.accept(sockets.listeners, &servers)?;
     let owners = servers.owners();
-    let supervisor = Arc::new(Supervisor::find());
+    let supervisor = &*lasting(Supervisor::find());
     let (updates_in, updates) = bounded(1);
-    let settings = SettingsOwner {
-        settings,
-        updates: updates_in,
-        machines: owners.machines(),
-        supervisor: Arc::clone(&supervisor),
-    };
+    let settings =
+        SettingsOwner { settings, updates: updates_in, machines: owners.machines(), supervisor };
     let parts = Controller { settings, owners, clock: shell.clock, records };
     let control = start_control(control, parts, book)?;
     setup.confinement.finish();
@@ -233,7 +229,7 @@ struct Servers {
     rendezvous: Option<SignallingHandle>,
     relay: Option<RelayHandle>,
     /// Where lines typed into a console go, if there is one.
-    console: Option<Rc<Orders>>,
+    console: Option<&'static Orders>,
     /// Where the page of operators has its commands carried out.
     #[cfg(feature = "web")]
     orders: Option<Orders>,
@@ -242,7 +238,7 @@ struct Servers {
 impl Servers {
     /// Where what operators type goes; `console`: also what is typed into consoles.
     fn take(&mut self, orders: &Orders, console: bool) {
-        self.console = console.then(|| Rc::new(orders.clone()));
+        self.console = console.then(|| &*lasting(orders.clone()));
         #[cfg(feature = "web")]
         {
             self.orders = Some(orders.clone());
@@ -300,7 +296,7 @@ impl Shell {
     /// Starts the owner of the rendezvous. In the end it stops the store, then closes the queue.
     fn start_signalling(
         &self,
-        mut part: RendezvousPart,
+        part: RendezvousPart,
         inputs: SignallingInputs,
     ) -> Result<(Receiver<()>, SignallingHandle), ServeError> {
         let SignallingInputs { mut datagrams, live, seen, watch, expect: relay } = inputs;
@@ -314,7 +310,6 @@ impl Shell {
         let (clock, pool) = (self.clock, self.pool.clone());
         let (keep, bind) = (part.keep, self.listening.ip);
         let offers = self.offers(part.offering);
-        let handle_offers = offers.clone();
         #[cfg(feature = "accounts")]
         let answers_calls = part.accounts.is_some();
         let io = SignallingIo {
@@ -336,7 +331,7 @@ impl Shell {
         let (inbox_in, inbox) = bounded(INBOX_MAX);
         let handle = SignallingHandle {
             inbox: inbox_in,
-            offers: handle_offers,
+            offers,
             #[cfg(feature = "accounts")]
             answers_calls,
         };
@@ -350,25 +345,25 @@ impl Shell {
         Ok((stopped, handle))
     }
 
-    fn offers(&self, offering: Option<Offering>) -> Option<Rc<Offers>> {
+    fn offers(&self, offering: Option<Offering>) -> Option<&'static Offers> {
         let Offering { key, keyless, old, entropy } = offering?;
         let single = self.listening.ports.single;
         let delay_ms = if single { OFFER_DELAY_SHARED_MS } else { OFFER_DELAY_MS };
-        Some(Rc::new(Offers::new(self.clock, (key, keyless, old), entropy, delay_ms)))
+        Some(lasting(Offers::new(self.clock, (key, keyless, old), entropy, delay_ms)))
     }
 
     fn start_relay(
         &self,
-        machine: Box<Relay>,
+        machine: &'static mut Relay,
         inputs: RelayInputs,
         rendezvous: Option<Sender<ToRendezvous>>,
     ) -> Result<RelayHandle, ServeError> {
         let RelayInputs { setting, rates, live, expected } = inputs;
         let sessions =
             Sessions::new(setting, &self.executor, self.clock, (rates, self.pool.bytes()))?;
-        let sessions = Rc::new(sessions);
+        let sessions: &Sessions = lasting(sessions);
         let shared = (self.pool.clone(), self.clock);
-        let mut relaying = Relaying::new(machine, Rc::clone(&sessions), shared, rendezvous);
+        let mut relaying = Relaying::new(machine, sessions, shared, rendezvous);
         #[cfg(feature = "accounts")]
         relaying.log_to(self.log.clone());
         let (inbox_in, inbox) = bounded(INBOX_MAX);
@@ -382,7 +377,7 @@ impl Shell {
     fn entrance(&self, service: PortService, servers: &Servers) -> Option<Entrance> {
         let rendezvous = || servers.rendezvous.clone();
         let relay = || servers.relay.clone();
-        let console = servers.console.clone();
+        let console = servers.console;
         Some(match service {
             PortService::Signalling => Entrance::Signalling(rendezvous()?),
             PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous()?, console },

@@ -3,7 +3,6 @@
 
 use core::pin::Pin;
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -16,6 +15,7 @@ use crate::atomic::AtomicU64;
 use crate::net::clock::Clock;
 use crate::net::message::Traffic;
 use crate::net::reactor::Timer;
+use crate::net::tasks::lasting;
 
 /// Fewer bytes are charged with those that come next, or at the session's end, so that a mouse
 /// movement costs no look at the clock and no division: at 1 Mbit/s these are what may be sent in
@@ -79,7 +79,7 @@ impl Drop for SessionMeter {
 
 /// What all sessions of a thread share; clones are the same.
 #[derive(Clone)]
-pub struct RateLimits(Rc<ThreadLimits>);
+pub struct RateLimits(&'static ThreadLimits);
 
 struct ThreadLimits {
     clock: Clock,
@@ -90,7 +90,7 @@ struct ThreadLimits {
 
 /// The limit of one session.
 pub struct RateLimit {
-    shared: Rc<ThreadLimits>,
+    shared: &'static ThreadLimits,
     meter: RefCell<SessionMeter>,
     /// What was moved; the meter knows how much of it is charged.
     traffic: Arc<Traffic>,
@@ -99,7 +99,7 @@ pub struct RateLimit {
 impl RateLimits {
     /// The limits of a thread, with these rates to begin with.
     pub fn new(clock: Clock, total: Arc<TotalMeter>, rates: Rates) -> Self {
-        Self(Rc::new(ThreadLimits { clock, total, rates: Cell::new(rates) }))
+        Self(lasting(ThreadLimits { clock, total, rates: Cell::new(rates) }))
     }
 
     /// Changes the rates of sessions that run and of those to come.
@@ -109,7 +109,7 @@ impl RateLimits {
 
     /// The limit of a session that starts; what it moves is added to `traffic`.
     pub fn session(&self, traffic: Arc<Traffic>) -> RateLimit {
-        let shared = Rc::clone(&self.0);
+        let shared = self.0;
         let meter = RefCell::new(shared.total.meter(shared.clock.now()));
         RateLimit { shared, meter, traffic }
     }

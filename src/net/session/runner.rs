@@ -23,6 +23,7 @@ use crate::net::session::rate::{RateLimit, RateLimits, TotalMeter};
 use crate::net::session::websocket::{self, Scratch};
 use crate::net::session::{LoadGuard, Session, SessionSettings};
 use crate::net::tasks::executor::{Executor, Task};
+use crate::net::tasks::lasting;
 use crate::net::tasks::queue::Sender;
 
 /// What the sessions of a thread begin with; all threads get the same.
@@ -41,7 +42,7 @@ pub(crate) struct Runner {
     scratch: Scratch,
     limits: RateLimits,
     dscp: Option<u8>,
-    shared: Rc<ThreadSessions>,
+    shared: &'static ThreadSessions,
 }
 
 /// What every session of a thread may reach.
@@ -61,7 +62,7 @@ struct Context {
     number: u64,
     conn: Conn,
     inbox: Sender<ToRelay>,
-    shared: Rc<ThreadSessions>,
+    shared: &'static ThreadSessions,
     /// Dropped with the session, however it ends.
     _load: Option<LoadGuard>,
 }
@@ -77,7 +78,7 @@ impl Runner {
             scratch: Scratch::default(),
             limits: RateLimits::new(clock, total, rates),
             dscp: settings.dscp,
-            shared: Rc::new(ThreadSessions { pipes, bytes, tasks: RefCell::default() }),
+            shared: lasting(ThreadSessions { pipes, bytes, tasks: RefCell::default() }),
         }
     }
 
@@ -91,7 +92,7 @@ impl Runner {
             mark(waiting.stream.socket(), dscp);
             mark(joining.stream.socket(), dscp);
         }
-        let (limit, shared) = (self.limits.session(traffic), Rc::clone(&self.shared));
+        let (limit, shared) = (self.limits.session(traffic), self.shared);
         let (known, tunnel) = (terms.known, terms.conn_type == ConnType::Tunnel);
         let context =
             Box::new(Context { limit, known, tunnel, number, conn, inbox, shared, _load: load });

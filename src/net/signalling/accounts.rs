@@ -31,7 +31,7 @@ const OFF: &str = "This server has no accounts: start it with --accounts.";
 pub(crate) struct Accounting {
     /// Whether only users who are logged in may connect.
     must_login: bool,
-    machine: Option<Box<Accounts>>,
+    machine: Option<&'static mut Accounts>,
     effects: Effects,
     clock: Clock,
     waiting: SlotTable<AnswerTo>,
@@ -42,7 +42,11 @@ pub(crate) struct Accounting {
 }
 
 impl Accounting {
-    pub(crate) fn new(machine: Option<Box<Accounts>>, must_login: bool, clock: Clock) -> Self {
+    pub(crate) fn new(
+        machine: Option<&'static mut Accounts>,
+        must_login: bool,
+        clock: Clock,
+    ) -> Self {
         let (waiting, hashed) = (SlotTable::new(), bounded(1));
         Self {
             must_login,

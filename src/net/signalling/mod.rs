@@ -17,7 +17,6 @@ mod turns;
 
 use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
 
 use log::debug;
 
@@ -55,7 +54,7 @@ pub(crate) use turns::Queues;
 
 /// The machine and all it talks through.
 pub(crate) struct Signalling {
-    machine: Box<Rendezvous>,
+    machine: &'static mut Rendezvous,
     effects: Effects,
     clock: Clock,
     datagrams: Datagrams,
@@ -71,7 +70,7 @@ pub(crate) struct Signalling {
     /// Learns which connections and addresses are no strangers'.
     pool: Pool,
     /// Learn who has which of two keys; None without a key to sign with.
-    offers: Option<Rc<Offers>>,
+    offers: Option<&'static Offers>,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     keep: Option<Keep>,
     surroundings: Surroundings,
@@ -106,7 +105,7 @@ pub(crate) struct SignallingIo {
     pub(crate) clock: Clock,
     pub(crate) pool: Pool,
     /// Made to connections; None without a key to sign with.
-    pub(crate) offers: Option<Rc<Offers>>,
+    pub(crate) offers: Option<&'static Offers>,
     /// Where it is kept who is to be asked after the next start; None if nobody is.
     pub(crate) keep: Option<Keep>,
     /// The only address we listen on; None for all of them.
@@ -121,7 +120,7 @@ pub(crate) struct SignallingIo {
 
 impl Signalling {
     /// Joins a machine to what it acts through.
-    pub(crate) fn new(machine: Box<Rendezvous>, io: SignallingIo) -> Self {
+    pub(crate) fn new(machine: &'static mut Rendezvous, io: SignallingIo) -> Self {
         let SignallingIo {
             datagrams, store, watch, relay, clock, pool, offers, keep, bind, ..
         } = io;
@@ -237,7 +236,7 @@ impl Signalling {
             ToRendezvous::Payload { conn, payload, held } => match decode(&payload) {
                 Ok(request) => {
                     if matches!(request, Request::PunchHole(_) | Request::RequestRelay(_)) {
-                        self.surroundings.look(now, &mut self.machine, &self.watch);
+                        self.surroundings.look(now, self.machine, &self.watch);
                         #[cfg(feature = "accounts")]
                         self.machine.set_caller(self.accounts.caller(&payload, &request));
                     }

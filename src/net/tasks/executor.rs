@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use smol::LocalExecutor;
 
+use super::lasting;
 use crate::net::reactor::block_on;
 
 /// Turns of tasks, after which the kernel is asked what else happened.
@@ -21,9 +22,15 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = ()>>>;
 /// A task that ends, with all it owns, when this is dropped; `detach` lets it go on by itself.
 pub(crate) type Task = smol::Task<()>;
 
-/// Owns tasks; clones share them.
-#[derive(Clone, Default)]
-pub(crate) struct Executor(Rc<LocalExecutor<'static>>);
+/// Owns tasks, for as long as the process lasts; clones share them.
+#[derive(Clone)]
+pub(crate) struct Executor(&'static LocalExecutor<'static>);
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self(lasting(LocalExecutor::new()))
+    }
+}
 
 impl Executor {
     /// Adds a task, which first runs when its turn comes.

@@ -4,3 +4,9 @@
 pub(crate) mod executor;
 pub mod queue;
 pub(crate) mod thread;
+
+/// Keeps a value for as long as the process lasts, as all tasks share it. To count in each of them
+/// who does, and to take it apart in the end, would only be code.
+pub(crate) fn lasting<T>(value: T) -> &'static mut T {
+    Box::leak(Box::new(value))
+}

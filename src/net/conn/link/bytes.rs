@@ -15,12 +15,14 @@ use hbb_core::base::limits::{
     UNREAD_PARTS,
 };
 
+use crate::net::tasks::lasting;
+
 /// What a connection may hold beyond its own with a long query: that, and room to read at its end.
 const QUERY_BYTES_MAX: usize = CONNECTION_BYTES_MAX - FRAME_BYTES_MAX + ONLINE_BYTES_MAX;
 
 /// What all connections and sessions draw on; clones share it.
 #[derive(Clone)]
-pub struct ByteBudget(Arc<Drawn>);
+pub struct ByteBudget(&'static Drawn);
 
 /// How much there is, and how much is drawn for each of [`Purpose::of`].
 struct Drawn {
@@ -76,7 +78,7 @@ impl Default for ByteBudget {
     fn default() -> Self {
         let by_purpose = [0; 3].map(AtomicUsize::new);
         let by_source = Mutex::default();
-        Self(Arc::new(Drawn { most: SHARED_BYTES_MIN.into(), by_purpose, by_source }))
+        Self(lasting(Drawn { most: SHARED_BYTES_MIN.into(), by_purpose, by_source }))
     }
 }
 

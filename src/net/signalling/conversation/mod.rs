@@ -6,7 +6,6 @@ mod idle_timer;
 
 use std::cell::Cell;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -39,7 +38,7 @@ pub(crate) struct SignallingHandle {
     /// Takes what comes.
     pub(crate) inbox: Sender<ToRendezvous>,
     /// Makes offers of a sealed channel; None if there is no key to sign them with.
-    pub(crate) offers: Option<Rc<Offers>>,
+    pub(crate) offers: Option<&'static Offers>,
     /// Whether calls of the API are answered.
     #[cfg(feature = "accounts")]
     pub(crate) answers_calls: bool,
