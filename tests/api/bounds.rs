@@ -1,9 +1,9 @@
 //! Bounds of the accounts machine that no other test reaches, each at its limit: what comes then is
-//! told so, and what is there stays. C165 to C169, C178, C193.
+//! told so, and what is there stays. C165 to C169, C178, C193, C199.
 
 use hbb_core::accounts::call::HttpCall;
-use hbb_core::accounts::{Command, Hashed, Told};
-use hbb_core::base::conn::Conn;
+use hbb_core::accounts::{Command, Hashed, Input, Told};
+use hbb_core::base::conn::{Conn, SaveRank};
 use hbb_core::base::json::Value;
 use hbb_core::base::limits::{AccountLimits, USERS_CEILING};
 use hbb_core::base::peer::PeerId;
@@ -134,9 +134,9 @@ fn c169_of_sixty_five_logins_that_wait_for_a_code_the_oldest_gave_way() {
 }
 
 #[test]
-fn c165_sixty_four_changes_wait_for_the_store_and_one_more_is_told_to_try_again() {
+fn c165_fifty_six_changes_wait_for_the_store_and_one_more_is_told_to_try_again() {
     let mut drive = many(65);
-    let tokens: Vec<String> = (0..65)
+    let tokens: Vec<String> = (0..57)
         .map(|number| {
             let name = format!("user{number}");
             assert_eq!(drive.add(&name), Told::Done("The user was added."));
@@ -153,15 +153,19 @@ fn c165_sixty_four_changes_wait_for_the_store_and_one_more_is_told_to_try_again(
             drive.call("192.0.2.1", true, &call)
         })
         .collect();
-    let refused = drive.answer(calls[64]).expect("an answer at once");
+    let refused = drive.answer(calls[56]).expect("an answer at once");
     assert!(error(&refused).contains("busy"));
-    drive.ask(Command::Set("user0".into(), "note=x".into()));
+    // Eight more are an operator's.
+    for number in 0..9 {
+        assert!(drive.told.is_empty());
+        drive.ask(Command::Set(format!("user{number}"), "note=x".into()));
+    }
     assert!(matches!(drive.told.pop(), Some(Told::Refused(said)) if said.contains("busy")));
-    assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_none()), "they wait");
+    assert!(calls[..56].iter().all(|conn| drive.answer(*conn).is_none()), "they wait");
     drive.release_but(0);
-    assert!(calls[..64].iter().all(|conn| drive.answer(*conn).is_some_and(|it| it.status == 200)));
+    assert!(calls[..56].iter().all(|conn| drive.answer(*conn).is_some_and(|it| it.status == 200)));
     // Nothing is left of the one that was refused.
-    assert_eq!(drive.post("/api/ab/personal", Some(&tokens[64]), "").status, 200);
+    assert_eq!(drive.post("/api/ab/personal", Some(&tokens[56]), "").status, 200);
 }
 
 #[test]
@@ -280,4 +284,109 @@ fn c165_what_is_taken_back_takes_back_nothing_that_came_later() {
         drive.accounts = drive.restarted();
         assert_eq!(listed(&mut drive), here, "{put_off} put off, after a restart");
     }
+}
+
+/// Of one user, who has an account and many addresses.
+#[test]
+fn c199_a_user_who_logs_in_without_end_keeps_nobody_else_out() {
+    let mut drive = many(2);
+    for user in ["anna", "bert"] {
+        drive.add(user);
+    }
+    drive.now = Time::from_millis(60_000);
+    let mut token = drive.token("anna");
+    drive.token("bert");
+    let logs_in = |drive: &mut Drive, token: &str, network: u32| {
+        let from = format!("203.0.{network}.1");
+        let shown = format!("Bearer {token}");
+        let home = HttpCall::new("POST", "/api/currentUser", Some(&shown), b"{}".to_vec());
+        let asked = drive.call(&from, false, &home);
+        assert_eq!(drive.answer(asked).unwrap().status, 200, "she is at home there");
+        drive.log_in(&from, false, &login("anna", "right"))
+    };
+    let mut looked_at = 0;
+    let mut flood = |drive: &mut Drive, count| {
+        for network in 0..count {
+            let asked = logs_in(drive, &token, network);
+            if drive.hashing {
+                drive.hashed(Hashed::Fits(true));
+                token = text(&drive.answer(asked).unwrap(), "access_token");
+                looked_at += 1;
+            }
+        }
+        (looked_at, token.clone())
+    };
+    // At home, then as all strangers.
+    assert_eq!(flood(&mut drive, 200).0, 20 + 30);
+    drive.now = Time::from_millis(120_000);
+    let (_, token) = flood(&mut drive, 20);
+    // Nor do hers that wait fill the places of who is at home.
+    for network in 0..30 {
+        logs_in(&mut drive, &token, network);
+    }
+    let asked = drive.log_in("192.0.2.1", true, &login("bert", "right"));
+    assert!(drive.answer(asked).is_none(), "it waits");
+    (0..2).for_each(|_| drive.hashed(Hashed::Fits(true)));
+    assert!(!text(&drive.answer(asked).unwrap(), "access_token").is_empty());
+}
+
+#[test]
+fn c199_who_changes_much_in_a_day_is_put_off_first_and_fills_no_queue() {
+    let mut drive = many(2);
+    for user in ["anna", "bert"] {
+        drive.add(user);
+    }
+    let [anna, bert] = ["anna", "bert"].map(|user| drive.token(user));
+    let guid = |drive: &mut Drive, token: &str| {
+        text(&drive.post("/api/ab/personal", Some(token), ""), "guid")
+    };
+    let books = [guid(&mut drive, &anna), guid(&mut drive, &bert)];
+    let edit = |drive: &mut Drive, of: usize, number: usize| {
+        let path = format!("/api/ab/peer/add/{}", books[of]);
+        let shown = format!("Bearer {}", [&anna, &bert][of]);
+        let body = format!(r#"{{"id":"{number}"}}"#);
+        let call = HttpCall::new("POST", &path, Some(&shown), body.into_bytes());
+        drive.call("192.0.2.1", true, &call)
+    };
+    let ranks = |drive: &mut Drive| std::mem::take(&mut drive.ranks);
+    ranks(&mut drive);
+    // A login and the book were changes, too.
+    for number in 0..31 {
+        edit(&mut drive, 0, 1_000 + number);
+    }
+    let seen = ranks(&mut drive);
+    assert_eq!(seen.iter().filter(|rank| **rank == SaveRank::Known).count(), 30);
+    assert_eq!(seen.last(), Some(&SaveRank::Stranger));
+    edit(&mut drive, 1, 1_000);
+    assert_eq!(ranks(&mut drive), [SaveRank::Known], "another user");
+    drive.holds = true;
+    let waits = (0..60).filter(|number| {
+        let asked = edit(&mut drive, 0, 2_000 + number);
+        drive.answer(asked).is_none()
+    });
+    assert_eq!(waits.count(), 24);
+    let asked = edit(&mut drive, 1, 2_000);
+    assert!(drive.answer(asked).is_none(), "there is room for others");
+    drive.release_but(0);
+    drive.now = drive.now.after_ms(24 * 3_600_000);
+    ranks(&mut drive);
+    edit(&mut drive, 0, 3_000);
+    assert_eq!(ranks(&mut drive), [SaveRank::Known], "the next day");
+}
+
+/// Whatever there is left to write.
+#[test]
+fn c199_who_logs_out_is_not_put_off() {
+    let mut drive = many(1);
+    drive.add("anna");
+    let token = drive.token("anna");
+    drive.ranks.clear();
+    drive.post("/api/logout", Some(&token), "{}");
+    assert_eq!(drive.ranks, [SaveRank::Operator]);
+    // Nor is what a device is taken out of that an operator had forgotten.
+    let id = PeerId::new("123456789").unwrap();
+    drive.ask(Command::Group(id.clone(), "sales".into()));
+    drive.ranks.clear();
+    drive.give(Input::Moved(&id, None));
+    assert_eq!(drive.ranks, [SaveRank::Operator]);
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use hbb_core::accounts::call::{Answer, Call, Door, HttpCall, Source};
 use hbb_core::accounts::{Accounts, Command, Effect, Effects, Hashed, Input, Told};
-use hbb_core::base::conn::{Conn, SaveOutcome};
+use hbb_core::base::conn::{Conn, SaveOutcome, SaveRank};
 use hbb_core::base::json::Value;
 use hbb_core::base::limits::{AccountLimits, TOKEN_SECS};
 use hbb_core::base::rows::RowChange;
@@ -26,7 +26,8 @@ pub(crate) struct Drive {
     /// The store is slow: what it is given waits.
     pub(crate) holds: bool,
     held: Vec<Effect>,
-    commits: usize,
+    /// Whose turn each commit was.
+    pub(crate) ranks: Vec<SaveRank>,
     /// Whether a password is with the thread.
     pub(crate) hashing: bool,
     answers: Vec<(Conn, Answer)>,
@@ -45,7 +46,7 @@ impl Drive {
             outcome: SaveOutcome::Durable,
             holds: false,
             held: Vec::new(),
-            commits: 0,
+            ranks: Vec::new(),
             hashing: false,
             answers: Vec::new(),
             told: Vec::new(),
@@ -113,7 +114,7 @@ impl Drive {
         text(&self.answer(conn).unwrap(), "access_token")
     }
 
-    fn give(&mut self, input: Input<'_>) {
+    pub(crate) fn give(&mut self, input: Input<'_>) {
         let mut effects = Effects::new();
         self.accounts.handle(self.now, input, &mut effects);
         while let Some(effect) = effects.pop_front() {
@@ -125,8 +126,8 @@ impl Drive {
                     self.hashing = true;
                 }
                 held @ Effect::Save { .. } if self.holds => self.held.push(held),
-                Effect::Save { ticket, rows, .. } => {
-                    self.commits += 1;
+                Effect::Save { ticket, rows, rank } => {
+                    self.ranks.push(rank);
                     if self.outcome == SaveOutcome::Durable {
                         rows.into_iter().for_each(|row| self.store(row));
                     }
@@ -239,9 +240,9 @@ fn c166_who_has_the_key_locks_no_user_out_at_home() {
 fn c216_who_has_the_key_locks_no_user_out_at_home_after_a_restart() {
     let mut drive = Drive::with(&["anna", "bert"]);
     for user in ["anna", "bert"] {
-        let commits = drive.commits;
+        let commits = drive.ranks.len();
         drive.token(user);
-        assert_eq!(drive.commits, commits + 1, "with the token");
+        assert_eq!(drive.ranks.len(), commits + 1, "with the token");
         let rows = drive.rows.clone();
         let token = drive.token(user);
         let differs = drive.rows.iter().filter(|(key, row)| rows.get(*key) != Some(row));
@@ -450,9 +451,9 @@ fn c165_what_is_not_stored_is_taken_back_and_told() {
     }
     assert_eq!(drive.rows, before);
     drive.outcome = SaveOutcome::Durable;
-    let commits = drive.commits;
+    let commits = drive.ranks.len();
     let token = drive.token("anna");
-    assert_eq!(drive.commits - commits, 1);
+    assert_eq!(drive.ranks.len() - commits, 1);
     assert_eq!(drive.post("/api/logout", Some(&token), "{}"), Answer::empty());
     assert_eq!(drive.restarted().load_now().tokens, 0);
 }

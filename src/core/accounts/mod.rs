@@ -214,8 +214,9 @@ impl Accounts {
             Input::Call(conn, call) => {
                 let mut changes = Changes::default();
                 if let Some(answer) = self.route(now, (conn, &call), &mut changes, effects) {
-                    let whom = Whom::Call(conn, answer);
-                    self.finish(whom, changes, SaveRank::Known, effects);
+                    let user = self.user_of(now, &call);
+                    let rank = self.rank(now, user.as_deref(), &changes);
+                    self.finish(Whom::Call(conn, answer), changes, rank, effects);
                 }
             }
             Input::Asked(command) => self.asked(&command, effects),
@@ -267,7 +268,9 @@ impl Accounts {
                 groups.put(to, &group, &mut changes);
             }
         }
-        self.finish(Whom::Nobody, changes, SaveRank::Known, effects);
+        // What an operator had forgotten is in no group.
+        let rank = if to.is_none() { SaveRank::Operator } else { SaveRank::Known };
+        self.finish(Whom::Nobody, changes, rank, effects);
     }
 
     fn save_devices(&mut self, now: Time, effects: &mut Effects) {
@@ -300,6 +303,16 @@ impl Accounts {
         (self.epoch_secs > 0).then(|| self.epoch_secs.saturating_add(now.as_millis() / 1000))
     }
 
+    /// Whose turn it is with what a user changed; nobody is whoever logged out by it, and must not
+    /// be back.
+    fn rank(&mut self, now: Time, user: Option<&str>, changes: &Changes) -> SaveRank {
+        match user {
+            None => SaveRank::Operator,
+            Some(user) if !changes.is_empty() => self.logins.changed(now, user),
+            Some(_) => SaveRank::Known,
+        }
+    }
+
     const fn cost(&self) -> Cost {
         Cost::of_kib(self.limits.password_kib)
     }
@@ -312,7 +325,8 @@ impl Accounts {
         let Changes { rows, before } = changes;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        if self.saving.len() >= SAVES_WAITING_MAX {
+        // An operator has room where clients have none, and they where one of them fills it.
+        if self.saving.len() + rank as usize * 8 >= SAVES_WAITING_MAX {
             self.take_back(before, SAVES_WAITING_MAX);
             return tell(whom, Some(BUSY), effects);
         }

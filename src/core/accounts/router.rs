@@ -52,7 +52,7 @@ impl Accounts {
     }
 
     /// The user whose good token a call shows.
-    fn user_of(&self, now: Time, call: &Call<'_>) -> Option<String> {
+    pub(super) fn user_of(&self, now: Time, call: &Call<'_>) -> Option<String> {
         self.who(now, call.token?).ok().map(|who| who.name.into())
     }
 

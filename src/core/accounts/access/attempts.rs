@@ -1,5 +1,5 @@
 //! How often somebody may try to log in, and what waits: passwords to be hashed, one at a time, and
-//! logins that lack a code. C166, C167, C169.
+//! logins that lack a code. C166, C167, C169, C199.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -9,15 +9,19 @@ use super::password::HashJob;
 use super::tokens::TokenHash;
 use crate::accounts::call::Source;
 use crate::base::address::Prefix;
-use crate::base::conn::Conn;
+use crate::base::conn::{Conn, SaveRank};
 use crate::base::limits::{
-    CODE_TRIES_MAX, HASHES_WAITING_MAX, LOGIN_CODE_MS, LOGIN_CODES_MAX, LOGIN_WINDOW_MS,
-    LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_NETWORK, LOGINS_PER_SOURCE, USERS_CEILING,
-    WRONG_PER_USER, WRONG_WINDOW_MS,
+    CHANGED_PER_USER, CHANGED_WINDOW_MS, CODE_TRIES_MAX, HASHES_WAITING_MAX, LOGIN_CODE_MS,
+    LOGIN_CODES_MAX, LOGIN_WINDOW_MS, LOGINS_IN_ALL, LOGINS_OF_STRANGERS, LOGINS_PER_NETWORK,
+    LOGINS_PER_SOURCE, USERS_CEILING, WRONG_PER_USER, WRONG_WINDOW_MS,
 };
 use crate::base::peer::PeerId;
 use crate::base::table::Seed;
 use crate::base::time::{RateWindow, Throttle, Time};
+
+/// A user's windows beside those of wrong passwords: which it is, how long, for how many.
+const AT_HOME: (usize, u64, u16) = (3, LOGIN_WINDOW_MS, LOGINS_PER_NETWORK);
+const CHANGES: (usize, u64, u16) = (4, CHANGED_WINDOW_MS, CHANGED_PER_USER);
 
 /// What a hash is for.
 pub(in crate::accounts) enum Then {
@@ -75,8 +79,8 @@ pub(in crate::accounts) struct Logins {
     strangers: RateWindow,
     all: RateWindow,
     /// Wrong passwords of a user, from where nothing is known, from where somebody is, and from
-    /// where the user was logged in. The oldest first.
-    wrong: Vec<(String, [RateWindow; 3])>,
+    /// where the user was logged in; logins from there; and changes. The oldest first.
+    users: Vec<(String, [RateWindow; 5])>,
     waiting: VecDeque<(HashJob, Then)>,
     running: Option<Then>,
     /// The oldest first.
@@ -91,7 +95,7 @@ impl Logins {
             networks: Throttle::new(LOGIN_WINDOW_MS, seed),
             strangers: RateWindow::EMPTY,
             all: RateWindow::EMPTY,
-            wrong: Vec::new(),
+            users: Vec::new(),
             waiting: VecDeque::new(),
             running: None,
             codes: Vec::new(),
@@ -99,28 +103,39 @@ impl Logins {
         }
     }
 
-    /// Counts one more attempt, from where the user was logged in or not; false if it goes no
-    /// further. Whoever dials with the key is known, too, and must not lock a user out at home.
+    /// Counts one more attempt, from where the user was logged in or not; None if it goes no
+    /// further, else whether it counts as from there. Whoever dials with the key is known, too, and
+    /// must not lock a user out at home; nor must a user who is at home at many places.
     pub(in crate::accounts) fn admit(
         &mut self,
         now: Time,
         (source, at_home): (Source, bool),
         user: &str,
-    ) -> bool {
+    ) -> Option<bool> {
         let network = Prefix::of_network(source.ip);
+        let at_home = at_home && self.count(now, user, AT_HOME, 0);
         // Strangers leave half of the places to others, and who is known a quarter to users at
         // home.
         let places = HASHES_WAITING_MAX * (2 + trust((source, at_home))) / 4;
         let allowed = self.waiting.len() < places
             && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
-            && self.window(now, (source, at_home), user, 0)
-            && (at_home
+            && self.count(now, user, wrong((source, at_home)), 0)
+            && (at_home && self.count(now, user, AT_HOME, 1)
                 || (self.networks.allow(now, network, LOGINS_PER_NETWORK)
                     && (source.known
                         || self.strangers.allow(now, LOGIN_WINDOW_MS, LOGINS_OF_STRANGERS))
                     && self.all.allow(now, LOGIN_WINDOW_MS, LOGINS_IN_ALL)));
         self.counts.refused += u64::from(!allowed);
-        allowed
+        allowed.then_some(at_home)
+    }
+
+    /// Whose turn a change of this user is: one who changes much leaves what may be written to
+    /// others, and room where changes wait.
+    pub(in crate::accounts) fn changed(&mut self, now: Time, user: &str) -> SaveRank {
+        match self.count(now, user, CHANGES, 1) {
+            true => SaveRank::Known,
+            false => SaveRank::Stranger,
+        }
     }
 
     /// Counts a wrong password or code, of a user if there is such a one.
@@ -132,23 +147,29 @@ impl Logins {
     ) {
         self.counts.wrong += 1;
         if let Some(user) = user {
-            self.window(now, from, user, 1);
+            self.count(now, user, wrong(from), 1);
         }
     }
 
-    /// Counts so many more wrong ones; whether there were fewer than too many.
-    fn window(&mut self, now: Time, from: (Source, bool), user: &str, more: u16) -> bool {
-        let place = self.wrong.iter().position(|(name, _)| name == user);
-        let known = place.and_then(|at| self.wrong.get(at));
-        let mut windows = known.map_or([RateWindow::EMPTY; 3], |(_, windows)| *windows);
-        let most = WRONG_PER_USER - 1 + more;
-        let window = windows.get_mut(trust(from));
-        let allowed = window.is_some_and(|it| it.allow_many(now, WRONG_WINDOW_MS, most, more));
+    /// Counts so many more in one of a user's windows; whether there were fewer than too many.
+    fn count(
+        &mut self,
+        now: Time,
+        user: &str,
+        (which, window_ms, most): (usize, u64, u16),
+        more: u16,
+    ) -> bool {
+        let most = most - 1 + more;
+        let place = self.users.iter().position(|(name, _)| name == user);
+        let known = place.and_then(|at| self.users.get(at));
+        let mut windows = known.map_or([RateWindow::EMPTY; 5], |(_, windows)| *windows);
+        let window = windows.get_mut(which);
+        let allowed = window.is_some_and(|it| it.allow_many(now, window_ms, most, more));
         if more > 0 {
-            if place.is_some() || self.wrong.len() >= USERS_CEILING {
-                self.wrong.remove(place.unwrap_or(0));
+            if place.is_some() || self.users.len() >= USERS_CEILING {
+                self.users.remove(place.unwrap_or(0));
             }
-            self.wrong.push((user.into(), windows));
+            self.users.push((user.into(), windows));
         }
         allowed
     }
@@ -211,6 +232,11 @@ impl Logins {
     }
 }
 
+/// The window of a user in which wrong passwords from there are counted.
+const fn wrong(from: (Source, bool)) -> (usize, u64, u16) {
+    (trust(from), WRONG_WINDOW_MS, WRONG_PER_USER)
+}
+
 /// How far somebody is trusted: 0 for a stranger, 1 where somebody is known, 2 where the user was
 /// logged in.
 const fn trust((source, at_home): (Source, bool)) -> usize {
@@ -236,10 +262,10 @@ mod tests {
                 logins.was_wrong(now, from, Some(&format!("user{number}")));
             }
         }
-        assert!(!logins.window(now, from, "user0", 0), "too many were wrong");
+        assert!(!logins.count(now, "user0", wrong(from), 0), "too many were wrong");
         logins.was_wrong(now, from, Some("one more"));
-        assert_eq!(logins.wrong.len(), USERS_CEILING);
-        assert!(logins.window(now, from, "user0", 0), "it is forgotten");
-        assert!(!logins.window(now, from, "user1", 0));
+        assert_eq!(logins.users.len(), USERS_CEILING);
+        assert!(logins.count(now, "user0", wrong(from), 0), "it is forgotten");
+        assert!(!logins.count(now, "user1", wrong(from), 0));
     }
 }

@@ -10,7 +10,7 @@ use super::totp;
 use super::users::{User, field};
 use crate::accounts::call::{Answer, Call, Changes, Source};
 use crate::accounts::{AccountEvent, Accounts, BUSY, CLOCK, Effect, Effects, Whom, push};
-use crate::base::conn::{Conn, SaveRank};
+use crate::base::conn::Conn;
 use crate::base::json::{Value, Writer};
 use crate::base::limits::{PASSWORD_BYTES_MAX, PEER_ID_BYTES_MAX};
 use crate::base::peer::PeerId;
@@ -77,11 +77,11 @@ impl Accounts {
         effects: &mut Effects,
     ) -> Option<bool> {
         let (at_home, from) = (self.users.is_home(name, source.ip), source.ip);
-        let is_admitted = self.logins.admit(now, (source, at_home), name);
-        if !is_admitted {
+        let admitted = self.logins.admit(now, (source, at_home), name);
+        if admitted.is_none() {
             push(effects, Effect::Report(AccountEvent::LoginsTooMany { from }));
         }
-        is_admitted.then_some(at_home)
+        admitted
     }
 
     /// A password was hashed.
@@ -96,7 +96,8 @@ impl Accounts {
                 let mut changes = Changes::default();
                 let answer = self.password_seen(now, &attempt, hashed, (&mut changes, effects));
                 let whom = Whom::Call(attempt.conn, answer);
-                self.finish(whom, changes, SaveRank::Known, effects);
+                let rank = self.rank(now, Some(&attempt.user), &changes);
+                self.finish(whom, changes, rank, effects);
             }
             Some(Then::Password { name, is_new }) => {
                 self.password_made((&name, is_new), hashed, effects);

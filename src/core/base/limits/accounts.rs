@@ -44,6 +44,11 @@ pub(crate) const LOGIN_WINDOW_MS: u64 = 60_000;
 pub(crate) const WRONG_PER_USER: u16 = 20;
 /// The window of these.
 pub(crate) const WRONG_WINDOW_MS: u64 = 600_000;
+/// Changes of one user within [`CHANGED_WINDOW_MS`], such as edits of address books and logins;
+/// further ones wait behind all others, and are put off first.
+pub(crate) const CHANGED_PER_USER: u16 = 32;
+/// The window of these.
+pub(crate) const CHANGED_WINDOW_MS: u64 = 24 * 3_600_000;
 /// Logins that wait for a code; the oldest gives way.
 pub(crate) const LOGIN_CODES_MAX: usize = 64;
 /// How long each waits.

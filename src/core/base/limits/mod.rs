@@ -128,7 +128,8 @@ pub const WRITES_UNIT_BYTES: u64 = 1024 * 1024;
 pub const STORE_STACK_BYTES: usize = 256 * 1024;
 /// Most registrations waiting for the store; one more is dropped, and the client asks again.
 pub const SAVES_PENDING_MAX: usize = 1024;
-/// Calls of accounts that wait for the store; one more is told to try again.
+/// Changes of accounts that wait for the store; one more is told to try again, clients where eight
+/// less wait, and those who change much where 24 do.
 pub const SAVES_WAITING_MAX: usize = 64;
 /// Ids, addresses and networks in one list of an operator's: the longest takes 1.2 MiB, and that
 /// of who is shut out 3.3 MiB; while a list is read again, the old and the new are there.
