@@ -2,10 +2,12 @@
 whose systemd confines the daemon as the unit says while devices register and sessions pass."""
 
 import json
+import re
 import sys
 import unittest
+from pathlib import Path
 
-from scratch import Copy, Machine, compat, need, package, run
+from scratch import ROOT, Copy, Machine, compat, need, package, run
 
 PORT = "21116"
 # As the kernel's table of sockets has it.
@@ -106,6 +108,36 @@ class Units(unittest.TestCase):
         self.assertEqual(self.bound(machine, "tcp") & THEIRS["tcp"], set())
         machine("dpkg", "--purge", "hbb-compat", "hbb")
         self.assertEqual(machine("cat", f"{folder}/id_ed25519.pub"), key, "no package's folder")
+
+    def test_units_of_upstreams_packages_stay_if_copied_as_the_page_says(self):
+        """hbb-compat conflicts with those packages, so that they go, and what is in them."""
+        machine = Machine(self)
+        folder = "/var/lib/rustdesk-server"
+        machine("mkdir", folder)
+        theirs = [self.upstreams_package(machine, name, words) for name, words in UNITS.items()]
+        machine("dpkg", "-i", *theirs)
+        page = (ROOT / "MIGRATING.md").read_text()
+        copy, enable = [re.search(rf"^    ({words}.*?) *#", page, re.M)[1] for words in [
+            "cp /lib/systemd", "systemctl enable --now rustdesk"]]
+        machine("sh", "-ec", copy)
+        machine("dpkg", "-r", *[Path(deb).name.split("_")[0] for deb in theirs])
+        machine("dpkg", "-i", machine.put(package()), machine.put(compat()))
+        machine("systemctl", "disable", "--now", "hbb")
+        machine("sh", "-ec", enable)
+        for name in UNITS:
+            machine._until(f"{name} serves", lambda name=name: "info ready" in self.said(
+                machine, name))
+        self.assertEqual(len(machine("cat", f"{folder}/id_ed25519.pub").strip()), 44)
+
+    def upstreams_package(self, machine, unit, words):
+        """A package of that name with a unit in it; what it starts is not needed here."""
+        name = unit.replace("rustdesk-", "rustdesk-server-")
+        made = f"/var/tmp/{name}"
+        machine.write(f"{made}/DEBIAN/control", f"Package: {name}\nVersion: 1.1.14\n"
+                      "Architecture: all\nMaintainer: A <a@example.org>\nDescription: one\n")
+        machine.write(f"{made}/lib/systemd/system/{unit}.service", UNIT % words)
+        machine("dpkg-deb", "-b", made, f"{made}_1_all.deb")
+        return f"{made}_1_all.deb"
 
     def sockets_are_named(self, machine):
         """As `ss -ltnup` of guides shows them."""
