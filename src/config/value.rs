@@ -107,9 +107,14 @@ pub(super) fn hundredths(text: &str) -> Option<u64> {
     decimal(text, 2).filter(|hundredths| (1..=100).contains(hundredths))
 }
 
-/// Bytes a second as Mb/s, with no more decimals than need be.
+/// Bytes a second as Mb/s, with no more decimals than need be to be as many bytes again.
 pub(super) fn megabits(bytes: u64) -> String {
-    let millionths = bytes.saturating_mul(1_000_000).div_ceil(MEGABIT);
+    let least = bytes.saturating_mul(1_000_000).div_ceil(MEGABIT);
+    let mut step = 1_000_000;
+    while least.next_multiple_of(step) * MEGABIT / 1_000_000 != bytes && step > 1 {
+        step /= 10;
+    }
+    let millionths = least.next_multiple_of(step);
     decimals(&format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000))
 }
 
@@ -212,6 +217,12 @@ mod tests {
         for bad in ["", "0", "-1", ".5", "1e3", "1.2.3", "1000000.1", "0.0000001", "99999999999999"]
         {
             assert_eq!(bandwidth(bad), None, "{bad}");
+        }
+        for text in ["0.01", "0.1", "0.07", "0.3", "1.1", "2.3", "8", "100", "1000000"] {
+            assert_eq!(bandwidth(text).map(megabits).as_deref(), Some(text));
+        }
+        for bytes in (1..3_000_000).step_by(997) {
+            assert_eq!(bandwidth(&megabits(bytes)), Some(bytes));
         }
         assert_eq!((hundredths("0.66"), hundredths("1")), (Some(66), Some(100)));
         assert_eq!((hundredths("0"), hundredths("1.01")), (None, None));
