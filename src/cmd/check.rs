@@ -43,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[inline(never)]
 pub(super) fn run(flags: ServeFlags) -> Result<(), Exit> {
     let mut report = Report::default();
-    let config = check_flags(flags, &mut report);
+    let config = check_flags(flags, &mut report)?;
     check_directory(&config.data, &mut report);
     check_control(&config.control, &mut report);
     check_lists(&config, &mut report);
@@ -105,10 +105,11 @@ impl Report {
     }
 }
 
-/// The settings, built-in ones in place of refused flags.
-fn check_flags(flags: ServeFlags, report: &mut Report) -> Config {
+/// The settings, built-in ones in place of refused flags. Of a file that cannot be read nothing is
+/// known, not where the data are either.
+fn check_flags(flags: ServeFlags, report: &mut Report) -> Result<Config, Exit> {
     let before = report.problems;
-    let (config, problems) = settings::survey(flags);
+    let (config, problems) = settings::survey(flags).map_err(Exit::flags)?;
     for problem in &problems {
         report.problem(ExitReason::Flags, problem);
     }
@@ -116,7 +117,7 @@ fn check_flags(flags: ServeFlags, report: &mut Report) -> Config {
         report.fine("flags");
     }
     doubts(&config, &own_addresses()).iter().for_each(|doubt| report.doubt(doubt));
-    config
+    Ok(config)
 }
 
 fn check_directory(dir: &Path, report: &mut Report) {

@@ -46,6 +46,8 @@ impl Config {
         }
         builder.place.clear();
         builder.apply(command_line);
+        let derived = Ports::new(builder.config.ports.main);
+        builder.config.ports.relay = builder.relay_port.unwrap_or(derived.relay);
         if builder.problems.is_empty() {
             builder.relate();
         }
@@ -378,8 +380,6 @@ impl Builder {
         if self.config.control.as_os_str().is_empty() {
             self.config.control = self.config.data.join(CONTROL_FILE);
         }
-        let derived = Ports::new(self.config.ports.main);
-        self.config.ports.relay = self.relay_port.unwrap_or(derived.relay);
         self.relate_lan();
         #[cfg(feature = "accounts")]
         self.relate_accounts();

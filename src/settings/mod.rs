@@ -356,16 +356,11 @@ pub fn of(
 }
 
 /// The same with built-in values in place of refused ones, and every mistake.
-pub fn survey(flags: ServeFlags) -> (Config, Vec<String>) {
+pub fn survey(flags: ServeFlags) -> Result<(Config, Vec<String>), String> {
     let flags = &Arc::new(flags);
     let name = flags.flags.as_deref();
-    let (text, unreadable) = match flags_text(name) {
-        Ok(text) => (text, None),
-        Err(said) => (String::new(), Some(said)),
-    };
-    let (config, mut problems) = Config::survey(flags, flags_file(name, &text));
-    problems.extend(unreadable);
-    (config, problems)
+    let text = flags_text(name)?;
+    Ok(Config::survey(flags, flags_file(name, &text)))
 }
 
 /// What is wrong with the lists in the data directory, and with the rules.

@@ -18,6 +18,20 @@ fn check_names_every_problem_and_ends_as_the_worst() {
     }
 }
 
+/// What is right of the flags counts, and of a file that cannot be read nothing is known.
+#[test]
+fn check_looks_beside_wrong_flags_where_the_right_ones_lead() {
+    let port = free_port();
+    let _relay = TcpListener::bind(("::", port + 1)).unwrap();
+    let folder = Folder::new().write("flags", &format!("--prot 1\n--port {port}\n"));
+    let ended = folder.run(&["check", "--flags", "flags"]);
+    let taken = format!("TCP port {} is taken", port + 1);
+    assert!(ended.out.contains(&taken) && !ended.out.contains("21117"), "{ended:?}");
+    let ended = folder.run(&["check", "--flags", "none"]);
+    ended.failed(2, &["--flags: cannot read none"]);
+    assert_eq!(ended.out, "");
+}
+
 #[test]
 fn check_is_content_with_what_is_fine_and_changes_nothing() {
     let folder = Folder::new();
