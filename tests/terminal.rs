@@ -34,6 +34,11 @@ struct ByHand {
 impl ByHand {
     /// Stderr goes to the terminal too, or to the file `err`.
     fn start(err_to_file: bool) -> Self {
+        Self::start_at("xterm", err_to_file)
+    }
+
+    /// The same where the terminal says that it is of that kind.
+    fn start_at(kind: &str, err_to_file: bool) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hbb-terminal-{}-{number}", std::process::id());
@@ -54,7 +59,7 @@ impl ByHand {
             .args(["--bind", "127.0.0.1", "--public", "127.0.0.1", "--single-port"])
             .args(["--port", &port.to_string()])
             .current_dir(&folder)
-            .envs([("TERM", "xterm")])
+            .env("TERM", kind)
             .env_remove("NO_COLOR")
             .stdin(terminal())
             .stdout(terminal())
@@ -158,6 +163,14 @@ fn levels_are_coloured_and_lines_dated_and_in_order() {
     assert!(greeting < server.shown.find("ready port=").unwrap());
     assert!(server.terminate().success());
     server.shows("stopping");
+}
+
+#[test]
+fn a_terminal_without_colours_is_sent_none() {
+    let mut server = ByHand::start_at("dumb", false);
+    assert!(server.line("ready port=").starts_with("INFO  [20"), "{}", server.shown);
+    assert!(server.terminate().success());
+    assert!(!server.shown.contains('\u{1b}'), "{}", server.shown);
 }
 
 #[test]

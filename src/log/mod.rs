@@ -16,6 +16,7 @@ mod terminal;
 
 use core::fmt::{self, Write as _};
 use std::borrow::Cow;
+use std::env::var_os;
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::parent_id;
@@ -61,6 +62,13 @@ pub fn init(level: LevelFilter, now: fn() -> u64) {
     if ::log::set_logger(Box::leak(Box::new(logger))).is_ok() {
         set_level(level);
     }
+}
+
+/// Whether stdout is a terminal that shows colours, as far as it and its user tell.
+pub fn has_colours() -> bool {
+    io::stdout().is_terminal()
+        && var_os("NO_COLOR").is_none()
+        && var_os("TERM").is_none_or(|kind| kind != "dumb")
 }
 
 /// Whether nobody is known to add the time to what is written there: who does gives no terminal to

@@ -19,6 +19,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::stdio::dup2_stdout;
 use simple_logger::SimpleLogger;
 
+use super::has_colours;
+
 /// Room for one line with its time and level: the smallest pipe holds 4096 bytes.
 const PRINTED_BYTES_MAX: usize = 2048;
 /// A line begins with its level, in this many bytes.
@@ -35,6 +37,7 @@ pub(super) struct Terminal {
     screen: File,
     printed_in: OwnedFd,
     printed: File,
+    has_colours: bool,
 }
 
 impl Terminal {
@@ -50,7 +53,8 @@ impl Terminal {
         let screen = opened.or_else(|_| terminal.try_clone().map(File::from)).ok()?;
         let (printed, printed_in) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         let printer = SimpleLogger::new();
-        Some(Self { printer, terminal, screen, printed_in, printed: printed.into() })
+        let has_colours = has_colours();
+        Some(Self { printer, terminal, screen, printed_in, printed: printed.into(), has_colours })
     }
 
     /// What lines are written to.
@@ -71,7 +75,8 @@ impl Terminal {
         let length = self.printed.read(&mut bytes)?;
         let printed = bytes.get(..length).unwrap_or_default();
         let (name, rest) = printed.split_at_checked(LEVEL_BYTES).unwrap_or_default();
-        self.screen.write_all(&[colour(level), name, COLOUR_END, rest].concat())
+        let coloured = [colour(level), name, COLOUR_END, rest].concat();
+        self.screen.write_all(if self.has_colours { &coloured } else { printed })
     }
 }
 

@@ -373,7 +373,7 @@ fn c159_a_proxy_whose_first_words_are_not_expected_is_named() {
 }
 
 /// What a terminal shows of a doctor that asks where nobody listens.
-fn at_terminal(no_colour: bool) -> String {
+fn at_terminal(kind: &str, no_colour: bool) -> String {
     let port = free_ports().to_string();
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let screen = openpt(flags).unwrap();
@@ -381,6 +381,7 @@ fn at_terminal(no_colour: bool) -> String {
     let terminal = || Stdio::from(ioctl_tiocgptpeer(&screen, flags).unwrap());
     let mut hbb = Command::new(env!("CARGO_BIN_EXE_hbb"));
     hbb.args(["doctor", "127.0.0.1", "--timeout", "1", "--port", &port]).env_remove("NO_COLOR");
+    hbb.env("TERM", kind);
     if no_colour {
         hbb.env("NO_COLOR", "1");
     }
@@ -395,12 +396,13 @@ fn at_terminal(no_colour: bool) -> String {
 
 #[test]
 fn c159_a_terminal_shows_colours_unless_they_are_not_wanted() {
-    let shown = at_terminal(false);
+    let shown = at_terminal("xterm", false);
     assert!(shown.starts_with("trying 127.0.0.1, 4 s at most"), "{shown}");
     assert!(shown.contains("\x1b[31mWRONG  \x1b[0mtcp 127.0.0.1:"), "{shown}");
     assert!(shown.contains("\n         -> server: does it listen"), "{shown}");
-    let shown = at_terminal(true);
-    assert!(shown.contains("WRONG  udp 127.0.0.1:") && !shown.contains('\x1b'), "{shown}");
+    for shown in [at_terminal("xterm", true), at_terminal("dumb", false)] {
+        assert!(shown.contains("WRONG  udp 127.0.0.1:") && !shown.contains('\x1b'), "{shown}");
+    }
 }
 
 /// Asks where this test runs, of UDP alone.

@@ -1,12 +1,11 @@
 //! What was found, who must open what is closed, and how both are told: to people, in colour at a
 //! terminal, or in JSON. Must not know how it was found. C159.
 
-use std::env;
-use std::io::{self, IsTerminal as _};
 use std::net::IpAddr;
 
 use super::wire::Fault;
 use crate::config::is_global;
+use crate::log::has_colours;
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::json::quote;
 
@@ -147,7 +146,7 @@ impl Finding {
 
 /// Lines for people.
 pub(super) fn text(findings: &[Finding]) -> String {
-    let has_colours = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+    let has_colours = has_colours();
     let mut text = String::new();
     for finding in findings {
         let (colour, word) = match finding.state {
