@@ -95,7 +95,7 @@ fn keys(args: &[&str]) -> Result<(), Exit> {
             Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
         },
         // In a program without it this says that there is no such command.
-        ["doctor", ..] => super::start(args),
+        ["doctor", _, ..] => super::start(args),
         ["-h" | "--help" | "help"] => print(KEYS_USAGE),
         ["-V" | "--version"] => print(cli::VERSION),
         _ => Err(Exit::running(KEYS_USAGE)),
