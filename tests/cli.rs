@@ -262,8 +262,10 @@ fn serve_refuses_to_start_with_a_key_file_of_somebody_else() {
         let output = command.args(args).current_dir(&folder.0).output();
         Ended::from(&output.expect("this test runs setpriv: install the package util-linux"))
     };
-    run(&["serve"])
-        .failed(3, &["id_ed25519 cannot be read: Permission denied", "Give it to the user"]);
+    run(&["serve"]).failed(
+        3,
+        &["id_ed25519 cannot be read: Permission denied", "Run this as its owner or as root"],
+    );
     run(&["check"]).failed(3, &["problem"]);
     assert_eq!(folder.read("id_ed25519.pub"), PUBLIC);
     assert_eq!(run(&["export", "--host", "h.test", "--format", "text"]).done().lines().count(), 2);

@@ -9,6 +9,10 @@ use std::{panic, process};
 pub(super) const READ_ONLY: &str = "It is mounted read-only: mount it read-write, or name another \
      with --data; a key that is to stay on a read-only mount is named by --key-file.";
 
+/// What helps where a file is another user's: a service runs as its own, all else as who typed it.
+pub(super) const DENIED: &str =
+    "Run this as its owner or as root, or give it to the user that hbb runs as.";
+
 /// Whose turn it is after a failure; its number is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitReason {

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exit::{Exit, READ_ONLY, print};
+use super::exit::{DENIED, Exit, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role, old_key_file};
 use crate::file::{
@@ -458,7 +458,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
         ErrorKind::FileTooLarge | ErrorKind::InvalidInput => {
             "It is no key file. Restore that from a backup."
         }
-        _ => "Give it to the user that hbb runs as, or name another directory with --data.",
+        ErrorKind::PermissionDenied => DENIED,
+        _ => "Name another directory with --data.",
     };
     Exit::unusable(format!(
         "The key file {} cannot be read: {error}. {advice} It was not changed.",

@@ -14,7 +14,7 @@ use log::warn;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::stdio::stdin;
 
-use super::exit::{Exit, READ_ONLY, print};
+use super::exit::{DENIED, Exit, READ_ONLY, print};
 use crate::cli::StoreFlags;
 use crate::net::process::child;
 use crate::store::{self, Error, Salvaged, Store};
@@ -271,9 +271,7 @@ pub(super) fn exit(path: &Path, error: Error) -> Exit {
         Error::Io(ErrorKind::NotFound, _) => "Name the directory with --data.",
         Error::Io(ErrorKind::StorageFull, _) => "Free some space.",
         Error::Io(ErrorKind::ReadOnlyFilesystem, _) => READ_ONLY,
-        Error::Io(ErrorKind::PermissionDenied, _) => {
-            "Give the directory of --data to the user that hbb runs as."
-        }
+        Error::Io(ErrorKind::PermissionDenied, _) => DENIED,
         Error::Io(..) => {
             "See the kernel's log for what the disk says ('dmesg'); 'hbb store salvage' reads what \
              is left."
