@@ -156,6 +156,9 @@ pub enum Early {
 /// Reads the arguments after the program's name; `--name=value` is `--name value`.
 pub fn parse(args: &[&str]) -> Result<Command, Early> {
     let Some(first) = args.first() else { return Err(Early::Wrong(top_help())) };
+    // Its words are the server's; that its help was asked for is none of them.
+    let asks = *first == "ctl" && args.iter().any(|word| matches!(*word, "--help" | "-h"));
+    let args = if asks { &["ctl", "--help"] } else { args };
     let top = Top::from_args(&["hbb"], &split(args)).map_err(|early| told(early, first))?;
     if top.version {
         return Err(Early::Asked(VERSION.into()));

@@ -131,10 +131,11 @@ fn wrong_arguments_end_with_2_and_the_way_to_help() {
 }
 
 #[test]
-fn who_asks_a_command_of_ctl_for_help_is_told_where_it_is() {
-    for words in [&["ctl", "ban", "--help"][..], &["ctl", "forget", "-h"], &["ctl"]] {
-        Folder::new().run(words).failed(2, &["see 'hbb ctl --help'"]);
+fn who_asks_a_command_of_ctl_for_help_is_given_it() {
+    for words in [&["ctl", "ban", "--help"][..], &["ctl", "forget", "-h"], &["ctl", "help"]] {
+        assert!(Folder::new().run(words).done().contains("  forget ID "), "{words:?}");
     }
+    Folder::new().run(&["ctl"]).failed(2, &["see 'hbb ctl --help'"]);
 }
 
 #[test]

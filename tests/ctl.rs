@@ -283,7 +283,15 @@ fn a_session_is_told_with_its_bytes_and_ended() {
             "the session is listed with 1000 bytes",
         );
         hears("sessions", &server, "1000");
-        assert!(ctl(&server, &["disconnect", "2"]).unwrap_err().contains("No session"));
+        for none in ["2", "123456789", "two"] {
+            let said = ctl(&server, &["disconnect", none]).unwrap_err();
+            let of_id =
+                if cfg!(feature = "accounts") { "with that id has one" } else { "An id is" };
+            assert!(
+                said.starts_with("No session has that number;") && said.contains(of_id),
+                "{said}"
+            );
+        }
         hears("disconnect 1", &server, "was ended");
         assert!(is_over(&one) && is_over(&other));
         assert_eq!(ctl(&server, &["--json", "sessions"]).unwrap(), "{\"sessions\":[]}\n");

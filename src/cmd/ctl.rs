@@ -46,8 +46,7 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let said = flags.words.join(" ");
     let line = [if flags.json { "json " } else { "text " }, &said, "\n"].concat();
     let lines = line.lines().count();
-    let asks_help = flags.words.iter().any(|word| word == "--help" || word == "-h");
-    if flags.words.is_empty() || asks_help {
+    if flags.words.is_empty() {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
     }
     let mut names = flags.words.iter().filter_map(|word| word.split('=').next());
@@ -112,8 +111,9 @@ pub(super) fn ask(path: &Path, (line, is_last): (&str, bool), json: bool) -> Res
         return Ok(server);
     }
     let said = whole(&mut server, path)?;
-    // A wrong word or value is no failure of the server, of whatever version it is.
-    let is_wrong = [NO_SUCH_COMMAND, VALUE_IS].iter().any(|word| holds(&said, word));
+    // A wrong word, value or file is no failure of the server, of whatever version it is.
+    let is_wrong = line.ends_with(" reload\n")
+        || [NO_SUCH_COMMAND, VALUE_IS].iter().any(|word| holds(&said, word));
     let reason = if is_wrong { ExitReason::Flags } else { ExitReason::Running };
     if json {
         print(&said)?;
@@ -158,8 +158,11 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
         let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
         return Ok(config.map_err(Exit::flags)?.control);
     }
-    let usual = USUAL.iter().map(PathBuf::from).find(|path| path.exists());
-    Ok(usual.unwrap_or_else(|| CONTROL_FILE.into()))
+    let mut usual = USUAL.iter().chain([&CONTROL_FILE]).map(Path::new);
+    // One whose folder is closed to us may be there.
+    let there = usual.clone().find(|path| path.exists());
+    let place = there.or_else(|| usual.find(|path| path.try_exists().is_err()));
+    Ok(place.unwrap_or(Path::new(CONTROL_FILE)).into())
 }
 
 fn connect(path: &Path) -> Result<File, Exit> {

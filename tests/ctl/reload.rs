@@ -1,6 +1,7 @@
 //! What `hbb ctl reload` reads anew, what it says of the rest, and that the rest stays as it runs.
 
 use std::fs;
+use std::process::Command;
 
 use crate::model::server::Server;
 use crate::{ctl, hears};
@@ -28,5 +29,12 @@ fn a_reload_says_what_is_wrong_and_what_needs_a_restart() {
     let said = ctl(&server, &["--json", "reload"]).unwrap_err();
     assert!(said.starts_with("{\"error\":\"") && said.contains("from 1 to 131072"), "{said}");
     hears("--json limits", &server, "\"max-peers\":8,");
+    // Whichever line is wrong, it is the same: a file.
+    for wrong in ["--max-peers 0\n", "--no-such 1\n", "--port 21116 # one\n"] {
+        fs::write(&flags, wrong).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hbb"));
+        let ended = command.args(["ctl", "--data"]).arg(server.data()).arg("reload").output();
+        assert_eq!(ended.unwrap().status.code(), Some(2), "{wrong}");
+    }
     fs::remove_file(&flags).unwrap();
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, chown, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::net::{
@@ -96,6 +97,20 @@ fn where_nobody_answers_it_is_told_that_a_package_s_socket_needs_no_name() {
     let said = ctl_at(&place.0, &["status"]).unwrap_err();
     let words = format!("No hbb answers at {}: ", place.0.join("hbb.sock").display());
     assert!(said.starts_with(&words) && said.contains("that of a package is found"), "{said}");
+}
+
+/// Its folder is closed to others, who saw nothing there and were told to start a server.
+#[test]
+fn who_may_not_use_the_socket_of_a_package_is_told_so() {
+    let place = Place::new("ctl-locked");
+    let locked = "mount -t tmpfs none /run && mkdir -m 700 /run/hbb && cd \"$1\" && \
+                  exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$0\" ctl status";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", locked, env!("CARGO_BIN_EXE_hbb")]).arg(&place.0);
+    let ended = command.output().expect("this test runs unshare: install the package util-linux");
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.starts_with("No hbb answers at /run/hbb/hbb.sock: Permission denied"), "{said}");
+    assert!(said.contains("as one of its group, or as root"), "{said}");
 }
 
 #[test]

@@ -86,7 +86,11 @@ pub const LIST_END: &str = "# end\n";
 const NOT_OWNER: &str = "Run this as the user that the server runs as, or as root: these lines are \
                          what devices prove themselves by.";
 
-const NO_SESSION: &str = "No session has that number; 'hbb ctl sessions' lists them.";
+const NO_SESSION: &str = if cfg!(feature = "accounts") {
+    "No session has that number; 'hbb ctl sessions' lists them. No device with that id has one."
+} else {
+    "No session has that number; 'hbb ctl sessions' lists them. An id is none."
+};
 const NO_PEER: &str = "There is no such registered peer; 'hbb ctl peers' lists them.";
 const KEPT: &str = "The peer was forgotten. For a day only it may have its id again; 'hbb ctl \
                     forget --free ID' lets another device have it.";
