@@ -169,7 +169,7 @@ complete -c hbb -n '__fish_hbb_using_command check' -f -l downgrade-start-check 
 complete -c hbb -n '__fish_hbb_using_command check' -f -l connection-log -r -d 'who asked for whom, for \'hbb ctl log\': memory, off, log (log lines too) or a FILE too (memory)'
 complete -c hbb -n '__fish_hbb_using_command check' -f -l log-level -x -a 'error warn info debug' -d 'error, warn, info, debug or, in debug builds, trace (info)'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l help -d 'display usage information'
-complete -c hbb -n '__fish_hbb_using_command ctl' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket; if not given, that of --flags or --data, else the first that exists of /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory'
+complete -c hbb -n '__fish_hbb_using_command ctl' -f -l control -x -a '(__fish_complete_path)' -d 'PATH of the socket; if not given, that of --flags or --data, else a package\'s, else hbb.sock in the working directory'
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l data -x -a '(__fish_complete_path)' -d 'DIR of \'hbb serve --data\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l flags -x -a '(__fish_complete_path)' -d 'FILE of \'hbb serve --flags\''
 complete -c hbb -n '__fish_hbb_using_command ctl' -f -l json -d 'answer in JSON, what the server refuses too, as {"error": "..."}'

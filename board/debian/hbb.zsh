@@ -221,7 +221,7 @@ _hbb_ctl() {
 
     _arguments -s -S \
         '--help[display usage information]' \
-        '--control[PATH of the socket; if not given, that of --flags or --data, else the first that exists of /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory]'': :_files' \
+        '--control[PATH of the socket; if not given, that of --flags or --data, else a package'\''s, else hbb.sock in the working directory]'': :_files' \
         '--data[DIR of '\''hbb serve --data'\'']'': :_files' \
         '--flags[FILE of '\''hbb serve --flags'\'']'': :_files' \
         '--json[answer in JSON, what the server refuses too, as {"error"\: "..."}]' \

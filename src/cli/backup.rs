@@ -49,8 +49,7 @@ pub struct BackupFlags {
     example = "{command_name} hbb.backup --data /etc/hbb --dry-run",
     example = "{command_name} hbb.backup --data /etc/hbb --flags hbb.conf --force",
     note = "The server must be stopped. All of the file is read, and its checksum compared, before",
-    note = "anything is changed. A power cut leaves the old or the new: what was begun is ended by",
-    note = "the next start of the server. Files that were there stay, as NAME.before-restore.",
+    note = "anything is changed. Files that were there stay, as NAME.before-restore.",
     note = "A - stands for stdin."
 )]
 pub struct RestoreFlags {

@@ -20,12 +20,11 @@ use super::near::meant;
     example = "{command_name} peers part=4711 count=20",
     example = "{command_name} --json sessions",
     example = "{command_name} ban 192.0.2.0/24",
-    note = "Whom 'ban' shuts out is kept in banned.txt in the directory of --data.",
     note = "The socket belongs to the user and group that the server runs as."
 )]
 pub struct CtlFlags {
-    /// PATH of the socket; if not given, that of --flags or --data, else the first that exists of
-    /// /run/hbb/hbb.sock, /var/run/hbb/hbb.sock and hbb.sock in the working directory
+    /// PATH of the socket; if not given, that of --flags or --data, else a package's, else hbb.sock
+    /// in the working directory
     #[argh(option)]
     pub control: Option<String>,
     /// DIR of 'hbb serve --data'

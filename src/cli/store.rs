@@ -16,8 +16,7 @@ use argh::FromArgs;
     example = "{command_name} salvage --data /etc/hbb --to /tmp/hbb.store",
     note = "'check' reads all of the store and changes nothing. 'salvage' writes what it can still",
     note = "read to a new file; put that in the place of the old one, which stays as it is.",
-    note = "The server must be stopped. An ID that is lost belongs to the first who claims it, so",
-    note = "let all devices register again before strangers may reach the server."
+    note = "The server must be stopped."
 )]
 pub struct StoreFlags {
     /// DIR with the store; the working directory if not given

@@ -33,6 +33,8 @@ use hbb_core::base::text::holds;
 
 /// Where the packages put the socket.
 pub(super) const USUAL: [&str; 2] = ["/run/hbb/hbb.sock", "/var/run/hbb/hbb.sock"];
+/// The folder of the first.
+const FOLDER: &str = "/run/hbb";
 /// Those that are words of a command if they stand behind its first.
 const OWN_FLAGS: [&str; 4] = ["--control", "--data", "--flags", "--json"];
 /// What every refusal of a value says, before what is allowed.
@@ -158,11 +160,13 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
         let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
         return Ok(config.map_err(Exit::flags)?.control);
     }
-    let mut usual = USUAL.iter().chain([&CONTROL_FILE]).map(Path::new);
-    // One whose folder is closed to us may be there.
-    let there = usual.clone().find(|path| path.exists());
-    let place = there.or_else(|| usual.find(|path| path.try_exists().is_err()));
-    Ok(place.unwrap_or(Path::new(CONTROL_FILE)).into())
+    // In a folder that is closed to us it is not seen; a package's stays while none serves.
+    let place = match USUAL.iter().find(|path| Path::new(path).exists()) {
+        Some(path) => path,
+        None if !Path::new(CONTROL_FILE).exists() && Path::new(FOLDER).exists() => USUAL[0],
+        None => CONTROL_FILE,
+    };
+    Ok(place.into())
 }
 
 fn connect(path: &Path) -> Result<File, Exit> {
