@@ -192,25 +192,28 @@ fn check_connection_log(config: &Config, report: &mut Report) {
 }
 
 fn check_key(config: &Config, report: &mut Report) {
-    match keygen::choice(config) {
-        Err(exit) => report.exit(&exit),
-        Ok(KeyChoice::Secret { key, .. }) => {
+    let enforce = match keygen::choice(config) {
+        Err(exit) => return report.exit(&exit),
+        Ok(KeyChoice::Secret { key, enforce }) => {
             report.fine(&["key of --key, public ", &key.public_text()].concat());
+            enforce
         }
-        Ok(KeyChoice::Word(_)) if config.role == Role::Relay => report.fine("key of --key"),
-        Ok(KeyChoice::Word(_)) => report.doubt(
-            "--key is not a secret key, so nothing can be signed and sessions are NOT encrypted; \
-             leave --key out to use the key files",
-        ),
-        Ok(KeyChoice::Files { enforce: false }) if config.role == Role::Relay => {
-            report.doubt("--key= makes the relay serve anybody");
+        Ok(KeyChoice::Word(_)) if config.role == Role::Relay => return report.fine("key of --key"),
+        Ok(KeyChoice::Word(_)) => {
+            return report.doubt(
+                "--key is not a secret key, so nothing can be signed and sessions are NOT \
+                 encrypted; leave --key out to use the key files",
+            );
         }
         Ok(KeyChoice::Files { enforce }) => {
-            check_key_files(config, report);
-            if !enforce {
-                report.doubt("--key= serves anybody who reaches this server, with the key or not");
+            if enforce || config.role != Role::Relay {
+                check_key_files(config, report);
             }
+            enforce
         }
+    };
+    if !enforce {
+        report.doubt("--key serves anybody who reaches this server, with the key or not");
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use super::keys::SECRET;
 use super::model::server::{Server, command, free_ports};
 use super::{Folder, refused, serve};
 
@@ -136,8 +137,11 @@ fn a_relay_on_the_port_of_the_id_server_is_named_by_its_own_flag() {
 #[test]
 fn a_server_for_anybody_says_so() {
     let folder = Folder::new("open");
-    let said = checked(&folder, &["--key="]);
-    assert!(said.contains("doubt    --key= serves anybody who reaches this server"), "{said}");
+    let open = ["--key=open:", SECRET].concat();
+    for flags in [&["--key="][..], &["--key=", "--role", "relay"], &[&open]] {
+        let said = checked(&folder, flags);
+        assert!(said.contains("doubt    --key serves anybody who reaches this server"), "{said}");
+    }
     assert!(!checked(&folder, &[]).contains("anybody"));
     let told = "\nWith --key= it serves anybody, with the key or not.\n";
     assert!(Server::start(&["--key="]).log().contains(told));

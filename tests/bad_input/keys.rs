@@ -238,7 +238,7 @@ fn the_own_public_key_signs_as_without_the_flag() {
     assert_eq!(server.key(), first.key());
 }
 
-const SECRET: &str =
+pub(super) const SECRET: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8DoQe/884Qvh1w3RjnS8CZZ+TWMJulDV8d3IZkElUxuA==";
 /// As it is written in an address of the web.
 const URL_SAFE: &str = "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
