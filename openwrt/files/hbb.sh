@@ -25,9 +25,10 @@ each_item() { # SECTION OPTION FUNCTION
 }
 
 DATA_DEFAULT=/etc/hbb
-# Names the directory they were in last, if that is another. Root's own: what is in the directory
-# itself the user hbb may change.
+# Names the directory they were in last, if that is another, and then whether the key was. Root's
+# own: what is in the directory itself the user hbb may change.
 DATA_PLACE=/etc/hbb.data
+HAD_KEY='with the key'
 
 last_data() {
 	local dir=
@@ -36,11 +37,12 @@ last_data() {
 }
 
 remember_data() { # DIR
-	[ "$(last_data)" != "$1" ] || return 0
+	local text="$1"
+	! has_key "$1" || text="$(printf '%s\n%s' "$1" "$HAD_KEY")"
 	if [ "$1" = "$DATA_DEFAULT" ]; then
 		rm -f "$DATA_PLACE"
-	else
-		echo "$1" >"$DATA_PLACE.new" && [ -s "$DATA_PLACE.new" ] &&
+	elif [ "$(cat "$DATA_PLACE" 2>/dev/null)" != "$text" ]; then
+		echo "$text" >"$DATA_PLACE.new" && [ "$(cat "$DATA_PLACE.new")" = "$text" ] &&
 			mv "$DATA_PLACE.new" "$DATA_PLACE" && return
 		rm -f "$DATA_PLACE.new"
 		say warn "data: there is no room to note in $DATA_PLACE that it is $1 now"
@@ -73,7 +75,11 @@ find_data() { # DIR
 	local last
 	moved_from=
 	last="$(last_data)"
-	[ "$last" != "$1" ] || return 0
+	if [ "$last" = "$1" ]; then
+		has_data "$1" || ! grep -qxF "$HAD_KEY" "$DATA_PLACE" 2>/dev/null || key_is_elsewhere && return
+		say err "data $1 had a key and has none; bring it back, or for a new key: rm $DATA_PLACE"
+		return 1
+	fi
 	if is_whole "$1" "$last"; then
 		! has_key "$last" || cmp -s "$last/id_ed25519" "$1/id_ed25519" ||
 			say warn "data: $1 has another key than $last had; clients need it, or: set data back"
@@ -158,13 +164,17 @@ disk_is_mounted() { # DIR
 	return 1
 }
 
-# /var is memory, too. Who names the key elsewhere may have the devices there.
-data_is_kept() { # DIR
+key_is_elsewhere() {
 	local key key_file
-	case "$(readlink -f "$1")" in /tmp/*) ;; *) return 0 ;; esac
 	config_get key server key
 	config_get key_file server key_file
-	[ -z "$key$key_file" ] || return 0
+	[ -n "$key$key_file" ]
+}
+
+# /var is memory, too. Who names the key elsewhere may have the devices there.
+data_is_kept() { # DIR
+	case "$(readlink -f "$1")" in /tmp/*) ;; *) return 0 ;; esac
+	! key_is_elsewhere || return 0
 	say err "data $1 is in memory, so the next boot would make a key that no client has; leave it \
 out for $DATA_DEFAULT, or name a mounted disk"
 	return 1

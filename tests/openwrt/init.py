@@ -285,6 +285,25 @@ class Init(Acts):
         self.root.write("proc/mounts", "/dev/sda1 /mnt/sda1 ext4 rw 0 0\n")
         self.assertIn("hbb", self.act("start")[2]["instances"])
 
+    def test_a_disk_that_lost_the_key_is_given_no_other(self):
+        """Made anew, or another one in its place."""
+        self.root.write("proc/mounts", "/dev/sda1 /mnt/sda1 ext4 rw 0 0\n")
+        self.put("data", "option data '/mnt/sda1/hbb'")
+        # Nothing was there at the first start, nor at a second if the first came to nothing.
+        for _ in range(2):
+            self.assertIn("hbb", self.act("start")[2]["instances"])
+        self.root.run("hbb keygen --data /mnt/sda1/hbb")
+        self.assertIn("hbb", self.act("start")[2]["instances"])
+        key = self.root.read("mnt/sda1/hbb/id_ed25519")
+        self.act("stop")
+        self.root.run("rm /mnt/sda1/hbb/*")
+        self.refused("/mnt/sda1/hbb had a key and has none")
+        self.root.write("mnt/sda1/hbb/id_ed25519", key)
+        self.assertIn("hbb", self.act("start")[2]["instances"])
+        # As the message says.
+        self.root.run("rm /mnt/sda1/hbb/* /etc/hbb.data")
+        self.assertIn("hbb", self.act("start")[2]["instances"])
+
     def key(self, folder):
         return self.root.read(f"{folder}/id_ed25519.pub")
 
@@ -295,7 +314,7 @@ class Init(Acts):
             self.root.write(f"etc/hbb/{name}", text)
         key, pid = self.key("etc/hbb"), self.running()
         for line in ["option data '/srv/hbb'", "option data '/srv/two'", "option data '/etc/hbb'"]:
-            was, now = self.root.read("etc/hbb.data").strip() or "/etc/hbb", line.split("'")[1]
+            was, now = self.root.read("etc/hbb.data").split("\n")[0] or "/etc/hbb", line.split("'")[1]
             self.put("data", line)
             self.assertEqual(self.act("reload")[0], 0)
             self.assertEqual(self.key(now[1:]), key)
