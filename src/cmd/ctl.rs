@@ -47,17 +47,21 @@ const SILENCE_SECS_MAX: u64 = 10;
 pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     let said = flags.words.join(" ");
     let line = [if flags.json { "json " } else { "text " }, &said, "\n"].concat();
-    let lines = line.lines().count();
     if flags.words.is_empty() {
         return Err(Exit::flags("Say what to do: see 'hbb ctl --help' for the commands."));
     }
-    let mut names = flags.words.iter().filter_map(|word| word.split('=').next());
-    if let Some(flag) = names.find(|name| OWN_FLAGS.contains(name)) {
-        return Err(Exit::flags(
-            [flag, " stands before the command: see 'hbb ctl --help'."].concat(),
-        ));
+    for flag in OWN_FLAGS {
+        let is_it = |word: &String| {
+            word.strip_prefix(flag)
+                .is_some_and(|rest| matches!(rest.bytes().next(), None | Some(b'=')))
+        };
+        if flags.words.iter().any(is_it) {
+            return Err(Exit::flags(
+                [flag, " stands before the command: see 'hbb ctl --help'."].concat(),
+            ));
+        }
     }
-    if lines != 1 || line.len() > CONTROL_BYTES_MAX {
+    if said.contains('\n') || line.len() > CONTROL_BYTES_MAX {
         return Err(Exit::flags("A command is one line of at most 500 bytes."));
     }
     #[cfg(feature = "accounts")]
