@@ -365,9 +365,37 @@ fn c194_a_report_belongs_to_the_last_ask_of_two_minutes() {
         let mut journal = Journal::new(&Limits::default(), false, Seed(1, 2));
         journal.step(Time::START, step(1, 1, asked(true)));
         let now = Time::from_millis(ms);
-        journal.report(now, &to, Audit { conn: 1, kind: AuditKind::Began(None) });
+        journal.report(
+            now,
+            &to,
+            Audit { conn: 1, at: [10, 1, 0, 1].into(), kind: AuditKind::Began(None) },
+        );
         assert_eq!(journal.len(), entries, "after {ms} ms");
     }
+}
+
+/// Of connections from wherever it says.
+#[test]
+fn c194_a_device_that_reports_without_end_pushes_out_no_other_s() {
+    let mut journal = Journal::new(&Limits::default(), true, Seed(1, 2));
+    let mut told = 0;
+    let mut report = |target: &str, at: [u8; 4], conn: u32| {
+        let id = hbb_core::base::peer::PeerId::new(target).unwrap();
+        let from = (0xcb00_0000 | conn << 8).to_be_bytes();
+        for kind in [AuditKind::Began(Some(from.into())), AuditKind::Closed] {
+            journal.report(Time::START, &id, Audit { conn: conn.into(), at: at.into(), kind });
+        }
+        for entry in journal.take_told() {
+            told += usize::from(journal.may_tell(Time::START, &entry));
+        }
+        let all = journal.read(Time::START, &Wanted { count: ALL, ..Wanted::default() });
+        (told, all.into_iter().map(|entry| (entry.number, entry.target_at)).collect::<Vec<_>>())
+    };
+    report("100000001", [198, 51, 100, 1], 1);
+    (0..2_000).for_each(|conn| drop(report("200000002", [10, 1, 0, 1], conn)));
+    let (told, kept) = report("100000001", [198, 51, 100, 1], 2);
+    assert_eq!((kept.len(), kept[0]), (64, (1, Some([198, 51, 100, 1].into()))));
+    assert_eq!(told, 1 + 30 + 1);
 }
 
 #[test]
@@ -378,7 +406,7 @@ fn c194_what_a_target_reports_is_joined_with_the_ask_it_belongs_to() {
     direct(&mut drive, A_AT);
     let (now, b1) = (drive.now(), hbb_core::base::peer::PeerId::new(B1).unwrap());
     let report = |drive: &mut Drive, ms: u64, conn, kind| {
-        drive.journal.report(now.after_ms(ms), &b1, Audit { conn, kind });
+        drive.journal.report(now.after_ms(ms), &b1, Audit { conn, at: at(B1_AT).ip(), kind });
     };
     report(&mut drive, 0, 7, AuditKind::Began(Some(at("192.0.2.9:1").ip())));
     let id = hbb_core::base::peer::PeerId::new("987654321");

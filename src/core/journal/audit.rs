@@ -16,6 +16,8 @@ use crate::base::time::Time;
 pub struct Audit {
     /// The connection, as the target counts them.
     pub conn: i64,
+    /// Where the target is.
+    pub at: IpAddr,
     /// What happened to it.
     pub kind: AuditKind,
 }
@@ -47,14 +49,14 @@ impl Journal {
     /// those of strangers.
     pub fn report(&mut self, now: Time, target: &PeerId, audit: Audit) {
         self.settle(now);
-        let Audit { conn, kind } = audit;
+        let Audit { conn, at, kind } = audit;
         let from = match kind {
             AuditKind::Began(from) => from,
             _ => None,
         };
         let is_new = matches!(kind, AuditKind::Began(_));
         let is_alarm = matches!(kind, AuditKind::Alarm(_));
-        let number = self.reported(now, target, (conn, from, is_new));
+        let number = self.reported(now, (target, at), (conn, from, is_new));
         let Some(entry) = self.entry_mut(number) else { return };
         let report = entry.report.get_or_insert_with(|| Box::new(Report::new(conn, now)));
         match kind {
@@ -81,7 +83,7 @@ impl Journal {
     fn reported(
         &mut self,
         now: Time,
-        target: &PeerId,
+        (target, at): (&PeerId, IpAddr),
         (conn, from, is_new): (i64, Option<IpAddr>, bool),
     ) -> u64 {
         let is_open = |report: &Report| report.conn == conn && report.secs.is_none();
@@ -103,6 +105,7 @@ impl Journal {
         }
         let from = Endpoint::new(from.unwrap_or(IpAddr::from([0; 4])), 0);
         let blank = blank(from, Some(target.clone()));
-        self.add(now, Entry { outcome: Outcome::Reported, asks: 0, ..blank })
+        let target_at = Some(at);
+        self.add(now, Entry { outcome: Outcome::Reported, target_at, asks: 0, ..blank })
     }
 }

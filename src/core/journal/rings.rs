@@ -1,6 +1,7 @@
 //! Which entries are kept, and who gives way to whom: strangers to strangers, what was refused to
 //! what was refused, and of each kind those networks first that hold more than a quarter. C188.
 
+use crate::base::address::Prefix;
 use crate::base::table::{Seed, Table};
 
 use super::entry::{Entry, Outcome};
@@ -72,8 +73,11 @@ pub(super) const fn kind(entry: &Entry) -> usize {
     }
 }
 
+/// Whose share an entry counts for: that of who asked, and where nobody did, as one connection is
+/// told of by a device alone, that of the device.
 pub(super) fn class(entry: &Entry) -> usize {
-    entry.from.prefix().network().class()
+    let at = entry.target_at.filter(|_| entry.outcome == Outcome::Reported);
+    Prefix::of_network(at.unwrap_or(entry.from.ip())).class()
 }
 
 impl Ring {

@@ -182,7 +182,8 @@ mod tests {
             (2, AuditKind::Began(Some([203, 0, 113, 9].into()))),
             (3, AuditKind::Began("2001:db8::9".parse().ok())),
         ] {
-            journal.report(Time::START, &target, Audit { conn, kind });
+            let at = [192, 0, 2, 1].into();
+            journal.report(Time::START, &target, Audit { conn, at, kind });
         }
         let wanted = Wanted { count: 9, ..Wanted::default() };
         for (entry, from) in journal.read(Time::START, &wanted).iter().zip([

@@ -1,16 +1,17 @@
 //! Reads what a target reports of those who are connected to it (protocol §9.2). C194.
 
 use super::cut;
+use crate::accounts::call::Call;
 use crate::base::json::Value;
 use crate::base::peer::PeerId;
 use crate::journal::{Audit, AuditKind};
 
-/// The report in a call of this path; None for one that says nothing.
-pub(super) fn read(path: &str, said: Value<'_>) -> Option<Audit> {
+/// The report in a call; None for one that says nothing.
+pub(super) fn read(call: &Call<'_>, said: Value<'_>) -> Option<Audit> {
     let number = |name| said.get(name).and_then(Value::number);
     let address = |name| said.text_of(name).and_then(|text| text.parse().ok());
     let conn = number("conn_id").unwrap_or_default();
-    let kind = match path.rsplit('/').next()? {
+    let kind = match call.path.rsplit('/').next()? {
         "file" => {
             let path = said.text_of("path").unwrap_or_default();
             let name = path.rsplit(['/', '\\']).find(|part| !part.is_empty());
@@ -31,7 +32,7 @@ pub(super) fn read(path: &str, said: Value<'_>) -> Option<Audit> {
             }
         },
     };
-    Some(Audit { conn, kind })
+    Some(Audit { conn, at: call.source.ip, kind })
 }
 
 /// What a session is for, by its number.

@@ -78,7 +78,7 @@ impl Devices {
                 Answer::text(UPDATED)
             }
             (Kind::Audit, Some((id, said))) => {
-                if let Some(audit) = audit::read(call.path, said) {
+                if let Some(audit) = audit::read(call, said) {
                     self.audit = Some((id.clone(), audit));
                 }
                 Answer::empty()
