@@ -21,6 +21,10 @@ pub fn decode(payload: &[u8]) -> Result<Request<'_>, WireError> {
     let (number, body) = member_of_whole(payload, member::ALL).ok_or(WireError::Malformed)?;
     Ok(match number {
         member::REGISTER_PEER => Request::RegisterPeer { id: peer_id(register_peer(body)?) },
+        member::HEALTH_CHECK => Request::HealthCheck,
+        member::HTTP_PROXY_REQUEST => Request::HttpProxy,
+        // prost passes groups over, which nothing here sends and what is passed on cannot hold.
+        _ if !Fields::new(body).is_complete() => return Err(WireError::Malformed),
         member::REGISTER_PK => Request::RegisterPk(registration(&parse(body)?)),
         member::PUNCH_HOLE_REQUEST => Request::PunchHole(punch_request(parse(body)?)),
         member::PUNCH_HOLE_SENT => Request::PunchSent(punch_sent(parse(body)?)),
@@ -30,13 +34,8 @@ pub fn decode(payload: &[u8]) -> Result<Request<'_>, WireError> {
         member::TEST_NAT_REQUEST => {
             parse::<proto::TestNatRequest>(body).map(|_| Request::TestNat)?
         }
-        member::ONLINE_REQUEST if Fields::new(body).is_complete() => {
-            Request::Online(OnlineQuery::new(body))
-        }
-        member::ONLINE_REQUEST => return Err(WireError::Malformed),
+        member::ONLINE_REQUEST => Request::Online(OnlineQuery::new(body)),
         member::KEY_EXCHANGE => Request::KeyExchange(key_exchange(&parse(body)?)?),
-        member::HEALTH_CHECK => Request::HealthCheck,
-        member::HTTP_PROXY_REQUEST => Request::HttpProxy,
         _ => Request::Ignored,
     })
 }
