@@ -5,6 +5,8 @@ use core::net::IpAddr;
 #[cfg(feature = "accounts")]
 use std::path::PathBuf;
 
+use rustix::thread::sched_getaffinity;
+
 use super::ports::Role;
 #[cfg(feature = "accounts")]
 use hbb_core::base::address::split_port;
@@ -138,11 +140,12 @@ fn decimal(text: &str, decimals: usize) -> Option<u64> {
     [whole, part, &"0".repeat(decimals - part.len())].concat().parse().ok()
 }
 
-/// A number of threads; `auto` is one for each processor.
+/// A number of threads; `auto` is one for each processor. std's count is 2.7 KB, as it also reads
+/// what cgroups allow of them.
 pub(super) fn threads(text: &str) -> Option<usize> {
     if text == "auto" {
-        let cores = std::thread::available_parallelism();
-        return Some(cores.map_or(1, |cores| cores.get().min(RELAY_THREADS_CEILING)));
+        let cores = sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
+        return Some(cores.min(RELAY_THREADS_CEILING));
     }
     text.parse().ok().filter(|threads| (1..=RELAY_THREADS_CEILING).contains(threads))
 }

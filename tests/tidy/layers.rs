@@ -58,7 +58,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prost", &["src/core/wire/message/"]),
     ("qrcodegen", &["src/qr.rs"]),
     ("redb", &["src/store/redb.rs", "src/store/backend.rs", "src/store/tables.rs"]),
-    ("rustix", &["src/cmd/", "src/file.rs", "src/log/", "src/net/"]),
+    ("rustix", &["src/cmd/", "src/config/value.rs", "src/file.rs", "src/log/", "src/net/"]),
     ("salsa20", &["src/core/identity/seal.rs"]),
     ("seccompiler", &["src/net/process/calls.rs"]),
     (
