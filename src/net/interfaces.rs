@@ -58,7 +58,7 @@ pub(crate) fn gateway() -> Option<IpAddr> {
 
 /// The gateway of a line: its third word, as the kernel's processor reads the four bytes.
 fn gateway_of(line: &str) -> Option<IpAddr> {
-    let word = line.split_ascii_whitespace().nth(2)?;
+    let word = line.split_whitespace().nth(2)?;
     let number = u32::from_str_radix(word, 16).ok().filter(|number| *number > 0)?;
     Some(Ipv4Addr::from(number.to_ne_bytes()).into())
 }

@@ -64,7 +64,7 @@ pub fn parse_row(line: &str) -> Option<RowChange> {
 
 /// Whether the device of that line was forgotten.
 pub fn is_forgotten(line: &str) -> bool {
-    line.rsplit(' ').next().is_some_and(|word| word.starts_with(FORGOTTEN))
+    line.rsplit_once(' ').is_some_and(|(_, word)| word.starts_with(FORGOTTEN))
 }
 
 fn moment(unix_secs: u64) -> String {

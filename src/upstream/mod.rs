@@ -187,7 +187,7 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
 /// The level in `RUST_LOG`, for all or for its first part.
 fn log_level(text: &str) -> Option<&'static str> {
     let first = text.split(',').next()?;
-    let level = first.rsplit('=').next()?.trim();
+    let level = first.rsplit_once('=').map_or(first, |(_, level)| level).trim();
     if level.eq_ignore_ascii_case("trace") {
         return Some("debug");
     }

@@ -109,7 +109,7 @@ impl ServerKey {
     /// The one pair among words, whole or not; two are none.
     fn among(text: &str) -> Option<Result<Self, KeyError>> {
         let mut found = None;
-        for word in text.split_ascii_whitespace() {
+        for word in text.split_whitespace() {
             let pair = Self::decode(word);
             let is_other = matches!(
                 pair,

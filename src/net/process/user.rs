@@ -75,8 +75,7 @@ fn table(path: &str) -> Result<String, String> {
 fn find(text: &str, users: &str) -> Result<(u32, u32, String), String> {
     let number = text.parse::<u32>().ok();
     let user = users.lines().find_map(|line| {
-        let mut words = line.split(':');
-        let (name, uid, gid) = (words.next()?, words.nth(1)?, words.next()?);
+        let [name, _, uid, gid] = columns(line)?;
         let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
         (name == text || number == Some(uid)).then(|| (uid, gid, name.to_owned()))
     });
@@ -88,11 +87,16 @@ fn find(text: &str, users: &str) -> Result<(u32, u32, String), String> {
 /// The groups that name the user as a member.
 fn more_groups(name: &str, groups: &str) -> impl Iterator<Item = u32> {
     groups.lines().filter_map(move |line| {
-        let mut words = line.split(':');
-        let (gid, members) = (words.nth(2)?, words.next()?);
+        let [_, _, gid, members] = columns(line)?;
         let is_member = members.split(',').any(|member| member == name && !name.is_empty());
         gid.parse().ok().filter(|_| is_member)
     })
+}
+
+/// The first columns of a line, in either table.
+fn columns(line: &str) -> Option<[&str; 4]> {
+    let mut columns = line.split(':');
+    Some([columns.next()?, columns.next()?, columns.next()?, columns.next()?])
 }
 
 #[cfg(test)]
