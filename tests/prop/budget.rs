@@ -1,14 +1,17 @@
 //! What sessions may move, on a clock of its own: nobody overspends, shares are fair, small talk
 //! does not wait for bulk, heavy use is slowed down. C72.
 
-use std::sync::Arc;
-
 use hbb::net::session::rate::{SessionMeter, TotalMeter};
 use hbb_core::base::rates::{MEGABIT, Rates};
 use hbb_core::base::time::Time;
 use hbb_core::relay::budget::Verdict;
 
 use crate::chance::Chance;
+
+/// What all sessions of a server have used: nothing yet.
+fn unused() -> &'static TotalMeter {
+    Box::leak(Box::default())
+}
 
 /// A session that moves `chunk` bytes whenever it may, at most every `pause_ms`.
 struct Session {
@@ -21,7 +24,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(total: &Arc<TotalMeter>, chunk: u64, pause_ms: u64) -> Self {
+    fn new(total: &'static TotalMeter, chunk: u64, pause_ms: u64) -> Self {
         let meter = total.meter(Time::START);
         Self { meter, chunk, pause_ms, next: Time::START, waited_ms: 0 }
     }
@@ -54,10 +57,9 @@ fn near(value: u64, wanted: u64, percent: u64) -> bool {
 
 #[test]
 fn c072_a_pair_of_8_megabits_moves_a_mebibyte_a_second() {
-    let (total, rates) =
-        (Arc::<TotalMeter>::default(), Rates { single: 8 * MEGABIT, ..Rates::default() });
+    let (total, rates) = (unused(), Rates { single: 8 * MEGABIT, ..Rates::default() });
     for chunk in [1_400, 65_536, 262_144] {
-        let mut pair = [Session::new(&total, chunk, 0)];
+        let mut pair = [Session::new(total, chunk, 0)];
         let moved = run(&mut pair, &rates, 20_000)[0];
         assert!(near(moved, 20 * 1024 * 1024, 2), "{chunk}: {moved} in 20 s");
     }
@@ -65,9 +67,8 @@ fn c072_a_pair_of_8_megabits_moves_a_mebibyte_a_second() {
 
 #[test]
 fn c072_two_pairs_share_the_total_within_a_second() {
-    let (total, rates) =
-        (Arc::<TotalMeter>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
-    let mut pairs = [(); 2].map(|()| Session::new(&total, 65_536, 0));
+    let (total, rates) = (unused(), Rates { total: 8 * MEGABIT, ..Rates::default() });
+    let mut pairs = [(); 2].map(|()| Session::new(total, 65_536, 0));
     let first = run(&mut pairs, &rates, 1_000);
     let second = run(&mut pairs, &rates, 2_000);
     let [one, other] = [0, 1].map(|index| second[index] - first[index]);
@@ -82,10 +83,9 @@ fn c072_two_pairs_share_the_total_within_a_second() {
 
 #[test]
 fn c072_small_talk_does_not_wait_beside_bulk() {
-    let (total, rates) =
-        (Arc::<TotalMeter>::default(), Rates { total: 8 * MEGABIT, ..Rates::default() });
-    let mut pairs: Vec<_> = (0..5).map(|_| Session::new(&total, 65_536, 0)).collect();
-    pairs.push(Session::new(&total, 200, 10));
+    let (total, rates) = (unused(), Rates { total: 8 * MEGABIT, ..Rates::default() });
+    let mut pairs: Vec<_> = (0..5).map(|_| Session::new(total, 65_536, 0)).collect();
+    pairs.push(Session::new(total, 200, 10));
     let moved = run(&mut pairs, &rates, 10_000);
     assert_eq!(pairs[5].waited_ms, 0, "20 kB/s beside bulk waited");
     assert!(near(moved.iter().sum(), 10 * 1024 * 1024, 5), "{moved:?}");
@@ -94,10 +94,10 @@ fn c072_small_talk_does_not_wait_beside_bulk() {
 #[test]
 fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
     let rates = Rates { downgrade_after_ms: 60_000, ..Rates::default() };
-    let total = Arc::<TotalMeter>::default();
+    let total = unused();
     // Two thirds of the single rate for a minute is enough; a little less is not.
     let paced = |hundredths: u64| rates.single * hundredths / 100 / 100;
-    let mut pairs = [Session::new(&total, paced(70), 10), Session::new(&total, paced(60), 10)];
+    let mut pairs = [Session::new(total, paced(70), 10), Session::new(total, paced(60), 10)];
     run(&mut pairs, &rates, 59_000);
     assert!(!pairs[0].meter.own().is_limited(), "before its time");
     let before = run(&mut pairs, &rates, 61_000);
@@ -116,7 +116,7 @@ fn c072_who_uses_much_for_long_is_slowed_down_once_and_for_good() {
 #[test]
 fn nobody_overspends_whatever_the_chunks() {
     for seed in 0..100 {
-        let (total, mut chance) = (Arc::<TotalMeter>::default(), Chance::new(seed));
+        let (total, mut chance) = (unused(), Chance::new(seed));
         let rates = Rates {
             total: MEGABIT * (1 + chance.below(100)),
             single: MEGABIT * (1 + chance.below(100)),
@@ -124,7 +124,7 @@ fn nobody_overspends_whatever_the_chunks() {
         };
         let count = 1 + chance.index(6);
         let mut sessions: Vec<_> = (0..count)
-            .map(|_| Session::new(&total, 1 + chance.below(200_000), chance.below(20)))
+            .map(|_| Session::new(total, 1 + chance.below(200_000), chance.below(20)))
             .collect();
         let largest: u64 = sessions.iter().map(|session| session.chunk).sum();
         let moved = run(&mut sessions, &rates, 10_000);

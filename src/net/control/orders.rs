@@ -3,11 +3,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{read, retry_on_intr, write};
 
+use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// Lines that wait; whoever types another waits too.
@@ -19,13 +19,13 @@ const RELOAD: u64 = 1 << 32;
 /// What the control thread is to do, from threads that must not wait for it.
 #[derive(Clone)]
 pub struct Orders {
-    bell: Arc<OwnedFd>,
+    bell: &'static OwnedFd,
     typed: Sender<Typed>,
 }
 
 /// The end at which that comes out.
 pub struct OrderBook {
-    bell: Arc<OwnedFd>,
+    bell: &'static OwnedFd,
     typed: Receiver<Typed>,
 }
 
@@ -53,9 +53,9 @@ pub(super) struct Typed {
 /// # Errors
 /// What the system says if it has no file descriptor to give.
 pub fn orders() -> io::Result<(Orders, OrderBook)> {
-    let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
+    let bell = lasting(eventfd(0, EventfdFlags::CLOEXEC)?);
     let (sender, receiver) = bounded(TYPED_MAX);
-    let orders = Orders { bell: Arc::clone(&bell), typed: sender };
+    let orders = Orders { bell, typed: sender };
     Ok((orders, OrderBook { bell, typed: receiver }))
 }
 
@@ -85,7 +85,7 @@ impl Orders {
 
     fn ring(&self, what: u64) {
         // It fails only if it was asked for 2^32 times.
-        let _ = write(&self.bell, &what.to_ne_bytes());
+        let _ = write(self.bell, &what.to_ne_bytes());
     }
 }
 
@@ -96,7 +96,7 @@ impl OrderBook {
     /// What the system says.
     pub(super) fn take(&self) -> io::Result<bool> {
         let mut rung = [0; 8];
-        retry_on_intr(|| read(&self.bell, &mut rung))?;
+        retry_on_intr(|| read(self.bell, &mut rung))?;
         Ok(u64::from_ne_bytes(rung) >= RELOAD)
     }
 

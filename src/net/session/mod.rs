@@ -26,8 +26,10 @@ use crate::net::clock::Clock;
 use crate::net::conn::link::bytes::ByteBudget;
 use crate::net::conn::link::{Link, TravellingLink};
 use crate::net::message::{SessionEnd, ToRelay, Traffic};
+use crate::net::session::rate::TotalMeter;
 use crate::net::session::runner::{Runner, RunnerSetup};
 use crate::net::tasks::executor::Executor;
+use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 use crate::net::tasks::thread;
 
@@ -114,7 +116,8 @@ impl Sessions {
         clock: Clock,
         (rates, bytes): (Rates, ByteBudget),
     ) -> io::Result<Self> {
-        let setup = RunnerSetup { settings, clock, rates, total: Arc::default(), bytes };
+        let setup =
+            RunnerSetup { settings, clock, rates, total: lasting(TotalMeter::default()), bytes };
         if settings.threads <= 1 {
             return Ok(Self::Here(Runner::new(executor.clone(), setup)));
         }

@@ -32,15 +32,15 @@ pub struct TotalMeter {
 /// What one session has used. It counts in its [`TotalMeter`] until it is dropped.
 #[derive(Debug)]
 pub struct SessionMeter {
-    total: Arc<TotalMeter>,
+    total: &'static TotalMeter,
     meter: Meter,
 }
 
 impl TotalMeter {
     /// An account for a session that starts.
-    pub fn meter(self: &Arc<Self>, now: Time) -> SessionMeter {
+    pub fn meter(&'static self, now: Time) -> SessionMeter {
         self.sessions.fetch_add(1, Ordering::Relaxed);
-        SessionMeter { total: Arc::clone(self), meter: Meter::new(now) }
+        SessionMeter { total: self, meter: Meter::new(now) }
     }
 
     /// How many sessions there are.
@@ -84,7 +84,7 @@ pub struct RateLimits(&'static ThreadLimits);
 struct ThreadLimits {
     clock: Clock,
     /// Of all threads.
-    total: Arc<TotalMeter>,
+    total: &'static TotalMeter,
     rates: Cell<Rates>,
 }
 
@@ -98,7 +98,7 @@ pub struct RateLimit {
 
 impl RateLimits {
     /// The limits of a thread, with these rates to begin with.
-    pub fn new(clock: Clock, total: Arc<TotalMeter>, rates: Rates) -> Self {
+    pub fn new(clock: Clock, total: &'static TotalMeter, rates: Rates) -> Self {
         Self(lasting(ThreadLimits { clock, total, rates: Cell::new(rates) }))
     }
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn c155_a_little_is_charged_with_what_comes_next() {
         let rates = Rates { single: 1, ..Rates::default() };
-        let limits = RateLimits::new(Clock::start(), Arc::default(), rates);
+        let limits = RateLimits::new(Clock::start(), lasting(TotalMeter::default()), rates);
         let session = limits.session(Arc::default());
         let charged = || session.meter.borrow().own().moved();
         session.count(1);
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn c155_sessions_that_move_little_each_are_charged_all_of_it() {
         let rates = Rates { total: 1, ..Rates::default() };
-        let limits = RateLimits::new(Clock::start(), Arc::default(), rates);
+        let limits = RateLimits::new(Clock::start(), lasting(TotalMeter::default()), rates);
         let mut waited = 0;
         for _ in 0..100 {
             let session = limits.session(Arc::default());

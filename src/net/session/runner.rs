@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use hbb_core::base::conn::{Conn, Transport};
 use hbb_core::base::limits::{PIPES_MAX, SESSION_IDLE_MS, TUNNEL_IDLE_MS};
@@ -32,7 +31,7 @@ pub(super) struct RunnerSetup {
     pub(super) settings: SessionSettings,
     pub(super) clock: Clock,
     pub(super) rates: Rates,
-    pub(super) total: Arc<TotalMeter>,
+    pub(super) total: &'static TotalMeter,
     pub(super) bytes: ByteBudget,
 }
 
