@@ -99,30 +99,30 @@ impl Acceptor {
         let mut link = link.map_err(|_| DropReason::Done)?;
         link.unnamed = self.gate.hides_clients(ip);
         let connection = Connection { link, from, place };
-        let (gate, entrance) = (self.gate.clone(), self.entrance.clone());
-        self.executor.spawn(Box::pin(serve(connection, entrance, gate))).detach();
+        let serving = serve(connection, self.entrance, self.gate.clone());
+        self.executor.spawn(Box::pin(serving)).detach();
         Ok(())
     }
 }
 
 /// What a port serves, and whose connections those are.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) enum Entrance {
     /// P: signalling in frames, with an offer for the silent (C26).
-    Signalling(SignallingHandle),
+    Signalling(&'static SignallingHandle),
     /// P-1: NAT tests and online queries, never an offer (C37); perhaps the console.
-    NatTest { rendezvous: SignallingHandle, console: Option<&'static Orders> },
+    NatTest { rendezvous: &'static SignallingHandle, console: Option<&'static Orders> },
     /// P+2: signalling over WebSocket, never an offer (C31).
-    SignallingWs(SignallingHandle),
+    SignallingWs(&'static SignallingHandle),
     /// The relay, its first message in a frame; perhaps the console.
-    Relay { relay: RelayHandle, console: Option<&'static Orders> },
+    Relay { relay: &'static RelayHandle, console: Option<&'static Orders> },
     /// The relay over WebSocket.
-    RelayWs(RelayHandle),
+    RelayWs(&'static RelayHandle),
     /// P-2: each HTTP request is told that there is no API (C130).
-    NoApi(SignallingHandle),
+    NoApi(&'static SignallingHandle),
     /// `--api`: calls of the API (C165).
     #[cfg(feature = "accounts")]
-    Api(SignallingHandle),
+    Api(&'static SignallingHandle),
     /// `--web`: the page for operators (C195).
     #[cfg(feature = "web")]
     Web(WebHandle),
@@ -131,17 +131,17 @@ pub(crate) enum Entrance {
 }
 
 /// Who is behind the only port.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct SinglePort {
-    pub(crate) rendezvous: SignallingHandle,
-    pub(crate) relay: RelayHandle,
+    pub(crate) rendezvous: &'static SignallingHandle,
+    pub(crate) relay: &'static RelayHandle,
 }
 
 /// What a connection turned out to be, with its owner.
 enum Accepted {
-    Signalling(SignallingHandle, Beginning),
+    Signalling(&'static SignallingHandle, Beginning),
     /// Its first message, if that was read already.
-    Relay(RelayHandle, Option<Vec<u8>>),
+    Relay(&'static RelayHandle, Option<Vec<u8>>),
     Console(&'static Orders, ConsoleOf),
     /// A request of HTTP, for whoever answers those of its port.
     #[cfg(feature = "accounts")]
@@ -152,7 +152,7 @@ enum Accepted {
 async fn serve(connection: Connection, entrance: Entrance, gate: Gate) {
     let place = Rc::clone(&connection.place);
     let served = async {
-        serve_whole(connection, &entrance, &gate).await;
+        serve_whole(connection, entrance, &gate).await;
         false
     };
     let evicted = async {
@@ -164,7 +164,7 @@ async fn serve(connection: Connection, entrance: Entrance, gate: Gate) {
     }
 }
 
-async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gate) {
+async fn serve_whole(mut connection: Connection, entrance: Entrance, gate: &Gate) {
     let door = entrance.door(gate);
     let decided = async {
         identify(&mut connection, door).await?;
@@ -189,29 +189,27 @@ async fn serve_whole(mut connection: Connection, entrance: &Entrance, gate: &Gat
 
 impl Entrance {
     async fn decide(
-        &self,
+        self,
         connection: &mut Connection,
         door: Door<'_>,
     ) -> Result<Accepted, DropReason> {
         match self {
-            Self::Signalling(rendezvous) => {
-                Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Fresh))
-            }
+            Self::Signalling(rendezvous) => Ok(Accepted::Signalling(rendezvous, Beginning::Fresh)),
             Self::NatTest { rendezvous, console } => {
                 Ok(match typed_into(console, connection, door).await? {
                     Some(orders) => Accepted::Console(orders, ConsoleOf::Rendezvous),
-                    None => Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered),
+                    None => Accepted::Signalling(rendezvous, Beginning::Unoffered),
                 })
             }
             Self::SignallingWs(rendezvous) => {
                 upgrade(connection, door).await?;
-                Ok(Accepted::Signalling(rendezvous.clone(), Beginning::Unoffered))
+                Ok(Accepted::Signalling(rendezvous, Beginning::Unoffered))
             }
             Self::NoApi(_) => Err(refuse_call(&mut connection.link).await),
             Self::Relay { relay, console } => {
                 Ok(match typed_into(console, connection, door).await? {
                     Some(orders) => Accepted::Console(orders, ConsoleOf::Relay),
-                    None => Accepted::Relay(relay.clone(), None),
+                    None => Accepted::Relay(relay, None),
                 })
             }
             #[cfg(feature = "accounts")]
@@ -220,7 +218,7 @@ impl Entrance {
             Self::Web(_) => Ok(Accepted::Call),
             Self::RelayWs(relay) => {
                 upgrade(connection, door).await?;
-                Ok(Accepted::Relay(relay.clone(), None))
+                Ok(Accepted::Relay(relay, None))
             }
             Self::Single(port) => {
                 let ms_max = OFFER_DELAY_SHARED_MS + MESSAGE_MS;
@@ -231,10 +229,10 @@ impl Entrance {
 
     /// Answers the one request of a connection; why it ends.
     #[cfg(feature = "accounts")]
-    async fn answer(&self, connection: &mut Connection, door: Door<'_>) -> DropReason {
+    async fn answer(self, connection: &mut Connection, door: Door<'_>) -> DropReason {
         let answered = match self {
             #[cfg(feature = "web")]
-            Self::Web(page) => web::answer(connection, door, page).await,
+            Self::Web(page) => web::answer(connection, door, &page).await,
             _ => match self.rendezvous() {
                 Some(rendezvous) => calls::answer(connection, door, &rendezvous.inbox).await,
                 None => Err(DropReason::Bug),
@@ -248,7 +246,7 @@ impl Entrance {
 
     /// Has the owner count why a connection from `ip` ended before it was anything. It was complete
     /// all the same, which a proxy's says of nobody.
-    async fn refuse(&self, (ip, reason): (IpAddr, DropReason), gate: &Gate) {
+    async fn refuse(self, (ip, reason): (IpAddr, DropReason), gate: &Gate) {
         report::refused(ip, reason);
         match self.rendezvous() {
             None => {
@@ -266,7 +264,7 @@ impl Entrance {
 
     /// Tells the owner, whoever it is by now, of a connection that gave way. The place is another's
     /// only after that.
-    async fn gone(&self, place: &Place) {
+    async fn gone(self, place: &Place) {
         let (conn, reason) = (place.conn(), DropReason::ConnectionsFull);
         report::refused(place.ip(), reason);
         match self.rendezvous() {
@@ -285,7 +283,7 @@ impl Entrance {
     }
 
     /// The owner of signalling, if it is behind this port.
-    const fn rendezvous(&self) -> Option<&SignallingHandle> {
+    const fn rendezvous(self) -> Option<&'static SignallingHandle> {
         match self {
             Self::Signalling(rendezvous)
             | Self::NatTest { rendezvous, .. }
@@ -295,13 +293,13 @@ impl Entrance {
             #[cfg(feature = "accounts")]
             Self::Api(rendezvous) => Some(rendezvous),
             #[cfg(feature = "web")]
-            Self::Web(page) => Some(&page.rendezvous),
+            Self::Web(page) => Some(page.rendezvous),
             Self::Relay { .. } | Self::RelayWs(_) => None,
         }
     }
 
     /// That of the relay.
-    const fn relay(&self) -> Option<&RelayHandle> {
+    const fn relay(self) -> Option<&'static RelayHandle> {
         match self {
             Self::Relay { relay, .. }
             | Self::RelayWs(relay)
@@ -310,7 +308,7 @@ impl Entrance {
         }
     }
 
-    const fn door<'a>(&self, gate: &'a Gate) -> Door<'a> {
+    const fn door(self, gate: &Gate) -> Door<'_> {
         let only_relay = matches!(self, Self::Relay { .. } | Self::RelayWs(_));
         let web = match self {
             Self::SignallingWs(_) | Self::RelayWs(_) | Self::Single(_) => Web::Sockets,
@@ -330,11 +328,11 @@ impl SinglePort {
     /// The first bytes tell, or their absence: who is silent waits for the offer of a sealed
     /// channel.
     async fn decide(
-        &self,
+        self,
         connection: &mut Connection,
         door: Door<'_>,
     ) -> Result<Accepted, DropReason> {
-        let signalling = |beginning| Accepted::Signalling(self.rendezvous.clone(), beginning);
+        let signalling = |beginning| Accepted::Signalling(self.rendezvous, beginning);
         let link = &connection.link;
         let spoke = async {
             if link.leftover.is_empty() {
@@ -355,7 +353,7 @@ impl SinglePort {
         }
         let payload = connection.next_payload().await?;
         Ok(match payload.len() <= RELAY_FRAME_BYTES_MAX && is_leg(&payload) {
-            true => Accepted::Relay(self.relay.clone(), Some(payload)),
+            true => Accepted::Relay(self.relay, Some(payload)),
             false => signalling(Beginning::Spoke(payload)),
         })
     }
@@ -365,15 +363,15 @@ impl SinglePort {
 /// this machine whom a proxy told of, nor, where proxies tell, who came from one (C163). Whom the
 /// relay blocks is not waited for as long.
 async fn typed_into(
-    console: &Option<&'static Orders>,
+    console: Option<&'static Orders>,
     connection: &mut Connection,
     door: Door<'_>,
 ) -> Result<Option<&'static Orders>, DropReason> {
-    let Some(orders) = console.as_ref().filter(|_| connection.from.is_loopback()) else {
+    let Some(orders) = console.filter(|_| connection.from.is_loopback()) else {
         return Ok(None);
     };
     let ms_max = if door.blocks(connection.from.ip()) { CONSOLE_MS } else { IDLE_MS };
-    Ok(console::begins_with_text(&mut connection.link, ms_max).await?.then_some(*orders))
+    Ok(console::begins_with_text(&mut connection.link, ms_max).await?.then_some(orders))
 }
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {

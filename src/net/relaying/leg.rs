@@ -15,7 +15,6 @@ use crate::net::session::{Session, Sessions};
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
 /// What every leg needs of the relay.
-#[derive(Clone)]
 pub(crate) struct RelayHandle {
     /// The owner of the machine.
     pub(crate) legs: Sender<FromLeg>,
@@ -36,7 +35,11 @@ enum WaitEnd {
 }
 
 /// Serves a leg until its session begins; `first` is its first message if that was read already.
-pub(crate) async fn serve(connection: Connection, first: Option<Vec<u8>>, relay: RelayHandle) {
+pub(crate) async fn serve(
+    connection: Connection,
+    first: Option<Vec<u8>>,
+    relay: &'static RelayHandle,
+) {
     // The place is kept until the session begins, or the leg is gone.
     let Connection { mut link, from, place } = connection;
     let (conn, owner) = (place.conn(), &relay.legs);

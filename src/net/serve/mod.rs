@@ -174,7 +174,7 @@ async fn serve(
     }
     let signals = signals.listen()?;
     let (orders, book) = orders()?;
-    servers.take(&orders, listening.console);
+    servers.take(orders.clone(), listening.console);
     shell.accept(sockets.listeners, &servers)?;
     let owners = servers.owners();
     let supervisor = &*lasting(Supervisor::find());
@@ -226,29 +226,30 @@ struct RelayInputs {
 /// The servers that were started.
 #[derive(Default)]
 struct Servers {
-    rendezvous: Option<SignallingHandle>,
-    relay: Option<RelayHandle>,
+    rendezvous: Option<&'static SignallingHandle>,
+    relay: Option<&'static RelayHandle>,
     /// Where lines typed into a console go, if there is one.
     console: Option<&'static Orders>,
     /// Where the page of operators has its commands carried out.
     #[cfg(feature = "web")]
-    orders: Option<Orders>,
+    orders: Option<&'static Orders>,
 }
 
 impl Servers {
     /// Where what operators type goes; `console`: also what is typed into consoles.
-    fn take(&mut self, orders: &Orders, console: bool) {
-        self.console = console.then(|| &*lasting(orders.clone()));
+    fn take(&mut self, orders: Orders, console: bool) {
+        let orders = &*lasting(orders);
+        self.console = console.then_some(orders);
         #[cfg(feature = "web")]
         {
-            self.orders = Some(orders.clone());
+            self.orders = Some(orders);
         }
     }
 
     fn owners(self) -> Owners {
         Owners {
-            rendezvous: self.rendezvous.map(|handle| handle.inbox),
-            relay: self.relay.map(|legs| legs.inbox),
+            rendezvous: self.rendezvous.map(|handle| handle.inbox.clone()),
+            relay: self.relay.map(|handle| handle.inbox.clone()),
         }
     }
 }
@@ -298,7 +299,7 @@ impl Shell {
         &self,
         part: RendezvousPart,
         inputs: SignallingInputs,
-    ) -> Result<(Receiver<()>, SignallingHandle), ServeError> {
+    ) -> Result<(Receiver<()>, &'static SignallingHandle), ServeError> {
         let SignallingInputs { mut datagrams, live, seen, watch, expect: relay } = inputs;
         if self.listening.role == Role::All {
             part.machine.relays_at(self.listening.ports.relay);
@@ -329,12 +330,12 @@ impl Shell {
         };
         let signalling = Signalling::new(part.machine, io);
         let (inbox_in, inbox) = bounded(INBOX_MAX);
-        let handle = SignallingHandle {
+        let handle = lasting(SignallingHandle {
             inbox: inbox_in,
             offers,
             #[cfg(feature = "accounts")]
             answers_calls,
-        };
+        });
         let queues = Queues { inbox, saved, live, seen };
         let (running, stopped) = bounded(1);
         let run = async move {
@@ -357,7 +358,7 @@ impl Shell {
         machine: &'static mut Relay,
         inputs: RelayInputs,
         rendezvous: Option<Sender<ToRendezvous>>,
-    ) -> Result<RelayHandle, ServeError> {
+    ) -> Result<&'static RelayHandle, ServeError> {
         let RelayInputs { setting, rates, live, expected } = inputs;
         let sessions =
             Sessions::new(setting, &self.executor, self.clock, (rates, self.pool.bytes()))?;
@@ -370,31 +371,30 @@ impl Shell {
         let (legs_in, legs) = bounded(INBOX_MAX);
         let queues = RelayQueues { legs, inbox, expected, live };
         self.executor.spawn(Box::pin(async move { relaying.run(&queues).await })).detach();
-        Ok(RelayHandle { legs: legs_in, inbox: inbox_in, sessions })
+        Ok(lasting(RelayHandle { legs: legs_in, inbox: inbox_in, sessions }))
     }
 
     /// What stands behind a port; None if nobody here serves it.
     fn entrance(&self, service: PortService, servers: &Servers) -> Option<Entrance> {
-        let rendezvous = || servers.rendezvous.clone();
-        let relay = || servers.relay.clone();
+        let (rendezvous, relay) = (servers.rendezvous, servers.relay);
         let console = servers.console;
         Some(match service {
-            PortService::Signalling => Entrance::Signalling(rendezvous()?),
-            PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous()?, console },
-            PortService::SignallingWs => Entrance::SignallingWs(rendezvous()?),
-            PortService::Relay => Entrance::Relay { relay: relay()?, console },
-            PortService::NoApi => Entrance::NoApi(rendezvous()?),
+            PortService::Signalling => Entrance::Signalling(rendezvous?),
+            PortService::NatTest => Entrance::NatTest { rendezvous: rendezvous?, console },
+            PortService::SignallingWs => Entrance::SignallingWs(rendezvous?),
+            PortService::Relay => Entrance::Relay { relay: relay?, console },
+            PortService::NoApi => Entrance::NoApi(rendezvous?),
             #[cfg(feature = "accounts")]
-            PortService::Api => Entrance::Api(rendezvous()?),
+            PortService::Api => Entrance::Api(rendezvous?),
             #[cfg(feature = "web")]
             PortService::Web => Entrance::Web(WebHandle {
-                rendezvous: rendezvous()?,
-                orders: servers.orders.clone()?,
+                rendezvous: rendezvous?,
+                orders: servers.orders?,
                 at_home_alone: self.listening.accounts.web_ip.is_none(),
             }),
-            PortService::RelayWs => Entrance::RelayWs(relay()?),
+            PortService::RelayWs => Entrance::RelayWs(relay?),
             PortService::Every => {
-                let (rendezvous, relay) = (rendezvous()?, relay()?);
+                let (rendezvous, relay) = (rendezvous?, relay?);
                 Entrance::Single(SinglePort { rendezvous, relay })
             }
         })

@@ -40,12 +40,12 @@ const CODE: &str = "Enter the code of your second factor, too.";
 const ODD: &str = "The server is busy. Try again.";
 
 /// Whom the page is made of.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct WebHandle {
     /// Has the accounts.
-    pub(crate) rendezvous: SignallingHandle,
+    pub(crate) rendezvous: &'static SignallingHandle,
     /// Carries commands out.
-    pub(crate) orders: Orders,
+    pub(crate) orders: &'static Orders,
     /// Whether only those are served who come from a private address or this machine.
     pub(crate) at_home_alone: bool,
 }

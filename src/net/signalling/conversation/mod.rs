@@ -33,7 +33,6 @@ use crate::net::tasks::queue::{Receiver, Sender, bounded};
 use idle_timer::{Due, IdleTimer};
 
 /// The way to the owner of the rendezvous.
-#[derive(Clone)]
 pub(crate) struct SignallingHandle {
     /// Takes what comes.
     pub(crate) inbox: Sender<ToRendezvous>,
@@ -60,7 +59,7 @@ pub(crate) enum Beginning {
 pub(crate) async fn serve(
     connection: Connection,
     beginning: Beginning,
-    rendezvous: SignallingHandle,
+    rendezvous: &'static SignallingHandle,
 ) {
     let Connection { link, from, place } = connection;
     let (conn, transport) = (place.conn(), link.transport());
@@ -71,8 +70,8 @@ pub(crate) async fn serve(
     if rendezvous.inbox.send(opened).await.is_ok() {
         let ip = from.ip();
         let secrecy = Secrecy::Silent;
-        let idle = idle_timer(&beginning, &rendezvous);
-        let talk = Talk { link, place: &place, ip, rendezvous: &rendezvous, secrecy, outbox, idle };
+        let idle = idle_timer(&beginning, rendezvous);
+        let talk = Talk { link, place: &place, ip, rendezvous, secrecy, outbox, idle };
         let reason = talk.run(beginning).await;
         report::refused(ip, reason);
         let _ = rendezvous.inbox.send(ToRendezvous::Closed { conn, reason }).await;
@@ -92,7 +91,7 @@ struct Talk<'a> {
     link: Box<Link>,
     place: &'a Place,
     ip: IpAddr,
-    rendezvous: &'a SignallingHandle,
+    rendezvous: &'static SignallingHandle,
     secrecy: Secrecy,
     outbox: Receiver<ToConnection>,
     idle: IdleTimer,
@@ -276,6 +275,7 @@ mod tests {
     use crate::net::conn::link::TravellingLink;
     use crate::net::conn::pool::Pool;
     use crate::net::reactor::block_on;
+    use crate::net::tasks::lasting;
 
     /// A client, and the conversation with it, whose inbox has room for one message.
     async fn talks(test: impl AsyncFnOnce(TcpStream, Talk<'_>, Sender<ToConnection>)) {
@@ -294,7 +294,7 @@ mod tests {
         #[cfg(not(feature = "accounts"))]
         let rendezvous = SignallingHandle { inbox, offers: None };
         let (secrecy, idle) = (Secrecy::Silent, IdleTimer::for_open());
-        let ((queue, outbox), rendezvous) = (bounded(OUTBOX_MAX), &rendezvous);
+        let ((queue, outbox), rendezvous) = (bounded(OUTBOX_MAX), lasting(rendezvous));
         let talk = Talk { link, place: &place, ip, rendezvous, secrecy, outbox, idle };
         test(peer, talk, queue).await;
     }
