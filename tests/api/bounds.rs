@@ -84,6 +84,9 @@ fn c167_a_password_and_what_is_said_of_a_user_have_their_lengths() {
     for (bytes, said) in [(7, "8 to 256"), (8, "memory"), (256, "memory"), (257, "8 to 256")] {
         assert!(matches!(add("anna", bytes), Told::Refused(why) if why.contains(said)), "{bytes}");
     }
+    // As a page may send it; nobody could type it into a client.
+    drive.ask(Command::Add { name: "anna".into(), password: "two lines\nof it".into() });
+    assert!(matches!(drive.told.pop(), Some(Told::Refused(why)) if why.contains("one line")));
     drive.add("anna");
     for field in ["display", "email", "note"] {
         for bytes in [256, 257] {

@@ -20,7 +20,7 @@ const NO_NAME: &str =
     "': must be a name of 1 to 64 letters, digits and . _ - @ +, - and @ not first";
 const NO_GROUP: &str = "The device is in no group; 'hbb ctl group list' lists those that are.";
 const MANY_GROUPS: &str = "There are as many devices in groups as there may be.";
-const NO_PASSWORD: &str = "The password: must be 8 to 256 bytes long.";
+const NO_PASSWORD: &str = "The password: must be one line of 8 to 256 bytes.";
 const HAS_TOTP: &str = "The user has a second factor already; for another secret first 'hbb ctl \
                         user totp NAME off'.";
 const NO_FIELD: &str = "': must be display=TEXT, email=TEXT, note=TEXT (256 bytes at most), \
@@ -243,7 +243,8 @@ impl Accounts {
     }
 
     fn hash_password(&mut self, name: &str, password: &str, is_new: bool) -> Result<(), String> {
-        if !(PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len()) {
+        let fits = (PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len());
+        if !fits || password.contains('\n') {
             return Err(NO_PASSWORD.into());
         }
         let job = HashJob::make(password.into(), self.cost(), self.secrets.draw());
