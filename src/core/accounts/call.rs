@@ -107,11 +107,9 @@ impl Answer {
 
     /// What went wrong, in words that clients show or translate.
     pub fn error(said: &str) -> Self {
-        let mut json = Writer::default();
-        json.open('{');
+        let mut json = Writer::object();
         json.member("error", said);
-        json.close('}');
-        Self::json(json.into_text().into_bytes())
+        Self::json(json.end().into_bytes())
     }
 
     /// Words for a program.
@@ -133,8 +131,7 @@ impl Page {
         let asked = |name| call.param(name).and_then(|text| text.parse::<usize>().ok());
         let size = asked("pageSize").unwrap_or(BOOK_PAGE_MAX).clamp(1, BOOK_PAGE_MAX);
         let from = asked("current").unwrap_or(1).saturating_sub(1).saturating_mul(size);
-        let mut out = Writer::default();
-        out.open('{');
+        let mut out = Writer::object();
         out.name("data");
         out.open('[');
         Self { out, from, size, total: 0 }
@@ -151,8 +148,7 @@ impl Page {
         self.out.close(']');
         self.out.name("total");
         self.out.number(i64::try_from(self.total).unwrap_or(i64::MAX));
-        self.out.close('}');
-        self.out.into_text()
+        self.out.end()
     }
 }
 

@@ -211,20 +211,17 @@ impl Accounts {
     /// Members before the user's.
     fn tell_user(&self, name: &str, names: &str, texts: &[&str]) -> Answer {
         let user = self.users.get(name).map(|user| user_object(name, user));
-        let mut json = Writer::default();
-        json.open('{');
+        let mut json = Writer::object();
         json.members(names, texts);
         json.name("user");
         json.raw(&user.unwrap_or_default());
-        json.close('}');
-        Answer::json(json.into_text().into_bytes())
+        Answer::json(json.end().into_bytes())
     }
 }
 
 /// A user, as clients read it.
 pub(in crate::accounts) fn user_object(name: &str, user: User<'_>) -> String {
-    let mut json = Writer::default();
-    json.open('{');
+    let mut json = Writer::object();
     let text = |number| user.0.text(number);
     let (display, email, note) = (text(field::DISPLAY), text(field::EMAIL), text(field::NOTE));
     json.members("name display_name avatar email note", &[name, display, "", email, note]);
@@ -234,6 +231,5 @@ pub(in crate::accounts) fn user_object(name: &str, user: User<'_>) -> String {
     json.flag(user.is_admin());
     json.name("info");
     json.raw("{}");
-    json.close('}');
-    json.into_text()
+    json.end()
 }

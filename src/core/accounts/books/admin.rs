@@ -293,12 +293,10 @@ fn import(
 
 /// Entries as JSON.
 fn listed(entries: &[Entry]) -> String {
-    let mut writer = Writer::default();
-    writer.open('{');
+    let mut writer = Writer::object();
     writer.name("entries");
     writer.open('[');
     entries.iter().for_each(|entry| writer.raw(entry.text()));
     writer.close(']');
-    writer.close('}');
-    writer.into_text()
+    writer.end()
 }

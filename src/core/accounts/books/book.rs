@@ -94,8 +94,7 @@ impl Book {
 
     /// As it is stored, without its entries.
     pub(super) fn text(&self) -> String {
-        let mut writer = Writer::default();
-        writer.open('{');
+        let mut writer = Writer::object();
         writer.members("owner name note", &[&self.owner, &self.name, &self.note]);
         writer.name("shares");
         writer.open('{');
@@ -106,8 +105,7 @@ impl Book {
         writer.close('}');
         writer.name("tags");
         self.show_tags(&mut writer);
-        writer.close('}');
-        writer.into_text()
+        writer.end()
     }
 
     /// A list of its tags, as clients want it.

@@ -23,11 +23,9 @@ impl Books {
                 guid
             }
         };
-        let mut writer = Writer::default();
-        writer.open('{');
+        let mut writer = Writer::object();
         writer.members("guid name", &[&guid, ""]);
-        writer.close('}');
-        Ok(writer.into_text())
+        Ok(writer.end())
     }
 
     /// The user's own book, if there is one yet.
@@ -36,12 +34,10 @@ impl Books {
     }
 
     pub(super) fn settings(&self) -> String {
-        let mut writer = Writer::default();
-        writer.open('{');
+        let mut writer = Writer::object();
         writer.name("max_peer_one_ab");
         writer.number(i64::try_from(self.limits.entries).unwrap_or(i64::MAX));
-        writer.close('}');
-        writer.into_text()
+        writer.end()
     }
 
     /// The books that others made for the user, and that the user made for others.

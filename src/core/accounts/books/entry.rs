@@ -52,8 +52,7 @@ impl Entry {
         let id = id_of(said)?;
         let known = known.map_or(Value::NULL, Self::value);
         let parts = parts_of(&[said, known]);
-        let mut writer = Writer::default();
-        writer.open('{');
+        let mut writer = Writer::object();
         writer.member(ID, &id);
         // Always in this order, so that what says the same is the same.
         for (name, value) in KNOWN.iter().zip(parts) {
@@ -67,11 +66,11 @@ impl Entry {
         for (name, value) in said.members().filter(|(name, _)| is_other(name)).chain(others) {
             keep_other(&mut writer, &name, value);
         }
-        writer.close('}');
-        if writer.bytes() > ENTRY_BYTES_MAX {
+        let text = writer.end();
+        if text.len() > ENTRY_BYTES_MAX {
             return Err(Refusal::EntryTooLong);
         }
-        Ok(Self(writer.into_text().into()))
+        Ok(Self(text.into()))
     }
 
     /// One that was stored; None if it is damaged.
@@ -131,8 +130,7 @@ impl Entry {
         to: Option<&str>,
     ) -> Option<Result<Self, Refusal>> {
         self.tags().find(|tag| from.contains(tag))?;
-        let mut said = Writer::default();
-        said.open('{');
+        let mut said = Writer::object();
         said.member(ID, self.id());
         said.name(TAGS);
         said.open('[');
@@ -143,8 +141,7 @@ impl Entry {
             }
         }
         said.close(']');
-        said.close('}');
-        let said = said.into_text();
+        let said = said.end();
         Some(Self::new(Value::checked(&said), Some(self)))
     }
 }

@@ -40,15 +40,13 @@ impl Books {
             }
         }
         // The colours are JSON within a string once more.
-        let mut colours = Writer::default();
-        colours.open('{');
+        let mut colours = Writer::object();
         for tag in &book.tags {
             colours.name(&tag.name);
             colours.number(tag.colour.into());
         }
-        colours.close('}');
         let mut last = Writer::default();
-        last.text(&colours.into_text());
+        last.text(&colours.end());
         add(&mut out, "],\"tag_colors\":");
         add(&mut out, &last.into_text());
         add(&mut out, "}");

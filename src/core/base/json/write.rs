@@ -46,6 +46,17 @@ pub struct Writer(String);
 
 #[cfg(any(feature = "accounts", feature = "testing"))]
 impl Writer {
+    /// An object that is open, until [`Self::end`].
+    pub fn object() -> Self {
+        Self("{".into())
+    }
+
+    /// Closes the object; gives all of it.
+    pub fn end(mut self) -> String {
+        self.close('}');
+        self.0
+    }
+
     /// Opens an object (`{`) or a list (`[`).
     pub fn open(&mut self, bracket: char) {
         self.comma();
@@ -96,11 +107,6 @@ impl Writer {
         names.split(' ').zip(texts).for_each(|(name, text)| self.member(name, text));
     }
 
-    /// Bytes so far.
-    pub const fn bytes(&self) -> usize {
-        self.0.len()
-    }
-
     /// All of it.
     pub fn into_text(self) -> String {
         self.0
@@ -120,8 +126,7 @@ mod tests {
 
     #[test]
     fn c175_commas_stand_between_values_and_nowhere_else() {
-        let mut writer = Writer::default();
-        writer.open('{');
+        let mut writer = Writer::object();
         writer.member("a:", "{[:");
         writer.name("b");
         writer.open('[');
