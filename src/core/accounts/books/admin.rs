@@ -2,8 +2,8 @@
 //! and take their entries out and in. C177, C178.
 
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::call::Changes;
@@ -120,7 +120,7 @@ impl Books {
         let book = self.named(named)?;
         match command {
             BookCommand::Remove(_) => {
-                let guid = Arc::clone(&book.guid);
+                let guid = Rc::clone(&book.guid);
                 self.remove_if(changes, &|book| book.guid == guid);
                 Ok(BookTold::Done)
             }

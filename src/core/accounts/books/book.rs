@@ -2,8 +2,8 @@
 //! stored as: one for the book, one an entry, so that an edit writes little. C176, C178.
 
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::super::call::{Changes, Who};
@@ -39,7 +39,7 @@ impl Rule {
 /// A word for entries, with its colour as clients have it: alpha, red, green, blue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
-    pub(super) name: Arc<str>,
+    pub(super) name: Rc<str>,
     pub(super) colour: u32,
 }
 
@@ -57,14 +57,14 @@ impl Tag {
 /// A book. A copy of it shares all entries and tags.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Book {
-    pub(super) guid: Arc<str>,
+    pub(super) guid: Rc<str>,
     /// The user whose it is; empty if that one is gone.
-    pub(super) owner: Arc<str>,
+    pub(super) owner: Rc<str>,
     /// Empty if it is the owner's personal one, which is shared with nobody.
-    pub(super) name: Arc<str>,
-    pub(super) note: Arc<str>,
+    pub(super) name: Rc<str>,
+    pub(super) note: Rc<str>,
     /// A user, or `@` and a group, and what each may do.
-    pub(super) shares: Vec<(Arc<str>, Rule)>,
+    pub(super) shares: Vec<(Rc<str>, Rule)>,
     pub(super) tags: Vec<Tag>,
     /// In the order of their ids.
     entries: Vec<Entry>,

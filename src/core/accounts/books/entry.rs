@@ -2,7 +2,7 @@
 //! and nothing is taken apart but what must be of a certain kind. C176.
 
 use alloc::borrow::Cow;
-use alloc::sync::Arc;
+use alloc::rc::Rc;
 
 use super::Refusal;
 use crate::base::json::{Value, Writer};
@@ -41,7 +41,7 @@ const ALWAYS: usize = 5;
 
 /// One peer of a book. Cheap to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry(Arc<str>);
+pub(super) struct Entry(Rc<str>);
 
 impl Entry {
     /// What a client says of a peer, over what was known of it; members it does not name stay.
