@@ -2,10 +2,11 @@
 //! uuid and where it is. Whoever does not is answered as if all were well, to no effect. C192.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use ct_codecs::{Base64, Decoder as _};
 
-use super::{Device, DeviceInfo, Devices, audit, cut};
+use super::{DeviceInfo, Devices, audit, cut};
 use crate::accounts::call::{Answer, Call, Method};
 use crate::base::json::{Value, Writer};
 use crate::base::limits::{DEVICE_CONNS_MAX, DEVICE_ID_BYTES_MAX};
@@ -91,29 +92,23 @@ impl Devices {
     fn heartbeat(&mut self, now: Time, id: &PeerId, said: Value<'_>) -> Answer {
         let conns = said.items_of("conns");
         let conns: Vec<i64> = conns.filter_map(Value::number).take(DEVICE_CONNS_MAX).collect();
-        let (mut ends, mut is_told) = (Vec::new(), true);
-        self.heard(id, |device: &mut Device| {
+        let mut answer = Writer::object();
+        if let Some(device) = self.heard(id) {
             device.conns = conns;
-            is_told = device.is_told;
-            // Once a heartbeat told of it they are ended, or new ones that nobody meant.
-            if device.ends.take().is_some_and(|until| now <= until) {
-                ends.clone_from(&device.conns);
+            if !device.is_told {
+                answer.name("sysinfo");
+                answer.flag(true);
             }
-        });
-        let mut answer = Writer::default();
-        answer.open('{');
-        if !is_told {
-            answer.name("sysinfo");
-            answer.flag(true);
+            // Once a heartbeat told of it they are ended, or new ones that nobody meant.
+            let ends = device.ends.take().is_some_and(|until| now <= until);
+            if ends && !device.conns.is_empty() {
+                answer.name("disconnect");
+                answer.open('[');
+                device.conns.iter().for_each(|conn| answer.number(*conn));
+                answer.close(']');
+            }
         }
-        if !ends.is_empty() {
-            answer.name("disconnect");
-            answer.open('[');
-            ends.into_iter().for_each(|conn| answer.number(conn));
-            answer.close(']');
-        }
-        answer.close('}');
-        Answer::json(answer.into_text().into_bytes())
+        Answer::json(answer.end().into_bytes())
     }
 
     fn sysinfo(&mut self, id: &PeerId, said: Value<'_>) {
@@ -126,11 +121,11 @@ impl Devices {
             group: text("preset-device-group-name"),
             login: Default::default(),
         };
-        self.heard(id, |device| {
-            let info = DeviceInfo { login: device.info.login.clone(), ..info };
+        if let Some(device) = self.heard(id) {
+            let login = mem::take(&mut device.info.login);
             device.is_changed |= device.info != info;
             device.is_told = true;
-            device.info = info;
-        });
+            device.info = DeviceInfo { login, ..info };
+        }
     }
 }

@@ -118,8 +118,8 @@ impl Devices {
     pub(super) fn moved(&mut self, from: &PeerId, to: Option<&PeerId>) {
         let Some(device) = self.table.remove(from) else { return };
         self.gone.push(from.clone());
-        if let Some(to) = to {
-            self.heard(to, |it| *it = Device { is_changed: true, ..device });
+        if let Some(it) = to.and_then(|to| self.heard(to)) {
+            *it = Device { is_changed: true, ..device };
         }
     }
 
@@ -148,23 +148,23 @@ impl Devices {
 
     /// Somebody logs in there, or is logged in.
     pub(super) fn note_login(&mut self, id: &PeerId, user: &str) {
-        self.heard(id, |device| {
+        if let Some(device) = self.heard(id) {
             device.is_changed |= *device.info.login != *user;
             device.info.login = cut(user);
-        });
+        }
     }
 
     pub(super) fn take_audit(&mut self) -> Option<(PeerId, Audit)> {
         self.audit.take()
     }
 
-    /// Takes in the word of a device, which is the newest now.
-    fn heard(&mut self, id: &PeerId, change: impl FnOnce(&mut Device)) {
-        let mut device = self.table.remove(id).unwrap_or_default();
-        change(&mut device);
+    /// The device whose word comes in, which is the newest now.
+    fn heard(&mut self, id: &PeerId) -> Option<&mut Device> {
+        let device = self.table.remove(id).unwrap_or_default();
         let gone = self.table.evicted_by(id).filter(|_| self.gone.len() < DEVICES_MAX);
         self.gone.extend(gone.cloned());
         self.table.insert_evicting(id.clone(), device);
+        self.table.get_mut(id)
     }
 
     /// What is to be stored now, if it is time: an hour after the last time, and a while after the
