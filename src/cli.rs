@@ -22,9 +22,7 @@ use argh::{ArgsInfo, SubCommand};
 use argh::{EarlyExit, FromArgs};
 
 pub use backup::{BackupFlags, RestoreFlags};
-#[cfg(feature = "testing")]
-pub use ctl::CtlCommand;
-pub use ctl::{CTL_COMMANDS, CtlFlags, NO_SUCH_COMMAND, no_such_command};
+pub use ctl::{CtlCommand, CtlFlags, NO_SUCH_COMMAND, ctl_commands, is_command, no_such_command};
 #[cfg(feature = "accounts")]
 pub use ctl::{asks_entries, asks_password};
 #[cfg(feature = "doctor")]

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use argh::{CommandInfoWithArgs, FlagInfo, SubCommandInfo};
 use argh_complete::{Generator, bash::Bash, fish::Fish, zsh::Zsh};
-use hbb::cli::{CTL_COMMANDS, flags_of_all};
+use hbb::cli::{ctl_commands, flags_of_all};
 
 /// What some flags take.
 const VALUES: [(&str, &str); 3] = [
@@ -57,7 +57,7 @@ fn file(shell: &str) -> PathBuf {
 fn commands() -> CommandInfoWithArgs {
     let mut all = shown(flags_of_all());
     let ctl = all.commands.iter_mut().find(|command| command.name == "ctl").unwrap();
-    for command in CTL_COMMANDS {
+    for command in ctl_commands() {
         let (name, description) = (command.name, command.help);
         if ctl.command.commands.iter().all(|known| known.name != name) {
             let command = CommandInfoWithArgs { name, description, ..Default::default() };
@@ -219,7 +219,7 @@ fn every_shell_offers_each_flag_and_command_and_no_other() {
             let mut expected = flags(name);
             assert!(expected.len() > 2, "{expected:?}");
             if name == "ctl" {
-                expected.extend(CTL_COMMANDS.iter().map(|command| command.name.to_owned()));
+                expected.extend(ctl_commands().map(|command| command.name.to_owned()));
             }
             if name == "store" {
                 expected.extend(STORE_COMMANDS.map(|(command, _)| command.to_owned()));

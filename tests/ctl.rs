@@ -34,7 +34,7 @@ mod say;
 #[path = "ctl/socket.rs"]
 mod socket;
 
-use hbb::cli::CTL_COMMANDS;
+use hbb::cli::ctl_commands;
 use model::host::{Host, PATIENCE, again};
 use model::line::Line;
 use model::link::Link;
@@ -448,7 +448,7 @@ fn a_part_that_does_not_run_says_so() {
 #[test]
 fn every_command_of_the_list_is_known() {
     let server = Server::start(&[]);
-    for command in CTL_COMMANDS.iter().filter(|command| command.arguments != " --follow") {
+    for command in ctl_commands().filter(|command| command.arguments != " --follow") {
         let values = command.arguments.split_whitespace().filter(|word| !word.contains('='));
         // Capitals stand for a value. What follows the log until ^C is tried in tests/log.rs.
         let is_value = |word: &str| word.trim_start_matches('[').starts_with(char::is_uppercase);

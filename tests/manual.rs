@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hbb::cli::{CTL_COMMANDS, CtlCommand};
+use hbb::cli::{CtlCommand, ctl_commands};
 use hbb_core::base::counters::DropReason;
 
 fn file(name: &str) -> PathBuf {
@@ -115,7 +115,7 @@ fn the_operators_manual_has_every_word_of_ctl() {
     let rows = first_column(&text, "| command | does | JSON");
     let word = |row: &str| row.trim_matches('`').split_whitespace().next().map(str::to_owned);
     let named: BTreeSet<_> = rows.into_iter().filter_map(word).collect();
-    let all = CTL_COMMANDS.iter().map(|command| command.name.to_owned());
+    let all = ctl_commands().map(|command| command.name.to_owned());
     assert_eq!(named, all.collect());
 }
 
@@ -293,9 +293,9 @@ fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
     let (read, write) = rights.split_once("\"write\"").unwrap();
     // A form with a flag is its method's argument of that name.
     let flagged = |command: &CtlCommand| command.arguments.contains("--");
-    let shown = |command: &&CtlCommand| !NOT_OF_RPCD.contains(&command.name);
-    for command in CTL_COMMANDS.iter().filter(shown).filter(|command| !flagged(command)) {
-        let values = values(command);
+    let shown = |command: &CtlCommand| !NOT_OF_RPCD.contains(&command.name);
+    for command in ctl_commands().filter(shown).filter(|command| !flagged(command)) {
+        let values = values(&command);
         let name = match (command.name, values.len()) {
             ("limits", 2) => "set_limit",
             (name, _) => name,
@@ -305,7 +305,7 @@ fn rpcd_has_every_command_of_ctl_with_its_words_and_rights() {
             assert_eq!(words, ["after", "count", "part"]);
             words.clear();
         }
-        if CTL_COMMANDS.iter().any(|other| other.name == name && flagged(other)) {
+        if ctl_commands().any(|other| other.name == name && flagged(&other)) {
             assert_eq!(words.pop().as_deref(), Some("free"), "{name}");
         }
         assert_eq!(words, values, "{name}");

@@ -52,92 +52,96 @@ pub struct CtlCommand {
     pub help: &'static str,
 }
 
-/// All of them, in the order of the help.
-pub const CTL_COMMANDS: &[CtlCommand] = &[
-    command("status", "", "what runs, how full it is, what was dropped"),
-    command("peers", " [after=ID]...", "who is registered; also count=NUMBER, part=TEXT, key=old"),
-    command("sessions", "", "who is relayed, with bytes and bytes per second"),
+/// All of them, in the order of the help, each with its words and what it does.
+const COMMANDS: &[&str] = &[
+    "status: what runs, how full it is, what was dropped",
+    "peers [after=ID]...: who is registered; also count=NUMBER, part=TEXT, key=old",
+    "sessions: who is relayed, with bytes and bytes per second",
     #[cfg(feature = "accounts")]
-    command("log", " [since=TIME]...", "who asked for whom; also id=ID, from=NET, --csv, --lines"),
+    "log [since=TIME]...: who asked for whom; also id=ID, from=NET, --csv, --lines",
     #[cfg(feature = "accounts")]
-    command("log", " --follow", "all of it, and then what becomes known, until ^C"),
-    command("disconnect", " NUMBER", DISCONNECT),
-    command("forget", " ID", "delete a device; only it may have its id for a day"),
-    command("forget", " --free ID", "and give its id to the next device that asks for it"),
+    "log --follow: all of it, and then what becomes known, until ^C",
     #[cfg(feature = "accounts")]
-    command("pending", "", "with --private: which devices wait to be approved"),
+    "disconnect NUMBER: end a relayed session, or all of a device by its ID",
+    #[cfg(not(feature = "accounts"))]
+    "disconnect NUMBER: end a relayed session",
+    "forget ID: delete a device; only it may have its id for a day",
+    "forget --free ID: and give its id to the next device that asks for it",
     #[cfg(feature = "accounts")]
-    command("approve", " ID [ADDRESS]", "let one in; its address, if several ask for the id"),
+    "pending: with --private: which devices wait to be approved",
     #[cfg(feature = "accounts")]
-    command("invite", " [HOURS]", "a code that lets one device in, for 'rustdesk --deploy'"),
-    command("ban", " WHAT", "shut out an id, an address or a network, for good"),
-    command("unban", " WHAT", "admit it again"),
-    command("bans", "", "who is shut out"),
-    command("limits", "", "limits and speeds, named as the flags of 'hbb serve'"),
-    command("limits", " NAME VALUE", "change one until the next reload or start"),
+    "approve ID [ADDRESS]: let one in; its address, if several ask for the id",
     #[cfg(feature = "accounts")]
-    command("user", " list", "who has an account, with --accounts"),
+    "invite [HOURS]: a code that lets one device in, for 'rustdesk --deploy'",
+    "ban WHAT: shut out an id, an address or a network, for good",
+    "unban WHAT: admit it again",
+    "bans: who is shut out",
+    "limits: limits and speeds, named as the flags of 'hbb serve'",
+    "limits NAME VALUE: change one until the next reload or start",
     #[cfg(feature = "accounts")]
-    command("user", " add NAME", "a new one; asks for the password, or reads it from stdin"),
+    "user list: who has an account, with --accounts",
     #[cfg(feature = "accounts")]
-    command("user", " passwd NAME", "another password; the user is logged out everywhere"),
+    "user add NAME: a new one; asks for the password, or reads it from stdin",
     #[cfg(feature = "accounts")]
-    command("user", " set NAME FIELD", "display=, email=, note=TEXT, group=NAME, admin=yes or no"),
+    "user passwd NAME: another password; the user is logged out everywhere",
     #[cfg(feature = "accounts")]
-    command("user", " disable NAME", "log out everywhere and let nobody log in"),
+    "user set NAME FIELD: display=, email=, note=TEXT, group=NAME, admin=yes or no",
     #[cfg(feature = "accounts")]
-    command("user", " enable NAME", "allow it again"),
+    "user disable NAME: log out everywhere and let nobody log in",
     #[cfg(feature = "accounts")]
-    command("user", " totp NAME on", "ask for codes too; prints what a telephone scans"),
+    "user enable NAME: allow it again",
     #[cfg(feature = "accounts")]
-    command("user", " totp NAME off", "ask for none"),
+    "user totp NAME on: ask for codes too; prints what a telephone scans",
     #[cfg(feature = "accounts")]
-    command("user", " remove NAME", "no account any more"),
+    "user totp NAME off: ask for none",
     #[cfg(feature = "accounts")]
-    command("group", " list", "which users and devices are in which group"),
+    "user remove NAME: no account any more",
     #[cfg(feature = "accounts")]
-    command("group", " add NAME ID", "a device, out of the group it was in"),
+    "group list: which users and devices are in which group",
     #[cfg(feature = "accounts")]
-    command("group", " remove ID", "a device, out of its group"),
+    "group add NAME ID: a device, out of the group it was in",
     #[cfg(feature = "accounts")]
-    command("book", " list", "address books, with --accounts"),
+    "group remove ID: a device, out of its group",
     #[cfg(feature = "accounts")]
-    command("book", " add BOOK", "a new one: OWNER/NAME, or OWNER for the personal one"),
+    "book list: address books, with --accounts",
     #[cfg(feature = "accounts")]
-    command("book", " rename BOOK NAME", "another name for one that is shared"),
+    "book add BOOK: a new one: OWNER/NAME, or OWNER for the personal one",
     #[cfg(feature = "accounts")]
-    command("book", " share BOOK WHO RULE", "read, write or full, for a user or @GROUP"),
+    "book rename BOOK NAME: another name for one that is shared",
     #[cfg(feature = "accounts")]
-    command("book", " unshare BOOK WHO", "nothing any more"),
+    "book share BOOK WHO RULE: read, write or full, for a user or @GROUP",
     #[cfg(feature = "accounts")]
-    command("book", " note BOOK TEXT", "what they read who see it"),
+    "book unshare BOOK WHO: nothing any more",
     #[cfg(feature = "accounts")]
-    command("book", " export BOOK", "its entries as a table (CSV), with --json as JSON"),
+    "book note BOOK TEXT: what they read who see it",
     #[cfg(feature = "accounts")]
-    command("book", " export BOOK after=ID", "100 of them, behind that one"),
+    "book export BOOK: its entries as a table (CSV), with --json as JSON",
     #[cfg(feature = "accounts")]
-    command("book", " import BOOK", "add those on stdin, in either form"),
+    "book export BOOK after=ID: 100 of them, behind that one",
     #[cfg(feature = "accounts")]
-    command("book", " import --replace BOOK", "put them in the place of all it has"),
+    "book import BOOK: add those on stdin, in either form",
     #[cfg(feature = "accounts")]
-    command("book", " remove BOOK", "with all that is in it"),
+    "book import --replace BOOK: put them in the place of all it has",
     #[cfg(feature = "accounts")]
-    command("book", " remove BOOK ID", "one entry alone"),
+    "book remove BOOK: with all that is in it",
     #[cfg(feature = "accounts")]
-    command("rule", " list", "who may connect to whom, as the file says it now"),
+    "book remove BOOK ID: one entry alone",
     #[cfg(feature = "accounts")]
-    command("rule", " test FROM TO...", "which line decides; also user=NAME, at=Mon,14:00"),
-    command("reload", "", "read the flags file and the lists again, as SIGHUP does"),
+    "rule list: who may connect to whom, as the file says it now",
+    #[cfg(feature = "accounts")]
+    "rule test FROM TO...: which line decides; also user=NAME, at=Mon,14:00",
+    "reload: read the flags file and the lists again, as SIGHUP does",
 ];
 
-const DISCONNECT: &str = if cfg!(feature = "accounts") {
-    "end a relayed session, or all of a device by its ID"
-} else {
-    "end a relayed session"
-};
+/// All of them, in the order of the help.
+pub fn ctl_commands() -> impl Iterator<Item = CtlCommand> {
+    COMMANDS.iter().copied().map(command)
+}
 
-const fn command(name: &'static str, arguments: &'static str, help: &'static str) -> CtlCommand {
-    CtlCommand { name, arguments, help }
+fn command(line: &'static str) -> CtlCommand {
+    let (usage, help) = line.split_once(':').unwrap_or((line, ""));
+    let (name, arguments) = usage.split_at(usage.find(' ').unwrap_or(usage.len()));
+    CtlCommand { name, arguments, help: help.trim_start() }
 }
 
 /// Whether a password goes with these words, in a line of its own.
@@ -158,11 +162,16 @@ const USAGE_CHARS: usize = 21;
 /// What `hbb ctl --help` ends with.
 pub(super) fn help() -> String {
     let mut text = String::from("\nCommands:\n");
-    for &CtlCommand { name, arguments, help } in CTL_COMMANDS {
+    for CtlCommand { name, arguments, help } in ctl_commands() {
         let blanks = USAGE_CHARS.saturating_sub(name.len() + arguments.len()).max(1);
         text.push_str(&["  ", name, arguments, &" ".repeat(blanks), help, "\n"].concat());
     }
     text
+}
+
+/// Whether one of them begins with this word.
+pub fn is_command(first: &str) -> bool {
+    ctl_commands().any(|command| command.name == first)
 }
 
 /// How the answer to words that are none of them begins.
@@ -171,14 +180,17 @@ pub const NO_SUCH_COMMAND: &str = "There is no such command.";
 /// What to say to words that are none of them, of which this is the first.
 pub fn no_such_command(first: &str) -> String {
     // Of one that is there its own forms are enough.
-    let is_there = CTL_COMMANDS.iter().any(|command| command.name == first);
+    let is_there = is_command(first);
     let meant = match is_there {
         true => String::new(),
-        false => meant(first, &mut CTL_COMMANDS.iter().map(|command| command.name)),
+        false => meant(first, &mut ctl_commands().map(|command| command.name)),
     };
-    let usages = CTL_COMMANDS.iter().filter(|command| !is_there || command.name == first);
-    let usages = usages.map(|command| [command.name, command.arguments].concat());
-    let usages: Vec<_> = usages.collect();
+    let mut usages = Vec::new();
+    for CtlCommand { name, arguments, .. } in ctl_commands() {
+        if !is_there || name == first {
+            usages.push([name, arguments].concat());
+        }
+    }
     let space = if meant.is_empty() { "" } else { " " };
     [NO_SUCH_COMMAND, space, &meant, " Those there are: ", &usages.join(", "), "."].concat()
 }
