@@ -195,20 +195,21 @@ impl Journal {
         let is_ours = !wanted.by_change || wanted.after <= self.last_change;
         let after = if is_ours { wanted.after } else { 0 };
         let Wanted { since, id, from, .. } = wanted;
-        let mut found: Vec<&Entry> = Vec::new();
+        let mut found: Vec<(u64, &Entry)> = Vec::new();
         self.each(&mut |entry| {
-            if wanted.place(entry) > after
+            let place = wanted.place(entry);
+            if place > after
                 && since.is_none_or(|since| entry.last >= since)
                 && (id.is_none() || entry.to == *id)
                 && from.is_none_or(|network| network.contains(entry.from.ip()))
             {
-                found.push(entry);
+                found.push((place, entry));
             }
         });
-        found.sort_unstable_by_key(|entry| wanted.place(entry));
+        found.sort_unstable_by_key(|(place, _)| *place);
         found.truncate(wanted.count);
         let mut page = Vec::with_capacity(found.len());
-        found.iter().for_each(|entry| page.push(Entry::clone(entry)));
+        found.iter().for_each(|(_, entry)| page.push(Entry::clone(entry)));
         page
     }
 

@@ -1,8 +1,6 @@
 //! What a line of a console does: the words of the ID server go to its machine, those of the relay
 //! change the settings until the next reload, or tell them. On the control thread. C76, C162.
 
-use std::cmp::Reverse;
-
 use hbb_core::base::address::canonical;
 use hbb_core::rendezvous::short_name;
 
@@ -113,12 +111,15 @@ fn listed(settings: &SettingsOwner, list: RelayList, ip: Option<&str>) -> Option
 }
 
 fn usage(control: &Controller) -> Option<String> {
-    let Ok(Answer::Sessions(mut rows)) = control.owners.ask_relay(RelayQuestion::Sessions) else {
+    let Ok(Answer::Sessions(rows)) = control.owners.ask_relay(RelayQuestion::Sessions) else {
         return None;
     };
-    rows.sort_unstable_by_key(|row| Reverse(row.bytes));
+    let mut sorted: Vec<(u64, &SessionRow)> = Vec::with_capacity(rows.len());
+    rows.iter().for_each(|row| sorted.push((row.bytes, row)));
+    // By the code that the log of connections is sorted by.
+    sorted.sort_unstable_by_key(|(bytes, _)| *bytes);
     let mut text = String::new();
-    rows.iter().for_each(|row| text.push_str(&session(row)));
+    sorted.iter().rev().for_each(|(_, row)| text.push_str(&session(row)));
     Some(text)
 }
 
