@@ -40,7 +40,7 @@ pub(super) fn table(entries: &[Entry]) -> String {
         for (at, column) in COLUMNS.iter().enumerate() {
             text.push_str(if at == 0 { "" } else { "," });
             text.push_str(&match *column {
-                TAGS => csv_cell(&entry.tags().collect::<Vec<_>>().join(";")),
+                TAGS => csv_cell(&tags(entry)),
                 _ => csv_cell(&entry.value().text_of(column).unwrap_or_default()),
             });
         }
@@ -49,12 +49,29 @@ pub(super) fn table(entries: &[Entry]) -> String {
     text
 }
 
+fn tags(entry: &Entry) -> String {
+    let mut text = String::new();
+    for (at, tag) in entry.tags().enumerate() {
+        if at > 0 {
+            text.push(BETWEEN_TAGS);
+        }
+        text.push_str(&tag);
+    }
+    text
+}
+
 /// The entries of a table, as a list of JSON; counts them, with the one that is refused.
 pub(super) fn rows(text: &str, count: &mut usize) -> Result<String, Refusal> {
     let head = text.lines().next().unwrap_or_default();
     // Where a comma stands in numbers, spreadsheets write another sign.
-    let sign = [',', ';', '\t'].into_iter().max_by_key(|sign| head.matches(*sign).count());
-    let mut cells = Cells { rest: text, sign: sign.unwrap_or(','), is_last: false };
+    let many = |sign| head.chars().filter(|letter| *letter == sign).count();
+    let mut sign = ',';
+    for other in [';', '\t'] {
+        if many(other) >= many(sign) {
+            sign = other;
+        }
+    }
+    let mut cells = Cells { rest: text, sign, is_last: false };
     let mut columns = Vec::new();
     while !cells.is_last {
         let name = cells.next().ok_or(Refusal::NotEntries)?;

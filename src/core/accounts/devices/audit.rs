@@ -13,8 +13,8 @@ pub(super) fn read(call: &Call<'_>, said: Value<'_>) -> Option<Audit> {
     let conn = number("conn_id").unwrap_or_default();
     let kind = match call.path.rsplit('/').next()? {
         "file" => {
-            let path = said.text_of("path").unwrap_or_default();
-            let name = path.rsplit(['/', '\\']).find(|part| !part.is_empty());
+            let path = said.text_of("path").unwrap_or_default().replace('\\', "/");
+            let name = path.rsplit('/').find(|part| !part.is_empty());
             AuditKind::Files(cut(name.unwrap_or_default()))
         }
         "alarm" => AuditKind::Alarm(number("typ")?),
