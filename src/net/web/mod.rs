@@ -101,83 +101,86 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     async fn page(&self, call: HttpCall) -> Result<Page, DropReason> {
-        if call.method == Method::Post && call.browser.is_foreign {
-            return Ok(plain(403));
-        }
         let path = call.target.split('?').next().unwrap_or_default();
         match (call.method, path) {
-            (Method::Get | Method::Head, "/page.css") => Ok(file(CSS_PACKED, STYLE)),
-            (Method::Get | Method::Head, "/page.js") => Ok(file(JS_PACKED, SCRIPT)),
-            (Method::Get | Method::Head, "/") => self.front(&call).await,
+            (Method::Post, _) if call.browser.is_foreign => return Ok(plain(403)),
+            (Method::Get | Method::Head, "/page.css") => return Ok(file(CSS_PACKED, STYLE)),
+            (Method::Get | Method::Head, "/page.js") => return Ok(file(JS_PACKED, SCRIPT)),
             // A browser that shows why nobody was signed in, and asks again.
-            (Method::Get, "/sign-in") => Ok(plain(303)),
-            (Method::Post, "/sign-in") => self.sign_in(&call.body).await,
-            (Method::Post, "/sign-out") => self.sign_out(call).await,
-            (Method::Post, "/ctl" | "/qr") => self.command(&call, path == "/qr").await,
-            _ => Ok(plain(404)),
+            (Method::Get, "/sign-in") => return Ok(plain(303)),
+            (Method::Post, "/sign-in") => return self.sign_in(&call.body).await,
+            (Method::Post, "/sign-out") => return self.sign_out(call.browser.token).await,
+            (Method::Get | Method::Head, "/") => {}
+            // For our own script alone.
+            (Method::Post, "/ctl" | "/qr") if !call.browser.is_script => return Ok(plain(401)),
+            (Method::Post, "/ctl" | "/qr") => {}
+            _ => return Ok(plain(404)),
         }
-    }
-
-    /// The page, with the state of the server for browsers without scripts; or who are you.
-    async fn front(&self, call: &HttpCall) -> Result<Page, DropReason> {
-        if !self.is_admin(call).await? {
-            return Ok(sign_in_page(200, ""));
+        let is_front = path == "/";
+        if !self.is_admin(call.browser.token).await? {
+            return Ok(if is_front { sign_in_page(200, "") } else { plain(401) });
         }
-        let (_, status) = split(self.web.orders.command("text status\n".into()).await);
-        let status = ["<pre>", &escaped(&status), "</pre>"].concat();
+        if path == "/qr" {
+            return Ok(code(&call.body));
+        }
+        let asked = if is_front { Some("text status\n".into()) } else { line(&call.body) };
+        let Some(asked) = asked else { return Ok(plain(400)) };
+        let said = self.web.orders.command(asked).await;
+        // Behind whether it was carried out.
+        let said = said.get(1..).unwrap_or_default();
+        if !is_front {
+            return Ok(file(JSON, said.as_bytes()));
+        }
+        // The state of the server is for browsers without scripts.
+        let status = ["<pre>", &escaped(said), "</pre>"].concat();
         Ok(file(HTML, filled(SHELL, STATUS, &status).as_bytes()))
     }
 
-    /// What a command says, or a text as QR code, for our own script alone.
-    async fn command(&self, call: &HttpCall, as_code: bool) -> Result<Page, DropReason> {
-        if !call.browser.is_script || !self.is_admin(call).await? {
-            return Ok(plain(401));
-        }
-        let body = core::str::from_utf8(&call.body).ok();
-        if as_code {
-            let code = body.and_then(|text| qr_code(text, false));
-            return Ok(code.map_or_else(|| plain(400), |code| file(TEXT, code.as_bytes())));
-        }
-        let line = body.and_then(|text| Value::parse(text).ok()).and_then(|value| line(value));
-        let Some(line) = line else { return Ok(plain(400)) };
-        let (_, said) = split(self.web.orders.command(line).await);
-        Ok(file(JSON, said.as_bytes()))
-    }
-
     async fn sign_in(&self, form: &[u8]) -> Result<Page, DropReason> {
-        let [name, password, code] = ["name", "password", "code"].map(|name| field(form, name));
+        let [name, password, mut code] = ["name", "password", "code"].map(|name| field(form, name));
         let login = object([("username", &name), ("password", &password), ("id", PAGE_DEVICE)]);
-        let mut said = self.ask("/api/login", login, None).await?;
-        if let Some(secret) = text_of(&said, "secret") {
-            if code.is_empty() {
-                return Ok(sign_in_page(401, CODE));
+        let mut next = ("/api/login", login, None);
+        loop {
+            let (path, body, token) = next;
+            let is_over = token.is_some();
+            let said = self.ask(path, body, token).await?;
+            if is_over {
+                return Ok(sign_in_page(403, NO_ADMIN));
             }
-            let second = object([("type", "email_code"), ("secret", &secret), ("tfaCode", &code)]);
-            said = self.ask("/api/login", second, None).await?;
+            next = if let Some(secret) = text_of(&said, "secret") {
+                let code = core::mem::take(&mut code);
+                if code.is_empty() {
+                    return Ok(sign_in_page(401, CODE));
+                }
+                let members = [("type", "email_code"), ("secret", &secret), ("tfaCode", &code)];
+                ("/api/login", object(members), None)
+            } else {
+                let Some(token) = text_of(&said, "access_token") else {
+                    let said = text_of(&said, "error");
+                    return Ok(sign_in_page(401, said.as_deref().unwrap_or(ODD)));
+                };
+                let user = Value::parse(&said).ok().and_then(|said| said.get("user"));
+                if user.is_some_and(admin) {
+                    return Ok(Page { session: Some(token), ..plain(303) });
+                }
+                ("/api/logout", String::new(), Some(token))
+            };
         }
-        let Some(token) = text_of(&said, "access_token") else {
-            return Ok(sign_in_page(401, text_of(&said, "error").as_deref().unwrap_or(ODD)));
-        };
-        let is_admin =
-            Value::parse(&said).ok().and_then(|said| said.get("user")).is_some_and(admin);
-        if !is_admin {
-            self.ask("/api/logout", String::new(), Some(token)).await?;
-            return Ok(sign_in_page(403, NO_ADMIN));
-        }
-        Ok(Page { session: Some(token), ..plain(303) })
     }
 
-    async fn sign_out(&self, call: HttpCall) -> Result<Page, DropReason> {
-        if call.browser.token.is_some() {
-            self.ask("/api/logout", String::new(), call.browser.token).await?;
+    async fn sign_out(&self, token: Option<String>) -> Result<Page, DropReason> {
+        if token.is_some() {
+            self.ask("/api/logout", String::new(), token).await?;
         }
         Ok(Page { session: Some(String::new()), ..plain(303) })
     }
 
     /// Whether the cookie is an administrator's.
-    async fn is_admin(&self, call: &HttpCall) -> Result<bool, DropReason> {
-        let Some(token) = call.browser.token.clone() else { return Ok(false) };
-        let said = self.ask("/api/currentUser", "{}".into(), Some(token)).await?;
+    async fn is_admin(&self, token: Option<String>) -> Result<bool, DropReason> {
+        if token.is_none() {
+            return Ok(false);
+        }
+        let said = self.ask("/api/currentUser", "{}".into(), token).await?;
         Ok(Value::parse(&said).is_ok_and(admin))
     }
 
@@ -209,11 +212,9 @@ fn admin(user: Value<'_>) -> bool {
 }
 
 fn object(members: [(&str, &str); 3]) -> String {
-    let mut json = Writer::default();
-    json.open('{');
+    let mut json = Writer::object();
     members.into_iter().for_each(|(member, text)| json.member(member, text));
-    json.close('}');
-    json.into_text()
+    json.end()
 }
 
 fn text_of(json: &str, name: &str) -> Option<String> {
@@ -222,7 +223,8 @@ fn text_of(json: &str, name: &str) -> Option<String> {
 
 /// The line of a command for the control thread, of an array of its words; a last word that is an
 /// object brings what stands behind that, a password or entries of an address book.
-fn line(words: Value<'_>) -> Option<String> {
+fn line(words: &[u8]) -> Option<String> {
+    let words = Value::parse(core::str::from_utf8(words).ok()?).ok()?;
     let (mut line, mut secret) = (String::from("json"), String::new());
     for item in words.items() {
         if let Some(text) = item.text_of("secret") {
@@ -236,11 +238,10 @@ fn line(words: Value<'_>) -> Option<String> {
     is_line.then(|| [&line, "\n", &secret, "\n"].concat())
 }
 
-/// Whether a command was carried out, and what was said.
-fn split(said: String) -> (bool, String) {
-    let mut letters = said.chars();
-    let done = letters.next() == Some('+');
-    (done, letters.as_str().into())
+/// A text as QR code.
+fn code(text: &[u8]) -> Page {
+    let code = core::str::from_utf8(text).ok().and_then(|text| qr_code(text, false));
+    code.map_or_else(|| plain(400), |code| file(TEXT, code.as_bytes()))
 }
 
 /// A page with `text` in one of its places.
