@@ -231,6 +231,12 @@ pub fn csv_cell(value: &str) -> String {
     }
 }
 
+/// The names of columns, each with its width, of such as `id:17 user:0`.
+pub fn named(columns: &str) -> impl Iterator<Item = (&str, usize)> {
+    let columns = columns.split(' ').filter_map(|column| column.split_once(':'));
+    columns.map(|(name, width)| (name, width.parse().unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString as _;

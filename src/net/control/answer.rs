@@ -34,44 +34,19 @@ use crate::net::message::{Answer, Devices, Forgotten, RelayQuestion, RendezvousQ
 use crate::store::row_line;
 use crate::store::{Reader, line};
 
-const PEER_COLUMNS: &[(&str, usize)] = &[
-    ("id", 17),
-    ("online", 7),
-    ("transport", 10),
-    ("address", 24),
-    ("online_secs", 12),
-    ("seen_secs", 10),
-    ("first_seen", 21),
-    ("key", 8),
-    ("also_at", 9),
-    #[cfg(feature = "accounts")]
-    ("name", 20),
-    #[cfg(feature = "accounts")]
-    ("system", 24),
-    #[cfg(feature = "accounts")]
-    ("user", 16),
-    #[cfg(feature = "accounts")]
-    ("version", 9),
-    #[cfg(feature = "accounts")]
-    ("connections", 12),
-    #[cfg(feature = "accounts")]
-    ("group", 12),
-    #[cfg(feature = "accounts")]
-    ("login", 0),
-];
+/// Names and widths, as for all tables.
+#[cfg(not(feature = "accounts"))]
+const PEER_COLUMNS: &str = "id:17 online:7 transport:10 address:24 online_secs:12 seen_secs:10 \
+                            first_seen:21 key:8 also_at:9";
+/// The same, and what devices tell of themselves.
+#[cfg(feature = "accounts")]
+const PEER_COLUMNS: &str = "id:17 online:7 transport:10 address:24 online_secs:12 seen_secs:10 \
+                            first_seen:21 key:8 also_at:9 name:20 system:24 user:16 version:9 \
+                            connections:12 group:12 login:0";
 /// Those of them that there are without accounts, too.
 #[cfg(feature = "accounts")]
-const OF_ALL_PEERS: usize = 9;
-const SESSION_COLUMNS: &[(&str, usize)] = &[
-    ("number", 7),
-    ("from", 24),
-    ("to", 24),
-    ("secs", 8),
-    ("bytes", 14),
-    ("rate", 12),
-    ("limited", 8),
-    ("tunnel", 0),
-];
+const OF_ALL_PEERS: &str = PEER_COLUMNS.split_at(96).0;
+const SESSION_COLUMNS: &str = "number:7 from:24 to:24 secs:8 bytes:14 rate:12 limited:8 tunnel:0";
 
 /// Bytes of a list that are written at once.
 const PART_BYTES: usize = 16 * 1024;
@@ -265,14 +240,13 @@ fn next(out: &mut Output, after: Option<&PeerId>) {
 
 /// What there is to tell of each: more where there are accounts.
 #[cfg(feature = "accounts")]
-fn columns(told: &Devices) -> &'static [(&'static str, usize)] {
-    let count = if told.is_some() { PEER_COLUMNS.len() } else { OF_ALL_PEERS };
-    PEER_COLUMNS.get(..count).unwrap_or_default()
+fn columns(told: &Devices) -> &'static str {
+    if told.is_some() { PEER_COLUMNS } else { OF_ALL_PEERS }
 }
 
 /// What there is to tell of each.
 #[cfg(not(feature = "accounts"))]
-const fn columns((): &Devices) -> &'static [(&'static str, usize)] {
+const fn columns((): &Devices) -> &'static str {
     PEER_COLUMNS
 }
 
@@ -336,7 +310,7 @@ fn sessions(out: &mut Output, owners: &Owners) -> Result<(), String> {
 /// Lists bans part by part, as there may be many. Whoever does not wait for the end misses it.
 fn bans(bans: &Bans, reply: &mut OperatorReply) -> Result<(), String> {
     let mut out = Output::new(reply.form);
-    out.table("bans", &[]);
+    out.table("bans", "");
     for banned in bans.iter() {
         out.row(&[Value::Text(&banned.to_string())]);
         if out.text.len() >= PART_BYTES && reply.write(&core::mem::take(&mut out.text)).is_err() {
@@ -389,9 +363,12 @@ fn limits(out: &mut Output, limits: &[(&'static str, String)]) {
     if out.is_text() {
         limits.iter().for_each(|(name, value)| out.field(name, Value::Decimal(value)));
     } else {
-        let members: Vec<_> =
-            limits.iter().map(|(name, value)| (*name, Value::Decimal(value))).collect();
-        out.group("limits", &members);
+        let (mut names, mut values) = (String::new(), Vec::new());
+        for (name, value) in limits {
+            names.push_str(&[name, " "].concat());
+            values.push(Value::Decimal(value));
+        }
+        out.group("limits", &names, &values);
     }
 }
 

@@ -11,8 +11,7 @@ use super::format::{Output, Value};
 use super::owners::{Owners, odd};
 use crate::net::message::{Answer, RendezvousQuestion};
 
-const COLUMNS: &[(&str, usize)] =
-    &[("id", 17), ("address", 24), ("proved", 7), ("waiting_secs", 13), ("seen_secs", 0)];
+const COLUMNS: &str = "id:17 address:24 proved:7 waiting_secs:13 seen_secs:0";
 
 const NOBODY: &str = "Nobody waits for that id; 'hbb ctl pending' lists who does.";
 const SEVERAL: &str = "Several devices wait for that id: name the address of yours too, as \

@@ -1,7 +1,7 @@
 //! Answers as text for people and as JSON for programs, from one description. The names are part
 //! of the documented schema. It must not know what it shows.
 
-use hbb_core::base::text::{Quoted, is_invisible};
+use hbb_core::base::text::{Quoted, is_invisible, named};
 
 use hbb_core::base::json::quote;
 use hbb_core::base::time::Utc;
@@ -41,7 +41,7 @@ pub(super) struct Output {
     pub(super) text: String,
     /// Whether nothing stands yet in the object or list that is open.
     first: bool,
-    columns: &'static [(&'static str, usize)],
+    columns: &'static str,
 }
 
 /// Columns of names in text.
@@ -51,7 +51,7 @@ impl Output {
     /// An empty one.
     pub(super) fn new(form: Form) -> Self {
         let text = if form == Form::Json { "{".into() } else { String::new() };
-        Self { form, text, first: true, columns: &[] }
+        Self { form, text, first: true, columns: "" }
     }
 
     /// A name and its value.
@@ -71,34 +71,38 @@ impl Output {
         }
     }
 
-    /// A name and what belongs together under it.
-    pub(super) fn group(&mut self, name: &str, members: &[(&str, Value<'_>)]) {
+    /// Several: names with a blank between, and a value for each.
+    pub(super) fn fields(&mut self, names: &str, values: &[Value<'_>]) {
+        names.split(' ').zip(values).for_each(|(name, value)| self.field(name, *value));
+    }
+
+    /// A name and what belongs together under it, as for [`Self::fields`].
+    pub(super) fn group(&mut self, name: &str, names: &str, values: &[Value<'_>]) {
         match self.form {
             Form::Json => {
                 self.name(name);
                 self.open('{');
-                for (name, value) in members {
-                    self.field(name, *value);
-                }
+                self.fields(names, values);
                 self.close('}');
             }
             Form::Text => {
                 let from = self.text.len();
                 self.text.push_str(&name.replace('_', " "));
                 self.pad(from, NAME_CHARS);
-                for (index, (name, value)) in members.iter().enumerate() {
+                for (index, (name, value)) in names.split(' ').zip(values).enumerate() {
                     self.text.push_str(if index == 0 { "" } else { ", " });
                     self.value(*value);
                     self.text.push(' ');
                     self.text.push_str(name);
                 }
-                self.text.push_str(if members.is_empty() { "nothing\n" } else { "\n" });
+                self.text.push_str(if values.is_empty() { "nothing\n" } else { "\n" });
             }
         }
     }
 
-    /// Begins a table of columns with their widths in text; one without columns is of values.
-    pub(super) fn table(&mut self, name: &str, columns: &'static [(&'static str, usize)]) {
+    /// Begins a table of columns with their widths in text, such as `id:17 user:0`; one without
+    /// columns is of values.
+    pub(super) fn table(&mut self, name: &str, columns: &'static str) {
         self.columns = columns;
         match self.form {
             Form::Json => {
@@ -107,8 +111,8 @@ impl Output {
             }
             Form::Text if columns.is_empty() => {}
             Form::Text => {
-                let names = columns.iter().map(|(name, _)| Value::Text(name));
-                self.row(&names.collect::<Vec<_>>());
+                let names: Vec<_> = named(columns).map(|(name, _)| Value::Text(name)).collect();
+                self.row(&names);
             }
         }
     }
@@ -123,15 +127,15 @@ impl Output {
             values.iter().for_each(|value| self.value(*value));
         } else if json {
             self.open('{');
-            for ((name, _), value) in columns.iter().zip(values) {
+            for ((name, _), value) in named(columns).zip(values) {
                 self.field(name, *value);
             }
             self.close('}');
         } else {
-            for ((_, width), value) in columns.iter().zip(values) {
+            for ((_, width), value) in named(columns).zip(values) {
                 let from = self.text.len();
                 self.value(*value);
-                self.pad(from, *width);
+                self.pad(from, width);
             }
             self.text.truncate(self.text.trim_end().len());
         }
@@ -152,7 +156,7 @@ impl Output {
         if self.form == Form::Text {
             return texts.iter().for_each(|text| self.field(name, Value::Text(text)));
         }
-        self.table(name, &[]);
+        self.table(name, "");
         texts.iter().for_each(|text| self.row(&[Value::Text(text)]));
         self.end_table();
     }
@@ -236,13 +240,13 @@ mod tests {
     fn sample(form: Form) -> String {
         let mut out = Output::new(form);
         out.field("a_b", Value::Text("x\"\\\n"));
-        out.group("g", &[("one", Value::Number(1)), ("two", Value::Nothing)]);
+        out.group("g", "one two", &[Value::Number(1), Value::Nothing]);
         out.field("p", Value::Numbers(&[1, 2]));
-        out.table("t", &[("id", 4), ("on", 4)]);
+        out.table("t", "id:4 on:4");
         out.row(&[Value::Text("abcdef"), Value::Flag(true)]);
         out.row(&[Value::Text("x"), Value::Flag(false)]);
         out.end_table();
-        out.table("e", &[]);
+        out.table("e", "");
         out.row(&[Value::Text("y")]);
         out.end_table();
         out.field("z", Value::Decimal("0.66"));

@@ -1,7 +1,7 @@
 //! What a running server says of itself: gathered once from all owners, then shown in any form.
 //! Checks: tests/ctl.rs.
 
-use hbb_core::base::counters::{Counters, DROP_REASONS, DropReason};
+use hbb_core::base::counters::{Counters, DropReason};
 use hbb_core::base::limits::{Limits, WRITES_UNIT_BYTES};
 
 use super::format::{Output, Value};
@@ -55,21 +55,23 @@ impl Status {
     /// Writes all of it.
     pub(super) fn show(&self, out: &mut Output) {
         let info = &self.info;
-        out.field(
-            "version",
-            Value::Text(VERSION.strip_prefix("hbb ").unwrap_or(VERSION).trim_end()),
-        );
-        out.field("uptime_secs", Value::Number(self.uptime_secs));
-        out.field("role", Value::Text(info.role));
-        out.field("public", info.public.as_deref().map_or(Value::Nothing, Value::Text));
-        out.field("key", info.key.as_deref().map_or(Value::Nothing, Value::Text));
-        let until = info.old_key_until;
-        out.field("old_key_until", until.map_or(Value::Nothing, Value::Moment));
         let [port, relay_port] = info.ports;
-        out.field("port", Value::Number(port.into()));
-        out.field("relay_port", Value::Number(relay_port.into()));
-        out.field("tcp_ports", Value::Numbers(&info.tcp_ports));
-        out.field("udp_ports", Value::Numbers(&info.udp_ports));
+        let version = VERSION.strip_prefix("hbb ").unwrap_or(VERSION).trim_end();
+        out.fields(
+            "version uptime_secs role public key old_key_until port relay_port tcp_ports udp_ports",
+            &[
+                Value::Text(version),
+                Value::Number(self.uptime_secs),
+                Value::Text(info.role),
+                text(info.public.as_deref()),
+                text(info.key.as_deref()),
+                info.old_key_until.map_or(Value::Nothing, Value::Moment),
+                Value::Number(port.into()),
+                Value::Number(relay_port.into()),
+                Value::Numbers(&info.tcp_ports),
+                Value::Numbers(&info.udp_ports),
+            ],
+        );
         out.texts("doubts", &info.doubts);
         if let Some(load) = &self.rendezvous {
             self.show_rendezvous(load, out);
@@ -82,53 +84,43 @@ impl Status {
 
     fn show_rendezvous(&self, load: &RendezvousLoad, out: &mut Output) {
         let peers = [
-            ("registered", count(load.occupancy.peers)),
-            ("online", count(load.online)),
-            ("limit", count(self.limits.peers)),
-            ("kept", count(load.kept)),
+            count(load.occupancy.peers),
+            count(load.online),
+            count(self.limits.peers),
+            count(load.kept),
         ];
-        out.group("peers", &peers);
-        let connections = [
-            ("open", count(load.occupancy.connections)),
-            ("limit", count(self.limits.connections)),
-        ];
-        out.group("connections", &connections);
-        let udp = [
-            ("queue_bytes", count(load.datagrams.bytes)),
-            ("overflowed", Value::Number(load.datagrams.overflowed)),
-        ];
-        out.group("udp", &udp);
+        out.group("peers", "registered online limit kept", &peers);
+        let connections = [count(load.occupancy.connections), count(self.limits.connections)];
+        out.group("connections", "open limit", &connections);
+        let udp = [count(load.datagrams.bytes), Value::Number(load.datagrams.overflowed)];
+        out.group("udp", "queue_bytes overflowed", &udp);
         let StoreCounts { commits, changes, failures, written, left } = load.store;
         let limit = u64::from(self.limits.writes_a_day) * WRITES_UNIT_BYTES;
         let store = [
-            ("commits", Value::Number(commits)),
-            ("changes", Value::Number(changes)),
-            ("failures", Value::Number(failures)),
-            ("written_today", Value::Number(written)),
-            ("day_limit", left.map_or(Value::Nothing, |_| Value::Number(limit))),
-            ("left", left.map_or(Value::Nothing, Value::Number)),
+            Value::Number(commits),
+            Value::Number(changes),
+            Value::Number(failures),
+            Value::Number(written),
+            left.map_or(Value::Nothing, |_| Value::Number(limit)),
+            left.map_or(Value::Nothing, Value::Number),
         ];
-        out.group("store", &store);
+        out.group("store", "commits changes failures written_today day_limit left", &store);
         #[cfg(feature = "accounts")]
         if let Some(load) = &load.accounts {
             let accounts = [
-                ("users", count(load.users)),
-                ("tokens", count(load.tokens)),
-                ("logins", Value::Number(load.logins.done)),
-                ("wrong", Value::Number(load.logins.wrong)),
-                ("refused", Value::Number(load.logins.refused)),
+                count(load.users),
+                count(load.tokens),
+                Value::Number(load.logins.done),
+                Value::Number(load.logins.wrong),
+                Value::Number(load.logins.refused),
             ];
-            out.group("accounts", &accounts);
+            out.group("accounts", "users tokens logins wrong refused", &accounts);
         }
     }
 
     fn show_relay(&self, load: &RelayLoad, out: &mut Output) {
-        let sessions = [
-            ("running", count(load.running)),
-            ("waiting", count(load.waiting)),
-            ("limit", count(self.limits.sessions)),
-        ];
-        out.group("sessions", &sessions);
+        let sessions = [count(load.running), count(load.waiting), count(self.limits.sessions)];
+        out.group("sessions", "running waiting limit", &sessions);
         out.field("relayed_bytes", Value::Number(load.bytes));
     }
 
@@ -137,20 +129,24 @@ impl Status {
         let mut counters: Vec<&Counters> = Vec::new();
         self.rendezvous.iter().for_each(|load| counters.extend(&load.dropped));
         self.relay.iter().for_each(|load| counters.extend(&load.dropped));
-        let mut members = Vec::with_capacity(DROP_REASONS);
-        let mut meanings = Vec::with_capacity(DROP_REASONS);
+        let (mut names, mut counts, mut told) = (String::new(), Vec::new(), Vec::new());
         for reason in DropReason::ALL {
             let count = counters.iter().map(|c| c.of(reason)).fold(0, u64::saturating_add);
             if count > 0 && reason != DropReason::Done {
-                members.push((reason.as_str(), Value::Number(count)));
-                meanings.push((reason.as_str(), Value::Text(reason.meaning())));
+                names.push_str(&[reason.as_str(), " "].concat());
+                counts.push(Value::Number(count));
+                told.push(reason);
             }
         }
-        out.group("dropped", &members);
+        out.group("dropped", &names, &counts);
         if out.is_text() {
-            meanings.iter().for_each(|(reason, meaning)| out.field(reason, *meaning));
+            told.iter().for_each(|it| out.field(it.as_str(), Value::Text(it.meaning())));
         }
     }
+}
+
+fn text(text: Option<&str>) -> Value<'_> {
+    text.map_or(Value::Nothing, Value::Text)
 }
 
 fn count(count: usize) -> Value<'static> {

@@ -5,50 +5,21 @@ use core::ops::Range;
 
 use hbb_core::base::address::Endpoint;
 use hbb_core::base::json::Writer;
+use hbb_core::base::text::named;
 use hbb_core::base::time::{Time, Utc};
 use hbb_core::journal::Entry;
 
 /// The names of the fields, each with its width in columns of text. They are a documented schema:
 /// it may be added to, not changed.
-pub(crate) const FIELDS: &[(&str, usize)] = &[
-    ("number", 7),
-    ("at", 21),
-    ("last", 21),
-    ("from", 24),
-    ("to", 17),
-    ("target_at", 18),
-    ("asks", 5),
-    ("outcome", 11),
-    ("reason", 14),
-    ("secs", 7),
-    ("bytes", 13),
-    ("end", 11),
-    ("by", 17),
-    ("by_name", 16),
-    ("use", 9),
-    ("files", 6),
-    ("file", 16),
-    ("alarm", 6),
-    ("user", 0),
-];
+pub(crate) const FIELDS: &str = "number:7 at:21 last:21 from:24 to:17 target_at:18 asks:5 \
+                                 outcome:11 reason:14 secs:7 bytes:13 end:11 by:17 by_name:16 \
+                                 use:9 files:6 file:16 alarm:6 user:0";
+/// How many there are.
+const COUNT: usize = 19;
 /// Those that only a target's report tells: a line of JSON has them if there is one.
 const REPORTED: Range<usize> = 12..18;
 /// What a line for a syslog tells behind outcome and address, where it is known.
-const IN_SYSLOG: &[&str] = &[
-    "to",
-    "user",
-    "reason",
-    "target_at",
-    "secs",
-    "bytes",
-    "end",
-    "by",
-    "use",
-    "files",
-    "alarm",
-    "asks",
-    "number",
-];
+const IN_SYSLOG: &str = "to user reason target_at secs bytes end by use files alarm asks number";
 
 /// The value of a field.
 pub(crate) enum Field {
@@ -81,7 +52,7 @@ impl Field {
 
 /// The fields of an entry, in the order of [`FIELDS`]. `epoch_secs` is the Unix time of the start,
 /// 0 while the clock is not set: then no time is told; it is told as a date to `people`.
-pub(crate) fn fields(entry: &Entry, epoch_secs: u64, people: bool) -> [Field; FIELDS.len()] {
+pub(crate) fn fields(entry: &Entry, epoch_secs: u64, people: bool) -> [Field; COUNT] {
     let time = |time: Time| match epoch_secs.saturating_add(time.as_millis() / 1000) {
         _ if epoch_secs == 0 => Field::Nothing,
         unix_secs if people => Field::Text(Utc { unix_secs }.to_string()),
@@ -124,10 +95,9 @@ fn from(at: Endpoint) -> Field {
 
 /// One JSON object on a line of its own; `epoch_secs` as for [`fields`].
 pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
-    let mut out = Writer::default();
-    out.open('{');
-    for (at, field) in fields(entry, epoch_secs, false).iter().enumerate() {
-        let (name, _) = FIELDS.get(at).copied().unwrap_or_default();
+    let mut out = Writer::object();
+    let fields = fields(entry, epoch_secs, false);
+    for ((at, field), (name, _)) in fields.iter().enumerate().zip(named(FIELDS)) {
         if entry.report.is_none() && REPORTED.contains(&at) {
             continue;
         }
@@ -138,16 +108,15 @@ pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
             Field::Text(text) => out.text(text),
         }
     }
-    out.close('}');
-    out.into_text() + "\n"
+    out.end() + "\n"
 }
 
 /// One line for a syslog: what is known, as `name=value`.
 pub(super) fn syslog_line(entry: &Entry) -> String {
     let mut line = format!("outcome={} from={}", entry.outcome.as_str(), entry.from.ip());
     let fields = fields(entry, 0, false);
-    for told in IN_SYSLOG {
-        let at = FIELDS.iter().position(|(name, _)| name == told);
+    for told in IN_SYSLOG.split(' ') {
+        let at = named(FIELDS).position(|(name, _)| name == told);
         let value = at.and_then(|at| fields.get(at)).map_or_else(String::new, Field::written);
         if !value.is_empty() {
             line.push_str(&[" ", &told.replace('_', "-"), "=", &value].concat());

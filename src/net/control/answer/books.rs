@@ -5,15 +5,7 @@ use hbb_core::accounts::books::{BookCommand, BookRow, Rule};
 use crate::cli::no_such_command;
 use crate::net::control::format::{Output, Value};
 
-const COLUMNS: &[(&str, usize)] = &[
-    ("guid", 38),
-    ("owner", 16),
-    ("name", 20),
-    ("entries", 8),
-    ("bytes", 8),
-    ("shares", 24),
-    ("note", 0),
-];
+const COLUMNS: &str = "guid:38 owner:16 name:20 entries:8 bytes:8 shares:24 note:0";
 
 /// What stands behind `book`, as a command; `brought` is what came behind that line.
 ///

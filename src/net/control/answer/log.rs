@@ -4,7 +4,7 @@
 use hbb_core::base::address::Network;
 use hbb_core::base::limits::PEERS_PER_PAGE;
 use hbb_core::base::peer::PeerId;
-use hbb_core::base::text::csv_cell;
+use hbb_core::base::text::{csv_cell, named};
 use hbb_core::base::time::Time;
 use hbb_core::journal::{Entry, Wanted};
 
@@ -41,7 +41,7 @@ pub(super) fn log(
         LogForm::Usual => out.table("log", FIELDS),
         LogForm::Lines => out.text.clear(),
         LogForm::Csv => {
-            let names: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = named(FIELDS).map(|(name, _)| name).collect();
             out.text = names.join(",") + "\r\n";
         }
     }

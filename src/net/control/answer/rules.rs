@@ -25,7 +25,7 @@ pub(super) fn answer(
     let file = settings.rules_file()?;
     match *words {
         ["list"] => {
-            out.table("rules", &[]);
+            out.table("rules", "");
             let lines = file.text().unwrap_or_default().lines();
             lines.for_each(|line| out.row(&[Value::Text(line)]));
             out.end_table();

@@ -9,19 +9,10 @@ use super::log::said;
 use crate::cli::no_such_command;
 use crate::net::control::format::{Output, Value};
 
-const COLUMNS: &[(&str, usize)] = &[
-    ("name", 20),
-    ("disabled", 9),
-    ("admin", 6),
-    ("totp", 5),
-    ("tokens", 7),
-    ("group", 16),
-    ("display", 20),
-    ("email", 24),
-    ("note", 0),
-];
+const COLUMNS: &str =
+    "name:20 disabled:9 admin:6 totp:5 tokens:7 group:16 display:20 email:24 note:0";
 
-const GROUP_COLUMNS: &[(&str, usize)] = &[("group", 20), ("user", 20), ("device", 0)];
+const GROUP_COLUMNS: &str = "group:20 user:20 device:0";
 
 const NO_ID: &str = "': must be the ID of a device; for users: hbb ctl user set NAME group=GROUP";
 
