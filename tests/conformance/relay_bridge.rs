@@ -4,20 +4,23 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hbb::net::clock::Clock;
 use hbb::net::conn::link::bytes::{ByteBudget, Purpose};
 use hbb::net::conn::link::{Codec, TravellingLink};
-use hbb::net::message::SessionEnd;
+use hbb::net::message::{SessionEnd, Traffic};
 use hbb::net::reactor::block_on;
 use hbb::net::session::idle::Bounds;
 use hbb::net::session::pipe::PipePool;
+use hbb::net::session::rate::RateLimits;
 use hbb::net::session::{pair, websocket};
 use hbb_core::base::conn::Transport::{self, Tcp, WebSocket};
 use hbb_core::base::counters::DropReason::{Done, Idle, SendFailed};
 use hbb_core::base::limits::DIRECTION_BYTES_FREE;
+use hbb_core::base::rates::Rates;
 use hbb_core::wire::websocket::Assembly;
 
 use crate::chance::Chance;
@@ -177,6 +180,54 @@ fn c069_messages_that_wait_for_their_rate_are_not_idle() {
         assert!(got == expected, "{pair:?}: other messages than were sent");
         drop((rest.join().unwrap(), b));
         assert_eq!(joined.join().unwrap().reason, Done);
+    }
+}
+
+/// What a leg may send at length that goes no further: text, pongs and empty messages.
+fn idle_talk(transport: Transport) -> Vec<u8> {
+    let text = [&[0x81, 0xfe, 0x03, 0xe8, 0, 0, 0, 0][..], &[b'x'; 1000]].concat();
+    let others = [0x8a, 0x80, 0, 0, 0, 0, 0x82, 0x80, 0, 0, 0, 0];
+    match transport {
+        Tcp => vec![0; 100_000],
+        WebSocket => [&text[..], &others].concat().repeat(100),
+    }
+}
+
+#[test]
+fn c072_what_goes_no_further_is_charged_too() {
+    for pair in PAIRS {
+        let traffic = Arc::<Traffic>::default();
+        let limit = || {
+            let rates =
+                RateLimits::new(Clock::start(), Box::leak(Box::default()), Rates::default());
+            rates.session(Arc::clone(&traffic))
+        };
+        let ((mut a, first), (mut b, second)) = (leg(pair[0]), leg(pair[1]));
+        let [ahead, behind] = pair.map(idle_talk);
+        let talk = thread::spawn(move || {
+            a.write_all(&[&ahead[..], &said(pair[0], b"end")].concat()).unwrap();
+            let mut got = heard(pair[1], b"no!");
+            b.read_exact(&mut got).unwrap();
+            assert_eq!(got, heard(pair[1], b"end"), "{pair:?}");
+            // Behind the end of the other side it is dropped.
+            match pair[0] {
+                Tcp => a.shutdown(Shutdown::Write).unwrap(),
+                WebSocket => a.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).unwrap(),
+            }
+            assert_eq!(until_end(&mut b), (last_word(pair[1]).to_vec(), None));
+            b.write_all(&behind).unwrap();
+            drop(b);
+            ahead.len() + behind.len()
+        });
+        let ended = block_on(async {
+            let (first, second) = (first.watch().unwrap(), second.watch().unwrap());
+            let (limit, bytes) = (&limit(), &ByteBudget::default());
+            let bounds = Bounds { idle_ms: NEVER_MS, limit, bytes, known: true };
+            websocket::join(*first, *second, bounds, Rc::default()).await
+        });
+        assert_eq!(ended.unwrap().reason, Done);
+        let said = talk.join().unwrap();
+        assert!(traffic.bytes() >= said as u64, "{pair:?}: {} of {said}", traffic.bytes());
     }
 }
 

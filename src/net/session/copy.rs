@@ -66,8 +66,13 @@ impl<'a> Flow<'a> {
 
     /// The receiver took some.
     pub fn count(&self, bytes: usize) {
-        self.moved.set(self.moved.get() + bytes as u64);
+        self.passed(bytes);
         self.limit.count(bytes as u64);
+    }
+
+    /// It took some that count already.
+    pub fn passed(&self, bytes: usize) {
+        self.moved.set(self.moved.get() + bytes as u64);
     }
 
     /// Waits until the receiver takes bytes again, or is gone.

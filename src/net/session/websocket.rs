@@ -146,6 +146,7 @@ impl<'a> MessageCopier<'a> {
         scratch: &'a Scratch,
     ) -> Self {
         let converter = Converter::new(from.transport, to.transport);
+        flow.limit().count(unconverted.len() as u64);
         Self { from, to, converter, unconverted, unsent: Vec::new(), flow, scratch }
     }
 
@@ -252,7 +253,10 @@ impl<'a> MessageCopier<'a> {
     async fn drain(&self) -> DirectionEnd {
         loop {
             match self.drop_some() {
-                Ok(true) => give_way().await,
+                Ok(true) => match self.flow.limit().obey() {
+                    Some(wait) => wait.await,
+                    None => give_way().await,
+                },
                 Ok(false) => self.from.stream.readable().await,
                 Err(end) => return end,
             }
@@ -353,7 +357,7 @@ impl<'a> MessageCopier<'a> {
     fn send_some(&self, bytes: &[u8]) -> Result<usize, DirectionEnd> {
         match send(self.to.stream.socket(), bytes, SendFlags::NOSIGNAL) {
             Ok(sent) => {
-                self.flow.count(sent);
+                self.flow.passed(sent);
                 Ok(sent)
             }
             Err(Errno::AGAIN) => Ok(0),
@@ -374,6 +378,8 @@ impl<'a> MessageCopier<'a> {
             (Ok([]), Writing::Failed) => Err(DirectionEnd::SenderBroke),
             (Ok([]), _) => Ok(ReadPart::End),
             (Ok(chunk), _) => {
+                // Here, as not all of it goes further.
+                self.flow.limit().count(chunk.len() as u64);
                 if chunk.len() < room {
                     self.from.stream.read_short();
                 }
