@@ -118,13 +118,6 @@ pub fn append_header(out: &mut Vec<u8>, number: u32, len: usize) {
     append_varint(out, len as u64);
 }
 
-/// Appends a field that is a number.
-#[cfg(feature = "accounts")]
-pub(crate) fn append_number(out: &mut Vec<u8>, number: u32, value: u64) {
-    append_varint(out, u64::from(number) << 3);
-    append_varint(out, value);
-}
-
 fn append_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);

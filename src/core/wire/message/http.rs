@@ -1,34 +1,24 @@
 //! Calls of the HTTP API carried over port P (protocol §4.11), and what shows who is logged in.
 //! C165, C172.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{member, wrap_bytes};
+use prost::Message as _;
+
+use super::{member, proto, wrap_bytes};
 use crate::wire::http::{Content, HttpCall};
-use crate::wire::patch::{Fields, append, append_number, last_member};
+use crate::wire::patch::last_member;
 
 /// The call that a payload carries; None if it is another message.
 pub fn http_call(payload: &[u8]) -> Option<HttpCall> {
-    let (member::HTTP_PROXY_REQUEST, request) = last_member(payload, member::ALL)? else {
+    let (member::HTTP_PROXY_REQUEST, body) = last_member(payload, member::ALL)? else {
         return None;
     };
-    let bytes = |number| contents(request, number);
-    let text = |number| core::str::from_utf8(bytes(number)).ok();
-    let mut headers = Fields::new(request);
-    if !headers.is_complete() {
-        return None;
-    }
-    let shown = headers.find_map(|field| {
-        let header = field.contents.filter(|_| field.number == 3)?;
-        let is_shown = contents(header, 1).eq_ignore_ascii_case(b"authorization");
-        core::str::from_utf8(contents(header, 2)).ok().filter(|_| is_shown)
-    });
-    Some(HttpCall::new(text(1)?, text(2)?, shown, bytes(4).to_vec()))
-}
-
-/// What a field of a message holds; nothing if it is not there.
-fn contents(message: &[u8], number: u32) -> &[u8] {
-    last_member(message, number..=number).map_or(&[], |(_, contents)| contents)
+    let request = proto::HttpProxyRequest::decode(body).ok()?;
+    let is_shown = |header: &&proto::HeaderEntry| header.name.eq_ignore_ascii_case("authorization");
+    let shown = request.headers.iter().find(is_shown).map(|header| &*header.value);
+    Some(HttpCall::new(&request.method, &request.path, shown, request.body))
 }
 
 /// The token of the API in a request to connect; None if there is none. It ends here (C55).
@@ -44,14 +34,14 @@ pub fn access_token(payload: &[u8]) -> Option<&str> {
 }
 
 /// The payload that answers it.
-pub fn http_answer(status: u16, content: Content, body: &[u8]) -> Vec<u8> {
-    let mut answer = Vec::new();
-    append_number(&mut answer, 1, status.into());
-    if content != Content::Nothing {
-        let mut header = wrap_bytes(1, b"Content-Type");
-        append(&mut header, 2, content.name().as_bytes());
-        append(&mut answer, 2, &header);
-    }
-    append(&mut answer, 3, body);
-    wrap_bytes(member::HTTP_PROXY_RESPONSE, &answer)
+pub fn http_answer(status: u16, content: Content, body: Vec<u8>) -> Vec<u8> {
+    let header =
+        |value: &str| proto::HeaderEntry { name: "Content-Type".into(), value: value.into() };
+    let headers = match content {
+        Content::Nothing => Vec::new(),
+        Content::Json | Content::Text => Vec::from([header(content.name())]),
+    };
+    let status = status.into();
+    let answer = proto::HttpProxyResponse { status, headers, body, error: String::new() };
+    wrap_bytes(member::HTTP_PROXY_RESPONSE, &answer.encode_to_vec())
 }

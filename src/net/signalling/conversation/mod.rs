@@ -230,7 +230,7 @@ impl Talk<'_> {
     async fn call(&mut self, call: HttpCall) -> Result<(), DropReason> {
         let (answer, held) =
             calls::ask(&self.rendezvous.inbox, self.place, call, Door::Sealed).await?;
-        let answer = http_answer(answer.status, answer.content, &answer.body);
+        let answer = http_answer(answer.status, answer.content, answer.body);
         self.send(answer, held).await?;
         Err(DropReason::Done)
     }
