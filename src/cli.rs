@@ -22,7 +22,9 @@ use argh::{ArgsInfo, SubCommand};
 use argh::{EarlyExit, FromArgs};
 
 pub use backup::{BackupFlags, RestoreFlags};
-pub use ctl::{CtlCommand, CtlFlags, NO_SUCH_COMMAND, ctl_commands, is_command, no_such_command};
+#[cfg(feature = "testing")]
+pub use ctl::CtlCommand;
+pub use ctl::{CtlFlags, NO_SUCH_COMMAND, ctl_commands, no_such_command};
 #[cfg(feature = "accounts")]
 pub use ctl::{asks_entries, asks_password};
 #[cfg(feature = "doctor")]

@@ -169,18 +169,13 @@ pub(super) fn help() -> String {
     text
 }
 
-/// Whether one of them begins with this word.
-pub fn is_command(first: &str) -> bool {
-    ctl_commands().any(|command| command.name == first)
-}
-
 /// How the answer to words that are none of them begins.
 pub const NO_SUCH_COMMAND: &str = "There is no such command.";
 
 /// What to say to words that are none of them, of which this is the first.
 pub fn no_such_command(first: &str) -> String {
     // Of one that is there its own forms are enough.
-    let is_there = is_command(first);
+    let is_there = ctl_commands().any(|command| command.name == first);
     let meant = match is_there {
         true => String::new(),
         false => meant(first, &mut ctl_commands().map(|command| command.name)),

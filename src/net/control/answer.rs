@@ -27,7 +27,7 @@ use super::owners::{Owners, odd};
 use super::reply::OperatorReply;
 use super::settings::SettingsOwner;
 use super::status::Status;
-use crate::cli::{is_command, no_such_command};
+use crate::cli::{ctl_commands, no_such_command};
 use crate::net::clock::Clock;
 use crate::net::message::{Answer, Devices, Forgotten, RelayQuestion, RendezvousQuestion};
 #[cfg(feature = "accounts")]
@@ -100,7 +100,7 @@ pub(super) fn answer(
     if *words == [LIST_WORD] {
         return records(control, reply);
     }
-    if !is_command(first) {
+    if !ctl_commands().any(|command| command.name == first) {
         return Err(no_such_command(first));
     }
     let mut out = Output::new(reply.form);
