@@ -83,7 +83,7 @@ return baseclass.extend({
 			return _('Your login may not do that.');
 		if (/^(RPC|XHR|HTTP)/.test(text))
 			return _('The router did not answer; log in again.');
-		const refused = text.match(/hbb\.(\w+)\.(\w+)=(.*): must be/);
+		const refused = text.match(/(\w+)\.(\w+)=(.*): must/);
 		if (refused)
 			return _('%s: “%s” is not possible.').format(NAMES[refused[1] + '_' + refused[2]] ||
 				NAMES[refused[2]] || refused[2], refused[3]);
