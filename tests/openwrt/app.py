@@ -11,7 +11,7 @@ import sys
 import time
 import unittest
 
-from packages import BUILDROOT, EPOCH, MADE, Adb, contents, installed, members
+from packages import BUILDROOT, EPOCH, Adb, all_made, contents, installed, members
 from scratch import HBB, HERE, PLUGIN, ROOT, Scratch, need
 
 sys.path[:0] = [str(HERE / "luci"), str(ROOT / "openwrt")]
@@ -35,11 +35,11 @@ FILES = {
 
 
 def ipk():
-    return MADE["ipk/x86_64/luci-app-hbb_0.1.0-r1_all.ipk"]
+    return all_made()["ipk/x86_64/luci-app-hbb_0.1.0-r1_all.ipk"]
 
 
 def apk():
-    return MADE["apk/x86_64/luci-app-hbb-0.1.0-r1.apk"]
+    return all_made()["apk/x86_64/luci-app-hbb-0.1.0-r1.apk"]
 
 
 class Package(unittest.TestCase):
@@ -89,10 +89,10 @@ class Package(unittest.TestCase):
                          (b"luci-app-hbb", b"noarch", [[b"hbb"], [b"libc"], [b"luci-base"]]))
 
     def test_the_lists_of_the_feeds_name_it(self):
-        listed = MADE["ipk/x86_64/Packages"].decode()
+        listed = all_made()["ipk/x86_64/Packages"].decode()
         self.assertIn("Filename: luci-app-hbb_0.1.0-r1_all.ipk\n"
                       f"Size: {len(ipk())}\n", listed)
-        _hbb, _compat, info, _german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        _hbb, _compat, info, _german = Adb(all_made()["apk/x86_64/packages.adb"]).root[1]
         self.assertEqual((info[0], info[12]), (b"luci-app-hbb", len(apk())))
 
     def test_installing_it_tells_rpcd_and_empties_luci_s_cache(self):
@@ -435,7 +435,7 @@ class Translations(unittest.TestCase):
             self.assertIn(re.sub(r"; 'hbb.*", "", line), told)
 
     def test_the_catalogue_is_that_of_the_german_one(self):
-        package = contents(contents(MADE["ipk/x86_64/luci-i18n-hbb-de_0.1.0-r1_all.ipk"])
+        package = contents(contents(all_made()["ipk/x86_64/luci-i18n-hbb-de_0.1.0-r1_all.ipk"])
                            ["data.tar.gz"])
         files = {path: content for path, content in package.items() if content}
         self.assertEqual(files.pop("etc/uci-defaults/luci-i18n-hbb-de").decode(),

@@ -52,11 +52,14 @@ def made(*words, full=None):
                 for path in top.rglob("*") if path.is_file()}
 
 
-MADE = made()
+@functools.cache
+def all_made():
+    """It takes seconds: for the tests alone that look into it."""
+    return made()
+
+
 ARCHITECTURES = ["aarch64_cortex-a53", "aarch64_generic", "arm_cortex-a7_neon-vfpv4",
                  "arm_cortex-a9_vfpv3-d16", "x86_64"]
-
-
 
 
 @functools.cache
@@ -65,11 +68,11 @@ def full_made():
 
 
 def ipk(architecture="x86_64"):
-    return MADE[f"ipk/{architecture}/hbb_0.1.0-r1_{architecture}.ipk"]
+    return all_made()[f"ipk/{architecture}/hbb_0.1.0-r1_{architecture}.ipk"]
 
 
 def apk(architecture="x86_64"):
-    return MADE[f"apk/{architecture}/hbb-0.1.0-r1.apk"]
+    return all_made()[f"apk/{architecture}/hbb-0.1.0-r1.apk"]
 
 
 class Recipe(unittest.TestCase):
@@ -192,11 +195,11 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
 
     def test_the_feeds_list_names_the_package(self):
         for name in ARCHITECTURES:
-            text = MADE[f"ipk/{name}/Packages"]
-            self.assertEqual(gzip.decompress(MADE[f"ipk/{name}/Packages.gz"]), text)
+            text = all_made()[f"ipk/{name}/Packages"]
+            self.assertEqual(gzip.decompress(all_made()[f"ipk/{name}/Packages.gz"]), text)
             own, _compat, _app, _german, rest = text.decode().split("\n\n")
             fields = dict(line.split(": ", 1) for line in own.splitlines() if ": " in line)
-            self.assertEqual(MADE[f"ipk/{name}/{fields['Filename']}"], ipk(name))
+            self.assertEqual(all_made()[f"ipk/{name}/{fields['Filename']}"], ipk(name))
             self.assertEqual(fields["Size"], str(len(ipk(name))))
             self.assertEqual(fields["SHA256sum"], hashlib.sha256(ipk(name)).hexdigest())
             self.assertEqual(rest, "")
@@ -220,14 +223,14 @@ Description: ID and rendezvous server and relay for RustDesk clients in one smal
         built = (ROOT / "cross/triples").read_text()
         for name, triple in PACKER.MORE_TRIPLES.items():
             self.assertRegex(built, rf"(?m)^more_triples=\(.*\b{triple}\b")
-            self.assertNotIn(f"ipk/{name}/Packages", MADE)
+            self.assertNotIn(f"ipk/{name}/Packages", all_made())
             with tempfile.TemporaryDirectory() as dist:
                 self.assertEqual(run_packer(dist, PROGRAM, name).returncode, 0)
                 text = (Path(dist) / "openwrt/ipk" / name / "Packages").read_text()
                 self.assertIn(f"\nArchitecture: {name}\n", text)
 
     def test_the_same_input_gives_the_same_bytes(self):
-        self.assertEqual(made(), MADE)
+        self.assertEqual(made(), all_made())
 
 
 def fields_of(package):
@@ -243,7 +246,7 @@ class Variants(unittest.TestCase):
                            else "apk/x86_64/hbb-full-0.1.0-r1.apk"]
 
     def test_the_full_one_is_made_if_its_program_is_there_or_it_is_named(self):
-        self.assertFalse([name for name in MADE if "full" in name])
+        self.assertFalse([name for name in all_made() if "full" in name])
         self.assertEqual({name for name in full_made() if "full" in name},
                          {FULL_IPK, "apk/x86_64/hbb-full-0.1.0-r1.apk",
                           *(f"ipk/x86_64/luci-{name}_0.1.0-r1_all.ipk" for name in FULL_PAGES),
@@ -285,7 +288,7 @@ class Compat(unittest.TestCase):
 
     def test_it_has_links_alone_and_fits_any_architecture(self):
         links = {f"usr/bin/{name}": "hbb" for name in ["hbbr", "hbbs", "rustdesk-utils"]}
-        package = MADE["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"]
+        package = all_made()["ipk/x86_64/hbb-compat_0.1.0-r1_all.ipk"]
         data = members(contents(package)["data.tar.gz"])
         self.assertEqual({info.name[2:]: info.linkname for info, _ in data if not info.isdir()},
                          links)
@@ -294,7 +297,7 @@ class Compat(unittest.TestCase):
         want = {"Package": "hbb-compat", "Architecture": "all", "Depends": "hbb, libc",
                 "Conflicts": "rustdesk-server", "Installed-Size": "0"}
         self.assertLessEqual(want.items(), fields_of(package).items())
-        adb = Adb(MADE["apk/x86_64/hbb-compat-0.1.0-r1.apk"])
+        adb = Adb(all_made()["apk/x86_64/hbb-compat-0.1.0-r1.apk"])
         self.assertEqual(adb.root[0][4], b"noarch")
         made = {name.decode(): target for folder, _, *more in adb.root[1] if folder == b"usr/bin"
                 for name, _acl, _size, _mtime, _hash, target in more[0]}
@@ -396,14 +399,14 @@ class Apk(unittest.TestCase):
 
     def test_the_index_names_the_package(self):
         for name in ARCHITECTURES:
-            adb = Adb(MADE[f"apk/{name}/packages.adb"])
+            adb = Adb(all_made()[f"apk/{name}/packages.adb"])
             self.assertEqual(adb.schema, b"indx")
             info, _compat, _app, _german = adb.root[1]
             self.assertEqual((info[0], info[4], info[12]), (b"hbb", name.encode(), len(apk(name))))
             self.assertEqual(info[2], hashlib.sha256(Adb(apk(name)).tree).digest())
 
     def test_the_index_tells_what_a_package_needs_and_stands_for(self):
-        info, compat, app, german = Adb(MADE["apk/x86_64/packages.adb"]).root[1]
+        info, compat, app, german = Adb(all_made()["apk/x86_64/packages.adb"]).root[1]
         # The variant to take of several has a priority.
         self.assertEqual(info[13:], [100, None, [[b"hbb-any"]]])
         self.assertEqual(compat[14:], [[[b"hbb"], [b"libc"]], [[b"hbb-compat-any"]]])
