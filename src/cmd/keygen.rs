@@ -73,11 +73,7 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     }
     // Who wants another key at once wants the one before no more.
     let old = old_key_file(&secret);
-    let clear = || {
-        let pairs = [(&old, &old), (&secret, &public)].into_iter();
-        let mut there = pairs.filter(|(one, other)| exists(one) || exists(other));
-        there.try_for_each(|(one, other)| put_aside(one, other))
-    };
+    let clear = || put_aside(&old, &old).and_then(|()| put_aside(&secret, &public));
     let failed = |error| cannot_write(dir, &error);
     let key = if is_there {
         let key = generate()?;
@@ -417,9 +413,10 @@ fn repair_public(dir: &Path, key: &ServerKey) {
     }
 }
 
-/// Renames both files, adding the date of the first.
+/// Renames both files, as far as they are there, adding the date of the first.
 pub(super) fn put_aside(secret: &Path, public: &Path) -> io::Result<()> {
-    let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public))?;
+    let old = fs::symlink_metadata(secret).or_else(|_| fs::symlink_metadata(public));
+    let Ok(old) = old else { return Ok(()) };
     let date = Utc { unix_secs: u64::try_from(old.mtime()).unwrap_or(0) }.for_file();
     let (mut end, mut turn) = ([".", &date].concat(), 1_u32);
     while exists(&beside(secret, &end)) || exists(&beside(public, &end)) {

@@ -177,7 +177,7 @@ fn relay(
 ) -> Result<&'static mut Relay, Exit> {
     let mut relay = Relay::new(live.limits, keys.enforced.clone(), seed()?);
     relay.set_lists(live.lists.clone());
-    relay.set_old_key(keys.old.as_ref().map(|old| old.shown.clone()));
+    relay.set_old_key(keys.old.map(|old| &*old.shown));
     Ok(lasting(match config.role {
         Role::All => relay.beside_rendezvous(),
         Role::Relay | Role::Rendezvous => relay,
@@ -222,8 +222,7 @@ fn rendezvous(
     let offering = match keys.signing.clone() {
         Some(key) => {
             let keyless = keys.enforced.is_none();
-            let old = keys.old.clone();
-            Some(Offering { key, keyless, old, entropy: keygen::entropy()? })
+            Some(Offering { key, keyless, old: keys.old, entropy: keygen::entropy()? })
         }
         None => None,
     };

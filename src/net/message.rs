@@ -234,7 +234,7 @@ pub struct RelaySettings {
     /// What legs must show; None lets all in.
     pub access_key: Option<Box<str>>,
     /// The key before, while that is as good.
-    pub old_key: Option<Box<str>>,
+    pub old_key: Option<&'static str>,
     /// Addresses with the limited rate, and those that are closed at once.
     pub lists: SourceLists,
     /// How fast sessions may go, in bytes a second.

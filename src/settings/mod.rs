@@ -221,7 +221,7 @@ impl RunningSettings {
 
     /// Unix time, in seconds, at which the key before the present one ends; None if there is none.
     pub fn old_key_until(&self) -> Option<u64> {
-        self.keys.old.as_ref().map(|old| old.until_secs)
+        self.keys.old.map(|old| old.until_secs)
     }
 
     /// The key before the present one is good no more.
@@ -316,7 +316,7 @@ fn policy(config: &Config, keys: &KeyPolicy, bans: Bans) -> Policy {
         .map(|(network, relay)| LocalNetwork { network, relay });
     Policy {
         access_key: keys.enforced.clone(),
-        old_key: keys.old.clone(),
+        old_key: keys.old,
         relays: config.relays(),
         public_relay: config.public.as_deref().map(|host| config.ports.relay_server(host)),
         always_relay: config.always_use_relay,

@@ -15,6 +15,7 @@ use crate::cli::KeygenFlags;
 use crate::config::{Config, old_key_file};
 use crate::file::{read_text, replace_for_owner};
 use crate::net::clock::{is_set, unix_secs};
+use crate::net::tasks::lasting;
 use hbb_core::base::time::Utc;
 use hbb_core::identity::KeyPolicy;
 use hbb_core::identity::rotation::OldKey;
@@ -75,17 +76,16 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
             Utc { unix_secs: old.until_secs }
         )));
     }
-    let failed = |error| cannot_write(dir, &error);
-    let old_file = old_key_file(&secret);
-    if exists(&old_file) {
-        put_aside(&old_file, &old_file).map_err(failed)?;
-    }
-    let old = OldKey::new(key, unix_secs() + days * DAY_SECS);
-    let new = generate()?;
-    // The old one first: it is the only one until the new one has its name.
-    replace_for_owner(&old_file, SECRET_MODE, &old.text()).map_err(failed)?;
-    replace_for_owner(&secret, SECRET_MODE, &new.secret_text()).map_err(failed)?;
-    write_public(dir, &new).map_err(failed)?;
+    let (old, new) = (OldKey::new(key, unix_secs() + days * DAY_SECS), generate()?);
+    let write = || {
+        let old_file = old_key_file(&secret);
+        put_aside(&old_file, &old_file)?;
+        // The old one first: it is the only one until the new one has its name.
+        replace_for_owner(&old_file, SECRET_MODE, &old.text())?;
+        replace_for_owner(&secret, SECRET_MODE, &new.secret_text())?;
+        write_public(dir, &new)
+    };
+    write().map_err(|error| cannot_write(dir, &error))?;
     print(&format!(
         "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now, and \
          hbbr if that runs by itself. A relay on another machine needs id_ed25519 and \
@@ -114,7 +114,7 @@ fn end(dir: &Path) -> Result<(), Exit> {
 ///
 /// # Errors
 /// What is in its file is no such key: nobody could tell whether it should be good.
-fn in_force(secret: &Path) -> Result<Option<OldKey>, Exit> {
+fn in_force(secret: &Path) -> Result<Option<&'static OldKey>, Exit> {
     let path = old_key_file(secret);
     let unusable = |why: &str| {
         Exit::unusable(format!(
@@ -129,7 +129,9 @@ fn in_force(secret: &Path) -> Result<Option<OldKey>, Exit> {
         Err(error) => return Err(unusable(&error.to_string())),
     };
     let old = OldKey::parse(&text).map_err(|why| unusable(&why.to_string()))?;
-    if is_over(&old) { Ok(None) } else { Ok(Some(old)) }
+    let now = unix_secs();
+    let is_over = is_set(now) && now >= old.until_secs;
+    Ok((!is_over).then(|| &*lasting(old)))
 }
 
 /// The same for a server that starts with `keys`, which says so; none for a key that is not from
@@ -137,7 +139,7 @@ fn in_force(secret: &Path) -> Result<Option<OldKey>, Exit> {
 ///
 /// # Errors
 /// As above.
-pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<OldKey>, Exit> {
+pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<&'static OldKey>, Exit> {
     let secret = config.secret_file();
     let Some(key) = &keys.signing else { return Ok(None) };
     let Some(old) = in_force(&secret)? else { return Ok(None) };
@@ -149,9 +151,4 @@ pub(super) fn at_start(config: &Config, keys: &KeyPolicy) -> Result<Option<OldKe
     let date = Utc { unix_secs: old.until_secs }.in_one_word();
     info!("key-rotation old={} until={date}Z", old.shown);
     Ok(Some(old))
-}
-
-fn is_over(old: &OldKey) -> bool {
-    let now = unix_secs();
-    is_set(now) && now >= old.until_secs
 }

@@ -242,7 +242,7 @@ pub struct KeyPolicy {
     /// The access key clients must show, byte for byte. None: whoever asks is served.
     pub enforced: Option<Box<str>>,
     /// The key before, which is good for a while yet (C156).
-    pub old: Option<OldKey>,
+    pub old: Option<&'static OldKey>,
 }
 
 impl KeyPolicy {

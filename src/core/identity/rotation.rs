@@ -10,10 +10,11 @@ use crate::base::address::Prefix;
 use crate::base::limits::ROTATION_ADDRESSES_MAX;
 use crate::base::table::{Seed, Table};
 use crate::base::text::around;
-use crate::base::time::Utc;
+use crate::base::time::{Time, Utc};
 
-/// The key before the present one, and until when it is good.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The key before the present one, and until when it is good. A server has one at most, which lasts
+/// as long as the process.
+#[derive(Debug, PartialEq, Eq)]
 pub struct OldKey {
     /// Signs for those who show its public half.
     pub key: ServerKey,
@@ -48,7 +49,7 @@ impl OldKey {
 
 /// Addresses where the old key was the last that was shown, `ROTATION_ADDRESSES_MAX` at most:
 /// who says nothing there is made an offer of a sealed channel under it (protocol §4.8).
-pub struct OldAddresses(Table<Prefix, ()>);
+pub struct OldAddresses(Table<Prefix, Time>);
 
 impl OldAddresses {
     /// None yet; `seed` keys the table.
@@ -61,7 +62,8 @@ impl OldAddresses {
     pub fn note(&mut self, ip: IpAddr, old: bool) {
         let prefix = Prefix::of(ip);
         if old {
-            self.0.insert_evicting(prefix, ());
+            // When is of no use: a table of the kind that `Declined` has takes no code of its own.
+            self.0.insert_evicting(prefix, Time::START);
         } else {
             self.0.remove(&prefix);
         }

@@ -130,7 +130,7 @@ pub struct Relay {
     lists: SourceLists,
     access_key: Option<Box<str>>,
     /// The key before, which is as good for a while yet (C156).
-    old_key: Option<Box<str>>,
+    old_key: Option<&'static str>,
     counters: Counters,
 }
 
@@ -158,7 +158,7 @@ impl Relay {
     }
 
     /// Changes which key is as good as the access key, while that one is new (C156).
-    pub fn set_old_key(&mut self, old_key: Option<Box<str>>) {
+    pub fn set_old_key(&mut self, old_key: Option<&'static str>) {
         self.old_key = old_key;
     }
 
@@ -236,7 +236,7 @@ impl Relay {
     ) -> Result<(), DropReason> {
         let Request::RequestRelay(asked) = request else { return Err(DropReason::Unexpected) };
         let shown = Some(asked.access_key.as_str());
-        let old = self.old_key.is_some() && self.old_key.as_deref() == shown;
+        let old = self.old_key.is_some() && self.old_key == shown;
         if !old && self.access_key.is_some() && self.access_key.as_deref() != shown {
             let token = asked.token.value();
             let waiting = token.and_then(|token| self.pairing.refuse(now, conn, token));

@@ -189,7 +189,7 @@ impl Rendezvous {
 
     /// Which of two keys a peer has, while there are two.
     fn shows_old(&self, peer: &Peer) -> Option<bool> {
-        self.policy.old_key.as_ref().and_then(|_| peer.shows_old())
+        self.policy.old_key.and_then(|_| peer.shows_old())
     }
 
     /// What a clean stop is to store: where peers are that moved since their records were written,

@@ -309,9 +309,6 @@ impl Rendezvous {
         self.connections.set_limit(limits.connections);
         self.dials.set_limit(limits.connections);
         self.limits = limits;
-        if policy.old_key.is_none() && self.policy.old_key.is_some() {
-            self.registry.end_rotation();
-        }
         #[cfg(feature = "accounts")]
         self.registry.set_private(policy.private);
         #[cfg(feature = "accounts")]

@@ -2,7 +2,6 @@
 
 pub(super) mod kept;
 pub(super) mod recalls;
-mod signatures;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -24,7 +23,6 @@ use crate::wire::message::id_pk;
 
 use kept::KeptIds;
 use recalls::Recalls;
-use signatures::OldSignatures;
 
 /// A registered device.
 pub(super) struct Peer {
@@ -38,6 +36,8 @@ pub(super) struct Peer {
     stored: bool,
     /// In a box: few of many devices are ever dialled.
     signature: Option<Box<Signature>>,
+    /// The same under the old one of two server keys (C156).
+    old_signature: Option<Box<Signature>>,
     /// Whether it was seen with the old one of two server keys; None if that is not known (C157).
     shows_old: Option<bool>,
     /// The [`span`] in which it last renewed what is known of its address; 0 if it never did.
@@ -109,7 +109,7 @@ const SIGNATURES_WINDOW_MS: u64 = 1_000;
 /// ago they registered. They count as newest then, so that the next search goes on behind them.
 const CONNECTED_PASSED_MAX: usize = 16;
 
-const_assert!(size_of::<Option<(PeerId, Peer)>>() <= 232);
+const_assert!(size_of::<Option<(PeerId, Peer)>>() <= 240);
 /// A device that is dialled, with the box of its signature as allocators round it up.
 const DIALLED_BYTES: usize = size_of::<(PeerId, Peer)>() + 80;
 const_assert!(PEERS_CEILING * DIALLED_BYTES <= 40 * 1024 * 1024);
@@ -126,6 +126,7 @@ impl Peer {
             since_secs: seen.map_or(0, secs),
             stored: false,
             signature: None,
+            old_signature: None,
             shows_old: None,
             vouched: 0,
             registrations: RateWindow::EMPTY,
@@ -195,6 +196,11 @@ impl Peer {
         }
     }
 
+    /// What was signed of it by that key.
+    const fn signature(&mut self, signer: Signer<'_>) -> &mut Option<Box<Signature>> {
+        if signer.old { &mut self.old_signature } else { &mut self.signature }
+    }
+
     /// Counts a registration; false if there were too many (C19).
     pub(super) fn allow(&mut self, now: Time) -> bool {
         self.registrations.allow(now, ID_WINDOW_MS, REGISTRATIONS_PER_ID)
@@ -213,8 +219,6 @@ pub(super) struct Registry {
     /// None of these can any more: an operator must let them in first (C185).
     #[cfg(feature = "accounts")]
     private: bool,
-    /// Those under the old one of two server keys.
-    old_signatures: OldSignatures,
 }
 
 impl Registry {
@@ -227,7 +231,6 @@ impl Registry {
             provisional_signatures: RateWindow::EMPTY,
             #[cfg(feature = "accounts")]
             private: false,
-            old_signatures: OldSignatures::new(limit, seed),
         }
     }
 
@@ -238,9 +241,11 @@ impl Registry {
     /// Bytes allocated, if every device is dialled.
     #[cfg(feature = "testing")]
     pub(super) fn bytes(&self) -> usize {
-        let signatures = (self.peers.len() + self.provisional.len()) * size_of::<Signature>();
+        let peers = || self.peers.iter().chain(self.provisional.iter());
+        let old = peers().filter(|(_, peer)| peer.old_signature.is_some()).count();
+        let signatures = (peers().count() + old) * size_of::<Signature>();
         let tables = self.peers.bytes() + self.provisional.bytes() + self.kept.bytes();
-        signatures + tables + self.old_signatures.bytes()
+        signatures + tables
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
@@ -439,12 +444,8 @@ impl Registry {
     /// Signs the key of a provisional peer, before it is asked for; false if there were too many:
     /// anybody can make such peers, and their keys. Of a registered one there is nothing to do yet.
     pub(super) fn prepare_key(&mut self, now: Time, id: &PeerId, signer: Signer<'_>) -> bool {
-        let Self { provisional, old_signatures, .. } = self;
-        let waits = |peer: &Peer| match signer.old {
-            true => !old_signatures.has(id, peer.key),
-            false => peer.signature.is_none(),
-        };
-        if self.peers.get(id).is_some() || !provisional.get(id).is_some_and(waits) {
+        let waits = |peer: &mut Peer| peer.signature(signer).is_none();
+        if self.peers.get(id).is_some() || !self.provisional.get_mut(id).is_some_and(waits) {
             return true;
         }
         let window = &mut self.provisional_signatures;
@@ -455,15 +456,12 @@ impl Registry {
     /// The peer's id and key under the server's signature, which is made once per stored key and
     /// server key; None if it is gone.
     pub(super) fn signed_key(&mut self, id: &PeerId, signer: Signer<'_>) -> Option<Vec<u8>> {
-        let Self { peers, provisional, old_signatures, .. } = self;
+        let Self { peers, provisional, .. } = self;
         let peer = peers.get_mut(id).or_else(|| provisional.get_mut(id))?;
         let message = id_pk(id, &peer.key);
-        let sign = || signer.key.sign(&message);
-        let Signature(signature) = match signer.old {
-            true => old_signatures.or_make(id, peer.key, sign),
-            false => **peer.signature.get_or_insert_with(|| Box::new(sign())),
-        };
-        Some([signature.as_slice(), &message].concat())
+        let sign = || Box::new(signer.key.sign(&message));
+        let signature = peer.signature(signer).get_or_insert_with(sign);
+        Some([signature.0.as_slice(), &message].concat())
     }
 
     /// Notes which of two server keys a peer has.
@@ -471,11 +469,6 @@ impl Registry {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.shows_old = Some(old);
         }
-    }
-
-    /// One server key is left: nothing is kept of the other.
-    pub(super) fn end_rotation(&mut self) {
-        self.old_signatures.clear();
     }
 }
 

@@ -53,9 +53,9 @@ pub(crate) struct Offers {
 
 struct OfferState {
     secrets: Secrets,
-    /// The offer that is made now, and the one before, which some may still answer. What answered
-    /// either is remembered as long as it is here (C89).
-    made: [Option<Made>; 2],
+    /// The offer that is made now, and the one before, which some may still answer; the same two
+    /// under the key before. What answered one is remembered as long as it is here (C89).
+    made: [[Option<Made>; 2]; 2],
     count: u64,
     old: Option<OldOffers>,
     exchanges: Shares,
@@ -64,15 +64,16 @@ struct OfferState {
 
 /// Offers under the key before, while that is good.
 struct OldOffers {
-    key: ServerKey,
+    key: &'static ServerKey,
     at: OldAddresses,
-    made: [Option<Made>; 2],
 }
 
 struct Made {
     offer: Offer,
     number: u64,
     at: Time,
+    /// Whether the key before signed it.
+    old: bool,
 }
 
 /// Who answers an offer.
@@ -90,7 +91,7 @@ impl Offers {
     /// that one signs; whoever leaves an offer is made the other one next (C156).
     pub(crate) fn new(
         clock: Clock,
-        (key, keyless, old): (ServerKey, bool, Option<OldKey>),
+        (key, keyless, old): (ServerKey, bool, Option<&'static OldKey>),
         seed: [u8; 32],
         delay_ms: u64,
     ) -> Self {
@@ -99,11 +100,9 @@ impl Offers {
         let words = [[a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]].map(u64::from_le_bytes);
         let seed = Seed(words[0], words[1]);
         let (exchanges, calls) = (Shares::new(SHARES, seed), Shares::new(CALLS, seed));
-        let old = old.map(|OldKey { key, .. }| {
-            let at = OldAddresses::new(seed);
-            OldOffers { key, at, made: [None, None] }
-        });
-        let state = OfferState { secrets, made: [None, None], count: 0, old, exchanges, calls };
+        let old = old.map(|OldKey { key, .. }| OldOffers { key, at: OldAddresses::new(seed) });
+        let made = Default::default();
+        let state = OfferState { secrets, made, count: 0, old, exchanges, calls };
         let declined = keyless.then(|| RefCell::new(Declined::new(seed)));
         Self { clock, key, delay_ms, declined, state: RefCell::new(state) }
     }
@@ -117,9 +116,10 @@ impl Offers {
     fn offer(&self, ip: IpAddr) -> Option<(u64, [u8; OFFER_BYTES])> {
         let (now, mut state) = (self.clock.now(), self.state.borrow_mut());
         let OfferState { secrets, made, count, old, .. } = &mut *state;
-        let (key, made) = match old {
-            Some(old) if old.at.has(ip) => (&old.key, &mut old.made),
-            _ => (&self.key, made),
+        let [made, made_old] = made;
+        let (key, made, old) = match old {
+            Some(old) if old.at.has(ip) => (old.key, made_old, true),
+            _ => (&self.key, made, false),
         };
         let fresh = |made: &&Made| now.since_ms(made.at) < OFFER_REUSE_MS;
         if let Some(made) = made[0].as_ref().filter(fresh) {
@@ -129,7 +129,7 @@ impl Offers {
         let signed = *offer.signed();
         *count += 1;
         let [current, before] = made;
-        *before = current.replace(Made { offer, number: *count, at: now });
+        *before = current.replace(Made { offer, number: *count, at: now, old });
         Some((*count, signed))
     }
 
@@ -153,15 +153,12 @@ impl Offers {
         caller: Caller,
     ) -> Result<Channel, DropReason> {
         let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        let is_old = state.is_old(number);
-        let old = state.old.iter_mut().flat_map(|old| &mut old.made);
-        let made = state.made.iter_mut().chain(old).flatten().find(|made| made.number == number);
-        let offer = &mut made.ok_or(DropReason::Idle)?.offer;
+        let Made { offer, old, .. } = state.made(number).ok_or(DropReason::Idle)?;
         let channel = offer.accept(half.public, half.boxed).map_err(|error| match error {
             SealError::Spent => DropReason::Busy,
             SealError::WeakKey | SealError::Forged | SealError::Repeated => DropReason::Malformed,
         })?;
+        let is_old = *old;
         state.note(caller.ip, is_old);
         Ok(channel)
     }
@@ -169,7 +166,7 @@ impl Offers {
     /// Whoever is at `ip` hung up on an offer: it has the other key, or none (C121).
     fn left(&self, number: u64, ip: IpAddr) {
         let mut state = self.state.borrow_mut();
-        let is_old = state.is_old(number);
+        let is_old = state.made(number).is_some_and(|made| made.old);
         state.note(ip, !is_old);
         if state.old.is_some() && !is_old {
             return;
@@ -186,7 +183,8 @@ impl Offers {
 
     /// The old key is good no more.
     pub(crate) fn end_rotation(&self) {
-        self.state.borrow_mut().old = None;
+        let OfferState { old, made: [_, made_old], .. } = &mut *self.state.borrow_mut();
+        (*old, *made_old) = (None, [None, None]);
     }
 
     /// The exchange with `caller` led to a call of the API. It counts among calls, as long as they
@@ -198,8 +196,10 @@ impl Offers {
 }
 
 impl OfferState {
-    fn is_old(&self, number: u64) -> bool {
-        self.old.iter().flat_map(|old| &old.made).flatten().any(|made| made.number == number)
+    /// The offer of this number, if it is still here.
+    fn made(&mut self, number: u64) -> Option<&mut Made> {
+        let mut made = self.made.as_flattened_mut().iter_mut().flatten();
+        made.find(|made| made.number == number)
     }
 
     fn note(&mut self, ip: IpAddr, old: bool) {

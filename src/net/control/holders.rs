@@ -62,7 +62,7 @@ impl Holders {
         let settings = RelaySettings {
             limits: live.limits,
             access_key: live.policy.access_key.clone(),
-            old_key: live.policy.old_key.as_ref().map(|old| old.shown.clone()),
+            old_key: live.policy.old_key.map(|old| &*old.shown),
             lists: live.lists.clone(),
             rates: live.rates,
         };

@@ -94,7 +94,7 @@ pub(crate) struct Offering {
     /// Whether clients may do without it.
     pub(crate) keyless: bool,
     /// The key before, while that is good.
-    pub(crate) old: Option<OldKey>,
+    pub(crate) old: Option<&'static OldKey>,
     /// Their secrets come from it: must be secret.
     pub(crate) entropy: [u8; 32],
 }

@@ -159,7 +159,7 @@ impl Rendezvous {
         call: &Call,
         versioned: bool,
     ) -> Result<Option<Vec<u8>>, DropReason> {
-        let signer = signer(self.key.as_ref(), self.policy.old_key.as_ref(), call.old_key);
+        let signer = signer(self.key.as_ref(), self.policy.old_key, call.old_key);
         let Some(signer) = signer.filter(|_| versioned) else { return Ok(None) };
         self.registry.signed_key(&call.target, signer).map(Some).ok_or(DropReason::Unasked)
     }

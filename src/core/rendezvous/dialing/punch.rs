@@ -163,7 +163,7 @@ impl Rendezvous {
         let peer = known.ok_or(Failure::IdNotExist)?;
         let contact = self.present(now, id, peer).ok_or(Failure::Offline)?;
         let Self { registry, key, policy, .. } = self;
-        let signer = signer(key.as_ref(), policy.old_key.as_ref(), old_key);
+        let signer = signer(key.as_ref(), policy.old_key, old_key);
         if signer.is_some_and(|signer| !registry.prepare_key(now, id, signer)) {
             return Err(Failure::Offline);
         }
