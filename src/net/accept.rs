@@ -193,25 +193,22 @@ impl Entrance {
         connection: &mut Connection,
         door: Door<'_>,
     ) -> Result<Accepted, DropReason> {
+        if let Some((orders, of)) = self.console()
+            && is_typed_into(connection, door).await?
+        {
+            return Ok(Accepted::Console(orders, of));
+        }
         match self {
             Self::Signalling(rendezvous) => Ok(Accepted::Signalling(rendezvous, Beginning::Fresh)),
-            Self::NatTest { rendezvous, console } => {
-                Ok(match typed_into(console, connection, door).await? {
-                    Some(orders) => Accepted::Console(orders, ConsoleOf::Rendezvous),
-                    None => Accepted::Signalling(rendezvous, Beginning::Unoffered),
-                })
+            Self::NatTest { rendezvous, .. } => {
+                Ok(Accepted::Signalling(rendezvous, Beginning::Unoffered))
             }
             Self::SignallingWs(rendezvous) => {
                 upgrade(connection, door).await?;
                 Ok(Accepted::Signalling(rendezvous, Beginning::Unoffered))
             }
             Self::NoApi(_) => Err(refuse_call(&mut connection.link).await),
-            Self::Relay { relay, console } => {
-                Ok(match typed_into(console, connection, door).await? {
-                    Some(orders) => Accepted::Console(orders, ConsoleOf::Relay),
-                    None => Accepted::Relay(relay, None),
-                })
-            }
+            Self::Relay { relay, .. } => Ok(Accepted::Relay(relay, None)),
             #[cfg(feature = "accounts")]
             Self::Api(_) => Ok(Accepted::Call),
             #[cfg(feature = "web")]
@@ -308,6 +305,15 @@ impl Entrance {
         }
     }
 
+    /// The console behind this port, if there is one.
+    const fn console(self) -> Option<(&'static Orders, ConsoleOf)> {
+        match self {
+            Self::NatTest { console: Some(orders), .. } => Some((orders, ConsoleOf::Rendezvous)),
+            Self::Relay { console: Some(orders), .. } => Some((orders, ConsoleOf::Relay)),
+            _ => None,
+        }
+    }
+
     const fn door(self, gate: &Gate) -> Door<'_> {
         let only_relay = matches!(self, Self::Relay { .. } | Self::RelayWs(_));
         let web = match self {
@@ -359,19 +365,15 @@ impl SinglePort {
     }
 }
 
-/// The way for somebody on this machine who begins with text, if there is a console. Nobody is on
-/// this machine whom a proxy told of, nor, where proxies tell, who came from one (C163). Whom the
-/// relay blocks is not waited for as long.
-async fn typed_into(
-    console: Option<&'static Orders>,
-    connection: &mut Connection,
-    door: Door<'_>,
-) -> Result<Option<&'static Orders>, DropReason> {
-    let Some(orders) = console.filter(|_| connection.from.is_loopback()) else {
-        return Ok(None);
-    };
+/// Whether somebody on this machine begins with text, where there is a console. Nobody is on this
+/// machine whom a proxy told of, nor, where proxies tell, who came from one (C163). Whom the relay
+/// blocks is not waited for as long.
+async fn is_typed_into(connection: &mut Connection, door: Door<'_>) -> Result<bool, DropReason> {
+    if !connection.from.is_loopback() {
+        return Ok(false);
+    }
     let ms_max = if door.blocks(connection.from.ip()) { CONSOLE_MS } else { IDLE_MS };
-    Ok(console::begins_with_text(&mut connection.link, ms_max).await?.then_some(orders))
+    console::begins_with_text(&mut connection.link, ms_max).await
 }
 
 async fn begins_with_get(link: &mut Link) -> Result<bool, DropReason> {

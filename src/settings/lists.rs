@@ -64,7 +64,10 @@ impl Lists {
         for word in text.split('|') {
             match Network::parse(word.trim()) {
                 Some(network) if is_in => networks.push(network),
-                Some(network) => networks.retain(|it| *it != network),
+                Some(network) => {
+                    let at = networks.iter().position(|it| *it == network);
+                    at.map(|at| networks.swap_remove(at));
+                }
                 None if word == "all" && !is_in => networks.clear(),
                 None => {}
             }
@@ -72,10 +75,11 @@ impl Lists {
         if networks.len() > LIST_ENTRIES_MAX {
             return None;
         }
-        match list {
-            RelayList::Black => self.black = networks.into(),
-            RelayList::Block => self.block = networks.into(),
-        }
+        let listed = match list {
+            RelayList::Black => &mut self.black,
+            RelayList::Block => &mut self.block,
+        };
+        *listed = networks.into();
         Some(())
     }
 

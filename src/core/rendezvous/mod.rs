@@ -44,7 +44,7 @@ use crate::wire::request::Request;
 pub use admin::{Occupancy, PeerQuery, PeerRow};
 use challenge::Challenge;
 use console::Journal;
-pub use console::short_name;
+pub use console::command_names;
 use dialing::{Askers, Dial, Elsewhere, Grants, Meetings};
 use events::Flaps;
 pub use events::{Event, Held, RateLimit};

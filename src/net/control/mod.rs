@@ -49,6 +49,7 @@ pub use settings::SettingsOwner;
 use crate::cli::{asks_entries, asks_password};
 #[cfg(feature = "accounts")]
 use crate::net::clock::Clock;
+use crate::net::message::Answer;
 use crate::net::tasks::thread;
 #[cfg(feature = "accounts")]
 use hbb_core::base::limits::{BOOK_IMPORT_BYTES_MAX, CONTROL_BRING_MS, PASSWORD_BYTES_MAX};
@@ -151,11 +152,12 @@ fn work(
             while let Some(typed) = orders.typed() {
                 #[cfg(feature = "web")]
                 if let ConsoleOf::Page = typed.of {
-                    let _ = typed.answer.try_send(for_page(&typed.line, &mut control));
+                    let said = for_page(&typed.line, &mut control);
+                    let _ = typed.answer.try_send(Answer::Typed(said));
                     continue;
                 }
                 let said = console::carry_out(&typed, &mut control);
-                let _ = typed.answer.try_send(said);
+                let _ = typed.answer.try_send(Answer::Typed(said));
             }
         }
         let mut at = 0;

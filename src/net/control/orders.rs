@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{read, retry_on_intr, write};
 
+use crate::net::message::{Answer, AnswerTo};
 use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Receiver, Sender, bounded};
 
@@ -46,8 +47,8 @@ pub(super) struct Typed {
     pub(super) of: ConsoleOf,
     /// Without its end.
     pub(super) line: String,
-    /// Takes what is said to it.
-    pub(super) answer: Sender<String>,
+    /// Takes what is said to it: [`Answer::Typed`].
+    pub(super) answer: AnswerTo,
 }
 
 /// # Errors
@@ -73,7 +74,10 @@ impl Orders {
             return String::new();
         }
         self.ring(LINE);
-        told.recv().await.unwrap_or_default()
+        match told.recv().await {
+            Some(Answer::Typed(said)) => said,
+            _ => String::new(),
+        }
     }
 
     /// Has lines carried out as if `hbb ctl` had sent them; what is said to them, nothing if the

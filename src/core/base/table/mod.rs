@@ -210,6 +210,13 @@ impl<K: Hash + Eq, V> Table<K, V> {
         })
     }
 
+    /// Gives `each` every entry, in no order, to change in place; ages stay.
+    pub fn each_mut(&mut self, mut each: impl FnMut(&K, &mut V)) {
+        for step in &mut self.steps {
+            step.iter_mut().flatten().for_each(|(key, value)| each(key, value));
+        }
+    }
+
     /// The place of `key` as the newest entry; if it is not there yet, a free one, or that of the
     /// oldest, if it may be evicted, which stays in it until it is filled.
     fn place_for(&mut self, key: &K, evict: bool) -> Option<u32> {
@@ -310,8 +317,10 @@ mod tests {
         assert_eq!(table.change(3, |_| Some(1)), Err(TableFull));
         assert_eq!(table.change(1, |value| value.map(|value| value * 2)), Ok(()));
         assert_eq!(table.iter().collect::<Vec<_>>(), [(&1, &20), (&2, &10)]);
+        table.each_mut(|key, value| *value += key);
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(&1, &21), (&2, &12)]);
         assert_eq!(table.change(1, |_| None), Ok(()));
-        assert_eq!(table.iter().collect::<Vec<_>>(), [(&2, &10)]);
+        assert_eq!(table.iter().collect::<Vec<_>>(), [(&2, &12)]);
         assert_eq!(table.insert(3, 3), Ok(()), "its place is free");
     }
 

@@ -20,6 +20,7 @@ pub(in crate::rendezvous) struct Journal {
 }
 
 /// An id that asked to be registered from an address.
+#[derive(Clone, Copy)]
 pub(super) struct Seen {
     pub(super) last: Time,
     /// The minute that is counted began.
@@ -65,7 +66,7 @@ impl Journal {
     /// A device asked to be registered.
     pub(in crate::rendezvous) fn registers(&mut self, now: Time, ip: IpAddr, id: &PeerId) {
         let pair = (ip, id.clone());
-        let before = self.seen.remove(&pair);
+        let before = self.seen.get(&pair).copied();
         let mut seen = before.unwrap_or(Seen { last: now, since: now, in_minute: 0, hits: 0 });
         if now.since_ms(seen.since) >= SOURCE_WINDOW_MS {
             (seen.since, seen.in_minute) = (now, 0);
@@ -117,16 +118,16 @@ impl Journal {
     }
 
     /// Changes what is known of those of which this is so.
-    pub(super) fn forget(&mut self, is_meant: &dyn Fn(&Row<'_>) -> bool, forget: fn(&mut Seen)) {
-        let mut pairs = Vec::new();
-        for row in self.rows(Time::START, u64::MAX) {
-            if is_meant(&row) {
-                pairs.push((row.ip, row.id.clone()));
+    pub(super) fn forget(
+        &mut self,
+        is_meant: &dyn Fn(IpAddr, &PeerId) -> bool,
+        forget: fn(&mut Seen),
+    ) {
+        self.seen.each_mut(|(ip, id), seen| {
+            if is_meant(*ip, id) {
+                forget(seen);
             }
-        }
-        for pair in &pairs {
-            self.seen.get_mut(pair).into_iter().for_each(forget);
-        }
+        });
     }
 }
 

@@ -76,13 +76,13 @@ const CHANGES: Listing = Listing {
 impl Rendezvous {
     /// Keeps from now on what the console tells of the past.
     pub fn keep_journal(&mut self, seed: Seed) {
-        self.journal = Some(Box::new(Journal::new(seed)));
+        self.journal.get_or_insert_with(|| Box::new(Journal::new(seed)));
     }
 
     /// Puts what was last set here, or at start, in place of what a policy says of it: who
     /// changes a limit or a ban changes nothing else (C76).
     pub fn keep_typed(&self, policy: &mut Policy) {
-        policy.relays.clone_from(&self.policy.relays);
+        policy.relays = self.policy.relays.clone();
         policy.always_relay = self.policy.always_relay;
     }
 
@@ -97,7 +97,7 @@ impl Rendezvous {
         let mut words = line.split_whitespace();
         let (command, argument) = (words.next().unwrap_or_default(), words.next());
         let more = words.next();
-        let text = match (short_name(HELP, command), argument) {
+        let text = match (command_names(HELP, command)[1], argument) {
             ("h", _) => HELP.into(),
             ("rs", None) => {
                 let mut lines = String::new();
@@ -105,9 +105,11 @@ impl Rendezvous {
                 lines
             }
             ("rs", Some(list)) => {
-                let Some(relays) = relays(list) else { return ConsoleAnswer::default() };
-                self.policy.relays.clone_from(&relays);
-                return ConsoleAnswer { text: String::new(), relays: Some(relays) };
+                let relays = relays(list);
+                if let Some(relays) = &relays {
+                    self.policy.relays = relays.clone();
+                }
+                return ConsoleAnswer { text: String::new(), relays };
             }
             ("aur", None) => {
                 format!("ALWAYS_USE_RELAY: {}\n", self.policy.always_relay)
@@ -141,7 +143,7 @@ impl Rendezvous {
         let ip: Option<IpAddr> = argument.and_then(|ip| ip.parse().ok()).map(canonical);
         let Some(ip) = ip else { return ADDRESSES.told(journal, now, Wanted::from(argument)) };
         if more == Some("-") {
-            journal.forget(&|row| row.ip == ip, |seen| seen.in_minute = 0);
+            journal.forget(&|it, _| it == ip, |seen| seen.in_minute = 0);
             self.newcomers.forget(ip);
             return String::new();
         }
@@ -153,7 +155,7 @@ impl Rendezvous {
         let Some(journal) = &mut self.journal else { return String::new() };
         match (Wanted::from(argument), more) {
             (Wanted::One(id), Some("-")) => {
-                journal.forget(&|row| row.id.as_str() == id, |seen| seen.hits = 0);
+                journal.forget(&|_, it| it.as_str() == id, |seen| seen.hits = 0);
                 String::new()
             }
             (wanted, _) => CHANGES.told(journal, now, wanted),
@@ -183,10 +185,15 @@ impl Rendezvous {
     }
 }
 
-/// The short name of a command that the help has as `name(short)`; else the word itself.
-pub fn short_name<'a>(help: &'a str, word: &'a str) -> &'a str {
-    let short = |line: &'a str| line.strip_prefix(word)?.strip_prefix('(')?.split(')').next();
-    help.lines().find_map(short).unwrap_or(word)
+/// The name and the short name of a command, which the help has as `name(short)`, by either; else
+/// the word itself.
+pub fn command_names<'a>(help: &'a str, word: &'a str) -> [&'a str; 2] {
+    let named = |line: &'a str| {
+        let (name, rest) = line.split_once('(')?;
+        let names = [name, rest.split(')').next()?];
+        names.contains(&word).then_some(names)
+    };
+    help.lines().find_map(named).unwrap_or([word, word])
 }
 
 /// Which lines of a list.

@@ -2,7 +2,7 @@
 //! change the settings until the next reload, or tell them. On the control thread. C76, C162.
 
 use hbb_core::base::address::canonical;
-use hbb_core::rendezvous::short_name;
+use hbb_core::rendezvous::command_names;
 
 use crate::net::control::answer::Controller;
 use crate::net::control::orders::{ConsoleOf, Typed};
@@ -25,15 +25,6 @@ total-bandwidth(tb) [<Mb/s>]
 single-bandwidth(sb) [<Mb/s>]
 usage(u)
 ";
-/// Limits by their names, which are ours too, and their short ones, with what follows their values.
-const LIMITS: [(&str, &str, &str); 5] = [
-    ("downgrade-threshold", "dt", "\n"),
-    ("downgrade-start-check", "t", "s\n"),
-    ("limit-speed", "ls", "Mb/s\n"),
-    ("total-bandwidth", "tb", "Mb/s\n"),
-    ("single-bandwidth", "sb", "Mb/s\n"),
-];
-
 /// Carries out a line; what to say to it, nothing to a setter or to what is not understood.
 pub(in crate::net::control) fn carry_out(typed: &Typed, control: &mut Controller) -> String {
     let said = match typed.of {
@@ -54,14 +45,14 @@ fn rendezvous(line: &str, control: &Controller) -> Option<String> {
 
 fn relay(line: &str, control: &mut Controller) -> Option<String> {
     let mut words = line.split_whitespace();
-    let (command, argument) = (short_name(RELAY_HELP, words.next()?), words.next());
+    let ([name, command], argument) = (command_names(RELAY_HELP, words.next()?), words.next());
     let settings = &mut control.settings;
-    if let Some((name, _, unit)) = LIMITS.iter().find(|it| it.1 == command) {
-        return limit(settings, (name, unit), argument);
-    }
     let (black, block) = (RelayList::Black, RelayList::Block);
     match (command, argument) {
         ("h", _) => Some(RELAY_HELP.into()),
+        ("dt", part) => limit(settings, (name, "\n"), part),
+        ("t", secs) => limit(settings, (name, "s\n"), secs),
+        ("ls" | "tb" | "sb", rate) => limit(settings, (name, "Mb/s\n"), rate),
         ("u", _) => usage(control),
         ("b", ip) => listed(settings, black, ip),
         ("B", ip) => listed(settings, block, ip),
@@ -73,7 +64,7 @@ fn relay(line: &str, control: &mut Controller) -> Option<String> {
     }
 }
 
-/// Tells a limit, or sets it.
+/// Tells a limit of this name, which is ours too, or sets it.
 fn limit(
     settings: &mut SettingsOwner,
     (name, unit): (&str, &str),
@@ -111,15 +102,15 @@ fn listed(settings: &SettingsOwner, list: RelayList, ip: Option<&str>) -> Option
 }
 
 fn usage(control: &Controller) -> Option<String> {
-    let Ok(Answer::Sessions(rows)) = control.owners.ask_relay(RelayQuestion::Sessions) else {
+    let Ok(Answer::Sessions(mut rows)) = control.owners.ask_relay(RelayQuestion::Sessions) else {
         return None;
     };
-    let mut sorted: Vec<(u64, &SessionRow)> = Vec::with_capacity(rows.len());
-    rows.iter().for_each(|row| sorted.push((row.bytes, row)));
-    // By the code that the log of connections is sorted by.
-    sorted.sort_unstable_by_key(|(bytes, _)| *bytes);
     let mut text = String::new();
-    sorted.iter().rev().for_each(|(_, row)| text.push_str(&session(row)));
+    // The one with most bytes first: to sort them would be code for this list alone.
+    while let Some((at, row)) = rows.iter().enumerate().max_by_key(|(_, row)| row.bytes) {
+        text.push_str(&session(row));
+        rows.swap_remove(at);
+    }
     Some(text)
 }
 
