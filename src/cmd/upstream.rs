@@ -36,7 +36,8 @@ pub fn run(program: Program, args: &[&str], variables: &[(String, String)]) -> R
         Asked::Keygen => return rotate::run(&KeygenFlags::default()),
         Asked::Serve { words, database } => (words, database),
     };
-    let words: Vec<&str> = given.iter().map(|[word, _]| word.as_str()).collect();
+    let mut words = Vec::new();
+    given.iter().for_each(|[word, _]| words.push(word.as_str()));
     let Ok(Command::Serve(flags)) = cli::parse(&words) else {
         return Err(Exit::flags([program.name(), ": these words cannot be told to hbb"].concat()));
     };

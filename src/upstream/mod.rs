@@ -125,9 +125,9 @@ impl Program {
         let mut flags = Flags(Vec::new());
         self.usual().split(' ').for_each(|word| flags.0.push([word.into(), String::new()]));
         sources.each(&mut |setting| apply(&mut flags, setting, note));
-        let lan = ["--mask", "--local-ip"];
-        if let [Some(_), None] | [None, Some(_)] = lan.map(|flag| flags.given(flag)) {
-            lan.iter().for_each(|flag| flags.remove(flag));
+        if flags.given("--mask").is_some() != flags.given("--local-ip").is_some() {
+            flags.remove("--mask");
+            flags.remove("--local-ip");
             note("mask and LOCAL_IP: one alone is left out; this machine's own networks are known");
         }
         Ok(Asked::Serve { words: flags.0, database })
@@ -149,22 +149,23 @@ impl Program {
 }
 
 /// Sets what one word says, or tells that it means nothing.
-fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
-    let Setting { word, value, given } = setting;
-    let mut refuse = |why: &str| note(&[given, ": ", why].concat());
+fn apply(flags: &mut Flags, setting: &Setting<'_>, note: &mut dyn FnMut(&str)) {
+    let (Setting { word, value, .. }, given) = (setting, setting.given.concat());
+    let mut refuse = |why: &str| note(&[&given, ": ", why].concat());
     match word.meaning {
-        Meaning::Flag("--relay-servers") if value.is_empty() => {}
-        Meaning::Flag(flag) => flags.set(flag, value, given),
+        Meaning::Flag if word.name == "relay-servers" && value.is_empty() => {}
+        Meaning::Flag => flags.set(&["--", word.name].concat(), value, &given),
+        Meaning::Relays => flags.set("--relay-servers", value, &given),
         Meaning::PortBelow => {
             match value.parse::<u16>().ok().and_then(|port| port.checked_add(1)) {
-                Some(port) => flags.set("--relay-port", &port.to_string(), given),
+                Some(port) => flags.set("--relay-port", &port.to_string(), &given),
                 None => refuse("it is no port"),
             }
         }
         Meaning::Relayed if value.eq_ignore_ascii_case("y") => {
-            flags.0.push(["--always-use-relay".into(), given.clone()])
+            flags.0.push(["--always-use-relay".into(), given])
         }
-        Meaning::Enforced if value == "1" => flags.set("--key", "_", given),
+        Meaning::Enforced if *value == "1" => flags.set("--key", "_", &given),
         Meaning::SecretKey => {
             let key = flags.given("--key");
             let before = match key {
@@ -173,23 +174,23 @@ fn apply(flags: &mut Flags, setting: &Setting, note: &mut dyn FnMut(&str)) {
                 None | Some("-" | "_") => "",
                 Some(_) => return,
             };
-            flags.set("--key", &[before, value].concat(), given);
+            flags.set("--key", &[before, value].concat(), &given);
         }
         Meaning::Level => match log_level(value) {
-            Some(level) => flags.set("--log-level", level, given),
+            Some(level) => flags.set("--log-level", level, &given),
             None => refuse("only error, warn, info, debug and trace are understood"),
         },
         Meaning::Relayed | Meaning::Enforced | Meaning::Here => {}
-        Meaning::Nothing(why) => refuse(why),
+        Meaning::Nothing(why) => refuse(why.text()),
     }
 }
 
 /// The level in `RUST_LOG`, for all or for its first part.
 fn log_level(text: &str) -> Option<&'static str> {
-    let first = text.split(',').next()?;
-    let level = first.rsplit_once('=').map_or(first, |(_, level)| level).trim();
+    let mut level = "";
+    text.split(',').next()?.split('=').for_each(|part| level = part.trim());
     if level.eq_ignore_ascii_case("trace") {
         return Some("debug");
     }
-    ["error", "warn", "info", "debug"].into_iter().find(|known| level.eq_ignore_ascii_case(known))
+    "error warn info debug".split(' ').find(|known| level.eq_ignore_ascii_case(known))
 }

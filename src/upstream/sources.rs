@@ -14,29 +14,29 @@ const DOT_ENV: &str = ".env";
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// One word and what was said.
-pub(super) struct Setting {
+pub(super) struct Setting<'a> {
     pub(super) word: &'static Word,
-    pub(super) value: String,
-    /// The word as it was given, and where, for a message.
-    pub(super) given: String,
+    pub(super) value: &'a str,
+    /// The word as it was given, and where, for a message, in parts.
+    pub(super) given: [&'a str; 3],
 }
 
 /// All that was said, the first of each word being what counts.
-pub(super) struct Sources {
+pub(super) struct Sources<'a> {
     program: Program,
-    said: Vec<Setting>,
+    said: Vec<Setting<'a>>,
 }
 
-impl Sources {
+impl<'a> Sources<'a> {
     pub(super) fn new(
         program: Program,
-        args: &[&str],
-        variables: &[(String, String)],
+        args: &[&'a str],
+        variables: &'a [(String, String)],
     ) -> Result<Self, String> {
         let mut sources = Self { program, said: Vec::new() };
         sources.add_flags(args)?;
-        if let Some(name) = sources.value("config").map(String::from) {
-            sources.add_file(&name, "--config")?;
+        if let Some(path) = sources.value("config") {
+            sources.add_file(path, "--config")?;
         }
         sources.add_file(DOT_ENV, DOT_ENV)?;
         // As the tables have it, before other ways to write it.
@@ -45,7 +45,7 @@ impl Sources {
                 if let Some(word) = sources.named(name)
                     && (*name == word.variable()) == is_exact
                 {
-                    sources.add(word, value, &["variable ", name]);
+                    sources.add(word, value, ["variable ", name, ""]);
                 }
             }
         }
@@ -60,28 +60,28 @@ impl Sources {
     }
 
     /// What was said of a word.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&'a str> {
         let setting = self.said.iter().find(|setting| setting.word.name == name);
-        setting.map(|setting| setting.value.as_str())
+        setting.map(|setting| setting.value)
     }
 
     /// Gives what was said, in the order in which it is obeyed.
-    pub(super) fn each(&self, each: &mut dyn FnMut(&Setting)) {
+    pub(super) fn each(&self, each: &mut dyn FnMut(&Setting<'a>)) {
         for word in WORDS {
             self.said.iter().filter(|it| core::ptr::eq(it.word, word)).for_each(&mut *each);
         }
     }
 
     /// What compose files set to nothing is not said; a key that is empty serves anybody.
-    fn add(&mut self, word: &'static Word, value: &str, given: &[&str]) {
+    fn add(&mut self, word: &'static Word, value: &'a str, given: [&'a str; 3]) {
         let is_said = word.name == "key" || !value.is_empty();
         if is_said && self.value(word.name).is_none() {
-            self.said.push(Setting { word, value: value.into(), given: given.concat() });
+            self.said.push(Setting { word, value, given });
         }
     }
 
     /// `NAME=value` lines, as in a shell or an INI file without sections.
-    fn add_file(&mut self, path: &str, place: &'static str) -> Result<(), String> {
+    fn add_file(&mut self, path: &'a str, place: &str) -> Result<(), String> {
         let text = match read_text(Path::new(path), FILE_BYTES_MAX) {
             Err(error) if error.kind() == ErrorKind::NotFound && place == DOT_ENV => return Ok(()),
             read => read.map_err(|error| {
@@ -90,6 +90,8 @@ impl Sources {
                 format!("Cannot read {file}: {error}")
             })?,
         };
+        // There are two in the life of a process, and what they say is asked for until it serves.
+        let text: &'static str = text.leak();
         for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
             let line = line.strip_prefix("export ").unwrap_or(line);
             let Some((name, value)) = line.split_once('=') else { continue };
@@ -98,14 +100,14 @@ impl Sources {
             }
             let (given, value) = (name.trim_end(), bare(value.trim()));
             if let Some(word) = self.named(given) {
-                self.add(word, value, &[given, " in ", path]);
+                self.add(word, value, [given, " in ", path]);
             }
         }
         Ok(())
     }
 
     /// `-k VALUE`, `-kVALUE`, `-k=VALUE`, `--key VALUE`, `--key=VALUE`.
-    fn add_flags(&mut self, args: &[&str]) -> Result<(), String> {
+    fn add_flags(&mut self, args: &[&'a str]) -> Result<(), String> {
         let mut args = args.iter().copied();
         while let Some(arg) = args.next() {
             let unknown = || unknown(self.program, arg);
@@ -115,8 +117,7 @@ impl Sources {
                 (false, Some(_)) => return Err(unknown()),
                 (_, value) => value.unwrap_or_default(),
             };
-            let given = given.into();
-            self.said.push(Setting { word, value: value.into(), given });
+            self.said.push(Setting { word, value, given: [given, "", ""] });
         }
         Ok(())
     }
@@ -125,7 +126,9 @@ impl Sources {
 /// A value without its quotes, or without the comment behind it.
 fn bare(value: &str) -> &str {
     match (value.chars().next(), value.split_once('#')) {
-        (Some(quote @ ('"' | '\'')), _) => value.split(quote).nth(1).unwrap_or_default(),
+        (Some(quote @ ('"' | '\'')), _) => {
+            value.strip_prefix(quote).and_then(|rest| rest.split(quote).next()).unwrap_or_default()
+        }
         (_, Some((before, _))) if before.trim_end() != before || before.is_empty() => {
             before.trim_end()
         }

@@ -27,8 +27,10 @@ impl Program {
 /// What becomes of a word here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// The same as this flag of `hbb serve`.
-    Flag(&'static str),
+    /// The same as the flag of `hbb serve` that is named so.
+    Flag,
+    /// `--relay-servers`.
+    Relays,
     /// The relay's port is the one above.
     PortBelow,
     /// Y: `--always-use-relay`.
@@ -41,8 +43,36 @@ pub enum Meaning {
     Level,
     /// It is used while the words are read.
     Here,
-    /// Nothing, for this reason.
-    Nothing(&'static str),
+    /// Nothing.
+    Nothing(Why),
+}
+
+/// Why a word means nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is no secret.
+    Follows,
+    /// SQLite's connections.
+    NoSqlite,
+    /// A server that asks itself.
+    NoTest,
+    /// Sizes of buffers.
+    Given,
+    /// What old clients asked for.
+    Unasked,
+}
+
+impl Why {
+    /// A part of a sentence.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Follows => "it follows from KEY_PRIV or id_ed25519",
+            Self::NoSqlite => "there is no SQLite here",
+            Self::NoTest => "it never tests itself",
+            Self::Given => "as much is taken as the system gives",
+            Self::Unasked => "no client of today asks for it",
+        }
+    }
 }
 
 /// A flag, a variable or both.
@@ -79,7 +109,8 @@ impl Word {
     /// What becomes of it, in words.
     pub fn fate(&self) -> String {
         match self.meaning {
-            Meaning::Flag(flag) => ["`", flag, "`"].concat(),
+            Meaning::Flag => ["`--", self.name, "`"].concat(),
+            Meaning::Relays => "`--relay-servers`".into(),
             Meaning::PortBelow => "`--relay-port`, which is the one above".into(),
             Meaning::Relayed => "`--always-use-relay`, if it is Y".into(),
             Meaning::Enforced => "`--key _`, if it is 1".into(),
@@ -88,7 +119,7 @@ impl Word {
             }
             Meaning::Level => "`--log-level`".into(),
             Meaning::Here => "as upstream's".into(),
-            Meaning::Nothing(why) => ["nothing: ", why].concat(),
+            Meaning::Nothing(why) => ["nothing: ", why.text()].concat(),
         }
     }
 }
@@ -110,34 +141,34 @@ const fn variable(name: &'static str, of: Option<Program>, meaning: Meaning) -> 
 
 /// Later ones are obeyed after earlier ones.
 pub const WORDS: &[Word] = &[
-    flag("bind", 'b', None, Meaning::Flag("--bind")),
-    flag("port", 'p', HBBS, Meaning::Flag("--port")),
+    flag("bind", 'b', None, Meaning::Flag),
+    flag("port", 'p', HBBS, Meaning::Flag),
     variable("port", HBBR, Meaning::PortBelow),
-    flag("relay-port", 'p', HBBR, Meaning::Flag("--relay-port")),
+    flag("relay-port", 'p', HBBR, Meaning::Flag),
     flag("config", 'c', HBBS, Meaning::Here),
-    variable("relay", HBBS, Meaning::Flag("--relay-servers")),
-    flag("relay-servers", 'r', HBBS, Meaning::Flag("--relay-servers")),
-    flag("mask", 'm', HBBS, Meaning::Flag("--mask")),
-    variable("local-ip", HBBS, Meaning::Flag("--local-ip")),
-    flag("key", 'k', None, Meaning::Flag("--key")),
+    variable("relay", HBBS, Meaning::Relays),
+    flag("relay-servers", 'r', HBBS, Meaning::Flag),
+    flag("mask", 'm', HBBS, Meaning::Flag),
+    variable("local-ip", HBBS, Meaning::Flag),
+    flag("key", 'k', None, Meaning::Flag),
     variable("encrypted-only", None, Meaning::Enforced),
     variable("key-priv", None, Meaning::SecretKey),
-    variable("key-pub", None, Meaning::Nothing("it follows from KEY_PRIV or id_ed25519")),
-    variable("max-peers", HBBS, Meaning::Flag("--max-peers")),
+    variable("key-pub", None, Meaning::Nothing(Why::Follows)),
+    variable("max-peers", HBBS, Meaning::Flag),
     variable("always-use-relay", HBBS, Meaning::Relayed),
-    variable("total-bandwidth", HBBR, Meaning::Flag("--total-bandwidth")),
-    variable("single-bandwidth", HBBR, Meaning::Flag("--single-bandwidth")),
-    variable("limit-speed", HBBR, Meaning::Flag("--limit-speed")),
-    variable("downgrade-threshold", HBBR, Meaning::Flag("--downgrade-threshold")),
-    variable("downgrade-start-check", HBBR, Meaning::Flag("--downgrade-start-check")),
+    variable("total-bandwidth", HBBR, Meaning::Flag),
+    variable("single-bandwidth", HBBR, Meaning::Flag),
+    variable("limit-speed", HBBR, Meaning::Flag),
+    variable("downgrade-threshold", HBBR, Meaning::Flag),
+    variable("downgrade-start-check", HBBR, Meaning::Flag),
     variable("rust-log", None, Meaning::Level),
     variable("db-url", HBBS, Meaning::Here),
-    variable("max-database-connections", HBBS, Meaning::Nothing("there is no SQLite here")),
-    variable("test-hbbs", HBBS, Meaning::Nothing("it never tests itself")),
-    flag("rmem", 'M', HBBS, Meaning::Nothing("as much is taken as the system gives")),
-    flag("serial", 's', HBBS, Meaning::Nothing("no client of today asks for it")),
-    flag("software-url", 'u', HBBS, Meaning::Nothing("no client of today asks for it")),
-    flag("rendezvous-servers", 'R', HBBS, Meaning::Nothing("no client of today asks for it")),
+    variable("max-database-connections", HBBS, Meaning::Nothing(Why::NoSqlite)),
+    variable("test-hbbs", HBBS, Meaning::Nothing(Why::NoTest)),
+    flag("rmem", 'M', HBBS, Meaning::Nothing(Why::Given)),
+    flag("serial", 's', HBBS, Meaning::Nothing(Why::Unasked)),
+    flag("software-url", 'u', HBBS, Meaning::Nothing(Why::Unasked)),
+    flag("rendezvous-servers", 'R', HBBS, Meaning::Nothing(Why::Unasked)),
     switch("generate", 'g', HBBS),
     switch("help", 'h', None),
     switch("version", 'V', None),

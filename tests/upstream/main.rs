@@ -358,10 +358,11 @@ fn does_what_the_table_says(program: Program, word: &Word) {
     let has = |word: &str| words.iter().any(|[own, _]| own == word);
     let is_done = match word.meaning {
         // The one without the other.
-        Meaning::Flag(flag @ ("--mask" | "--local-ip")) => {
-            !words.concat().concat().contains(flag) && notes.len() == 1
+        Meaning::Flag if matches!(word.name, "mask" | "local-ip") => {
+            !words.concat().concat().contains(word.name) && notes.len() == 1
         }
-        Meaning::Flag(flag) => has(&format!("{flag}=4711")),
+        Meaning::Flag => has(&format!("--{}=4711", word.name)),
+        Meaning::Relays => has("--relay-servers=4711"),
         // Nobody asks for a key at a relay that was told none.
         Meaning::SecretKey if program == Program::Hbbr => has("--key="),
         Meaning::SecretKey => has(&format!("--key={value}")),
@@ -370,7 +371,7 @@ fn does_what_the_table_says(program: Program, word: &Word) {
         Meaning::Enforced => has("--key=_"),
         Meaning::Level => has("--log-level=warn"),
         Meaning::Here => true,
-        Meaning::Nothing(why) => notes.len() == 1 && notes[0].ends_with(why),
+        Meaning::Nothing(why) => notes.len() == 1 && notes[0].ends_with(why.text()),
     };
     assert!(is_done, "{name} of {program:?}: {notes:?}");
 }
