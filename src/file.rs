@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, mkdir};
 use rustix::stdio;
 
+/// The kernel follows no more.
+const LINKS_MAX: usize = 40;
+
 /// What a command is given.
 ///
 /// # Errors
@@ -89,6 +92,19 @@ pub fn open_file(path: &Path) -> io::Result<File> {
         return Ok(file);
     }
     Err(io::Error::new(ErrorKind::InvalidInput, "it is a pipe or a device"))
+}
+
+/// Where the links end that begin at `file`, which is there. Folders that are links are left in: to
+/// open it leads through them.
+pub fn followed(file: &Path) -> PathBuf {
+    let mut file = file.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&file) else { break };
+        // Instead of the link, or of all if it begins at the root.
+        file.pop();
+        file.push(target);
+    }
+    file
 }
 
 /// The name of a file while it is being written.

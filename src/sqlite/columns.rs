@@ -8,24 +8,26 @@ pub(super) fn places(sql: &str, named: &[&str], index: bool) -> Option<Vec<Optio
     for piece in pieces(&sql)? {
         let first = name(piece);
         let is_key = piece.split_whitespace().any(|word| word.starts_with("primary"));
-        match first {
-            "" => return None,
-            "primary" | "constraint" if is_key => {
-                key.clear();
-                pieces(piece)?.into_iter().for_each(|piece| key.push(name(piece)));
-            }
-            "primary" | "constraint" | "unique" | "check" | "foreign" => {}
-            _ => {
-                own.push(first);
-                if is_key {
-                    key.push(first);
-                }
+        let is_one_of = |words: &str| words.split(' ').any(|word| word == first);
+        if first.is_empty() {
+            return None;
+        }
+        if is_key && is_one_of("primary constraint") {
+            key.clear();
+            pieces(piece)?.into_iter().for_each(|piece| key.push(name(piece)));
+        } else if !is_one_of("primary constraint unique check foreign") {
+            own.push(first);
+            if is_key {
+                key.push(first);
             }
         }
     }
     if index {
-        own.retain(|name| !key.contains(name));
-        key.append(&mut own);
+        for name in own {
+            if !key.contains(&name) {
+                key.push(name);
+            }
+        }
         own = key;
     }
     let mut places = Vec::new();

@@ -61,7 +61,7 @@ impl<'a> Log<'a> {
             _ => return Ok(None),
         };
         if u32_at(&header, 8).is_none_or(|size| size as usize != page_bytes) {
-            return Err(Error::Unread("the log beside it has pages of another size"));
+            return Err(Error::Unread(&"the log beside it has pages of another size"));
         }
         let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
         let count = (length - HEADER_BYTES as u64) / frame.len() as u64;
@@ -80,7 +80,7 @@ impl<'a> Log<'a> {
                 break;
             }
             if frames.len() == FRAMES_MAX {
-                return Err(Error::Unread("the log beside it is too long"));
+                return Err(Error::Unread(&"the log beside it is too long"));
             }
             frames.push(u64::from(u32_at(own, 0).unwrap_or(0)) << 32 | number);
             if let Some(count) = u32_at(own, 4).filter(|count| *count != 0) {

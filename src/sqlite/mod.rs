@@ -31,8 +31,9 @@ const SCHEMA_ROOT: u32 = 1;
 pub enum Error {
     /// It does not begin as SQLite's files do.
     Foreign,
-    /// A form of it that is not read here; the text says which.
-    Unread(&'static str),
+    /// A form of it that is not read here; the text says which. By its place, as a text is as long
+    /// again: each result that may be an error is of its length.
+    Unread(&'static &'static str),
     /// What stands on the page with this number, counted from 1, cannot be so.
     Damaged(u32),
     /// It has no such table.
@@ -157,7 +158,7 @@ impl<'a> Database<'a> {
         let (root, sql) = self.table(table)?;
         let is_index = self.pages.is_index(root)?;
         let places = columns::places(&sql, named, is_index);
-        let places = places.ok_or(Error::Unread("its table is not as upstream's is"))?;
+        let places = places.ok_or(Error::Unread(&"its table is not as upstream's is"))?;
         self.walk((root, is_index), &mut |values, read| {
             each(&Row { values, places: &places }, read)
         })

@@ -105,10 +105,10 @@ fn checked(header: &[u8], size: usize) -> Result<usize, Error> {
         return Err(Error::Damaged(1));
     }
     if header.get(19).is_none_or(|version| *version > 2) {
-        return Err(Error::Unread("a newer SQLite made it"));
+        return Err(Error::Unread(&"a newer SQLite made it"));
     }
     if u32_at(header, 56).is_some_and(|encoding| encoding > 1) {
-        return Err(Error::Unread("its text is UTF-16"));
+        return Err(Error::Unread(&"its text is UTF-16"));
     }
     let reserved = header.get(20).copied().map_or(0, usize::from);
     size.checked_sub(reserved).filter(|left| *left >= USABLE_MIN).ok_or(Error::Damaged(1))

@@ -15,6 +15,8 @@ pub(super) const COLUMNS: [&str; 8] =
     ["id", "uuid", "pk", "created_at", "info", "user", "status", "note"];
 /// The first of those three, which have no place here.
 pub(super) const USER: usize = 5;
+/// What is wrong with a file of more.
+pub(super) const TOO_MANY: &str = "it holds more devices than one server has";
 /// What became of those that were left out, by [`Lack`].
 const LEFT_OUT: [&str; 4] = [
     "have no key yet and register again by themselves",
@@ -37,6 +39,8 @@ enum Lack {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) records: Vec<Record>,
+    /// Which of them are to be written, once they were compared with those that are there.
+    pub(super) is_wanted: Vec<bool>,
     /// How many were left out, by [`Lack`].
     left_out: [usize; LEFT_OUT.len()],
     /// How many lose a user, a status or a note.
@@ -49,11 +53,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Takes what stands in the columns of a row, if it is enough for a record.
-    ///
-    /// # Errors
-    /// As for [`Self::take`].
-    pub(super) fn take_row(&mut self, row: [&[u8]; COLUMNS.len()]) -> Result<(), &'static str> {
+    /// Takes what stands in the columns of a row, if it is enough for a record; None as
+    /// [`Self::take`].
+    pub(super) fn take_row(&mut self, row: [&[u8]; COLUMNS.len()]) -> Option<()> {
         let [id, device, key, created, info, more @ ..] = row;
         let text = |bytes| core::str::from_utf8(bytes).unwrap_or_default();
         let Some(id) = PeerId::new(text(id)) else { return self.leave_out(Lack::Id, 1) };
@@ -65,26 +67,18 @@ impl Found {
         self.take(Record { id, device, key, first_seen_secs, state })
     }
 
-    /// Takes a device.
-    ///
-    /// # Errors
-    /// There are more than a server ever has.
-    pub(super) fn take(&mut self, record: Record) -> Result<(), &'static str> {
+    /// Takes a device; None if they are [`TOO_MANY`].
+    pub(super) fn take(&mut self, record: Record) -> Option<()> {
         self.records.push(record);
-        if self.records.len() > PEERS_CEILING {
-            return Err("it holds more devices than one server has");
-        }
-        Ok(())
+        (self.records.len() <= PEERS_CEILING).then_some(())
     }
 
-    fn leave_out(&mut self, lack: Lack, count: usize) -> Result<(), &'static str> {
-        if let Some(left_out) = self.left_out.get_mut(lack as usize) {
-            *left_out += count;
-        }
-        Ok(())
+    fn leave_out(&mut self, lack: Lack, count: usize) -> Option<()> {
+        *self.left_out.get_mut(lack as usize)? += count;
+        Some(())
     }
 
-    /// Keeps those that are to be written: what the store lacks, and, if it is to be replaced, what
+    /// Marks those that are to be written: what the store lacks, and, if it is to be replaced, what
     /// is another there. Gives how many devices the store has; how many of those here are new, the
     /// same there, and others there. The store is read as needed: a router has no room for both.
     ///
@@ -92,16 +86,17 @@ impl Found {
     /// Those of the store.
     pub(super) fn compare(
         &mut self,
-        here: Option<&dyn Store>,
+        here: &mut Option<Box<dyn Store>>,
         replace: bool,
     ) -> Result<[usize; 4], Error> {
-        self.order();
+        let mut new = self.order();
         let [mut before, mut same, mut other] = [0; 3];
-        let mut is_wanted = vec![true; self.records.len()];
+        let Self { records, is_wanted, .. } = self;
         let mut look = |own: Record| {
             before += 1;
-            let at = self.records.partition_point(|it| it.id < own.id);
-            if let (Some(it), Some(is_wanted)) = (self.records.get(at), is_wanted.get_mut(at))
+            let up_to = records.partition_point(|it| it.id <= own.id);
+            let Some(at) = up_to.checked_sub(1) else { return };
+            if let (Some(it), Some(is_wanted)) = (records.get(at), is_wanted.get_mut(at))
                 && it.id == own.id
             {
                 // Who was forgotten is not here.
@@ -109,32 +104,34 @@ impl Found {
                 let is_same = is_here && it.device == own.device && it.key == own.key;
                 *if is_same { &mut same } else { &mut other } += 1;
                 *is_wanted = replace && !is_same;
+                new -= 1;
             }
-            true
         };
-        if let Some(reader) = here.and_then(Store::reader) {
-            reader.read(&mut look)?;
+        if let Some(here) = here {
+            here.load(&mut look)?;
         }
-        let new = is_wanted.len() - same - other;
-        let mut is_wanted = is_wanted.into_iter();
-        self.records.retain(|_| is_wanted.next() == Some(true));
         Ok([before, new, same, other])
     }
 
-    /// Puts them in the order of IDs, each of which is there once then.
-    fn order(&mut self) {
-        let all = self.records.len();
-        self.records.reverse();
+    /// Puts them in the order of IDs, of each of which the last one is wanted; how many that are.
+    /// Not a part of its caller: to sort takes 4 KiB of stack.
+    #[inline(never)]
+    fn order(&mut self) -> usize {
         self.records.sort_by(|one, other| one.id.cmp(&other.id));
-        self.records.dedup_by(|earlier, kept| earlier.id == kept.id);
-        let _ = self.leave_out(Lack::Twice, all - self.records.len());
+        let id = |at: usize| self.records.get(at).map(|it| &it.id);
+        for at in 0..self.records.len() {
+            self.is_wanted.push(id(at) != id(at + 1));
+        }
+        let last = self.is_wanted.iter().filter(|is_last| **is_last).count();
+        let _ = self.leave_out(Lack::Twice, self.records.len() - last);
+        last
     }
 }
 
 /// The end of a sentence: who is left out, and why.
 impl fmt::Display for Found {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (count, why) in self.left_out.iter().zip(LEFT_OUT).filter(|(count, _)| **count > 0) {
+        for (count, why) in self.left_out.iter().zip(&LEFT_OUT).filter(|(count, _)| **count > 0) {
             write!(out, "; left out: {count} that {why}")?;
         }
         if self.left_behind > 0 {
@@ -148,6 +145,7 @@ impl fmt::Display for Found {
 /// The address in upstream's `{"ip":"::ffff:192.0.2.1"}`.
 fn address_in(info: &str) -> Option<IpAddr> {
     let (_, value) = around(info, "\"ip\"")?;
-    let address: IpAddr = value.split('"').nth(1)?.parse().ok()?;
+    let (_, value) = value.split_once('"')?;
+    let address: IpAddr = value.split('"').next()?.parse().ok()?;
     Some(address.to_canonical()).filter(|address| !address.is_unspecified())
 }

@@ -1,7 +1,7 @@
 //! The rows of upstream's table as `sqlite3 -json` prints them: a list of objects. What is nested
 //! in them is passed over.
 
-use super::found::{COLUMNS, Found};
+use super::found::{COLUMNS, Found, TOO_MANY};
 use crate::store::hex;
 use hbb_core::base::json::Value;
 
@@ -22,24 +22,25 @@ pub(super) fn rows(text: &str, found: &mut Found) -> Result<(), String> {
         for (name, value) in row.members() {
             // As SQLite names what is not given a name.
             let name = name.strip_prefix("hex(").map_or(&*name, |name| name.trim_end_matches(')'));
-            for (column, own) in columns.iter_mut().zip(COLUMNS) {
+            for (column, own) in columns.iter_mut().zip(&COLUMNS) {
                 if name.eq_ignore_ascii_case(own) {
-                    *column = column_of(value, BYTES.contains(&own)).ok_or(NO_DIGITS)?;
+                    *column = column_of(value, BYTES.contains(own)).ok_or(NO_DIGITS)?;
                 }
             }
         }
         let [id, device, key, created, info, user, status, note] = &columns;
-        found.take_row([id, device, key, created, info, user, status, note])?;
+        found.take_row([id, device, key, created, info, user, status, note]).ok_or(TOO_MANY)?;
     }
     Ok(())
 }
 
-/// A text, or what its digits say, if they are some; a number as it is written; empty for anything
-/// else.
+/// A text, or what its digits say, if they are some; a whole number as it is written; empty for
+/// anything else.
 fn column_of(value: Value<'_>, is_bytes: bool) -> Option<Vec<u8>> {
+    let is_whole = |raw: &str| raw.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
     let text = match value.text() {
         Some(text) => text,
-        None if value.number().is_some() => value.raw().into(),
+        None if is_whole(value.raw()) => value.raw().into(),
         None => return Some(Vec::new()),
     };
     if is_bytes { hex(&text) } else { Some(text.into_owned().into()) }

@@ -8,22 +8,22 @@ mod json;
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::stdio;
 
-use found::{COLUMNS, Found, USER};
+use found::{COLUMNS, Found, TOO_MANY, USER};
 
 use super::exit::{Exit, print, say_at_terminal};
 use super::store::{self, Filling, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
 use crate::file::{
-    beside, draft_of, folder_of, give_to_owner, open_file, read_line, stdin, sync_folder,
+    beside, draft_of, followed, give_to_owner, open_file, read_line, stdin, sync_folder,
 };
 use crate::sqlite::{self, Bytes, Database, MAGIC, Row, Value};
 use crate::store as stores;
 use hbb_core::base::limits::Limits;
-use hbb_core::base::peer::{Change, Record};
+use hbb_core::base::peer::Change;
 
 /// Longest text: a full table's rows have some 300 bytes each.
 const TEXT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -48,8 +48,8 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let _alone = store::alone_in(data)?;
     // Held, so that no server starts meanwhile.
     let unusable = |error| store::exit(&path, error);
-    let here = store::read_there(&path).map_err(unusable)?;
-    let compared = found.compare(here.as_deref(), replace);
+    let mut here = store::read_there(&path).map_err(unusable)?;
+    let compared = found.compare(&mut here, replace);
     let [before, new, same, other] = compared.map_err(unusable)?;
     let file = flags.file.as_deref().unwrap_or("stdin");
     let mut text = format!(
@@ -64,12 +64,12 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
         text += "No -wal is beside it, in which a server that was killed leaves most of its \
                  devices: if there was one, copy that too, and import again.\n";
     }
-    if found.records.is_empty() {
+    if !found.is_wanted.contains(&true) {
         text += "There is nothing to write.\n";
     } else if flags.dry_run {
         text += "Nothing was written: this was a dry run.\n";
     } else {
-        replace_store(&path, here.is_some(), found.records)?;
+        replace_store(&path, here.is_some(), &mut found)?;
         let all = before + new;
         text += &format!("{} has {all} devices now, {before} before.", path.display());
         if all > Limits::default().peers {
@@ -88,13 +88,16 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
 
 /// Puts them into a copy of the store, which takes its place; what was there gets another name. If
 /// none was there to be held, no server has made one meanwhile.
-fn replace_store(path: &Path, is_held: bool, records: Vec<Record>) -> Result<(), Exit> {
+fn replace_store(path: &Path, is_held: bool, found: &mut Found) -> Result<(), Exit> {
     let draft = draft_of(path);
     drop(fs::remove_file(&draft));
     let written = copy(path, &draft).map_err(stores::Error::from).and_then(|()| {
         let mut filling = Filling::open(&draft)?;
-        for record in records {
-            filling.put(Change::Put(record))?;
+        let mut is_wanted = found.is_wanted.iter();
+        for record in core::mem::take(&mut found.records) {
+            if is_wanted.next() == Some(&true) {
+                filling.put(Change::Put(record))?;
+            }
         }
         filling.end()?;
         if !is_held && path.exists() {
@@ -175,15 +178,16 @@ fn read(name: Option<&str>, found: &mut Found) -> Result<(), Exit> {
 
 /// Upstream's database. While that server runs, what is read here and there may not fit.
 fn database(path: &Path, file: &File, found: &mut Found) -> Result<(), sqlite::Error> {
-    let path = &target_of(path);
+    // What belongs to a database stands beside what a link leads to.
+    let path = &followed(path);
     let log = match open_file(&beside(path, "-wal")) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Ok(log) => Some(log),
-        Err(_) => return Err(sqlite::Error::Unread("the -wal beside it cannot be opened")),
+        Err(_) => return Err(sqlite::Error::Unread(&"the -wal beside it cannot be opened")),
     };
     if fs::metadata(beside(path, "-journal")).is_ok_and(|told| told.len() > 0) {
         return Err(sqlite::Error::Unread(
-            "a write to it was cut short: open it once with SQLite, which mends that",
+            &"a write to it was cut short: open it once with SQLite, which mends that",
         ));
     }
     let state = || {
@@ -200,28 +204,18 @@ fn database(path: &Path, file: &File, found: &mut Found) -> Result<(), sqlite::E
             told = pages / PROGRESS_PAGES;
             progress(found.records.len(), pages, database.pages());
         }
-        found.take_row(columns(row)).map_err(sqlite::Error::Unread)
+        found.take_row(columns(row)).ok_or(sqlite::Error::Unread(&TOO_MANY))
     });
     if state() != at_first {
-        return Err(sqlite::Error::Unread("it changed meanwhile: stop that server first"));
+        return Err(sqlite::Error::Unread(&"it changed meanwhile: stop that server first"));
     }
     match walked {
         Err(sqlite::Error::NoTable) if found.lacks_log => Err(sqlite::Error::Unread(
-            "it has no such table, and no -wal is beside it, in which most of it may stand: copy \
+            &"it has no such table, and no -wal is beside it, in which most of it may stand: copy \
              that, too",
         )),
         walked => walked,
     }
-}
-
-/// What a link leads to: what belongs to a database stands beside that.
-fn target_of(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    // As it could be opened, they do not go round.
-    while let Ok(target) = fs::read_link(&path) {
-        path = folder_of(&path).join(target);
-    }
-    path
 }
 
 /// The bytes in the columns; of whole numbers only what a status may say.
@@ -253,7 +247,7 @@ fn text(from: File, found: &mut Found) -> Result<(), String> {
             number += 1;
             match stores::parse(line) {
                 Ok(None) => {}
-                Ok(Some(record)) => found.take(record)?,
+                Ok(Some(record)) => found.take(record).ok_or(TOO_MANY)?,
                 Err(_) => return Err(format!("line {number} is not as it should be")),
             }
         }

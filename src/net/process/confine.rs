@@ -3,7 +3,6 @@
 //! `calls.rs`. What the kernel or a container does not let it give up, it keeps, and says so.
 //! Checks: tests/confined.rs.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -17,9 +16,7 @@ use rustix::thread::set_no_new_privs;
 #[cfg(target_endian = "little")]
 use super::calls;
 use super::user::give_up_capabilities;
-
-/// The kernel follows no more.
-const LINKS_MAX: usize = 40;
+use crate::file::followed;
 
 /// What is given up already.
 #[derive(Clone, Copy, Debug)]
@@ -65,19 +62,6 @@ impl Confinement {
             word(calls)
         );
     }
-}
-
-/// Where the links end that begin at `file`, which is there. Folders that are links are left in: to
-/// open it leads through them.
-fn followed(file: &Path) -> PathBuf {
-    let mut file = file.to_path_buf();
-    for _ in 0..LINKS_MAX {
-        let Ok(target) = fs::read_link(&file) else { break };
-        // Instead of the link, or of all if it begins at the root.
-        file.pop();
-        file.push(target);
-    }
-    file
 }
 
 /// True if the kernel obeys, be it an old one that leaves some of it out.

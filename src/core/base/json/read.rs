@@ -321,25 +321,23 @@ fn unescape(inner: &str) -> Cow<'_, str> {
     if !inner.as_bytes().contains(&b'\\') {
         return inner.into();
     }
-    let (plain, mut rest) = inner.split_once('\\').unwrap_or((inner, ""));
-    let mut text = String::from(plain);
-    loop {
-        let mut chars = rest.chars();
-        text.push(match chars.next() {
-            Some('b') => '\u{8}',
-            Some('f') => '\u{c}',
-            Some('n') => '\n',
-            Some('r') => '\r',
-            Some('t') => '\t',
-            Some('u') => code(&mut chars),
-            other => other.unwrap_or_default(),
-        });
-        let Some((plain, next)) = chars.as_str().split_once('\\') else {
-            text.push_str(chars.as_str());
-            return text.into();
-        };
-        text.push_str(plain);
-        rest = next;
+    let (mut text, mut chars) = (String::with_capacity(inner.len()), inner.chars());
+    while let Some(c) = chars.next() {
+        text.push(if c == '\\' { escaped(&mut chars) } else { c });
+    }
+    text.into()
+}
+
+/// The character that what follows a backslash stands for.
+fn escaped(chars: &mut core::str::Chars<'_>) -> char {
+    match chars.next() {
+        Some('b') => '\u{8}',
+        Some('f') => '\u{c}',
+        Some('n') => '\n',
+        Some('r') => '\r',
+        Some('t') => '\t',
+        Some('u') => code(chars),
+        other => other.unwrap_or_default(),
     }
 }
 

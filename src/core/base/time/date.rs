@@ -35,9 +35,13 @@ impl Utc {
     /// Reads what this type shows, with one character of any kind between day and hour, and
     /// nothing or anything behind the second; None for what is no date since 1970.
     pub fn parse(text: &str) -> Option<Self> {
-        let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
-        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-        let secs = number(11, 13)? * 3_600 + number(14, 16)? * 60 + number(17, 19)?;
+        let (mut numbers, mut from) = ([0_u64; 6], 0);
+        for (number, digits) in numbers.iter_mut().zip(&[4, 2, 2, 2, 2, 2]) {
+            *number = text.get(from..from + digits)?.parse().ok()?;
+            from += digits + 1;
+        }
+        let [year, month, day, hour, minute, second] = numbers;
+        let secs = hour * 3_600 + minute * 60 + second;
         let (year, month) =
             if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
         let (era, year) = (year / 400, year % 400);
