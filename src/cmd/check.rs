@@ -13,13 +13,13 @@ use std::time::Duration;
 use super::exit::{Exit, ExitReason, READ_ONLY, print, say_at_terminal};
 #[cfg(feature = "accounts")]
 use super::serve::connections;
-use super::store::{self, STORE_FILE};
+use super::store::{self, STORE_DRAFT, STORE_FILE};
 use super::{backup, greeting, keygen, serve};
 use crate::cli::ServeFlags;
 #[cfg(feature = "accounts")]
 use crate::config::ConnectionsTo;
 use crate::config::{Config, PORT, PortService, Role, WEB_CLIENTS, doubts};
-use crate::file::{draft_of, folder_of};
+use crate::file::folder_of;
 use crate::net::clock::Clock;
 use crate::net::control;
 use crate::net::interfaces::own_addresses;
@@ -271,12 +271,12 @@ fn check_store(config: &Config, report: &mut Report) {
 
 /// What a restore or an import left that did not come to its end.
 fn check_broken_off(dir: &Path, report: &mut Report) {
-    let draft = draft_of(&dir.join(STORE_FILE));
-    for (path, then) in [
-        (dir.join(backup::WHOLE), "a restore was broken off; 'hbb serve' ends it at its start"),
-        (dir.join(backup::FILLING), "a restore was broken off and changed nothing; do it again"),
-        (draft, "an import was broken off and changed nothing; do it again"),
+    for &(name, then) in &[
+        (backup::WHOLE, "a restore was broken off; 'hbb serve' ends it at its start"),
+        (backup::FILLING, "a restore was broken off and changed nothing; do it again"),
+        (STORE_DRAFT, "an import was broken off and changed nothing; do it again"),
     ] {
+        let path = dir.join(name);
         if path.symlink_metadata().is_ok() {
             report.doubt(&[&path.display().to_string(), ": ", then].concat());
         }

@@ -19,6 +19,7 @@ mod follow;
 #[cfg(feature = "accounts")]
 mod secret;
 
+use super::config_of;
 use super::exit::{Exit, ExitReason, print, print_part};
 use crate::cli::{CtlFlags, NO_SUCH_COMMAND};
 #[cfg(feature = "accounts")]
@@ -27,7 +28,6 @@ use crate::config::CONTROL_FILE;
 use crate::net::control::DONE;
 #[cfg(feature = "accounts")]
 use crate::qr::qr_code;
-use crate::settings;
 use hbb_core::base::limits::CONTROL_BYTES_MAX;
 use hbb_core::base::text::holds;
 
@@ -161,8 +161,8 @@ fn path(flags: &CtlFlags) -> Result<PathBuf, Exit> {
         return Ok(path.into());
     }
     if flags.flags.is_some() || flags.data.is_some() {
-        let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
-        return Ok(config.map_err(Exit::flags)?.control);
+        let config = config_of(flags.data.as_deref(), flags.flags.as_deref(), None);
+        return Ok(config?.control);
     }
     // In a folder that is closed to us it is not seen; a package's stays while none serves.
     let place = match USUAL.iter().find(|path| Path::new(path).exists()) {

@@ -2,18 +2,19 @@
 //! nothing. Must not know how a key signs.
 //! Checks: C77 (config strings), tests/cli.rs (the other forms).
 
+use core::mem;
 use std::fs;
-use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::path::Path;
 
 use ct_codecs::{Base64UrlSafeNoPadding, Encoder as _};
 
 use super::exit::{Exit, note, print, say_at_terminal};
 use super::store::STORE_FILE;
-use super::{backup, keygen};
+use super::{backup, config_of, keygen};
 use crate::cli::{ExportFlags, ServeFlags};
 use crate::config::{Config, doubted_host};
-use crate::file::{make_folder, open_file, replace, stdout};
+use crate::file::{make_folder, open_file, replace};
 use crate::qr::qr_code;
 use crate::settings;
 use crate::store::{TITLE, is_forgotten, is_row};
@@ -23,13 +24,18 @@ use hbb_core::identity::KeyChoice;
 
 /// The form that a file beside the others has: no client takes it.
 const KEY: &str = "key";
-const FORMATS: [&str; 7] = ["text", "string", "qr", "exe", "toml", "json", "server-conf"];
+const FORMATS: &str = "text string qr exe toml json server-conf";
+/// What is written into a folder: names and the format of each.
+const FILES: &str = "server.conf=server-conf RustDesk2.toml=toml import.txt=string \
+                     exe-name.txt=exe key=key";
 /// Permissions of what is for clients: nothing in it is secret.
 const MODE: u32 = 0o644;
 /// Those of their folder, before the umask.
 const FOLDER_MODE: u32 = 0o777;
 /// Longest file name of Windows.
 const FILE_NAME_CHARS_MAX: usize = 255;
+/// Bytes of devices that are printed at once.
+const PRINTED_BYTES: usize = 16 * 1024;
 /// What Windows refuses in a file name, and the comma, which ends a part of ours.
 const NOT_IN_FILE_NAMES: [char; 10] = ['\\', '/', ':', '*', '?', '"', '<', '>', '|', ','];
 
@@ -58,7 +64,7 @@ pub(super) fn run(flags: &ExportFlags) -> Result<(), Exit> {
         return print_peers(flags);
     }
     let format_is = "text, string, qr, exe, server-conf, toml or json";
-    checked("--format", format, |text| FORMATS.contains(&text), format_is)?;
+    checked("--format", format, |text| FORMATS.split(' ').any(|it| it == text), format_is)?;
     let handouts = gather(flags)?;
     if let Some(dir) = flags.write.as_deref() {
         return print(&write(Path::new(dir), &handouts)?);
@@ -103,13 +109,6 @@ fn form(handouts: &[Handout], format: &str) -> Result<String, Exit> {
 
 /// Puts a file of each form for clients into `dir`, and says which.
 fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
-    let forms = [
-        ("server.conf", "server-conf"),
-        ("RustDesk2.toml", "toml"),
-        ("import.txt", "string"),
-        ("exe-name.txt", "exe"),
-        ("key", KEY),
-    ];
     let cannot = |path: &Path, cause: &io::Error| {
         Exit::running(format!("Cannot write {}: {cause}.", path.display()))
     };
@@ -118,7 +117,7 @@ fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
         _ => {}
     }
     let mut told = String::new();
-    for (name, format) in forms {
+    for (name, format) in FILES.split(' ').filter_map(|file| file.split_once('=')) {
         let path = dir.join(name);
         match form(handouts, format) {
             Ok(text) => {
@@ -137,26 +136,18 @@ fn write(dir: &Path, handouts: &[Handout]) -> Result<String, Exit> {
 
 /// The registered devices; those that an operator forgot are none.
 fn print_peers(flags: &ExportFlags) -> Result<(), Exit> {
-    let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
-    let config = config.map_err(Exit::flags)?;
-    let unwritten = |cause| Exit::running(format!("Cannot write the output: {cause}"));
-    let (mut out, mut gone) = (BufWriter::new(stdout().map_err(unwritten)?), false);
-    let mut put = |line: &str| {
-        let written = if is_forgotten(line) || is_row(line) {
-            Ok(())
-        } else {
-            out.write_all(line.as_bytes())
-        };
-        written.and_then(|()| if line.is_empty() { out.flush() } else { Ok(()) }).map_err(|cause| {
-            gone = cause.kind() == ErrorKind::BrokenPipe;
-            unwritten(cause)
-        })
-    };
-    let printed = put(TITLE)
-        .and_then(|()| backup::each_peer(&config, &mut put))
-        .and_then(|found| found.ok_or_else(|| no_store(&config)))
-        .and_then(|_| put(""));
-    if gone { Ok(()) } else { printed }
+    let config = config_of(flags.data.as_deref(), flags.flags.as_deref(), None)?;
+    let mut text = String::from(TITLE);
+    let found = backup::each_peer(&config, &mut |line| {
+        if !is_forgotten(line) && !is_row(line) {
+            text.push_str(line);
+        }
+        if text.len() < PRINTED_BYTES { Ok(()) } else { print(&mem::take(&mut text)) }
+    })?;
+    if found.is_none() {
+        return Err(no_store(&config));
+    }
+    print(&text)
 }
 
 fn no_store(config: &Config) -> Exit {
@@ -332,7 +323,7 @@ impl Handout {
 
 fn explained(handouts: &[Handout]) -> Result<String, Exit> {
     let mut text = String::new();
-    for (what, format) in [
+    for &(what, format) in &[
         ("To type into the client, under settings, network, ID/relay server", "text"),
         (
             "\nTo import in the same place, or as administrator with 'rustdesk --config TEXT'",

@@ -19,6 +19,7 @@ mod store;
 pub mod upstream;
 
 use crate::cli::{self, Command, Early, ServeFlags};
+use crate::config::Config;
 use crate::net::process::user;
 use crate::settings;
 
@@ -59,6 +60,15 @@ fn run(command: Command) -> Result<(), Exit> {
         #[cfg(feature = "accounts")]
         Command::Rules(flags) => rules::run(&flags),
     }
+}
+
+/// The settings of a server that is named by its directory, its flags file or its socket.
+fn config_of(
+    data: Option<&str>,
+    flags: Option<&str>,
+    control: Option<&str>,
+) -> Result<Config, Exit> {
+    settings::of(data, flags, control).map_err(Exit::flags)
 }
 
 /// Before anything of that user is opened: the flags file, too.

@@ -23,6 +23,8 @@ use hbb_core::base::peer::Change;
 
 /// The store's file name in the data directory.
 pub(super) const STORE_FILE: &str = "hbb.store";
+/// That of one that is being made in its place.
+pub(super) const STORE_DRAFT: &str = "hbb.store.new";
 /// An empty file beside it: a database of upstream's has been taken over.
 pub(super) const IMPORTED_FILE: &str = "hbb.store.imported";
 /// What `store` is told by `judge`: to read the store that is its standard input, and no other.

@@ -6,7 +6,7 @@
 use core::net::IpAddr;
 use core::str::SplitWhitespace;
 
-use ct_codecs::{Decoder as _, Encoder as _, Hex};
+use ct_codecs::{Decoder as _, Hex};
 
 use super::Error;
 use hbb_core::base::peer::{DeviceId, PeerId, PeerKey, Record, RecordState};
@@ -43,9 +43,13 @@ pub fn row_line(key: &[u8], value: &[u8]) -> String {
 
 /// Bytes as hexadecimal digits.
 fn digits(bytes: &[u8]) -> String {
-    let mut digits = vec![0; bytes.len() * 2];
-    // There is room.
-    Hex::encode_to_str(&mut digits, bytes).unwrap_or_default().into()
+    let mut digits = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xf] {
+            digits.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
+    }
+    digits
 }
 
 /// Whether a line is one of those.
@@ -64,7 +68,7 @@ pub fn parse_row(line: &str) -> Option<RowChange> {
 
 /// Whether the device of that line was forgotten.
 pub fn is_forgotten(line: &str) -> bool {
-    line.rsplit_once(' ').is_some_and(|(_, word)| word.starts_with(FORGOTTEN))
+    line.split_whitespace().nth(4).is_some_and(|word| word.starts_with(FORGOTTEN))
 }
 
 fn moment(unix_secs: u64) -> String {

@@ -5,23 +5,25 @@
 
 use core::fmt;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 
 use sha1_smol::Sha1;
 
 use super::super::exit::Exit;
+use super::super::store::STORE_FILE;
 use super::unwritten;
 use crate::file::read_line;
 #[cfg(feature = "accounts")]
 use crate::store::parse_row;
 use crate::store::{is_forgotten, is_row, parse};
 use hbb_core::base::limits::LIST_BYTES_MAX;
-use hbb_core::base::peer::{Record, RecordState};
-#[cfg(feature = "accounts")]
-use hbb_core::base::rows::RowChange;
+use hbb_core::base::peer::{Change, RecordState};
 
-/// The files that may be in it, in this order: all but the last are of the server's directory.
-pub(in crate::cmd) const FILES: [&str; 8] = [
+/// What a server has, in the order in which a restore moves it: its store; the files that may be in
+/// a backup, of which all but the last are of the server's directory; then what is in the store:
+/// the devices, which a backup always has, and the rows of accounts.
+const ALL: &[&str] = &[
+    STORE_FILE,
     "id_ed25519",
     "id_ed25519.pub",
     "banned.txt",
@@ -30,19 +32,25 @@ pub(in crate::cmd) const FILES: [&str; 8] = [
     "rules.conf",
     "id_ed25519.old",
     "flags",
+    "peers",
+    "accounts",
 ];
-/// The place of the settings in that list.
-pub(super) const FLAGS: usize = FILES.len() - 1;
+/// The parts of a backup, in its order.
+const PARTS: &[&str] = ALL.split_at(1).1;
+/// Those of them that are files.
+pub(in crate::cmd) const FILES: &[&str] = PARTS.split_at(PEERS).0;
+/// What is in a server's directory.
+pub(super) const PLACES: &[&str] = ALL.split_at(PEERS).0;
+/// The place of the devices behind all files.
+const PEERS: usize = 8;
+const ACCOUNTS: usize = PEERS + 1;
+const END: usize = ACCOUNTS + 1;
+/// The place of the settings among the files.
+pub(super) const FLAGS: usize = PEERS - 1;
 /// That of the key before.
 pub(super) const OLD_KEY: usize = FLAGS - 1;
 /// That of the rules, which end the lists.
 pub(super) const RULES: usize = OLD_KEY - 1;
-/// What may come behind the files: the devices, which always do, and the rows of accounts.
-const MORE: [&str; 2] = ["peers", "accounts"];
-/// The place of the devices behind all that may come before.
-const PEERS: usize = FILES.len();
-const ACCOUNTS: usize = PEERS + 1;
-const END: usize = ACCOUNTS + 1;
 /// What stands before the version.
 const MAGIC: &str = "hbb backup ";
 /// The version that is written, and read.
@@ -57,12 +65,19 @@ const COUNT: &str = "@end ";
 const SUM: &str = "@sha1 ";
 /// A list may be one long line.
 pub(super) const LINE_BYTES_MAX: u64 = LIST_BYTES_MAX as u64 + 16;
+/// Bytes that are written at once.
+const WRITTEN_BYTES: usize = 16 * 1024;
+
+/// How a part is named.
+pub(super) fn name(part: usize) -> &'static str {
+    PARTS.get(part).copied().unwrap_or_default()
+}
 
 /// What is in one, for people.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
-    /// Which of [`FILES`].
-    files: [bool; FILES.len()],
+    /// Which of [`FILES`], a bit each.
+    files: u32,
     pub(super) registered: usize,
     pub(super) forgotten: usize,
     /// Rows that belong to no device.
@@ -71,8 +86,8 @@ pub(super) struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, _) in FILES.iter().zip(&self.files).filter(|(_, is_there)| **is_there) {
-            write!(out, "{name}, ")?;
+        for file in (0..PEERS).filter(|file| self.has(*file)) {
+            write!(out, "{}, ", name(file))?;
         }
         write!(out, "{} devices", self.registered)?;
         if self.forgotten > 0 {
@@ -91,17 +106,13 @@ impl Counts {
         *if is_forgotten { &mut self.forgotten } else { &mut self.registered } += 1;
     }
 
-    fn add_file(&mut self, number: usize) {
-        if let Some(is_there) = self.files.get_mut(number) {
-            *is_there = true;
-        }
+    const fn add_file(&mut self, number: usize) {
+        self.files |= 1 << number;
     }
 
     /// The file of this number is told no more.
-    pub(super) fn leave_out(&mut self, number: usize) {
-        if let Some(is_there) = self.files.get_mut(number) {
-            *is_there = false;
-        }
+    pub(super) const fn leave_out(&mut self, number: usize) {
+        self.files &= !(1 << number);
     }
 
     const fn all(&self) -> usize {
@@ -109,21 +120,24 @@ impl Counts {
     }
 
     /// Whether the file of this number is there.
-    pub(super) fn has(&self, number: usize) -> bool {
-        self.files.get(number) == Some(&true)
+    pub(super) const fn has(&self, number: usize) -> bool {
+        self.files >> number & 1 == 1
     }
 }
 
 /// Writes one.
 pub(super) struct Writer {
-    out: BufWriter<File>,
+    out: File,
+    /// What is not written yet.
+    text: String,
+    /// Of what is.
     sum: Sha1,
     counts: Counts,
 }
 
 impl Writer {
     pub(super) fn new(out: File) -> Self {
-        Self { out: BufWriter::new(out), sum: Sha1::new(), counts: Counts::default() }
+        Self { out, text: String::new(), sum: Sha1::new(), counts: Counts::default() }
     }
 
     pub(super) fn begin(&mut self, now: &str) -> Result<(), Exit> {
@@ -137,29 +151,37 @@ impl Writer {
     }
 
     fn put(&mut self, parts: &[&str]) -> Result<(), Exit> {
-        for part in parts {
-            self.sum.update(part.as_bytes());
-            self.out.write_all(part.as_bytes()).map_err(|cause| unwritten(&cause))?;
-        }
-        Ok(())
+        parts.iter().for_each(|part| self.text.push_str(part));
+        if self.text.len() < WRITTEN_BYTES { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<(), Exit> {
+        self.sum.update(self.text.as_bytes());
+        let written = self.out.write_all(self.text.as_bytes());
+        self.text.clear();
+        written.map_err(|cause| unwritten(&cause))
+    }
+
+    fn begin_part(&mut self, part: usize) -> Result<(), Exit> {
+        self.put(&["@", name(part), "\n"])
     }
 
     /// A file of [`FILES`].
     pub(super) fn file(&mut self, number: usize, text: &str) -> Result<(), Exit> {
         self.counts.add_file(number);
-        self.put(&["@", FILES.get(number).copied().unwrap_or_default(), "\n"])?;
+        self.begin_part(number)?;
         text.split('\n').try_for_each(|line| self.put(&["|", line, "\n"]))
     }
 
     pub(super) fn begin_peers(&mut self) -> Result<(), Exit> {
-        self.put(&["@", MORE[0], "\n"])
+        self.begin_part(PEERS)
     }
 
     /// A device's line, with its end; behind the last of them, that of a row.
     pub(super) fn peer(&mut self, line: &str) -> Result<(), Exit> {
         if is_row(line) {
             if self.counts.rows == 0 {
-                self.put(&["@", MORE[1], "\n"])?;
+                self.begin_part(ACCOUNTS)?;
             }
             self.counts.rows += 1;
         } else {
@@ -168,24 +190,24 @@ impl Writer {
         self.put(&["|", line])
     }
 
-    pub(super) fn end(&mut self) -> Result<Counts, Exit> {
+    /// Gives the file back as well.
+    pub(super) fn end(mut self) -> Result<(Counts, File), Exit> {
         self.put(&[COUNT, &self.counts.all().to_string(), "\n"])?;
+        self.write()?;
         let sum = self.sum.digest().to_string();
         self.put(&[SUM, &sum, "\n"])?;
-        self.out.flush().map_err(|cause| unwritten(&cause))?;
-        Ok(self.counts)
+        self.write()?;
+        Ok((self.counts, self.out))
     }
 }
 
 /// What stands in one, in the order it does.
+#[expect(clippy::large_enum_variant, reason = "it is handed on at once")]
 pub(super) enum Item<'a> {
     /// A file of [`FILES`] and its text.
     File(usize, &'a str),
-    /// A device.
-    Peer(Record),
-    /// A row that belongs to none.
-    #[cfg(feature = "accounts")]
-    Row(RowChange),
+    /// A device, or a row that belongs to none.
+    Stored(Change),
 }
 
 /// Who is given that.
@@ -198,7 +220,9 @@ pub(super) type EachItem<'e> = dyn FnMut(Item<'_>) -> Result<(), Exit> + 'e;
 pub(super) fn read(from: &mut BufReader<File>, each: &mut EachItem<'_>) -> Result<Counts, Exit> {
     let mut reader = Reader::default();
     let (mut sum, mut buffer) = (Sha1::new(), Vec::new());
-    for number in 1_u32.. {
+    let mut number = 0;
+    loop {
+        number += 1;
         buffer.clear();
         let read = read_line(from, LINE_BYTES_MAX, &mut buffer);
         read.map_err(|cause| Exit::running(format!("Cannot read the backup: {cause}.")))?;
@@ -217,7 +241,6 @@ pub(super) fn read(from: &mut BufReader<File>, each: &mut EachItem<'_>) -> Resul
         }
         sum.update(&buffer);
     }
-    Err(foreign())
 }
 
 #[derive(Default)]
@@ -237,7 +260,7 @@ impl Reader {
         }
         if let Some(count) = line.strip_prefix(COUNT) {
             let is_right = matches!(self.place, Some(PEERS | ACCOUNTS))
-                && count == self.counts.all().to_string();
+                && count.parse().ok() == Some(self.counts.all());
             self.place = Some(END);
             return if is_right { Ok(()) } else { Err(None) };
         }
@@ -245,7 +268,7 @@ impl Reader {
             let is_comment = self.place.is_none() && line.starts_with('#');
             return if is_comment { Ok(()) } else { Err(None) };
         };
-        let next = FILES.iter().chain(&MORE).position(|known| *known == name);
+        let next = PARTS.iter().position(|known| *known == name);
         let is_due = self.place < next && (next != Some(ACCOUNTS) || self.place == Some(PEERS));
         if !is_due {
             return Err(None);
@@ -273,12 +296,12 @@ impl Reader {
             Some(PEERS) => {
                 let record = parse(content).ok().flatten().ok_or(None)?;
                 self.counts.add(matches!(record.state, RecordState::Forgotten(_)));
-                Item::Peer(record)
+                Item::Stored(Change::Put(record))
             }
             #[cfg(feature = "accounts")]
             Some(ACCOUNTS) => {
                 self.counts.rows += 1;
-                Item::Row(parse_row(content).ok_or(None)?)
+                Item::Stored(Change::Rows(vec![parse_row(content).ok_or(None)?]))
             }
             _ => return Err(None),
         };

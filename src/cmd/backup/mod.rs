@@ -10,14 +10,13 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use super::exit::{Exit, print};
-use super::keygen;
+use super::{config_of, keygen};
 use crate::cli::BackupFlags;
-use crate::config::{Config, old_key_file};
-use crate::file::{draft_of, name_draft, new_draft, read_text, stdout};
+use crate::config::Config;
+use crate::file::{beside, draft_of, name_draft, new_draft, read_text, stdout};
 use crate::net::clock::unix_secs;
-use crate::settings;
 pub(super) use form::FILES;
-use form::{Counts, FLAGS, OLD_KEY, Writer};
+use form::{Counts, FLAGS, Writer};
 use hbb_core::base::limits::LIST_BYTES_MAX;
 use hbb_core::base::time::Utc;
 pub(super) use peers::each as each_peer;
@@ -32,8 +31,7 @@ const STDIO: &str = "-";
 #[inline(never)]
 pub(super) fn run(flags: &BackupFlags) -> Result<(), Exit> {
     let [data, named, control] = [&flags.data, &flags.flags, &flags.control];
-    let config = settings::of(data.as_deref(), named.as_deref(), control.as_deref());
-    let config = config.map_err(Exit::flags)?;
+    let config = config_of(data.as_deref(), named.as_deref(), control.as_deref())?;
     if flags.file == STDIO {
         if io::stdout().is_terminal() {
             return Err(Exit::flags("A backup holds the secret key: send it to a file or a pipe."));
@@ -60,15 +58,15 @@ pub(super) fn run(flags: &BackupFlags) -> Result<(), Exit> {
 /// backup that was there stays until this one is whole.
 fn to_file(config: &Config, path: &Path) -> Result<Counts, Exit> {
     let draft = new_draft(path, MODE);
-    let both = draft.and_then(|draft| Ok((draft.try_clone()?, draft)));
-    let (out, draft) = both.map_err(|cause| unwritten(&cause))?;
-    let counts = write(config, out).inspect_err(|_| drop(fs::remove_file(draft_of(path))))?;
+    let written = write(config, draft.map_err(|cause| unwritten(&cause))?);
+    let (counts, draft) = written.inspect_err(|_| drop(fs::remove_file(draft_of(path))))?;
     name_draft(path, draft.sync_all()).map_err(|cause| unwritten(&cause))?;
     Ok(counts)
 }
 
-fn write(config: &Config, out: File) -> Result<Counts, Exit> {
-    let key = keygen::read_for(config)?;
+/// Gives `out` back.
+fn write(config: &Config, out: File) -> Result<(Counts, File), Exit> {
+    let key = keygen::read_for(config)?.map(|key| key.public_text());
     if key.is_none() && config.key.is_none() {
         return Err(Exit::flags(format!(
             "There is no key in {}: name the directory of the server with --data.",
@@ -78,13 +76,14 @@ fn write(config: &Config, out: File) -> Result<Counts, Exit> {
     let mut writer = Writer::new(out);
     writer.begin(&Utc { unix_secs: unix_secs() }.to_string())?;
     for (number, name) in FILES.iter().enumerate() {
-        let path = match (number, config.flags_file()) {
-            (0, _) => config.secret_file(),
-            (1, _) => keygen::public_path(&config.secret_file()),
-            (OLD_KEY, _) => old_key_file(&config.secret_file()),
-            (FLAGS, Some(file)) => file.into(),
-            (FLAGS, None) => continue,
-            _ => config.data.join(name),
+        let path = match name.strip_prefix(keygen::SECRET_FILE) {
+            // Beside the secret one, wherever that is.
+            Some(end) => beside(&config.secret_file(), end),
+            None if number == FLAGS => {
+                let Some(file) = config.flags_file() else { continue };
+                file.into()
+            }
+            None => config.data.join(name),
         };
         match read_text(&path, LIST_BYTES_MAX as u64) {
             Ok(text) => writer.file(number, &text)?,
@@ -98,7 +97,7 @@ fn write(config: &Config, out: File) -> Result<Counts, Exit> {
     writer.begin_peers()?;
     let source = each_peer(config, &mut |line| writer.peer(line))?;
     if let (Some(key), Some(Some(other))) = (key, source)
-        && key.public_text() != other
+        && key != other
     {
         return Err(Exit::flags(format!(
             "The server that answers has another key than {}. Name its directory with --data, or \

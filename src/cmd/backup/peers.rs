@@ -22,28 +22,21 @@ pub(in crate::cmd) fn each(
 ) -> Result<Option<Option<String>>, Exit> {
     let path = config.data.join(STORE_FILE);
     let unusable = |error| store::exit(&path, error);
-    let opened = match store::read_there(&path) {
+    let mut opened = match store::read_there(&path) {
         Ok(Some(opened)) => opened,
         Ok(None) => return Ok(None),
         Err(stores::Error::InUse) => return of_server(&socket(config), each).map(Some),
         Err(error) => return Err(unusable(error)),
     };
     let mut given = Ok(());
-    if let Some(reader) = opened.reader() {
-        let mut one = |record| {
-            given = each(&stores::line(&record));
-            given.is_ok()
-        };
-        reader.read(&mut one).map_err(unusable)?;
-        #[cfg(feature = "accounts")]
+    let mut give = |line: &str| {
         if given.is_ok() {
-            let mut one = |key: &[u8], value: &[u8]| {
-                given = each(&stores::row_line(key, value));
-                given.is_ok()
-            };
-            reader.read_rows(&mut one).map_err(unusable)?;
+            given = each(line);
         }
-    }
+    };
+    opened.load(&mut |record| give(&stores::line(&record))).map_err(unusable)?;
+    #[cfg(feature = "accounts")]
+    opened.rows(&mut |key, value| give(&stores::row_line(key, value))).map_err(unusable)?;
     given.map(|()| Some(None))
 }
 

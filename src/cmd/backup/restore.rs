@@ -7,9 +7,11 @@ use std::io::{self, BufReader, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
+use super::super::config_of;
 use super::super::exit::{Exit, print};
+use super::super::keygen::SECRET_FILE;
 use super::super::store::{self, Filling, STORE_FILE};
-use super::form::{Counts, FILES, FLAGS, Item, OLD_KEY, RULES, read};
+use super::form::{Counts, FLAGS, Item, OLD_KEY, PLACES, RULES, name, read};
 use super::{MODE, STDIO};
 use crate::cli::RestoreFlags;
 use crate::file::{
@@ -17,9 +19,7 @@ use crate::file::{
     replace_for_owner, stdin, sync_folder,
 };
 use crate::net::control::is_left_behind;
-use crate::settings;
 use crate::store as stores;
-use hbb_core::base::peer::Change;
 use hbb_core::identity::ServerKey;
 
 /// The folder while it is being filled.
@@ -32,7 +32,7 @@ const MODES: [u32; FLAGS] = [MODE, 0o644, 0o640, 0o640, 0o640, 0o640, MODE];
 /// `hbb restore`.
 #[inline(never)]
 pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
-    let config = settings::of(flags.data.as_deref(), None, None).map_err(Exit::flags)?;
+    let config = config_of(flags.data.as_deref(), None, None)?;
     let data = config.data.as_path();
     if flags.dry_run {
         let (counts, _) = pass(&flags.file, None)?;
@@ -45,7 +45,7 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
     }
     let held = hold(data)?;
     finish(data)?;
-    if !flags.force && [STORE_FILE, FILES[0]].iter().any(|it| is_at(data, it)) {
+    if !flags.force && [STORE_FILE, SECRET_FILE].iter().any(|it| is_at(data, it)) {
         return Err(Exit::flags(format!(
             "There is a server's key, or its devices, in {}. Use --force to restore there; what \
              is there is kept as NAME.before-restore.",
@@ -77,11 +77,6 @@ fn stage(data: &Path, file: &str, is_held: bool) -> Result<(Counts, Option<Strin
     Ok(passed)
 }
 
-/// What is made, in the order in which it is moved: nothing else is in the folder.
-fn names() -> impl Iterator<Item = &'static &'static str> {
-    [STORE_FILE].iter().chain(FILES.iter().take(FLAGS))
-}
-
 /// Removes the folder that is being filled, or that a power cut left; a file or a link of its name,
 /// too, but nothing that such a link leads to.
 ///
@@ -89,7 +84,9 @@ fn names() -> impl Iterator<Item = &'static &'static str> {
 /// Another user's folder, or one with more in it than a restore makes, stays.
 fn clear(folder: &Path) -> Result<(), Exit> {
     drop(fs::remove_file(folder));
-    for path in names().map(|name| folder.join(name)) {
+    // Nothing else is in it.
+    for place in PLACES {
+        let path = folder.join(place);
         drop(fs::remove_file(draft_of(&path)));
         drop(fs::remove_file(path));
     }
@@ -158,21 +155,18 @@ impl Staging {
             Item::File(FLAGS, _) => Ok(()),
             Item::File(number, text) => {
                 let mode = MODES.get(number).copied().unwrap_or(MODE);
-                let name = FILES.get(number).copied().unwrap_or_default();
-                Ok(replace_for_owner(&self.folder.join(name), mode, text)?)
+                Ok(replace_for_owner(&self.folder.join(name(number)), mode, text)?)
             }
-            Item::Peer(record) => self.store.put(Change::Put(record)),
-            #[cfg(feature = "accounts")]
-            Item::Row(row) => self.store.put(Change::Rows(vec![row])),
+            Item::Stored(change) => self.store.put(change),
         }
     }
 
     /// All is there: gives the folder its name.
     fn end(mut self, data: &Path, counts: &Counts) -> Result<(), stores::Error> {
-        for (number, name) in FILES.iter().enumerate().take(RULES).skip(2) {
+        for number in 2..RULES {
             // A list that was not there then is empty now; without rules everybody may dial, so
             // that those there are stay.
-            if !counts.has(number) && is_at(data, name) {
+            if !counts.has(number) && is_at(data, name(number)) {
                 self.take(Item::File(number, ""))?;
             }
         }
@@ -199,15 +193,15 @@ pub(in crate::cmd) fn finish(data: &Path) -> Result<(), Exit> {
 
 fn move_in(data: &Path) -> io::Result<()> {
     let whole = data.join(WHOLE);
-    let old_key = FILES.get(OLD_KEY).copied().unwrap_or_default();
+    let old_key = name(OLD_KEY);
     // The key before is of the key that goes now; once that one moved, it is what was restored.
-    if is_at(&whole, FILES[0]) && !is_at(&whole, old_key) {
+    if is_at(&whole, SECRET_FILE) && !is_at(&whole, old_key) {
         put_aside(&data.join(old_key))?;
     }
-    for name in names() {
-        if is_at(&whole, name) {
-            put_aside(&data.join(name))?;
-            fs::rename(whole.join(name), data.join(name))?;
+    for place in PLACES {
+        if is_at(&whole, place) {
+            put_aside(&data.join(place))?;
+            fs::rename(whole.join(place), data.join(place))?;
         }
     }
     sync_folder(&whole)?;

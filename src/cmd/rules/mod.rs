@@ -1,10 +1,11 @@
 //! `rules`: says what is wrong with the rules, or what they decide of two devices, by which line.
 //! It asks no server. Checks: C183, tests/rules.rs.
 
+use super::config_of;
 use super::exit::{Exit, print};
 use crate::cli::RulesFlags;
 use crate::net::clock::{is_set, unix_secs};
-use crate::settings::{self, RulesFile, RulesQuestion};
+use crate::settings::{RulesFile, RulesQuestion};
 
 /// Rules name groups of accounts, and none was given.
 const NO_GROUPS: &str = "groups   none: give --user-group and --to-group, or ask the server, which \
@@ -13,8 +14,7 @@ const NO_GROUPS: &str = "groups   none: give --user-group and --to-group, or ask
 /// `hbb rules`.
 #[inline(never)]
 pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
-    let config = settings::of(flags.data.as_deref(), flags.flags.as_deref(), None);
-    let mut config = config.map_err(Exit::flags)?;
+    let mut config = config_of(flags.data.as_deref(), flags.flags.as_deref(), None)?;
     if let Some(file) = &flags.rules {
         config.rules = Some(file.into());
     }
