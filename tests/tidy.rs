@@ -50,6 +50,7 @@ hold! {
     folders_are_small: layers::crowds;
     outside_crates_stay_in_their_files: layers::outside;
     outside_crates_are_known: layers::dependencies;
+    the_page_names_each_layer_and_crate: layers::told;
     files_are_short_and_open_with_their_purpose: words::shape;
     file_names_say_what_is_inside: words::file_names;
     names_follow_the_vocabulary: words::identifiers;

@@ -247,6 +247,23 @@ pub(crate) fn dependencies(files: &[File]) -> Vec<String> {
     named.map(|name| format!("Cargo.toml: {name} has no row in tests/tidy/layers.rs")).collect()
 }
 
+/// The page names every layer and every outside crate.
+pub(crate) fn told(files: &[File]) -> Vec<String> {
+    const PAGE: &str = "ARCHITECTURE.md";
+    let Some(page) = files.iter().find(|file| file.path == PAGE) else { return Vec::new() };
+    let short = |place: &'static str| {
+        ["src/net/", "src/core/", "src/"].iter().find_map(|top| place.strip_prefix(top))
+    };
+    let layers = LAYERS.iter().copied().flatten().filter_map(|place| short(place));
+    let layers = layers.filter(|place| !["lib.rs", "mod.rs"].contains(place)).map(String::from);
+    let crates = CRATES.iter().map(|(name, _)| name.to_string());
+    let lost = layers.chain(crates).filter(|name| {
+        let names = [name.clone(), name.replace('_', "-")];
+        !names.iter().any(|name| page.text.contains(&format!("`{name}`")))
+    });
+    lost.map(|name| format!("{PAGE}: nothing of {name}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,5 +346,14 @@ mod tests {
         assert!(found(dependencies, &[("Cargo.toml", rows)]).is_empty());
         let odd = [rows, "odd = \"1\"\n[dev-dependencies]\nsyn = \"2\"\n"].concat();
         assert_eq!(found(dependencies, &[("src/core/Cargo.toml", &odd)]).len(), 1);
+    }
+
+    #[test]
+    fn a_layer_the_page_is_silent_about_is_found() {
+        let page = |text| found(told, &[("ARCHITECTURE.md", text)]);
+        let lost = |name: &str| format!("ARCHITECTURE.md: nothing of {name}");
+        assert!(page("").contains(&lost("journal/")) && page("").contains(&lost("prost")));
+        assert!(!page("| `journal/` |").contains(&lost("journal/")));
+        assert!(!page("`ct-codecs`").contains(&lost("ct_codecs")));
     }
 }
