@@ -2,6 +2,7 @@
 //! when it is asked for, so that nothing wakes up where nobody dials. Must not know what for.
 //! Checks: C127 in tests/lans.rs.
 
+use std::env::var_os;
 use std::fs::File;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
@@ -54,6 +55,13 @@ pub(crate) fn gateway() -> Option<IpAddr> {
     let read = File::open(ROUTES).and_then(|mut file| file.read(&mut buffer));
     let text = buffer.get(..read.unwrap_or(0)).unwrap_or_default();
     str::from_utf8(text).ok()?.lines().find_map(gateway_of)
+}
+
+/// Whether who comes from an address of ours may be anywhere: without root Podman takes in what
+/// comes to a container's ports, and passes it on from the container's own address. It says there
+/// in the environment that it is Podman; its file in /run is not in a container of `--read-only`.
+pub(crate) fn hides_clients() -> bool {
+    var_os("container").is_some_and(|engine| engine == "podman")
 }
 
 /// The gateway of a line: its third word, as the kernel's processor reads the four bytes.

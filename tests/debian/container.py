@@ -13,7 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
-from scratch import DIST, PATIENCE, ROOT, TRIPLES, lint, loaded, need, run
+from scratch import DIST, HERE, PATIENCE, ROOT, TRIPLES, lint, loaded, need, run
 
 FOLDER = ROOT / "board/container"
 
@@ -165,6 +165,17 @@ class Engine(unittest.TestCase):
         self.started("flags", *words.split(", "))
         self.assertIn(" 7 limit", self.podman("exec", "flags", "/hbb", "ctl", "--data", "/data",
                                               "status"))
+
+    def test_at_the_containers_own_address_nobody_is_told_that(self):
+        """Without root Podman passes on from there what comes to the ports, whoever sent it."""
+        process = self.started("own", "serve", "--data", "/data", "--key=", "--public",
+                               "rd.example.org")
+        inside, own = ["nsenter", "-t", process, "-n"], "10.88.0.2"
+        for words in ["link add e0 type veth peer name e1", f"addr add {own}/24 dev e0",
+                      "link set e0 up", "link set e1 up"]:
+            run(*inside, need("ip", "iproute2"), *words.split())
+        told = run(*inside, sys.executable, HERE / "dialled.py", own)
+        self.assertEqual(told, "rd.example.org:21117\n")
 
     def test_upstreams_compose_files_go_on(self):
         """Two services of one folder, by their words, variables and .env."""

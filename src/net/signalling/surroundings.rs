@@ -8,7 +8,7 @@ use hbb_core::base::time::Time;
 use hbb_core::rendezvous::Rendezvous;
 
 use crate::net::health::ToWatch;
-use crate::net::interfaces::{gateway, own_networks};
+use crate::net::interfaces::{gateway, hides_clients, own_networks};
 use crate::net::tasks::queue::Sender;
 
 /// When to look again.
@@ -39,5 +39,8 @@ impl Surroundings {
         let mut found = own_networks();
         found.retain(|(ip, _)| self.bind.is_none_or(|bind| bind == *ip));
         machine.set_interfaces(&found, gateway());
+        if hides_clients() {
+            machine.hide_own();
+        }
     }
 }

@@ -53,6 +53,8 @@ pub struct Here {
     networks: Vec<OwnNetwork>,
     /// A client seen here was translated on its way: where it is, nobody knows.
     gateway: Option<IpAddr>,
+    /// So was one seen at an address of ours.
+    hidden: bool,
     names: Vec<NamedHost>,
 }
 
@@ -66,6 +68,11 @@ impl Rendezvous {
     /// one is the gateway: whoever seems to be there is elsewhere.
     pub fn set_interfaces(&mut self, found: &[(IpAddr, u8)], gateway: Option<IpAddr>) {
         self.policy.here.set_interfaces(found, gateway);
+    }
+
+    /// Says that whoever seems to be at an address of ours is elsewhere, too.
+    pub fn hide_own(&mut self) {
+        self.policy.here.hidden = true;
     }
 
     /// Says what the names stand for that relays are handed out by.
@@ -100,7 +107,7 @@ impl Here {
     }
 
     fn network_of(&self, ip: IpAddr) -> Option<&OwnNetwork> {
-        if self.gateway == Some(ip) {
+        if self.gateway == Some(ip) || self.hidden && self.addresses.contains(&ip) {
             return None;
         }
         // Of those within each other the innermost, of equal ones the first.
@@ -270,6 +277,11 @@ mod tests {
         assert_eq!(here(443).near(ip("fd01::7")).as_deref(), Some("[fd01::1]:443"));
         assert_eq!(here(443).outside(ip("9.9.9.9")).as_deref(), Some("203.0.113.1:443"));
         assert_eq!(here(443).outside(ip("2001:db8:9::9")).as_deref(), Some("[2001:db8::1]:443"));
+        // As where an engine of containers passes on what comes.
+        let mut contained = here(21_117);
+        contained.hidden = true;
+        assert_eq!(contained.near(ip("10.1.0.1")), None);
+        assert_eq!(contained.near(ip("10.1.0.7")).as_deref(), Some("10.1.0.1"));
         let mut elsewhere = here(443);
         elsewhere.relay_port = None;
         assert_eq!(elsewhere.near(ip("10.1.0.7")), None);
