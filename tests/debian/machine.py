@@ -1,6 +1,7 @@
 """The amd64 package on a clean Debian: in a chroot, where no systemd runs, and on a booted one,
 whose systemd confines the daemon as the unit says while devices register and sessions pass."""
 
+import ctypes
 import json
 import re
 import sys
@@ -220,6 +221,9 @@ class Booted(unittest.TestCase):
         machine.try_out("session.py", PORT, "20")
         # Of one network no more are told in a minute; the count is in the status below.
         self.assertEqual(machine.journal().count("info peer-added"), 6)
+        # Where the kernel has Landlock, the unit does not keep it away.
+        files = "yes" if ctypes.CDLL(None).syscall(444, None, 0, 1) > 0 else "no"
+        self.assertIn(f"privileges=yes dumps=yes files={files} calls=yes", machine.journal())
         user = machine("id", "-u", "hbb").strip()
         self.assertEqual(machine.status("Uid"), [user] * 4)
         self.assertEqual(machine.status("NoNewPrivs"), ["1"])
