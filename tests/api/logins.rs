@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hbb_core::accounts::{Command, Hashed, Told as Operator};
+use hbb_core::base::limits::AccountLimits;
 use sha1_smol::Sha1;
 
 use crate::client::{Door, Told, call, ctl, login, raw};
+use crate::machine::{Drive, error, stored, text};
 use crate::model::clock::Clock;
 use crate::model::host::Host;
 use crate::model::server::{Server, free_ports};
@@ -215,4 +218,36 @@ fn c166_heartbeats_are_answered_while_a_password_is_hashed() {
         }
     });
     assert!(beats >= 20, "{beats} heartbeats while a password was hashed");
+}
+
+/// Whoever knew the password before waits for a code no more: an operator took that back.
+#[test]
+fn c169_who_waits_for_a_code_is_logged_out_with_the_user() {
+    let mut drive =
+        Drive::new(AccountLimits { users: 1, password_kib: 4096, ..Default::default() });
+    drive.add("anna");
+    drive.ask(Command::Totp("anna".into(), true));
+    let Some(Operator::Totp(uri)) = drive.told.pop() else { panic!("no secret") };
+    let code = code(&uri, 1_800_000_000);
+    let asked = |drive: &mut Drive| {
+        let conn = drive.log_in("192.0.2.1", true, &login("anna", "right"));
+        drive.hashed(Hashed::Fits(true));
+        text(&drive.answer(conn).unwrap(), "secret")
+    };
+    let shown = |secret: &str| {
+        format!(r#"{{"tfaCode":"{code}","secret":"{secret}","type":"email_code","id":"1"}}"#)
+    };
+    let secret = asked(&mut drive);
+    let name = || "anna".to_owned();
+    drive.ask(Command::Password { name: name(), password: "another one".into() });
+    drive.hashed(Hashed::Made(stored("anna")));
+    let answer = drive.post("/api/login", None, &shown(&secret));
+    assert!(error(&answer).contains("Log in again"), "after another password");
+    let secret = asked(&mut drive);
+    drive.ask(Command::Disable(name(), true));
+    drive.ask(Command::Disable(name(), false));
+    let answer = drive.post("/api/login", None, &shown(&secret));
+    assert!(error(&answer).contains("Log in again"), "after the account was shut");
+    let secret = asked(&mut drive);
+    assert!(!text(&drive.post("/api/login", None, &shown(&secret)), "access_token").is_empty());
 }

@@ -176,7 +176,7 @@ impl Drive {
 }
 
 /// A stored hash, as the thread makes it: of one version, 4 MiB, 9 rounds.
-fn stored(user: &str) -> Vec<u8> {
+pub(crate) fn stored(user: &str) -> Vec<u8> {
     let salt = user.bytes().next().unwrap();
     let (kib, rounds) = (4096_u32.to_le_bytes(), 9_u32.to_le_bytes());
     [&[1][..], &kib, &rounds, &[salt; 16], &[salt; 32]].concat()

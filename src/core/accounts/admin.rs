@@ -149,7 +149,7 @@ impl Accounts {
             }
             Command::Remove(name) => {
                 self.user(name)?;
-                self.tokens.take_all(name, changes);
+                self.log_out(name, changes);
                 self.users.remove(name, changes);
                 self.books.forget_user(name, changes);
                 Told::Done("The user was removed, and is logged out everywhere.")
@@ -162,7 +162,7 @@ impl Accounts {
             Command::Disable(name, true) => {
                 let flags = self.user(name)?.flags() | DISABLED;
                 self.users.put(name, (field::FLAGS, &[flags]), changes);
-                self.tokens.take_all(name, changes);
+                self.log_out(name, changes);
                 Told::Done("The user can no longer log in, and is logged out everywhere.")
             }
             Command::Set(name, said) => {
@@ -263,7 +263,7 @@ impl Accounts {
         let told = match hashed {
             Hashed::Made(stored) if self.users.get(name).is_some() != is_new => {
                 self.users.put(name, (field::PASSWORD, stored), &mut changes);
-                self.tokens.take_all(name, &mut changes);
+                self.log_out(name, &mut changes);
                 Told::Done(match is_new {
                     true => "The user was added.",
                     false => "The password was changed, and the user is logged out everywhere.",
@@ -273,6 +273,12 @@ impl Accounts {
             _ => Told::Refused("There was no memory to hash the password in.".into()),
         };
         self.finish(Whom::Operator(told), changes, SaveRank::Operator, effects);
+    }
+
+    /// Logs a user out everywhere, and wherever only a code was missing.
+    fn log_out(&mut self, name: &str, changes: &mut Changes) {
+        self.tokens.take_all(name, changes);
+        self.logins.forget_codes(name);
     }
 
     fn user_rows(&self) -> Vec<UserRow> {

@@ -226,6 +226,11 @@ impl Logins {
         Some((code.user.clone(), code.device.clone()))
     }
 
+    /// A user is logged out: no code is waited for any more.
+    pub(in crate::accounts) fn forget_codes(&mut self, user: &str) {
+        self.codes.retain(|code| code.user != user);
+    }
+
     /// The code was right.
     pub(in crate::accounts) fn code_done(&mut self, key: &TokenHash) {
         self.codes.retain(|code| code.key != *key);
