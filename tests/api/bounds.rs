@@ -54,6 +54,23 @@ fn c166_one_address_strangers_and_all_have_so_many_logins_a_minute() {
     assert!(!drive.token("anna").is_empty(), "but for users at home");
 }
 
+/// A client that is broken logs in again and again, rightly, in an office behind one address.
+#[test]
+fn c166_who_logs_in_without_end_at_home_keeps_no_user_there_out() {
+    let mut drive = many(2);
+    drive.add("anna");
+    drive.add("bert");
+    drive.token("bert");
+    for _ in 0..50 {
+        let conn = drive.log_in("192.0.2.1", true, &login("anna", "right"));
+        if drive.hashing {
+            drive.hashed(Hashed::Fits(true));
+        }
+        drive.answer(conn).unwrap();
+    }
+    assert!(!drive.token("bert").is_empty());
+}
+
 #[test]
 fn c166_a_user_has_twenty_wrong_passwords_in_ten_minutes_from_elsewhere() {
     let mut drive = many(2);

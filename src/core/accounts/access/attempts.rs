@@ -118,10 +118,10 @@ impl Logins {
         // home.
         let places = HASHES_WAITING_MAX * (2 + trust((source, at_home))) / 4;
         let allowed = self.waiting.len() < places
-            && self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
             && self.count(now, user, wrong((source, at_home)), 0)
             && (at_home && self.count(now, user, AT_HOME, 1)
-                || (self.networks.allow(now, network, LOGINS_PER_NETWORK)
+                || (self.sources.allow(now, Prefix::of(source.ip), LOGINS_PER_SOURCE)
+                    && self.networks.allow(now, network, LOGINS_PER_NETWORK)
                     && (source.known
                         || self.strangers.allow(now, LOGIN_WINDOW_MS, LOGINS_OF_STRANGERS))
                     && self.all.allow(now, LOGIN_WINDOW_MS, LOGINS_IN_ALL)));
