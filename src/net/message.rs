@@ -282,7 +282,7 @@ pub enum RendezvousQuestion {
         /// The id it asked for.
         id: PeerId,
         /// Where it is, if several ask for that.
-        at: Option<IpAddr>,
+        at: Option<Endpoint>,
     },
     /// Do something with accounts.
     #[cfg(feature = "accounts")]

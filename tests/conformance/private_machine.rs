@@ -28,7 +28,7 @@ fn claim(drive: &mut Drive, from: &str, id: &str) -> String {
 /// What an operator hears who approves an id, and what the machine does then.
 fn approve(drive: &mut Drive, id: &str, address: Option<&str>) -> (Approval, Deeds) {
     let mut effects = Effects::new();
-    let address = address.map(|address| at(address).ip());
+    let address = address.map(at);
     let told = drive.machine.approve(&PeerId::new(id).unwrap(), address, &mut effects);
     (told, drive.carry_out(&mut effects))
 }

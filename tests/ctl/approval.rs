@@ -46,6 +46,23 @@ fn c186_a_device_is_listed_approved_and_let_in_and_stays_so() {
     assert_eq!(registers(&line), NOT_DEPLOYED);
 }
 
+/// A device that was installed anew waits beside what it was before, at one address.
+#[test]
+fn c186_of_two_at_one_address_the_port_tells_which() {
+    let server = Server::start(&["--private"]);
+    let (before, now) = (device(&server, "127.0.0.9"), device(&server, "127.0.0.9"));
+    assert_eq!(registers(&before), NOT_DEPLOYED);
+    now.send(&say::register_pk(ID, b"a device", &[8; 32]));
+    assert_eq!(say::hex(&now.next(PATIENCE).expect("an answer")), NOT_DEPLOYED);
+    let json = ctl(&server, &["--json", "pending"]).unwrap();
+    let shown: Vec<_> = json.split("\"address\":\"").skip(1).collect();
+    let address = shown[1].split('"').next().unwrap();
+    assert!(ctl(&server, &["approve", ID, "127.0.0.9"]).unwrap_err().contains("Several"));
+    hears(&format!("approve {ID} {address}"), &server, "The device is approved");
+    now.send(&say::register_pk(ID, b"a device", &[8; 32]));
+    assert_eq!(say::hex(&now.next(PATIENCE).expect("an answer")), "820100");
+}
+
 /// What the API says to a device that is deployed with this code.
 fn deploys(server: &Server, code: &str, id: &str) -> String {
     let mut answer = String::new();

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use hbb_core::base::address::Endpoint;
 use hbb_core::base::conn::Ticket;
 use hbb_core::base::peer::{PeerId, Record};
 use hbb_core::rendezvous::{Approval, Caller, Effects};
@@ -121,7 +122,7 @@ impl Server {
     fn approve(&mut self, now: u64, id: &PeerId, at: IpAddr) -> Vec<Deed> {
         let mut effects = Effects::new();
         self.ledger.input(self.time(now).as_millis());
-        let told = self.machine.approve(id, Some(at), &mut effects);
+        let told = self.machine.approve(id, Some(Endpoint::new(at, 0)), &mut effects);
         assert_eq!(told == Approval::Saving, !effects.is_empty(), "{told:?}");
         self.carry_out(now, effects, &Cause::APPROVED)
     }

@@ -1,9 +1,9 @@
 //! Devices that wait for an operator: their list, and the word that lets one in. C185-C187.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use hbb_core::accounts::{Command, Told};
-use hbb_core::base::address::named_id;
+use hbb_core::base::address::{Endpoint, named_id};
 use hbb_core::base::limits::INVITE_HOURS_MAX;
 use hbb_core::rendezvous::{Approval, Invited};
 
@@ -70,10 +70,10 @@ pub(super) fn approve(id: &str, at: Option<&str>, owners: &Owners) -> Result<&'s
         None => None,
         Some(text) => {
             // As the list shows it, or without the port.
-            let ip = text.parse::<std::net::SocketAddr>().map(|at| at.ip());
-            let ip = ip.or_else(|_| text.parse::<IpAddr>());
+            let at = text.parse::<SocketAddr>().map(Endpoint::from);
+            let at = at.or_else(|_| text.parse().map(|ip| Endpoint::new(ip, 0)));
             let wrong = |_| ["'", text, "': must be an address of 'hbb ctl pending'"].concat();
-            Some(ip.map_err(wrong)?)
+            Some(at.map_err(wrong)?)
         }
     };
     match owners.ask_rendezvous(RendezvousQuestion::Approve { id, at })? {

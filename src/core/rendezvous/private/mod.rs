@@ -8,7 +8,6 @@ mod waiting;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 
 use crate::base::address::Endpoint;
 use crate::base::conn::{SaveOutcome, SaveRank};
@@ -97,21 +96,36 @@ impl Rendezvous {
         rows
     }
 
-    /// An operator approves the device that waits for an id, at an address if several do (C186).
-    pub fn approve(&mut self, id: &PeerId, at: Option<IpAddr>, effects: &mut Effects) -> Approval {
+    /// An operator approves the device that waits for an id, at an address if several do; what was
+    /// there before, and is installed anew, has another port (C186).
+    pub fn approve(
+        &mut self,
+        id: &PeerId,
+        at: Option<Endpoint>,
+        effects: &mut Effects,
+    ) -> Approval {
         // By a change of its id another device may have it by now.
         if self.registry.peer(id).is_some() {
             self.waiting.remove(id);
         }
-        let fits = |it: &&Waiter| it.record.id == *id && at.is_none_or(|at| it.from.ip() == at);
-        let mut found = self.waiting.iter().filter(fits);
-        let Some(waiter) = found.next() else { return Approval::Unknown };
-        if found.next().is_some() {
-            return Approval::Several;
+        // It may have come from another port since the operator looked.
+        let there = self.only(id, &|from| at == Some(from));
+        let there =
+            there.or_else(|_| self.only(id, &|from| at.is_none_or(|at| at.ip() == from.ip())));
+        match there {
+            Ok(record) => self.store_approved(record, effects),
+            Err(approval) => approval,
         }
-        let record = waiter.record.clone();
-        drop(found);
-        self.store_approved(record, effects)
+    }
+
+    /// The one device that waits for an id at such a place.
+    fn only(&self, id: &PeerId, fits: &dyn Fn(Endpoint) -> bool) -> Result<Record, Approval> {
+        let mut found = self.waiting.iter().filter(|it| it.record.id == *id && fits(it.from));
+        match (found.next(), found.next()) {
+            (Some(waiter), None) => Ok(waiter.record.clone()),
+            (None, _) => Err(Approval::Unknown),
+            _ => Err(Approval::Several),
+        }
     }
 
     /// Makes a device one that is known: first on disk, then here.
