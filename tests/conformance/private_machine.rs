@@ -274,6 +274,10 @@ fn c187_a_code_lets_one_device_in_and_no_second() {
     let id = PeerId::new(B1).unwrap();
     assert_eq!(deploy(&mut drive, &code, false, &body(B1)), Deployed::Saving(id));
     assert_eq!(claim(&mut drive, B1_AT, B1), OK);
+    // It never heard that, and asks again; another key is another device's.
+    assert_eq!(deploy(&mut drive, &code, false, &body(B1)), Deployed::Known);
+    let other = body(B1).replace(&base64(&KEY), &base64(&[9; 32]));
+    assert_eq!(deploy(&mut drive, &code, false, &other), Deployed::WrongCode);
     assert_eq!(deploy(&mut drive, &code, false, &body("234567890")), Deployed::WrongCode);
     // An administrator's token does as well, as often as it likes.
     let id = PeerId::new("234567890").unwrap();

@@ -79,15 +79,22 @@ impl Rendezvous {
         if !self.policy.private {
             return Deployed::NotEnabled;
         }
+        let record = record(wish, self.unix_secs(now));
+        let peer = record.as_ref().and_then(|record| self.registry.peer(&record.id));
+        // Who did not hear that it was let in shows a code that is used up.
+        if let (Some(peer), Some(record)) = (peer, &record)
+            && peer.device == record.device
+            && peer.key == record.key
+        {
+            return Deployed::Known;
+        }
         if !wish.is_admin && !self.invites.has(now, wish.code) {
             return Deployed::WrongCode;
         }
-        let first_seen_secs = self.unix_secs(now);
-        let Some(record) = record(wish, first_seen_secs) else { return Deployed::InvalidInput };
-        if let Some(peer) = self.registry.peer(&record.id) {
-            let own = peer.device == record.device && peer.key == record.key;
-            return if own { Deployed::Known } else { Deployed::IdTaken };
+        if peer.is_some() {
+            return Deployed::IdTaken;
         }
+        let Some(record) = record else { return Deployed::InvalidInput };
         let contact = Contact { from: Endpoint::new(wish.from, 0), conn: None, seen: now };
         let foreign = self.right(&record, &contact) == Right::Foreign;
         if foreign || self.policy.bans.has_id(&record.id) {
