@@ -211,6 +211,19 @@ fn c073_a_ping_gets_its_pong_and_a_close_its_close() {
     assert_eq!(hex(&peer.0.rest()), "880203e8");
 }
 
+/// Both in one segment, as clients do that want one answer.
+#[test]
+fn c073_what_was_asked_is_answered_before_the_close_behind_it() {
+    let server = open();
+    let mut socket = WebSocket::at(A_IP, ws_port(&server));
+    let mut both = Vec::new();
+    ws::send(&mut both, &say::test_nat(1)).unwrap();
+    both.extend([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
+    socket.0.say_raw(&both);
+    take!(&socket.next(), TestNatResponse);
+    assert_eq!(socket.0.rest(), [0x88, 2, 0x03, 0xe8]);
+}
+
 #[test]
 fn c004_a_message_announced_beyond_the_cap_closes() {
     let server = open();

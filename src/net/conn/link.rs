@@ -250,6 +250,11 @@ impl Link {
         in_fragments || !self.leftover.is_empty()
     }
 
+    /// Whether a WebSocket's close is what comes next.
+    pub fn takes_leave(&self) -> bool {
+        self.leftover.first() == Some(&0x88) && matches!(self.codec, Codec::WebSocket(_))
+    }
+
     /// Waits for the next payload.
     ///
     /// # Errors

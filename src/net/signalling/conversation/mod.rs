@@ -25,7 +25,7 @@ use crate::net::conn::pool::Place;
 use crate::net::conn::secrecy::{Caller, Offers, Secrecy};
 use crate::net::conn::{Connection, payload};
 use crate::net::message::{Outbox, ToConnection, ToRendezvous};
-use crate::net::reactor::Timer;
+use crate::net::reactor::{Timer, give_way};
 use crate::net::report;
 #[cfg(feature = "accounts")]
 use crate::net::signalling::calls;
@@ -176,11 +176,20 @@ impl Talk<'_> {
     /// Passes on every whole payload; whether one of them says something.
     async fn pass_on_whole(&mut self) -> Result<bool, DropReason> {
         let mut said = false;
-        while let Some(payload) = payload(&mut self.link, self.place).await? {
+        loop {
+            // Who says goodbye in the same breath is answered before it, as who just ends is.
+            if self.link.takes_leave() {
+                give_way().await;
+                while let Some(message) = self.outbox.try_recv() {
+                    self.told(Some(message)).await?;
+                }
+            }
+            let Some(payload) = payload(&mut self.link, self.place).await? else {
+                return Ok(said);
+            };
             said |= !payload.is_empty();
             self.pass_on(payload).await?;
         }
-        Ok(said)
     }
 
     /// Hands a payload to the owner; an empty one is a sign of life and no more.
