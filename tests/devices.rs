@@ -120,8 +120,15 @@ fn c193_a_direct_session_ends_with_the_next_heartbeat_and_the_log_knows_of_it() 
     let said = ctl(&server, &["disconnect", ID], "").unwrap();
     assert!(said.contains("end within seconds"), "{said}");
     assert_eq!(tell(&server, "/api/heartbeat", &beat).body, r#"{"sysinfo":true,"disconnect":[7]}"#);
+    // A client that does not hear that it was heard says it again.
+    for nonce in ["a", "b", "a"] {
+        let file =
+            format!(r#"{{"id":"{ID}","uuid":"{uuid}","conn_id":7,"path":"/x","nonce":"{nonce}"}}"#);
+        assert_eq!(tell(&server, "/api/audit/file", &file).body, "");
+    }
     audit(r#""action":"close""#);
     let log = ctl(&server, &["log", "--lines"], "").unwrap();
+    assert!(log.contains(r#""files":2,"file":"x""#), "{log}");
     assert!(!log.contains(r#""secs":null"#), "it is over: {log}");
     assert!(log.contains(r#""by":"987654321","by_name":"Otto","use":"remote""#), "{log}");
     assert_eq!(log.lines().count(), 1, "joined with the ask: {log}");

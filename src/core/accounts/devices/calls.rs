@@ -9,12 +9,14 @@ use ct_codecs::{Base64, Decoder as _};
 use super::{DeviceInfo, Devices, audit, cut};
 use crate::accounts::call::{Answer, Call, Method};
 use crate::base::json::{Value, Writer};
-use crate::base::limits::{DEVICE_CONNS_MAX, DEVICE_ID_BYTES_MAX};
+use crate::base::limits::{AUDITS_REMEMBERED, DEVICE_CONNS_MAX, DEVICE_ID_BYTES_MAX};
 use crate::base::peer::{DeviceId, PeerId};
 use crate::base::time::Time;
 
 /// What a device without a place among ours is told: it comes again in two minutes.
 const NOT_NOW: &str = "{}";
+/// What repeated reports are told by: the prime of a sum by Fowler, Noll and Vo.
+const FNV: u64 = 0x0100_0000_01b3;
 const UPDATED: &str = "SYSINFO_UPDATED";
 
 /// Who a call says it comes from.
@@ -79,7 +81,7 @@ impl Devices {
                 Answer::text(UPDATED)
             }
             (Kind::Audit, Some((id, said))) => {
-                if let Some(audit) = audit::read(call, said) {
+                if let Some(audit) = audit::read(call, said).filter(|_| self.is_new(call, said)) {
                     self.audit = Some((id.clone(), audit));
                 }
                 Answer::empty()
@@ -87,6 +89,23 @@ impl Devices {
             (Kind::Heartbeat | Kind::SysInfo, None) => Answer::json(NOT_NOW.into()),
             (Kind::Audit | Kind::User, _) => Answer::empty(),
         })
+    }
+
+    /// Whether a device says this for the first time: it repeats what it knows of no answer to.
+    fn is_new(&mut self, call: &Call<'_>, said: Value<'_>) -> bool {
+        if said.get("nonce").is_none() {
+            return true;
+        }
+        let bytes = call.path.bytes().chain(call.body.iter().copied());
+        let sum = bytes.fold(0, |sum: u64, byte| (sum ^ u64::from(byte)).wrapping_mul(FNV));
+        if self.told.contains(&sum) {
+            return false;
+        }
+        if self.told.len() >= AUDITS_REMEMBERED {
+            self.told.remove(0);
+        }
+        self.told.push(sum);
+        true
     }
 
     fn heartbeat(&mut self, now: Time, id: &PeerId, said: Value<'_>) -> Answer {

@@ -82,6 +82,8 @@ pub(super) struct Devices {
     saving: Vec<PeerId>,
     /// When the store was last given something.
     saved: Option<Time>,
+    /// Sums of what devices reported of late, the oldest first.
+    told: Vec<u64>,
     /// What a device reported last, for the log of connections.
     audit: Option<(PeerId, Audit)>,
 }
@@ -94,6 +96,7 @@ impl Devices {
             gone: Vec::new(),
             saving: Vec::new(),
             saved: None,
+            told: Vec::new(),
             audit: None,
         }
     }

@@ -68,6 +68,8 @@ pub(crate) const DEVICES_MAX: usize = 2_048;
 pub(crate) const DEVICE_TEXT_BYTES_MAX: usize = 64;
 /// Connections to one that are known.
 pub(crate) const DEVICE_CONNS_MAX: usize = 32;
+/// Reports of devices of which it is known that they are repeated.
+pub(crate) const AUDITS_REMEMBERED: usize = 64;
 /// What changed is stored so long after the start at the earliest,
 pub(crate) const DEVICES_SETTLE_MS: u64 = 600_000;
 /// and then no more often than this.
