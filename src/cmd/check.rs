@@ -26,6 +26,8 @@ use crate::net::interfaces::own_addresses;
 use crate::net::serve::ServeError;
 use crate::net::tasks::thread;
 use crate::settings;
+#[cfg(feature = "accounts")]
+use crate::settings::RulesFile;
 use crate::store::Error;
 use hbb_core::base::address::split_port;
 use hbb_core::base::limits::WATCH_STACK_BYTES;
@@ -174,6 +176,10 @@ fn check_lists(config: &Config, report: &mut Report) {
     faults.iter().for_each(|fault| report.problem(ExitReason::Flags, fault));
     if faults.is_empty() {
         report.fine("lists of addresses");
+    }
+    #[cfg(feature = "accounts")]
+    if let Some(doubt) = RulesFile::read(config).ok().and_then(|file| file.doubt(config)) {
+        report.doubt(&doubt);
     }
 }
 

@@ -11,6 +11,8 @@ use hbb_core::base::limits::RULES_BYTES_MAX;
 use hbb_core::base::peer::PeerId;
 use hbb_core::rules::{At, Decision, Dial, Local, Only, PERMISSIONS, Rules, Terms};
 
+use log::warn;
+
 use crate::config::Config;
 use crate::file::read_text;
 
@@ -62,8 +64,20 @@ impl RulesFile {
     /// # Errors
     /// As for [`Self::read`].
     pub(super) fn in_force(config: &Config) -> Result<Option<Arc<Rules>>, Vec<String>> {
-        let rules = Self::read(config)?.rules;
-        Ok((!rules.is_empty()).then(|| Arc::new(rules)))
+        let file = Self::read(config)?;
+        if let Some(doubt) = file.doubt(config) {
+            warn!("setting-doubtful count=1 help='hbb check' cause='{doubt}'");
+        }
+        Ok((!file.rules.is_empty()).then(|| Arc::new(file.rules)))
+    }
+
+    /// What can hardly be meant of them beside these settings.
+    pub fn doubt(&self, config: &Config) -> Option<String> {
+        let is_blind = self.rules.name_accounts(true) && !config.accounts.on;
+        let path = || self.path.display().to_string();
+        is_blind.then(|| {
+            [&path(), " names users or groups, and without --accounts nobody is one"].concat()
+        })
     }
 
     /// What there is, in a line.

@@ -53,6 +53,20 @@ fn check_doubts_what_clients_cannot_reach() {
 }
 
 #[test]
+#[cfg(feature = "accounts")]
+fn check_doubts_rules_that_name_users_where_there_are_none() {
+    let folder = Folder::new().write("rules.conf", "deny from=user:anna\n");
+    let port = free_port().to_string();
+    let out = folder.run(&["check", "--port", &port]).done();
+    assert!(out.contains("doubt    ./rules.conf names users or groups"), "{out}");
+    let out = folder.run(&["check", "--port", &port, "--accounts"]).done();
+    assert!(!out.contains("names users"), "{out}");
+    let folder = folder.write("rules.conf", "deny from=192.0.2.1\n");
+    let out = folder.run(&["check", "--port", &port]).done();
+    assert!(!out.contains("names users"), "{out}");
+}
+
+#[test]
 fn check_doubts_a_control_socket_that_serve_could_not_open() {
     let folder = Folder::new().write("file", "precious");
     let _there = UnixListener::bind(folder.0.join("taken")).unwrap();

@@ -35,7 +35,7 @@ pub(super) fn run(flags: &RulesFlags) -> Result<(), Exit> {
                 now: Some(unix_secs()).filter(|now| is_set(*now)).unwrap_or(0),
             };
             let told = file.test(&question).map_err(Exit::flags)?;
-            let is_blind = file.rules.name_accounts()
+            let is_blind = file.rules.name_accounts(false)
                 && question.user_group.is_empty()
                 && question.to_group.is_empty();
             print(&[if is_blind { NO_GROUPS } else { "" }, &told].concat())

@@ -131,10 +131,10 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// Whether one of them names a group of accounts, which a server alone knows.
-    pub fn name_accounts(&self) -> bool {
+    /// Whether one of them names a group of accounts, which a server alone knows, or also `users`.
+    pub fn name_accounts(&self, users: bool) -> bool {
         let members = self.rules.iter().flat_map(|rule| [&rule.from, &rule.to]);
-        members.chain(&self.groups).any(Members::name_accounts)
+        members.chain(&self.groups).any(|members| members.name_accounts(users))
     }
 
     /// The first rule that fits. Allocates nothing.

@@ -128,9 +128,9 @@ impl Members {
         Self { everybody: true, ..Self::default() }
     }
 
-    /// Whether a group of accounts is named.
-    pub(super) const fn name_accounts(&self) -> bool {
-        !self.named.is_empty()
+    /// Whether a group of accounts is named, or also a user.
+    pub(super) const fn name_accounts(&self, users: bool) -> bool {
+        !self.named.is_empty() || users && !self.users.is_empty()
     }
 
     /// The groups named here that hold how ids begin, by their bits.
