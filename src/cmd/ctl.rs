@@ -66,13 +66,17 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
     }
     #[cfg(feature = "accounts")]
     let words: Vec<&str> = said.split_whitespace().collect();
+    let path = path(flags)?;
     #[cfg(feature = "accounts")]
     let line = match &words {
-        words if asks_password(words) => [&line, &secret::password()?, "\n"].concat(),
+        words if asks_password(words) => {
+            // Nobody types one for no server.
+            connect(&path)?;
+            [&line, &secret::password()?, "\n"].concat()
+        }
         words if asks_entries(words) => [line, entries::entries()?].concat(),
         _ => line,
     };
-    let path = path(flags)?;
     #[cfg(feature = "accounts")]
     if matches!(words[..], ["log", ref words @ ..] if words.contains(&"--follow")) {
         return follow::follow(&line, &|line| {

@@ -97,6 +97,9 @@ fn where_nobody_answers_it_is_told_that_a_package_s_socket_needs_no_name() {
     let said = ctl_at(&place.0, &["status"]).unwrap_err();
     let words = format!("No hbb answers at {}: ", place.0.join("hbb.sock").display());
     assert!(said.starts_with(&words) && said.contains("that of a package is found"), "{said}");
+    // No password is asked for that nobody would take.
+    #[cfg(feature = "accounts")]
+    assert!(ctl_at(&place.0, &["user", "add", "anna"]).unwrap_err().starts_with(&words));
 }
 
 /// Its folder is closed to others, who saw nothing there and were told to start a server.
