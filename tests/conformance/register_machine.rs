@@ -4,7 +4,8 @@
 use hbb_core::base::conn::Via;
 use hbb_core::base::counters::DropReason;
 use hbb_core::base::limits::Limits;
-use hbb_core::rendezvous::{Event, Policy};
+use hbb_core::base::peer::Change;
+use hbb_core::rendezvous::{Event, PeerQuery, Policy};
 
 use crate::drive::{A_AT, B1, B1_AT, DEVICE, Drive, KEY, Store, at, server_key};
 use crate::say::{self, hex, take};
@@ -397,4 +398,28 @@ fn c101_a_device_that_stays_renews_its_address_with_its_first_sign_of_life_and_o
     let renewed: Vec<_> = (0..100).filter(renews).collect();
     assert_eq!((renewed[0], renewed.len()), (0, 21));
     assert!(renewed.windows(2).all(|next| next[1] - next[0] <= 5), "{renewed:?}");
+}
+
+/// A router without a battery learns the time from the network, after its devices came.
+#[test]
+fn c013_who_came_before_the_clock_was_set_is_dated_by_when_it_came() {
+    const START: u64 = 1_800_000_000;
+    let mut drive = Drive::open();
+    drive.wait(7_000);
+    drive.datagram(B1_AT, &say::register_pk(B1, DEVICE, &KEY));
+    drive.wait(5_000);
+    let seen = |drive: &Drive| {
+        let all = PeerQuery { after: None, part: String::new(), count: 1, shows_old: None };
+        drive.machine.list(drive.now(), &all)[0].first_seen_secs
+    };
+    assert_eq!(seen(&drive), 0);
+    drive.machine.set_epoch_secs(START);
+    assert_eq!(seen(&drive), START + 7);
+    // That is stored once it is not known otherwise.
+    let stored = drive.machine.last_changes(drive.now());
+    let is_it =
+        |change: &Change| matches!(change, Change::Put(it) if it.first_seen_secs == START + 7);
+    assert!(stored.iter().any(is_it), "{stored:?}");
+    drive.machine.set_epoch_secs(START + 3_600);
+    assert_eq!(seen(&drive), START + 7, "a clock that is set again changes nothing");
 }

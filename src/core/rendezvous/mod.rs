@@ -329,6 +329,9 @@ impl Rendezvous {
 
     /// Sets the Unix time of [`Time::START`], in seconds; 0 while the clock is not set.
     pub fn set_epoch_secs(&mut self, epoch_secs: u64) {
+        if self.epoch_secs == 0 && epoch_secs > 0 {
+            self.registry.date(epoch_secs);
+        }
         self.epoch_secs = epoch_secs;
     }
 

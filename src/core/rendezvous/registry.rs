@@ -351,6 +351,16 @@ impl Registry {
         kept
     }
 
+    /// The clock is set: who came before that is dated by when it came, and stored as who moved.
+    pub(super) fn date(&mut self, epoch_secs: u64) {
+        self.peers.each_mut(|_, peer| {
+            if peer.first_seen_secs == 0 && peer.last().is_some() {
+                peer.first_seen_secs = epoch_secs.saturating_add(peer.since_secs.into());
+                peer.stored = false;
+            }
+        });
+    }
+
     /// The records of all peers whose stored address is not the one they were last at.
     pub(super) fn relocated(&self) -> impl Iterator<Item = Record> {
         self.iter().filter(|(_, peer)| !peer.stored).map(|(id, peer)| peer.record(id))
