@@ -174,8 +174,9 @@ class Engine(unittest.TestCase):
         for words in ["link add e0 type veth peer name e1", f"addr add {own}/24 dev e0",
                       "link set e0 up", "link set e1 up"]:
             run(*inside, need("ip", "iproute2"), *words.split())
-        told = run(*inside, sys.executable, HERE / "dialled.py", own)
-        self.assertEqual(told, "rd.example.org:21117\n")
+        relay = "rd.example.org:21117"
+        told = run(*inside, sys.executable, HERE / "dialled.py", own, relay)
+        self.assertEqual(told, f"{relay}\n")
 
     def test_upstreams_compose_files_go_on(self):
         """Two services of one folder, by their words, variables and .env."""

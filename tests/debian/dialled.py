@@ -1,5 +1,5 @@
 """Two devices at one address, of which one dials the other: prints the relay that it is told. Called
-as dialled.py ADDRESS, of the server and of both."""
+as dialled.py ADDRESS RELAY: of the server and of both; what the target takes for the relay."""
 
 import socket
 import sys
@@ -20,7 +20,7 @@ def connected(address):
     return stream
 
 
-def main(address):
+def main(address, relay):
     connected(address)
     target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     target.settimeout(10)
@@ -31,7 +31,7 @@ def main(address):
     initiator = connected(address)
     initiator.sendall(wire.frame(wire.punch_request(1)))
     asked = wire.fields(wire.fields(target.recv(2048))[ASKED])
-    relay = asked.get(2, b"") or f"{address}:21117"
+    relay = asked.get(2, b"") or relay
     answer = wire.field(1, asked[1]) + wire.field(2, asked[1]) + wire.field(3, relay)
     answer += wire.field(4, wire.peer_id(1)) + wire.field(5, "1.4.9")
     connected(address).sendall(wire.frame(wire.field(ANSWER, answer)))
