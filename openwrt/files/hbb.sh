@@ -181,6 +181,7 @@ out for $DATA_DEFAULT, or name a mounted disk"
 }
 
 make_data() { # DIR
+	local others
 	case "$1" in
 	/*/../* | */.. | [!/]* | *[!A-Za-z0-9._/-]*)
 		say err "data '$1' must be a whole path, of letters, digits and . _ - /"
@@ -189,12 +190,14 @@ make_data() { # DIR
 	esac
 	disk_is_mounted "$1" && mkdir -p "$1" && data_is_kept "$1" && data_is_ours "$1" &&
 		write_lists "$1" || return 1
-	# -h, as through a link the user could be given any file of the router.
-	if ! chown -Rh "$ACCOUNT:$ACCOUNT" "$1"; then
+	# Only if it is another's: full flash takes no change, not even to the same. -h, as through a
+	# link the user could be given any file of the router.
+	if { ! others="$(find "$1" ! -user "$ACCOUNT" -o ! -group "$ACCOUNT")" || [ -n "$others" ]; } &&
+		! chown -Rh "$ACCOUNT:$ACCOUNT" "$1"; then
 		say err "data $1 cannot be given to the user $ACCOUNT; use a disk with a Unix file system"
 		return 1
 	fi
-	chmod 0700 "$1"
+	[ -n "$(find "$1" -maxdepth 0 -perm 0700)" ] || chmod 0700 "$1"
 }
 
 # The lists of the configuration become the files serve reads; a file written by hand stays, as
@@ -220,8 +223,12 @@ print_marked() {
 }
 
 # The folder is the user's, who may have put a link there: -C, which is set -o noclobber, makes
-# the file or fails.
+# the file or fails. Whole or not at all: what was there stays where there is no room.
 write_new() ( # FILE TEXT
 	set -C
-	rm -f "$1" && echo "$2" >"$1"
+	rm -f "$1.new" && echo "$2" >"$1.new" && [ "$(cat "$1.new")" = "$2" ] &&
+		mv -f "$1.new" "$1" && exit
+	rm -f "$1.new"
+	say err "there is no room in ${1%/*} for ${1##*/}"
+	exit 1
 )

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::exit::{Exit, ExitReason, READ_ONLY, print, say_at_terminal};
+use super::exit::{Exit, ExitReason, MAKE_ROOM, READ_ONLY, print, say_at_terminal};
 #[cfg(feature = "accounts")]
 use super::serve::connections;
 use super::store::{self, STORE_DRAFT, STORE_FILE};
@@ -140,13 +140,19 @@ fn check_directory(dir: &Path, report: &mut Report) {
             ),
         ),
         Err(error) => {
-            let way_out = match error.kind() {
+            let kind = error.kind();
+            let way_out = match kind {
                 ErrorKind::ReadOnlyFilesystem => READ_ONLY,
+                ErrorKind::StorageFull => MAKE_ROOM,
                 _ => "Name another with --data, or give it to the user that hbb runs as.",
             };
             let dir = dir.display();
             let said = format!("Cannot write to the directory {dir}: {error}. {way_out}");
-            report.problem(ExitReason::Unusable, &said);
+            // What is there is served all the same.
+            match kind {
+                ErrorKind::StorageFull => report.doubt(&said),
+                _ => report.problem(ExitReason::Unusable, &said),
+            }
         }
     }
 }

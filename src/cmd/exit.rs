@@ -9,6 +9,9 @@ use std::{panic, process};
 pub(super) const READ_ONLY: &str = "It is mounted read-only: mount it read-write, or name another \
      with --data; a key that is to stay on a read-only mount is named by --key-file.";
 
+/// What helps where the disk is full.
+pub(super) const MAKE_ROOM: &str = "Make room there.";
+
 /// What helps where a file is another user's: a service runs as its own, all else as who typed it.
 pub(super) const DENIED: &str =
     "Run this as its owner or as root, or give it to the user that hbb runs as.";

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exit::{DENIED, Exit, READ_ONLY, print};
+use super::exit::{DENIED, Exit, MAKE_ROOM, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role, old_key_file};
 use crate::file::{
@@ -476,7 +476,7 @@ fn dangling(path: &Path) -> String {
 pub(super) fn cannot_write(dir: &Path, error: &io::Error) -> Exit {
     let way_out = match error.kind() {
         ErrorKind::ReadOnlyFilesystem => READ_ONLY,
-        ErrorKind::StorageFull => "Make room there.",
+        ErrorKind::StorageFull => MAKE_ROOM,
         _ => "Name an existing directory with --data that the user hbb runs as may write to.",
     };
     Exit::unusable(format!("Cannot write key files to {}: {error}. {way_out}", dir.display()))

@@ -38,7 +38,7 @@ INSTANCE = {
 JAIL = {
     "no_new_privs": True,
     "capabilities": "/etc/capabilities/hbb.json",
-    "jail": {"name": "hbb", "ronly": True,
+    "jail": {"name": "hbb", "ronly": True, "procfs": True,
              "mount": {"/etc/hbb": "1", "/var/run/hbb": "1", "/var/etc/hbb": "0", "/etc/hosts": "0"}},
 }
 RELOAD = ["run_script", "/etc/init.d/hbb", "reload"]
@@ -347,6 +347,27 @@ class Init(Acts):
         self.assertIn("--data=/etc/hbb", self.flags())
         self.assertTrue(self.key("etc/hbb"))
         self.assertEqual((self.held()["running"], self.root.read("tmp/left")), (True, ""))
+
+    def test_full_flash_keeps_it_from_nothing_but_new_lists(self):
+        """No file can be made, and what is there takes no owner, the one it has not either."""
+        self.root.write("etc/passwd", "hbb:x:0:0::/:/bin/false\n")
+        self.root.write("etc/group", "hbb:x:0:\n")
+        self.root.write("stubs/chown", '#!/bin/sh\n[ "$1" != -Rh ]\n')
+        full = ("mkdir -p /etc/hbb; mount -t tmpfs -o nr_inodes=20,mode=0700 tmpfs /etc/hbb; "
+                "hbb keygen --data /etc/hbb; echo 192.0.2.7 by hand >/etc/hbb/blocklist.txt; n=0; "
+                "while touch /etc/hbb/banned.txt$n; do n=$((n + 1)); done 2>/dev/null; "
+                f"{INIT} start; cat /etc/hbb/blocklist.txt >/tmp/list")
+        self.assertEqual(self.root.run(full), (0, ""))
+        self.assertTrue(self.held()["running"])
+        self.act("stop")
+        self.put("blocklist", "list blocklist '198.51.100.0/24'")
+        self.assertIn("no room in /etc/hbb for blocklist.txt", self.root.run(full)[1])
+        self.assertEqual(self.root.read("tmp/list"), "192.0.2.7 by hand\n")
+
+    def test_full_memory_is_named(self):
+        _, said = self.root.run("mkdir /var/run/hbb; mount -t tmpfs -o nr_inodes=1 tmpfs "
+                                f"/var/run/hbb; {INIT} start")
+        self.assertIn("there is no room in /var/run/hbb for bad-ends", said)
 
     def test_a_move_that_was_cut_short_is_made_anew(self):
         device = {"id": "123456789", "uuid": "61", "pk": "07" * 32, "created_at": None}
