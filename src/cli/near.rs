@@ -14,6 +14,11 @@ const WORD_BYTES_MAX: usize = 40;
 /// What most guides begin with.
 const RELAYS: &str = "--relay-servers";
 
+/// The commands and flags of the parts that this program may have been built without.
+#[cfg(any(test, not(all(feature = "accounts", feature = "doctor", feature = "web"))))]
+const PARTS: &str = "doctor rules --rules --private --accounts --api --web --must-login \
+    --max-users --password-memory --connection-log";
+
 /// What helps where argh said that it does not know a word: a line, or nothing. What stood without
 /// its flag was a relay. Each line of `known` begins with a word that was perhaps meant.
 pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
@@ -21,6 +26,11 @@ pub(super) fn hint(said: &str, known: &dyn Fn() -> String) -> String {
         return String::new();
     };
     let bare = unquoted(word);
+    #[cfg(any(test, not(all(feature = "accounts", feature = "doctor", feature = "web"))))]
+    if PARTS.split(' ').any(|part| part == bare) {
+        return "This hbb was built without it; hbb-full and those of other machines have it.\n"
+            .into();
+    }
     let name = bare.trim_start_matches(is_dash);
     let is_flag = name.len() < bare.len();
     let known = known();
@@ -116,6 +126,21 @@ fn edits(word: &[u8], one: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_this_program_was_built_without_is_told() {
+        for word in PARTS.split(' ') {
+            let said = ["Unrecognized argument: ", word, "\n"].concat();
+            let told = hint(&said, &|| "--role".into());
+            assert!(told.starts_with("This hbb was built without it"), "{word}: {told}");
+        }
+        #[cfg(all(feature = "accounts", feature = "doctor", feature = "web"))]
+        for word in PARTS.split(' ') {
+            let all = crate::cli::known(if word.starts_with("--") { "serve" } else { "" });
+            let is_one = all.lines().any(|line| line.split(' ').next() == Some(word));
+            assert!(is_one, "{word} is no word of the whole program");
+        }
+    }
 
     #[test]
     fn what_is_nearly_a_word_is_told() {

@@ -95,7 +95,7 @@ fn keys(args: &[&str]) -> Result<(), Exit> {
             Ok(_) => Err(Exit::running("The secret key belongs to another public key")),
             Err(why) => Err(Exit::running(format!("The secret key: {why}"))),
         },
-        // In a program without it this says that there is no such command.
+        // A program without it says so.
         ["doctor", _, ..] => super::start(args),
         ["-h" | "--help" | "help"] => print(KEYS_USAGE),
         ["-V" | "--version"] => print(cli::VERSION),
