@@ -416,7 +416,7 @@ class Views(Pages):
         self.fill("widget.cbid.hbb.server.single_bandwidth", "0.5")
         self.fill("widget.cbid.hbb.server.relay_port", "4001")
         self.fill("widget.cbid.hbb.server.downgrade_threshold", "33")
-        self.fill("widget.cbid.hbb.server.downgrade_start_check", "2")
+        self.fill("widget.cbid.hbb.server.downgrade_start_check", "0.33")
         self.browser.run("document.querySelector('[id=\"cbid.hbb.server.mdns\"] "
                          "input[type=checkbox]').click()")
         self.press("Save")
@@ -435,7 +435,7 @@ class Views(Pages):
         flags = self.root.read("tmp/etc/hbb/flags").splitlines()
         for flag in ["--public=rd.example.org", "--port=4000", "--single-bandwidth=0.5",
                      "--relay-port=4001", "--downgrade-threshold=0.33",
-                     "--downgrade-start-check=120",
+                     "--downgrade-start-check=20",
                      "--log-level=warn", "--trusted-proxies=10.0.0.1"]:
             self.assertIn(flag, flags)
         self.assertNotIn("--max-peers=5", flags)

@@ -42,15 +42,16 @@ return view.extend({
 		return option;
 	},
 
-	// Shown in another unit than it is kept in.
+	// Shown in another unit than it is kept in; seconds are whole.
 	scaled(name, type, placeholder, times) {
 		const option = this.value(name, null, type, placeholder), at = this.at[1];
-		const round = (number) => String(Math.round(number * 1e6) / 1e6);
+		const round = (number, parts) => String(Math.round(number * parts) / parts);
 		option.load = () => {
 			const kept = uci.get('hbb', at, name);
-			return kept == null ? kept : round(kept * times);
+			return kept == null ? kept : round(kept * times, 1e6);
 		};
-		option.write = (_section, shown) => uci.set('hbb', at, name, round(shown / times));
+		option.write = (_section, shown) =>
+			uci.set('hbb', at, name, round(shown / times, times < 1 ? 1 : 1e6));
 	},
 
 	flag(name, text, on) {
@@ -151,7 +152,7 @@ return view.extend({
 		this.list('trusted_proxies', _('They may say where their clients are.'),
 			CIDR);
 		this.choice('proxy_header', null,
-			[ [ 'x-real-ip', 'X-Real-IP' ], [ 'x-forwarded-for', 'X-Forwarded-For' ] ]);
+			[ [ 'x-real-ip' ], [ 'x-forwarded-for' ] ]);
 		this.flag('proxy_protocol', null);
 		this.flag('quiet_start', _('After a restart, devices come by themselves within 15 s.'));
 		this.flag('mdns', _('In your network, by umdns.'), true);

@@ -23,9 +23,8 @@ function drawing(text) {
 	});
 	// Numbers alone: nothing in it comes from outside.
 	return E('div', { id: 'hbb-qr', style: 'width:%dpx;max-width:100%%'.format(6 * size) },
-		('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="100%%" ' +
-		'shape-rendering="crispEdges"><rect width="100%%" height="100%%" fill="#fff"/>' +
-		'<path d="%s" fill="#000"/></svg>').format(size, size, path));
+		('<svg viewBox="0 0 %d %d" style="background:#fff" shape-rendering="crispEdges">' +
+		'<path d="%s"/></svg>').format(size, size, path));
 }
 
 function copied(id, text) {
