@@ -285,6 +285,20 @@ class Init(Acts):
         self.root.write("proc/mounts", "/dev/sda1 /mnt/sda1 ext4 rw 0 0\n")
         self.assertIn("hbb", self.act("start")[2]["instances"])
 
+    def test_a_disk_that_comes_late_is_heard_of_without_blockd(self):
+        """block-mount tells procd nothing, and fstab need not name the disk."""
+        plugged = "ACTION=add; . /etc/hotplug.d/block/90-hbb"
+        self.put("data", "option data '/mnt/sda1/hbb'")
+        self.refused("no mounted disk")
+        self.root.write("proc/mounts", "/dev/sda1 /mnt/sda1 ext4 rw 0 0\n")
+        self.assertEqual(self.root.run(plugged), (0, ""))
+        pid = self.held()["pid"]
+        self.assertEqual((self.root.run(plugged), self.held()["pid"]), ((0, ""), pid))
+        # What somebody stopped stays so.
+        self.act("stop")
+        self.root.run(plugged)
+        self.assertNotIn("hbb", self.root.procd.services)
+
     def test_a_disk_that_lost_the_key_is_given_no_other(self):
         """Made anew, or another one in its place."""
         self.root.write("proc/mounts", "/dev/sda1 /mnt/sda1 ext4 rw 0 0\n")

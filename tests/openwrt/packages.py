@@ -26,6 +26,7 @@ RECIPE = RECIPE_OF["hbb"]
 MODES = {
     "etc/capabilities/hbb.json": 0o644,
     "etc/config/hbb": 0o600,
+    "etc/hotplug.d/block/90-hbb": 0o644,
     "etc/init.d/hbb": 0o755,
     "etc/uci-defaults/90-hbb": 0o755,
     "lib/upgrade/keep.d/hbb": 0o644,
