@@ -31,11 +31,12 @@ impl Writes {
         Self { day, left: room(day), part: 0, at: Time::START, today: 0 }
     }
 
-    /// Changes what there is in a day. The account keeps what is missing in it.
+    /// Changes what there is in a day. The account keeps what is missing in it, but is not
+    /// overdrawn by that: after a year of a larger limit it would take years to fill.
     pub fn set(&mut self, a_day: u16) {
         let missing = room(self.day).saturating_sub(self.left);
         self.day = u64::from(a_day) * WRITES_UNIT_BYTES;
-        self.left = room(self.day).saturating_sub(missing);
+        self.left = room(self.day).saturating_sub(missing).max(self.left.min(0));
     }
 
     /// Bytes that are left, 0 if the account is overdrawn; None without a limit.
@@ -95,8 +96,11 @@ impl Writes {
         self.today = self.today.saturating_add(bytes);
     }
 
-    /// Takes so many bytes out of the account.
+    /// Takes so many bytes out of the account; without a limit there is none.
     pub fn spend(&mut self, bytes: u64) {
+        if self.day == 0 {
+            return;
+        }
         self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
@@ -161,5 +165,23 @@ mod tests {
         assert!(!writes.allow(SaveRank::Known));
         writes.set(0);
         assert!(writes.allow(SaveRank::Stranger) && writes.gather_ms() == 20);
+    }
+    #[test]
+    fn c110_a_new_limit_puts_nobody_off_for_what_was_written_under_a_larger_one_or_none() {
+        let mut writes = Writes::new(0);
+        writes.spend(1_000 * WRITES_UNIT_BYTES);
+        writes.set(8);
+        assert_eq!(writes.left(), Some(6 * WRITES_UNIT_BYTES));
+        let mut writes = Writes::new(1_000);
+        writes.spend(700 * WRITES_UNIT_BYTES);
+        writes.set(8);
+        assert_eq!(writes.left(), Some(0));
+        writes.pass(Time::from_millis(DAY_MS));
+        assert_eq!(writes.left(), Some(WRITES_UNIT_BYTES));
+        // An overdraft stays one, however often a file of flags is read again.
+        writes.spend(2 * WRITES_UNIT_BYTES);
+        writes.set(8);
+        writes.pass(Time::from_millis(2 * DAY_MS));
+        assert_eq!(writes.left(), Some(0));
     }
 }
