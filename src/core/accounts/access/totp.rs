@@ -8,12 +8,15 @@ use sha1_smol::Sha1;
 
 /// How long a code lasts.
 const STEP_SECS: u64 = 30;
+/// So many are a day.
+const DAY_STEPS: u64 = 24 * 3_600 / STEP_SECS;
 /// Codes have six digits.
 const CODES: u32 = 1_000_000;
 const BLOCK_BYTES: usize = 64;
 
 /// The step whose code was shown, of this moment, the one before or the next, as clocks differ;
-/// none up to `last`, which were taken already.
+/// none up to `last`, which were taken already. A `last` more than a day ahead was taken by a clock
+/// that was wrong: by it, nobody would log in for years.
 pub(in crate::accounts) fn step_of(
     secret: &[u8; 20],
     shown: &str,
@@ -26,6 +29,7 @@ pub(in crate::accounts) fn step_of(
     }
     let shown: u32 = shown.parse().ok()?;
     let step = now_secs / STEP_SECS;
+    let last = if last > step.saturating_add(DAY_STEPS) { 0 } else { last };
     let near = [step.saturating_sub(1), step, step.saturating_add(1)];
     near.into_iter().find(|step| *step > last && code(secret, *step) == shown)
 }
@@ -103,6 +107,10 @@ mod tests {
             }
             assert_eq!(step_of(SECRET, code, secs, step), None, "{code} again");
             assert_eq!(step_of(SECRET, code, secs + 61, 0), None, "{code} later");
+            // The clock was a day ahead, then years.
+            assert_eq!(step_of(SECRET, code, secs, step + DAY_STEPS), None, "{code} a day ago");
+            let years = step + 10 * 365 * DAY_STEPS;
+            assert_eq!(step_of(SECRET, code, secs, years), Some(step), "{code} years ago");
         }
     }
 
