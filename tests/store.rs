@@ -432,6 +432,8 @@ fn store_says_what_is_whole_and_overwrites_nothing() {
     assert!(checked.status.success());
     let to = folder.0.join("there");
     fs::write(&to, "precious").unwrap();
+    let output = folder.run(&["store", "check", "--to", to.to_str().unwrap()]);
+    refused_words(&output, 2, &["--to: only together with salvage"]);
     let output = folder.run(&["store", "salvage", "--to", to.to_str().unwrap()]);
     refused_words(&output, 2, &["already", "not overwritten"]);
     assert_eq!(fs::read_to_string(&to).unwrap(), "precious");

@@ -57,6 +57,7 @@ const WORDS: [(&str, Error); 7] = [
 pub(super) fn run(flags: &StoreFlags) -> Result<(), Exit> {
     let path = Path::new(flags.data.as_deref().unwrap_or(".")).join(STORE_FILE);
     match flags.what.as_str() {
+        "check" if flags.to.is_some() => Err(Exit::flags("--to: only together with salvage")),
         "check" => check(&path),
         "salvage" => salvage(&path, flags.to.as_deref()),
         JUDGE => print(&be_judge()),

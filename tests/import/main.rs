@@ -302,8 +302,7 @@ fn a_store_that_a_server_made_meanwhile_is_not_replaced() {
 #[test]
 fn what_cannot_be_read_changes_nothing() {
     let folder = Folder::new("bad");
-    let text = folder.at("text");
-    let name = text.to_str().unwrap().to_owned();
+    let name = folder.at("text").to_str().unwrap().to_owned();
     for (bad, code, word) in [
         ("100000001 ab\n", 2, "line 1"),
         ("[{\"id\": \"100000001\", \"uuid\": [", 2, "wrong at byte"),
@@ -311,10 +310,11 @@ fn what_cannot_be_read_changes_nothing() {
         ("[{\"id\":\"100000001\",\"uuid\":\"uu-1\",\"pk\":\"00\"}]", 2, "hex(pk) pk"),
         ("SQLite format 3\0 and no more of it", 3, "no SQLite database"),
     ] {
-        fs::write(&text, bad).unwrap();
+        fs::write(&name, bad).unwrap();
         refused(&folder.hbb(&["import", &name]), code, word);
     }
-    fs::write(&text, b"SQLite f\xff").unwrap();
+    refused(&Folder(folder.at("no")).hbb(&["import", &name]), 3, "Name the directory with --data");
+    fs::write(&name, b"SQLite f\xff").unwrap();
     refused(&folder.hbb(&["import", &name]), 2, "it is no SQLite database, and no text");
     refused(&folder.hbb(&["import", "/nonexistent"]), 2, "No such file");
     refused(&folder.hbb(&["import", "/"]), 2, "a directory");

@@ -41,13 +41,14 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
         Some("replace") => (true, "replaced"),
         Some(other) => return Err(Exit::must_be("--merge", other, "keep or replace")),
     };
-    let mut found = Found::default();
-    read(flags.file.as_deref(), &mut found)?;
     let data = Path::new(flags.data.as_deref().unwrap_or("."));
     let path = data.join(STORE_FILE);
+    let unusable = |error| store::exit(&path, error);
+    fs::metadata(data).map_err(|error| unusable(error.into()))?;
+    let mut found = Found::default();
+    read(flags.file.as_deref(), &mut found)?;
     let _alone = store::alone_in(data)?;
     // Held, so that no server starts meanwhile.
-    let unusable = |error| store::exit(&path, error);
     let mut here = store::read_there(&path).map_err(unusable)?;
     let compared = found.compare(&mut here, replace);
     let [before, new, same, other] = compared.map_err(unusable)?;
