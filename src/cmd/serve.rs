@@ -22,7 +22,7 @@ use crate::net::process::confine::Confinement;
 use crate::net::process::crashes::Crashes;
 use crate::net::process::files::raise_limit;
 use crate::net::process::signal::Reloads;
-use crate::net::recall::{Keep, Whereabouts};
+use crate::net::recall::{self, Keep, Whereabouts};
 use crate::net::serve::{Listening, Offering, RendezvousPart, ServeError, Setup, run as run_shell};
 use crate::net::session::SessionSettings;
 use crate::net::tasks::lasting;
@@ -213,8 +213,9 @@ fn rendezvous(
     }
     let folder = config.control.parent().unwrap_or(Path::new("."));
     let keep = (!config.quiet_start).then(|| Keep::beside(folder));
-    let mut recalled = Vec::new();
-    for Whereabouts { id, at, own } in keep.iter().flat_map(|keep| keep.take(store.as_mut())) {
+    let (left, mut recalled) = (recall::take(keep.as_ref(), store.as_mut()), Vec::new());
+    machine.were_away(left.away);
+    for Whereabouts { id, at, own } in left.here {
         machine.recall(id, at);
         recalled.push((at, own));
     }

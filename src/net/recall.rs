@@ -1,6 +1,7 @@
 //! Where devices were at a clean stop, kept for the next start, which asks them to register: in a
 //! file beside the control socket where that folder is in memory, else with the stop's one commit.
-//! It decides nothing of whom to ask; the machine does. C138, C144.
+//! With that goes how long others had been away, if it matters: a boot must not forget it. It
+//! decides nothing of whom to ask or forget; the machine does. C14, C138, C144.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -33,6 +34,61 @@ pub(crate) struct Whereabouts {
     pub(crate) own: IpAddr,
 }
 
+/// What a clean stop left.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// Who was here, if that was a moment ago.
+    pub(crate) here: Vec<Whereabouts>,
+    /// Who had been away, and for how many seconds.
+    pub(crate) away: Vec<(PeerId, u32)>,
+}
+
+/// What a clean stop leaves.
+#[derive(Default)]
+pub(crate) struct Leaving {
+    /// Where devices are; empty if nobody is to be asked.
+    pub(crate) here: String,
+    /// Lines of those who are away.
+    pub(crate) away: String,
+    /// Where the first of these goes.
+    pub(crate) keep: Option<Keep>,
+}
+
+impl Leaving {
+    /// Leaves it; gives what the store is to keep.
+    pub(crate) fn put(self) -> String {
+        let Self { here, away, keep } = self;
+        if keep.is_some_and(|keep| keep.put(&here)) { away } else { here + &away }
+    }
+}
+
+/// Takes what the stop before left. It is gone before this returns, so that a server that ends
+/// without a word does not find it again; what cannot go is not there.
+pub(crate) fn take(keep: Option<&Keep>, store: &mut dyn Store) -> Left {
+    let (now_secs, mut left) = (unix_secs(), Left::default());
+    let text = store.whereabouts().unwrap_or_default();
+    let mut in_store = Vec::new();
+    if let Some(keep) = keep {
+        left.here = keep.in_file(now_secs);
+        // There if there was no file, or no room for one.
+        if left.here.is_empty() {
+            in_store = read(&text, now_secs);
+        }
+    }
+    for line in text.lines() {
+        let parts = line.rsplit_once(' ');
+        left.away.extend(parts.and_then(|(id, secs)| PeerId::new(id).zip(secs.parse().ok())));
+    }
+    if in_store.is_empty() && left.away.is_empty() {
+        return left;
+    }
+    match store.finish(&[], USED) {
+        Ok(()) => left.here.extend(in_store),
+        Err(_) => left.away.clear(),
+    }
+    left
+}
+
 /// Where the list is kept.
 #[derive(Debug)]
 pub(crate) struct Keep {
@@ -47,21 +103,13 @@ impl Keep {
         Self { file: folder.map(|folder| folder.join(WHEREABOUTS_FILE)) }
     }
 
-    /// What the stop before left, if that was a moment ago. It is gone before this returns, so that
-    /// a server that ends without a word does not find it again; nobody is asked if it cannot go.
-    pub(crate) fn take(&self, store: &mut dyn Store) -> Vec<Whereabouts> {
-        let now_secs = unix_secs();
-        let in_file = self.file.as_ref().map_or_else(Vec::new, |path| {
+    /// What is in the file, if that goes.
+    fn in_file(&self, now_secs: u64) -> Vec<Whereabouts> {
+        self.file.as_ref().map_or_else(Vec::new, |path| {
             let text = file::read_text(path, LIST_BYTES_MAX).unwrap_or_default();
             let is_gone = fs::remove_file(path).is_ok();
             if is_gone { read(&text, now_secs) } else { Vec::new() }
-        });
-        if !in_file.is_empty() {
-            return in_file;
-        }
-        // There if there was no file, or no room for one.
-        let in_store = read(&store.whereabouts().unwrap_or_default(), now_secs);
-        if in_store.is_empty() || store.finish(&[], USED).is_ok() { in_store } else { Vec::new() }
+        })
     }
 
     /// Leaves a list for the next start, unless it is the store that is to keep it. Where there is
@@ -97,6 +145,16 @@ pub(crate) fn text(all: impl Iterator<Item = Whereabouts>) -> String {
         let _ = write!(text, "\n{} {at} {own}", id.as_str());
     }
     if text.len() == is_empty { String::new() } else { text }
+}
+
+/// The lines of those who are away.
+pub(crate) fn away_text<'a>(all: impl Iterator<Item = (&'a PeerId, u32)>) -> String {
+    let mut text = String::new();
+    for (id, secs) in all {
+        // As above.
+        let _ = write!(text, "\n{} {secs}", id.as_str());
+    }
+    text
 }
 
 /// Reads it; lines that are none of ours are left out.
@@ -174,14 +232,37 @@ mod tests {
         let mut store = Memory::default();
         store.finish(&[], &list()).unwrap();
         let in_store = Keep { file: None };
-        assert_eq!([(); 2].map(|()| in_store.take(&mut store).len()), [1, 0]);
+        assert_eq!([(); 2].map(|()| take(Some(&in_store), &mut store).here.len()), [1, 0]);
         let in_file = keep("once");
         assert!(in_file.put(&list()));
-        assert_eq!([(); 2].map(|()| in_file.take(&mut store).len()), [1, 0]);
+        assert_eq!([(); 2].map(|()| take(Some(&in_file), &mut store).here.len()), [1, 0]);
         // There was no room beside the socket.
         store.finish(&[], &list()).unwrap();
-        assert_eq!([(); 2].map(|()| in_file.take(&mut store).len()), [1, 0]);
+        assert_eq!([(); 2].map(|()| take(Some(&in_file), &mut store).here.len()), [1, 0]);
         assert_eq!(left(&in_file), 0);
+    }
+
+    #[test]
+    fn c014_who_is_away_is_told_by_the_store_once_beside_those_who_are_here() {
+        let ids = ["123456789", "Büro_1"].map(|id| PeerId::new(id).unwrap());
+        let told = |here: &str, keep: Option<Keep>| {
+            let mut store = Memory::default();
+            let away = away_text(ids.iter().zip([7_200, u32::MAX]));
+            let (is_quiet, here) = (keep.is_none(), here.to_owned());
+            let text = Leaving { here, away, keep }.put();
+            store.finish(&[], &text).unwrap();
+            let in_store = Keep { file: None };
+            let keep = (!is_quiet).then_some(&in_store);
+            [(); 2].map(|()| take(keep, &mut store)).map(|left| (left.here.len(), left.away))
+        };
+        let both = ids.clone().into_iter().zip([7_200, u32::MAX]).collect::<Vec<_>>();
+        assert_eq!(told("", None), [(0, both.clone()), (0, Vec::new())]);
+        assert_eq!(told("", Some(Keep { file: None })), [(0, both.clone()), (0, Vec::new())]);
+        assert_eq!(told(&list(), Some(Keep { file: None })), [(1, both.clone()), (0, Vec::new())]);
+        let in_file = keep("away");
+        let folder = in_file.file.as_ref().unwrap().parent().unwrap().to_owned();
+        assert_eq!(told(&list(), Some(in_file)), [(0, both), (0, Vec::new())], "kept in a file");
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
@@ -202,10 +283,10 @@ mod tests {
         let (keep, mut store) = (keep("damaged"), Memory::default());
         for damaged in ["", "\n", "x\n123456789 1.1.1.1:1 ::1", &list()[..12]] {
             fs::write(keep.file.as_ref().unwrap(), damaged).unwrap();
-            assert_eq!(keep.take(&mut store).len(), 0, "{damaged}");
+            assert_eq!(take(Some(&keep), &mut store).here.len(), 0, "{damaged}");
         }
         fs::write(keep.file.as_ref().unwrap(), [0xff, 0, b'\n']).unwrap();
-        assert_eq!(keep.take(&mut store).len(), 0);
+        assert_eq!(take(Some(&keep), &mut store).here.len(), 0);
         assert_eq!(left(&keep), 0);
     }
 

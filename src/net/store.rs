@@ -17,7 +17,7 @@ use log::warn;
 
 use crate::net::clock::Clock;
 use crate::net::message::StoreCounts;
-use crate::net::recall::Keep;
+use crate::net::recall::Leaving;
 use crate::net::tasks::lasting;
 use crate::net::tasks::queue::{Closed, Receiver, Sender, bounded};
 use crate::net::tasks::thread;
@@ -48,10 +48,8 @@ pub(crate) struct StoreThread {
 pub(crate) struct Ending {
     /// Committed last.
     pub(crate) changes: Vec<Change>,
-    /// Where devices are, for the next start; empty if nobody is to be asked then.
-    pub(crate) whereabouts: String,
-    /// Where that goes; None: to the store.
-    pub(crate) keep: Option<Keep>,
+    /// What the next start is to know of devices.
+    pub(crate) leaving: Leaving,
 }
 
 /// What both sides see; counts are since start and from 0.
@@ -164,9 +162,8 @@ impl StoreThread {
     pub(crate) fn stop(self) {
         drop(self.changes);
         let Some(mut store) = self.done.recv_blocking() else { return };
-        let Ending { changes, whereabouts, keep } = self.last;
-        let kept = keep.is_some_and(|keep| keep.put(&whereabouts));
-        if let Err(error) = store.finish(&changes, if kept { "" } else { &whereabouts }) {
+        let Ending { changes, leaving } = self.last;
+        if let Err(error) = store.finish(&changes, &leaving.put()) {
             failed(error, &changes);
         }
     }

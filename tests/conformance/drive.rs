@@ -183,10 +183,13 @@ impl Drive {
     pub(crate) fn stop_and_start(&mut self) {
         let here = self.machine.whereabouts(self.now);
         let here: Vec<_> = here.map(|(id, at)| (id.clone(), at)).collect();
+        let away = self.machine.away(self.now);
+        let away: Vec<_> = away.map(|(id, secs)| (id.clone(), secs)).collect();
         for change in self.machine.last_changes(self.now) {
             self.keep(change);
         }
         self.restart();
+        self.machine.were_away(away);
         here.into_iter().for_each(|(id, at)| self.machine.recall(id, at));
     }
 

@@ -174,6 +174,39 @@ fn c014_one_long_away_makes_room_for_a_newcomer() {
     assert_eq!(drive.durable.len(), 1);
 }
 
+/// A router that starts anew each week would else forget nobody.
+#[test]
+fn c014_time_away_counts_through_clean_stops() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    let limits = Limits { peers: 3, forget_after_days: 30, ..Limits::default() };
+    let mut drive = Drive::new(limits, Policy::default());
+    let (first, second, third) = ("111111111", B1, "333333333");
+    let here = |drive: &mut Drive, id: &str| {
+        assert_eq!(joins(drive, B1_AT, &say::register_pk(id, DEVICE, &KEY)), OK, "{id}");
+    };
+    [second, first, third].iter().for_each(|id| here(&mut drive, id));
+    let newcomer = say::register_pk("222222222", OTHER_DEVICE, &KEY);
+    for week in 1..=5 {
+        drive.wait(DAY_MS);
+        // One is here each week, and one was, once.
+        here(&mut drive, third);
+        if week == 1 {
+            here(&mut drive, first);
+        }
+        drive.wait(6 * DAY_MS);
+        let refused = joins(&mut drive, B1_MOVED, &newcomer) == SERVER_ERROR;
+        assert_eq!(refused, week < 5, "week {week}");
+        drive.stop_and_start();
+    }
+    let gone = drive.durable.iter().all(|record| record.id.as_str() != second);
+    assert!(gone && drive.durable.len() == 3, "the one that was away longest gave way");
+    // A cut leaves nothing to know, and nobody gives way too early.
+    let another = say::register_pk("444444444", OTHER_DEVICE, &OTHER_KEY);
+    drive.wait(DAY_MS);
+    drive.restart();
+    assert_eq!(joins(&mut drive, B1_MOVED, &another), SERVER_ERROR);
+}
+
 #[test]
 fn c014_online_at_once_after_a_slow_store() {
     let mut drive = Drive::open();

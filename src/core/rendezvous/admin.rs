@@ -217,6 +217,18 @@ impl Rendezvous {
         here.take(RECALLS_MAX)
     }
 
+    /// How long devices have been away, in seconds, longest first, for the next start to know: at
+    /// most [`RECALLS_MAX`], and none where none is forgotten for that.
+    pub fn away(&self, now: Time) -> impl Iterator<Item = (&PeerId, u32)> {
+        let most = if self.limits.forget_after_ms().is_some() { RECALLS_MAX } else { 0 };
+        self.registry.away(now).take(most)
+    }
+
+    /// Before the first input: so long these had been away at the stop before, longest first.
+    pub fn were_away(&mut self, away: Vec<(PeerId, u32)>) {
+        self.registry.were_away(away);
+    }
+
     /// Before the first input: has a device asked to register where it was at the stop before.
     pub fn recall(&mut self, id: PeerId, at: Endpoint) {
         self.registry.recalls.add(id, at);

@@ -2,6 +2,7 @@
 //! clock, file or log, nor the relay. C11-C52, C55-C59, C87, C88, C95-C99, C129.
 
 mod admin;
+mod away;
 mod challenge;
 mod console;
 mod dialing;

@@ -30,8 +30,8 @@ pub(super) struct Peer {
     pub(super) key: PeerKey,
     pub(super) first_seen_secs: u64,
     presence: Presence,
-    /// When it came, if it is here, in seconds since start; enough for 136 years.
-    since_secs: u32,
+    /// When it came, in seconds since start, for 136 years; before, how long it had been away.
+    pub(super) since_secs: u32,
     /// Whether the address it was last at is the stored one.
     stored: bool,
     /// In a box: few of many devices are ever dialled.
@@ -104,10 +104,6 @@ impl Presence {
 
 /// The window of [`PROVISIONAL_SIGNATURES`].
 const SIGNATURES_WINDOW_MS: u64 = 1_000;
-
-/// Most peers that one search for somebody to forget skips because they are connected, however long
-/// ago they registered. They count as newest then, so that the next search goes on behind them.
-const CONNECTED_PASSED_MAX: usize = 16;
 
 const_assert!(size_of::<Option<(PeerId, Peer)>>() <= 240);
 /// A device that is dialled, with the box of its signature as allocators round it up.
@@ -210,7 +206,7 @@ impl Peer {
 /// All registered devices, the one seen longest ago first, and ids that nobody has and that are
 /// kept for the devices they were of.
 pub(super) struct Registry {
-    peers: Table<PeerId, Peer>,
+    pub(super) peers: Table<PeerId, Peer>,
     pub(super) kept: KeptIds,
     pub(super) recalls: Recalls,
     /// Those that can be dialled though nothing of them is stored (C97).
@@ -338,8 +334,10 @@ impl Registry {
             if seen.is_none() {
                 peer.presence = old.presence;
             }
-            (peer.since_secs, peer.registrations) = (old.since_secs, old.registrations);
-            peer.shows_old = old.shows_old;
+            if seen.is_none_or(|seen| old.present(seen).is_some()) {
+                peer.since_secs = old.since_secs;
+            }
+            (peer.registrations, peer.shows_old) = (old.registrations, old.shows_old);
         } else if let Some(seen) = seen {
             peer.allow(seen);
         }
@@ -427,28 +425,6 @@ impl Registry {
     /// Makes a peer that is coming back the last one to be forgotten.
     pub(super) fn touch(&mut self, id: &PeerId) {
         self.peers.touch(id);
-    }
-
-    /// Removes the peer that has been away longest, if that is at least `absent_ms` and it is not
-    /// `busy` coming back.
-    pub(super) fn forget_absent(
-        &mut self,
-        now: Time,
-        absent_ms: u64,
-        busy: impl Fn(&PeerId) -> bool,
-    ) -> Option<PeerId> {
-        for _ in 0..CONNECTED_PASSED_MAX {
-            let connected = self.peers.oldest().filter(|(_, peer)| peer.connection().is_some());
-            let Some(id) = connected.map(|(id, _)| id.clone()) else { break };
-            self.peers.touch(&id);
-        }
-        let (id, oldest) = self.peers.oldest()?;
-        let seen = oldest.last().map_or(Time::START, |contact| contact.seen);
-        let here = oldest.connection().is_some() || now.since_ms(seen) < absent_ms;
-        if here || busy(id) {
-            return None;
-        }
-        self.peers.pop_oldest().map(|(id, _)| id)
     }
 
     /// Signs the key of a provisional peer, before it is asked for; false if there were too many:

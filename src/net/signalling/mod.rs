@@ -42,7 +42,7 @@ use crate::net::health::ToWatch;
 #[cfg(feature = "accounts")]
 use crate::net::journal::ConnectionLog;
 use crate::net::message::{AnswerTo, Outbox, ToConnection, ToRelay, ToRendezvous};
-use crate::net::recall::{self, Keep, Whereabouts};
+use crate::net::recall::{self, Keep, Leaving, Whereabouts};
 use crate::net::report;
 use crate::net::signalling::early::Early;
 use crate::net::signalling::surroundings::Surroundings;
@@ -158,15 +158,17 @@ impl Signalling {
     /// Gives the store back, to flush and close it; it knows what to store last.
     fn into_store(self) -> StoreThread {
         let Self { machine, clock, datagrams, store, keep, .. } = self;
-        let (now, mut whereabouts) = (clock.now(), String::new());
-        if keep.is_some() {
+        let now = clock.now();
+        let away = recall::away_text(machine.away(now));
+        let mut leaving = Leaving { here: String::new(), away, keep };
+        if leaving.keep.is_some() {
             let here = machine.whereabouts(now).filter_map(|(id, at)| {
                 let own = datagrams.own_address(at)?;
                 Some(Whereabouts { id: id.clone(), at, own })
             });
-            whereabouts = recall::text(here);
+            leaving.here = recall::text(here);
         }
-        store.ending_with(Ending { changes: machine.last_changes(now), whereabouts, keep })
+        store.ending_with(Ending { changes: machine.last_changes(now), leaving })
     }
 
     /// Handles one datagram; false if there is none.
