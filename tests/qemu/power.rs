@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ct_codecs::{Base64, Decoder as _};
 
@@ -36,6 +36,17 @@ pub(crate) fn cuts(board: &Board) -> u32 {
         false if board.is_pc() => 2,
         false => 3,
     }
+}
+
+/// One of them, another each day; in a long run both.
+pub(crate) fn by_turns(of: [FileSystem; 2]) -> Vec<FileSystem> {
+    let days = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
+    let (today, tomorrow) = if days.is_multiple_of(2) { (of[0], of[1]) } else { (of[1], of[0]) };
+    if is_long() {
+        return vec![today, tomorrow];
+    }
+    println!("{tomorrow:?} has its turn tomorrow, or with HBB_LONG=1");
+    vec![today]
 }
 
 /// What the disk is formatted with.
