@@ -218,7 +218,7 @@ impl Rendezvous {
     }
 
     /// How long devices have been away, in seconds, longest first, for the next start to know: at
-    /// most [`RECALLS_MAX`], and none where none is forgotten for that.
+    /// most `RECALLS_MAX`, and none where none is forgotten for that.
     pub fn away(&self, now: Time) -> impl Iterator<Item = (&PeerId, u32)> {
         let most = if self.limits.forget_after_ms().is_some() { RECALLS_MAX } else { 0 };
         self.registry.away(now).take(most)
