@@ -89,7 +89,8 @@ impl Tree {
     /// What cargo says, asked for `args` in this tree.
     fn cargo(&self, args: &[&str]) -> String {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(args).args(["--locked"]).current_dir(&self.0);
+        // Built again for each mutant, by what is the same.
+        cargo.args(args).args(["--locked"]).current_dir(&self.0).env("CARGO_INCREMENTAL", "1");
         let output = cargo.env("CARGO_TARGET_DIR", self.0.join("target")).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
