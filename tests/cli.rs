@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,6 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 #[path = "cli/check.rs"]
 mod check;
+#[path = "model/ports.rs"]
+mod ports;
+
+use ports::free_ports;
 
 use hbb_core::base::limits::{CONNECTIONS_CEILING, Limits, PEERS_CEILING, SESSIONS_CEILING};
 
@@ -96,18 +99,6 @@ impl Ended {
         assert_eq!((self.code, self.err.as_str()), (0, ""), "{}", self.out);
         self.out
     }
-}
-
-/// A port whose neighbours `serve` derives are free as well, for now.
-fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let turn = u16::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).unwrap();
-    let spread = u16::try_from(std::process::id() % 1_000).unwrap() * 20;
-    let is_free = |port: &u16| {
-        UdpSocket::bind(("::", *port)).is_ok()
-            && (port - 2..=port + 3).all(|port| TcpListener::bind(("::", port)).is_ok())
-    };
-    (0..500).map(|try_| 10_002 + (spread + turn * 100 + try_ * 6) % 20_000).find(is_free).unwrap()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use crate::{Folder, PUBLIC, free_port};
+use crate::{Folder, PUBLIC, free_ports};
 
 #[test]
 fn check_names_every_problem_and_ends_as_the_worst() {
@@ -21,7 +21,7 @@ fn check_names_every_problem_and_ends_as_the_worst() {
 /// What is right of the flags counts, and of a file that cannot be read nothing is known.
 #[test]
 fn check_looks_beside_wrong_flags_where_the_right_ones_lead() {
-    let port = free_port();
+    let port = free_ports();
     let _relay = TcpListener::bind(("::", port + 1)).unwrap();
     let folder = Folder::new().write("flags", &format!("--prot 1\n--port {port}\n"));
     let ended = folder.run(&["check", "--flags", "flags"]);
@@ -35,7 +35,7 @@ fn check_looks_beside_wrong_flags_where_the_right_ones_lead() {
 #[test]
 fn check_is_content_with_what_is_fine_and_changes_nothing() {
     let folder = Folder::new();
-    let port = free_port().to_string();
+    let port = free_ports().to_string();
     let out = folder.run(&["check", "--port", &port, "--public", "203.0.113.1"]).done();
     assert!(out.lines().all(|line| line.starts_with("ok ")), "{out}");
     assert!(folder.names().is_empty());
@@ -47,7 +47,7 @@ fn check_is_content_with_what_is_fine_and_changes_nothing() {
 #[test]
 fn check_doubts_what_clients_cannot_reach() {
     let folder = Folder::new();
-    let flags = ["--port", &free_port().to_string(), "--relay-servers", "localhost"];
+    let flags = ["--port", &free_ports().to_string(), "--relay-servers", "localhost"];
     let out = folder.run(&[&["check"], &flags[..]].concat()).done();
     assert!(out.contains("doubt    --relay-servers localhost: each client"), "{out}");
 }
@@ -56,7 +56,7 @@ fn check_doubts_what_clients_cannot_reach() {
 #[cfg(feature = "accounts")]
 fn check_doubts_rules_that_name_users_where_there_are_none() {
     let folder = Folder::new().write("rules.conf", "deny from=user:anna\n");
-    let port = free_port().to_string();
+    let port = free_ports().to_string();
     let out = folder.run(&["check", "--port", &port]).done();
     assert!(out.contains("doubt    ./rules.conf names users or groups"), "{out}");
     let out = folder.run(&["check", "--port", &port, "--accounts"]).done();
@@ -71,7 +71,7 @@ fn check_doubts_a_control_socket_that_serve_could_not_open() {
     let folder = Folder::new().write("file", "precious");
     let _there = UnixListener::bind(folder.0.join("taken")).unwrap();
     drop(UnixListener::bind(folder.0.join("left")).unwrap());
-    let port = free_port().to_string();
+    let port = free_ports().to_string();
     for (path, why) in [
         ("file", "it is not a socket"),
         ("taken", "another hbb answers there"),
@@ -101,7 +101,7 @@ fn a_wrong_list_ends_the_start_and_check_names_its_lines() {
     );
     fs::write(folder.0.join("blocklist.txt"), b"# caf\xe9\n192.0.2.1\xff").unwrap();
     fs::create_dir(folder.0.join("blacklist.txt")).unwrap();
-    let port = free_port().to_string();
+    let port = free_ports().to_string();
     let said = [
         "Cannot read ./blacklist.txt: ",
         "./blocklist.txt line 2 must be an address or a network",
@@ -119,7 +119,7 @@ fn a_wrong_list_ends_the_start_and_check_names_its_lines() {
 #[test]
 fn check_writes_through_no_link_and_removes_only_what_it_made() {
     let folder = Folder::with_key().write("precious", "of another").write("empty", "");
-    let port = free_port().to_string();
+    let port = free_ports().to_string();
     let probe = folder.0.join(".hbb-check");
     for target in ["precious", "not there", "empty"] {
         std::os::unix::fs::symlink(target, &probe).unwrap();
@@ -138,7 +138,7 @@ fn check_finds_taken_ports() {
     let folder = Folder::new();
     // Another test may start a program this moment, and until that runs it holds what we probed.
     let taken = (0..20).find_map(|_| {
-        let port = free_port();
+        let port = free_ports();
         let relay = TcpListener::bind(("::", port + 1)).ok()?;
         Some((port, relay, UdpSocket::bind(("::", port)).ok()?))
     });
@@ -156,7 +156,7 @@ fn check_tries_each_port_at_its_own_address() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let check = |web: &str| {
-        let base = free_port().to_string();
+        let base = free_ports().to_string();
         folder.run(&["check", "--accounts", "--port", &base, "--web", web])
     };
     assert!(check(&format!("127.0.0.2:{port}")).out.contains("ports are free"));

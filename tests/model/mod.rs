@@ -14,6 +14,7 @@ pub(crate) mod line;
 pub(crate) mod link;
 pub(crate) mod networks;
 pub(crate) mod place;
+pub(crate) mod ports;
 pub(crate) mod seal;
 pub(crate) mod server;
 pub(crate) mod session;

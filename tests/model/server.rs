@@ -1,13 +1,14 @@
 //! The real binary, started for a test on free ports with a directory of its own.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+pub(crate) use super::ports::free_ports;
 
 /// A running server; killed and its directory removed when dropped.
 pub(crate) struct Server {
@@ -180,23 +181,4 @@ fn spawn(prefix: &[String], data: &Path, port: u16, flags: &[String]) -> Child {
         .stdout(log)
         .spawn()
         .unwrap_or_else(|error| panic!("cannot run {prefix:?} hbb: {error}"))
-}
-
-/// A port P whose neighbours are free too, from P-2 to P+3: every process and test tries others.
-pub(crate) fn free_ports() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    for _ in 0..500 {
-        // Below 32768, where the ports begin that the kernel gives to whoever asks for any.
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let base = (std::process::id() * 7 + number) % 3000;
-        let port = 14_000 + u16::try_from(base).unwrap() * 6;
-        let tcp = (port - 2..=port + 3).all(|port| {
-            TcpListener::bind(("::", port)).is_ok()
-                && TcpStream::connect(("127.0.0.1", port)).is_err()
-        });
-        if tcp && UdpSocket::bind(("::", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no six free ports in a row");
 }
