@@ -9,16 +9,24 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stages=(setup format lint test mutants 'cross feed' size counts 'system debian arm' image)
+stages=(rust 'setup build' format lint test 'cross feed' size counts 'system debian arm'
+  'image mutants')
 
 usage() {
   sed -n '2,8s/^# \{0,1\}//p' "$0"
   echo "stages: ${stages[*]}; and only by name: fuzz"
 }
 
+# A cargo that is new enough, if there is none.
+rust() {
+  # shellcheck source=cross/rust
+  . cross/rust
+  cargo --version
+}
 # What the tests call besides cargo: name of the program and of its package.
 setup() {
   local missing=() pair
+  rust
   for pair in gcc:gcc g++:g++ ip:iproute2 sysctl:procps setpriv:util-linux \
     unshare:util-linux mount:mount python3:python3 shellcheck:shellcheck \
     chromium:chromium nft:nftables qemu-arm-static:qemu-user-static qemu-arm:qemu-user busybox:busybox make:make \
@@ -43,9 +51,12 @@ setup() {
     as_root ln -sf /usr/local/lib/traefik/bin/traefik /usr/local/bin/traefik
   fi
   board/rpi/image --setup
-  # shellcheck source=cross/rust
-  . cross/rust
-  cargo --version
+}
+# What is compiled besides the program, and the tests: while packages come from the network.
+build() {
+  deny_tool
+  cross/release --setup
+  cargo test --locked --workspace --no-run
 }
 
 as_root() {
@@ -74,19 +85,19 @@ lint() {
 
 # Of a pinned version, built once; for size and speed that takes three times as long.
 deny_version=0.20.2
-deny() {
-  local tool=${CARGO_TARGET_DIR:-target}/cargo-deny-$deny_version
-  [ -x "$tool/bin/cargo-deny" ] ||
-    cargo install --quiet --locked --debug --root "$tool" "cargo-deny@$deny_version"
-  "$tool/bin/cargo-deny" --locked check licenses bans sources
+deny_root=${CARGO_TARGET_DIR:-target}/cargo-deny-$deny_version
+deny_tool() {
+  [ -x "$deny_root/bin/cargo-deny" ] ||
+    cargo install --quiet --locked --debug --root "$deny_root" "cargo-deny@$deny_version"
 }
+deny() { deny_tool && "$deny_root/bin/cargo-deny" --locked check licenses bans sources; }
 
 # Beside each other, as most of them wait; those that compute take what the others leave, and what
 # measures how fast it is served comes alone.
 computing=' sim prop tidy '
 alone=stranger
-# This begins first: what begins last is waited for, with a processor idle.
-longest=openwrt
+# These begin first: what begins last is waited for, with a processor idle.
+longest=(openwrt conformance sim)
 test_all() {
   local names
   cargo test --locked --workspace --no-run
@@ -96,8 +107,8 @@ test_all() {
 import json, sys
 targets = [target for package in json.load(sys.stdin)["packages"] for target in package["targets"]]
 print(*(it["name"] for it in targets if it["kind"] == ["test"] and it["test"]), sep="\n")')
-  mapfile -t names < <(grep -vx -e "$alone" -e "$longest" <<<"$names")
-  each 4 test_one "$longest" "${names[@]}"
+  mapfile -t names < <(grep -vxF -f <(printf '%s\n' "$alone" "${longest[@]}") <<<"$names")
+  each 4 test_one "${longest[@]}" "${names[@]}"
   # A disk that has something else to write may hold up a newcomer for seconds: once more, too.
   each 1 test_one "$alone"
 }
@@ -108,8 +119,9 @@ test_one() {
   [ -z "${HBB_LONG-}" ] || most=14400
   nice -n "$nice" timeout --kill-after 10 "$most" cargo test --locked --workspace --test "$1"
 }
-# The simulation against two of the mutants, in turns by the day; HBB_LONG=1: against all.
-mutants() { cargo test --locked --test mutants -- --nocapture; }
+# The simulation against two of the mutants, in turns by the day; HBB_LONG=1: against all. Beside
+# machines that wait for each other's start it takes what those leave.
+mutants() { nice -n 19 cargo test --locked --test mutants -- --nocapture; }
 # From the corpus on, for seconds; HBB_LONG=1: for ten minutes a target.
 fuzz() { tests/fuzz/run; }
 cross() {
@@ -191,8 +203,8 @@ run() {
   local start=$SECONDS
   echo "== $1"
   case $1 in
-    setup | format | lint | mutants | fuzz | cross | size | counts | feed | debian | arm | system | \
-      image) "$1" ;;
+    rust | setup | build | format | lint | mutants | fuzz | cross | size | counts | feed | debian | \
+      arm | system | image) "$1" ;;
     test) test_all ;;
     *) echo "no such stage: $1" >&2 && usage >&2 && exit 2 ;;
   esac
