@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole pipeline, the same on a laptop and in CI. Installs what it needs on a Debian-like
-# machine. Each stage prints its name and its seconds; the first failure ends it. What fails beside
-# others is run once more, alone, and named.
+# machine. Each stage prints its name, its seconds and those of processors; the first failure ends
+# it. What fails beside others is run once more, alone, and named.
 #
 #   tests/ci.sh                     every stage
 #   tests/ci.sh lint test           only these
@@ -129,8 +129,8 @@ cross() {
   cross/no-std
   # shellcheck source=cross/triples
   . cross/triples
-  # The last step of a build, half of its time, has one thread.
-  each 2 cross_one "${triples[@]}"
+  # The last step of a build, half of its time, has one thread: none is left for the end.
+  each 3 cross_one "${triples[@]}"
   cross/check all
   openwrt/package
 }
@@ -199,8 +199,17 @@ end_all() {
   rm -rf "$said"
 }
 
+# Seconds of processors that what this shell has waited for has used.
+spent() {
+  local line
+  read -r line </proc/$BASHPID/stat
+  read -ra line <<<"${line##*) }"
+  spent=$(((line[13] + line[14]) / $(getconf CLK_TCK)))
+}
+
 run() {
-  local start=$SECONDS
+  local start=$SECONDS before spent
+  spent && before=$spent
   echo "== $1"
   case $1 in
     rust | setup | build | format | lint | mutants | fuzz | cross | size | counts | feed | debian | \
@@ -208,7 +217,8 @@ run() {
     test) test_all ;;
     *) echo "no such stage: $1" >&2 && usage >&2 && exit 2 ;;
   esac
-  echo "== $1: $((SECONDS - start)) s"
+  spent
+  echo "== $1: $((SECONDS - start)) s, $((spent - before)) of processors"
 }
 
 main() {
