@@ -26,6 +26,7 @@ class Container(unittest.TestCase):
         service = loaded(FOLDER / "compose.yaml")["services"]["hbb"]
         self.assertEqual(service["volumes"], ["./data:/data"])
         self.assertEqual(service["command"], json.loads(self.word("CMD")))
+        self.assertIn("max-size", service["logging"]["options"], "Docker keeps all")
         build = service["build"]
         context = (FOLDER / build["context"]).resolve()
         self.assertEqual(context, DIST, "no source, which Docker without BuildKit would copy")
@@ -128,6 +129,9 @@ class Engine(unittest.TestCase):
     def started(self, name, *words, variables=(), workdir=()):
         """A container that serves; its first process, seen from here."""
         sets = [f"--env={variable}" for variable in variables]
+        log = loaded(FOLDER / "compose.yaml")["services"]["hbb"]["logging"]
+        sets += [f"--log-driver={log['driver']}"]
+        sets += [f"--log-opt={key}={value}" for key, value in log["options"].items()]
         self.podman("run", "-d", f"--name={name}", *ANYWHERE, *CONFINED, *sets, *workdir,
                     f"--volume={self.data}:/data", "hbb", *words)
         self.addCleanup(self.podman, "rm", "-f", name)
