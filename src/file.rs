@@ -132,9 +132,22 @@ pub fn replace(path: &Path, mode: u32, text: &str) -> io::Result<()> {
 /// # Errors
 /// As of [`replace`].
 pub fn replace_for_owner(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    replace_after(path, mode, text, &|| Ok(()))
+}
+
+/// The same; what `first` does comes once there is room for all of the text.
+///
+/// # Errors
+/// As of [`publish_after`].
+pub fn replace_after(
+    path: &Path,
+    mode: u32,
+    text: &str,
+    first: &dyn Fn() -> io::Result<()>,
+) -> io::Result<()> {
     let draft = new_draft(path, mode)?;
     give_to_owner(&draft_of(path));
-    publish(path, draft, text)
+    publish_after(path, draft, text, first)
 }
 
 /// Gives what is at `path` to whoever owns the folder that it is in, if it is another's; no link is

@@ -13,10 +13,7 @@ use std::time::Duration;
 use super::exit::{DENIED, Exit, MAKE_ROOM, READ_ONLY, print};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, Role, old_key_file};
-use crate::file::{
-    beside, draft_of, give_to_owner, new_draft, open_file, publish, publish_after, read_text,
-    replace_for_owner,
-};
+use crate::file::{beside, draft_of, give_to_owner, open_file, publish, read_text, replace_after};
 use hbb_core::base::text::holds;
 use hbb_core::base::time::Utc;
 use hbb_core::identity::{
@@ -77,15 +74,15 @@ pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let failed = |error| cannot_write(dir, &error);
     let key = if is_there {
         let key = generate()?;
-        let draft = new_draft(&secret, SECRET_MODE).map_err(failed)?;
-        give_to_owner(&draft_of(&secret));
-        publish_after(&secret, draft, &key.secret_text(), &clear).map_err(failed)?;
+        let secret = || replace_after(&secret, SECRET_MODE, &key.secret_text(), &clear);
+        write_public(dir, &key, &secret).map_err(failed)?;
         key
     } else {
         clear().map_err(failed)?;
-        make(dir)?
+        let key = make(dir)?;
+        write_public(dir, &key, &|| Ok(())).map_err(failed)?;
+        key
     };
-    write_public(dir, &key).map_err(failed)?;
     let place = dir.display();
     print(&format!(
         "Made {place}/{SECRET_FILE} (secret: back it up, show it to nobody) and \
@@ -389,9 +386,14 @@ fn create(dir: &Path, key: &ServerKey) -> io::Result<()> {
     publish(&path, draft, &key.secret_text())
 }
 
-/// Writes the public key file, replacing what is there.
-pub(super) fn write_public(dir: &Path, key: &ServerKey) -> io::Result<()> {
-    replace_for_owner(&dir.join(PUBLIC_FILE), PUBLIC_MODE, &key.public_text())
+/// Writes the public key file, replacing what is there; the secret one goes `first`, as soon as
+/// there is room for both.
+pub(super) fn write_public(
+    dir: &Path,
+    key: &ServerKey,
+    first: &dyn Fn() -> io::Result<()>,
+) -> io::Result<()> {
+    replace_after(&dir.join(PUBLIC_FILE), PUBLIC_MODE, &key.public_text(), first)
 }
 
 /// People copy the public key from its file, so it must be that of the secret.
@@ -406,7 +408,7 @@ fn repair_public(dir: &Path, key: &ServerKey) {
         warn_of_public(&secret, (&found.unwrap_or_default(), key), "rewritten");
     }
     // A server that starts beside this one may have been quicker.
-    if let Err(error) = write_public(dir, key)
+    if let Err(error) = write_public(dir, key, &|| Ok(()))
         && !is_right(&read_public(&secret))
     {
         warn!("key-public-unwritable file={} cause='{error}'", path.display());

@@ -229,6 +229,33 @@ fn a_key_stays_where_there_is_no_room_for_another() {
     assert!(told.contains("No space left") && told.contains("Make room there"), "{told}");
 }
 
+/// The same for one way, where so many pages are free: how it ended, and what is there then.
+const LITTLE_ROOM: &str = "mount -t tmpfs -o size=64k tmpfs \"$dir\"
+    cd \"$dir\"; \"$@\" keygen --data . >/dev/null; cat id_ed25519 id_ed25519.pub
+    head -c 100000 /dev/zero >filler 2>/dev/null || true
+    truncate -s $(($(stat -c %s filler) - FREE * 4096)) filler
+    \"$@\" keygen --data . HOW >/dev/null && ended=done || ended=$?
+    echo; echo $ended; cat id_ed25519 id_ed25519.pub";
+
+#[test]
+fn a_key_that_could_not_be_replaced_is_the_one_that_is_there() {
+    let folder = Folder::new("little-room");
+    for how in ["--force", "--rotate"] {
+        let mut ends = Vec::new();
+        for free in ["0", "1", "2", "3"] {
+            let script = LITTLE_ROOM.replace("HOW", how).replace("FREE", free);
+            let ended = in_own_mounts(&folder, 0, &script).output().unwrap();
+            let said = String::from_utf8(ended.stdout).unwrap();
+            let [before, end, after] = said.lines().collect::<Vec<_>>()[..] else {
+                panic!("{said}{}", String::from_utf8_lossy(&ended.stderr));
+            };
+            assert_eq!(end == "3", before == after, "{how} {free}: {said}");
+            ends.push(end == "done");
+        }
+        assert!(!ends[0] && ends[3], "{how}: {ends:?}");
+    }
+}
+
 #[test]
 fn the_own_public_key_signs_as_without_the_flag() {
     let first = Server::start(&[]);

@@ -82,10 +82,9 @@ fn begin(dir: &Path, days: Option<&str>) -> Result<(), Exit> {
         put_aside(&old_file, &old_file)?;
         // The old one first: it is the only one until the new one has its name.
         replace_for_owner(&old_file, SECRET_MODE, &old.text())?;
-        replace_for_owner(&secret, SECRET_MODE, &new.secret_text())?;
-        write_public(dir, &new)
+        replace_for_owner(&secret, SECRET_MODE, &new.secret_text())
     };
-    write().map_err(|error| cannot_write(dir, &error))?;
+    write_public(dir, &new, &write).map_err(|error| cannot_write(dir, &error))?;
     print(&format!(
         "Made a new key in {place}; the one before is good until {} UTC.\nRestart hbb now, and \
          hbbr if that runs by itself. A relay on another machine needs id_ed25519 and \
