@@ -12,6 +12,14 @@ use std::time::Duration;
 use crate::model::server::Server;
 use crate::{FILES, Folder, hbb, peers, refused, succeeded, text, tree};
 
+/// What is in the files whose names begin so.
+pub(super) fn kept(data: &std::path::Path, name: &str) -> Vec<Vec<u8>> {
+    let all = tree(data).into_iter();
+    let kept =
+        all.filter(|(path, _)| path.file_name().unwrap().to_str().unwrap().starts_with(name));
+    kept.map(|(_, bytes)| bytes).collect()
+}
+
 /// Another user's folder of that name is left to its owner, and named; a file or a link goes, and
 /// what that leads to stays.
 #[test]
@@ -44,6 +52,23 @@ fn what_another_left_of_a_restore_is_named() {
     assert!(tree(&new) == before);
     fs::remove_dir_all(&left).unwrap();
     succeeded(&restore());
+}
+
+/// Clients have the first one, and after the second restore it would be nowhere.
+#[test]
+fn a_key_that_was_there_outlasts_any_number_of_restores() {
+    let folder = Folder::new("twice");
+    let data = folder.server("here", 1);
+    let first = fs::read(data.join(FILES[0])).unwrap();
+    for name in ["one", "two"] {
+        let (other, file) = (folder.server(name, 2), folder.at(&format!("{name}.backup")));
+        succeeded(&hbb(&["backup", text(&file), "--data", text(&other)]));
+        for _ in 0..2 {
+            succeeded(&hbb(&["restore", text(&file), "--data", text(&data), "--force"]));
+        }
+        assert!(kept(&data, "id_ed25519.").contains(&first), "{name}");
+        assert_eq!(fs::read(data.join(FILES[0])).ok(), fs::read(other.join(FILES[0])).ok());
+    }
 }
 
 /// It is asked for again when all is read: here while the backup comes through a pipe.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::config_of;
 use super::super::exit::{Exit, print};
-use super::super::keygen::SECRET_FILE;
+use super::super::keygen::{self, SECRET_FILE};
 use super::super::store::{self, Filling, STORE_FILE};
 use super::form::{Counts, FLAGS, Item, OLD_KEY, PLACES, RULES, name, read};
 use super::{MODE, STDIO};
@@ -48,7 +48,7 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
     if !flags.force && [STORE_FILE, SECRET_FILE].iter().any(|it| is_at(data, it)) {
         return Err(Exit::flags(format!(
             "There is a server's key, or its devices, in {}. Use --force to restore there; what \
-             is there is kept as NAME.before-restore.",
+             is there is kept as NAME.before-restore, a key with its date in the name.",
             data.display()
         )));
     }
@@ -193,14 +193,20 @@ pub(in crate::cmd) fn finish(data: &Path) -> Result<(), Exit> {
 
 fn move_in(data: &Path) -> io::Result<()> {
     let whole = data.join(WHOLE);
+    // A key takes nobody's place there: the one before the last restore may be nowhere else.
+    let aside = |place: &str| {
+        let path = data.join(place);
+        let is_key = place.starts_with(SECRET_FILE);
+        if is_key { keygen::put_aside(&path, &path) } else { put_aside(&path) }
+    };
     let old_key = name(OLD_KEY);
     // The key before is of the key that goes now; once that one moved, it is what was restored.
     if is_at(&whole, SECRET_FILE) && !is_at(&whole, old_key) {
-        put_aside(&data.join(old_key))?;
+        aside(old_key)?;
     }
     for place in PLACES {
         if is_at(&whole, place) {
-            put_aside(&data.join(place))?;
+            aside(place)?;
             fs::rename(whole.join(place), data.join(place))?;
         }
     }
