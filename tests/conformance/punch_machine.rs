@@ -98,7 +98,13 @@ fn c041_relays_take_turns() {
     let mut seen = Vec::new();
     for _ in 0..4 {
         let conn = drive.connect(A_AT);
-        seen.push(told(&mut drive, conn, &say::punch(B1, |_| ())).relay_server);
+        let push = told(&mut drive, conn, &say::punch(B1, |_| ()));
+        let target = drive.connect(B1_ONE_SHOT);
+        let sent = say::punch_sent(B1, &push.socket_addr, |sent| {
+            sent.relay_server.clone_from(&push.relay_server);
+        });
+        answer(&drive.stream(target, &sent), conn);
+        seen.push(push.relay_server);
         drive.hang_up(conn);
     }
     assert_ne!(seen[0], seen[1]);

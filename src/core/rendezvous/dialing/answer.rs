@@ -172,9 +172,8 @@ impl Rendezvous {
         call: &Call,
         chosen: &str,
     ) -> Option<String> {
-        let turn = self.take_turn();
         let at = (echo.endpoint.ip(), self.is_web(call.conn));
-        let instead = self.policy.relay_instead(at, chosen, turn);
+        let instead = self.policy.relay_instead(at, chosen, self.turn);
         let told = instead.as_deref().unwrap_or(chosen).into();
         let found = self.registry.found(&call.target).and_then(|peer| peer.last());
         let target = found.map(|contact| contact.from.prefix());

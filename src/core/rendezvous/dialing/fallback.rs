@@ -114,7 +114,7 @@ impl Rendezvous {
     /// target, by the target itself (C59). A relay of ours it is told as it named it itself, or as
     /// it finds it (C125). Refused if there is none to name.
     fn relay_named(
-        &mut self,
+        &self,
         now: Time,
         (ends, target): (Ends, &PeerId),
         named: &str,
@@ -127,8 +127,7 @@ impl Rendezvous {
         if self.policy.hands_out(ends, named) {
             return Ok(self.policy.relay_of_target(ends, named));
         }
-        let turn = self.take_turn();
-        let ours = || self.policy.own_relay(ends, turn);
+        let ours = || self.policy.own_relay(ends, self.turn);
         let of_any = || Some(self.as_chosen(ends, self.grants.relay_of_any(now, target)?));
         let here = || self.policy.relay_here(ends.target);
         let instead = chosen.or_else(ours).or_else(of_any).or_else(here);

@@ -201,7 +201,7 @@ impl Rendezvous {
         self.dials.get(&from).filter(same)
     }
 
-    /// Counts up for relays that take turns.
+    /// Counts up for relays that take turns: once a dial, or of two each would have the same turns.
     pub(in crate::rendezvous) fn take_turn(&mut self) -> usize {
         self.turn = self.turn.wrapping_add(1);
         self.turn
