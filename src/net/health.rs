@@ -3,11 +3,11 @@
 //! clients are only told of those that answer; if none does, all are told: it may be us. What names
 //! stand for is looked up at start and when somebody dials, so that it sleeps where nobody does; a
 //! name server that is silent takes no name away that was known. One that stands for nothing is
-//! said, and asked for until it stands for something. Checks: C128, C146.
+//! said, and asked for until it stands for something. Checks: C128, C146, C204.
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use async_net::TcpStream;
@@ -57,8 +57,7 @@ pub(crate) enum Seen {
 /// What the system says if it has no thread to give.
 pub(crate) fn watch(clock: Clock, seen: Sender<Seen>) -> io::Result<Sender<ToWatch>> {
     let (words, told) = bounded(WORDS_MAX);
-    let (relays, told_before, hosts) = (Vec::new(), Vec::new(), Vec::new());
-    let watch = Watch { clock, relays, told: told_before, hosts, renamed: false };
+    let watch = Watch::new(clock);
     thread::start("relays", WATCH_STACK_BYTES, Box::new(move || watch.work(&told, &seen)))?;
     Ok(words)
 }
@@ -72,8 +71,8 @@ pub(crate) fn tell(watch: &Sender<ToWatch>, live: &LiveSettings) {
 struct Watch {
     clock: Clock,
     relays: Vec<String>,
-    /// Those of them that clients are told.
-    told: Vec<String>,
+    /// Those of them that clients are told; None if that may be others of a list before it.
+    told: Option<Vec<String>>,
     /// The name of each relay once, and our own.
     hosts: Vec<Host>,
     /// Somebody must be told what they stand for.
@@ -93,6 +92,10 @@ struct Host {
 }
 
 impl Watch {
+    const fn new(clock: Clock) -> Self {
+        Self { clock, relays: Vec::new(), told: None, hosts: Vec::new(), renamed: false }
+    }
+
     fn work(mut self, words: &Receiver<ToWatch>, seen: &Sender<Seen>) {
         loop {
             let word = words.recv_within(self.rest_ms());
@@ -156,7 +159,7 @@ impl Watch {
         let is_named = |name: &str| relays.iter().any(|relay| split_port(relay).0 == name);
         self.hosts.retain(|host| host.named.ours || is_named(&host.named.name));
         relays.iter().for_each(|relay| self.add(split_port(relay).0, false));
-        (self.relays, self.told) = (relays.clone(), relays);
+        (self.relays, self.told, self.renamed) = (relays, None, true);
         true
     }
 
@@ -171,7 +174,6 @@ impl Watch {
             let named = NamedHost { name: name.into(), addresses: Vec::new(), ours };
             let host = Host { named, asked: None, good: None, lost: false, said: false };
             self.hosts.push(host);
-            self.renamed = true;
         }
     }
 
@@ -185,35 +187,33 @@ impl Watch {
 
     /// With two relays or more, calls each; those that answer, if they are others than before.
     fn reachable(&mut self) -> Option<Seen> {
-        let relays = self.relays.clone();
-        if relays.len() < 2 {
-            return None;
+        let mut up = self.relays.clone();
+        if up.len() > 1 {
+            up.retain(|relay| self.answers(relay));
         }
-        let up: Vec<String> = relays.into_iter().filter(|relay| self.answers(relay)).collect();
-        let up = if up.is_empty() { self.relays.clone() } else { up };
-        if up == self.told {
+        if up.is_empty() {
+            up.clone_from(&self.relays);
+        }
+        if self.told.as_ref() == Some(&up) {
             return None;
         }
         for relay in self.relays.iter().filter(|relay| !up.contains(relay)) {
             warn!("relay-down relay={relay}");
         }
-        self.told.clone_from(&up);
+        self.told = Some(up.clone());
         Some(Seen::Reachable(up))
     }
 
-    /// Whether a relay takes connections at any of its addresses; if at none that are known, its
-    /// name may stand for others by now.
+    /// Whether a relay takes connections at any of its addresses; our own does at that of loopback
+    /// too, as not every router leads what is sent to its public one back inside.
     fn answers(&mut self, relay: &str) -> bool {
         let (name, port) = split_port(relay);
         let port = port.and_then(|port| port.parse().ok()).unwrap_or(RELAY_PORT);
-        let named = |host: &&mut Host| !host.named.ours && *host.named.name == *name;
-        let Some(host) = self.hosts.iter_mut().find(named) else { return false };
-        if host.answers(port) {
-            return true;
-        }
-        let changed = host.look_up(self.clock.now());
-        self.renamed |= changed;
-        changed && host.answers(port)
+        let mut named = self.hosts.iter_mut().filter(|host| *host.named.name == *name);
+        named.any(|host| match host.named.ours {
+            true => connects((Ipv4Addr::LOCALHOST, port).into()),
+            false => host.answers(port),
+        })
     }
 }
 
@@ -260,4 +260,72 @@ fn connects(to: SocketAddr) -> bool {
         false
     };
     smol::block_on(future::or(connected, late))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A relay that answers at 127.0.0.1, and its port.
+    fn relay() -> (TcpListener, u16) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        (listener, port)
+    }
+
+    /// What a watch says that is told all this.
+    fn seen_after(told: impl IntoIterator<Item = ToWatch>) -> Vec<Seen> {
+        let ((words, heard), (said, seen)) = (bounded(WORDS_MAX), bounded(WORDS_MAX));
+        told.into_iter().for_each(|word| words.try_send(word).unwrap());
+        drop(words);
+        Watch::new(Clock::start()).work(&heard, &said);
+        std::iter::from_fn(|| seen.try_recv()).collect()
+    }
+
+    /// The relays to hand out by that.
+    fn relays_after(told: impl IntoIterator<Item = ToWatch>) -> Vec<Vec<String>> {
+        let relays = |it| if let Seen::Reachable(up) = it { Some(up) } else { None };
+        seen_after(told).into_iter().filter_map(relays).collect()
+    }
+
+    #[test]
+    fn c204_a_list_that_comes_while_another_is_tried_is_the_one_handed_out() {
+        let (_listener, port) = relay();
+        let old = ["127.0.0.1", "127.0.0.9"].map(|ip| format!("{ip}:{port}"));
+        for new in
+            [vec![], vec!["127.0.0.8:1".to_owned()], vec![old[0].clone(), "127.0.0.1:1".into()]]
+        {
+            let reachable = if new.len() < 2 { new.clone() } else { vec![old[0].clone()] };
+            for list in [ToWatch::Relays(new.clone()), ToWatch::Names(None, new)] {
+                let told = relays_after([ToWatch::Names(None, old.to_vec()), list]);
+                assert_eq!(told[0], [old[0].clone()], "of two the one that answers");
+                assert_eq!(told.last(), Some(&reachable), "{told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn c204_our_own_relay_is_handed_out_where_no_router_leads_back_inside() {
+        let ((_own, port), (_other, other)) = (relay(), relay());
+        let relays = [format!("127.0.0.9:{port}"), format!("127.0.0.1:{other}")];
+        let names = |public: &str| ToWatch::Names(Some(public.into()), relays.to_vec());
+        assert_eq!(relays_after([names("127.0.0.9")]), [relays.to_vec()]);
+        assert_eq!(relays_after([names("127.0.0.8")]), [[relays[1].clone()]]);
+    }
+
+    #[test]
+    fn a_name_that_is_ours_no_longer_is_forgotten() {
+        let names = |public: Option<&str>| ToWatch::Names(public.map(Box::from), Vec::new());
+        let seen = seen_after([names(Some("127.0.0.9")), names(None)]);
+        let names = |it| if let Seen::Names(names) = it { Some(names.len()) } else { None };
+        assert_eq!(seen.into_iter().filter_map(names).collect::<Vec<_>>(), [1, 0]);
+    }
+
+    #[test]
+    fn c204_a_relay_that_does_not_answer_is_looked_up_no_sooner_than_others() {
+        let mut watch = Watch::new(Clock::start());
+        watch.watch_relays(["127.0.0.9:1", "127.0.0.8:1"].map(String::from).to_vec());
+        assert!(watch.reachable().is_some() && watch.hosts.iter().all(|host| host.asked.is_none()));
+    }
 }
