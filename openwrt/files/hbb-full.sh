@@ -19,6 +19,7 @@ full_flags() {
 		'connection_log:string' \
 		'max_users:range(1,4096)' \
 		'password_memory:range(4,64)' || return 1
+	port_is_ours api "$api" && port_is_ours web "$web" || return 1
 	for name in accounts must_login private; do
 		config_get_bool value accounts "$name" 0
 		[ "$value" != 1 ] || echo "--$name" | tr _ -
@@ -28,6 +29,16 @@ full_flags() {
 	flag max-users "$max_users"
 	flag password-memory "$password_memory"
 	log_flag && rules_flag
+}
+
+# The check is root's, who may have any: with one of root's own hbb would crash, again and again.
+port_is_ours() { # OPTION [ADDRESS:]PORT
+	case "${2##*:}" in
+	[0-9] | [0-9][0-9] | [0-9][0-9][0-9] | 10[01][0-9] | 102[0-3])
+		say err "refused: accounts.$1 '$2': hbb is not root; give a port from 1024 on"
+		return 1
+		;;
+	esac
 }
 
 # A file is in data, where the jail and the limits of the process let it be written.

@@ -57,6 +57,9 @@ class Full(Acts):
             ("option must_login '1'", "err refused: --must-login: add --accounts"),
             ("option api 'x'", "--api 'x': must be"),
             ("option web '8114'", "--web: add --accounts"),
+            # The check is root's, who may have those; hbb itself would crash, again and again.
+            ("option web '80'", "err refused: accounts.web '80': hbb is not root"),
+            ("option api '127.0.0.1:1023'", "err refused: accounts.api '127.0.0.1:1023': hbb is"),
             ("option connection_log '/var/log/hbb'", "accounts.connection_log '/var/log/hbb': memory"),
             ("option rules '/etc/nowhere'", "accounts.rules '/etc/nowhere': there is no such file"),
             ("option rules 'rules.conf'", "accounts.rules 'rules.conf': there is no such file"),
