@@ -56,7 +56,11 @@ default_postinst() {
 	info="$root/usr/lib/opkg/info/$pkgname"
 	[ -n "$root" ] || uci_defaults
 	[ ! -f "$info.postinst-pkg" ] || (. "$info.postinst-pkg") || return
-	[ -z "$root" ] && [ "$pkgname" = hbb ] || return 0
+	[ "$pkgname" = hbb ] || return 0
+	if [ -n "$root" ]; then
+		sh "$root/etc/rc.common" "$root/etc/init.d/hbb" enable
+		return
+	fi
 	[ "$PKG_UPGRADE" = 1 ] || /etc/init.d/hbb enable
 	/etc/init.d/hbb start
 }
