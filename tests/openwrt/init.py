@@ -270,6 +270,16 @@ class Init(Acts):
                 self.root.write("etc/config/hbb", text)
                 self.refused(word)
 
+    def test_a_second_server_is_not_promised(self):
+        shipped = self.root.read("etc/config/hbb")
+        for name in ["'office'", ""]:
+            with self.subTest(name):
+                self.root.write("etc/config/hbb", f"{shipped}\nconfig server {name}\n")
+                _, said, sent = self.act("start")
+                self.assertIn("one server runs here", said)
+                self.assertIn("one server runs here", self.root.read("tmp/etc/hbb.refused"))
+                self.assertEqual(sent["instances"], {"hbb": instance()})
+
     def test_what_a_power_cut_leaves_is_its_own(self):
         self.root.run("mkdir /etc/hbb && hbb keygen --data /etc/hbb")
         for draft in ["id_ed25519.new", "hbb.store.new", "banned.txt.new", "hbb.restore.new",
