@@ -503,6 +503,7 @@ class Views(Pages):
         for view in ["peers", "sessions"]:
             self.open(view)
             self.shows("hbb is not running")
+            self.shows("Show more", False)
 
     def test_no_view_breaks_in_either_width(self):
         legs = self.hbb.relayed(b"views")

@@ -110,6 +110,7 @@ return view.extend({
 	},
 
 	draw() {
+		this.more.style.display = this.found[0]?.more ? '' : 'none';
 		if (this.found instanceof Error)
 			return dom.content(this.peers, [ hbb.said(this.found.message) ]);
 		const all = this.found[0].peers, part = this.field.value.trim().toLowerCase();
@@ -132,7 +133,6 @@ return view.extend({
 		});
 		dom.content(this.peers, [ table ]);
 		this.count.textContent = _('%d of %d').format(shown.length, all.length);
-		this.more.style.display = this.found[0].more ? '' : 'none';
 	},
 
 	render(found) {
