@@ -65,7 +65,7 @@ pub(super) fn run(flags: &CtlFlags) -> Result<(), Exit> {
         return Err(Exit::flags("A command is one line of at most 500 bytes."));
     }
     #[cfg(feature = "accounts")]
-    let words: Vec<&str> = said.split_whitespace().collect();
+    let words: Vec<&str> = said.split_ascii_whitespace().collect();
     let path = path(flags)?;
     #[cfg(feature = "accounts")]
     let line = match &words {

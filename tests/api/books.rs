@@ -134,6 +134,11 @@ fn c179_an_old_client_a_new_one_and_tables_are_one_book() {
     let (status, said) = anna.call("GET", "ab", "");
     assert!(status == 413 && said.contains("too large"), "{status} {said}");
     assert!(anna.open()[0].1.ends_with(r#""total":1000}"#));
+    // An id that a script left empty is none of them, and not the book.
+    for none in ["", " ", "\u{a0}"] {
+        let said = ctl(&server, &["book", "remove", "anna", none], "").unwrap_err();
+        assert!(said.contains("no such device"), "{said}");
+    }
     let rows: String = (0..100).map(|id| format!("{id},{}\n", "x".repeat(1_900))).collect();
     ctl(&server, &import, &["id,note\n", &rows].concat()).unwrap();
     let page = format!("ab/peers?current=1&pageSize=100&ab={}", opened[0].0);

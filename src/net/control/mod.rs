@@ -247,9 +247,15 @@ fn for_page(lines: &str, control: &mut Controller) -> String {
 
 /// How the answer to a line is to be written, and the words of its command.
 fn form_and_words(line: &str) -> (Form, Vec<&str>) {
-    let mut words = line.lines().next().unwrap_or_default().split_whitespace();
+    let line = line.lines().next().unwrap_or_default();
+    let mut words = line.split_ascii_whitespace();
     let form = if words.next() == Some("json") { Form::Json } else { Form::Text };
-    (form, words.collect())
+    let mut words: Vec<_> = words.collect();
+    // An id that a script left empty is that of no entry: without, it would be the whole book.
+    if line.ends_with(' ') && words.starts_with(&["book", "remove"]) {
+        words.push("");
+    }
+    (form, words)
 }
 
 fn carry_out(

@@ -146,11 +146,14 @@ impl Entry {
     }
 }
 
-/// The id of a peer, which may be written as a number.
+/// The id of a peer, which may be written as a number, and in threes, as clients show it. To
+/// `hbb ctl` what blanks part is several words.
 pub(super) fn id_of(said: Value<'_>) -> Result<Cow<'_, str>, Refusal> {
     let id = said.get(ID).ok_or(Refusal::NotAnEntry)?;
     let id = id.text().or_else(|| id.number().map(|_| id.raw().into()));
-    id.filter(|id| is_id(id)).ok_or(Refusal::NotAnId)
+    let mut id = id.ok_or(Refusal::NotAnId)?;
+    id.to_mut().retain(|c| c != ' ');
+    is_id(&id).then_some(id).ok_or(Refusal::NotAnId)
 }
 
 fn is_id(id: &str) -> bool {

@@ -26,8 +26,6 @@ const COLUMNS: [&str; 14] = [
     "loginName",
     "device_group_name",
 ];
-/// The column of what is dialled.
-const ID: &str = "id";
 /// The column of several words, and what stands between them.
 const TAGS: &str = "tags";
 const BETWEEN_TAGS: char = ';';
@@ -109,12 +107,8 @@ fn row(
         return Ok(());
     }
     writer.open('{');
-    for (column, value) in columns.iter().zip(&mut values) {
+    for (column, value) in columns.iter().zip(&values) {
         writer.name(column);
-        if *column == ID {
-            // Clients show it in threes.
-            value.retain(|c| c != ' ');
-        }
         if *column != TAGS {
             writer.text(value);
             continue;

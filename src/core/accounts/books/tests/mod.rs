@@ -181,6 +181,10 @@ fn c176_a_new_client_finds_its_book_and_changes_it_call_by_call() {
     assert!(server.peers("alice", &guid).contains(r#""tags":["haus"]"#));
     server.done("alice", Delete, &at("peer"), r#"["123456789","987654321"]"#);
     assert_eq!(server.peers("alice", &guid), r#"{"data":[],"total":0}"#);
+    // As clients show it; to 'hbb ctl' what blanks part is several words.
+    server.done("alice", Post, &at("peer/add"), r#"{"id":" 123 456 789 "}"#);
+    assert!(server.peers("alice", &guid).contains(r#"{"id":"123456789","#));
+    server.done("alice", Delete, &at("peer"), r#"["123456789"]"#);
     assert_eq!(server.rows.len(), 1);
 }
 
@@ -197,6 +201,7 @@ fn c176_what_is_wrong_changes_nothing_and_is_said() {
         (Post, "peer/add", r#"{"id":""}"#, 400),
         (Post, "peer/add", r#"{"id":"a\"b"}"#, 400),
         (Post, "peer/add", r#"{"id":"a\nb"}"#, 400),
+        (Post, "peer/add", r#"{"id":" "}"#, 400),
         (Post, "peer/add", r#"{"id":["a"]}"#, 400),
         (Put, "peer/update", r#"{"id":"123"}"#, 404),
         (Delete, "peer", r#"{"id":"123"}"#, 400),
