@@ -382,6 +382,15 @@ class Buttons(Pages):
             self.by(scheme)
             self.assertEqual(findings(self.browser), [])
         self.pictured("book")
+        # What is sent is one line of ctl's.
+        self.fill("note", "n" * 500)
+        self.press("Save note")
+        self.shows("too long")
+        self.browser.errors.clear()
+        # As narrow as WCAG has it, nothing is wider than the page.
+        self.browser.ask("Emulation.setDeviceMetricsOverride", {
+            "width": 320, "height": 900, "deviceScaleFactor": 1, "mobile": True})
+        self.assertEqual(self.browser.run("document.documentElement.scrollWidth"), 320)
         # More than the server takes at once, in parts, of which the last has a wrong entry at first.
         text = 'id,alias\r\n' + "".join(f'{number},"a\n""{number}"""\r\n' for number in range(2000, 2600))
         for text, said in [("{}", "no entries"), (text + ",x\r\n", "Entry 601: This cannot be the ID"),

@@ -262,11 +262,11 @@ fn plain(status: u16) -> Page {
     let text = match status {
         401 => "Sign in first.",
         403 => {
-            "This page is for private addresses, and is asked for by an address, a local name or \
-             that of --public. To have it elsewhere, or behind a proxy, start hbb with --web \
-             IP:PORT."
+            "This page is for private addresses, by an address, a local name or that of --public. \
+             To have it elsewhere, or behind a proxy, start hbb with --web IP:PORT."
         }
         404 => "There is no such page.",
+        400 => "This is too long.",
         _ => "",
     };
     Page { status, ..file(TEXT, text.as_bytes()) }

@@ -37,7 +37,8 @@ async function post(path, body) {
 
 // The answer of one command, as `hbb ctl --json` gives it.
 async function ctl(...words) {
-	const told = await (await post('ctl', JSON.stringify(words))).json();
+	const answer = await post('ctl', JSON.stringify(words));
+	const told = answer.ok ? await answer.json() : { error: await answer.text() || answer.status };
 	if (told.error) throw new Error(told.error);
 	return told;
 }
@@ -108,9 +109,14 @@ const more = (rows) => rows.length > wanted.rows
 	? node('p', {}, button('Show more', () => { wanted.rows += ROWS; draw(); })) : '';
 
 function copied(text) {
-	return [ node('code', {}, text), ' ', button('Copy', () => navigator.clipboard
-		? navigator.clipboard.writeText(text).then(() => say('Copied.'), () => say('The browser does not let this page copy.', true))
-		: say('Copying needs HTTPS or this machine; mark the text instead.', true)) ];
+	return [ node('code', {}, text), ' ', button('Copy', async () => {
+		try {
+			await navigator.clipboard.writeText(text);
+			say('Copied.');
+		} catch (cause) {
+			say('Copying needs HTTPS or this machine; mark the text instead.', true);
+		}
+	}) ];
 }
 
 // A text as QR code. The server draws it in half blocks, light ones filled.
@@ -428,7 +434,7 @@ async function shelf(book) {
 			(given) => act('book', 'share', book.guid, given.who, given.rule)),
 		head('The book'),
 		book.name && row([ input('Name', 'name', { required: '', value: book.name, maxlength: 128 }) ], 'Rename', (given) => act('book', 'rename', book.guid, given.name)),
-		row([ input('Note', 'note', { value: book.note, maxlength: 512 }) ], 'Save note', (given) => act('book', 'note', book.guid, given.note)),
+		row([ input('Note', 'note', { value: book.note, maxlength: 400 }) ], 'Save note', (given) => act('book', 'note', book.guid, given.note)),
 		row([ node('label', {}, 'CSV or JSON', file), check('in the place of all it has', 'replace') ], 'Import',
 			async (given) => take(book.guid, await file.files[0].text(), given.replace)),
 		faint('What is saved may hold passwords of devices.'),
