@@ -34,6 +34,9 @@ pub(super) fn signalling(probe: &mut Probe) -> Result<(), Fault> {
     let id = shared.id_to_ask();
     let told = match ask(&wire, &client::punch(id.unwrap_or(NOBODY), shared.asked.key())) {
         Err(Fault::Mute) if id.is_some() => {
+            // A server that hangs answers for nobody, either.
+            wire = probe.open(Form::Frames)?;
+            ask(&wire, &client::punch(NOBODY, shared.asked.key()))?;
             probe.tell(State::Ok, "answers");
             probe.say("signed", State::Wrong, "the device of --id does not answer");
             return Ok(());

@@ -107,8 +107,8 @@ impl Probe {
         let (state, more) = match ips.is_empty() {
             true => (
                 State::Wrong,
-                "the name has no address\nyour provider of names: an A record for IPv4, AAAA for \
-                 IPv6",
+                "no address is known for it\nif others resolve here, your provider of names: an A \
+                 record for IPv4, AAAA for IPv6",
             ),
             false if is_public => (State::Ok, ""),
             false => (State::Ok, ", private: nobody outside reaches it"),
