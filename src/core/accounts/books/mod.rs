@@ -133,12 +133,14 @@ pub struct Books {
     seed: Seed,
     /// In the order of their guids.
     books: Vec<Book>,
+    /// How many there were, as the guid of one that is gone must be no other's.
+    made: u32,
 }
 
 impl Books {
     /// None yet. `seed` makes guids, and must be new at each start.
     pub const fn new(limits: BookLimits, seed: Seed) -> Self {
-        Self { limits, seed, books: Vec::new() }
+        Self { limits, seed, books: Vec::new(), made: 0 }
     }
 
     /// Changes the limits; what is above lower ones stays.
@@ -266,15 +268,18 @@ impl Books {
                     *old = book;
                 }
             }
-            Err(at) => self.books.insert(at, book),
+            Err(at) => {
+                self.made = self.made.wrapping_add(1);
+                self.books.insert(at, book);
+            }
         }
     }
 
-    /// A guid that no book has.
+    /// A guid that no book has or had since the start.
     fn new_guid(&self) -> String {
         let mut turn = 0_u32;
         loop {
-            let of = |half: u8| self.seed.hash(&(half, turn, self.books.len()));
+            let of = |half: u8| self.seed.hash(&(half, turn, self.made));
             let (high, low) = (of(0), of(1));
             let guid = alloc::format!(
                 "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",

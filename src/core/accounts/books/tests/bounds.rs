@@ -415,4 +415,13 @@ fn c178_an_operator_takes_an_entry_out_reads_parts_and_names_a_book_anew() {
     assert_eq!(server.obey(&rename("alice/x", "Head office")), Ok(BookTold::Done));
     assert_eq!(server.obey(&rename("alice/Head office", "Head office")), Err(Refusal::TakenName));
     assert_eq!(server.obey(&BookCommand::Remove("alice/x".into())), Err(Refusal::NoBook));
+    // A page that still shows one must not do to another what was meant for it.
+    let mut made = || {
+        server.obey(&BookCommand::Add("alice/new".into())).unwrap();
+        let Ok(BookTold::Books(rows)) = server.obey(&BookCommand::List) else { panic!() };
+        let guid = rows.into_iter().find(|row| row.name == "new").unwrap().guid;
+        server.obey(&BookCommand::Remove(guid.clone())).unwrap();
+        guid
+    };
+    assert_ne!(made(), made());
 }
