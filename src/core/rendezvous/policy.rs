@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::base::address::{Bans, Network, split_port};
+use crate::base::address::{Bans, Network, canonical, split_port};
 use crate::identity::rotation::OldKey;
 #[cfg(feature = "accounts")]
 use crate::rules::Rules;
@@ -136,7 +136,7 @@ impl Policy {
             let listed = self.listed(turn).filter(|relay| !is_out_of_reach(initiator, relay));
             return listed.or_else(|| self.public_for(initiator));
         }
-        None
+        self.over_v4(initiator, chosen)
     }
 
     /// Whether an initiator may name this relay to a target: one we hand out, or our own (C85). No
@@ -154,7 +154,7 @@ impl Policy {
         let Ends { target, target_web, .. } = ends;
         let is_lost = is_out_of_reach(target, named);
         self.nearer((target, target_web), named)
-            .or_else(|| is_lost.then(|| self.public_for(target)).flatten())
+            .or_else(|| if is_lost { self.public_for(target) } else { self.over_v4(target, named) })
     }
 
     /// The relay to tell a target instead of one that is none of ours, if an operator named any.
@@ -177,6 +177,13 @@ impl Policy {
     fn nearer(&self, (at, web): (IpAddr, bool), relay: &str) -> Option<String> {
         let stays = web && split_port(relay).0.parse::<IpAddr>().is_err();
         self.here.near(at).filter(|_| !stays && self.is_ours(relay))
+    }
+
+    /// The same for who came over IPv4, if `relay` is an IPv6 address of ours: there may be no way.
+    fn over_v4(&self, at: IpAddr, relay: &str) -> Option<String> {
+        let ip = split_port(relay).0.parse().ok()?;
+        let lost = at.is_ipv4() && canonical(ip).is_ipv6() && self.here.has(relay);
+        if lost { self.public_for(at) } else { None }
     }
 
     /// Our own relay as others than our neighbours find it.
@@ -338,6 +345,28 @@ mod tests {
         assert_eq!(instead.as_deref(), Some("rd.example.org"));
         assert_eq!(policy.relay_for(ends("192.168.1.1", "2.2.2.2"), 0), "rd.example.org");
         assert_eq!(policy.relay_for(ends("2.2.2.2", "192.168.1.1"), 0), "192.168.1.5");
+    }
+
+    #[test]
+    fn c205_who_comes_over_ipv4_is_not_told_an_ipv6_address_of_ours() {
+        let mut policy = Policy::default();
+        policy.here.stand_at("2001:db8::1");
+        let told = |policy: &Policy, at: &str, relay: &str| {
+            let to_target = policy.relay_of_target(ends("9.9.9.9", at), relay);
+            assert_eq!(policy.relay_instead((at.parse().unwrap(), false), relay, 0), to_target);
+            to_target
+        };
+        assert_eq!(told(&policy, "2.2.2.2", "2001:db8::1"), None, "we have no other");
+        for (public, relays) in [("rd.example", vec!["two:1".to_owned()]), ("1.1.1.1", vec![])] {
+            policy = Policy { public_relay: Some(public.to_owned()), relays, ..policy };
+            for ours in ["2001:db8::1", "[2001:db8::1]:21117"] {
+                assert_eq!(told(&policy, "2.2.2.2", ours).as_deref(), Some(public), "{ours}");
+                assert_eq!(told(&policy, "2001:db8::2", ours), None, "{ours}");
+            }
+            for other in ["2001:db8::9", "[2001:db8::1]:1", "9.9.9.9", "::ffff:9.9.9.9", "name"] {
+                assert_eq!(told(&policy, "2.2.2.2", other), None, "{other}");
+            }
+        }
     }
 
     #[test]
