@@ -15,7 +15,7 @@ import urllib.request
 from app import template, texts
 from packages import contents, fields_of, full_made, members
 from scratch import HBB, ROOT, Scratch
-from views import SECONDS, Pages
+from views import FITS, SECONDS, Pages
 
 from axe import findings  # noqa: E402 (views finds it)
 from devices import DEVICE_KEY, Server, exactly, field, frame, free_port  # noqa: E402 (views finds them)
@@ -206,19 +206,20 @@ class Views(Pages):
         asked = json.dumps({"username": "anna", "password": "a long word"}).encode()
         with urllib.request.urlopen(f"http://127.0.0.1:{api}/api/login", asked) as answer:
             token = json.load(answer)["access_token"]
-        for name, shown in [("111111111", ""), ("222222222", token)]:
+        for name, shown in [("W" * 48, ""), ("111111111", ""), ("222222222", token)]:
             dial(self.hbb, name, shown)
-        self.open("connections")
-        for text in ["no such ID", "2 of 2", "127.0.0.1:"]:
+        self.browser.open(self.router.address("connections"), 1000, 300)
+        for text in ["no such ID", "3 of 3", "127.0.0.1:", "W" * 48]:
             self.shows(text)
+        self.assertTrue(self.browser.run(FITS), "names without blanks")
         first = self.browser.run("document.querySelectorAll('#hbb-connections tr')[1].innerText")
         self.assertIn("222222222", first, "the newest comes first")
         self.assertIn("anna", first, "the user who asked")
         self.fill("hbb-part", "111")
-        self.shows("1 of 2")
+        self.shows("1 of 3")
         self.fill("hbb-since", "1h")
         self.until(lambda: self.router.asked["log"] > 1)
-        self.shows("1 of 2")
+        self.shows("1 of 3")
         # As in German.
         self.browser.open(self.login("write", language="de").address("connections"))
         self.browser.wait(r"/\d+\.\d+\.\d{4}, \d/.test(document.body.innerText)")

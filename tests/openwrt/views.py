@@ -30,6 +30,7 @@ PLACES = ["modules/luci-base/htdocs", "themes/luci-theme-bootstrap/htdocs"]
 RUNTIME = [Path(LUCI) / place for place in PLACES] if LUCI else [HERE / "luci/runtime"]
 LOG = [{"msg": f"hbb[1]: {text}", "time": 1790000000000 + at, "id": at, "priority": 30, "source": 1}
        for at, text in enumerate(["oldest", "new-peer peer=<b>bold</b>", "newest"])]
+FITS = "document.documentElement.scrollWidth <= innerWidth"
 # Pages that are a tab of another.
 VIEWS = {"limits": "settings"}
 NETWORKS = "config interface 'loopback'\n\nconfig interface 'lan'\n\nconfig interface 'wan'\n"
@@ -303,6 +304,13 @@ class Views(Pages):
                          "(document.getElementById('hbb-part'))")
         self.shows("222222222", False)
         self.shows("111111111")
+        # A name without blanks pushes no button out of sight.
+        told["hostname"] = "W" * 64
+        with urllib.request.urlopen(asked.full_url, json.dumps(told).encode(), 20) as answer:
+            self.assertEqual(answer.read(), b"SYSINFO_UPDATED")
+        self.browser.open(self.router.address("peers"), 1000, 300)
+        self.shows("W" * 64)
+        self.assertTrue(self.browser.run(FITS))
         [device.close() for device in kept]
 
     def test_a_device_that_is_away_is_woken(self):

@@ -148,6 +148,11 @@ return baseclass.extend({
 		window.setTimeout(() => { button.textContent = said; }, 2000);
 	},
 
+	// What others chose: it may have no blank, and run from right to left.
+	name(text) {
+		return E('bdi', { style: 'overflow-wrap:anywhere' }, [ text ]);
+	},
+
 	row(titles, cells) {
 		return E('tr', { class: 'tr' }, cells.map((cell, at) =>
 			E('td', { class: 'td', 'data-title': titles[at] }, cell)));

@@ -50,7 +50,7 @@ return view.extend({
 
 	row(waiting) {
 		const cells = this.texts(waiting).map((text) => [ text ]), id = waiting.id;
-		cells[0] = [ E('strong', {}, [ E('bdi', {}, cells[0]) ]) ];
+		cells[0] = [ E('strong', {}, [ hbb.name(id) ]) ];
 		if (!waiting.proved)
 			cells[1].push(E('em', {}, [ ' ', _('may be forged') ]));
 		return cells.concat([ [ hbb.button(_('Approve'), 'positive', () => this.act('approve',

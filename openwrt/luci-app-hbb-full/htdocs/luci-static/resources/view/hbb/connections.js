@@ -61,8 +61,7 @@ return view.extend({
 	},
 
 	row(texts, one) {
-		const cells = texts.map((text) => [ text ]);
-		cells[3] = [ E('bdi', {}, cells[3]) ];
+		const cells = texts.map((text, at) => [ at > 0 && at < 4 ? hbb.name(text) : text ]);
 		if (one.alarm != null)
 			cells[4].push(E('em', { style: 'color:#d33' }, [ ' ', _('wrong passwords') ]));
 		return cells;

@@ -87,8 +87,8 @@ return view.extend({
 		const made = JSON.stringify([ cells, peer.online, banned, peer.wake ]);
 		if (kept && kept.made == made)
 			return kept.node;
-		const nodes = cells.map((text, at) => at ? [ text || '' ] : [
-			hbb.dot(peer.online ? '#2a2' : '#999'), ' ', E('strong', {}, [ E('bdi', {}, [ id ]) ]),
+		const nodes = cells.map((text, at) => at ? [ at > 1 ? text : hbb.name(text) ] : [
+			hbb.dot(peer.online ? '#2a2' : '#999'), ' ', E('strong', {}, [ hbb.name(id) ]),
 			banned ? E('em', { style: 'color:#d33' }, [ ' ', _('banned') ]) : '' ]);
 		nodes.push([ peer.wake ? hbb.button(_('Wake'), 'apply',
 			() => this.act('wake', { address: peer.address })) : '', ' ', hbb.button(_('Forget'), 'remove', () => this.forget(id)), ' ', banned

@@ -39,8 +39,8 @@ return view.extend({
 	// A relay knows addresses alone; the devices that are there are told.
 	who(address) {
 		const ids = this.ids[host(address)] || [];
-		return [ address ].concat(ids.length ? [ E('br'), E('small', {}, [ E('bdi', {},
-			[ ids.slice(0, SHOWN).join(', ') + (ids.length > SHOWN ? ', …' : '') ]) ]) ] : []);
+		return [ address ].concat(ids.length ? [ E('br'), E('small', {}, [
+			hbb.name(ids.slice(0, SHOWN).join(', ') + (ids.length > SHOWN ? ', …' : '')) ]) ] : []);
 	},
 
 	row(session) {
