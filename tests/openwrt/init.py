@@ -258,7 +258,8 @@ class Init(Acts):
                 self.refused("is in memory")
                 self.assertEqual(self.key("etc/hbb"), key)
                 self.root.write("etc/config/hbb", shipped)
-        # Who names the key elsewhere may have the rest there.
+        # Who names the key elsewhere may have the rest there. The stub of chown gives nothing away.
+        self.root.run("chmod 0644 /etc/hbb/id_ed25519")
         self.put("data", "option data '/var/lib/hbb'")
         self.put("key_file", "option key_file '/etc/hbb/id_ed25519'")
         self.assertIn("hbb", self.act("start")[2]["instances"])
@@ -440,6 +441,9 @@ class Init(Acts):
         self.refused("err refused:", "There is no key file /mnt/sda1/key")
         self.root.run("mkdir -p /mnt/sda1 /tmp/made && hbb keygen --data /tmp/made && "
                       "cp /tmp/made/id_ed25519 /mnt/sda1/key")
+        # The check is root's, who may read it; hbb itself would end, again and again.
+        self.refused("err refused: server.key_file '/mnt/sda1/key': the user hbb may not read it")
+        self.root.run("chmod 0644 /mnt/sda1/key")
         mount = self.act("start")[2]["instances"]["hbb"]["jail"]["mount"]
         self.assertEqual(mount, JAIL["jail"]["mount"] | {"/mnt/sda1/key": "0"})
         self.assertIn("--key-file=/mnt/sda1/key", self.flags())
