@@ -35,6 +35,9 @@ const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/page.js.gz"));
 const ERROR: &str = "ERROR";
 const STATUS: &str = "STATUS";
 
+/// The page itself.
+const FRONT: &str = "/";
+
 const NO_ADMIN: &str = "Only administrators may sign in here.";
 const CODE: &str = "Enter the code of your second factor, too.";
 const ODD: &str = "The server is busy. Try again.";
@@ -99,89 +102,58 @@ struct Visit<'a> {
     place: &'a Place,
 }
 
+/// A call of the accounts, whose answer tells how a visit goes on.
+struct Ask {
+    path: &'static str,
+    body: String,
+    token: Option<String>,
+    then: Then,
+}
+
+/// What follows the answer.
+enum Then {
+    /// Whoever signs in is in, or shows this code of a second factor.
+    SignIn(String),
+    /// An administrator gets what was asked for.
+    Obey,
+    /// This page, whatever the answer is.
+    Show(Page),
+}
+
 impl Visit<'_> {
-    async fn page(&self, call: HttpCall) -> Result<Page, DropReason> {
-        let path = call.target.split('?').next().unwrap_or_default();
-        match (call.method, path) {
-            (Method::Post, _) if call.browser.is_foreign => return Ok(plain(403)),
-            (Method::Get | Method::Head, "/page.css") => return Ok(file(CSS_PACKED, STYLE)),
-            (Method::Get | Method::Head, "/page.js") => return Ok(file(JS_PACKED, SCRIPT)),
-            // A browser that shows why nobody was signed in, and asks again.
-            (Method::Get, "/sign-in") => return Ok(plain(303)),
-            (Method::Post, "/sign-in") => return self.sign_in(&call.body).await,
-            (Method::Post, "/sign-out") => return self.sign_out(call.browser.token).await,
-            (Method::Get | Method::Head, "/") => {}
-            // For our own script alone.
-            (Method::Post, "/ctl" | "/qr") if !call.browser.is_script => return Ok(plain(401)),
-            (Method::Post, "/ctl" | "/qr") => {}
-            _ => return Ok(plain(404)),
+    async fn page(&self, mut call: HttpCall) -> Result<Page, DropReason> {
+        let mut next = begin(&mut call);
+        let user = loop {
+            let Ask { path, body, token, then } = match next {
+                Ok(ask) => ask,
+                Err(page) => return Ok(page),
+            };
+            let said = self.ask(path, body, token).await?;
+            next = match then {
+                Then::SignIn(code) => signed_in(&said, &code),
+                Then::Obey => break said,
+                Then::Show(page) => Err(page),
+            };
+        };
+        let path = path_of(&call);
+        if !Value::parse(&user).is_ok_and(admin) {
+            return Ok(to_nobody(path));
         }
-        let is_front = path == "/";
-        if !self.is_admin(call.browser.token).await? {
-            return Ok(if is_front { sign_in_page(200, "") } else { plain(401) });
-        }
-        if path == "/qr" {
-            return Ok(code(&call.body));
-        }
-        let asked = if is_front { Some("text status\n".into()) } else { line(&call.body) };
-        let Some(asked) = asked else { return Ok(plain(400)) };
-        let said = self.web.orders.command(asked).await;
+        let line = match path {
+            FRONT => Some("text status\n".into()),
+            "/qr" => return Ok(code(&call.body)),
+            _ => line(&call.body),
+        };
+        let Some(line) = line else { return Ok(plain(400)) };
+        let said = self.web.orders.command(line).await;
         // Behind whether it was carried out.
         let said = said.get(1..).unwrap_or_default();
-        if !is_front {
+        if path != FRONT {
             return Ok(file(JSON, said.as_bytes()));
         }
         // The state of the server is for browsers without scripts.
         let status = ["<pre>", &escaped(said), "</pre>"].concat();
         Ok(file(HTML, filled(SHELL, STATUS, &status).as_bytes()))
-    }
-
-    async fn sign_in(&self, form: &[u8]) -> Result<Page, DropReason> {
-        let [name, password, mut code] = ["name", "password", "code"].map(|name| field(form, name));
-        let login = object([("username", &name), ("password", &password), ("id", PAGE_DEVICE)]);
-        let mut next = ("/api/login", login, None);
-        loop {
-            let (path, body, token) = next;
-            let is_over = token.is_some();
-            let said = self.ask(path, body, token).await?;
-            if is_over {
-                return Ok(sign_in_page(403, NO_ADMIN));
-            }
-            next = if let Some(secret) = text_of(&said, "secret") {
-                let code = core::mem::take(&mut code);
-                if code.is_empty() {
-                    return Ok(sign_in_page(401, CODE));
-                }
-                let members = [("type", "email_code"), ("secret", &secret), ("tfaCode", &code)];
-                ("/api/login", object(members), None)
-            } else {
-                let Some(token) = text_of(&said, "access_token") else {
-                    let said = text_of(&said, "error");
-                    return Ok(sign_in_page(401, said.as_deref().unwrap_or(ODD)));
-                };
-                let user = Value::parse(&said).ok().and_then(|said| said.get("user"));
-                if user.is_some_and(admin) {
-                    return Ok(Page { session: Some(token), ..plain(303) });
-                }
-                ("/api/logout", String::new(), Some(token))
-            };
-        }
-    }
-
-    async fn sign_out(&self, token: Option<String>) -> Result<Page, DropReason> {
-        if token.is_some() {
-            self.ask("/api/logout", String::new(), token).await?;
-        }
-        Ok(Page { session: Some(String::new()), ..plain(303) })
-    }
-
-    /// Whether the cookie is an administrator's.
-    async fn is_admin(&self, token: Option<String>) -> Result<bool, DropReason> {
-        if token.is_none() {
-            return Ok(false);
-        }
-        let said = self.ask("/api/currentUser", "{}".into(), token).await?;
-        Ok(Value::parse(&said).is_ok_and(admin))
     }
 
     /// What the accounts say to a call; empty if that is no text.
@@ -199,6 +171,75 @@ impl Visit<'_> {
     }
 }
 
+fn path_of(call: &HttpCall) -> &str {
+    call.target.split('?').next().unwrap_or_default()
+}
+
+/// What the accounts are asked first; a page, where they are not.
+fn begin(call: &mut HttpCall) -> Result<Ask, Page> {
+    let token = call.browser.token.take();
+    let (path, then) = match (call.method, path_of(call)) {
+        (Method::Post, _) if call.browser.is_foreign => return Err(plain(403)),
+        (Method::Get | Method::Head, "/page.css") => return Err(file(CSS_PACKED, STYLE)),
+        (Method::Get | Method::Head, "/page.js") => return Err(file(JS_PACKED, SCRIPT)),
+        // A browser that shows why nobody was signed in, and asks again.
+        (Method::Get, "/sign-in") => return Err(plain(303)),
+        (Method::Post, "/sign-in") => {
+            let [name, password, code] =
+                ["name", "password", "code"].map(|name| field(&call.body, name));
+            let login = [("username", &*name), ("password", &password), ("id", PAGE_DEVICE)];
+            return Ok(login_with(login, code));
+        }
+        (Method::Post, "/sign-out") => {
+            let out = Page { session: Some(String::new()), ..plain(303) };
+            ("/api/logout", Then::Show(out))
+        }
+        // For our own script alone.
+        (Method::Post, "/ctl" | "/qr") if !call.browser.is_script => return Err(plain(401)),
+        (Method::Get | Method::Head, FRONT) | (Method::Post, "/ctl" | "/qr") => {
+            ("/api/currentUser", Then::Obey)
+        }
+        _ => return Err(plain(404)),
+    };
+    match (token, then) {
+        (None, Then::Show(page)) => Err(page),
+        (None, _) => Err(to_nobody(path_of(call))),
+        (token, then) => Ok(Ask { path, body: String::new(), token, then }),
+    }
+}
+
+/// Goes on from what the accounts say to a login.
+fn signed_in(said: &str, code: &str) -> Result<Ask, Page> {
+    if let Some(secret) = text_of(said, "secret") {
+        if code.is_empty() {
+            return Err(sign_in_page(401, CODE));
+        }
+        let shown = [("type", "email_code"), ("secret", &*secret), ("tfaCode", code)];
+        return Ok(login_with(shown, String::new()));
+    }
+    let Some(token) = text_of(said, "access_token") else {
+        let said = text_of(said, "error");
+        return Err(sign_in_page(401, said.as_deref().unwrap_or(ODD)));
+    };
+    let user = Value::parse(said).ok().and_then(|said| said.get("user"));
+    if user.is_some_and(admin) {
+        return Err(Page { session: Some(token), ..plain(303) });
+    }
+    let then = Then::Show(sign_in_page(403, NO_ADMIN));
+    Ok(Ask { path: "/api/logout", body: String::new(), token: Some(token), then })
+}
+
+fn login_with(members: [(&str, &str); 3], code: String) -> Ask {
+    let mut json = Writer::object();
+    members.into_iter().for_each(|(member, text)| json.member(member, text));
+    Ask { path: "/api/login", body: json.end(), token: None, then: Then::SignIn(code) }
+}
+
+/// What is there for who is not signed in.
+fn to_nobody(path: &str) -> Page {
+    if path == FRONT { sign_in_page(200, "") } else { plain(401) }
+}
+
 /// A private address, as networks behind a router have, or this machine's own.
 fn is_at_home(ip: IpAddr) -> bool {
     match ip {
@@ -209,12 +250,6 @@ fn is_at_home(ip: IpAddr) -> bool {
 
 fn admin(user: Value<'_>) -> bool {
     user.get("is_admin").and_then(Value::flag) == Some(true)
-}
-
-fn object(members: [(&str, &str); 3]) -> String {
-    let mut json = Writer::object();
-    members.into_iter().for_each(|(member, text)| json.member(member, text));
-    json.end()
 }
 
 fn text_of(json: &str, name: &str) -> Option<String> {
