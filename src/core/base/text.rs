@@ -2,6 +2,7 @@
 //! stands in a line for people. C81.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
 /// Whether names may hold it: a letter or digit of any script, or a mark that combines with one,
@@ -232,9 +233,12 @@ pub fn csv_cell(value: &str) -> String {
 }
 
 /// The names of columns, each with its width, of such as `id:17 user:0`.
-pub fn named(columns: &str) -> impl Iterator<Item = (&str, usize)> {
-    let columns = columns.split(' ').filter_map(|column| column.split_once(':'));
-    columns.map(|(name, width)| (name, width.parse().unwrap_or_default()))
+pub fn named(columns: &str) -> Vec<(&str, usize)> {
+    let mut read = Vec::new();
+    for (name, width) in columns.split(' ').filter_map(|column| column.split_once(':')) {
+        read.push((name, width.parse().unwrap_or_default()));
+    }
+    read
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ pub(super) struct Output {
     pub(super) text: String,
     /// Whether nothing stands yet in the object or list that is open.
     first: bool,
-    columns: &'static str,
+    /// Of the table that is open: names, each with its width in text.
+    columns: Vec<(&'static str, usize)>,
 }
 
 /// Columns of names in text.
@@ -51,7 +52,7 @@ impl Output {
     /// An empty one.
     pub(super) fn new(form: Form) -> Self {
         let text = if form == Form::Json { "{".into() } else { String::new() };
-        Self { form, text, first: true, columns: "" }
+        Self { form, text, first: true, columns: Vec::new() }
     }
 
     /// A name and its value.
@@ -103,7 +104,7 @@ impl Output {
     /// Begins a table of columns with their widths in text, such as `id:17 user:0`; one without
     /// columns is of values.
     pub(super) fn table(&mut self, name: &str, columns: &'static str) {
-        self.columns = columns;
+        self.columns = named(columns);
         match self.form {
             Form::Json => {
                 self.name(name);
@@ -111,7 +112,7 @@ impl Output {
             }
             Form::Text if columns.is_empty() => {}
             Form::Text => {
-                let names: Vec<_> = named(columns).map(|(name, _)| Value::Text(name)).collect();
+                let names: Vec<_> = self.columns.iter().map(|it| Value::Text(it.0)).collect();
                 self.row(&names);
             }
         }
@@ -119,29 +120,31 @@ impl Output {
 
     /// One row, a value for each column.
     pub(super) fn row(&mut self, values: &[Value<'_>]) {
-        if self.form == Form::Json {
+        let columns = core::mem::take(&mut self.columns);
+        let json = self.form == Form::Json;
+        if json {
             self.comma();
         }
-        let (columns, json) = (self.columns, self.form == Form::Json);
         if columns.is_empty() {
             values.iter().for_each(|value| self.value(*value));
         } else if json {
             self.open('{');
-            for ((name, _), value) in named(columns).zip(values) {
+            for ((name, _), value) in columns.iter().zip(values) {
                 self.field(name, *value);
             }
             self.close('}');
         } else {
-            for ((_, width), value) in named(columns).zip(values) {
+            for ((_, width), value) in columns.iter().zip(values) {
                 let from = self.text.len();
                 self.value(*value);
-                self.pad(from, width);
+                self.pad(from, *width);
             }
             self.text.truncate(self.text.trim_end().len());
         }
         if !json {
             self.text.push('\n');
         }
+        self.columns = columns;
     }
 
     /// Ends a table.
@@ -215,12 +218,13 @@ impl Output {
             Value::Flag(yes) => self.text.push_str(if yes { "yes" } else { "no" }),
             Value::Nothing => self.text.push_str(if json { "null" } else { "-" }),
             Value::Numbers(numbers) => {
-                let texts: Vec<String> = numbers.iter().map(u16::to_string).collect();
-                let list = texts.join(if json { "," } else { " " });
-                match json {
-                    true => self.text.push_str(&["[", &list, "]"].concat()),
-                    false => self.text.push_str(&list),
+                self.text.push_str(if json { "[" } else { "" });
+                for (index, number) in numbers.iter().enumerate() {
+                    let between = if json { "," } else { " " };
+                    self.text.push_str(if index == 0 { "" } else { between });
+                    self.text.push_str(&number.to_string());
                 }
+                self.text.push_str(if json { "]" } else { "" });
             }
         }
     }

@@ -97,7 +97,7 @@ fn from(at: Endpoint) -> Field {
 pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
     let mut out = Writer::object();
     let fields = fields(entry, epoch_secs, false);
-    for ((at, field), (name, _)) in fields.iter().enumerate().zip(named(FIELDS)) {
+    for (at, (field, (name, _))) in fields.iter().zip(named(FIELDS)).enumerate() {
         if entry.report.is_none() && REPORTED.contains(&at) {
             continue;
         }
@@ -115,8 +115,9 @@ pub(crate) fn json_line(entry: &Entry, epoch_secs: u64) -> String {
 pub(super) fn syslog_line(entry: &Entry) -> String {
     let mut line = format!("outcome={} from={}", entry.outcome.as_str(), entry.from.ip());
     let fields = fields(entry, 0, false);
+    let names = named(FIELDS);
     for told in IN_SYSLOG.split(' ') {
-        let at = named(FIELDS).position(|(name, _)| name == told);
+        let at = names.iter().position(|(name, _)| *name == told);
         let value = at.and_then(|at| fields.get(at)).map_or_else(String::new, Field::written);
         if !value.is_empty() {
             line.push_str(&[" ", &told.replace('_', "-"), "=", &value].concat());

@@ -41,7 +41,7 @@ pub(super) fn log(
         LogForm::Usual => out.table("log", FIELDS),
         LogForm::Lines => out.text.clear(),
         LogForm::Csv => {
-            let names: Vec<&str> = named(FIELDS).map(|(name, _)| name).collect();
+            let names: Vec<&str> = named(FIELDS).iter().map(|it| it.0).collect();
             out.text = names.join(",") + "\r\n";
         }
     }
