@@ -110,7 +110,10 @@ fn distance(word: &str, one: &str) -> Option<usize> {
 
 /// Letters to change, add and take out.
 fn edits(word: &[u8], one: &[u8]) -> usize {
-    let mut row: Vec<usize> = (1..=one.len()).collect();
+    let mut row = Vec::new();
+    for cell in 0..one.len() {
+        row.push(cell + 1);
+    }
     for (line, letter) in word.iter().enumerate() {
         let (mut corner, mut left) = (line, line + 1);
         for (cell, theirs) in row.iter_mut().zip(one) {

@@ -259,7 +259,13 @@ impl Config {
             #[cfg(feature = "accounts")]
             ("--connection-log", self.connections_to != new.connections_to),
         ];
-        fixed.into_iter().filter(|(_, changed)| *changed).map(|(flag, _)| flag).collect()
+        let mut needed = Vec::new();
+        for (flag, changed) in fixed {
+            if changed {
+                needed.push(flag);
+            }
+        }
+        needed
     }
 }
 

@@ -94,7 +94,11 @@ pub fn dated(text: &str, now: u64) -> String {
         return text.into();
     }
     let time = Utc { unix_secs: now };
-    text.lines().map(|line| format!("{time} {line}\n")).collect()
+    let mut dated = String::new();
+    for line in text.lines() {
+        dated.push_str(&format!("{time} {line}\n"));
+    }
+    dated
 }
 
 /// Changes what is logged from now on.

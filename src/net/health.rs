@@ -112,16 +112,23 @@ impl Watch {
             self.look_up();
             self.say();
             let reachable = if is_due { self.reachable() } else { None };
-            let names = self
-                .renamed
-                .then(|| Seen::Names(self.hosts.iter().map(|host| host.named.clone()).collect()));
-            self.renamed = false;
+            let is_renamed = mem::take(&mut self.renamed);
+            let names = is_renamed.then(|| self.names());
             for it in names.into_iter().chain(reachable) {
                 if seen.force_send(it).is_err() {
                     return;
                 }
             }
         }
+    }
+
+    /// What all names stand for.
+    fn names(&self) -> Seen {
+        let mut names = Vec::new();
+        for host in &self.hosts {
+            names.push(host.named.clone());
+        }
+        Seen::Names(names)
     }
 
     /// How long to wait for a word.
@@ -187,13 +194,13 @@ impl Watch {
 
     /// With two relays or more, calls each; those that answer, if they are others than before.
     fn reachable(&mut self) -> Option<Seen> {
-        let mut up = self.relays.clone();
-        if up.len() > 1 {
-            up.retain(|relay| self.answers(relay));
+        let mut up = Vec::new();
+        for relay in self.relays.clone() {
+            if self.relays.len() < 2 || self.answers(&relay) {
+                up.push(relay);
+            }
         }
-        if up.is_empty() {
-            up.clone_from(&self.relays);
-        }
+        let up = if up.is_empty() { self.relays.clone() } else { up };
         if self.told.as_ref() == Some(&up) {
             return None;
         }

@@ -96,8 +96,11 @@ pub(super) fn leaf(page: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
 /// The names of the pages below a branch; None where it is none.
 pub(super) fn branch(page: &[u8]) -> Option<Vec<u64>> {
     let below = entries(page, BRANCH)? + 1;
-    let names = 8 + 16 * below;
-    (0..below).map(|place| u64_at(page, names + 8 * place)).collect()
+    let mut names = Vec::new();
+    for place in 0..below {
+        names.push(u64_at(page, 8 + 16 * below + 8 * place)?);
+    }
+    Some(names)
 }
 
 /// How many entries a page of this kind says it has: 1 to 65535.

@@ -152,10 +152,10 @@ impl Search<'_> {
         }
         match leaf(page) {
             Some(entries) => {
-                self.rows.extend(entries.into_iter().map(|(key, value)| RowChange {
-                    key: key.to_vec(),
-                    value: Some(value.to_vec()),
-                }))
+                for (key, value) in entries {
+                    let (key, value) = (key.to_vec(), Some(value.to_vec()));
+                    self.rows.push(RowChange { key, value });
+                }
             }
             None => self.lost_pages += 1,
         }
@@ -182,7 +182,9 @@ impl Search<'_> {
     }
 
     fn add(&mut self, records: Vec<Record>, rank: Rank) {
-        self.found.extend(records.into_iter().map(|record| Found { record, rank }));
+        for record in records {
+            self.found.push(Found { record, rank });
+        }
         if self.found.len() > self.most {
             self.settle();
             self.most = FOUND_MIN + 2 * self.found.len();

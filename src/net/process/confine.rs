@@ -34,14 +34,17 @@ impl Confinement {
         let no_core = Rlimit { current: Some(0), maximum: Some(0) };
         // Some supervisors forbid it; who is not dumpable leaves no core either.
         let _ = setrlimit(Resource::Core, no_core);
-        let mut folders: Vec<_> = folders.iter().map(|folder| folder.to_path_buf()).collect();
+        let mut open = Vec::new();
+        for folder in folders {
+            open.push(folder.to_path_buf());
+        }
         for file in files.iter().filter(|file| file.exists()) {
-            folders.extend(followed(file).parent().map(Path::to_path_buf));
+            open.extend(followed(file).parent().map(Path::to_path_buf));
         }
         Self {
             privileges: set_no_new_privs(true).is_ok(),
             dumps: set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok(),
-            files: confine_files(&folders).unwrap_or(false),
+            files: confine_files(&open).unwrap_or(false),
         }
     }
 

@@ -87,7 +87,12 @@ fn rename_tag(book: &mut Book, body: Value<'_>) -> Result<(), Refusal> {
 
 fn remove_tags(book: &mut Book, body: Value<'_>) -> Result<(), Refusal> {
     // Of those that are not there, there may be very many.
-    let names: Vec<_> = texts(body)?.filter(|name| book.has_tag(name)).collect();
+    let mut names = Vec::new();
+    for name in texts(body)? {
+        if book.has_tag(&name) {
+            names.push(name);
+        }
+    }
     book.tags.retain(|tag| !names.iter().any(|name| **name == *tag.name));
     book.retag(&names, None)
 }

@@ -55,10 +55,8 @@ impl Invites {
     }
 
     fn find(&self, now: Time, shown: &str) -> Option<usize> {
-        let letters = shown.bytes().filter(|byte| *byte != b'-');
-        let letters: Vec<u8> =
-            letters.map(|byte| byte.to_ascii_lowercase()).take(CODE_CHARS + 1).collect();
-        let shown: Code = letters.try_into().ok()?;
+        let letters = shown.replace('-', "").to_ascii_lowercase();
+        let shown: Code = letters.into_bytes().try_into().ok()?;
         // All of it is looked at, so that the time tells nothing.
         let differ = |code: &Code| code.iter().zip(shown).fold(0, |all, (a, b)| all | (a ^ b));
         self.0.iter().position(|(code, until)| differ(code) == 0 && now < *until)
