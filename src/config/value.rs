@@ -176,7 +176,7 @@ pub(super) fn connections(text: &str) -> Option<ConnectionsTo> {
 }
 
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
-    text.trim_matches(['[', ']']).parse().ok().map(canonical)
+    text.trim_start_matches('[').trim_end_matches(']').parse().ok().map(canonical)
 }
 
 pub(super) fn not_empty(text: &str) -> Option<String> {

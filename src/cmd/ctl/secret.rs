@@ -36,7 +36,7 @@ fn line() -> io::Result<String> {
         return Err(ErrorKind::UnexpectedEof.into());
     }
     let line = str::from_utf8(&line).map_err(|_| ErrorKind::InvalidData)?;
-    Ok(line.trim_end_matches(['\r', '\n']).into())
+    Ok(line.trim_end_matches('\n').trim_end_matches('\r').into())
 }
 
 /// What is typed behind `prompt`, unseen.

@@ -114,7 +114,7 @@ impl Writer {
 
     /// Values end in a quote, a digit, a letter or a bracket that closes.
     fn comma(&mut self) {
-        if !self.0.is_empty() && !self.0.ends_with(['{', '[', ':']) {
+        if !matches!(self.0.as_bytes().last(), None | Some(b'{' | b'[' | b':')) {
             self.0.push(',');
         }
     }
