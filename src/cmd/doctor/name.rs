@@ -75,7 +75,7 @@ impl Job {
     pub(super) fn finding(&self, check: &'static str, state: State, text: &str) -> Finding {
         let mut finding = Finding::new(Place { check, ..self.place }, state, text);
         if self.place.at.is_none() {
-            finding.name.clone_from(&self.name.host);
+            finding.name = &self.name.host;
         }
         finding
     }

@@ -34,7 +34,7 @@ pub(super) struct Place {
 pub(super) struct Finding {
     pub(super) place: Place,
     /// The name that it is about, if it is about one.
-    pub(super) name: String,
+    pub(super) name: &'static str,
     pub(super) state: State,
     /// What was found, and in a second line what to do.
     pub(super) text: String,
@@ -46,8 +46,7 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn new(place: Place, state: State, text: &str) -> Self {
-        let (name, text) = (String::new(), text.into());
-        Self { place, name, state, text, fault: None, is_open: false }
+        Self { place, name: "", state, text: text.into(), fault: None, is_open: false }
     }
 
     /// Whether it shows that somebody is there.
@@ -137,10 +136,10 @@ fn advice(fault: Fault, ip: IpAddr, is_alive: bool, from_inside: bool) -> [&'sta
 
 impl Finding {
     /// Where it is, what was found and what to do, each empty if there is none.
-    fn parts(&self) -> [String; 3] {
+    fn parts(&self) -> (String, &str, &str) {
         let (found, to_do) = self.text.split_once('\n').unwrap_or((&self.text, ""));
-        let at = self.place.at.map_or_else(|| self.name.clone(), |at| at.to_string());
-        [at, found.into(), to_do.into()]
+        let at = self.place.at.map_or_else(|| self.name.into(), |at| at.to_string());
+        (at, found, to_do)
     }
 }
 
@@ -155,7 +154,7 @@ pub(super) fn text(findings: &[Finding]) -> String {
             State::Wrong => ("\x1b[31m", "WRONG  "),
         };
         let (colour, end) = if has_colours { (colour, "\x1b[0m") } else { ("", "") };
-        let [at, found, to_do] = finding.parts();
+        let (at, found, to_do) = finding.parts();
         let before_place = if at.is_empty() { "" } else { " " };
         let arrow = if to_do.is_empty() { "" } else { "\n         -> " };
         let check = finding.place.check;
@@ -176,14 +175,14 @@ pub(super) fn json(host: &str, is_well: bool, findings: &[Finding]) -> String {
             State::Note => "note",
             State::Wrong => "wrong",
         };
-        let [at, found, to_do] = finding.parts();
+        let (at, found, to_do) = finding.parts();
         text.push_str(before);
         for (name, value) in [
             ("\"check\":", finding.place.check),
             (",\"at\":", &at),
             (",\"state\":", state),
-            (",\"text\":", &found),
-            (",\"advice\":", &to_do),
+            (",\"text\":", found),
+            (",\"advice\":", to_do),
         ] {
             text.push_str(name);
             quote(&mut text, value, false);
