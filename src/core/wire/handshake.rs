@@ -79,9 +79,12 @@ pub fn parse(buffer: &[u8]) -> Result<Option<Opening>, Refusal> {
 }
 
 /// The values of a header.
-fn values<'a>(headers: &'a [Header<'_>], name: &'static str) -> impl Iterator<Item = &'a str> {
-    let named = headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-    named.map(|header| core::str::from_utf8(header.value).unwrap_or_default().trim())
+fn values<'a>(headers: &'a [Header<'_>], name: &str) -> Vec<&'a str> {
+    let mut values = Vec::new();
+    for header in headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name)) {
+        values.push(core::str::from_utf8(header.value).unwrap_or_default().trim());
+    }
+    values
 }
 
 impl Forwarded {
@@ -91,8 +94,10 @@ impl Forwarded {
         for value in values(headers, "x-forwarded-for") {
             value.split(',').for_each(|hop| forwarded_for.push(address(hop)));
         }
-        let mut real_ips = values(headers, "x-real-ip");
-        let real_ip = real_ips.next().and_then(address).filter(|_| real_ips.next().is_none());
+        let real_ip = match *values(headers, "x-real-ip") {
+            [ip] => address(ip),
+            _ => None,
+        };
         Self { real_ip, forwarded_for }
     }
 
@@ -107,15 +112,14 @@ impl Forwarded {
 pub(super) fn opening(request: &Request<'_, '_>, consumed: usize) -> Result<Opening, Refusal> {
     let values = |name| values(request.headers, name);
     let lists = |name, word: &str| {
-        values(name)
-            .flat_map(|value| value.split(','))
-            .any(|one| one.trim().eq_ignore_ascii_case(word))
+        let is_it = |one: &str| one.trim().eq_ignore_ascii_case(word);
+        values(name).iter().any(|value| value.split(',').any(is_it))
     };
-    let key = values("sec-websocket-key").next().filter(|key| key.len() == 24);
+    let key = values("sec-websocket-key").first().copied().filter(|key| key.len() == 24);
     let wanted = request.method == Some("GET")
         && lists("upgrade", "websocket")
         && lists("connection", "upgrade")
-        && values("sec-websocket-version").any(|version| version == "13");
+        && values("sec-websocket-version").contains(&"13");
     let key = match (key, wanted) {
         (Some(key), true) => key,
         (Some(_), false) => return Err(Refusal::UpgradeLost),
