@@ -141,6 +141,8 @@ class Pages(unittest.TestCase):
         cookie = self.asked("sign-in", form)[2]["Set-Cookie"]
         for word in ["HttpOnly", "SameSite=Strict"]:
             self.assertIn(word, cookie)
+        # Below a path of a proxy it is of that path, and others on that host do not see it.
+        self.assertNotIn("Path", cookie)
         return cookie.split(";")[0]
 
     def command(self, words, cookie):

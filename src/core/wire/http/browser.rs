@@ -100,7 +100,7 @@ impl Page {
         }
         if let Some(token) = self.session {
             let over = if token.is_empty() { "; Max-Age=0" } else { "" };
-            let rest = "; HttpOnly; SameSite=Strict; Path=/";
+            let rest = "; HttpOnly; SameSite=Strict";
             head.push_str(&["Set-Cookie: ", COOKIE, &token, rest, over, "\r\n"].concat());
         }
         head.push_str(
