@@ -585,6 +585,20 @@ class Init(Acts):
                          [" refused", " not reloaded"], said)
         self.assertIn("There is no key file /nowhere", said)
 
+    def test_a_port_of_another_program_is_no_reason_to_end_what_runs(self):
+        pid = self.running()
+        self.put("port '21116'", "option port '4000'")
+        serve = "mkdir -p /tmp/d; hbb serve --data /tmp/d --control /var/run/hbb/hbb.sock >/dev/null 2>&1 &"
+        _, said = self.root.run(f"{serve} nc -l -p 4000 & sleep 2; {INIT} reload; kill %1 %2")
+        self.assertEqual([line.split(":")[1] for line in said.splitlines()],
+                         [" refused", " not reloaded"], said)
+        self.assertIn("TCP port 4000 is taken", said)
+        self.assertEqual(self.held()["pid"], pid)
+        # Its own it may go on having, and move to free ones.
+        self.put("port '4000'", "option port '21117'")
+        self.assertEqual(self.root.run(f"{serve} sleep 2; {INIT} reload; kill %1"), (0, ""))
+        self.assertNotEqual(self.held()["pid"], pid)
+
     def test_reload_when_disabled_stops_it(self):
         self.running()
         self.put("enabled", "option enabled '0'")
