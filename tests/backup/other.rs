@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{chown, symlink};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::model::server::Server;
 use crate::{FILES, Folder, hbb, peers, refused, succeeded, text, tree};
 
 /// What is in the files whose names begin so.
-pub(super) fn kept(data: &std::path::Path, name: &str) -> Vec<Vec<u8>> {
+pub(super) fn kept(data: &Path, name: &str) -> Vec<Vec<u8>> {
     let all = tree(data).into_iter();
     let kept =
         all.filter(|(path, _)| path.file_name().unwrap().to_str().unwrap().starts_with(name));
@@ -69,6 +70,39 @@ fn a_key_that_was_there_outlasts_any_number_of_restores() {
         assert!(kept(&data, "id_ed25519.").contains(&first), "{name}");
         assert_eq!(fs::read(data.join(FILES[0])).ok(), fs::read(other.join(FILES[0])).ok());
     }
+}
+
+/// What is there when the power was cut between two moves: the store has its place, the key none.
+fn cut_short(folder: &Folder, name: &str) -> (PathBuf, Vec<String>) {
+    let (old, new) = (folder.server(name, 1), folder.server(&format!("{name}-new"), 7));
+    let (whole, all) = (old.join("hbb.restore"), peers(&new));
+    fs::create_dir(&whole).unwrap();
+    fs::rename(new.join("hbb.store"), old.join("hbb.store")).unwrap();
+    for file in ["id_ed25519", "id_ed25519.pub"] {
+        fs::rename(new.join(file), whole.join(file)).unwrap();
+    }
+    (old, all)
+}
+
+#[test]
+fn what_is_done_after_a_restore_was_broken_off_is_not_undone_by_its_end() {
+    let folder = Folder::new("after");
+    let end = |data: &Path, words: &[&str]| {
+        let told = succeeded(&hbb(&[words, &["--data", text(data)]].concat()));
+        assert!(!data.join("hbb.restore").exists(), "{words:?}: {told}");
+        told
+    };
+    let (data, all) = cut_short(&folder, "backup");
+    let key = fs::read_to_string(data.join("hbb.restore/id_ed25519")).unwrap();
+    let backup = end(&data, &["backup", "-"]);
+    assert!(backup.contains(&key) && peers(&data) == all, "{backup}");
+
+    let (data, _) = cut_short(&folder, "rotate");
+    let key = fs::read_to_string(data.join("hbb.restore/id_ed25519")).unwrap();
+    let told = end(&data, &["keygen", "--rotate"]);
+    let public = fs::read_to_string(data.join("id_ed25519.pub")).unwrap();
+    assert!(told.contains(&public), "{told}");
+    assert!(fs::read_to_string(data.join("id_ed25519.old")).unwrap().starts_with(&key));
 }
 
 /// It is asked for again when all is read: here while the backup comes through a pipe.

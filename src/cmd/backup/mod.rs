@@ -66,6 +66,8 @@ fn to_file(config: &Config, path: &Path) -> Result<Counts, Exit> {
 
 /// Gives `out` back.
 fn write(config: &Config, out: File) -> Result<(Counts, File), Exit> {
+    // Half of one restored is no state that ever was.
+    finish(&config.data)?;
     let key = keygen::read_for(config)?.map(|key| key.public_text());
     if key.is_none() && config.key.is_none() {
         return Err(Exit::flags(format!(

@@ -178,7 +178,8 @@ impl Staging {
 }
 
 /// Moves what was made whole to its place, and what was there out of its way; does nothing if
-/// nothing was made. It may be broken off anywhere and done again.
+/// nothing was made. It may be broken off anywhere and done again; what changes the directory in
+/// between would be undone, so that it calls this first.
 pub(in crate::cmd) fn finish(data: &Path) -> Result<(), Exit> {
     if !is_at(data, WHOLE) {
         return Ok(());

@@ -14,6 +14,7 @@ use rustix::stdio;
 
 use found::{COLUMNS, Found, TOO_MANY, USER};
 
+use super::backup;
 use super::exit::{Exit, print, say_at_terminal};
 use super::store::{self, Filling, IMPORTED_FILE, STORE_FILE};
 use crate::cli::ImportFlags;
@@ -48,6 +49,7 @@ pub(super) fn run(flags: &ImportFlags) -> Result<(), Exit> {
     let mut found = Found::default();
     read(flags.file.as_deref(), &mut found)?;
     let _alone = store::alone_in(data)?;
+    backup::finish(data)?;
     // Held, so that no server starts meanwhile.
     let mut here = store::read_there(&path).map_err(unusable)?;
     let compared = found.compare(&mut here, replace);

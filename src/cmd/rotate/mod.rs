@@ -10,7 +10,7 @@ use super::keygen::{
     self, KEY_FILE_BYTES_MAX, SECRET_FILE, SECRET_MODE, cannot_write, exists, generate, put_aside,
     read, write_public,
 };
-use super::store;
+use super::{backup, store};
 use crate::cli::KeygenFlags;
 use crate::config::{Config, old_key_file};
 use crate::file::{read_text, replace_for_owner};
@@ -31,6 +31,9 @@ const DAY_SECS: u64 = 24 * 3_600;
 pub(super) fn run(flags: &KeygenFlags) -> Result<(), Exit> {
     let dir = Path::new(flags.data.as_deref().unwrap_or("."));
     let _alone = if flags.print { None } else { store::alone_in(dir)? };
+    if !flags.print {
+        backup::finish(dir)?;
+    }
     match (flags.rotate, flags.end_rotation) {
         _ if flags.print && (flags.rotate || flags.end_rotation) => {
             Err(Exit::flags("--print: not together with --rotate or --end-rotation"))
