@@ -49,8 +49,8 @@ pub struct BackupFlags {
     example = "{command_name} hbb.backup --data /etc/hbb --dry-run",
     example = "{command_name} hbb.backup --data /etc/hbb --flags hbb.conf --force",
     note = "The server must be stopped. All of the file is read, and its checksum compared, before",
-    note = "anything is changed. Files that were there stay, as NAME.before-restore, keys with",
-    note = "their date in the name. A - stands for stdin."
+    note = "anything is changed. Files that were there stay, with their date in the name, the",
+    note = "last store as hbb.store.before-restore. A - stands for stdin."
 )]
 pub struct RestoreFlags {
     /// DIR to put it into; the working directory if not given

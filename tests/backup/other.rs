@@ -55,19 +55,27 @@ fn what_another_left_of_a_restore_is_named() {
     succeeded(&restore());
 }
 
-/// Clients have the first one, and after the second restore it would be nowhere.
+/// Clients have the first key, and after the second restore it would be nowhere; so would rules and
+/// settings, which somebody wrote.
 #[test]
-fn a_key_that_was_there_outlasts_any_number_of_restores() {
+fn what_was_there_outlasts_any_number_of_restores() {
     let folder = Folder::new("twice");
-    let data = folder.server("here", 1);
+    let (data, flags) = (folder.server("here", 1), folder.at("hbb.conf"));
     let first = fs::read(data.join(FILES[0])).unwrap();
+    fs::write(data.join("rules.conf"), "deny from=192.0.2.7\n").unwrap();
+    fs::write(&flags, "--port 1\n").unwrap();
     for name in ["one", "two"] {
         let (other, file) = (folder.server(name, 2), folder.at(&format!("{name}.backup")));
-        succeeded(&hbb(&["backup", text(&file), "--data", text(&other)]));
+        let settings = folder.at(name).join("conf");
+        fs::write(&settings, format!("--data {}\n", text(&other))).unwrap();
+        succeeded(&hbb(&["backup", text(&file), "--flags", text(&settings)]));
+        let words = ["--data", text(&data), "--flags", text(&flags), "--force"];
         for _ in 0..2 {
-            succeeded(&hbb(&["restore", text(&file), "--data", text(&data), "--force"]));
+            succeeded(&hbb(&[&["restore", text(&file)], &words[..]].concat()));
         }
         assert!(kept(&data, "id_ed25519.").contains(&first), "{name}");
+        assert!(kept(&data, "rules.conf.").contains(&b"deny from=192.0.2.7\n".to_vec()), "{name}");
+        assert!(kept(&folder.0, "hbb.conf.").contains(&b"--port 1\n".to_vec()), "{name}");
         assert_eq!(fs::read(data.join(FILES[0])).ok(), fs::read(other.join(FILES[0])).ok());
     }
 }

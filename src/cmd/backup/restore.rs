@@ -48,7 +48,7 @@ pub(in crate::cmd) fn run(flags: &RestoreFlags) -> Result<(), Exit> {
     if !flags.force && [STORE_FILE, SECRET_FILE].iter().any(|it| is_at(data, it)) {
         return Err(Exit::flags(format!(
             "There is a server's key, or its devices, in {}. Use --force to restore there; what \
-             is there is kept as NAME.before-restore, a key with its date in the name.",
+             is there is kept, with its date in the name.",
             data.display()
         )));
     }
@@ -194,20 +194,14 @@ pub(in crate::cmd) fn finish(data: &Path) -> Result<(), Exit> {
 
 fn move_in(data: &Path) -> io::Result<()> {
     let whole = data.join(WHOLE);
-    // A key takes nobody's place there: the one before the last restore may be nowhere else.
-    let aside = |place: &str| {
-        let path = data.join(place);
-        let is_key = place.starts_with(SECRET_FILE);
-        if is_key { keygen::put_aside(&path, &path) } else { put_aside(&path) }
-    };
     let old_key = name(OLD_KEY);
     // The key before is of the key that goes now; once that one moved, it is what was restored.
     if is_at(&whole, SECRET_FILE) && !is_at(&whole, old_key) {
-        aside(old_key)?;
+        put_aside(&data.join(old_key))?;
     }
     for place in PLACES {
         if is_at(&whole, place) {
-            aside(place)?;
+            put_aside(&data.join(place))?;
             fs::rename(whole.join(place), data.join(place))?;
         }
     }
@@ -216,8 +210,12 @@ fn move_in(data: &Path) -> io::Result<()> {
     sync_folder(&whole)
 }
 
-/// Gives what is at `path`, if anything is, its other name.
+/// Gives what is at `path`, if anything is, its other name. A store is large, and its devices
+/// register again; any other file may be nowhere else, that before the last restore too.
 fn put_aside(path: &Path) -> io::Result<()> {
+    if !path.ends_with(STORE_FILE) {
+        return keygen::put_aside(path, path);
+    }
     match fs::rename(path, beside(path, ".before-restore")) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
