@@ -95,9 +95,12 @@ fn c040_punch_requests_over_udp_are_not_answered() {
 fn c041_relays_take_turns() {
     let relays = vec!["one".to_owned(), "two:1".to_owned()];
     let mut drive = with_policy(Policy { relays: relays.clone(), ..Policy::default() });
-    let mut seen = Vec::new();
+    let (mut seen, mut by_udp) = (Vec::new(), Vec::new());
     for _ in 0..4 {
-        let conn = drive.connect(A_AT);
+        // Clients that can punch over UDP dial twice at once, with its port and without.
+        let [conn, beside] = [A_AT, "198.51.100.7:40002"].map(|at| drive.connect(at));
+        let push = told(&mut drive, beside, &say::punch(B1, |wish| wish.udp_port = 4000));
+        by_udp.push(push.relay_server);
         let push = told(&mut drive, conn, &say::punch(B1, |_| ()));
         let target = drive.connect(B1_ONE_SHOT);
         let sent = say::punch_sent(B1, &push.socket_addr, |sent| {
@@ -105,11 +108,15 @@ fn c041_relays_take_turns() {
         });
         answer(&drive.stream(target, &sent), conn);
         seen.push(push.relay_server);
-        drive.hang_up(conn);
+        for conn in [conn, beside] {
+            drive.hang_up(conn);
+        }
     }
-    assert_ne!(seen[0], seen[1]);
-    assert_eq!(seen[..2], seen[2..]);
-    assert!(seen.iter().all(|relay| relays.contains(relay)));
+    for seen in [seen, by_udp] {
+        assert_ne!(seen[0], seen[1]);
+        assert_eq!(seen[..2], seen[2..]);
+        assert!(seen.iter().all(|relay| relays.contains(relay)));
+    }
 }
 
 #[test]

@@ -138,7 +138,8 @@ impl Rendezvous {
             Some(dial) if dial.local && route == Route::Local => Route::Punch(wish.nat),
             _ => route,
         };
-        let turn = self.take_turn();
+        // Who can punch over UDP asks twice for one dial, with its port and without.
+        let turn = if wish.udp_port > 0 { self.turn } else { self.take_turn() };
         let relay = self.policy.relay_for(ends, turn);
         let udp = wish.udp_port > 0 && matches!(route, Route::Punch(_));
         self.note_asked((from, asker), (&id, contact.from.ip()), None);
