@@ -100,6 +100,7 @@ class Units(unittest.TestCase):
         for kind, ports in THEIRS.items():
             self.assertLessEqual(ports, self.bound(machine, kind))
         machine("systemctl", "restart", *UNITS)
+        self.both_serve(machine)
         for name in UNITS:
             self.assertEqual(machine("systemctl", "is-active", name).strip(), "active")
         self.assertEqual(machine("cat", f"{folder}/id_ed25519.pub"), key)
@@ -184,10 +185,13 @@ class Units(unittest.TestCase):
         machine("systemctl", "stop", *UNITS)
         machine("sh", "-ec", f"cd {folder}; {words}")
         machine("systemctl", "start", *UNITS)
+        self.both_serve(machine)
+        return machine("cat", f"{folder}/id_ed25519.pub")
+
+    def both_serve(self, machine):
         for kind, ports in THEIRS.items():
             machine._until("both serve", lambda kind=kind, ports=ports: ports <= self.bound(
                 machine, kind))
-        return machine("cat", f"{folder}/id_ed25519.pub")
 
     def said(self, machine, unit):
         return machine("journalctl", "-o", "cat", "--no-pager", "-u", unit)
