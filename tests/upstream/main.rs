@@ -412,7 +412,8 @@ fn table() -> String {
                 row[column] = shown.clone().unwrap_or_else(|| "variable".into());
             }
         }
-        if word.has_value {
+        // The file of settings is named by a flag alone.
+        if word.has_value && (word.letter.is_none() || !matches!(word.meaning, Meaning::Here)) {
             row[2] = format!("`{}`", word.name.to_ascii_uppercase().replace('-', "_"));
         }
     }
